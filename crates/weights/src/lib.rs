@@ -1,0 +1,1 @@
+//! Amanuensis weights.
