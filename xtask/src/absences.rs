@@ -1,0 +1,102 @@
+//! What a crate must not know: the invariants that are stated as something that is not there.
+
+use crate::source;
+use crate::tree::{Finding, Tree};
+
+/// Names that do not occur in the sources of some crates. Tests may use them.
+struct Absence {
+    what: &'static str,
+    names: &'static [&'static str],
+    /// Where the names are looked for.
+    within: &'static [&'static str],
+    /// Where they are in place all the same.
+    except: &'static [&'static str],
+}
+
+const ABSENCES: &[Absence] = &[
+    Absence {
+        what: "the network is for `models` and `server` only",
+        names: &["std::net", "TcpStream", "TcpListener", "UdpSocket", "ureq", "reqwest", "hyper", "hf_hub"],
+        within: &["crates/", "xtask/"],
+        except: &["crates/models/", "crates/server/"],
+    },
+    Absence {
+        what: "async code is for `server` only",
+        names: &["async", "await", "tokio"],
+        within: &["crates/", "xtask/"],
+        except: &["crates/server/"],
+    },
+    Absence {
+        what: "the engine knows no clock",
+        names: &["std::time", "Instant", "SystemTime"],
+        within: &["crates/engine/"],
+        except: &[],
+    },
+    Absence {
+        what: "kernels know no files",
+        names: &["std::fs", "std::path", "File"],
+        within: &["crates/kernels/"],
+        except: &[],
+    },
+    Absence {
+        what: "no global mutable state, no global thread pool",
+        names: &["static mut", "lazy_static", "rayon"],
+        within: &["crates/"],
+        except: &[],
+    },
+];
+
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree.rust().filter(|file| is_product_source(&file.path)) {
+        let is_under = |places: &[&str]| places.iter().any(|place| file.path.starts_with(place));
+        let absences: Vec<&Absence> =
+            ABSENCES.iter().filter(|absence| is_under(absence.within) && !is_under(absence.except)).collect();
+        for (at, line) in source::lines(&file.text).iter().enumerate().filter(|(_, line)| !line.in_tests) {
+            for absence in &absences {
+                for name in absence.names.iter().filter(|name| !source::ends_of(name, &line.code).is_empty()) {
+                    findings.push(Finding::error(&file.path, at + 1, format!("`{name}`: {}", absence.what)));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// Whether a file is part of what is shipped rather than of its tests, examples and benchmarks.
+fn is_product_source(path: &str) -> bool {
+    path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/tests/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_found(path: &str, text: &str) -> Vec<usize> {
+        check(&Tree::of(&[(path, text)])).iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn network_is_confined() {
+        let text = "use std::io;\nuse std::net::TcpAddr;\nlet a = ureq::get(b);";
+        assert_eq!(lines_found("crates/audio/src/lib.rs", text), [2, 3]);
+        assert!(lines_found("crates/models/src/hub.rs", text).is_empty());
+        assert!(lines_found("crates/audio/tests/a.rs", text).is_empty());
+        assert!(lines_found("crates/audio/src/lib.rs", "// std::net\nlet hyperbola = \"ureq\";").is_empty());
+    }
+
+    #[test]
+    fn tests_may_use_what_the_product_may_not() {
+        let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    use std::time::Instant;\n}\n";
+        assert!(lines_found("crates/engine/src/lib.rs", text).is_empty());
+        assert!(lines_found("crates/engine/src/decode/tests.rs", "use std::time::Instant;").is_empty());
+    }
+
+    #[test]
+    fn each_layer_has_its_absences() {
+        let text = "use std::time::Instant;\nuse std::fs::read;\nasync fn f() {}\nstatic mut A: u8 = 0;";
+        assert_eq!(lines_found("crates/engine/src/lib.rs", text), [1, 1, 3, 4]);
+        assert_eq!(lines_found("crates/kernels/src/lib.rs", text), [2, 3, 4]);
+        assert_eq!(lines_found("crates/server/src/lib.rs", text), [4]);
+    }
+}

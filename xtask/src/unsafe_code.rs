@@ -1,0 +1,181 @@
+//! Where `unsafe` may stand, and what must stand beside it.
+
+use crate::source::{self, Line};
+use crate::tree::{Finding, Tree};
+
+/// The places where `unsafe` is confined.
+const MAY_HOLD_UNSAFE: &[&str] = &["crates/kernels/", "crates/weights/src/mmap.rs", "crates/xdna/src/ioctl"];
+
+/// Crates of which only one module holds `unsafe`: they deny it, and that module allows it to itself.
+const DENY_IS_ENOUGH: &[&str] = &["crates/weights", "crates/xdna"];
+
+const FORBID: &str = "#![forbid(unsafe_code)]";
+const DENY: &str = "#![deny(unsafe_code)]";
+
+/// `unsafe` outside its places, and crates that do not forbid it.
+pub fn confined(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree.rust().filter(|file| !MAY_HOLD_UNSAFE.iter().any(|place| file.path.starts_with(place))) {
+        let lines = source::lines(&file.text);
+        for (at, line) in lines.iter().enumerate() {
+            if !source::ends_of("unsafe", &line.code).is_empty() {
+                let message = format!("`unsafe` belongs in {} only", MAY_HOLD_UNSAFE.join(", "));
+                findings.push(Finding::error(&file.path, at + 1, message));
+            }
+        }
+        if let Some(krate) = crate_of_root(&file.path) {
+            let has = |attribute: &str| lines.iter().any(|line| line.code.trim_end() == attribute);
+            let deny_is_enough = DENY_IS_ENOUGH.contains(&krate);
+            let wanted = if deny_is_enough { DENY } else { FORBID };
+            if !has(FORBID) && !has(wanted) {
+                findings.push(Finding::error(&file.path, 1, format!("the crate should start with `{wanted}`")));
+            }
+        }
+    }
+    findings
+}
+
+/// The folder of the crate of which this file is the root (`lib.rs`, `main.rs` or a file of `bin/`).
+fn crate_of_root(path: &str) -> Option<&str> {
+    let (krate, file) = path.rsplit_once("/src/")?;
+    let is_binary = file.strip_prefix("bin/").is_some_and(|name| !name.contains('/'));
+    (file == "lib.rs" || file == "main.rs" || is_binary).then_some(krate)
+}
+
+/// What an `unsafe` is, by what follows it.
+#[derive(Debug, PartialEq, Eq)]
+enum Use {
+    /// A block, an `impl`, a foreign block, an attribute: somebody vouches for it.
+    Promise,
+    /// A function or trait: it asks something of its users.
+    Demand,
+    /// A type such as `unsafe fn(usize)`.
+    Neither,
+}
+
+/// `unsafe` without its comment.
+pub fn documented(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree.rust() {
+        let lines = source::lines(&file.text);
+        for (at, line) in lines.iter().enumerate() {
+            for end in source::ends_of("unsafe", &line.code) {
+                let message = match use_at(&lines, at, end) {
+                    Use::Promise if !has_safety_comment(&lines, at) => "no `// SAFETY:` comment says why this is sound",
+                    Use::Demand if !has_safety_section(&lines, at) => "no `# Safety` section says what callers owe",
+                    _ => continue,
+                };
+                findings.push(Finding::error(&file.path, at + 1, message));
+            }
+        }
+    }
+    findings
+}
+
+fn use_at(lines: &[Line], at: usize, end: usize) -> Use {
+    let rest_of_line = lines[at].code[end..].trim();
+    let following = || lines[at + 1..].iter().map(|line| line.code.trim()).find(|code| !code.is_empty());
+    let rest = if rest_of_line.is_empty() { following().unwrap_or("") } else { rest_of_line };
+    // The `"C"` of `extern "C"` is a string, which is not code.
+    let rest = rest.strip_prefix("extern ").map_or(rest, str::trim_start);
+    if rest.starts_with(['{', '(']) || rest.starts_with("impl") {
+        Use::Promise
+    } else if rest.strip_prefix("fn").is_some_and(|name| name.starts_with(' ')) || rest.starts_with("trait ") {
+        Use::Demand
+    } else {
+        Use::Neither
+    }
+}
+
+/// Looks for the comment on the line itself, on the first line inside, and upwards to the start of the statement.
+fn has_safety_comment(lines: &[Line], at: usize) -> bool {
+    let says_why = |line: &Line| line.comment.contains("SAFETY:");
+    let inside = lines.get(at + 1).filter(|line| line.code.trim().is_empty());
+    if says_why(&lines[at]) || inside.is_some_and(says_why) {
+        return true;
+    }
+    for line in lines[..at].iter().rev() {
+        if says_why(line) {
+            return true;
+        }
+        let code = line.code.trim_end();
+        let is_blank = code.is_empty() && line.comment.is_empty();
+        if is_blank || code.ends_with([';', '{', '}']) {
+            return false;
+        }
+    }
+    false
+}
+
+/// Looks for the section in the documentation above the item, past its attributes.
+fn has_safety_section(lines: &[Line], at: usize) -> bool {
+    let documentation = lines[..at].iter().rev().take_while(|line| {
+        let code = line.code.trim();
+        if code.is_empty() { !line.comment.is_empty() } else { code.starts_with("#[") || code.ends_with(")]") }
+    });
+    documentation.into_iter().any(|line| line.comment.contains("# Safety"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_found(check: fn(&Tree) -> Vec<Finding>, path: &str, text: &str) -> Vec<usize> {
+        check(&Tree::of(&[(path, text)])).iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn unsafe_is_confined() {
+        let text = "fn f() {\n    unsafe { g() }\n}\n";
+        assert_eq!(lines_found(confined, "crates/audio/src/wav.rs", text), [2]);
+        assert_eq!(lines_found(confined, "crates/audio/tests/wav.rs", text), [2]);
+        assert!(lines_found(confined, "crates/kernels/src/gemm/avx2.rs", text).is_empty());
+        assert!(lines_found(confined, "crates/weights/src/mmap.rs", text).is_empty());
+        assert!(lines_found(confined, "crates/audio/src/wav.rs", "// unsafe\nlet a = \"unsafe\";").is_empty());
+    }
+
+    #[test]
+    fn crates_forbid_unsafe() {
+        let forbids = "//! Doc.\n#![forbid(unsafe_code)]\n";
+        let denies = "//! Doc.\n#![deny(unsafe_code)]\n";
+        assert!(lines_found(confined, "crates/audio/src/lib.rs", forbids).is_empty());
+        assert_eq!(lines_found(confined, "crates/audio/src/lib.rs", denies), [1]);
+        assert_eq!(lines_found(confined, "crates/cli/src/main.rs", "fn main() {}"), [1]);
+        assert_eq!(lines_found(confined, "crates/cli/src/bin/a.rs", "// #![forbid(unsafe_code)]"), [1]);
+        assert!(lines_found(confined, "crates/weights/src/lib.rs", denies).is_empty());
+        assert!(lines_found(confined, "crates/kernels/src/lib.rs", "").is_empty());
+        assert!(lines_found(confined, "crates/audio/src/wav.rs", "").is_empty());
+    }
+
+    fn undocumented(text: &str) -> Vec<usize> {
+        lines_found(documented, "crates/kernels/src/a.rs", text)
+    }
+
+    #[test]
+    fn blocks_say_why_they_are_sound() {
+        assert!(undocumented("// SAFETY: in range\nlet a = unsafe { b() };").is_empty());
+        assert!(undocumented("unsafe {\n    // SAFETY: in range\n    b() }").is_empty());
+        assert!(undocumented("let a = unsafe { b() }; // SAFETY: in range").is_empty());
+        assert!(undocumented("// SAFETY: in range\nlet a =\n    c(unsafe { b() });").is_empty());
+        assert_eq!(undocumented("// SAFETY: in range\nlet a = 1;\nlet a = unsafe { b() };"), [3]);
+        assert_eq!(undocumented("// SAFETY: in range\n\nunsafe { b() };"), [3]);
+        assert_eq!(undocumented("// in range\nunsafe\n{ b() };"), [2]);
+    }
+
+    #[test]
+    fn impls_and_foreign_blocks_say_why_they_are_sound() {
+        assert!(undocumented("// SAFETY: no sharing\nunsafe impl Send for A {}").is_empty());
+        assert_eq!(undocumented("unsafe impl Send for A {}"), [1]);
+        assert_eq!(undocumented("unsafe extern \"C\" {\n}"), [1]);
+        assert_eq!(undocumented("#[unsafe(no_mangle)]"), [1]);
+    }
+
+    #[test]
+    fn functions_say_what_they_ask() {
+        assert!(undocumented("/// Adds.\n/// # Safety\n/// AVX2.\n#[inline]\npub unsafe fn f() {}").is_empty());
+        assert!(undocumented("type Kernel = unsafe fn(usize);\ntype C = unsafe extern \"C\" fn(usize);").is_empty());
+        assert_eq!(undocumented("/// # Safety\n/// AVX2.\nunsafe fn f() {}\nunsafe fn g() {}"), [4]);
+        assert_eq!(undocumented("unsafe extern \"C\" fn f() {}"), [1]);
+        assert_eq!(undocumented("/// Doc.\nunsafe trait T {}"), [2]);
+    }
+}
