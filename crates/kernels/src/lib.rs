@@ -1,1 +1,37 @@
-//! Amanuensis kernels.
+//! Arithmetic on slices, and nothing else: no audio, no tensor names, no files.
+//!
+//! Everything a Whisper model computes is here: int8 and f32 matrix products with a fused epilogue ([`gemm`]), attention
+//! in blocks ([`attention`]), layer norm, softmax, GELU and quantisation, and the thread pool they share ([`Pool`]).
+//! Which instructions run is decided once, at run time, by the [`Cpu`] a caller hands in.
+//!
+//! Two promises hold throughout. An int8 product is exact, the same bits on every instruction set. An f32 reduction runs
+//! in an order fixed by the shape of its own row, so neither batch size nor thread count changes a result.
+
+mod cpu;
+mod pool;
+
+pub mod attention;
+pub mod gemm;
+pub mod norm;
+pub mod quantise;
+pub mod vector;
+
+pub use cpu::{Cpu, Isa, IsaError};
+pub use pool::{Pool, Scratch};
+
+/// What every parallel operation needs: the instruction set and the threads.
+#[derive(Debug)]
+pub struct Context {
+    /// The instruction set in use.
+    pub cpu: Cpu,
+    /// The threads that share the work.
+    pub pool: Pool,
+}
+
+impl Context {
+    /// A context of `threads` threads (at least one, counting the caller) on the best instruction set of this machine,
+    /// or the one that `AMANUENSIS_ISA` names.
+    pub fn new(threads: usize) -> Result<Self, IsaError> {
+        Ok(Self { cpu: Cpu::from_environment()?, pool: Pool::new(threads) })
+    }
+}

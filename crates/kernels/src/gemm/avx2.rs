@@ -1,0 +1,173 @@
+//! AVX2 and FMA.
+//!
+//! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs in i16. With `|b|` as the unsigned side and `a`
+//! carrying the sign of `b`, a pair is at most `2 * 127 * 128 = 32512`, so nothing saturates; `madd` by ones then adds
+//! the pairs into i32.
+
+use std::arch::x86_64::{
+    __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_fmadd_ps, _mm256_load_ps, _mm256_load_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps, _mm256_storeu_si256,
+};
+
+use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8};
+use crate::{Cpu, Isa};
+
+/// Held only by code that has seen a [`Cpu`] of this kind.
+struct Avx2(());
+
+static AVX2: Avx2 = Avx2(());
+
+pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
+    (cpu.isa() == Isa::Avx2).then_some(&AVX2)
+}
+
+impl Kernel for Avx2 {
+    fn isa(&self) -> Isa {
+        Isa::Avx2
+    }
+
+    fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        let width = b.len() / a.lines() * PANEL;
+        assert!(sums.len() == a.rows * width && b.len().is_multiple_of(a.lines()), "block of another shape");
+        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.padded_k, "rows end before their time");
+        for (index, panel) in b.chunks_exact(a.lines()).enumerate() {
+            for row in (0..a.rows).step_by(4) {
+                let (a_rows, sums) = (&a.data[row * a.stride..], &mut sums[row * width + index * PANEL..]);
+                // SAFETY: an `Avx2` is only reached through `kernel`, where AVX2 was proved; the assertions above hold
+                // for the `min(4, rows left)` rows that each call reads and writes.
+                unsafe {
+                    match a.rows - row {
+                        1 => int8_tile::<1>(a_rows, a.stride, panel, sums, width),
+                        2 => int8_tile::<2>(a_rows, a.stride, panel, sums, width),
+                        3 => int8_tile::<3>(a_rows, a.stride, panel, sums, width),
+                        _ => int8_tile::<4>(a_rows, a.stride, panel, sums, width),
+                    }
+                }
+            }
+        }
+    }
+
+    fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
+        assert_eq!(out.len(), a.rows * b.count * PANEL, "block of another shape");
+        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.k, "rows end before their time");
+        assert!(b.count == 0 || b.lines.len() >= (b.count - 1) * b.stride + a.k, "panels end before their time");
+        // Few rows take several panels at once: enough independent sums to hide the latency of an FMA.
+        let together = match a.rows {
+            1 => 4,
+            2 | 3 => 2,
+            _ => 1,
+        };
+        let mut panel = 0;
+        while panel < b.count {
+            let panels = if b.count - panel >= together { together } else { 1 };
+            for row in (0..a.rows).step_by(6) {
+                let tile = F32Tile {
+                    a: &a.data[row * a.stride..],
+                    a_stride: a.stride,
+                    b: &b.lines[panel * b.stride..],
+                    b_stride: b.stride,
+                    k: a.k,
+                    out_stride: b.count * PANEL,
+                };
+                let out = &mut out[(row * b.count + panel) * PANEL..];
+                // SAFETY: as in `int8`, for `min(6, rows left)` rows and `panels` panels.
+                unsafe {
+                    match (a.rows - row, panels) {
+                        (1, 4) => f32_tile::<1, 4>(tile, out),
+                        (1, _) => f32_tile::<1, 1>(tile, out),
+                        (2, 2) => f32_tile::<2, 2>(tile, out),
+                        (2, _) => f32_tile::<2, 1>(tile, out),
+                        (3, 2) => f32_tile::<3, 2>(tile, out),
+                        (3, _) => f32_tile::<3, 1>(tile, out),
+                        (4, _) => f32_tile::<4, 1>(tile, out),
+                        (5, _) => f32_tile::<5, 1>(tile, out),
+                        _ => f32_tile::<6, 1>(tile, out),
+                    }
+                }
+            }
+            panel += panels;
+        }
+    }
+}
+
+/// `R` rows times one panel.
+///
+/// # Safety
+/// `a` holds `R` rows of `panel.len() * 4` bytes, `a_stride` apart; `sums` holds `R` rows of 16, `width` apart.
+#[target_feature(enable = "avx2")]
+unsafe fn int8_tile<const R: usize>(a: &[i8], a_stride: usize, panel: &[LineI8], sums: &mut [i32], width: usize) {
+    let ones = _mm256_set1_epi16(1);
+    let mut total = [[_mm256_setzero_si256(); 2]; R];
+    for (group, line) in panel.iter().enumerate() {
+        let line: *const __m256i = line.0.as_ptr().cast();
+        // SAFETY: a line is 64 bytes long and aligned to 64.
+        let b = unsafe { [_mm256_load_si256(line), _mm256_load_si256(line.add(1))] };
+        let magnitude = [_mm256_abs_epi8(b[0]), _mm256_abs_epi8(b[1])];
+        for (row, total) in total.iter_mut().enumerate() {
+            // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
+            let a = unsafe { a.as_ptr().add(row * a_stride + group * 4).cast::<i32>().read_unaligned() };
+            let a = _mm256_set1_epi32(a);
+            for half in 0..2 {
+                let pairs = _mm256_maddubs_epi16(magnitude[half], _mm256_sign_epi8(a, b[half]));
+                total[half] = _mm256_add_epi32(total[half], _mm256_madd_epi16(pairs, ones));
+            }
+        }
+    }
+    for (row, total) in total.iter().enumerate() {
+        // SAFETY: `sums` has 16 elements at `row * width`, by this function's contract.
+        unsafe {
+            let out: *mut __m256i = sums.as_mut_ptr().add(row * width).cast();
+            _mm256_storeu_si256(out, total[0]);
+            _mm256_storeu_si256(out.add(1), total[1]);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct F32Tile<'a> {
+    a: &'a [f32],
+    a_stride: usize,
+    b: &'a [LineF32],
+    b_stride: usize,
+    k: usize,
+    out_stride: usize,
+}
+
+/// `R` rows times `P` panels.
+///
+/// # Safety
+/// `tile.a` holds `R` rows of `k` elements, `tile.b` holds `P` panels of `k` lines, `out` holds `R` rows of `P * 16`
+/// elements, each at its stride.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
+    let mut total: [[[__m256; 2]; P]; R] = [[[_mm256_setzero_ps(); 2]; P]; R];
+    for k in 0..tile.k {
+        let mut lines = [[_mm256_setzero_ps(); 2]; P];
+        for (panel, line) in lines.iter_mut().enumerate() {
+            // SAFETY: panel `panel` has a line `k`, of 16 values aligned to 64 bytes, by this function's contract.
+            *line = unsafe {
+                let start = tile.b.as_ptr().add(panel * tile.b_stride + k).cast::<f32>();
+                [_mm256_load_ps(start), _mm256_load_ps(start.add(8))]
+            };
+        }
+        for (row, total) in total.iter_mut().enumerate() {
+            // SAFETY: row `row` has an element `k`, by this function's contract.
+            let a = _mm256_set1_ps(unsafe { *tile.a.as_ptr().add(row * tile.a_stride + k) });
+            for (total, line) in total.iter_mut().zip(&lines) {
+                total[0] = _mm256_fmadd_ps(a, line[0], total[0]);
+                total[1] = _mm256_fmadd_ps(a, line[1], total[1]);
+            }
+        }
+    }
+    for (row, total) in total.iter().enumerate() {
+        for (panel, total) in total.iter().enumerate() {
+            // SAFETY: `out` has 16 elements there, by this function's contract.
+            unsafe {
+                let out = out.as_mut_ptr().add(row * tile.out_stride + panel * PANEL);
+                _mm256_storeu_ps(out, total[0]);
+                _mm256_storeu_ps(out.add(8), total[1]);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The suite that every kernel passes: bit-equal to the definition on every shape, whatever the values.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Context, Pool};
+
+/// Deterministic bytes in -127..=127.
+fn bytes(length: usize, seed: usize) -> Vec<i8> {
+    (0..length).map(|i| ((i * 7919 + seed * 104_729 + i * i % 251) % 255) as i32 - 127).map(|v| v as i8).collect()
+}
+
+fn floats(length: usize, seed: usize) -> Vec<f32> {
+    bytes(length, seed).into_iter().map(|value| f32::from(value) * 0.031).collect()
+}
+
+fn quantised_rows(context: &Context, values: &[i8], k: usize) -> QuantisedRows {
+    let mut rows = QuantisedRows::default();
+    rows.reset(values.len() / k, k);
+    rows.fill(context, &|row, out| {
+        out.copy_from_slice(&values[row * k..][..k]);
+        1.0
+    });
+    rows
+}
+
+fn packed(context: &Context, values: &[i8], k: usize) -> PackedI8 {
+    PackedI8::from_int8(&context.pool, values.len() / k, k, &|channel, out| {
+        out.copy_from_slice(&values[channel * k..][..k]);
+        1.0
+    })
+}
+
+fn contexts() -> impl Iterator<Item = Context> {
+    for isa in Isa::ALL {
+        if Cpu::with(*isa).is_err() {
+            println!("skipped: this machine has no {isa}");
+        }
+    }
+    Cpu::all().map(|cpu| Context { cpu, pool: Pool::new(2) })
+}
+
+/// The product by its definition.
+fn exact(a: &[i8], b: &[i8], k: usize) -> Vec<i32> {
+    let dot = |a: &[i8], b: &[i8]| a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+    a.chunks_exact(k).flat_map(|a| b.chunks_exact(k).map(move |b| dot(a, b))).collect()
+}
+
+fn check_int8(a: &[i8], b: &[i8], k: usize) {
+    let (m, n) = (a.len() / k, b.len() / k);
+    let expected = exact(a, b, k);
+    for context in contexts() {
+        let kernel = kernel(context.cpu);
+        assert_eq!(kernel.isa(), context.cpu.isa());
+        let (rows, weights) = (quantised_rows(&context, a, k), packed(&context, b, k));
+        let width = n.next_multiple_of(PANEL);
+        let mut sums = vec![i32::MIN; m * width];
+        kernel.int8(rows.slice(0, m), weights.panels(0, n.div_ceil(PANEL)), &mut sums);
+        for row in 0..m {
+            assert_eq!(sums[row * width..][..n], expected[row * n..][..n], "{} {m}x{n}x{k}, row {row}", kernel.isa());
+            assert!(sums[row * width..][n..width].iter().all(|sum| *sum == 0), "padding is zero");
+        }
+    }
+}
+
+#[test]
+fn int8_on_every_small_shape() {
+    for m in [1, 2, 3, 4, 5, 7, 8, 9, 33] {
+        for n in [1, 15, 16, 17, 33] {
+            for k in [1, 3, 4, 5, 63, 64, 65, 130] {
+                check_int8(&bytes(m * k, m), &bytes(n * k, n + 1), k);
+            }
+        }
+    }
+}
+
+#[test]
+fn int8_never_saturates() {
+    for (a, b) in [(127, 127), (-127, 127), (127, -127), (-127, -127), (127, -128), (-127, -128)] {
+        check_int8(&vec![a; 5 * 2048], &vec![b; 17 * 2048], 2048);
+    }
+}
+
+#[test]
+fn f32_follows_the_order_of_k_whatever_the_neighbours() {
+    for context in contexts() {
+        let kernel = kernel(context.cpu);
+        for (m, n, k) in [(1, 16, 5), (1, 80, 64), (2, 48, 7), (3, 33, 20), (4, 16, 9), (5, 17, 64), (13, 50, 31)] {
+            let (a, b) = (floats(m * k, m), floats(n * k, n));
+            let weights = PackedF32::pack(&context.pool, n, k, &|row, out| out.copy_from_slice(&b[row * k..][..k]));
+            let (panels, width) = (n.div_ceil(PANEL), n.next_multiple_of(PANEL));
+            let mut out = vec![f32::NAN; m * width];
+            kernel.f32(RowsF32::new(&a, k), weights.panels(0, panels), &mut out);
+            for (index, row) in a.chunks_exact(k).enumerate() {
+                let mut alone = vec![f32::NAN; width];
+                kernel.f32(RowsF32::new(row, k), weights.panels(0, panels), &mut alone);
+                assert_eq!(
+                    alone,
+                    out[index * width..][..width],
+                    "{} {m}x{n}x{k}: row {index} differs alone",
+                    kernel.isa()
+                );
+                for (column, b) in b.chunks_exact(k).enumerate() {
+                    let expected: f64 = row.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                    assert!((f64::from(alone[column]) - expected).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn f32_takes_overlapping_rows_and_the_first_lines_of_a_panel() {
+    for context in contexts() {
+        let data = floats(40, 1);
+        let b = floats(20 * 12, 2);
+        let weights = PackedF32::pack(&context.pool, 20, 12, &|row, out| out.copy_from_slice(&b[row * 12..][..12]));
+        let a = RowsF32 { data: &data, stride: 4, rows: 8, k: 9 };
+        let mut out = vec![0.0; 8 * 32];
+        kernel(context.cpu).f32(a, weights.panels(0, 2), &mut out);
+        for row in 0..8 {
+            for column in 0..20 {
+                let expected: f32 = (0..9).map(|k| data[row * 4 + k] * b[column * 12 + k]).sum();
+                assert!((out[row * 32 + column] - expected).abs() < 1e-3);
+            }
+        }
+    }
+}
+
+/// Shapes on both sides of every way the driver cuts a product.
+#[test]
+fn the_driver_gives_every_output_on_every_split() {
+    for (m, n, k) in [(1, 5, 8), (3, 300, 64), (32, 48, 20), (33, 2100, 8), (70, 70, 70), (129, 33, 12)] {
+        let (a, b) = (bytes(m * k, 3), bytes(n * k, 4));
+        let bias: Vec<f32> = floats(n, 5);
+        let expected = exact(&a, &b, k);
+        let mut quantised_by_first = None;
+        for cpu in Cpu::all() {
+            for threads in [1, 2, 3] {
+                let context = Context { cpu, pool: Pool::new(threads) };
+                let (rows, weights) = (quantised_rows(&context, &a, k), packed(&context, &b, k));
+                let epilogue = Epilogue { bias: Some(&bias), activation: Activation::None };
+                let value = |row: usize, column: usize| expected[row * n + column] as f32 + bias[column];
+                let mut out = vec![0.0; m * n];
+                gemm_int8(&context, &rows, &weights, &epilogue, Output::Write(&mut out));
+                gemm_int8(&context, &rows, &weights, &epilogue, Output::Add(&mut out));
+                for row in 0..m {
+                    for column in 0..n {
+                        assert!((out[row * n + column] - 2.0 * value(row, column)).abs() < f32::EPSILON);
+                    }
+                }
+                let mut quantised = QuantisedRows::default();
+                gemm_int8(&context, &rows, &weights, &epilogue, Output::Quantise(&mut quantised));
+                let result: Vec<(Vec<i8>, u32)> =
+                    (0..m).map(|row| (quantised.row(row).to_vec(), quantised.scales()[row].to_bits())).collect();
+                assert_eq!(*quantised_by_first.get_or_insert(result.clone()), result, "{cpu:?}, {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn gelu_comes_after_the_bias_and_before_the_residual() {
+    for context in contexts() {
+        let weights = PackedF32::pack(&context.pool, 3, 1, &|row, out| out[0] = row as f32);
+        let epilogue = Epilogue { bias: Some(&[1.0, 0.0, -1.0]), activation: Activation::Gelu };
+        let mut out = vec![10.0; 3];
+        gemm_f32(&context, RowsF32::new(&[1.0], 1), &weights, &epilogue, Output::Add(&mut out));
+        for value in out {
+            assert!((value - 10.841_345).abs() < 1e-5, "{value}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn int8_on_random_shapes((m, n, k) in (1..40_usize, 1..70_usize, 1..300_usize), seed in 0..1000_usize) {
+        check_int8(&bytes(m * k, seed), &bytes(n * k, seed + 1), k);
+    }
+}

@@ -1,0 +1,73 @@
+//! Matrix products `C = A x B^T` with `A` of shape `(m, k)` in rows and `B` of shape `(n, k)`, as weights are stored.
+//!
+//! The algorithm is the same on every instruction set and is explained here once.
+//!
+//! **Layout.** `B` is packed when a model is loaded ([`PackedI8`], [`PackedF32`]) into panels of 16 output channels. In
+//! an int8 panel a 64-byte line holds four consecutive `k` of each of the 16 channels, so that a line is one cache line,
+//! two AVX2 registers or one AVX-512 register, one row of an AMX tile, or four NEON registers, and always what the
+//! machine's dot-product instruction wants. In an f32 panel a line holds one `k` of the 16 channels. `A` stays in rows.
+//!
+//! **Block.** A [`Kernel`] multiplies a block of rows with a run of panels and writes the sums. Inside, a few rows times
+//! one panel stay in registers over the whole of `k`; each sum is built in the order of `k`, by itself, so the result of
+//! a row does not depend on the rows beside it.
+//!
+//! **Epilogue.** The block is still in the core's own cache when scale, bias, GELU, residual and re-quantisation are
+//! applied ([`Epilogue`]); sums never travel to memory.
+//!
+//! **Threads.** Many rows are split by rows; few rows (a decoding step) by panels, so that each thread streams its own
+//! part of the weights.
+//!
+//! To add an instruction set: one file with a type that implements [`Kernel`] and can be had only where the machine has
+//! the instructions, and one line in [`KERNELS`].
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod driver;
+mod epilogue;
+mod packed;
+mod reference;
+
+pub use driver::{gemm_f32, gemm_int8};
+pub use epilogue::{Activation, Epilogue, Output};
+pub use packed::{LineF32, LineI8, PANEL, PackedF32, PackedI8, PanelsF32, QuantisedRows, RowsF32, RowsI8};
+
+use crate::{Cpu, Isa};
+
+/// The inner loops of one instruction set.
+pub trait Kernel: Sync {
+    /// The instruction set that the loops are written for.
+    fn isa(&self) -> Isa;
+
+    /// `sums[r, c] = sum over k of a[r, k] * b[c, k]`, exact in i32, for all rows of `a` and the whole panels in `b`.
+    ///
+    /// `b` holds `panels * a.lines()` lines, `sums` is `(a.rows, panels * 16)`. Values of `a` lie in -127..=127.
+    ///
+    /// # Panics
+    /// If the lengths do not agree.
+    fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]);
+
+    /// `out[r, c] = sum over k of a[r, k] * b[c, k]`, added up in the order of `k`.
+    ///
+    /// `out` is `(a.rows, b.count * 16)`.
+    ///
+    /// # Panics
+    /// If the lengths do not agree.
+    fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]);
+}
+
+type Constructor = fn(Cpu) -> Option<&'static dyn Kernel>;
+
+/// One constructor for each instruction set; it gives a kernel only where the [`Cpu`] proves that the machine has it.
+const KERNELS: &[Constructor] = &[
+    #[cfg(target_arch = "x86_64")]
+    avx2::kernel,
+    reference::kernel,
+];
+
+/// The kernel for an instruction set.
+pub fn kernel(cpu: Cpu) -> &'static dyn Kernel {
+    KERNELS.iter().find_map(|kernel| kernel(cpu)).unwrap_or(&reference::Reference)
+}
+
+#[cfg(test)]
+mod conformance;

@@ -1,0 +1,308 @@
+//! How matrices lie in memory: rows of activations, panels of weights.
+
+use crate::pool::Disjoint;
+use crate::quantise::quantise_row;
+use crate::{Context, Pool};
+
+/// Output channels in a panel.
+pub const PANEL: usize = 16;
+
+/// Four `k` of each of a panel's 16 channels: `[channel * 4 + k % 4]`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct LineI8(pub [i8; 64]);
+
+/// One `k` of each of a panel's 16 channels.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct LineF32(pub [f32; PANEL]);
+
+const ZERO_I8: LineI8 = LineI8([0; 64]);
+const ZERO_F32: LineF32 = LineF32([0.0; PANEL]);
+
+/// `k` is padded with zeros to a multiple of this, the depth of an AMX tile.
+const K_ALIGNMENT: usize = 64;
+
+fn padded_k(k: usize) -> usize {
+    k.next_multiple_of(K_ALIGNMENT)
+}
+
+/// A borrowed int8 matrix in rows.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsI8<'a> {
+    /// `(rows, stride)`; each row is padded with zeros to a whole number of lines.
+    pub data: &'a [i8],
+    /// Elements from one row to the next.
+    pub stride: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Elements of a row that count, padding included.
+    pub padded_k: usize,
+}
+
+impl RowsI8<'_> {
+    /// Lines of a panel that a row is multiplied with.
+    pub fn lines(&self) -> usize {
+        self.padded_k / 4
+    }
+}
+
+/// A borrowed f32 matrix in rows, which may overlap (the windows of a convolution).
+#[derive(Clone, Copy, Debug)]
+pub struct RowsF32<'a> {
+    /// Row `r` is `data[r * stride..][..k]`.
+    pub data: &'a [f32],
+    /// Elements from one row to the next.
+    pub stride: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Elements in a row.
+    pub k: usize,
+}
+
+impl<'a> RowsF32<'a> {
+    /// A plain `(rows, k)` matrix.
+    ///
+    /// # Panics
+    /// If `k` is zero or does not divide the length.
+    pub fn new(data: &'a [f32], k: usize) -> Self {
+        assert!(k > 0 && data.len().is_multiple_of(k), "{} elements are no rows of {k}", data.len());
+        Self { data, stride: k, rows: data.len() / k, k }
+    }
+
+    /// One row.
+    pub fn row(&self, index: usize) -> &'a [f32] {
+        &self.data[index * self.stride..][..self.k]
+    }
+
+    /// `count` rows from `first` on.
+    #[must_use]
+    pub fn slice(&self, first: usize, count: usize) -> Self {
+        Self { data: &self.data[(first * self.stride).min(self.data.len())..], rows: count, ..*self }
+    }
+}
+
+/// Borrowed f32 panels. A product over fewer `k` than a panel has lines takes the first ones.
+#[derive(Clone, Copy, Debug)]
+pub struct PanelsF32<'a> {
+    /// Panel `p` is `lines[p * stride..][..k]`.
+    pub lines: &'a [LineF32],
+    /// Lines from one panel to the next.
+    pub stride: usize,
+    /// Number of panels.
+    pub count: usize,
+}
+
+/// Activations `(rows, k)` in int8, one scale a row: `value = q * scale`.
+#[derive(Clone, Debug, Default)]
+pub struct QuantisedRows {
+    rows: usize,
+    k: usize,
+    stride: usize,
+    data: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl QuantisedRows {
+    /// Makes this a matrix of the given shape; contents are left undefined until each row is written.
+    pub fn reset(&mut self, rows: usize, k: usize) {
+        let stride = padded_k(k);
+        if (self.k, self.stride) != (k, stride) {
+            // The padding at the end of each row must be zero, and rows now end elsewhere.
+            self.data.clear();
+        }
+        self.data.resize(rows * stride, 0);
+        self.scales.resize(rows, 0.0);
+        (self.rows, self.k, self.stride) = (rows, k, stride);
+    }
+
+    /// Quantises every row of `source`, each with its own scale.
+    pub fn assign(&mut self, context: &Context, source: RowsF32<'_>) {
+        self.reset(source.rows, source.k);
+        self.fill(context, &|row, quantised| quantise_row(context.cpu, source.row(row), quantised));
+    }
+
+    /// Writes each row by `write(row, quantised) -> scale`, in parallel.
+    pub fn fill(&mut self, context: &Context, write: &(dyn Fn(usize, &mut [i8]) -> f32 + Sync)) {
+        let (rows, k, stride) = (self.rows, self.k, self.stride);
+        let (data, scales) = (Disjoint::new(&mut self.data), Disjoint::new(&mut self.scales));
+        let blocks = context.pool.threads().min(rows);
+        context.pool.run(blocks, &|block, _| {
+            for row in rows * block / blocks..rows * (block + 1) / blocks {
+                // SAFETY: blocks are disjoint ranges of rows, and each row is visited once.
+                let (quantised, scale) = unsafe { (data.slice(row * stride, k), scales.slice(row, 1)) };
+                scale[0] = write(row, quantised);
+            }
+        });
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Elements in a row, padding left out.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// The scale of each row.
+    pub fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
+    /// The values of one row.
+    pub fn row(&self, index: usize) -> &[i8] {
+        &self.data[index * self.stride..][..self.k]
+    }
+
+    /// `count` rows from `first` on, as a kernel takes them.
+    pub fn slice(&self, first: usize, count: usize) -> RowsI8<'_> {
+        let data = &self.data[first * self.stride..(first + count) * self.stride];
+        RowsI8 { data, stride: self.stride, rows: count, padded_k: self.stride }
+    }
+
+    /// All parts for a writer that fills rows from several threads: `(data, stride, scales)`.
+    pub(super) fn parts(&mut self) -> (&mut [i8], usize, &mut [f32]) {
+        (&mut self.data, self.stride, &mut self.scales)
+    }
+}
+
+/// Weights `(n, k)` in int8 panels, one scale an output channel: `value = q * scale`.
+#[derive(Clone, Debug)]
+pub struct PackedI8 {
+    n: usize,
+    k: usize,
+    lines: Vec<LineI8>,
+    scales: Vec<f32>,
+}
+
+/// Writes the quantised weights of an output channel and returns their scale; the vector is for the writer's own use.
+type ChannelWriter<'a> = dyn Fn(usize, &mut [i8], &mut Vec<f32>) -> f32 + Sync + 'a;
+
+impl PackedI8 {
+    /// Quantises f32 weights, symmetric, the largest magnitude of each output channel becoming 127.
+    /// `row(channel, out)` writes the `k` weights of a channel; it is called from several threads.
+    pub fn quantise(context: &Context, n: usize, k: usize, row: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Self {
+        Self::pack(&context.pool, n, k, &|channel, quantised, weights| {
+            weights.resize(k, 0.0);
+            row(channel, weights);
+            quantise_row(context.cpu, weights, quantised)
+        })
+    }
+
+    /// Takes weights that a file already holds in int8. `row(channel, out)` writes the `k` values of a channel and
+    /// returns its scale.
+    pub fn from_int8(pool: &Pool, n: usize, k: usize, row: &(dyn Fn(usize, &mut [i8]) -> f32 + Sync)) -> Self {
+        Self::pack(pool, n, k, &|channel, quantised, _| row(channel, quantised))
+    }
+
+    fn pack(pool: &Pool, n: usize, k: usize, write: &ChannelWriter<'_>) -> Self {
+        let panel_lines = padded_k(k) / 4;
+        let panels = n.div_ceil(PANEL);
+        let mut lines = vec![ZERO_I8; panels * panel_lines];
+        let mut scales = vec![0.0; panels * PANEL];
+        let shared_scales = Disjoint::new(&mut scales);
+        pool.chunks_mut(&mut lines, panel_lines, &|panel, lines, _| {
+            // SAFETY: each panel is visited once, and its 16 scales belong to it alone.
+            let scales = unsafe { shared_scales.slice(panel * PANEL, PANEL) };
+            let (mut quantised, mut weights) = (vec![0; k], Vec::new());
+            for (column, scale) in scales[..PANEL.min(n - panel * PANEL)].iter_mut().enumerate() {
+                *scale = write(panel * PANEL + column, &mut quantised, &mut weights);
+                for (line, values) in lines.iter_mut().zip(quantised.chunks(4)) {
+                    line.0[column * 4..][..values.len()].copy_from_slice(values);
+                }
+            }
+        });
+        Self { n, k, lines, scales }
+    }
+
+    /// Output channels.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Elements in a channel, padding left out.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// The scale of each output channel, padded with zeros to whole panels.
+    pub fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
+    /// `count` panels from `first` on.
+    pub fn panels(&self, first: usize, count: usize) -> &[LineI8] {
+        let panel_lines = padded_k(self.k) / 4;
+        &self.lines[first * panel_lines..(first + count) * panel_lines]
+    }
+}
+
+/// Weights, keys or values `(n, k)` in f32 panels.
+#[derive(Clone, Debug)]
+pub struct PackedF32 {
+    n: usize,
+    k: usize,
+    lines: Vec<LineF32>,
+}
+
+impl PackedF32 {
+    /// All zeros, for [`PackedF32::set`] to fill.
+    pub fn zeros(n: usize, k: usize) -> Self {
+        Self { n, k, lines: vec![ZERO_F32; n.div_ceil(PANEL) * k] }
+    }
+
+    /// Packs weights; `row(channel, out)` writes the `k` weights of a channel and is called from several threads.
+    pub fn pack(pool: &Pool, n: usize, k: usize, row: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Self {
+        let mut packed = Self::zeros(n, k);
+        pool.chunks_mut(&mut packed.lines, k, &|panel, lines, _| {
+            let mut weights = vec![0.0; k];
+            for column in 0..PANEL.min(n - panel * PANEL) {
+                row(panel * PANEL + column, &mut weights);
+                for (line, weight) in lines.iter_mut().zip(&weights) {
+                    line.0[column] = *weight;
+                }
+            }
+        });
+        packed
+    }
+
+    /// Output channels.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Elements in a channel.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// `count` panels from `first` on.
+    pub fn panels(&self, first: usize, count: usize) -> PanelsF32<'_> {
+        PanelsF32 { lines: &self.lines[first * self.k..(first + count) * self.k], stride: self.k, count }
+    }
+
+    /// Writes one output channel, all `k` of it.
+    ///
+    /// # Panics
+    /// If `values` is not `k` long or `channel` is out of range.
+    pub fn set_channel(&mut self, channel: usize, values: &[f32]) {
+        assert!(channel < self.n && values.len() == self.k, "a channel of another shape");
+        let panel = &mut self.lines[channel / PANEL * self.k..][..self.k];
+        for (line, value) in panel.iter_mut().zip(values) {
+            line.0[channel % PANEL] = *value;
+        }
+    }
+
+    /// Writes element `index` of every output channel.
+    ///
+    /// # Panics
+    /// If `values` is not `n` long or `index` is out of range.
+    pub fn set_element(&mut self, index: usize, values: &[f32]) {
+        assert!(index < self.k && values.len() == self.n, "an element of another shape");
+        for (panel, values) in values.chunks(PANEL).enumerate() {
+            self.lines[panel * self.k + index].0[..values.len()].copy_from_slice(values);
+        }
+    }
+}

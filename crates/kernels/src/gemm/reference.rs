@@ -1,0 +1,49 @@
+//! The contract in plain Rust. Every other kernel is compared to this one.
+
+use super::{Kernel, LineI8, PANEL, PanelsF32, RowsF32, RowsI8};
+use crate::{Cpu, Isa};
+
+/// Runs everywhere.
+pub(super) struct Reference;
+
+pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
+    (cpu.isa() == Isa::Reference).then_some(&Reference)
+}
+
+impl Kernel for Reference {
+    fn isa(&self) -> Isa {
+        Isa::Reference
+    }
+
+    fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        let width = b.len() / a.lines() * PANEL;
+        assert!(sums.len() == a.rows * width && b.len().is_multiple_of(a.lines()), "block of another shape");
+        for (row, sums) in sums.chunks_exact_mut(width).enumerate() {
+            let a_row = &a.data[row * a.stride..][..a.padded_k];
+            for (panel, sums) in b.chunks_exact(a.lines()).zip(sums.chunks_exact_mut(PANEL)) {
+                let mut total = [0; PANEL];
+                for (line, a) in panel.iter().zip(a_row.chunks_exact(4)) {
+                    for (total, b) in total.iter_mut().zip(line.0.chunks_exact(4)) {
+                        *total += a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
+                    }
+                }
+                sums.copy_from_slice(&total);
+            }
+        }
+    }
+
+    fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
+        assert_eq!(out.len(), a.rows * b.count * PANEL, "block of another shape");
+        for (row, out) in out.chunks_exact_mut(b.count * PANEL).enumerate() {
+            for (panel, out) in out.chunks_exact_mut(PANEL).enumerate() {
+                let mut total = [0.0; PANEL];
+                for (line, a) in b.lines[panel * b.stride..][..a.k].iter().zip(a.row(row)) {
+                    for (total, b) in total.iter_mut().zip(&line.0) {
+                        *total += a * b;
+                    }
+                }
+                out.copy_from_slice(&total);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Layer normalisation (Ba, Kiros and Hinton, arXiv 1607.06450).
+
+use crate::cpu::multiversion;
+use crate::vector::LANES;
+
+/// The constant that keeps the variance from zero, as in the original implementation.
+const EPSILON: f32 = 1e-5;
+
+multiversion! {
+    /// `out = (row - mean) / sqrt(variance + 1e-5) * weight + bias`, all of one length.
+    pub fn layer_norm_row(row: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
+        let count = row.len() as f32;
+        let mean = sum_of(row, |value| value) / count;
+        let variance = sum_of(row, |value| (value - mean) * (value - mean)) / count;
+        let inverse = 1.0 / (variance + EPSILON).sqrt();
+        for (((out, value), weight), bias) in out.iter_mut().zip(row).zip(weight).zip(bias) {
+            *out = (*value - mean) * inverse * *weight + *bias;
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
+fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut partial = [0.0_f32; LANES];
+    let chunks = row.chunks_exact(LANES);
+    for (sum, value) in partial.iter_mut().zip(chunks.remainder()) {
+        *sum += of(*value);
+    }
+    for chunk in chunks {
+        for (sum, value) in partial.iter_mut().zip(chunk) {
+            *sum += of(*value);
+        }
+    }
+    partial.into_iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cpu;
+
+    #[test]
+    fn agrees_with_the_definition_on_every_instruction_set() {
+        let row: Vec<f32> = (0..531).map(|i| ((i * 7919) % 1009) as f32 * 0.01 - 3.0).collect();
+        let weight: Vec<f32> = (0..531).map(|i| 0.5 + i as f32 * 0.001).collect();
+        let bias: Vec<f32> = (0..531).map(|i| i as f32 * -0.002).collect();
+        let exact: Vec<f64> = row.iter().map(|value| f64::from(*value)).collect();
+        let mean = exact.iter().sum::<f64>() / 531.0;
+        let variance = exact.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 531.0;
+        let mut first = Vec::new();
+        for cpu in Cpu::all() {
+            let mut out = vec![0.0; row.len()];
+            layer_norm_row(cpu, &row, &weight, &bias, &mut out);
+            for i in 0..row.len() {
+                let expected = (exact[i] - mean) / (variance + 1e-5).sqrt() * f64::from(weight[i]) + f64::from(bias[i]);
+                assert!((f64::from(out[i]) - expected).abs() < 1e-5);
+            }
+            let bits: Vec<u32> = out.into_iter().map(f32::to_bits).collect();
+            if first.is_empty() {
+                first = bits;
+            } else {
+                assert_eq!(bits, first, "{}", cpu.isa());
+            }
+        }
+    }
+}

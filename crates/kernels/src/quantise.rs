@@ -1,0 +1,67 @@
+//! f32 to int8, symmetric, one scale a row.
+
+use crate::cpu::multiversion;
+use crate::vector::LANES;
+
+/// Adding and subtracting this rounds to the nearest integer, ties to even, for magnitudes up to 2^22.
+const ROUND: f32 = 12_582_912.0;
+
+multiversion! {
+    /// Quantises `values` to -127..=127 and returns the scale: `values[i] ~ quantised[i] * scale`.
+    ///
+    /// The largest magnitude becomes 127. A row of zeros gives zeros and scale 0. Values must be finite.
+    pub fn quantise_row(values: &[f32], quantised: &mut [i8]) -> f32 {
+        let mut largest = [0.0_f32; LANES];
+        let chunks = values.chunks_exact(LANES);
+        for (largest, value) in largest.iter_mut().zip(chunks.remainder()) {
+            *largest = value.abs();
+        }
+        for chunk in chunks {
+            for (largest, value) in largest.iter_mut().zip(chunk) {
+                *largest = if value.abs() > *largest { value.abs() } else { *largest };
+            }
+        }
+        let largest = largest.into_iter().fold(0.0, f32::max);
+        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        for (quantised, value) in quantised.iter_mut().zip(values) {
+            let rounded = (*value * inverse + ROUND) - ROUND;
+            // A magnitude a hair above 127 (the inverse is rounded) must not become -128, which no kernel expects.
+            *quantised = rounded.clamp(-127.0, 127.0) as i32 as i8;
+        }
+        largest / 127.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cpu;
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let values: Vec<f32> = (0..1037).map(|i| ((i * 7919) % 1009) as f32 * 0.037 - 18.6).collect();
+        let mut expected = vec![0; values.len()];
+        let scale = quantise_row(Cpu::with(crate::Isa::Reference).unwrap(), &values, &mut expected);
+        for cpu in Cpu::all() {
+            let mut quantised = vec![0; values.len()];
+            assert_eq!(quantise_row(cpu, &values, &mut quantised).to_bits(), scale.to_bits());
+            assert_eq!(quantised, expected);
+        }
+        for (value, quantised) in values.iter().zip(expected) {
+            assert!((value - f32::from(quantised) * scale).abs() <= scale * 0.5001);
+        }
+    }
+
+    #[test]
+    fn extremes_stay_in_range() {
+        for cpu in Cpu::all() {
+            let mut quantised = [0; 4];
+            for scale in [1e-30_f32, 0.3, 1e30] {
+                quantise_row(cpu, &[scale, -scale, scale / 2.0, 0.0], &mut quantised);
+                assert_eq!(quantised, [127, -127, 64, 0]);
+            }
+            assert_eq!(quantise_row(cpu, &[0.0; 4], &mut quantised).to_bits(), 0);
+            assert_eq!(quantised, [0; 4]);
+        }
+    }
+}
