@@ -1,1 +1,53 @@
-//! Amanuensis weights.
+//! Reads the weights of Whisper models: file bytes in, named tensors out.
+//!
+//! A [`Checkpoint`] is a memory-mapped model file (or set of files). Every format yields the same canonical tensor
+//! names, those of Hugging Face's `WhisperForConditionalGeneration` without the leading `model.`:
+//!
+//! | name | shape |
+//! |---|---|
+//! | `encoder.conv1.weight`, `encoder.conv2.weight` | (out channels, in channels, kernel) |
+//! | `encoder.embed_positions.weight` | (`n_audio_ctx`, `d_model`) |
+//! | `encoder.layers.{i}.self_attn.{q_proj,k_proj,v_proj,out_proj}.weight` | (out, in) |
+//! | `encoder.layers.{i}.{fc1,fc2}.weight` | (out, in) |
+//! | `encoder.layers.{i}.{self_attn_layer_norm,final_layer_norm}.weight` | (`d_model`) |
+//! | `encoder.layer_norm.weight` | (`d_model`) |
+//! | `decoder.embed_tokens.weight` | (`n_vocab`, `d_model`) |
+//! | `decoder.embed_positions.weight` | (`n_text_ctx`, `d_model`) |
+//! | `decoder.layers.{i}.*` | as in the encoder, with `encoder_attn.*` and `encoder_attn_layer_norm` besides |
+//! | `decoder.layer_norm.weight` | (`d_model`) |
+//! | `proj_out.weight` | (`n_vocab`, `d_model`); absent when tied to `decoder.embed_tokens.weight` |
+//!
+//! with a `.bias` beside each `.weight` but those of embeddings, positions and `proj_out`. `k_proj.bias` is optional:
+//! Whisper has none; some formats store zeros for it.
+//!
+//! Tensors are views of the mapped bytes; nothing is copied until the caller asks for `f32` values, row range by row
+//! range if it likes. Files are taken as hostile: whatever bytes they hold, the result is tensors or an [`Error`].
+//!
+//! ```no_run
+//! # fn main() -> Result<(), amanuensis_weights::Error> {
+//! let checkpoint = amanuensis_weights::Checkpoint::open("models/base".as_ref())?;
+//! let embedding = checkpoint.tensor("decoder.embed_tokens.weight")?;
+//! let (n_vocab, d_model) = (embedding.rows(), embedding.row_len());
+//! let scale = checkpoint.tensor("encoder.layer_norm.weight")?.with_shape(&[d_model])?.to_f32();
+//! # Ok(())
+//! # }
+//! ```
+
+#![deny(unsafe_code)]
+
+mod checkpoint;
+mod ctranslate2;
+mod dtype;
+mod error;
+#[cfg(feature = "fixture")]
+pub mod fixture;
+mod format;
+mod mmap;
+mod safetensors;
+mod sharded;
+mod tensor;
+
+pub use checkpoint::Checkpoint;
+pub use dtype::DType;
+pub use error::Error;
+pub use tensor::{Int8Rows, Tensor};

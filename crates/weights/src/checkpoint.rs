@@ -1,0 +1,102 @@
+//! An opened model.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::format::{Contents, FORMATS, Format};
+use crate::mmap::MappedFile;
+use crate::{Error, Tensor};
+
+/// An opened model: named tensors in memory-mapped files.
+///
+/// Opening reads only the index; tensors are read when they are asked for. Dropping it unmaps the files.
+pub struct Checkpoint {
+    path: PathBuf,
+    format: &'static str,
+    contents: Contents,
+}
+
+impl Checkpoint {
+    /// Opens a model's directory (`model.bin`, `model.safetensors` or `model.safetensors.index.json` in it) or a weight
+    /// file of any name. The format is told by content.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = if path.is_dir() { find(path)? } else { MappedFile::open(path)? };
+        let format = Format::of(&file)?;
+        let path = file.path().to_owned();
+        Ok(Self { path, format: format.name, contents: (format.read)(file)? })
+    }
+
+    /// The name of the file's format, as people know it: "`CTranslate2`", "safetensors".
+    pub fn format(&self) -> &'static str {
+        self.format
+    }
+
+    /// The weight file, or the index of a sharded checkpoint.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory of the weight file, where `config.json` and `tokenizer.json` live.
+    pub fn directory(&self) -> &Path {
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
+    /// The tensor of a canonical name (see the [crate's documentation](crate)), or [`Error::MissingTensor`].
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, Error> {
+        self.get(name).ok_or_else(|| Error::MissingTensor { path: self.path.clone(), name: name.to_owned() })
+    }
+
+    /// The tensor of a canonical name, if there is one: for those that a model may lack.
+    pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
+        let (name, entry) = self.contents.tensors.get_key_value(name)?;
+        Some(Tensor::new(name, &self.contents.files[entry.file], entry))
+    }
+
+    /// All canonical names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.contents.tensors.keys().map(String::as_str)
+    }
+
+    /// The number of attention heads of the encoder, if the weight file says (safetensors leave it to `config.json`).
+    pub fn encoder_heads(&self) -> Option<usize> {
+        self.contents.encoder_heads
+    }
+
+    /// The number of attention heads of the decoder, if the weight file says (safetensors leave it to `config.json`).
+    pub fn decoder_heads(&self) -> Option<usize> {
+        self.contents.decoder_heads
+    }
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("path", &self.path)
+            .field("format", &self.format)
+            .field("tensors", &self.contents.tensors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The weight file in a model's directory: the first that is in a known format. Failing that, the error of the first
+/// that is there.
+fn find(directory: &Path) -> Result<MappedFile, Error> {
+    let mut problem = None;
+    for format in FORMATS {
+        let path = directory.join(format.file_name);
+        if !path.exists() {
+            continue;
+        }
+        match MappedFile::open(&path).and_then(|file| Format::of(&file).map(|_| file)) {
+            Ok(file) => return Ok(file),
+            Err(error) => problem = problem.or(Some(error)),
+        }
+    }
+    Err(problem.unwrap_or_else(|| Error::NoWeights {
+        directory: directory.to_owned(),
+        looked_for: FORMATS.iter().map(|format| format.file_name).collect::<Vec<_>>().join(", "),
+    }))
+}

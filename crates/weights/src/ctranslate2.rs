@@ -1,0 +1,353 @@
+//! `CTranslate2`'s `model.bin`.
+//!
+//! Little-endian and unaligned: u32 version, specification name, u32 revision, u32 number of variables; of each its
+//! name, u8 rank, u32 dimensions, u8 type, u32 bytes, data; then u32 number of aliases, of each its name and its
+//! target's. A string is a u16 length that counts a final NUL, then the bytes. (Written by
+//! `python/ctranslate2/specs/model_spec.py`, read by `src/models/model.cc` of `CTranslate2`.)
+//!
+//! Integer weights come with `{name}_scale`: w = q / scale, one scale a row for int8, one in all for int16. Projections
+//! of one input are stacked by rows: Q, K and V in self-attention, K and V in cross-attention.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::format::{Contents, Format};
+use crate::mmap::MappedFile;
+use crate::tensor::Entry;
+use crate::{DType, Error};
+
+pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_name: "model.bin", probe, read };
+
+/// The layout above came with version 4, before Whisper did; 6 is the latest.
+const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
+const SPECIFICATION: &str = "WhisperSpec";
+/// The latest revision of the specification; a later one may rename or reorder variables.
+const REVISION: u32 = 3;
+/// More variables, or more aliases, than any Whisper model could have: bounds the index of a hostile file.
+const MAX_NAMES: u32 = 1 << 16;
+
+/// `CTranslate2` modules of an encoder or a decoder, and the canonical ones whose rows each stacks.
+const MODULES: &[(&str, &[&str])] = &[
+    ("conv1", &["conv1"]),
+    ("conv2", &["conv2"]),
+    ("position_encodings", &["embed_positions"]),
+    ("embeddings", &["embed_tokens"]),
+    ("layer_norm", &["layer_norm"]),
+];
+
+/// The same of a layer.
+const LAYER_MODULES: &[(&str, &[&str])] = &[
+    ("self_attention/layer_norm", &["self_attn_layer_norm"]),
+    ("self_attention/linear_0", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+    ("self_attention/linear_1", &["self_attn.out_proj"]),
+    ("attention/layer_norm", &["encoder_attn_layer_norm"]),
+    ("attention/linear_0", &["encoder_attn.q_proj"]),
+    ("attention/linear_1", &["encoder_attn.k_proj", "encoder_attn.v_proj"]),
+    ("attention/linear_2", &["encoder_attn.out_proj"]),
+    ("ffn/layer_norm", &["final_layer_norm"]),
+    ("ffn/linear_0", &["fc1"]),
+    ("ffn/linear_1", &["fc2"]),
+];
+
+/// The output projection has no place inside the canonical decoder.
+const PROJECTION: &str = "decoder/projection/weight";
+const EMBEDDINGS: &str = "decoder/embeddings/weight";
+
+/// Attributes whose value is part of what Whisper is, with that value.
+const ATTRIBUTES: &[(&str, i64, &str)] = &[
+    ("decoder/activation", 3, "an activation other than GELU"),
+    ("decoder/pre_norm", 1, "layer norms after the blocks"),
+    ("decoder/alibi", 0, "ALiBi positions"),
+];
+
+fn probe(bytes: &[u8]) -> bool {
+    let Some((&[version, 0, 0, 0, length, 0], rest)) = bytes.split_first_chunk() else { return false };
+    let Some(name) = usize::from(length).checked_sub(1).and_then(|end| rest.get(..=end)) else { return false };
+    version != 0 && name.is_ascii() && name.ends_with(b"Spec\0")
+}
+
+fn read(file: MappedFile) -> Result<Contents, Error> {
+    let variables = Variables::read(&file)?;
+    for &(name, expected, meaning) in ATTRIBUTES {
+        if variables.attribute(&file, name).is_some_and(|value| value != expected) {
+            return Err(file.unsupported(format!("the model has {meaning}: it is not a Whisper model")));
+        }
+    }
+
+    let mut contents = Contents::new();
+    let heads = |name| variables.attribute(&file, name).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
+    contents.encoder_heads = heads("encoder/num_heads");
+    contents.decoder_heads = heads("decoder/num_heads");
+
+    let tied = variables.resolve(PROJECTION) == variables.resolve(EMBEDDINGS);
+    for (name, target) in variables.names() {
+        if name == PROJECTION {
+            if !tied {
+                contents.insert(&file, "proj_out.weight".into(), variables.entry(&file, target)?)?;
+            }
+        } else if let Some(canonical) = Canonical::of(name) {
+            let entry = variables.entry(&file, target)?;
+            for (part, module) in canonical.modules.iter().enumerate() {
+                let rows = entry
+                    .part(part, canonical.modules.len())
+                    .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))?;
+                contents.insert(&file, format!("{}{module}.{}", canonical.prefix, canonical.parameter), rows)?;
+            }
+        }
+    }
+    contents.files.push(file);
+    Ok(contents)
+}
+
+/// What a variable is called canonically: `prefix`, one of `modules`, `parameter`.
+struct Canonical {
+    prefix: String,
+    modules: &'static [&'static str],
+    parameter: &'static str,
+}
+
+impl Canonical {
+    /// `None` for attributes, scales and whatever else is no tensor of a Whisper model.
+    fn of(name: &str) -> Option<Self> {
+        let (network, rest) = name.split_once('/')?;
+        if !matches!(network, "encoder" | "decoder") {
+            return None;
+        }
+        let (path, parameter) = rest.rsplit_once('/')?;
+        let parameter = match parameter {
+            "weight" | "gamma" | "encodings" => "weight",
+            "bias" | "beta" => "bias",
+            _ => return None,
+        };
+        let (prefix, path, table) = match path.strip_prefix("layer_").and_then(|layer| layer.split_once('/')) {
+            Some((index, path)) => {
+                let index: u16 = index.parse().ok()?;
+                (format!("{network}.layers.{index}."), path, LAYER_MODULES)
+            }
+            None => (format!("{network}."), path, MODULES),
+        };
+        let (_, modules) = table.iter().find(|(module, _)| *module == path)?;
+        Some(Self { prefix, modules, parameter })
+    }
+}
+
+/// Type codes of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    Float(DType),
+    Integer(usize),
+}
+
+impl Stored {
+    fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Float(DType::F32),
+            1 => Self::Integer(1),
+            2 => Self::Integer(2),
+            3 => Self::Integer(4),
+            4 => Self::Float(DType::F16),
+            5 => Self::Float(DType::Bf16),
+            _ => return None,
+        })
+    }
+
+    fn size(self) -> usize {
+        match self {
+            Self::Float(dtype) => dtype.size(),
+            Self::Integer(size) => size,
+        }
+    }
+}
+
+struct Variable {
+    shape: Vec<usize>,
+    stored: Stored,
+    data: Range<usize>,
+}
+
+/// The file's index. Aliases are resolved: each leads to the name of a variable.
+struct Variables {
+    variables: BTreeMap<String, Variable>,
+    aliases: BTreeMap<String, String>,
+}
+
+impl Variables {
+    fn read(file: &MappedFile) -> Result<Self, Error> {
+        let mut reader = Reader { file, at: 0 };
+        let version = reader.u32("the header")?;
+        if !VERSIONS.contains(&version) {
+            return Err(file.unsupported(format!(
+                "is a CTranslate2 model of version {version}, but versions {} to {} are supported; convert it anew",
+                VERSIONS.start(),
+                VERSIONS.end()
+            )));
+        }
+        let specification = reader.string("the header")?;
+        if specification != SPECIFICATION {
+            return Err(file.unsupported(format!("holds a {specification} model, but a {SPECIFICATION} is needed")));
+        }
+        let revision = reader.u32("the header")?;
+        if revision > REVISION {
+            return Err(file.unsupported(format!(
+                "is of revision {revision} of {SPECIFICATION}, but revisions up to {REVISION} are supported"
+            )));
+        }
+
+        let mut index = Self { variables: BTreeMap::new(), aliases: BTreeMap::new() };
+        let count = reader.count("variables")?;
+        for i in 0..count {
+            let name = reader.string(&format!("variable {} of {count}", i + 1))?;
+            let variable = reader.variable(&name)?;
+            if index.variables.contains_key(&name) {
+                return Err(file.malformed(format!("variable {name} is there twice")));
+            }
+            index.variables.insert(name, variable);
+        }
+        for _ in 0..reader.count("aliases")? {
+            let (alias, target) = (reader.string("the aliases")?, reader.string("the aliases")?);
+            if index.resolve(&alias).is_some() {
+                return Err(file.malformed(format!("alias {alias} is there twice")));
+            }
+            // Only what came before can be meant, so there are no circles.
+            let Some(variable) = index.resolve(&target).map(str::to_owned) else {
+                return Err(file.malformed(format!("alias {alias} leads to {target}, which is not there")));
+            };
+            index.aliases.insert(alias, variable);
+        }
+        let rest = file.bytes().len() - reader.at;
+        if rest != 0 {
+            return Err(file.malformed(format!("{rest} bytes follow its end at byte {}", reader.at)));
+        }
+        Ok(index)
+    }
+
+    /// Every name with that of its variable.
+    fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let variables = self.variables.keys().map(|name| (name.as_str(), name.as_str()));
+        variables.chain(self.aliases.iter().map(|(alias, variable)| (alias.as_str(), variable.as_str())))
+    }
+
+    /// The name of the variable that a name leads to.
+    fn resolve(&self, name: &str) -> Option<&str> {
+        match self.variables.get_key_value(name) {
+            Some((name, _)) => Some(name),
+            None => self.aliases.get(name).map(String::as_str),
+        }
+    }
+
+    /// The value of an integer scalar.
+    fn attribute(&self, file: &MappedFile, name: &str) -> Option<i64> {
+        let variable = self.variables.get(self.resolve(name)?)?;
+        if !variable.shape.is_empty() || !matches!(variable.stored, Stored::Integer(_)) {
+            return None;
+        }
+        match file.bytes()[variable.data.clone()] {
+            [a] => Some(i64::from(i8::from_le_bytes([a]))),
+            [a, b] => Some(i64::from(i16::from_le_bytes([a, b]))),
+            [a, b, c, d] => Some(i64::from(i32::from_le_bytes([a, b, c, d]))),
+            _ => None,
+        }
+    }
+
+    /// The tensor of a variable, with its scales if it has integers.
+    fn entry(&self, file: &MappedFile, name: &str) -> Result<Entry, Error> {
+        let variable = &self.variables[name];
+        let (dtype, divisors) = match variable.stored {
+            Stored::Float(dtype) => (dtype, 0..0),
+            Stored::Integer(1) => (DType::Int8, self.divisors(file, name)?),
+            Stored::Integer(2) => (DType::Int16, self.divisors(file, name)?),
+            Stored::Integer(_) => return Err(file.unsupported(format!("tensor {name} is stored as int32"))),
+        };
+        Entry::new(dtype, variable.shape.clone(), variable.data.clone(), divisors)
+            .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))
+    }
+
+    /// The bytes of the scales of an integer tensor.
+    fn divisors(&self, file: &MappedFile, name: &str) -> Result<Range<usize>, Error> {
+        let scale = format!("{name}_scale");
+        match self.resolve(&scale).and_then(|name| self.variables.get(name)) {
+            Some(Variable { stored: Stored::Float(DType::F32), data, .. }) => Ok(data.clone()),
+            Some(_) => Err(file.malformed(format!("{scale} is not stored as float32"))),
+            None => Err(file.malformed(format!("tensor {name} holds integers, but {scale} is not there"))),
+        }
+    }
+}
+
+/// A position in the file.
+struct Reader<'a> {
+    file: &'a MappedFile,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, size: usize, inside: &str) -> Result<&'a [u8], Error> {
+        let end = self.at.checked_add(size);
+        let Some(bytes) = end.and_then(|end| self.file.bytes().get(self.at..end)) else {
+            return Err(self.file.truncated(inside));
+        };
+        self.at += size;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self, inside: &str) -> Result<[u8; N], Error> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, inside)?);
+        Ok(array)
+    }
+
+    fn u32(&mut self, inside: &str) -> Result<u32, Error> {
+        Ok(u32::from_le_bytes(self.array(inside)?))
+    }
+
+    fn count(&mut self, of: &str) -> Result<u32, Error> {
+        let count = self.u32(&format!("the number of {of}"))?;
+        if count > MAX_NAMES {
+            return Err(self
+                .file
+                .malformed(format!("it claims {count} {of}; no Whisper model has more than {MAX_NAMES}")));
+        }
+        Ok(count)
+    }
+
+    fn string(&mut self, inside: &str) -> Result<String, Error> {
+        let at = self.at;
+        let length = u16::from_le_bytes(self.array(inside)?);
+        let bytes = self.take(usize::from(length), inside)?.to_vec();
+        let mut string =
+            String::from_utf8(bytes).map_err(|_| self.file.malformed(format!("the name at byte {at} is not UTF-8")))?;
+        if string.find('\0') != string.len().checked_sub(1) {
+            return Err(self.file.malformed(format!("the name at byte {at} does not end with its only NUL")));
+        }
+        string.pop();
+        Ok(string)
+    }
+
+    /// The rest of a variable, after its name.
+    fn variable(&mut self, name: &str) -> Result<Variable, Error> {
+        let inside = format!("tensor {name}");
+        let malformed = |reason: String| self.file.malformed(format!("tensor {name}: {reason}"));
+        let [rank] = self.array(&inside)?;
+        let mut shape = Vec::with_capacity(rank.into());
+        for _ in 0..rank {
+            shape.push(self.u32(&inside)? as usize);
+        }
+        let [code] = self.array(&inside)?;
+        let stored = Stored::from_code(code).ok_or_else(|| malformed(format!("its type {code} is not known")))?;
+        let size = self.u32(&inside)? as usize;
+        let expected = shape.iter().copied().try_fold(stored.size(), usize::checked_mul);
+        if expected != Some(size) {
+            return Err(malformed(format!("{size} bytes do not make up its shape {shape:?}")));
+        }
+        let start = self.at;
+        let data = self.take(size, &inside)?;
+        if name.ends_with("weight_scale") && stored == Stored::Float(DType::F32) {
+            let (scales, _) = data.as_chunks();
+            if let Some(bad) =
+                scales.iter().map(|&scale| f32::from_le_bytes(scale)).find(|s| !s.is_normal() || *s < 0.0)
+            {
+                return Err(malformed(format!("{bad} is not a scale")));
+            }
+        }
+        Ok(Variable { shape, stored, data: start..self.at })
+    }
+}

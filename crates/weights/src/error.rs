@@ -1,0 +1,99 @@
+//! What can be wrong with a checkpoint.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a checkpoint or one of its tensors cannot be read. Every message names the file and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be opened or mapped.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// The path is neither a directory nor a regular file.
+    #[error("{}: is not a regular file; give a model's directory or its weight file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// The directory holds no file that any supported format is kept in.
+    #[error(
+        "{}: holds no model weights (looked for {looked_for}); give a model's directory or its weight file",
+        directory.display()
+    )]
+    NoWeights {
+        /// The directory.
+        directory: PathBuf,
+        /// The file names that were looked for.
+        looked_for: String,
+    },
+
+    /// The file's content is in no supported format.
+    #[error("{}: {looks_like}; supported are {supported}", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What the content appears to be.
+        looks_like: &'static str,
+        /// The names of the supported formats.
+        supported: String,
+    },
+
+    /// The file ends before its content does.
+    #[error("{}: the file ends at byte {length} inside {inside}: it is truncated; fetch it again", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        length: usize,
+        /// The part that is cut off.
+        inside: String,
+    },
+
+    /// The file contradicts itself or its format.
+    #[error("{}: {reason}: the file is damaged; fetch it again", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+
+    /// The file is sound but uses something that is not supported.
+    #[error("{}: {reason}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not supported, and what to use instead.
+        reason: String,
+    },
+
+    /// The checkpoint has no tensor of this name.
+    #[error("{}: has no tensor {name}: this is not a complete Whisper model", path.display())]
+    MissingTensor {
+        /// The checkpoint's file.
+        path: PathBuf,
+        /// The canonical name of the tensor.
+        name: String,
+    },
+
+    /// A tensor's shape is not the one that the rest of the model asks for.
+    #[error("{}: tensor {name} has shape {found:?}, but the model needs {expected:?}", path.display())]
+    Shape {
+        /// The checkpoint's file.
+        path: PathBuf,
+        /// The canonical name of the tensor.
+        name: String,
+        /// The shape asked for.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+}

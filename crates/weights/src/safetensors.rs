@@ -1,0 +1,78 @@
+//! A safetensors file with Hugging Face's names.
+//!
+//! The header is read by the format's reference implementation, the crate `safetensors`. Lengths are checked here,
+//! because that crate's check of them wraps around on sums over `usize::MAX`.
+
+use ::safetensors::Dtype;
+use ::safetensors::tensor::Metadata;
+
+use crate::format::{Contents, Format};
+use crate::mmap::MappedFile;
+use crate::tensor::Entry;
+use crate::{DType, Error};
+
+pub(crate) const FORMAT: Format = Format { name: "safetensors", file_name: "model.safetensors", probe, read };
+
+/// More than the header of any Whisper model takes (about 100 bytes a tensor): bounds what a hostile one can.
+const MAX_HEADER: u64 = 8 << 20;
+
+/// A u64 length, then a JSON object.
+fn probe(bytes: &[u8]) -> bool {
+    bytes.split_first_chunk().is_some_and(|(&length, json)| {
+        (2..1 << 32).contains(&u64::from_le_bytes(length)) && json.first() == Some(&b'{')
+    })
+}
+
+fn read(file: MappedFile) -> Result<Contents, Error> {
+    let mut contents = Contents::new();
+    add(file, &mut contents)?;
+    Ok(contents)
+}
+
+/// Adds a file and its tensors. Also reads the shards of a sharded checkpoint.
+pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error> {
+    let Some((&length, rest)) = file.bytes().split_first_chunk() else { return Err(file.truncated("the header")) };
+    let length = u64::from_le_bytes(length);
+    if length > MAX_HEADER {
+        return Err(
+            file.malformed(format!("its header claims {length} bytes; no Whisper model needs over {MAX_HEADER}"))
+        );
+    }
+    let Some((header, data)) = rest.split_at_checked(length as usize) else {
+        return Err(file.truncated("the header"));
+    };
+    // The header is copied: what is validated as UTF-8 must not be the mapped bytes themselves.
+    let header = header.to_vec();
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|error| file.malformed(format!("its header is not valid: {error}")))?;
+
+    let data_start = size_of_val(&length) + header.len();
+    for name in metadata.offset_keys() {
+        let Some(info) = metadata.info(&name) else { continue };
+        let (start, end) = info.data_offsets;
+        if end > data.len() {
+            return Err(file.truncated(format!("tensor {name}")));
+        }
+        let dtype = match info.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::Bf16,
+            other => {
+                return Err(file.unsupported(format!(
+                    "tensor {name} is stored as {other:?}, but F32, F16 and BF16 are supported; save the model in one of them"
+                )));
+            }
+        };
+        let mut entry = Entry::new(dtype, info.shape.clone(), data_start + start..data_start + end, 0..0)
+            .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))?;
+        entry.file = contents.files.len();
+        let canonical = name.strip_prefix("model.").unwrap_or(&name).to_owned();
+        contents.insert(&file, canonical, entry)?;
+    }
+    if metadata.data_len() < data.len() {
+        let rest = data.len() - metadata.data_len();
+        return Err(file.malformed(format!("{rest} bytes follow its last tensor")));
+    }
+    contents.files.push(file);
+    Ok(())
+}
