@@ -1,0 +1,216 @@
+//! Every format and type of one model yields the same tensors.
+
+use std::fs;
+use std::path::Path;
+
+use amanuensis_weights::fixture::{
+    Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors, write_sharded_safetensors,
+};
+use amanuensis_weights::{Checkpoint, DType, Error};
+
+const DIMENSIONS: Dimensions = Dimensions {
+    n_mels: 5,
+    n_state: 8,
+    n_ff: 12,
+    n_audio_ctx: 6,
+    n_audio_layer: 2,
+    n_text_ctx: 4,
+    n_text_layer: 1,
+    n_vocab: 11,
+};
+const HEADS: [usize; 2] = [2, 4];
+
+/// Asserts that a checkpoint holds exactly `tensors`, each value within `tolerance` of the tensor's largest; zero biases
+/// of keys, which `CTranslate2` adds, are passed over.
+fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
+    for name in checkpoint.names().filter(|name| !tensors.contains_key(*name)) {
+        assert!(name.ends_with("_attn.k_proj.bias"), "{name} is too much");
+        assert!(checkpoint.tensor(name).unwrap().to_f32().iter().all(|&x| x == 0.0));
+    }
+    for (name, (shape, expected)) in tensors {
+        let values = checkpoint.tensor(name).unwrap().with_shape(shape).unwrap().to_f32();
+        let peak = expected.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
+        for (x, y) in values.iter().zip(expected) {
+            assert!((x - y).abs() <= tolerance * peak, "{name} in {checkpoint:?}: {x} is not {y}");
+        }
+    }
+}
+
+/// Half a step of each type, relative to the largest value, with room for float32's own rounding.
+fn tolerance(dtype: DType) -> f32 {
+    match dtype {
+        DType::F32 => 0.0,
+        DType::F16 => 0.5 / 1024.0,
+        DType::Bf16 => 0.5 / 128.0,
+        DType::Int8 => 0.501 / 127.0,
+        // One scale for a stack of three matrices, each of which may have a smaller largest value.
+        DType::Int16 => 0.6 / 1024.0,
+        other => panic!("no tolerance for {other}"),
+    }
+}
+
+#[test]
+fn ctranslate2_of_every_type() {
+    let directory = tempfile::tempdir().unwrap();
+    let tensors = whisper(&DIMENSIONS, 1);
+    for dtype in [DType::F32, DType::F16, DType::Bf16, DType::Int8, DType::Int16] {
+        write_ctranslate2(&directory.path().join("model.bin"), &tensors, HEADS, dtype).unwrap();
+        let checkpoint = Checkpoint::open(directory.path()).unwrap();
+        assert_eq!(checkpoint.format(), "CTranslate2");
+        assert_eq!((checkpoint.encoder_heads(), checkpoint.decoder_heads()), (Some(2), Some(4)));
+        assert_eq!(checkpoint.tensor("encoder.layers.1.fc1.weight").unwrap().dtype(), dtype);
+        assert_holds(&checkpoint, &tensors, tolerance(dtype));
+    }
+}
+
+#[test]
+fn safetensors_of_every_type_whole_and_in_shards() {
+    let tensors = whisper(&DIMENSIONS, 2);
+    for dtype in [DType::F32, DType::F16, DType::Bf16] {
+        let directory = tempfile::tempdir().unwrap();
+        write_sharded_safetensors(directory.path(), &tensors, dtype, 3).unwrap();
+        let sharded = Checkpoint::open(directory.path()).unwrap();
+        assert_eq!(sharded.format(), "sharded safetensors");
+        assert_holds(&sharded, &tensors, tolerance(dtype));
+
+        write_safetensors(&directory.path().join("model.safetensors"), &tensors, dtype).unwrap();
+        let whole = Checkpoint::open(directory.path()).unwrap();
+        assert_eq!(whole.format(), "safetensors");
+        assert_eq!((whole.encoder_heads(), whole.decoder_heads()), (None, None));
+        assert_holds(&whole, &tensors, tolerance(dtype));
+        assert!(whole.names().eq(tensors.keys()), "no tensor besides");
+    }
+}
+
+#[test]
+fn an_output_projection_is_there_only_if_it_is_not_the_embedding() {
+    let directory = tempfile::tempdir().unwrap();
+    let (bin, safetensors) = (directory.path().join("a"), directory.path().join("b"));
+    let mut tensors = whisper(&DIMENSIONS, 3);
+    write_ctranslate2(&bin, &tensors, HEADS, DType::Int8).unwrap();
+    assert!(Checkpoint::open(&bin).unwrap().get("proj_out.weight").is_none());
+
+    let embedding = &tensors["decoder.embed_tokens.weight"];
+    let projection = (embedding.0.clone(), embedding.1.iter().map(|x| -x).collect());
+    tensors.insert("proj_out.weight".into(), projection);
+    for dtype in [DType::F16, DType::Int8] {
+        write_ctranslate2(&bin, &tensors, HEADS, dtype).unwrap();
+        assert_holds(&Checkpoint::open(&bin).unwrap(), &tensors, tolerance(dtype));
+    }
+    write_safetensors(&safetensors, &tensors, DType::F32).unwrap();
+    assert_holds(&Checkpoint::open(&safetensors).unwrap(), &tensors, 0.0);
+}
+
+#[test]
+fn rows_convert_in_pieces_as_they_do_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.bin");
+    let tensors = whisper(&DIMENSIONS, 4);
+    for dtype in [DType::F32, DType::F16, DType::Bf16, DType::Int8, DType::Int16] {
+        write_ctranslate2(&path, &tensors, HEADS, dtype).unwrap();
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        for name in ["decoder.layers.0.encoder_attn.v_proj.weight", "encoder.conv1.weight", "encoder.layer_norm.bias"] {
+            let tensor = checkpoint.tensor(name).unwrap();
+            let whole = tensor.to_f32();
+            let (start, end) = (3, tensor.rows() - 1);
+            let mut piece = vec![f32::NAN; (end - start) * tensor.row_len()];
+            tensor.rows_f32(start..end, &mut piece);
+            assert_eq!(piece, whole[start * tensor.row_len()..end * tensor.row_len()]);
+            tensor.rows_f32(2..2, &mut []);
+            tensor.release();
+            assert_eq!(tensor.to_f32(), whole, "released pages come back");
+        }
+    }
+}
+
+#[test]
+fn int8_rows_are_as_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.bin");
+    write_ctranslate2(&path, &whisper(&DIMENSIONS, 5), HEADS, DType::Int8).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    for name in ["decoder.embed_tokens.weight", "encoder.layers.0.self_attn.v_proj.weight", "encoder.conv2.weight"] {
+        let tensor = checkpoint.tensor(name).unwrap();
+        let rows = tensor.int8_rows().unwrap();
+        assert_eq!(rows.scales.len(), tensor.rows());
+        let values: Vec<f32> = rows
+            .values
+            .chunks(tensor.row_len())
+            .zip(&rows.scales)
+            .flat_map(|(row, &scale)| row.iter().map(move |&q| f32::from(q) * scale))
+            .collect();
+        assert_eq!(values, tensor.to_f32());
+        assert!(rows.values.chunks(tensor.row_len()).all(|row| row.iter().any(|&q| q.unsigned_abs() == 127)));
+    }
+    assert!(checkpoint.tensor("encoder.conv2.bias").unwrap().int8_rows().is_none());
+}
+
+#[test]
+fn a_format_is_told_by_content_and_files_lie_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.bin");
+    write_safetensors(&path, &whisper(&DIMENSIONS, 6), DType::F32).unwrap();
+    for opened in [directory.path(), &path] {
+        let checkpoint = Checkpoint::open(opened).unwrap();
+        assert_eq!(checkpoint.format(), "safetensors");
+        assert_eq!((checkpoint.directory(), checkpoint.path()), (directory.path(), path.as_path()));
+    }
+    // A foreign file under a known name does not hide a good one.
+    fs::rename(&path, directory.path().join("model.safetensors")).unwrap();
+    fs::write(&path, b"PK\x03\x04 pickled").unwrap();
+    assert_eq!(Checkpoint::open(directory.path()).unwrap().format(), "safetensors");
+}
+
+#[test]
+fn absent_tensors_and_other_shapes_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.bin");
+    write_ctranslate2(&path, &whisper(&DIMENSIONS, 7), HEADS, DType::F16).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let error = checkpoint.tensor("encoder.layers.2.fc1.weight").unwrap_err();
+    assert!(matches!(&error, Error::MissingTensor { name, .. } if name == "encoder.layers.2.fc1.weight"), "{error}");
+    let error = checkpoint.tensor("encoder.layer_norm.weight").unwrap().with_shape(&[9]).unwrap_err();
+    let message =
+        format!("{}: tensor encoder.layer_norm.weight has shape [8], but the model needs [9]", path.display());
+    assert_eq!(error.to_string(), message);
+}
+
+/// Names as they are in real files, against the fixture's and the reader's both being wrong alike.
+#[test]
+fn names_are_those_of_real_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.bin");
+    write_ctranslate2(&path, &whisper(&DIMENSIONS, 8), HEADS, DType::Int8).unwrap();
+    let file = fs::read(&path).unwrap();
+    for name in [
+        "decoder/embeddings/weight_scale",
+        "decoder/layer_0/attention/layer_norm/gamma",
+        "decoder/layer_0/attention/linear_1/weight",
+        "decoder/layer_0/attention/linear_2/bias",
+        "decoder/layer_0/ffn/linear_0/weight_scale",
+        "decoder/layer_0/self_attention/linear_0/bias",
+        "decoder/position_encodings/encodings",
+        "decoder/projection/weight",
+        "encoder/conv1/weight",
+        "encoder/layer_1/ffn/layer_norm/beta",
+        "encoder/layer_1/self_attention/linear_1/weight",
+        "encoder/layer_norm/beta",
+        "encoder/num_heads",
+    ] {
+        let stored = [&(name.len() as u16 + 1).to_le_bytes(), name.as_bytes(), b"\0"].concat();
+        assert!(file.windows(stored.len()).any(|window| window == stored), "{name}");
+    }
+    write_safetensors(&path, &whisper(&DIMENSIONS, 8), DType::F16).unwrap();
+    let file = fs::read(&path).unwrap();
+    for name in ["\"model.decoder.layers.0.encoder_attn_layer_norm.weight\"", "\"model.encoder.conv1.bias\""] {
+        assert!(file.windows(name.len()).any(|window| window == name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn a_path_without_a_directory_has_the_current_one() {
+    // Cargo runs tests in the package's directory.
+    let error = Checkpoint::open(Path::new("Cargo.toml")).unwrap_err();
+    assert!(matches!(error, Error::UnknownFormat { .. }), "{error}");
+    assert!(matches!(Checkpoint::open(Path::new("src")).unwrap_err(), Error::NoWeights { .. }));
+}
