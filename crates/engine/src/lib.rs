@@ -1,1 +1,30 @@
-//! Amanuensis engine.
+//! Whisper (Radford et al., arXiv 2212.04356): log-mel windows in, tokens and times out.
+//!
+//! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window, [`Engine::decode`] reads its text;
+//! [`Engine::detect_language`] only asks in which language it is. Every fact about a model - sizes, token ids, suppress
+//! lists - comes from the model's files.
+//!
+//! What is not here: audio files, HTTP, a clock. What is below: [`amanuensis_kernels`] does the arithmetic behind the
+//! [`backend`] seam, [`amanuensis_weights`] reads the files.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+
+mod activations;
+mod config;
+mod decode;
+mod decoder;
+mod encoder;
+mod engine;
+mod error;
+mod linear;
+mod loader;
+mod vocabulary;
+
+pub use decode::{DecodeOptions, Decoded, Task};
+pub use decoder::Sequence;
+pub use encoder::Encoded;
+pub use engine::{ComputeType, Engine, EngineOptions};
+pub use error::Error;
+pub use vocabulary::Vocabulary;

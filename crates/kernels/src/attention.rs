@@ -7,7 +7,7 @@
 use crate::gemm::{PANEL, PackedF32, RowsF32, kernel};
 use crate::pool::{Disjoint, scratch_of};
 use crate::vector::softmax;
-use crate::{Context, Cpu, Scratch};
+use crate::{Context, Cpu, Pool, Scratch};
 
 /// Queries of a block: their 1,500 scores take 192 KiB.
 const BLOCK: usize = 32;
@@ -36,7 +36,29 @@ impl KeyValues {
         self.values.set_element(position, value);
     }
 
-    fn capacity(&self) -> usize {
+    /// Packs the keys and values of all heads: `kv` is `(n_ctx, 2 * d)`, keys of all heads, then values. `packed` becomes
+    /// `(heads)` and keeps its memory where it already has that shape.
+    ///
+    /// # Panics
+    /// If `heads` does not divide the width.
+    pub fn pack(pool: &Pool, kv: RowsF32<'_>, heads: usize, packed: &mut Vec<Self>) {
+        let (n_ctx, d) = (kv.rows, kv.k / 2);
+        let width = d / heads;
+        assert_eq!(width * heads * 2, kv.k, "keys and values of another shape");
+        if packed.len() != heads || packed.iter().any(|head| head.capacity() != n_ctx || head.width() != width) {
+            *packed = vec![Self::new(n_ctx, width); heads];
+        }
+        pool.chunks_mut(packed, 1, &|head, packed, _| {
+            for position in 0..n_ctx {
+                let (keys, values) = kv.row(position).split_at(d);
+                let columns = head * width..(head + 1) * width;
+                packed[0].set(position, &keys[columns.clone()], &values[columns]);
+            }
+        });
+    }
+
+    /// Positions there is room for.
+    pub fn capacity(&self) -> usize {
         self.keys.n()
     }
 
@@ -85,16 +107,8 @@ pub fn self_attention(context: &Context, qkv: RowsF32<'_>, heads: usize, packed:
     let (n_ctx, d) = (qkv.rows, qkv.k / 3);
     let width = d / heads;
     assert!(width * heads * 3 == qkv.k && out.len() == n_ctx * d, "attention of another shape");
-    if packed.len() != heads || packed.iter().any(|head| head.capacity() != n_ctx || head.width() != width) {
-        *packed = vec![KeyValues::new(n_ctx, width); heads];
-    }
-    context.pool.chunks_mut(packed, 1, &|head, packed, _| {
-        for position in 0..n_ctx {
-            let row = qkv.row(position);
-            let (key, value) = (d + head * width, 2 * d + head * width);
-            packed[0].set(position, &row[key..key + width], &row[value..value + width]);
-        }
-    });
+    let kv = RowsF32 { data: &qkv.data[d..], k: 2 * d, ..qkv };
+    KeyValues::pack(&context.pool, kv, heads, packed);
     let out = Disjoint::new(out);
     let blocks = n_ctx.div_ceil(BLOCK);
     context.pool.run(heads * blocks, &|task, scratch| {
@@ -143,7 +157,6 @@ pub fn attention(context: &Context, queries: RowsF32<'_>, memories: &[Memory<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Pool;
 
     fn wave(length: usize, seed: usize) -> Vec<f32> {
         (0..length).map(|i| (((i + seed) * 7919) % 1009) as f32 * 0.004 - 2.0).collect()

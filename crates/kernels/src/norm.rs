@@ -1,10 +1,19 @@
 //! Layer normalisation (Ba, Kiros and Hinton, arXiv 1607.06450).
 
+use crate::Context;
 use crate::cpu::multiversion;
+use crate::gemm::RowsF32;
 use crate::vector::LANES;
 
 /// The constant that keeps the variance from zero, as in the original implementation.
 const EPSILON: f32 = 1e-5;
+
+/// The layer norm of every row; `out` is `(rows, k)`, `weight` and `bias` are `(k)`.
+pub fn layer_norm(context: &Context, rows: RowsF32<'_>, weight: &[f32], bias: &[f32], out: &mut [f32]) {
+    context.pool.chunks_mut(out, rows.k, &|row, out, _| {
+        layer_norm_row(context.cpu, rows.row(row), weight, bias, out);
+    });
+}
 
 multiversion! {
     /// `out = (row - mean) / sqrt(variance + 1e-5) * weight + bias`, all of one length.

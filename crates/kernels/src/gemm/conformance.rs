@@ -17,7 +17,7 @@ fn floats(length: usize, seed: usize) -> Vec<f32> {
 fn quantised_rows(context: &Context, values: &[i8], k: usize) -> QuantisedRows {
     let mut rows = QuantisedRows::default();
     rows.reset(values.len() / k, k);
-    rows.fill(context, &|row, out| {
+    rows.fill(&context.pool, &|row, out, _| {
         out.copy_from_slice(&values[row * k..][..k]);
         1.0
     });

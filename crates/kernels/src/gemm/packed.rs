@@ -1,8 +1,9 @@
 //! How matrices lie in memory: rows of activations, panels of weights.
 
-use crate::pool::Disjoint;
+use crate::norm::layer_norm_row;
+use crate::pool::{Disjoint, scratch_of};
 use crate::quantise::quantise_row;
-use crate::{Context, Pool};
+use crate::{Context, Pool, Scratch};
 
 /// Output channels in a panel.
 pub const PANEL: usize = 16;
@@ -116,23 +117,30 @@ impl QuantisedRows {
         (self.rows, self.k, self.stride) = (rows, k, stride);
     }
 
-    /// Quantises every row of `source`, each with its own scale.
+    /// Becomes `source`, each row quantised with its own scale.
     pub fn assign(&mut self, context: &Context, source: RowsF32<'_>) {
         self.reset(source.rows, source.k);
-        self.fill(context, &|row, quantised| quantise_row(context.cpu, source.row(row), quantised));
+        self.fill(&context.pool, &|row, quantised, _| quantise_row(context.cpu, source.row(row), quantised));
     }
 
-    /// Writes each row by `write(row, quantised) -> scale`, in parallel.
-    pub fn fill(&mut self, context: &Context, write: &(dyn Fn(usize, &mut [i8]) -> f32 + Sync)) {
+    /// Becomes the layer norm of `source`, quantised; `weight` and `bias` are `(k)`.
+    pub fn assign_layer_norm(&mut self, context: &Context, source: RowsF32<'_>, weight: &[f32], bias: &[f32]) {
+        self.reset(source.rows, source.k);
+        self.fill(&context.pool, &|row, quantised, scratch| {
+            let normalised = scratch_of(&mut scratch.block, source.k);
+            layer_norm_row(context.cpu, source.row(row), weight, bias, normalised);
+            quantise_row(context.cpu, normalised, quantised)
+        });
+    }
+
+    /// Writes each row by `write(row, quantised, scratch) -> scale`, in parallel.
+    pub(super) fn fill(&mut self, pool: &Pool, write: &(dyn Fn(usize, &mut [i8], &mut Scratch) -> f32 + Sync)) {
         let (rows, k, stride) = (self.rows, self.k, self.stride);
         let (data, scales) = (Disjoint::new(&mut self.data), Disjoint::new(&mut self.scales));
-        let blocks = context.pool.threads().min(rows);
-        context.pool.run(blocks, &|block, _| {
-            for row in rows * block / blocks..rows * (block + 1) / blocks {
-                // SAFETY: blocks are disjoint ranges of rows, and each row is visited once.
-                let (quantised, scale) = unsafe { (data.slice(row * stride, k), scales.slice(row, 1)) };
-                scale[0] = write(row, quantised);
-            }
+        pool.run(rows, &|row, scratch| {
+            // SAFETY: each row is visited once, and rows do not overlap.
+            let (quantised, scale) = unsafe { (data.slice(row * stride, k), scales.slice(row, 1)) };
+            scale[0] = write(row, quantised, scratch);
         });
     }
 

@@ -1,0 +1,97 @@
+//! The JSON files beside a model's weights: what `CTranslate2` and Hugging Face write about decoding.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Error;
+
+/// The facts of `config.json` and `generation_config.json`. Where a list is missing it is empty.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Tokens never sampled.
+    pub(crate) suppress: Vec<u32>,
+    /// Tokens not sampled first.
+    pub(crate) suppress_at_begin: Vec<u32>,
+    /// Attention heads, for weight files that do not say.
+    pub(crate) encoder_heads: Option<usize>,
+    pub(crate) decoder_heads: Option<usize>,
+}
+
+impl Config {
+    /// Reads what is there; a missing file is an empty one.
+    pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
+        let files = [read_json(&directory.join("generation_config.json"))?, read_json(&directory.join("config.json"))?];
+        let find = |names: &[&str]| {
+            files
+                .iter()
+                .flatten()
+                .find_map(|file| names.iter().find_map(|name| file.get(*name).filter(|v| !v.is_null())))
+        };
+        let tokens = |names: &[&str]| {
+            let list = find(names).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            list.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
+        };
+        let count = |name: &str| find(&[name]).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
+        Ok(Self {
+            suppress: tokens(&["suppress_tokens", "suppress_ids"]),
+            suppress_at_begin: tokens(&["begin_suppress_tokens", "suppress_ids_begin"]),
+            encoder_heads: count("encoder_attention_heads"),
+            decoder_heads: count("decoder_attention_heads"),
+        })
+    }
+}
+
+/// The JSON object in a file, or nothing where there is no file.
+pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
+    };
+    let malformed = |problem: String| Error::Malformed { path: path.to_owned(), problem };
+    let value = serde_json::from_slice(&bytes).map_err(|error| malformed(format!("it is not JSON ({error})")))?;
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config_of(files: &[(&str, &str)]) -> Result<Config, Error> {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        Config::read(directory.path())
+    }
+
+    #[test]
+    fn both_dialects_are_read() {
+        let ctranslate2 =
+            config_of(&[("config.json", r#"{"suppress_ids": [1, 2], "suppress_ids_begin": [220, 50257]}"#)]);
+        let hugging_face = config_of(&[
+            ("config.json", r#"{"suppress_tokens": null, "encoder_attention_heads": 8, "decoder_attention_heads": 6}"#),
+            ("generation_config.json", r#"{"suppress_tokens": [1, 2], "begin_suppress_tokens": [220, 50257]}"#),
+        ]);
+        let lists = Config { suppress: vec![1, 2], suppress_at_begin: vec![220, 50257], ..Config::default() };
+        assert_eq!(ctranslate2.unwrap(), lists);
+        assert_eq!(hugging_face.unwrap(), Config { encoder_heads: Some(8), decoder_heads: Some(6), ..lists });
+        assert_eq!(config_of(&[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let error = config_of(&[("config.json", "{\"suppress_ids\": [1, ")]).unwrap_err().to_string();
+        assert!(error.contains("config.json is damaged"), "{error}");
+    }
+
+    #[test]
+    fn odd_values_are_left_out() {
+        let config = config_of(&[(
+            "config.json",
+            r#"{"suppress_ids": [-1, 7, "x", 99999999999], "decoder_attention_heads": -3}"#,
+        )]);
+        assert_eq!(config.unwrap(), Config { suppress: vec![7], ..Config::default() });
+    }
+}

@@ -1,0 +1,108 @@
+//! From a window to tokens.
+
+mod filters;
+
+use amanuensis_kernels::vector::{log_sum_exp, softmax};
+
+use self::filters::Filters;
+use crate::encoder::Encoded;
+use crate::{Engine, Error};
+
+/// What to write down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Task {
+    /// What is said, in the language it is said in.
+    #[default]
+    Transcribe,
+    /// What is said, in English.
+    Translate,
+}
+
+/// How to decode a window.
+#[derive(Debug, Clone)]
+pub struct DecodeOptions {
+    /// The code of the language spoken; English-only models take none, or "en".
+    pub language: Option<String>,
+    /// What to write down.
+    pub task: Task,
+    /// Whether to find times too.
+    pub timestamps: bool,
+}
+
+/// The tokens of a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// Text and timestamps as sampled, without the prompt and the end token.
+    pub tokens: Vec<u32>,
+    /// Mean log-probability of the sampled tokens, the end token included.
+    pub avg_logprob: f32,
+    /// Probability that the window holds no speech.
+    pub no_speech_prob: f32,
+    /// The temperature sampled at; 0 is greedy.
+    pub temperature: f32,
+}
+
+/// Takes the most probable token until the end token, or until the model has no position left.
+pub(crate) fn greedy(engine: &Engine, window: &Encoded, options: &DecodeOptions) -> Result<Decoded, Error> {
+    let prompt = prompt(engine, options)?;
+    let special = engine.vocabulary().special();
+    let filters = Filters::new(engine.config(), engine.vocabulary(), options.timestamps);
+    let mut sequence = engine.start(window);
+    let mut logits = engine.step(&mut sequence, &prompt[..1]);
+    softmax(engine.context().cpu, &mut logits, 1.0);
+    let no_speech_prob = logits[special.no_speech as usize];
+    if prompt.len() > 1 {
+        logits = engine.step(&mut sequence, &prompt[1..]);
+    } else {
+        sequence = engine.start(window);
+        logits = engine.step(&mut sequence, &prompt);
+    }
+    let mut tokens = Vec::new();
+    let mut sum_logprob = 0.0;
+    loop {
+        filters.apply(engine.context().cpu, &tokens, &mut logits);
+        let (token, logprob) = most_probable(engine, &logits);
+        sum_logprob += logprob;
+        if token == special.eot {
+            break;
+        }
+        tokens.push(token);
+        if sequence.len() == engine.n_text_ctx() {
+            break;
+        }
+        logits = engine.step(&mut sequence, &[token]);
+    }
+    let avg_logprob = sum_logprob / (tokens.len() + 1) as f32;
+    Ok(Decoded { tokens, avg_logprob, no_speech_prob, temperature: 0.0 })
+}
+
+/// The tokens that ask for a transcript: start, language and task, which English-only models do not know, and whether
+/// times are wanted.
+fn prompt(engine: &Engine, options: &DecodeOptions) -> Result<Vec<u32>, Error> {
+    let vocabulary = engine.vocabulary();
+    let special = vocabulary.special();
+    let mut prompt = vec![special.sot];
+    let language = options.language.as_deref();
+    if vocabulary.is_multilingual() {
+        let code = language.ok_or(Error::LanguageNeeded)?;
+        let known = vocabulary.language_tokens().iter().find(|(known, _)| known == code);
+        let (_, language) = known.ok_or_else(|| Error::UnknownLanguage(code.to_owned()))?;
+        let task = if options.task == Task::Translate { special.translate } else { special.transcribe };
+        prompt.extend([*language, task]);
+    } else if let Some(other) = language.filter(|code| *code != "en") {
+        return Err(Error::EnglishOnly(format!("the language `{other}`")));
+    } else if options.task == Task::Translate {
+        return Err(Error::EnglishOnly("translation".to_owned()));
+    }
+    if !options.timestamps {
+        prompt.push(special.no_timestamps);
+    }
+    Ok(prompt)
+}
+
+/// The token of the largest logit (the first of equals) and its log-probability.
+fn most_probable(engine: &Engine, logits: &[f32]) -> (u32, f32) {
+    let (largest, log_sum) = log_sum_exp(engine.context().cpu, logits);
+    let token = logits.iter().position(|logit| *logit >= largest).unwrap_or(0);
+    (token as u32, -log_sum)
+}

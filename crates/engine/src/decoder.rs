@@ -1,0 +1,262 @@
+//! The decoder: one step takes the next tokens of any number of sequences and gives the logits after each.
+//!
+//! Every row of a step is computed by itself, so a sequence gets the same logits alone as in company.
+
+use amanuensis_kernels::Context;
+use amanuensis_kernels::attention::{KeyValues, Memory, attention};
+use amanuensis_kernels::gemm::RowsF32;
+
+use crate::activations::Activations;
+use crate::encoder::{Encoded, count_layers};
+use crate::linear::{Linear, Norm};
+use crate::loader::Loader;
+use crate::{ComputeType, Error};
+
+pub(crate) struct Decoder {
+    d_model: usize,
+    heads: usize,
+    n_text_ctx: usize,
+    compute_type: ComputeType,
+    /// `(n_text_ctx, d_model)`.
+    positions: Vec<f32>,
+    layers: Vec<Layer>,
+    norm: Norm,
+    /// The output projection, `(n_vocab, d_model)`.
+    logits: Linear,
+}
+
+struct Layer {
+    self_norm: Norm,
+    qkv: Linear,
+    self_out: Linear,
+    cross_norm: Norm,
+    cross_q: Linear,
+    /// Keys and values of the encoder's states, computed once a window.
+    cross_kv: Linear,
+    cross_out: Linear,
+    ff_norm: Norm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+/// A text being decoded: the keys and values of its tokens, and the window it listens to.
+#[derive(Debug)]
+pub struct Sequence<'w> {
+    window: &'w Encoded,
+    /// `[layer][head]`, each with room for every position of the model.
+    cache: Vec<Vec<KeyValues>>,
+    length: usize,
+}
+
+impl Sequence<'_> {
+    /// Tokens decoded so far, prompt included.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether nothing was decoded yet.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+/// The part of a step that belongs to one sequence.
+pub(crate) struct Step<'s, 'w> {
+    pub(crate) sequence: &'s mut Sequence<'w>,
+    /// At least one.
+    pub(crate) tokens: &'s [u32],
+}
+
+impl Decoder {
+    pub(crate) fn load(loader: &Loader<'_>, heads: usize) -> Result<Self, Error> {
+        let positions = loader.checkpoint.tensor("decoder.embed_positions.weight")?;
+        let embedding = loader.checkpoint.tensor("decoder.embed_tokens.weight")?;
+        let (n_text_ctx, d, n_vocab) = (positions.rows(), positions.row_len(), embedding.rows());
+        let layer = |index: usize| {
+            let name = format!("decoder.layers.{index}");
+            let n_ff = loader.checkpoint.tensor(&format!("{name}.fc1.weight"))?.rows();
+            let (own, cross) = (format!("{name}.self_attn"), format!("{name}.encoder_attn"));
+            Ok(Layer {
+                self_norm: loader.norm(&format!("{name}.self_attn_layer_norm"), d)?,
+                qkv: loader.linear(&own, &["q_proj", "k_proj", "v_proj"], (d, d))?,
+                self_out: loader.linear(&own, &["out_proj"], (d, d))?,
+                cross_norm: loader.norm(&format!("{name}.encoder_attn_layer_norm"), d)?,
+                cross_q: loader.linear(&cross, &["q_proj"], (d, d))?,
+                cross_kv: loader.linear(&cross, &["k_proj", "v_proj"], (d, d))?,
+                cross_out: loader.linear(&cross, &["out_proj"], (d, d))?,
+                ff_norm: loader.norm(&format!("{name}.final_layer_norm"), d)?,
+                fc1: loader.linear_gelu(&name, "fc1", (n_ff, d))?,
+                fc2: loader.linear(&name, &["fc2"], (d, n_ff))?,
+            })
+        };
+        let own_projection = loader.checkpoint.get("proj_out.weight").map(|_| "proj_out.weight");
+        Ok(Self {
+            d_model: d,
+            heads,
+            n_text_ctx,
+            compute_type: loader.compute_type,
+            positions: loader.values("decoder.embed_positions.weight", &[n_text_ctx, d])?,
+            layers: (0..count_layers(loader, "decoder")).map(layer).collect::<Result<_, Error>>()?,
+            norm: loader.norm("decoder.layer_norm", d)?,
+            logits: loader.matrix(own_projection.unwrap_or("decoder.embed_tokens.weight"), (n_vocab, d))?,
+        })
+    }
+
+    pub(crate) fn d_model(&self) -> usize {
+        self.d_model
+    }
+
+    pub(crate) fn n_text_ctx(&self) -> usize {
+        self.n_text_ctx
+    }
+
+    pub(crate) fn n_vocab(&self) -> usize {
+        self.logits.n()
+    }
+
+    /// Keys and values of a window's states `(n_audio_ctx, d_model)` for every layer and head.
+    pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Vec<Vec<KeyValues>> {
+        let rows = RowsF32::new(states, self.d_model);
+        let mut input = Activations::new(self.compute_type);
+        input.assign(context, rows);
+        let mut kv = vec![0.0; 2 * states.len()];
+        let layer = |layer: &Layer| {
+            layer.cross_kv.write(context, &input, &mut kv);
+            let mut heads = Vec::new();
+            KeyValues::pack(&context.pool, RowsF32::new(&kv, 2 * self.d_model), self.heads, &mut heads);
+            heads
+        };
+        self.layers.iter().map(layer).collect()
+    }
+
+    /// An empty sequence that listens to `window`.
+    pub(crate) fn start<'w>(&self, window: &'w Encoded) -> Sequence<'w> {
+        let head = KeyValues::new(self.n_text_ctx, self.d_model / self.heads);
+        Sequence { window, cache: vec![vec![head; self.heads]; self.layers.len()], length: 0 }
+    }
+
+    /// Appends tokens to each sequence and returns the logits after the last token of each, `(batch, n_vocab)`.
+    /// `embed(token, out)` writes the embedding of a token.
+    ///
+    /// # Panics
+    /// If a sequence would grow beyond the model's positions, or has no tokens.
+    pub(crate) fn step(
+        &self,
+        context: &Context,
+        batch: &mut [Step<'_, '_>],
+        embed: &dyn Fn(u32, &mut [f32]),
+    ) -> Vec<f32> {
+        let d = self.d_model;
+        let mut states = self.embed(batch, embed);
+        let mut buffers = Buffers {
+            input: Activations::new(self.compute_type),
+            hidden: Activations::new(self.compute_type),
+            qkv: vec![0.0; 3 * states.len()],
+            attended: vec![0.0; states.len()],
+        };
+        for (index, layer) in self.layers.iter().enumerate() {
+            layer.run(context, index, batch, &mut states, &mut buffers, d);
+        }
+        let mut last_rows = Vec::with_capacity(batch.len() * d);
+        let mut row = 0;
+        for step in batch.iter_mut() {
+            row += step.tokens.len();
+            step.sequence.length += step.tokens.len();
+            last_rows.extend_from_slice(&states[(row - 1) * d..row * d]);
+        }
+        let mut logits = vec![0.0; batch.len() * self.logits.n()];
+        buffers.input.assign_norm(context, RowsF32::new(&last_rows, d), &self.norm);
+        self.logits.write(context, &buffers.input, &mut logits);
+        logits
+    }
+
+    /// Token embeddings plus positions, `(rows, d_model)`.
+    fn embed(&self, batch: &[Step<'_, '_>], embed: &dyn Fn(u32, &mut [f32])) -> Vec<f32> {
+        let d = self.d_model;
+        let mut states = vec![0.0; batch.iter().map(|step| step.tokens.len()).sum::<usize>() * d];
+        let mut rows = states.chunks_exact_mut(d);
+        for step in batch {
+            assert!(!step.tokens.is_empty() && step.sequence.length + step.tokens.len() <= self.n_text_ctx, "no room");
+            let positions = self.positions[step.sequence.length * d..].chunks_exact(d);
+            for ((token, position), row) in step.tokens.iter().zip(positions).zip(&mut rows) {
+                embed(*token, row);
+                row.iter_mut().zip(position).for_each(|(value, position)| *value += position);
+            }
+        }
+        states
+    }
+}
+
+struct Buffers {
+    input: Activations,
+    hidden: Activations,
+    /// `(rows, 3 * d_model)`.
+    qkv: Vec<f32>,
+    /// `(rows, d_model)`.
+    attended: Vec<f32>,
+}
+
+impl Layer {
+    fn run(
+        &self,
+        context: &Context,
+        index: usize,
+        batch: &mut [Step<'_, '_>],
+        states: &mut [f32],
+        buffers: &mut Buffers,
+        d: usize,
+    ) {
+        let Buffers { input, hidden, qkv, attended } = buffers;
+        input.assign_norm(context, RowsF32::new(states, d), &self.self_norm);
+        self.qkv.write(context, input, qkv);
+        remember(batch, index, qkv, d);
+        let queries = RowsF32 { data: qkv, stride: 3 * d, rows: states.len() / d, k: d };
+        attention(context, queries, &own_memories(batch, index), attended);
+        input.assign(context, RowsF32::new(attended, d));
+        self.self_out.add(context, input, states);
+
+        input.assign_norm(context, RowsF32::new(states, d), &self.cross_norm);
+        let queries = &mut qkv[..states.len()];
+        self.cross_q.write(context, input, queries);
+        attention(context, RowsF32::new(queries, d), &window_memories(batch, index), attended);
+        input.assign(context, RowsF32::new(attended, d));
+        self.cross_out.add(context, input, states);
+
+        input.assign_norm(context, RowsF32::new(states, d), &self.ff_norm);
+        self.fc1.feed(context, input, hidden);
+        self.fc2.add(context, hidden, states);
+    }
+}
+
+/// Puts the keys and values of the new tokens, columns `d..` and `2 * d..` of `qkv`, into the cache of each sequence.
+fn remember(batch: &mut [Step<'_, '_>], layer: usize, qkv: &[f32], d: usize) {
+    let mut rows = qkv.chunks_exact(3 * d);
+    for step in batch {
+        for (position, row) in (step.sequence.length..).zip(rows.by_ref().take(step.tokens.len())) {
+            let heads = &mut step.sequence.cache[layer];
+            let width = d / heads.len();
+            let (keys, values) = row[d..].split_at(d);
+            for ((head, key), value) in heads.iter_mut().zip(keys.chunks(width)).zip(values.chunks(width)) {
+                head.set(position, key, value);
+            }
+        }
+    }
+}
+
+/// A token attends to itself and to what came before it.
+fn own_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> {
+    let row = |step: &'s Step<'_, '_>| {
+        let sequence = &*step.sequence;
+        (1..=step.tokens.len()).map(move |new| Memory { heads: &sequence.cache[layer], length: sequence.length + new })
+    };
+    batch.iter().flat_map(row).collect()
+}
+
+/// Every token attends to the whole window.
+fn window_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> {
+    let row = |step: &'s Step<'_, '_>| {
+        let heads = &step.sequence.window.cross[layer];
+        std::iter::repeat_n(Memory { heads, length: heads[0].capacity() }, step.tokens.len())
+    };
+    batch.iter().flat_map(row).collect()
+}

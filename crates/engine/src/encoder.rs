@@ -1,0 +1,173 @@
+//! The encoder: a window of log-mel frames in, one state for every two frames out.
+
+use std::sync::{Mutex, PoisonError};
+
+use amanuensis_kernels::Context;
+use amanuensis_kernels::attention::{KeyValues, self_attention};
+use amanuensis_kernels::gemm::RowsF32;
+use amanuensis_kernels::norm::layer_norm;
+
+use crate::activations::Activations;
+use crate::linear::{Linear, Norm};
+use crate::loader::Loader;
+use crate::{ComputeType, Error};
+
+/// Frames that a convolution sees at once, here and in every Whisper model.
+const KERNEL: usize = 3;
+
+/// Sizes of the encoder, as its tensors have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EncoderSizes {
+    pub(crate) n_mels: usize,
+    pub(crate) n_audio_ctx: usize,
+    pub(crate) d_model: usize,
+    pub(crate) heads: usize,
+}
+
+pub(crate) struct Encoder {
+    sizes: EncoderSizes,
+    conv1: Linear,
+    conv2: Linear,
+    /// `(n_audio_ctx, d_model)`.
+    positions: Vec<f32>,
+    layers: Vec<Layer>,
+    norm: Norm,
+    workspace: Mutex<Workspace>,
+}
+
+struct Layer {
+    attention_norm: Norm,
+    qkv: Linear,
+    attention_out: Linear,
+    ff_norm: Norm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+/// Buffers kept from window to window: fresh pages for every window would cost milliseconds.
+struct Workspace {
+    input: Activations,
+    hidden: Activations,
+    packed: Vec<KeyValues>,
+    wide: Vec<f32>,
+    narrow: Vec<f32>,
+}
+
+/// What the encoder made of a window.
+#[derive(Debug)]
+pub struct Encoded {
+    /// `(n_audio_ctx, d_model)`.
+    states: Vec<f32>,
+    /// Keys and values for the decoder's cross-attention: `[layer][head]`.
+    pub(crate) cross: Vec<Vec<KeyValues>>,
+}
+
+impl Encoded {
+    pub(crate) fn new(states: Vec<f32>, cross: Vec<Vec<KeyValues>>) -> Self {
+        Self { states, cross }
+    }
+
+    /// The states after the last layer norm, `(n_audio_ctx, d_model)`.
+    pub fn states(&self) -> &[f32] {
+        &self.states
+    }
+}
+
+impl Encoder {
+    pub(crate) fn load(loader: &Loader<'_>, heads: usize) -> Result<Self, Error> {
+        let first = loader.checkpoint.tensor("encoder.conv1.weight")?;
+        let positions = loader.checkpoint.tensor("encoder.embed_positions.weight")?;
+        let n_mels = first.shape().get(1).copied().unwrap_or(0);
+        let (n_audio_ctx, d) = (positions.rows(), positions.row_len());
+        let sizes = EncoderSizes { n_mels, n_audio_ctx, d_model: d, heads };
+        let layer = |index: usize| {
+            let name = format!("encoder.layers.{index}");
+            let n_ff = loader.checkpoint.tensor(&format!("{name}.fc1.weight"))?.rows();
+            Ok(Layer {
+                attention_norm: loader.norm(&format!("{name}.self_attn_layer_norm"), d)?,
+                qkv: loader.linear(&format!("{name}.self_attn"), &["q_proj", "k_proj", "v_proj"], (d, d))?,
+                attention_out: loader.linear(&format!("{name}.self_attn"), &["out_proj"], (d, d))?,
+                ff_norm: loader.norm(&format!("{name}.final_layer_norm"), d)?,
+                fc1: loader.linear_gelu(&name, "fc1", (n_ff, d))?,
+                fc2: loader.linear(&name, &["fc2"], (d, n_ff))?,
+            })
+        };
+        Ok(Self {
+            sizes,
+            conv1: loader.convolution("encoder.conv1", (d, n_mels, KERNEL))?,
+            conv2: loader.convolution("encoder.conv2", (d, d, KERNEL))?,
+            positions: loader.values("encoder.embed_positions.weight", &[n_audio_ctx, d])?,
+            layers: (0..count_layers(loader, "encoder")).map(layer).collect::<Result<_, Error>>()?,
+            norm: loader.norm("encoder.layer_norm", d)?,
+            workspace: Mutex::new(Workspace::new(loader.compute_type)),
+        })
+    }
+
+    pub(crate) fn sizes(&self) -> EncoderSizes {
+        self.sizes
+    }
+
+    /// `mel` is `(2 * n_audio_ctx, n_mels)`; the result is `(n_audio_ctx, d_model)`.
+    pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Vec<f32> {
+        let EncoderSizes { d_model: d, heads, .. } = self.sizes;
+        // The buffers hold no state between windows, so one left by a panic is as good as any.
+        let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        let Workspace { input, hidden, packed, wide, narrow } = &mut *workspace;
+        let mut states = self.convolve(context, mel, input, wide);
+        for layer in &self.layers {
+            wide.resize(states.len() * 3, 0.0);
+            narrow.resize(states.len(), 0.0);
+            input.assign_norm(context, RowsF32::new(&states, d), &layer.attention_norm);
+            layer.qkv.write(context, input, wide);
+            self_attention(context, RowsF32::new(wide, 3 * d), heads, packed, narrow);
+            input.assign(context, RowsF32::new(narrow, d));
+            layer.attention_out.add(context, input, &mut states);
+            input.assign_norm(context, RowsF32::new(&states, d), &layer.ff_norm);
+            layer.fc1.feed(context, input, hidden);
+            layer.fc2.add(context, hidden, &mut states);
+        }
+        narrow.copy_from_slice(&states);
+        layer_norm(context, RowsF32::new(narrow, d), &self.norm.weight, &self.norm.bias, &mut states);
+        states
+    }
+
+    /// Both convolutions and the positions. A convolution is a layer over overlapping windows of rows: with a row of
+    /// zeros at either end, output `t` reads the rows `stride * t ..  stride * t + 3`.
+    fn convolve(&self, context: &Context, mel: &[f32], input: &mut Activations, wide: &mut Vec<f32>) -> Vec<f32> {
+        let EncoderSizes { n_mels, n_audio_ctx, d_model: d, .. } = self.sizes;
+        let frames = 2 * n_audio_ctx;
+        wide.clear();
+        wide.resize(n_mels, 0.0);
+        wide.extend_from_slice(mel);
+        wide.resize((frames + 2) * n_mels, 0.0);
+        input.assign(context, RowsF32 { data: wide, stride: n_mels, rows: frames, k: KERNEL * n_mels });
+        wide.clear();
+        wide.resize((frames + 2) * d, 0.0);
+        self.conv1.write(context, input, &mut wide[d..(frames + 1) * d]);
+        input.assign(context, RowsF32 { data: wide, stride: 2 * d, rows: n_audio_ctx, k: KERNEL * d });
+        let mut states = self.positions.clone();
+        self.conv2.add(context, input, &mut states);
+        states
+    }
+}
+
+impl Workspace {
+    fn new(compute_type: ComputeType) -> Self {
+        Self {
+            input: Activations::new(compute_type),
+            hidden: Activations::new(compute_type),
+            packed: Vec::new(),
+            wide: Vec::new(),
+            narrow: Vec::new(),
+        }
+    }
+}
+
+/// The number of layers that a checkpoint holds for `network`.
+pub(crate) fn count_layers(loader: &Loader<'_>, network: &str) -> usize {
+    let mut count = 0;
+    while loader.checkpoint.get(&format!("{network}.layers.{count}.fc1.weight")).is_some() {
+        count += 1;
+    }
+    count
+}

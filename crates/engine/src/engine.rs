@@ -1,0 +1,210 @@
+//! A loaded model and what it can be asked.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use amanuensis_kernels::vector::softmax;
+use amanuensis_kernels::{Context, Isa};
+use amanuensis_weights::Checkpoint;
+
+use crate::backend::BACKENDS;
+use crate::config::Config;
+use crate::decode::{self, DecodeOptions, Decoded};
+use crate::decoder::{Decoder, Sequence, Step};
+use crate::encoder::{Encoded, Encoder};
+use crate::loader::Loader;
+use crate::{Error, Vocabulary};
+
+/// Seconds between two mel frames, in every Whisper model.
+const FRAME_SECONDS: f64 = 0.01;
+
+/// The number format of the matrix products.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ComputeType {
+    /// Activations with a scale a row, weights with a scale a channel, exact sums. Fast.
+    #[default]
+    Int8,
+    /// The reference.
+    F32,
+}
+
+impl fmt::Display for ComputeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Int8 => "int8",
+            Self::F32 => "f32",
+        })
+    }
+}
+
+impl FromStr for ComputeType {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "int8" => Ok(Self::Int8),
+            "f32" | "float32" => Ok(Self::F32),
+            _ => Err(format!("unknown compute type `{name}`: int8 or f32")),
+        }
+    }
+}
+
+/// How to load a model.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineOptions {
+    /// The number format of the matrix products.
+    pub compute_type: ComputeType,
+    /// Threads to compute with, the caller's included; zero counts as one.
+    pub threads: usize,
+}
+
+/// A loaded Whisper model with its threads. Shared by reference; calls from several threads take turns at the cores.
+pub struct Engine {
+    /// Kept open for the embedding of tokens, which is read a row at a time.
+    checkpoint: Checkpoint,
+    context: Context,
+    encoder: Encoder,
+    decoder: Decoder,
+    vocabulary: Vocabulary,
+    config: Config,
+}
+
+impl Engine {
+    /// Loads the model in a directory, or of a weight file with its vocabulary beside it.
+    pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
+        let checkpoint = Checkpoint::open(model)?;
+        let config = Config::read(checkpoint.directory())?;
+        let context = Context::new(options.threads)?;
+        // The first backend is the best; until a second one is chosen by option there is no other rule.
+        let loader = Loader {
+            checkpoint: &checkpoint,
+            context: &context,
+            compute_type: options.compute_type,
+            backend: BACKENDS[0],
+        };
+        let d_model = checkpoint.tensor("encoder.embed_positions.weight")?.row_len();
+        let heads = |from_weights: Option<usize>, from_config: Option<usize>, network: &str| {
+            let heads = from_weights.or(from_config).filter(|heads| *heads > 0 && d_model.is_multiple_of(*heads));
+            heads.ok_or_else(|| Error::Inconsistent {
+                directory: checkpoint.directory().to_owned(),
+                problem: format!(
+                    "neither its weights nor config.json give a number of {network} heads that divides {d_model}"
+                ),
+            })
+        };
+        let encoder_heads = heads(checkpoint.encoder_heads(), config.encoder_heads, "encoder")?;
+        let decoder_heads = heads(checkpoint.decoder_heads(), config.decoder_heads, "decoder")?;
+        let encoder = Encoder::load(&loader, encoder_heads)?;
+        let decoder = Decoder::load(&loader, decoder_heads)?;
+        let n_audio_ctx = encoder.sizes().n_audio_ctx;
+        if decoder.d_model() != d_model || n_audio_ctx == 0 || encoder.sizes().n_mels == 0 {
+            let problem = format!("encoder states of width {d_model}, a decoder of width {}", decoder.d_model());
+            return Err(Error::Inconsistent { directory: checkpoint.directory().to_owned(), problem });
+        }
+        let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
+        let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
+        Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
+    }
+
+    /// Mel bins of a window.
+    pub fn n_mels(&self) -> usize {
+        self.encoder.sizes().n_mels
+    }
+
+    /// Mel frames of a window, 10 ms each.
+    pub fn n_frames(&self) -> usize {
+        2 * self.encoder.sizes().n_audio_ctx
+    }
+
+    /// Token positions of the decoder, prompt included.
+    pub fn n_text_ctx(&self) -> usize {
+        self.decoder.n_text_ctx()
+    }
+
+    /// Whether the model knows more than English.
+    pub fn is_multilingual(&self) -> bool {
+        self.vocabulary.is_multilingual()
+    }
+
+    /// The codes of the languages that the model knows.
+    pub fn languages(&self) -> impl Iterator<Item = &str> {
+        let english_only = !self.is_multilingual();
+        self.vocabulary.languages().filter(move |code| !english_only || *code == "en")
+    }
+
+    /// The tokens.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.context.cpu.isa()
+    }
+
+    /// Runs the encoder on a log-mel window `(n_frames, n_mels)`.
+    pub fn encode(&self, mel: &[f32]) -> Result<Encoded, Error> {
+        let (n_frames, n_mels) = (self.n_frames(), self.n_mels());
+        if mel.len() != n_frames * n_mels {
+            return Err(Error::WindowShape { found: mel.len(), n_frames, n_mels });
+        }
+        let states = self.encoder.run(&self.context, mel);
+        let cross = self.decoder.cross_key_values(&self.context, &states);
+        Ok(Encoded::new(states, cross))
+    }
+
+    /// The languages that a window may be in, with probabilities, best first. Empty for English-only models.
+    pub fn detect_language(&self, window: &Encoded) -> Vec<(String, f32)> {
+        if !self.is_multilingual() {
+            return Vec::new();
+        }
+        let logits = self.step(&mut self.start(window), &[self.vocabulary.special().sot]);
+        let languages = self.vocabulary.language_tokens();
+        let mut probabilities: Vec<f32> = languages.iter().map(|(_, id)| logits[*id as usize]).collect();
+        softmax(self.context.cpu, &mut probabilities, 1.0);
+        let codes = languages.iter().map(|(code, _)| code.clone());
+        let mut detected: Vec<(String, f32)> = codes.zip(probabilities).collect();
+        detected.sort_by(|a, b| b.1.total_cmp(&a.1));
+        detected
+    }
+
+    /// Decodes the text of a window.
+    pub fn decode(&self, window: &Encoded, options: &DecodeOptions) -> Result<Decoded, Error> {
+        decode::greedy(self, window, options)
+    }
+
+    /// An empty sequence that listens to `window`.
+    pub fn start<'w>(&self, window: &'w Encoded) -> Sequence<'w> {
+        self.decoder.start(window)
+    }
+
+    /// Appends tokens to a sequence and returns the logits after the last of them, `(n_vocab)`.
+    ///
+    /// # Panics
+    /// If there are no tokens, a token is not of this model, or the sequence would grow beyond [`Self::n_text_ctx`].
+    pub fn step(&self, sequence: &mut Sequence<'_>, tokens: &[u32]) -> Vec<f32> {
+        self.decoder.step(&self.context, &mut [Step { sequence, tokens }], &|token, out| self.embed(token, out))
+    }
+
+    fn embed(&self, token: u32, out: &mut [f32]) {
+        let row = token as usize;
+        // `load` read this tensor, and a checkpoint does not change.
+        let embedding = self.checkpoint.get("decoder.embed_tokens.weight").expect("the embedding was loaded");
+        embedding.rows_f32(row..row + 1, out);
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("model", &self.checkpoint).field("isa", &self.isa()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,286 @@
+//! Token ids and what they stand for, as the model's own files say.
+//!
+//! Text tokens are byte sequences in the alphabet of GPT-2's byte-level BPE, where each byte is a printable character.
+//! Special tokens are looked up by their names, never by number: the ids differ from one vocabulary to the next.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Error;
+use crate::config::read_json;
+
+/// Up to this many entries of a vocabulary are believed; the largest Whisper has 51,866.
+const MOST_TOKENS: usize = 1 << 20;
+
+/// The number of tokens from which on a model is multilingual, as the original implementation tells them apart:
+/// English-only vocabularies hold the language tokens too.
+const MULTILINGUAL_SIZE: usize = 51_865;
+
+/// The tokens of a model.
+#[derive(Debug)]
+pub struct Vocabulary {
+    /// The text of each id; for special tokens their names.
+    tokens: Vec<String>,
+    n_vocab: usize,
+    n_timestamps: usize,
+    seconds_per_timestamp: f64,
+    special: Special,
+    /// `(code, id)`, in the order of ids.
+    languages: Vec<(String, u32)>,
+}
+
+/// Ids of the tokens that steer Whisper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Special {
+    pub(crate) eot: u32,
+    pub(crate) sot: u32,
+    pub(crate) translate: u32,
+    pub(crate) transcribe: u32,
+    pub(crate) no_speech: u32,
+    pub(crate) no_timestamps: u32,
+    pub(crate) first_timestamp: u32,
+}
+
+impl Vocabulary {
+    /// Reads the vocabulary of a model whose decoder has `n_vocab` outputs and whose encoder gives `n_audio_ctx`
+    /// positions for a window of `window_seconds`.
+    pub(crate) fn read(
+        directory: &Path,
+        n_vocab: usize,
+        n_audio_ctx: usize,
+        window_seconds: f64,
+    ) -> Result<Self, Error> {
+        let tokens = read_tokens(directory, n_vocab)?;
+        let find = |name: &str| tokens.iter().rposition(|token| token == name).map(|id| id as u32);
+        let need =
+            |name: &'static str| find(name).ok_or(Error::MissingToken { directory: directory.to_owned(), token: name });
+        let no_timestamps = need("<|notimestamps|>")?;
+        let no_speech = find("<|nospeech|>").map_or_else(|| need("<|nocaptions|>"), Ok)?;
+        let special = Special {
+            eot: need("<|endoftext|>")?,
+            sot: need("<|startoftranscript|>")?,
+            translate: need("<|translate|>")?,
+            transcribe: need("<|transcribe|>")?,
+            no_speech,
+            no_timestamps,
+            first_timestamp: find("<|0.00|>").unwrap_or(no_timestamps + 1),
+        };
+        let languages = (special.sot + 1..special.translate)
+            .filter_map(|id| Some((language_code(tokens.get(id as usize)?)?.to_owned(), id)))
+            .collect();
+        // One timestamp for each position of the encoder, and one for the end.
+        let n_timestamps = n_vocab.saturating_sub(special.first_timestamp as usize).min(n_audio_ctx + 1);
+        let seconds_per_timestamp = window_seconds / n_audio_ctx as f64;
+        Ok(Self { tokens, n_vocab, n_timestamps, seconds_per_timestamp, special, languages })
+    }
+
+    /// The number of token ids.
+    pub fn n_vocab(&self) -> usize {
+        self.n_vocab
+    }
+
+    /// Whether the model knows more than English.
+    pub fn is_multilingual(&self) -> bool {
+        self.n_vocab >= MULTILINGUAL_SIZE
+    }
+
+    /// The codes of the languages that the vocabulary has tokens for: "en", "zh", "yue".
+    pub fn languages(&self) -> impl Iterator<Item = &str> {
+        self.languages.iter().map(|(code, _)| code.as_str())
+    }
+
+    /// Codes and ids of the languages.
+    pub(crate) fn language_tokens(&self) -> &[(String, u32)] {
+        &self.languages
+    }
+
+    pub(crate) fn special(&self) -> Special {
+        self.special
+    }
+
+    /// Whether a token is a time.
+    pub fn is_timestamp(&self, token: u32) -> bool {
+        token >= self.special.first_timestamp
+    }
+
+    /// The time a token stands for, in seconds from the start of its window.
+    pub fn timestamp(&self, token: u32) -> Option<f64> {
+        let index = token.checked_sub(self.special.first_timestamp)?;
+        ((index as usize) < self.n_timestamps).then(|| f64::from(index) * self.seconds_per_timestamp)
+    }
+
+    /// The ids of all timestamps.
+    pub(crate) fn timestamps(&self) -> std::ops::Range<u32> {
+        self.special.first_timestamp..self.special.first_timestamp + self.n_timestamps as u32
+    }
+
+    /// The text of tokens. Special tokens and timestamps have none; bytes that are no UTF-8 become U+FFFD.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        let text_of = |token: &u32| self.tokens.get(*token as usize).filter(|_| *token < self.special.eot);
+        let mut bytes = Vec::new();
+        for character in tokens.iter().filter_map(text_of).flat_map(|text| text.chars()) {
+            match byte_of(character) {
+                Some(byte) => bytes.push(byte),
+                // A character outside the alphabet stands for itself.
+                None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// `<|xx|>` or `<|xxx|>` in lower case is a language.
+fn language_code(token: &str) -> Option<&str> {
+    let code = token.strip_prefix("<|")?.strip_suffix("|>")?;
+    ((2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase())).then_some(code)
+}
+
+/// The byte that a character of GPT-2's alphabet stands for: printable Latin-1 characters stand for themselves, the
+/// other 68 bytes are, in order, the characters from U+0100 on.
+fn byte_of(character: char) -> Option<u8> {
+    let is_printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    let code = u32::from(character);
+    match u8::try_from(code) {
+        Ok(byte) => Some(byte).filter(is_printable),
+        Err(_) => (0..=255).filter(|byte| !is_printable(byte)).nth((code - 0x100) as usize),
+    }
+}
+
+/// The text of every id, from the first of these files that is there: `CTranslate2`'s lists, then Hugging Face's maps.
+fn read_tokens(directory: &Path, n_vocab: usize) -> Result<Vec<String>, Error> {
+    let json = |name: &str| read_json(&directory.join(name));
+    let mut tokens = Tokens { texts: Vec::new() };
+    if let Some(list) = json("vocabulary.json")? {
+        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        tokens.texts = list.iter().map(|token| token.as_str().unwrap_or_default().to_owned()).collect();
+    } else if let Ok(bytes) = std::fs::read(directory.join("vocabulary.txt")) {
+        // One token a line; a line may be empty.
+        tokens.texts = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
+    } else if let Some(file) = json("tokenizer.json")? {
+        tokens.add_ids(file.pointer("/model/vocab"));
+        tokens.add_specials(file.get("added_tokens"));
+    } else if let Some(file) = json("vocab.json")? {
+        tokens.add_ids(Some(&file));
+        tokens.add_ids(json("added_tokens.json")?.as_ref());
+    } else {
+        let looked_for = "vocabulary.json, vocabulary.txt, tokenizer.json, vocab.json";
+        return Err(Error::NoVocabulary { directory: directory.to_owned(), looked_for });
+    }
+    if tokens.texts.len() > n_vocab {
+        let problem = format!("its vocabulary has {} tokens, its decoder {n_vocab}", tokens.texts.len());
+        return Err(Error::Inconsistent { directory: directory.to_owned(), problem });
+    }
+    Ok(tokens.texts)
+}
+
+struct Tokens {
+    texts: Vec<String>,
+}
+
+impl Tokens {
+    fn set(&mut self, id: Option<u64>, text: &str) {
+        let Some(id) = id.and_then(|id| usize::try_from(id).ok()).filter(|id| *id < MOST_TOKENS) else { return };
+        if self.texts.len() <= id {
+            self.texts.resize(id + 1, String::new());
+        }
+        text.clone_into(&mut self.texts[id]);
+    }
+
+    /// An object of ids by text.
+    fn add_ids(&mut self, object: Option<&Value>) {
+        for (text, id) in object.and_then(Value::as_object).into_iter().flatten() {
+            self.set(id.as_u64(), text);
+        }
+    }
+
+    /// A list of objects with `id` and `content`.
+    fn add_specials(&mut self, list: Option<&Value>) {
+        for token in list.and_then(Value::as_array).into_iter().flatten() {
+            if let Some(text) = token.get("content").and_then(Value::as_str) {
+                self.set(token.get("id").and_then(Value::as_u64), text);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vocabulary in the order of the real ones, without timestamps, `<|nospeech|>` under its older name.
+    fn tokenizer_json() -> String {
+        let vocab = r#"{"a": 0, "\u0120b": 1, "\u00e2\u0124": 2, "\u00ac": 3}"#;
+        let specials = ["endoftext", "startoftranscript", "en", "yue", "translate", "transcribe", "startoflm"];
+        let names = specials.iter().chain(&["startofprev", "nocaptions", "notimestamps"]);
+        let added: Vec<_> =
+            names.enumerate().map(|(i, n)| format!(r#"{{"id": {}, "content": "<|{n}|>"}}"#, i + 4)).collect();
+        format!(r#"{{"model": {{"vocab": {vocab}}}, "added_tokens": [{}]}}"#, added.join(","))
+    }
+
+    fn read(files: &[(&str, &str)], n_vocab: usize) -> Result<Vocabulary, Error> {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        Vocabulary::read(directory.path(), n_vocab, 10, 0.2)
+    }
+
+    #[test]
+    fn ids_are_found_by_name() {
+        let vocabulary = read(&[("tokenizer.json", &tokenizer_json())], 25).unwrap();
+        let expected = Special {
+            eot: 4,
+            sot: 5,
+            translate: 8,
+            transcribe: 9,
+            no_speech: 12,
+            no_timestamps: 13,
+            first_timestamp: 14,
+        };
+        assert_eq!(vocabulary.special(), expected);
+        assert_eq!(vocabulary.languages().collect::<Vec<_>>(), ["en", "yue"]);
+        assert_eq!(vocabulary.timestamps(), 14..25);
+        assert!((vocabulary.timestamp(24).unwrap() - 0.2).abs() < 1e-12);
+        assert_eq!((vocabulary.timestamp(25), vocabulary.timestamp(13)), (None, None));
+        assert!(!vocabulary.is_multilingual());
+    }
+
+    #[test]
+    fn a_list_gives_the_same_as_a_map() {
+        let list = "a\n\u{120}b\n\u{e2}\u{124}\n\u{ac}\n<|endoftext|>\n<|startoftranscript|>\n<|en|>\n<|yue|>\n<|translate|>\n\
+            <|transcribe|>\n<|startoflm|>\n<|startofprev|>\n<|nospeech|>\n<|notimestamps|>\n<|0.00|>\n";
+        let from_list = read(&[("vocabulary.txt", list)], 25).unwrap();
+        let from_map = read(&[("tokenizer.json", &tokenizer_json())], 25).unwrap();
+        assert_eq!(from_list.special(), from_map.special());
+        assert_eq!(from_list.decode(&[0, 1, 2, 3]), from_map.decode(&[0, 1, 2, 3]));
+    }
+
+    #[test]
+    fn bytes_are_joined_before_they_are_read_as_text() {
+        let vocabulary = read(&[("tokenizer.json", &tokenizer_json())], 25).unwrap();
+        // 0xE2 0x82 and 0xAC are the euro sign, cut in two tokens.
+        assert_eq!(vocabulary.decode(&[0, 1, 2, 3]), "a b\u{20ac}");
+        assert_eq!(vocabulary.decode(&[2, 0]), "\u{fffd}a");
+        assert_eq!(vocabulary.decode(&[14, 0, 4, 20, 99]), "a");
+    }
+
+    #[test]
+    fn the_alphabet_covers_every_byte_once() {
+        let mut bytes: Vec<u8> = (0..0x144).filter_map(char::from_u32).filter_map(byte_of).collect();
+        bytes.sort_unstable();
+        assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
+        assert_eq!(byte_of('\u{120}'), Some(b' '));
+        assert_eq!(byte_of('\u{144}'), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = read(&[], 25).unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json"), "{error}");
+        let error = read(&[("vocab.json", r#"{"a": 0}"#)], 25).unwrap_err().to_string();
+        assert!(error.contains("<|"), "{error}");
+        let error = read(&[("tokenizer.json", &tokenizer_json())], 5).unwrap_err().to_string();
+        assert!(error.contains("14 tokens"), "{error}");
+    }
+}
