@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::format::{Contents, Format};
+use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
 use crate::tensor::Entry;
 use crate::{DType, Error};
@@ -315,10 +315,9 @@ impl<'a> Reader<'a> {
         let bytes = self.take(usize::from(length), inside)?.to_vec();
         let mut string =
             String::from_utf8(bytes).map_err(|_| self.file.malformed(format!("the name at byte {at} is not UTF-8")))?;
-        if string.find('\0') != string.len().checked_sub(1) {
-            return Err(self.file.malformed(format!("the name at byte {at} does not end with its only NUL")));
+        if string.pop() != Some('\0') || !is_name(&string) {
+            return Err(self.file.malformed(format!("there should be a name at byte {at}")));
         }
-        string.pop();
         Ok(string)
     }
 

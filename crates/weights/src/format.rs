@@ -58,6 +58,11 @@ impl Contents {
     }
 }
 
+/// Whether a name read from a file may be shown in a message: short, and without control characters.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.len() <= 256 && !name.contains(char::is_control)
+}
+
 /// Names what people often have in place of a supported file.
 fn looks_like(bytes: &[u8]) -> &'static str {
     const SIGNS: &[(&[u8], &str)] = &[

@@ -1,12 +1,12 @@
 //! A safetensors file with Hugging Face's names.
 //!
-//! The header is read by the format's reference implementation, the crate `safetensors`. Lengths are checked here,
-//! because that crate's check of them wraps around on sums over `usize::MAX`.
+//! The header is read by the format's reference implementation, the crate `safetensors`. The file's length is checked here:
+//! that crate's own check lets the sum of header and data wrap around, and does not say where a file is cut.
 
 use ::safetensors::Dtype;
 use ::safetensors::tensor::Metadata;
 
-use crate::format::{Contents, Format};
+use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
 use crate::tensor::Entry;
 use crate::{DType, Error};
@@ -49,6 +49,9 @@ pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error
     let data_start = size_of_val(&length) + header.len();
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
+        if !is_name(&name) {
+            return Err(file.malformed("a tensor's name is too long or has control characters"));
+        }
         let (start, end) = info.data_offsets;
         if end > data.len() {
             return Err(file.truncated(format!("tensor {name}")));

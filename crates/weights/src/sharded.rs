@@ -50,7 +50,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
         let canonical = name.strip_prefix("model.").unwrap_or(name);
         let found = contents.tensors.get(canonical).map(|entry| entry.file);
         if found != file_of_shard.get(shard.as_str()).copied() {
-            return Err(file.malformed(format!("tensor {name} is not in {shard}")));
+            return Err(file.malformed(format!("tensor {name:?} is not in {shard}")));
         }
     }
     Ok(contents)

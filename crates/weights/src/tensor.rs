@@ -6,6 +6,9 @@ use crate::dtype::{bf16_to_f32, f16_to_f32, widen};
 use crate::mmap::MappedFile;
 use crate::{DType, Error};
 
+/// More dimensions than any tensor of a speech model has.
+const MAX_RANK: usize = 8;
+
 /// Where a tensor lies and how it is stored.
 ///
 /// Built by [`Entry::new`] alone, which makes sure that shape and lengths agree.
@@ -30,9 +33,14 @@ impl Entry {
         data: Range<usize>,
         divisors: Range<usize>,
     ) -> Result<Self, String> {
-        let product = |dims: &[usize]| dims.iter().copied().try_fold(1_usize, usize::checked_mul);
+        if shape.len() > MAX_RANK {
+            return Err(format!("it has {} dimensions; at most {MAX_RANK} make sense", shape.len()));
+        }
+        if shape.contains(&0) {
+            return Err(format!("its shape {shape:?} has no elements"));
+        }
         let rows = shape.first().copied().unwrap_or(1);
-        let row_len = product(shape.get(1..).unwrap_or(&[]));
+        let row_len = shape.iter().skip(1).copied().try_fold(1_usize, usize::checked_mul);
         let size = row_len.and_then(|n| n.checked_mul(rows)).and_then(|n| n.checked_mul(dtype.size()));
         let (Some(row_len), Some(size)) = (row_len, size) else {
             return Err(format!("its shape {shape:?} is too large"));
@@ -76,7 +84,7 @@ impl Entry {
 /// A tensor of a [`Checkpoint`](crate::Checkpoint): a view of its mapped bytes.
 ///
 /// *Rows* are the slices along the first dimension, which for weights is the output channel or the token; a scalar is
-/// one row of one value.
+/// one row of one value. No dimension is zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Tensor<'a> {
     name: &'a str,

@@ -188,11 +188,14 @@ fn contradictions_in_a_model_bin_are_refused() {
         (new().variable(bias, &[2], 0, &[0; 8]).variable(bias, &[2], 0, &[0; 8]), "is there twice"),
         (new().variable(bias, &[2], 0, &[0; 12]), "12 bytes do not make up its shape [2]"),
         (new().variable(bias, &[u32::MAX; 5], 0, &[0; 4]), "do not make up its shape"),
-        (new().variable(bias, &[0, u32::MAX, u32::MAX, u32::MAX], 0, &[]), "too large"),
+        (new().variable(bias, &[0, u32::MAX, u32::MAX, u32::MAX], 0, &[]), "has no elements"),
         (new().variable(bias, &[1], 9, &[0; 4]), "type 9"),
         (new().variable(bias, &[1], 3, &[0; 4]), "int32"),
         (new().variable(b"\xff\xfe", &[1], 0, &[0; 4]), "is not UTF-8"),
-        (new().variable(b"a\0b", &[1], 0, &[0; 4]), "NUL"),
+        (new().variable(b"a\0b", &[1], 0, &[0; 4]), "should be a name at byte 26"),
+        (new().variable(b"\x1b[2J", &[1], 0, &[0; 4]), "should be a name at byte 26"),
+        (new().variable(&[b'a'; 300], &[1], 0, &[0; 4]), "should be a name at byte 26"),
+        (new().variable(bias, &[1; 200], 0, &[0; 4]), "200 dimensions"),
         (new().variable(linear, &[4, 2], 0, &[0; 32]), "stacks 3 matrices"),
         (new().variable(linear, &[], 0, &[0; 4]), "stacks 3 matrices"),
         (new().variable(linear, &[3, 2], 1, &[0; 6]), "weight_scale is not there"),
@@ -222,12 +225,9 @@ fn contradictions_in_a_model_bin_are_refused() {
 
 #[test]
 fn what_is_odd_but_sound_is_read() {
-    let rank_200 = ModelBin::new().variable(b"encoder/conv1/bias", &[1; 200], 0, &[0; 4]);
-    assert_eq!(open_bytes(&rank_200.bytes()).unwrap(), 1);
-    let empty = ModelBin::new().variable(b"encoder/conv1/weight", &[0, 3], 0, &[]);
-    assert_eq!(open_bytes(&empty.bytes()).unwrap(), 0);
-    let empty_rows = ModelBin::new().variable(b"encoder/conv1/weight", &[3, 0], 4, &[]);
-    assert_eq!(open_bytes(&empty_rows.bytes()).unwrap(), 0);
+    // Variables that mean nothing to this crate may be anything.
+    let unknown = ModelBin::new().variable(b"x", &[1; 200], 0, &[0; 4]).variable(b"y", &[3, 0], 4, &[]);
+    assert_eq!(open_bytes(&unknown.bytes()).unwrap(), 0);
     // Alias of an alias.
     let chain = ModelBin::new().variable(b"x", &[2], 0, &[0; 8]).alias("y", "x").alias("encoder/conv1/bias", "y");
     assert_eq!(open_bytes(&chain.bytes()).unwrap(), 2);
@@ -282,7 +282,7 @@ fn contradictions_in_safetensors_are_refused() {
         (
             format!(r#"{{"a":{{"dtype":"F32","shape":[0,{huge},{huge}],"data_offsets":[0,0]}}}}"#),
             0,
-            "too large",
+            "has no elements",
         ),
         ("{".to_owned() + &"[".repeat(10_000), 0, "header is not valid"),
     ] {
@@ -307,7 +307,7 @@ fn contradictions_between_shards_are_refused() {
         (good.replace(&entry(shards[0]), &entry(shards[1])), "is not in model-00002-of-00002.safetensors"),
         (
             good.replace(&entry(shards[0]), r#""model.else":"model-00001-of-00002.safetensors""#),
-            "tensor model.else is not in",
+            "tensor \"model.else\" is not in",
         ),
         (good.replace(&entry(shards[0]), &entry("../secret")), "is not the name of a file beside it"),
         (good.replace(&entry(shards[0]), &entry("/etc/passwd")), "is not the name of a file beside it"),
