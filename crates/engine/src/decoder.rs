@@ -61,10 +61,12 @@ impl Sequence<'_> {
 }
 
 /// The part of a step that belongs to one sequence.
-pub(crate) struct Step<'s, 'w> {
-    pub(crate) sequence: &'s mut Sequence<'w>,
+#[derive(Debug)]
+pub struct Step<'s, 'w> {
+    /// What the tokens are appended to.
+    pub sequence: &'s mut Sequence<'w>,
     /// At least one.
-    pub(crate) tokens: &'s [u32],
+    pub tokens: &'s [u32],
 }
 
 impl Decoder {

@@ -182,9 +182,18 @@ impl Engine {
     /// Appends tokens to a sequence and returns the logits after the last of them, `(n_vocab)`.
     ///
     /// # Panics
-    /// If there are no tokens, a token is not of this model, or the sequence would grow beyond [`Self::n_text_ctx`].
+    /// As [`Self::step_batch`].
     pub fn step(&self, sequence: &mut Sequence<'_>, tokens: &[u32]) -> Vec<f32> {
-        self.decoder.step(&self.context, &mut [Step { sequence, tokens }], &|token, out| self.embed(token, out))
+        self.step_batch(&mut [Step { sequence, tokens }])
+    }
+
+    /// Appends tokens to each of several sequences and returns the logits after the last token of each,
+    /// `(batch, n_vocab)`: the weights are read once for all, and each sequence gets what it would get alone.
+    ///
+    /// # Panics
+    /// If a step has no tokens, a token is not of this model, or a sequence would grow beyond [`Self::n_text_ctx`].
+    pub fn step_batch(&self, batch: &mut [Step<'_, '_>]) -> Vec<f32> {
+        self.decoder.step(&self.context, batch, &|token, out| self.embed(token, out))
     }
 
     fn embed(&self, token: u32, out: &mut [f32]) {

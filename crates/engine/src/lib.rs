@@ -23,7 +23,7 @@ mod loader;
 mod vocabulary;
 
 pub use decode::{DecodeOptions, Decoded, Task};
-pub use decoder::Sequence;
+pub use decoder::{Sequence, Step};
 pub use encoder::Encoded;
 pub use engine::{ComputeType, Engine, EngineOptions};
 pub use error::Error;

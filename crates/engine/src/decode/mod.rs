@@ -2,7 +2,7 @@
 
 mod filters;
 
-use amanuensis_kernels::vector::{log_sum_exp, softmax};
+use amanuensis_kernels::vector::log_sum_exp;
 
 use self::filters::Filters;
 use crate::encoder::Encoded;
@@ -49,13 +49,10 @@ pub(crate) fn greedy(engine: &Engine, window: &Encoded, options: &DecodeOptions)
     let filters = Filters::new(engine.config(), engine.vocabulary(), options.timestamps);
     let mut sequence = engine.start(window);
     let mut logits = engine.step(&mut sequence, &prompt[..1]);
-    softmax(engine.context().cpu, &mut logits, 1.0);
-    let no_speech_prob = logits[special.no_speech as usize];
+    let (largest, log_sum) = log_sum_exp(engine.context().cpu, &logits);
+    let no_speech_prob = (logits[special.no_speech as usize] - largest - log_sum).exp();
     if prompt.len() > 1 {
         logits = engine.step(&mut sequence, &prompt[1..]);
-    } else {
-        sequence = engine.start(window);
-        logits = engine.step(&mut sequence, &prompt);
     }
     let mut tokens = Vec::new();
     let mut sum_logprob = 0.0;
@@ -67,7 +64,7 @@ pub(crate) fn greedy(engine: &Engine, window: &Encoded, options: &DecodeOptions)
             break;
         }
         tokens.push(token);
-        if sequence.len() == engine.n_text_ctx() {
+        if prompt.len() + tokens.len() == engine.n_text_ctx() {
             break;
         }
         logits = engine.step(&mut sequence, &[token]);

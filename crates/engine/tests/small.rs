@@ -1,0 +1,189 @@
+//! Small models with random weights: what must hold whatever the weights, the sizes and the file format.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use amanuensis_engine::{ComputeType, DecodeOptions, Engine, EngineOptions, Error, Step, Task};
+use amanuensis_weights::DType;
+use amanuensis_weights::fixture::{Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors};
+
+/// Sizes like no real model's: odd mel bins, different numbers of layers and heads, widths that fill no tile.
+const SIZES: Dimensions = Dimensions {
+    n_mels: 7,
+    n_state: 24,
+    n_ff: 50,
+    n_audio_ctx: 20,
+    n_audio_layer: 2,
+    n_text_ctx: 130,
+    n_text_layer: 3,
+    n_vocab: 71,
+};
+const HEADS: [usize; 2] = [2, 3];
+const THREADS: [usize; 2] = [1, 3];
+
+/// 36 text tokens, the special ones, and 21 timestamps.
+fn vocabulary() -> String {
+    let mut list: String = ('a'..='z').chain('0'..='9').fold(String::new(), |mut list, c| {
+        writeln!(list, "{c}").unwrap();
+        list
+    });
+    for name in ["endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startofprev", "nospeech"] {
+        writeln!(list, "<|{name}|>").unwrap();
+    }
+    list + "<|notimestamps|>\n"
+}
+
+fn write_model(directory: &Path, tensors: &Tensors, dtype: DType) {
+    write_ctranslate2(&directory.join("model.bin"), tensors, HEADS, dtype).unwrap();
+    std::fs::write(directory.join("vocabulary.txt"), vocabulary()).unwrap();
+    std::fs::write(directory.join("config.json"), r#"{"suppress_ids": [3], "suppress_ids_begin": [5, 36]}"#).unwrap();
+}
+
+fn load(directory: &Path, compute_type: ComputeType, threads: usize) -> Engine {
+    Engine::load(directory, &EngineOptions { compute_type, threads }).unwrap()
+}
+
+fn engine(compute_type: ComputeType, threads: usize) -> Engine {
+    let directory = tempfile::tempdir().unwrap();
+    write_model(directory.path(), &whisper(&SIZES, 1), DType::F16);
+    load(directory.path(), compute_type, threads)
+}
+
+fn mel(seed: usize) -> Vec<f32> {
+    (0..40 * 7).map(|i| (((i + seed * 31) * 7919) % 1009) as f32 * 0.002 - 1.0).collect()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
+}
+
+#[test]
+fn cached_steps_equal_uncached_ones() {
+    for (compute_type, tolerance) in [(ComputeType::F32, 1e-4), (ComputeType::Int8, 1e-4)] {
+        let engine = engine(compute_type, 2);
+        let window = engine.encode(&mel(0)).unwrap();
+        let tokens: Vec<u32> = (0..100).map(|i| (i * 7) % 36).collect();
+        let mut cached = engine.start(&window);
+        for length in 1..=tokens.len() {
+            let step = engine.step(&mut cached, &tokens[length - 1..length]);
+            let whole = engine.step(&mut engine.start(&window), &tokens[..length]);
+            assert!(largest_difference(&step, &whole) <= tolerance, "{compute_type}, step {length}");
+        }
+    }
+}
+
+#[test]
+fn a_sequence_gets_the_same_bits_in_company_and_on_any_number_of_threads() {
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let mut first: Option<Vec<u32>> = None;
+        for threads in THREADS {
+            let engine = engine(compute_type, threads);
+            let windows: Vec<_> = (0..3).map(|seed| engine.encode(&mel(seed)).unwrap()).collect();
+            let prompts: [&[u32]; 3] = [&[37, 38], &[1, 2, 3, 4, 5], &[9]];
+            let mut together: Vec<_> = windows.iter().map(|window| engine.start(window)).collect();
+            let mut alone: Vec<_> = windows.iter().map(|window| engine.start(window)).collect();
+            let mut bits = Vec::new();
+            for round in 0..3 {
+                let next = [[round], [round + 5], [round + 9]];
+                let tokens = |i: usize| if round == 0 { prompts[i] } else { &next[i][..] };
+                let steps = together.iter_mut().enumerate().map(|(i, sequence)| Step { sequence, tokens: tokens(i) });
+                let logits = engine.step_batch(&mut steps.collect::<Vec<_>>());
+                for (i, sequence) in alone.iter_mut().enumerate() {
+                    let row = engine.step(sequence, tokens(i));
+                    assert_eq!(row, logits[i * row.len()..][..row.len()], "{compute_type}, sequence {i}");
+                }
+                bits.extend(logits.into_iter().map(f32::to_bits));
+            }
+            assert_eq!(*first.get_or_insert_with(|| bits.clone()), bits, "{compute_type}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn every_file_format_gives_the_same_model() {
+    let directory = tempfile::tempdir().unwrap();
+    let tensors = whisper(&SIZES, 2);
+    write_model(directory.path(), &tensors, DType::F32);
+    let hugging_face = tempfile::tempdir().unwrap();
+    write_safetensors(&hugging_face.path().join("model.safetensors"), &tensors, DType::F32).unwrap();
+    std::fs::write(hugging_face.path().join("vocabulary.txt"), vocabulary()).unwrap();
+    let config = r#"{"encoder_attention_heads": 2, "decoder_attention_heads": 3}"#;
+    std::fs::write(hugging_face.path().join("config.json"), config).unwrap();
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let run = |path: &Path| {
+            let engine = load(path, compute_type, 1);
+            assert_eq!((engine.n_mels(), engine.n_frames(), engine.n_text_ctx()), (7, 40, 130));
+            let window = engine.encode(&mel(0)).unwrap();
+            let logits = engine.step(&mut engine.start(&window), &[37, 38]);
+            (window.states().to_vec(), logits)
+        };
+        assert_eq!(run(directory.path()), run(hugging_face.path()));
+    }
+}
+
+#[test]
+fn int8_files_are_taken_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let tensors = whisper(&SIZES, 3);
+    write_model(directory.path(), &tensors, DType::Int8);
+    let states = |compute_type| load(directory.path(), compute_type, 1).encode(&mel(0)).unwrap().states().to_vec();
+    let (int8, f32) = (states(ComputeType::Int8), states(ComputeType::F32));
+    let difference = largest_difference(&int8, &f32);
+    assert!(difference > 0.0 && difference < 0.2, "{difference}");
+}
+
+#[test]
+fn decoding_keeps_the_rules_of_timestamps() {
+    let options = |timestamps| DecodeOptions { language: None, task: Task::Transcribe, timestamps };
+    for seed in 0..8 {
+        let engine = engine(ComputeType::Int8, 1);
+        let window = engine.encode(&mel(seed)).unwrap();
+        let decoded = engine.decode(&window, &options(true)).unwrap();
+        let vocabulary = engine.vocabulary();
+        assert!(decoded.tokens.len() < SIZES.n_text_ctx && decoded.avg_logprob < 0.0);
+        assert!((0.0..=1.0).contains(&decoded.no_speech_prob));
+        assert!(decoded.tokens.iter().all(|token| *token < 36 && *token != 3 || vocabulary.is_timestamp(*token)));
+        let times: Vec<f64> = decoded.tokens.iter().filter_map(|token| vocabulary.timestamp(*token)).collect();
+        assert!(vocabulary.is_timestamp(decoded.tokens[0]) && times.is_sorted());
+        // Read as pairs, a segment ends after it began.
+        assert!(times.as_chunks::<2>().0.iter().all(|[start, end]| start < end), "{times:?}");
+        let plain = engine.decode(&window, &options(false)).unwrap();
+        assert!(plain.tokens.iter().all(|token| *token < 36 && *token != 3) && plain.tokens[0] != 5);
+    }
+}
+
+#[test]
+fn what_the_model_cannot_do_is_refused() {
+    let engine = engine(ComputeType::Int8, 1);
+    let window = engine.encode(&mel(0)).unwrap();
+    let decode = |language: Option<&str>, task| {
+        engine.decode(&window, &DecodeOptions { language: language.map(str::to_owned), task, timestamps: true })
+    };
+    // With fewer tokens than a multilingual vocabulary this model counts as English-only.
+    assert!(decode(Some("en"), Task::Transcribe).is_ok());
+    assert!(matches!(decode(Some("de"), Task::Transcribe), Err(Error::EnglishOnly(_))));
+    assert!(matches!(decode(None, Task::Translate), Err(Error::EnglishOnly(_))));
+    assert!(engine.detect_language(&window).is_empty());
+    assert_eq!(engine.languages().collect::<Vec<_>>(), ["en"]);
+    let error = engine.encode(&[0.0; 7]).unwrap_err().to_string();
+    assert!(error.contains("(40, 7)"), "{error}");
+}
+
+#[test]
+fn a_broken_model_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut tensors = whisper(&SIZES, 1);
+    let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1 };
+    let error = |directory: &Path| Engine::load(directory, &options).unwrap_err().to_string();
+    write_model(directory.path(), &tensors, DType::F32);
+    std::fs::write(directory.path().join("vocabulary.txt"), "a\nb\n").unwrap();
+    assert!(error(directory.path()).contains("has no token <|"));
+    std::fs::remove_file(directory.path().join("vocabulary.txt")).unwrap();
+    assert!(error(directory.path()).contains("no vocabulary"));
+    let shape = &mut tensors.get_mut("decoder.layers.1.fc1.weight").unwrap().0;
+    shape.swap(0, 1);
+    write_model(directory.path(), &tensors, DType::F32);
+    let message = error(directory.path());
+    assert!(message.contains("decoder.layers.1.fc"), "{message}");
+}
