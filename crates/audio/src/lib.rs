@@ -1,1 +1,32 @@
-//! Amanuensis audio.
+//! Sound in, features out: the bytes of a recording become 16 kHz mono `f32` samples ([`Audio`]), and those become the
+//! log-mel spectrogram that Whisper reads ([`LogMel`]).
+//!
+//! Formats: WAV, RF64, AIFF, CAF, FLAC, MP3, MP2, ADTS AAC, Ogg (Vorbis, Opus, FLAC), MP4, M4A and MOV (AAC-LC, the core
+//! of HE-AAC, ALAC, Opus, FLAC, MP3, PCM), MKV and `WebM` (the same and Vorbis). A video file gives its audio track.
+//! The contents decide, never the file's name.
+//!
+//! Everything is a stream: memory does not grow with the length of the recording. Whatever the bytes, nothing here
+//! panics and nothing allocates by a size that only the file claims; damage costs the damaged part and leaves a
+//! [`Warning`].
+#![forbid(unsafe_code)]
+
+mod audio;
+mod codecs;
+mod container;
+mod decode;
+mod error;
+mod guard;
+mod input;
+mod mel;
+mod mix;
+mod mp4;
+mod opus;
+mod resample;
+mod timeline;
+mod wav;
+
+pub use audio::{Audio, SAMPLE_RATE};
+pub use container::StreamInfo;
+pub use error::{Error, Warning, WarningKind};
+pub use input::Source;
+pub use mel::{HOP_LENGTH, LogMel, N_FFT, WINDOW_FRAMES, WINDOW_SAMPLES};

@@ -1,0 +1,202 @@
+//! The public stream: a recording in, blocks of 16 kHz mono samples out.
+
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+
+use crate::container::StreamInfo;
+use crate::decode::Recording;
+use crate::error::{Error, Warning, WarningKind, Warnings};
+use crate::input::{Input, Source};
+use crate::mix::{Repaired, clean};
+use crate::resample::Resampler;
+
+/// The sample rate of everything that leaves this crate, in Hz.
+pub const SAMPLE_RATE: u32 = 16_000;
+
+/// Samples in a block, at least, except in the last: half a second.
+const BLOCK: usize = 8_000;
+
+/// An open recording.
+///
+/// ```
+/// # fn main() -> Result<(), amanuensis_audio::Error> {
+/// # let sine: Vec<f32> = (0..44_100).map(|i| (i as f32 * 0.05).sin()).collect();
+/// let mut audio = amanuensis_audio::Audio::from_samples(sine, 44_100)?;
+/// let mut samples = 0;
+/// while let Some(block) = audio.next_block()? {
+///     samples += block.len();
+/// }
+/// assert_eq!(samples, 16_000);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Audio {
+    supply: Supply,
+    resampler: Resampler,
+    warnings: Warnings,
+    /// Samples of one packet, at the recording's rate.
+    mono: Vec<f32>,
+    /// The block that was given out last.
+    block: Vec<f32>,
+    /// Samples of silence that come before `mono`, at the recording's rate.
+    silence: u64,
+    /// Samples given out, this block included.
+    produced: u64,
+    info: StreamInfo,
+}
+
+/// Where samples come from.
+enum Supply {
+    File(Box<Recording>),
+    Samples(Vec<f32>),
+    Ended,
+}
+
+impl Audio {
+    /// Opens the recording in a file. What it is, its contents say; the name does not matter.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let failed = |source| Error::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+        }
+        Self::from_source(file)
+    }
+
+    /// Opens the recording in anything that can be read and sought.
+    pub fn from_source(source: impl Source + 'static) -> Result<Self, Error> {
+        let mut warnings = Warnings::default();
+        let recording = Recording::open(Input::new(Box::new(source))?, &mut warnings)?;
+        let info = recording.info().clone();
+        if info.channels == 0 {
+            return Err(Error::Channels(0));
+        }
+        let resampler = Resampler::new(info.sample_rate)?;
+        Ok(Self::new(Supply::File(Box::new(recording)), resampler, warnings, info))
+    }
+
+    /// Opens the recording in a file's bytes.
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        Self::from_source(Cursor::new(bytes.into()))
+    }
+
+    /// Takes samples that are decoded already: one channel, `sample_rate` in Hz, full scale -1..1.
+    pub fn from_samples(samples: impl Into<Vec<f32>>, sample_rate: u32) -> Result<Self, Error> {
+        let info = StreamInfo { container: "samples", codec: "pcm_f32", sample_rate, channels: 1 };
+        Ok(Self::new(Supply::Samples(samples.into()), Resampler::new(sample_rate)?, Warnings::default(), info))
+    }
+
+    fn new(supply: Supply, resampler: Resampler, warnings: Warnings, info: StreamInfo) -> Self {
+        let (mono, block) = (Vec::new(), Vec::new());
+        Self { supply, resampler, warnings, mono, block, silence: 0, produced: 0, info }
+    }
+
+    /// What the recording is made of.
+    pub fn info(&self) -> &StreamInfo {
+        &self.info
+    }
+
+    /// The length of the recording in seconds as its headers say; a hint only, for a progress bar.
+    pub fn expected_duration(&self) -> Option<f64> {
+        match &self.supply {
+            Supply::File(recording) => recording.expected(),
+            Supply::Samples(samples) => Some(samples.len() as f64 / f64::from(self.info.sample_rate)),
+            Supply::Ended => None,
+        }
+    }
+
+    /// Seconds of audio given out so far; after the last block, the length of the recording.
+    pub fn position(&self) -> f64 {
+        self.produced as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// What has been amiss so far: at most one entry a [`WarningKind`].
+    pub fn warnings(&self) -> &[Warning] {
+        self.warnings.as_slice()
+    }
+
+    /// The next block of 16 kHz mono samples, at least half a second except for the last; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::NothingDecoded`] if a file ends without one sample though it holds data; [`Error::SampleRate`] if the
+    /// audio turns out to have an impossible one. Damage in between is a warning, not an error.
+    pub fn next_block(&mut self) -> Result<Option<&[f32]>, Error> {
+        self.block.clear();
+        while self.block.len() < BLOCK && self.advance()? {}
+        self.produced += self.block.len() as u64;
+        Ok(if self.block.is_empty() { None } else { Some(&self.block) })
+    }
+
+    /// Moves some samples into the block; false at the end.
+    fn advance(&mut self) -> Result<bool, Error> {
+        if self.silence > 0 {
+            let n = self.silence.min(u64::from(self.resampler.rate()));
+            self.resampler.push(&vec![0.0; n as usize], &mut self.block);
+            self.silence -= n;
+            return Ok(true);
+        }
+        if !self.mono.is_empty() {
+            self.resampler.push(&self.mono, &mut self.block);
+            self.mono.clear();
+            return Ok(true);
+        }
+        let seconds = self.position() + self.block.len() as f64 / f64::from(SAMPLE_RATE);
+        match &mut self.supply {
+            Supply::File(recording) => match recording.next(&mut self.mono, seconds, &mut self.warnings) {
+                Some(piece) => {
+                    self.silence = piece.silence;
+                    self.note(piece.silence, piece.repaired, seconds);
+                    self.change_rate(piece.rate)?;
+                    Ok(true)
+                }
+                None => self.finish(),
+            },
+            Supply::Samples(samples) if samples.is_empty() => self.finish(),
+            Supply::Samples(samples) => {
+                let n = samples.len();
+                self.mono = std::mem::take(samples);
+                debug_assert_eq!(n, self.mono.len());
+                let repaired = clean(&mut self.mono);
+                self.note(0, repaired, seconds);
+                Ok(true)
+            }
+            Supply::Ended => Ok(false),
+        }
+    }
+
+    /// Lets the resampler's last samples out.
+    fn finish(&mut self) -> Result<bool, Error> {
+        let ended = std::mem::replace(&mut self.supply, Supply::Ended);
+        let idle = Resampler::new(SAMPLE_RATE)?;
+        std::mem::replace(&mut self.resampler, idle).finish(&mut self.block);
+        match ended {
+            Supply::File(recording) if self.produced == 0 && self.block.is_empty() && !self.warnings().is_empty() => {
+                let cause = recording.last_cause().to_owned();
+                Err(Error::NothingDecoded { container: self.info.container, cause })
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Goes on with another resampler if the recording's rate has changed.
+    fn change_rate(&mut self, rate: u32) -> Result<(), Error> {
+        if rate != self.resampler.rate() {
+            let next = Resampler::new(rate)?;
+            std::mem::replace(&mut self.resampler, next).finish(&mut self.block);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, silence: u64, repaired: Repaired, seconds: f64) {
+        let counts = [
+            (WarningKind::NonFinite, repaired.non_finite),
+            (WarningKind::Clipped, repaired.clipped),
+            (WarningKind::Gap, u64::from(silence > 0 && seconds > 0.0)),
+        ];
+        for (kind, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            self.warnings.add(kind, count, Some(seconds), "");
+        }
+    }
+}

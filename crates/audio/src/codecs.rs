@@ -1,0 +1,139 @@
+//! The decoders: one line here adds a codec.
+
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MUSEPACK,
+    CODEC_ID_SPEEX, CODEC_ID_TRUEHD, CODEC_ID_TTA, CODEC_ID_WAVPACK, CODEC_ID_WMA,
+};
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::registry::CodecRegistry;
+use symphonia::core::errors::{Error, Result};
+
+use crate::guard::guard;
+use crate::opus::Opus;
+
+/// Channels and samples that a header may claim; a decoder allocates by them.
+const MAX_CHANNELS: usize = 64;
+const MAX_FRAMES_PER_PACKET: u64 = 1 << 20;
+
+fn registry() -> CodecRegistry {
+    let mut registry = CodecRegistry::new();
+    symphonia::default::register_enabled_codecs(&mut registry);
+    registry.register_audio_decoder::<Opus>();
+    registry
+}
+
+/// A decoder for a track with these parameters.
+pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>> {
+    if params.channels.as_ref().is_some_and(|c| c.count() > MAX_CHANNELS) {
+        return Err(Error::Unsupported("too many channels"));
+    }
+    let claimed = params.max_frames_per_packet.max(params.frames_per_block);
+    if claimed.is_some_and(|frames| frames > MAX_FRAMES_PER_PACKET) {
+        return Err(Error::Unsupported("packets too long"));
+    }
+    let core = core_of_he_aac(params);
+    // The container's delays are cut off by the timeline, alike for all codecs.
+    let options = AudioDecoderOptions::default().gapless(false);
+    guard(|| registry().make_audio_decoder(core.as_ref().unwrap_or(params), &options))
+}
+
+/// The name of a codec, for people.
+pub(crate) fn name(codec: AudioCodecId) -> &'static str {
+    if let Some(known) = registry().get_audio_decoder(codec) {
+        return known.codec.info.short_name;
+    }
+    let others = [
+        (CODEC_ID_AC3, "AC-3"),
+        (CODEC_ID_EAC3, "E-AC-3"),
+        (CODEC_ID_AC4, "AC-4"),
+        (CODEC_ID_DCA, "DTS"),
+        (CODEC_ID_TRUEHD, "TrueHD"),
+        (CODEC_ID_SPEEX, "Speex"),
+        (CODEC_ID_MUSEPACK, "Musepack"),
+        (CODEC_ID_WMA, "WMA"),
+        (CODEC_ID_WAVPACK, "WavPack"),
+        (CODEC_ID_MONKEYS_AUDIO, "Monkey's Audio"),
+        (CODEC_ID_TTA, "TTA"),
+    ];
+    others.iter().find(|(id, _)| *id == codec).map_or("in an unknown codec", |(_, name)| name)
+}
+
+/// For HE-AAC, the parameters of its AAC-LC core; else `None`.
+///
+/// HE-AAC (ISO 14496-3, 1.6.5) is AAC-LC at half the rate, and on the side what rebuilds the upper half of the spectrum
+/// (and the second channel). The decoder knows only LC; the core is all that speech needs.
+fn core_of_he_aac(params: &AudioCodecParameters) -> Option<AudioCodecParameters> {
+    const LC: u64 = 2;
+    const SBR: u64 = 5;
+    const PS: u64 = 29;
+
+    let mut bits = Bits { bytes: params.extra_data.as_deref().filter(|_| params.codec == CODEC_ID_AAC)?, position: 0 };
+    let frequency = |bits: &mut Bits| {
+        let index = bits.take(4)?;
+        if index == 15 { Some((index << 24 | bits.take(24)?, 28)) } else { Some((index, 4)) }
+    };
+    let outer = bits.take(5)?;
+    if outer != SBR && outer != PS {
+        return None;
+    }
+    let (core_frequency, frequency_len) = frequency(&mut bits)?;
+    let channels = bits.take(4)?;
+    frequency(&mut bits)?;
+    if bits.take(5)? != LC {
+        return None;
+    }
+    // AudioSpecificConfig of the core: object type, frequency, channels, then the frame length flag and two zeros.
+    let config = ((LC << frequency_len | core_frequency) << 4 | channels) << 3 | bits.take(1)? << 2;
+    let len: usize = 5 + frequency_len + 4 + 3;
+    let padded = config << (64 - len);
+    let mut core = params.clone();
+    core.with_extra_data(padded.to_be_bytes()[..len.div_ceil(8)].into());
+    Some(core)
+}
+
+/// A reader of big-endian bit fields.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, n: usize) -> Option<u64> {
+        let mut value = 0;
+        for at in self.position..self.position + n {
+            let byte = *self.bytes.get(at / 8)?;
+            value = value << 1 | u64::from(byte >> (7 - at % 8) & 1);
+        }
+        self.position += n;
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn core(extra_data: &[u8]) -> Option<Vec<u8>> {
+        let mut params = AudioCodecParameters::new();
+        params.for_codec(CODEC_ID_AAC).with_extra_data(extra_data.into());
+        core_of_he_aac(&params).map(|core| core.extra_data.unwrap().to_vec())
+    }
+
+    #[test]
+    fn he_aac_is_read_as_its_core() {
+        // HE-AAC, 22.05 kHz core, stereo, 44.1 kHz, LC -> LC, 22.05 kHz, stereo.
+        assert_eq!(core(&[0x2b, 0x92, 0x08, 0x00]), Some(vec![0x13, 0x90]));
+        // HE-AAC v2 with a mono core.
+        assert_eq!(core(&[0xeb, 0x8a, 0x08, 0x00]), Some(vec![0x13, 0x88]));
+        // Plain LC and cut configurations are left alone.
+        assert_eq!(core(&[0x12, 0x10]), None);
+        assert_eq!(core(&[0x2b]), None);
+    }
+
+    #[test]
+    fn claims_that_would_allocate_much_are_refused() {
+        let mut params = AudioCodecParameters::new();
+        params.with_max_frames_per_packet(u64::MAX);
+        assert!(decoder(&params).is_err());
+    }
+}

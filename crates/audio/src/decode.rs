@@ -1,0 +1,305 @@
+//! Packets to mono samples at the recording's own rate.
+
+use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
+use symphonia::core::errors::{Error as FormatError, Result as FormatResult};
+use symphonia::core::formats::well_known::{FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_OGG};
+use symphonia::core::formats::{FormatReader, Track};
+use symphonia::core::packet::Packet;
+use symphonia::core::units::TimeBase;
+
+use crate::container::{self, AudioTrack, StreamInfo};
+use crate::error::{Error, WarningKind, Warnings};
+use crate::guard::{guard, is_fatal};
+use crate::input::Input;
+use crate::mix::{Mixer, Repaired};
+use crate::mp4::{self, Edit};
+use crate::timeline::{PacketTime, Timeline, TrackTime};
+use crate::{codecs, opus, wav};
+
+/// Consecutive packets that cannot be decoded before a new decoder is tried: joined files change their format.
+const LOST_BEFORE_RENEWAL: u32 = 2;
+
+/// A recording may end this much earlier than its header says before that is told: a fraction, and seconds.
+const SHORTFALL: (f64, f64) = (0.03, 0.5);
+
+/// An open container and the decoder of its audio track.
+pub(crate) struct Recording {
+    reader: Box<dyn FormatReader>,
+    decoder: Box<dyn AudioDecoder>,
+    params: AudioCodecParameters,
+    info: StreamInfo,
+    track: Track,
+    timeline: Timeline,
+    mixer: Mixer,
+    edits: Vec<Edit>,
+    rate: u32,
+    channels: usize,
+    /// Seconds, as the headers say.
+    expected: Option<f64>,
+    /// The same, where the headers speak of this track alone.
+    promised: Option<f64>,
+    /// The decoder's next output is half a block that lacks its other half.
+    half_block: bool,
+    /// Time of the first packet of any track, in seconds.
+    earliest: Option<f64>,
+    lost_in_a_row: u32,
+    /// Bytes of packets that a sane file can still yield.
+    budget: u64,
+    ended: bool,
+    last_cause: String,
+}
+
+/// Samples of one packet: `silence` zeros, then what `Recording::next` wrote.
+pub(crate) struct Piece {
+    pub(crate) rate: u32,
+    pub(crate) silence: u64,
+    pub(crate) repaired: Repaired,
+}
+
+impl Recording {
+    /// Opens a container and its audio track.
+    pub(crate) fn open(mut input: Input, warnings: &mut Warnings) -> Result<Self, Error> {
+        if let Some(lie) = wav::repair(&mut input)? {
+            warnings.add(WarningKind::Truncated, 1, None, lie);
+        }
+        let edits = mp4::edits(&mut input)?;
+        let budget = input.len().saturating_mul(2).saturating_add(1 << 20);
+        let reader = container::open(input)?;
+        let AudioTrack { track, params, decoder, info } = container::choose_track(&*reader, warnings)?;
+        let rate = info.sample_rate;
+        let time = track_time(&*reader, &track, &params, &edits);
+        let promised = track_seconds(&track, time);
+        let expected = promised.or_else(|| media_seconds(&*reader));
+        let promised = promised.or(expected.filter(|_| reader.tracks().len() == 1));
+        let half_block = starts_with_half_block(&*reader, &params);
+        Ok(Self {
+            reader,
+            decoder,
+            params,
+            channels: info.channels,
+            info,
+            track,
+            timeline: Timeline::new(time, rate),
+            mixer: Mixer::default(),
+            edits,
+            rate,
+            expected,
+            promised,
+            half_block,
+            earliest: None,
+            lost_in_a_row: 0,
+            budget,
+            ended: false,
+            last_cause: "it holds no audio data".to_owned(),
+        })
+    }
+
+    pub(crate) fn info(&self) -> &StreamInfo {
+        &self.info
+    }
+
+    pub(crate) fn expected(&self) -> Option<f64> {
+        self.expected
+    }
+
+    /// Why nothing could be decoded, for the error that says so.
+    pub(crate) fn last_cause(&self) -> &str {
+        &self.last_cause
+    }
+
+    /// Decodes the next packet into `mono`, which it replaces; `None` at the end. `seconds` is how much has been given
+    /// out so far.
+    pub(crate) fn next(&mut self, mono: &mut Vec<f32>, seconds: f64, warnings: &mut Warnings) -> Option<Piece> {
+        while !self.ended {
+            let packet = self.next_packet(seconds, warnings)?;
+            let Some(repaired) = self.decode(&packet, mono, seconds, warnings) else { continue };
+            if std::mem::take(&mut self.half_block) {
+                continue;
+            }
+            let placement = self.timeline.place(self.packet_time(&packet), mono.len(), self.earliest);
+            mono.truncate(placement.keep.end);
+            mono.drain(..placement.keep.start);
+            if mono.is_empty() {
+                continue;
+            }
+            return Some(Piece { rate: self.rate, silence: placement.silence, repaired });
+        }
+        None
+    }
+
+    /// The next packet of the audio track.
+    fn next_packet(&mut self, seconds: f64, warnings: &mut Warnings) -> Option<Packet> {
+        loop {
+            let reader = &mut self.reader;
+            match guard(|| reader.next_packet()) {
+                Ok(Some(packet)) => {
+                    // A container can be made to yield the same bytes, or none, for ever.
+                    self.budget = self.budget.saturating_sub((packet.data.len() as u64).max(1));
+                    if self.budget == 0 {
+                        self.end(seconds, warnings, Some("the file repeats itself without end"));
+                        return None;
+                    }
+                    self.note_earliest(&packet);
+                    if packet.track_id == self.track.id {
+                        return Some(packet);
+                    }
+                }
+                Ok(None) => {
+                    self.end(seconds, warnings, None);
+                    return None;
+                }
+                Err(FormatError::ResetRequired) => {
+                    if let Err(error) = self.start_next_stream(warnings) {
+                        self.end(seconds, warnings, Some(&error.to_string()));
+                        return None;
+                    }
+                }
+                Err(error) => {
+                    self.end(seconds, warnings, Some(&container::cause(&error)));
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Decodes and mixes one packet; `None` if it is damaged.
+    fn decode(
+        &mut self,
+        packet: &Packet,
+        mono: &mut Vec<f32>,
+        seconds: f64,
+        warnings: &mut Warnings,
+    ) -> Option<Repaired> {
+        let decoded = match self.try_decode(packet, mono) {
+            Err(error) if is_fatal(&error) || self.lost_in_a_row == LOST_BEFORE_RENEWAL => {
+                self.decoder = codecs::decoder(&self.params).ok()?;
+                self.try_decode(packet, mono)
+            }
+            decoded => decoded,
+        };
+        match decoded {
+            Ok((rate, channels, repaired)) => {
+                self.lost_in_a_row = 0;
+                self.note_format(rate, channels, seconds, warnings);
+                Some(repaired)
+            }
+            Err(error) => {
+                self.lost_in_a_row = self.lost_in_a_row.saturating_add(1);
+                self.timeline.lose_packet();
+                self.last_cause = container::cause(&error);
+                warnings.add(WarningKind::DamagedPackets, 1, Some(seconds), self.last_cause.clone());
+                None
+            }
+        }
+    }
+
+    /// Rate, channels and repairs of a decoded packet.
+    fn try_decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> FormatResult<(u32, usize, Repaired)> {
+        let (decoder, mixer) = (&mut self.decoder, &mut self.mixer);
+        guard(|| {
+            let buffer = decoder.decode(packet)?;
+            let repaired = mixer.mix(&buffer, mono);
+            Ok((buffer.spec().rate(), buffer.spec().channels().count(), repaired))
+        })
+    }
+
+    /// Follows a change of rate or channels; the first packet only corrects what the headers said.
+    fn note_format(&mut self, rate: u32, channels: usize, seconds: f64, warnings: &mut Warnings) {
+        if rate == self.rate {
+            return;
+        }
+        if seconds > 0.0 {
+            let detail = format!("{} Hz to {rate} Hz, {channels} channel(s)", self.rate);
+            warnings.add(WarningKind::FormatChanged, 1, Some(seconds), detail);
+            self.timeline.change_rate(rate);
+        } else {
+            let time = track_time(&*self.reader, &self.track, &self.params, &self.edits);
+            self.timeline = Timeline::new(time, rate);
+            self.info.sample_rate = rate;
+        }
+        self.rate = rate;
+        self.channels = channels;
+    }
+
+    /// A chained Ogg file: the next stream has its own headers.
+    fn start_next_stream(&mut self, warnings: &mut Warnings) -> Result<(), Error> {
+        let AudioTrack { track, params, decoder, .. } = container::choose_track(&*self.reader, warnings)?;
+        self.timeline = Timeline::new(track_time(&*self.reader, &track, &params, &self.edits), self.rate);
+        (self.track, self.params, self.decoder) = (track, params, decoder);
+        self.earliest = None;
+        self.promised = None;
+        Ok(())
+    }
+
+    fn packet_time(&self, packet: &Packet) -> PacketTime {
+        let mut trim_end = packet.trim_end.get();
+        let format = self.reader.format_info().format;
+        if matches!(format, FORMAT_ID_MP3 | FORMAT_ID_MP2) && trim_end > u64::from(self.track.padding.unwrap_or(0)) {
+            // Not the encoder's padding but a wrong estimate of the length, or a second file joined on.
+            trim_end = 0;
+        }
+        PacketTime { start: packet.pts.get(), trim_start: packet.trim_start.get(), trim_end }
+    }
+
+    fn note_earliest(&mut self, packet: &Packet) {
+        let base = self.reader.tracks().iter().find(|t| t.id == packet.track_id).and_then(|t| t.time_base);
+        if let (Some(base), None) = (base, self.earliest) {
+            self.earliest = Some(packet.pts.get() as f64 * seconds_per_tick(base));
+        }
+    }
+
+    /// The end of the file: in order, or because of `trouble`.
+    fn end(&mut self, seconds: f64, warnings: &mut Warnings, trouble: Option<&str>) {
+        self.ended = true;
+        if let Some(trouble) = trouble {
+            trouble.clone_into(&mut self.last_cause);
+            warnings.add(WarningKind::Truncated, 1, Some(seconds), trouble);
+        } else if let Some(expected) = self.promised {
+            let missing = expected - seconds;
+            if missing > SHORTFALL.1 && missing > expected * SHORTFALL.0 {
+                let detail = format!("the headers promise {expected:.1} s");
+                warnings.add(WarningKind::Truncated, 1, Some(seconds), detail);
+            }
+        }
+    }
+}
+
+fn seconds_per_tick(base: TimeBase) -> f64 {
+    f64::from(base.numer.get()) / f64::from(base.denom.get())
+}
+
+/// What the container says about run-up, start and end of the track.
+fn track_time(reader: &dyn FormatReader, track: &Track, params: &AudioCodecParameters, edits: &[Edit]) -> TrackTime {
+    let run_up = params.extra_data.as_deref().and_then(opus::pre_skip).map_or(0.0, |n| f64::from(n) / 48_000.0);
+    let time = TrackTime { time_base: track.time_base, run_up, ..TrackTime::default() };
+    match reader.format_info().format {
+        FORMAT_ID_OGG => TrackTime { skip: run_up, ..time },
+        _ => match edits.iter().find(|e| e.track_id == track.id) {
+            Some(edit) => TrackTime {
+                skip: edit.skip - edit.lead,
+                begin: Some(edit.lead),
+                end: edit.length.map(|length| edit.lead + length),
+                ..time
+            },
+            None => time,
+        },
+    }
+}
+
+/// Vorbis overlaps its blocks, so the first packet gives no sound of its own. Ogg says so by trimming it, others do not.
+fn starts_with_half_block(reader: &dyn FormatReader, params: &AudioCodecParameters) -> bool {
+    params.codec == CODEC_ID_VORBIS && reader.format_info().format != FORMAT_ID_OGG
+}
+
+/// The length of the track by its headers, in seconds.
+fn track_seconds(track: &Track, time: TrackTime) -> Option<f64> {
+    let length = || Some(track.duration?.get() as f64 * seconds_per_tick(track.time_base?) - time.skip);
+    time.end.or_else(length).filter(|s| *s > 0.0)
+}
+
+/// The length of the whole file by its headers, in seconds.
+fn media_seconds(reader: &dyn FormatReader) -> Option<f64> {
+    let media = reader.media_info();
+    Some(media.duration?.get() as f64 * seconds_per_tick(media.time_base?)).filter(|s| *s > 0.0)
+}

@@ -1,0 +1,94 @@
+//! Decoded buffers of any sample format and channel count to mono `f32`.
+
+use symphonia::core::audio::GenericAudioBufferRef;
+
+/// Some float files hold samples in the range of 16-bit integers; beyond twice that, nothing is sound, and the power
+/// spectrum would overflow.
+const LIMIT: f32 = 65_536.0;
+
+/// Turns decoded buffers into mono; keeps its scratch between calls.
+#[derive(Default)]
+pub(crate) struct Mixer {
+    interleaved: Vec<f32>,
+}
+
+/// Samples that had to be changed, counted over all channels.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Repaired {
+    /// Not a number, or infinite; now silence.
+    pub(crate) non_finite: u64,
+    /// Beyond ±65536; now there.
+    pub(crate) clipped: u64,
+}
+
+impl Mixer {
+    /// Replaces the contents of `mono` by the mean of all channels of `buffer`.
+    ///
+    /// Integers are scaled to -1..1. Float samples beyond full scale stay as they are up to ±65536: the log-mel is
+    /// relative to its own maximum, so loudness does no harm, and clipping at 1 would.
+    pub(crate) fn mix(&mut self, buffer: &GenericAudioBufferRef<'_>, mono: &mut Vec<f32>) -> Repaired {
+        mono.clear();
+        let channels = buffer.num_planes();
+        if channels == 0 {
+            return Repaired::default();
+        }
+        buffer.copy_to_vec_interleaved(&mut self.interleaved);
+        let repaired = clean(&mut self.interleaved);
+        match channels {
+            1 => std::mem::swap(&mut self.interleaved, mono),
+            2 => mono.extend(self.interleaved.chunks_exact(2).map(|pair| (pair[0] + pair[1]) * 0.5)),
+            n => mono.extend(self.interleaved.chunks_exact(n).map(|all| all.iter().sum::<f32>() / n as f32)),
+        }
+        repaired
+    }
+}
+
+/// Makes every sample finite and at most [`LIMIT`] in magnitude.
+pub(crate) fn clean(samples: &mut [f32]) -> Repaired {
+    let mut repaired = Repaired::default();
+    // One cheap test decides for almost every block of every file.
+    if samples.iter().all(|s| s.abs() <= LIMIT) {
+        return repaired;
+    }
+    for sample in samples {
+        if !sample.is_finite() {
+            *sample = 0.0;
+            repaired.non_finite += 1;
+        } else if sample.abs() > LIMIT {
+            *sample = LIMIT.copysign(*sample);
+            repaired.clipped += 1;
+        }
+    }
+    repaired
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use symphonia::core::audio::{AsGenericAudioBufferRef, AudioBuffer, AudioMut, AudioSpec, Channels};
+
+    fn mixed(channels: u16, samples: &[f32]) -> (Vec<f32>, Repaired) {
+        let frames = samples.len() / usize::from(channels);
+        let mut buffer = AudioBuffer::<f32>::new(AudioSpec::new(16_000, Channels::Discrete(channels)), frames);
+        buffer.render_uninit(Some(frames));
+        buffer.copy_from_slice_interleaved(&samples);
+        let mut mono = vec![9.0];
+        let repaired = Mixer::default().mix(&buffer.as_generic_audio_buffer_ref(), &mut mono);
+        (mono, repaired)
+    }
+
+    #[test]
+    fn mono_is_the_mean_of_the_channels() {
+        assert_eq!(mixed(1, &[0.25, -0.5]).0, [0.25, -0.5]);
+        assert_eq!(mixed(2, &[0.5, 0.25, -1.0, 1.0]).0, [0.375, 0.0]);
+        assert_eq!(mixed(4, &[1.0, 2.0, 3.0, 4.0]).0, [2.5]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_silence_and_loud_stays_loud() {
+        let (mono, repaired) = mixed(1, &[f32::NAN, f32::INFINITY, -3.0, 1e30, 0.5]);
+        assert_eq!(mono, [0.0, 0.0, -3.0, LIMIT, 0.5]);
+        assert_eq!(repaired, Repaired { non_finite: 2, clipped: 1 });
+        assert_eq!(mixed(2, &[f32::NAN, 0.5]).0, [0.25]);
+    }
+}

@@ -1,0 +1,215 @@
+//! Edit lists of MP4, M4A and MOV files (ISO 14496-12, 8.6.6): which part of a track is presented, and when.
+//!
+//! They carry the encoder's delay (AAC 1024 or 2112 samples, Opus 312), the later start of an audio track beside its
+//! video, and the cuts of a recording trimmed on a phone. The demuxer reads them but does not apply them.
+
+use std::io;
+
+use crate::input::Input;
+
+/// The edit list of one track.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Edit {
+    /// The track's id.
+    pub(crate) track_id: u32,
+    /// Seconds of silence before the track starts.
+    pub(crate) lead: f64,
+    /// Seconds of the media to drop before the first that is presented.
+    pub(crate) skip: f64,
+    /// Seconds that are presented after the lead, if the list says.
+    pub(crate) length: Option<f64>,
+}
+
+/// Boxes to look at before giving up, so that no file takes long.
+const MAX_BOXES: u32 = 10_000;
+
+/// Entries of an edit list to look at.
+const MAX_ENTRIES: u64 = 64;
+
+/// The edit lists of all tracks that have one; empty for other formats and damaged files.
+pub(crate) fn edits(input: &mut Input) -> io::Result<Vec<Edit>> {
+    let mut head = [0; 8];
+    if input.read_at(0, &mut head)? < 8 || &head[4..] != b"ftyp" {
+        return Ok(Vec::new());
+    }
+    let end = input.len();
+    let mut parser = Parser { input, boxes_left: MAX_BOXES };
+    let mut edits = Vec::new();
+    let Some(movie) = parser.child(0, end, *b"moov")? else { return Ok(edits) };
+    let movie_scale = match parser.child(movie.0, movie.1, *b"mvhd")? {
+        Some(mvhd) => parser.after_times(mvhd.0)?,
+        None => 0,
+    };
+    let mut position = movie.0;
+    while let Some(found) = parser.next_box(position, movie.1)? {
+        if found.name == *b"trak" {
+            edits.extend(parser.track(found.start, found.end, movie_scale)?);
+        }
+        position = found.end;
+    }
+    Ok(edits)
+}
+
+struct Parser<'a> {
+    input: &'a mut Input,
+    boxes_left: u32,
+}
+
+/// A box: its name, and where its contents lie.
+struct Found {
+    name: [u8; 4],
+    start: u64,
+    end: u64,
+}
+
+impl Parser<'_> {
+    /// The box at `position` of a parent that ends at `end`.
+    fn next_box(&mut self, position: u64, end: u64) -> io::Result<Option<Found>> {
+        if self.boxes_left == 0 || position.saturating_add(8) > end {
+            return Ok(None);
+        }
+        self.boxes_left -= 1;
+        let size = u64::from(self.u32_at(position)?);
+        let name = self.u32_at(position + 4)?.to_be_bytes();
+        let (header, size) = match size {
+            0 => (8, end - position),
+            1 => (16, self.u64_at(position + 8)?),
+            size => (8, size),
+        };
+        let found = Found { name, start: position + header, end: position.saturating_add(size) };
+        Ok(Some(found).filter(|f| f.start <= f.end && f.end <= end))
+    }
+
+    /// The contents of the first box called `name` between `start` and `end`.
+    fn child(&mut self, start: u64, end: u64, name: [u8; 4]) -> io::Result<Option<(u64, u64)>> {
+        let mut position = start;
+        while let Some(found) = self.next_box(position, end)? {
+            if found.name == name {
+                return Ok(Some((found.start, found.end)));
+            }
+            position = found.end;
+        }
+        Ok(None)
+    }
+
+    /// The edit list of the track between `start` and `end`.
+    fn track(&mut self, start: u64, end: u64, movie_scale: u32) -> io::Result<Option<Edit>> {
+        let Some(header) = self.child(start, end, *b"tkhd")? else { return Ok(None) };
+        let Some(edts) = self.child(start, end, *b"edts")? else { return Ok(None) };
+        let Some(elst) = self.child(edts.0, edts.1, *b"elst")? else { return Ok(None) };
+        let Some(media) = self.child(start, end, *b"mdia")? else { return Ok(None) };
+        let Some(mdhd) = self.child(media.0, media.1, *b"mdhd")? else { return Ok(None) };
+        let media_scale = self.after_times(mdhd.0)?;
+        let track_id = self.after_times(header.0)?;
+        if movie_scale == 0 || media_scale == 0 {
+            return Ok(None);
+        }
+        let entries = self.entries(elst)?;
+        let empty = entries.iter().take_while(|e| e.media_time < 0).count();
+        let lead: u64 = entries[..empty].iter().fold(0, |sum, e| sum.saturating_add(e.duration));
+        let Some(first) = entries.get(empty) else { return Ok(None) };
+        // Several pieces would have to be cut and joined; they are rare, and only the first start is applied.
+        let length =
+            (entries.len() == empty + 1 && first.duration > 0).then(|| first.duration as f64 / f64::from(movie_scale));
+        Ok(Some(Edit {
+            track_id,
+            lead: lead as f64 / f64::from(movie_scale),
+            skip: first.media_time as f64 / f64::from(media_scale),
+            length,
+        }))
+    }
+
+    fn entries(&mut self, (start, end): (u64, u64)) -> io::Result<Vec<Entry>> {
+        let long = self.version(start)? == 1;
+        let entry_len = if long { 20 } else { 12 };
+        let count = u64::from(self.u32_at(start + 4)?).min(end.saturating_sub(start + 8) / entry_len);
+        let mut entries = Vec::new();
+        for at in (0..count.min(MAX_ENTRIES)).map(|i| start + 8 + i * entry_len) {
+            entries.push(if long {
+                Entry { duration: self.u64_at(at)?, media_time: self.u64_at(at + 8)?.cast_signed() }
+            } else {
+                let media_time = i64::from(self.u32_at(at + 4)?.cast_signed());
+                Entry { duration: u64::from(self.u32_at(at)?), media_time }
+            });
+        }
+        Ok(entries)
+    }
+
+    /// The field after the two dates of a header box: the time scale in `mvhd` and `mdhd`, the track's id in `tkhd`.
+    fn after_times(&mut self, start: u64) -> io::Result<u32> {
+        let offset = if self.version(start)? == 1 { 20 } else { 12 };
+        self.u32_at(start + offset)
+    }
+
+    fn version(&mut self, start: u64) -> io::Result<u32> {
+        Ok(self.u32_at(start)? >> 24)
+    }
+
+    /// Zero beyond the end of the file, which no caller takes for a valid value.
+    fn u32_at(&mut self, position: u64) -> io::Result<u32> {
+        let mut field = [0; 4];
+        self.input.read_at(position, &mut field)?;
+        Ok(u32::from_be_bytes(field))
+    }
+
+    fn u64_at(&mut self, position: u64) -> io::Result<u64> {
+        Ok(u64::from(self.u32_at(position)?) << 32 | u64::from(self.u32_at(position + 4)?))
+    }
+}
+
+/// A piece of the track: `duration` in the movie's time scale, from `media_time` in the media's; -1 is a pause.
+struct Entry {
+    duration: u64,
+    media_time: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn atom(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        let mut bytes = (body.len() as u32 + 8).to_be_bytes().to_vec();
+        bytes.extend(name);
+        bytes.extend(body);
+        bytes
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|w| w.to_be_bytes()).collect()
+    }
+
+    fn movie(elst: &[u32]) -> Vec<u8> {
+        let track = [
+            atom(b"tkhd", &words(&[7, 0, 0, 42, 0])),
+            atom(b"edts", &atom(b"elst", &words(elst))),
+            atom(b"mdia", &atom(b"mdhd", &words(&[0, 0, 0, 48_000, 0]))),
+        ];
+        let moov = [atom(b"mvhd", &words(&[0, 0, 0, 1000, 0])), atom(b"trak", &track.concat())];
+        [atom(b"ftyp", b"M4A "), atom(b"mdat", b"abc"), atom(b"moov", &moov.concat())].concat()
+    }
+
+    fn read(bytes: Vec<u8>) -> Vec<Edit> {
+        edits(&mut Input::new(Box::new(io::Cursor::new(bytes))).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn delay_lead_and_length() {
+        let found = read(movie(&[0, 2, 500, u32::MAX, 0x10000, 9000, 1024, 0x10000]));
+        assert_eq!(found, [Edit { track_id: 42, lead: 0.5, skip: 1024.0 / 48_000.0, length: Some(9.0) }]);
+        assert_eq!(read(movie(&[0, 1, 0, 1024, 0x10000]))[0].length, None);
+        assert_eq!(read(movie(&[0, 0])), []);
+        assert_eq!(read(b"RIFF....WAVE".to_vec()), []);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_end_quickly(at in 0usize..180, byte: u8, cut in 0usize..180) {
+            let mut bytes = movie(&[0, 1, 9000, 1024, 0x10000]);
+            let n = bytes.len();
+            bytes[at % n] = byte;
+            bytes.truncate(n - cut % n);
+            prop_assert!(read(bytes).len() <= 1);
+        }
+    }
+}

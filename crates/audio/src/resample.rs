@@ -1,0 +1,203 @@
+//! Any sample rate to 16 kHz.
+
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler as _};
+
+use crate::audio::SAMPLE_RATE;
+use crate::error::Error;
+
+/// The rates that can be resampled, in Hz.
+const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+
+/// Transforms last at least an eighth of a second: the longer, the steeper the anti-aliasing filter. This one passes
+/// up to 7.8 kHz unchanged.
+const TRANSFORMS_A_SECOND: u64 = 8;
+
+/// A stream of mono samples on its way to 16 kHz: an FFT resampler whose delay is taken off, so that a sample at time
+/// `t` stays at time `t`. Samples that are at 16 kHz already pass unchanged, bit for bit.
+pub(crate) struct Resampler {
+    rate: u32,
+    fft: Option<Box<Converter>>,
+    consumed: u64,
+    produced: u64,
+}
+
+struct Converter {
+    fft: Fft<f32>,
+    /// Input that does not fill a chunk yet.
+    waiting: Vec<f32>,
+    chunk: usize,
+    output: Vec<f32>,
+    /// Output samples still to be dropped: the filter's delay.
+    delay: usize,
+}
+
+impl Resampler {
+    /// A resampler from `rate` Hz.
+    pub(crate) fn new(rate: u32) -> Result<Self, Error> {
+        if !RATES.contains(&rate) {
+            return Err(Error::SampleRate(rate));
+        }
+        let fft = (rate != SAMPLE_RATE).then(|| Box::new(Converter::new(rate)));
+        Ok(Self { rate, fft, consumed: 0, produced: 0 })
+    }
+
+    /// The input rate in Hz.
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Converts `input` and appends what is ready to `out`.
+    pub(crate) fn push(&mut self, input: &[f32], out: &mut Vec<f32>) {
+        self.consumed += input.len() as u64;
+        let before = out.len();
+        match &mut self.fft {
+            Some(converter) => converter.push(input, out),
+            None => out.extend_from_slice(input),
+        }
+        self.produced += (out.len() - before) as u64;
+    }
+
+    /// Appends what is still on its way, so that `n` samples in gave `round(n * 16000 / rate)` out.
+    pub(crate) fn finish(mut self, out: &mut Vec<f32>) {
+        let total = self.expected();
+        let Some(converter) = &mut self.fft else { return };
+        let zeros = vec![0.0; converter.chunk];
+        let start = out.len();
+        while self.produced + ((out.len() - start) as u64) < total {
+            converter.push(&zeros, out);
+        }
+        let surplus = self.produced + (out.len() - start) as u64 - total;
+        // A final round that needs no more input may find the target passed: then the surplus is all in this tail.
+        out.truncate(out.len() - usize::try_from(surplus).unwrap_or(0).min(out.len() - start));
+    }
+
+    fn expected(&self) -> u64 {
+        let (consumed, rate) = (u128::from(self.consumed), u128::from(self.rate));
+        u64::try_from((consumed * u128::from(SAMPLE_RATE) + rate / 2) / rate).unwrap_or(u64::MAX)
+    }
+}
+
+impl Converter {
+    fn new(rate: u32) -> Self {
+        let (rate, target) = (u64::from(rate), u64::from(SAMPLE_RATE));
+        // An even number of the smallest possible blocks: then the filter's delay is a whole number of samples.
+        let block = 2 * (rate / gcd(rate, target));
+        let chunk = usize::try_from(block * rate.div_ceil(block * TRANSFORMS_A_SECOND))
+            .expect("at most twice the highest rate");
+        let fft = Fft::new(rate as usize, target as usize, chunk, 1, FixedSync::Both)
+            .expect("the rates and the chunk are not zero");
+        let output = vec![0.0; fft.output_frames_max()];
+        let delay = fft.output_delay();
+        Self { waiting: Vec::with_capacity(chunk), chunk: fft.input_frames_next(), output, delay, fft }
+    }
+
+    fn push(&mut self, mut input: &[f32], out: &mut Vec<f32>) {
+        while !input.is_empty() {
+            let (taken, rest) = input.split_at(input.len().min(self.chunk - self.waiting.len()));
+            self.waiting.extend_from_slice(taken);
+            input = rest;
+            if self.waiting.len() == self.chunk {
+                self.convert(out);
+                self.waiting.clear();
+            }
+        }
+    }
+
+    /// Converts one whole chunk.
+    fn convert(&mut self, out: &mut Vec<f32>) {
+        let room = self.output.len();
+        let input = InterleavedSlice::new(&self.waiting, 1, self.chunk).expect("waiting holds one chunk");
+        let mut output = InterleavedSlice::new_mut(&mut self.output, 1, room).expect("it is as long as it is");
+        let (_, produced) =
+            self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the asked-for lengths");
+        let dropped = self.delay.min(produced);
+        self.delay -= dropped;
+        out.extend_from_slice(&self.output[dropped..produced]);
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    const USUAL: [u32; 12] =
+        [8_000, 11_025, 12_000, 22_050, 24_000, 32_000, 44_100, 47_999, 48_000, 88_200, 96_000, 192_000];
+
+    fn convert(rate: u32, input: &[f32]) -> Vec<f32> {
+        let mut out = Vec::new();
+        let mut resampler = Resampler::new(rate).unwrap();
+        for piece in input.chunks(777) {
+            resampler.push(piece, &mut out);
+        }
+        resampler.finish(&mut out);
+        out
+    }
+
+    fn tone(rate: u32, hz: f64, n: usize) -> Vec<f32> {
+        (0..n).map(|i| (TAU * hz * i as f64 / f64::from(rate)).sin() as f32).collect()
+    }
+
+    #[test]
+    fn sixteen_kilohertz_pass_bit_for_bit() {
+        let input = tone(16_000, 440.0, 5000);
+        assert_eq!(convert(16_000, &input), input);
+    }
+
+    #[test]
+    fn every_length_comes_out_as_the_ratio_says() {
+        for rate in USUAL {
+            for n in [0, 1, 2, 100, 2047, 2048, 2049, 30_000] {
+                let expected = (n as f64 * 16_000.0 / f64::from(rate)).round() as i64;
+                let got = convert(rate, &vec![0.5; n]).len() as i64;
+                assert!((got - expected).abs() <= 1, "{rate} Hz, {n} samples: {got}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_impulse_stays_where_it_is() {
+        for rate in USUAL {
+            let n = rate as usize;
+            let at = n / 3;
+            let mut input = vec![0.0; n];
+            input[at] = 1.0;
+            let out = convert(rate, &input);
+            let peak = (0..out.len()).max_by(|&a, &b| out[a].abs().total_cmp(&out[b].abs())).unwrap();
+            let expected = at as f64 * 16_000.0 / f64::from(rate);
+            assert!((peak as f64 - expected).abs() <= 1.0, "{rate} Hz: {peak}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn tones_pass_exactly_and_nothing_folds_back() {
+        for rate in USUAL {
+            let nyquist = f64::from(rate.min(16_000)) / 2.0;
+            for hz in [100.0, 1000.0, 0.9 * nyquist, 0.9625 * nyquist] {
+                let out = convert(rate, &tone(rate, hz, rate as usize));
+                let expected = tone(16_000, hz, 16_000);
+                let middle = 2000..14_000;
+                let error: f64 = middle.clone().map(|i| f64::from(out[i] - expected[i]).powi(2)).sum();
+                let db = 10.0 * (error / (middle.len() as f64 / 2.0)).log10();
+                assert!(db < -70.0, "{rate} Hz, tone {hz}: error {db:.1} dB");
+            }
+            if rate > 20_000 {
+                let out = convert(rate, &tone(rate, 8_200.0, rate as usize));
+                let loudest = out[2000..14_000].iter().fold(0.0f32, |m, x| m.max(x.abs()));
+                assert!(loudest < 1e-3, "{rate} Hz: 8.2 kHz folds back at {loudest}");
+            }
+        }
+    }
+
+    #[test]
+    fn absurd_rates_are_refused() {
+        for rate in [0, 1, 999, 768_001, u32::MAX] {
+            assert!(matches!(Resampler::new(rate), Err(Error::SampleRate(r)) if r == rate));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Where decoded samples belong in time.
+//!
+//! A codec needs a run-up (encoder delay) and fills its last packet (padding); containers say how much of each to drop.
+//! Containers with a clock may also have pauses: a recorder that stops sending while it is quiet, an audio track that
+//! starts after its video, packets lost to damage. Pauses become silence, so that a time in the output is a time in
+//! the recording.
+
+use symphonia::core::units::TimeBase;
+
+/// A clock may stray this far from the count of samples before that counts as a pause, in seconds.
+const TOLERANCE: f64 = 0.1;
+
+/// All silence put into one recording, at most, in seconds: a damaged clock must not make hours of it.
+const MAX_SILENCE: f64 = 3600.0;
+
+/// What the container says about the time of one packet, in ticks of the track.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PacketTime {
+    pub(crate) start: i64,
+    pub(crate) trim_start: u64,
+    pub(crate) trim_end: u64,
+}
+
+/// What the container says about the track as a whole. Times are seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TrackTime {
+    /// Length of a tick; without it, packets follow each other.
+    pub(crate) time_base: Option<TimeBase>,
+    /// Taken off every packet's time: the run-up, where the container's clock counts it in.
+    pub(crate) skip: f64,
+    /// Length of the run-up at the start of the first packet.
+    pub(crate) run_up: f64,
+    /// Nothing before this is presented, and zero is where the output starts; `None` if it starts with the first packet.
+    pub(crate) begin: Option<f64>,
+    /// Nothing after this is presented.
+    pub(crate) end: Option<f64>,
+}
+
+/// What to do with the samples of one packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// Samples of silence to put before them.
+    pub(crate) silence: u64,
+    /// Those to keep.
+    pub(crate) keep: std::ops::Range<usize>,
+}
+
+/// The clock of one track.
+pub(crate) struct Timeline {
+    track: TrackTime,
+    rate: f64,
+    /// Seconds given out, counted from `origin`.
+    position: f64,
+    /// Where the output starts on the container's clock.
+    origin: Option<f64>,
+    /// What comes before this on the container's clock is dropped; known from the first packet on.
+    begin: Option<f64>,
+    silence_left: f64,
+    /// The last packet was lost: the place of the next one is taken from the clock alone.
+    exact: bool,
+}
+
+impl Timeline {
+    pub(crate) fn new(track: TrackTime, rate: u32) -> Self {
+        Self {
+            rate: f64::from(rate),
+            position: 0.0,
+            origin: track.begin.map(|_| 0.0),
+            begin: track.begin,
+            silence_left: MAX_SILENCE,
+            exact: false,
+            track,
+        }
+    }
+
+    /// A packet could not be decoded: the next gap is its place.
+    pub(crate) fn lose_packet(&mut self) {
+        self.exact = true;
+    }
+
+    /// The decoder's rate has changed: the clock, which may count samples, is not to be trusted from here on.
+    pub(crate) fn change_rate(&mut self, rate: u32) {
+        self.rate = f64::from(rate);
+        self.track.time_base = None;
+    }
+
+    /// Places `frames` decoded samples of a packet. `earliest` is the time of the first packet of any track.
+    pub(crate) fn place(&mut self, packet: PacketTime, frames: usize, earliest: Option<f64>) -> Placement {
+        let Some(base) = self.track.time_base else {
+            self.position += frames as f64 / self.rate;
+            return Placement { silence: 0, keep: 0..frames };
+        };
+        let tick = f64::from(base.numer.get()) / f64::from(base.denom.get());
+        let mut start = packet.start as f64 * tick - self.track.skip;
+        // A coarse clock shows a run-up of 6.5 ms as 7.
+        if self.begin.is_none() && (start + self.track.run_up).abs() <= tick {
+            start = -self.track.run_up;
+        }
+        let begin = *self.begin.get_or_insert((start + self.track.run_up).max(0.0));
+        let length = frames as f64 / self.rate;
+        // The larger of what the container trims and what lies before the beginning: the same told twice, as a rule.
+        let head = (packet.trim_start as f64 * tick).max(begin - start).max(0.0);
+        let beyond = self.track.end.map_or(0.0, |end| start + length - end);
+        let tail = (packet.trim_end as f64 * tick).max(beyond).max(0.0);
+        let first = self.frames(head).min(frames);
+        let last = frames.saturating_sub(self.frames(tail)).max(first);
+        if first == last {
+            return Placement { silence: 0, keep: first..first };
+        }
+        let start = start + head;
+        let origin = *self.origin.get_or_insert(earliest.map_or(start, |e| e.clamp(0.0, start)));
+        let silence = self.silence_before(start - origin);
+        self.position += (last - first) as f64 / self.rate + silence as f64 / self.rate;
+        Placement { silence, keep: first..last }
+    }
+
+    /// Samples of silence up to `start` seconds from the origin.
+    fn silence_before(&mut self, start: f64) -> u64 {
+        let gap = start - self.position;
+        let tolerance = if self.exact { 0.0 } else { TOLERANCE };
+        self.exact = false;
+        if gap <= tolerance || gap > self.silence_left {
+            return 0;
+        }
+        self.silence_left -= gap;
+        self.frames(gap) as u64
+    }
+
+    fn frames(&self, seconds: f64) -> usize {
+        (seconds * self.rate).round() as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: u32 = 48_000;
+
+    fn timeline(track: TrackTime, ticks: u32) -> Timeline {
+        Timeline::new(TrackTime { time_base: TimeBase::try_new(1, ticks), ..track }, RATE)
+    }
+
+    fn at(start: i64) -> PacketTime {
+        PacketTime { start, ..PacketTime::default() }
+    }
+
+    fn place(timeline: &mut Timeline, packet: PacketTime) -> (u64, std::ops::Range<usize>) {
+        let placement = timeline.place(packet, 960, None);
+        (placement.silence, placement.keep)
+    }
+
+    #[test]
+    fn run_up_and_padding_are_dropped() {
+        let mut ogg_opus = timeline(TrackTime { skip: 312.0 / 48_000.0, ..TrackTime::default() }, RATE);
+        assert_eq!(place(&mut ogg_opus, at(0)), (0, 312..960));
+        assert_eq!(place(&mut ogg_opus, PacketTime { start: 960, trim_start: 0, trim_end: 100 }), (0, 0..860));
+
+        let mut mp3 = timeline(TrackTime::default(), RATE);
+        assert_eq!(place(&mut mp3, PacketTime { start: -1105, trim_start: 960, trim_end: 0 }), (0, 960..960));
+        assert_eq!(place(&mut mp3, PacketTime { start: -145, trim_start: 145, trim_end: 0 }), (0, 145..960));
+
+        let mut webm = timeline(TrackTime { run_up: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
+        assert_eq!(place(&mut webm, at(-7)), (0, 312..960));
+        assert_eq!(place(&mut webm, at(13)), (0, 0..960));
+
+        let mut mp4 = timeline(TrackTime { end: Some(0.03), begin: Some(0.0), ..TrackTime::default() }, RATE);
+        assert_eq!(place(&mut mp4, at(0)), (0, 0..960));
+        assert_eq!(place(&mut mp4, at(960)), (0, 0..480));
+        assert_eq!(place(&mut mp4, at(1920)), (0, 0..0));
+    }
+
+    #[test]
+    fn pauses_become_silence() {
+        let mut clock = timeline(TrackTime::default(), 1000);
+        assert_eq!(place(&mut clock, at(5000)), (0, 0..960), "the recording starts with its first packet");
+        assert_eq!(place(&mut clock, at(5025)), (0, 0..960), "jitter is no pause");
+        assert_eq!(place(&mut clock, at(5540)), (24_000, 0..960));
+        clock.lose_packet();
+        assert_eq!(place(&mut clock, at(5580)), (960, 0..960), "the place of a lost packet");
+        assert_eq!(place(&mut clock, at(99_999_999)), (0, 0..960), "a clock gone wild is not believed");
+    }
+
+    #[test]
+    fn a_late_audio_track_starts_late() {
+        let mut clock = timeline(TrackTime::default(), 1000);
+        assert_eq!(clock.place(at(500), 960, Some(0.0)), Placement { silence: 24_000, keep: 0..960 });
+        // Opus in WebM, its run-up counted in; AAC in MP4, 1 ms of it before the edit.
+        let mut clock = timeline(TrackTime { run_up: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
+        assert_eq!(clock.place(at(493), 960, Some(0.0)), Placement { silence: 23_976, keep: 312..960 });
+        let mut clock = timeline(TrackTime { begin: Some(0.25), skip: -0.249, ..TrackTime::default() }, 1000);
+        assert_eq!(place(&mut clock, at(0)), (12_000, 48..960));
+    }
+
+    #[test]
+    fn without_a_clock_packets_follow_each_other() {
+        let mut clock = Timeline::new(TrackTime::default(), RATE);
+        assert_eq!(place(&mut clock, at(i64::MAX)), (0, 0..960));
+        assert_eq!(place(&mut clock, at(i64::MIN)), (0, 0..960));
+    }
+}

@@ -1,0 +1,220 @@
+//! Damaged, cut, lying and absurd files: a clear error or what could be decoded, never a panic, a hang or much memory.
+
+mod common;
+
+use amanuensis_audio::{Audio, Error, WarningKind};
+use common::{decode, encode, fixture, similarity, speech, wav};
+use proptest::prelude::*;
+
+const ALL: [&str; 33] = [
+    "speech.wav",
+    "ulaw.wav",
+    "adpcm-ms.wav",
+    "adpcm-ima.wav",
+    "speech.aiff",
+    "speech.caf",
+    "speech.mov",
+    "speech.flac",
+    "flac.ogg",
+    "alac.m4a",
+    "stereo.mp3",
+    "tagged.mp3",
+    "no-xing.mp3",
+    "speech.mp2",
+    "aac.m4a",
+    "aac-22k.m4a",
+    "fragmented.mp4",
+    "stereo.aac",
+    "vorbis.ogg",
+    "vorbis.webm",
+    "silk.opus",
+    "hybrid.opus",
+    "celt.opus",
+    "stereo.opus",
+    "surround.opus",
+    "chained.opus",
+    "opus.webm",
+    "opus.mp4",
+    "video.mp4",
+    "video.mkv",
+    "two-tracks.mkv",
+    "late.mp4",
+    "late.webm",
+];
+
+/// No fixture is longer than 2 s, and no change of a few bytes may make more than the silence that a gap can have.
+const LONGEST: f64 = 3610.0;
+
+fn kinds(audio: &Audio) -> Vec<WarningKind> {
+    audio.warnings().iter().map(|w| w.kind).collect()
+}
+
+fn message(bytes: Vec<u8>) -> String {
+    match decode(bytes) {
+        Ok((samples, audio)) => panic!("{} samples of {:?}", samples.len(), audio.info()),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_is_no_recording_is_named() {
+    assert!(matches!(decode(Vec::new()), Err(Error::Empty)));
+    assert!(message(b"Dear diary, today I renamed a file.\n".repeat(40)).contains("found: text"));
+    assert!(message(vec![0; 5000]).contains("found: zeros"));
+    assert!(message(b"\x89PNG\r\n\x1a\n".to_vec()).contains("a PNG picture"));
+    assert!(message((0..5000u32).map(|i| (i * 7919 % 251) as u8).collect()).contains("unknown data"));
+    assert!(matches!(Audio::open("/no/such/file.wav"), Err(Error::Open { .. })));
+    assert!(matches!(Audio::open(std::env::temp_dir()), Err(Error::Open { .. })));
+}
+
+#[test]
+fn video_without_audio_says_what_is_there() {
+    assert_eq!(message(fixture("silent.mp4")), "no audio track in this mp4 file (found: 1 video track)");
+}
+
+#[test]
+fn impossible_headers_are_refused() {
+    let data = encode(&speech(), 1, 16, 1);
+    for rate in [0, 10, 2_000_000_000] {
+        assert!(message(wav(1, 16, 1, rate, &data)).contains("Hz"), "{rate} Hz");
+    }
+    assert!(message(wav(1, 16, 0, 16_000, &data)).contains("channel"));
+    for (tag, bits, channels) in
+        [(1, 0, 1), (1, 16, u16::MAX), (3, 64, u16::MAX), (2, 4, 9000), (0x55, 16, 1), (1, 12, 1)]
+    {
+        message(wav(tag, bits, channels, 16_000, &data));
+    }
+}
+
+#[test]
+fn sizes_that_lie_cost_nothing() {
+    for (riff, promised) in [(0, 0), (u32::MAX, u32::MAX), (4, 64_000), (36, 0x7fff_ffff), (u32::MAX, 0x7fff_fffe)] {
+        let mut bytes = fixture("speech.wav");
+        bytes[4..8].copy_from_slice(&u32::to_le_bytes(riff));
+        bytes[40..44].copy_from_slice(&u32::to_le_bytes(promised));
+        let (samples, audio) = decode(bytes).unwrap();
+        assert_eq!(samples, speech(), "{riff}, {promised}");
+        let lie = promised > 32_000 && promised != u32::MAX;
+        assert_eq!(kinds(&audio).contains(&WarningKind::Truncated), lie, "{riff}, {promised}");
+    }
+}
+
+#[test]
+fn one_sample_and_none() {
+    for rate in [8_000, 16_000, 44_100] {
+        let (samples, audio) = decode(wav(1, 16, 1, rate, &[0, 64])).unwrap();
+        assert!(samples.len() <= 2 && audio.warnings().is_empty());
+        let (samples, audio) = decode(wav(1, 16, 1, rate, &[])).unwrap();
+        assert!(samples.is_empty() && audio.warnings().is_empty());
+    }
+}
+
+#[test]
+fn what_is_no_number_becomes_silence() {
+    let mut samples = speech();
+    samples[100..110].fill(f32::NAN);
+    samples[5000] = f32::INFINITY;
+    let (decoded, audio) = decode(wav(3, 32, 1, 16_000, &encode(&samples, 3, 32, 1))).unwrap();
+    assert!(decoded[100..110].iter().chain([&decoded[5000]]).all(|s| *s == 0.0));
+    assert_eq!(decoded[5001..], samples[5001..]);
+    assert_eq!(
+        audio.warnings()[0].to_string(),
+        "11 sample(s) that are no number replaced by silence, at 0.00 s".replace(", at", ", first at")
+    );
+
+    let mut audio = Audio::from_samples(vec![f32::NAN; 10], 16_000).unwrap();
+    assert_eq!(audio.next_block().unwrap(), Some(&[0.0; 10][..]));
+    assert_eq!(kinds(&audio), [WarningKind::NonFinite]);
+}
+
+#[test]
+fn a_cut_file_gives_what_is_there() {
+    for name in ALL {
+        let whole = decode(fixture(name)).unwrap().0;
+        let bytes = fixture(name);
+        let cut = bytes[..bytes.len() * 7 / 10].to_vec();
+        match decode(cut) {
+            Ok((samples, audio)) => {
+                // MP4 with its index at the end cannot be read at all when that is gone; the others give a part.
+                assert!(samples.len() <= whole.len() + 2000, "{name}");
+                let short = samples.len() * 10 < whole.len() * 9;
+                println!("{name}: {} of {}, {:?}", samples.len(), whole.len(), audio.warnings());
+                assert!(!short || kinds(&audio).contains(&WarningKind::Truncated), "{name}: no warning");
+                assert!(samples.len() * 10 > whole.len() * 3, "{name}: {} of {}", samples.len(), whole.len());
+            }
+            Err(error) => {
+                println!("{name}: {error}");
+                assert!(name.contains("m4a") || name.contains("mp4") || name.contains("mov"), "{name}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_in_the_middle_costs_the_middle() {
+    for name in ["stereo.mp3", "vorbis.ogg", "celt.opus", "stereo.aac", "speech.flac", "video.mkv", "aac.m4a"] {
+        let whole = decode(fixture(name)).unwrap().0;
+        let mut bytes = fixture(name);
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 64].fill(0x55);
+        let (samples, audio) = decode(bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+        println!("{name}: {} of {}, {:?}", samples.len(), whole.len(), audio.warnings());
+        let end = whole.len() * 8 / 10..whole.len() * 99 / 100;
+        if samples.len() >= end.end {
+            let (alike, lag) = similarity(&whole[end.clone()], &samples[end]);
+            assert!(alike > 0.9 && lag.abs() < 500, "{name}: {alike} at lag {lag}");
+        } else {
+            assert!(!audio.warnings().is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn blocks_are_of_useful_size_and_the_end_is_stable() {
+    let mut audio = Audio::from_bytes(fixture("speech.wav")).unwrap();
+    assert!(audio.next_block().unwrap().unwrap().len() >= 8_000);
+    while audio.next_block().unwrap().is_some() {}
+    assert!(audio.next_block().unwrap().is_none());
+    fn is_send<T: Send>(_: &T) {}
+    is_send(&audio);
+}
+
+/// Decodes hostile bytes and checks what must hold of any.
+fn survive(bytes: Vec<u8>) -> Result<(), TestCaseError> {
+    if let Ok((_, audio)) = decode(bytes) {
+        prop_assert!(audio.position() < LONGEST);
+        prop_assert!(audio.warnings().len() <= 8);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_changed(file in 0..ALL.len(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20)) {
+        let mut bytes = fixture(ALL[file]);
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        survive(bytes)?;
+    }
+
+    #[test]
+    fn header_bytes_changed(file in 0..ALL.len(), changes in prop::collection::vec((0usize..700, any::<u8>()), 1..6)) {
+        let mut bytes = fixture(ALL[file]);
+        for (at, value) in changes {
+            let at = at % bytes.len();
+            bytes[at] = value;
+        }
+        survive(bytes)?;
+    }
+
+    #[test]
+    fn any_cut(file in 0..ALL.len(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+        let bytes = fixture(ALL[file]);
+        let (from, to) = (from.index(bytes.len()), to.index(bytes.len()));
+        survive(bytes[from.min(to)..from.max(to)].to_vec())?;
+    }
+}
