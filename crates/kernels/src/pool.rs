@@ -1,5 +1,9 @@
-//! A thread pool for operations that last microseconds: persistent threads, a fixed share of the work for each, a short
-//! spin before sleeping. There is no global pool: whoever makes a [`Pool`] owns its threads.
+//! A thread pool for operations that last microseconds: persistent threads that spin briefly before they sleep.
+//!
+//! Every thread begins with a fixed share of the tasks, so that equal splits of consecutive operations find their data
+//! in the same core's cache; who is done takes over what is left of the others' shares. An operation never waits for a
+//! thread that has not begun: on a busy machine, where a worker may not be scheduled for milliseconds, the caller does
+//! the work alone. There is no global pool: whoever makes a [`Pool`] owns its threads.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -8,9 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// How long a worker polls for its next job before it sleeps: about 50 us, longer than the gap between two operations
+/// How often a worker polls for its next job before it sleeps: some 100 us, longer than the gap between two operations
 /// of a decoding step, shorter than anything a user would notice as load.
-const SPINS: usize = 20_000;
+const SPINS: usize = 5_000;
 
 /// Buffers that a thread keeps from one operation to the next, so that a block of results is never allocated twice.
 #[derive(Debug, Default)]
@@ -30,8 +34,8 @@ pub(crate) fn scratch_of<T: Clone + Default>(buffer: &mut Vec<T>, length: usize)
 
 type Task<'a> = dyn Fn(usize, &mut Scratch) + Sync + 'a;
 
-/// A job as the workers see it. The pointer is only followed between the publication of a job and the moment its last
-/// worker has reported, and [`Pool::run`] does not return before that.
+/// A job as the workers see it. The pointer is followed only by threads that have joined the job, and [`Pool::run`] does
+/// not return before the last of them has left.
 #[derive(Clone, Copy)]
 struct Job {
     task: *const Task<'static>,
@@ -41,6 +45,7 @@ struct Job {
 unsafe impl Send for Job {}
 
 struct State {
+    /// What can be joined.
     job: Option<Job>,
     panic: Option<Box<dyn Any + Send>>,
     stop: bool,
@@ -51,16 +56,42 @@ struct Shared {
     wake: Condvar,
     /// Counts jobs; a worker waits for it to change.
     epoch: AtomicUsize,
-    /// Workers that have not finished the current job.
-    running: AtomicUsize,
+    /// Workers that have joined the job and not left it. Raised only with `state` locked and a job in it.
+    joined: AtomicUsize,
     sleepers: AtomicUsize,
-    threads: usize,
+    /// For each thread, the next task of its share.
+    cursors: Vec<Cursor>,
 }
+
+/// On a cache line of its own: each thread counts its own up.
+#[repr(align(64))]
+#[derive(Default)]
+struct Cursor(AtomicUsize);
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is valid between any two statements that hold the lock, so a poisoned lock is as good as any.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn threads(&self) -> usize {
+        self.cursors.len()
+    }
+
+    /// Runs tasks of the job's share of `thread`, then of the shares after it, until none is left.
+    fn run_tasks(&self, job: Job, task: &Task<'_>, thread: usize, scratch: &mut Scratch) {
+        let threads = self.threads();
+        for share in (thread..threads).chain(0..thread) {
+            let end = job.tasks * (share + 1) / threads;
+            loop {
+                // Only the count itself is shared; what tasks write is handed over by `state` and `joined`.
+                let index = self.cursors[share].0.fetch_add(1, Ordering::Relaxed);
+                if index >= end {
+                    break;
+                }
+                task(index, scratch);
+            }
+        }
     }
 }
 
@@ -75,7 +106,7 @@ pub struct Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("threads", &self.shared.threads).finish_non_exhaustive()
+        f.debug_struct("Pool").field("threads", &self.shared.threads()).finish_non_exhaustive()
     }
 }
 
@@ -84,18 +115,18 @@ impl Pool {
     /// pool has only the caller.
     pub fn new(threads: usize) -> Self {
         let wanted = threads.max(1);
-        let shared = |threads| {
+        let shared = |threads: usize| {
             Arc::new(Shared {
                 state: Mutex::new(State { job: None, panic: None, stop: false }),
                 wake: Condvar::new(),
                 epoch: AtomicUsize::new(0),
-                running: AtomicUsize::new(0),
+                joined: AtomicUsize::new(0),
                 sleepers: AtomicUsize::new(0),
-                threads,
+                cursors: (0..threads).map(|_| Cursor::default()).collect(),
             })
         };
         let start = |shared: &Arc<Shared>| -> std::io::Result<Vec<JoinHandle<()>>> {
-            (1..shared.threads)
+            (1..shared.threads())
                 .map(|index| {
                     let shared = Arc::clone(shared);
                     let name = format!("amanuensis-{index}");
@@ -114,11 +145,10 @@ impl Pool {
 
     /// Number of threads, the caller included.
     pub fn threads(&self) -> usize {
-        self.shared.threads
+        self.shared.threads()
     }
 
-    /// Runs `task(0..tasks)`, each index once, and returns when all are done. Thread `t` takes the `t`-th contiguous
-    /// share, so that equal splits of consecutive operations find their data in the same core's cache.
+    /// Runs `task(0..tasks)`, each index once, and returns when all are done.
     ///
     /// # Panics
     /// Passes on a panic of a task, after every other thread has finished.
@@ -128,21 +158,24 @@ impl Pool {
             (0..tasks).for_each(|index| task(index, &mut scratch));
             return;
         }
-        // SAFETY: only the lifetime changes. The pointer is dead once `running` has reached zero, which is awaited below
-        // before `task` goes out of scope, also when this thread's own share panics.
+        // SAFETY: only the lifetime changes. Workers follow the pointer only between joining and leaving the job, and
+        // `close` below waits for that, also when this thread's own part panics.
         let task_static = unsafe { std::mem::transmute::<&Task<'_>, &'static Task<'static>>(task) };
-        self.publish(Job { task: task_static, tasks });
-        let own = catch_unwind(AssertUnwindSafe(|| run_share(task, tasks, 0, self.shared.threads, &mut scratch)));
-        self.wait_for_workers();
-        let panic = self.shared.state().panic.take();
+        let job = Job { task: task_static, tasks };
+        self.publish(job);
+        let own = catch_unwind(AssertUnwindSafe(|| self.shared.run_tasks(job, task, 0, &mut scratch)));
+        let panic = self.close();
         if let Some(panic) = own.err().or(panic) {
             resume_unwind(panic);
         }
     }
 
     fn publish(&self, job: Job) {
+        // Nobody has joined, so nobody else touches the cursors.
+        for (thread, cursor) in self.shared.cursors.iter().enumerate() {
+            cursor.0.store(job.tasks * thread / self.threads(), Ordering::Relaxed);
+        }
         self.shared.state().job = Some(job);
-        self.shared.running.store(self.workers.len(), Ordering::SeqCst);
         self.shared.epoch.fetch_add(1, Ordering::SeqCst);
         if self.shared.sleepers.load(Ordering::SeqCst) > 0 {
             // Taking the lock orders this after a worker that has counted itself asleep but not yet begun to wait.
@@ -151,12 +184,15 @@ impl Pool {
         }
     }
 
-    fn wait_for_workers(&self) {
+    /// Lets nobody else join, waits for those that have, and returns the panic of one of them.
+    fn close(&self) -> Option<Box<dyn Any + Send>> {
+        self.shared.state().job = None;
         let mut spins = 0;
-        while self.shared.running.load(Ordering::Acquire) > 0 {
+        while self.shared.joined.load(Ordering::Acquire) > 0 {
             spins += 1;
             if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
+        self.shared.state().panic.take()
     }
 }
 
@@ -187,19 +223,17 @@ fn work(shared: &Shared, index: usize) {
             if state.stop {
                 return;
             }
-            state.job
+            let Some(job) = state.job else { continue };
+            shared.joined.fetch_add(1, Ordering::Relaxed);
+            job
         };
-        if let Some(job) = job {
-            // SAFETY: `Pool::run` published this job and waits for `running`, which this thread has not yet lowered.
-            let task = unsafe { &*job.task };
-            let share = catch_unwind(AssertUnwindSafe(|| {
-                run_share(task, job.tasks, index, shared.threads, &mut scratch);
-            }));
-            if let Err(panic) = share {
-                shared.state().panic = Some(panic);
-            }
-            shared.running.fetch_sub(1, Ordering::Release);
+        // SAFETY: the job was there to be joined, and `Pool::run` waits for this thread to leave it.
+        let task = unsafe { &*job.task };
+        let part = catch_unwind(AssertUnwindSafe(|| shared.run_tasks(job, task, index, &mut scratch)));
+        if let Err(panic) = part {
+            shared.state().panic = Some(panic);
         }
+        shared.joined.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -222,12 +256,6 @@ fn next_epoch(shared: &Shared, seen: usize) -> usize {
     };
     shared.sleepers.fetch_sub(1, Ordering::SeqCst);
     epoch
-}
-
-fn run_share(task: &Task<'_>, tasks: usize, thread: usize, threads: usize, scratch: &mut Scratch) {
-    for index in tasks * thread / threads..tasks * (thread + 1) / threads {
-        task(index, scratch);
-    }
 }
 
 /// A mutable slice that the tasks of one operation cut up among themselves.
