@@ -1,1 +1,43 @@
-//! Amanuensis transcribe.
+//! A recording in, a [`Transcript`] out.
+//!
+//! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so that memory does not grow with the length
+//! of the recording, and tells a callback what it finds while it works; the callback's answer can end the work early.
+//! [`OutputFormat`] writes the result as text, subtitles, a table or JSON.
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use std::path::Path;
+//! use amanuensis_transcribe::{Audio, ComputeType, EngineOptions, Event, OutputFormat, TranscribeOptions, Transcriber};
+//!
+//! let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
+//! let transcriber = Transcriber::load(Path::new("models/base"), &engine)?;
+//! let transcript = transcriber.transcribe(Audio::open("talk.mp3")?, &TranscribeOptions::default(), &mut |event| {
+//!     if let Event::Segment(segment) = event {
+//!         println!("{:.2} {}", segment.start, segment.line());
+//!     }
+//!     ControlFlow::Continue(())
+//! })?;
+//! OutputFormat::TXT.write(&transcript, &mut std::io::stdout())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What is not here: HTTP, async code, a terminal.
+#![forbid(unsafe_code)]
+
+mod cut;
+mod error;
+mod language;
+mod long_form;
+mod model;
+mod output;
+mod transcriber;
+mod transcript;
+mod windows;
+
+pub use amanuensis_audio::{Audio, Error as AudioError};
+pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Task};
+pub use error::Error;
+pub use language::{Language, UnknownLanguage};
+pub use output::{OutputFormat, UnknownFormat};
+pub use transcriber::{Event, TranscribeOptions, Transcriber};
+pub use transcript::{Ending, Segment, Timings, Transcript};

@@ -1,0 +1,168 @@
+//! The languages that Whisper models know, by code and by English name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// A spoken language; serialised as `OpenAI`'s name for it, such as `english`.
+///
+/// Parses from its code (`en`) or its English name (`English`, `Flemish` for Dutch), in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Language {
+    code: &'static str,
+    name: &'static str,
+}
+
+impl Language {
+    /// English, which every model knows.
+    pub const ENGLISH: Self = Self::new("en", "english");
+
+    const fn new(code: &'static str, name: &'static str) -> Self {
+        Self { code, name }
+    }
+
+    /// The code that the models use: two letters of ISO 639-1, or `haw`, `yue`, and `jw` for Javanese.
+    pub fn code(self) -> &'static str {
+        self.code
+    }
+
+    /// The English name in lower case.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Every language, in the order of the models' vocabularies.
+    pub fn all() -> impl Iterator<Item = Self> {
+        LANGUAGES.iter().copied()
+    }
+
+    /// The language with this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::all().find(|language| language.code == code)
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Serialize for Language {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+/// The text names no language that Whisper models know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a language that speech models know; give a code such as `en` or an English name such as `english`"
+)]
+pub struct UnknownLanguage(String);
+
+impl FromStr for Language {
+    type Err = UnknownLanguage;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLanguage> {
+        let wanted = text.trim().to_lowercase();
+        let alias = ALIASES.iter().find(|(name, _)| *name == wanted).map(|(_, code)| *code);
+        let is_wanted =
+            |language: &Self| language.code == wanted || language.name == wanted || Some(language.code) == alias;
+        Self::all().find(is_wanted).ok_or_else(|| UnknownLanguage(text.chars().take(80).collect()))
+    }
+}
+
+/// Names and their order are those of `openai-whisper` (`whisper/tokenizer.py`).
+#[rustfmt::skip]
+const LANGUAGES: [Language; 100] = [
+    Language::ENGLISH,
+    Language::new("zh", "chinese"), Language::new("de", "german"), Language::new("es", "spanish"),
+    Language::new("ru", "russian"), Language::new("ko", "korean"), Language::new("fr", "french"),
+    Language::new("ja", "japanese"), Language::new("pt", "portuguese"), Language::new("tr", "turkish"),
+    Language::new("pl", "polish"), Language::new("ca", "catalan"), Language::new("nl", "dutch"),
+    Language::new("ar", "arabic"), Language::new("sv", "swedish"), Language::new("it", "italian"),
+    Language::new("id", "indonesian"), Language::new("hi", "hindi"), Language::new("fi", "finnish"),
+    Language::new("vi", "vietnamese"), Language::new("he", "hebrew"), Language::new("uk", "ukrainian"),
+    Language::new("el", "greek"), Language::new("ms", "malay"), Language::new("cs", "czech"),
+    Language::new("ro", "romanian"), Language::new("da", "danish"), Language::new("hu", "hungarian"),
+    Language::new("ta", "tamil"), Language::new("no", "norwegian"), Language::new("th", "thai"),
+    Language::new("ur", "urdu"), Language::new("hr", "croatian"), Language::new("bg", "bulgarian"),
+    Language::new("lt", "lithuanian"), Language::new("la", "latin"), Language::new("mi", "maori"),
+    Language::new("ml", "malayalam"), Language::new("cy", "welsh"), Language::new("sk", "slovak"),
+    Language::new("te", "telugu"), Language::new("fa", "persian"), Language::new("lv", "latvian"),
+    Language::new("bn", "bengali"), Language::new("sr", "serbian"), Language::new("az", "azerbaijani"),
+    Language::new("sl", "slovenian"), Language::new("kn", "kannada"), Language::new("et", "estonian"),
+    Language::new("mk", "macedonian"), Language::new("br", "breton"), Language::new("eu", "basque"),
+    Language::new("is", "icelandic"), Language::new("hy", "armenian"), Language::new("ne", "nepali"),
+    Language::new("mn", "mongolian"), Language::new("bs", "bosnian"), Language::new("kk", "kazakh"),
+    Language::new("sq", "albanian"), Language::new("sw", "swahili"), Language::new("gl", "galician"),
+    Language::new("mr", "marathi"), Language::new("pa", "punjabi"), Language::new("si", "sinhala"),
+    Language::new("km", "khmer"), Language::new("sn", "shona"), Language::new("yo", "yoruba"),
+    Language::new("so", "somali"), Language::new("af", "afrikaans"), Language::new("oc", "occitan"),
+    Language::new("ka", "georgian"), Language::new("be", "belarusian"), Language::new("tg", "tajik"),
+    Language::new("sd", "sindhi"), Language::new("gu", "gujarati"), Language::new("am", "amharic"),
+    Language::new("yi", "yiddish"), Language::new("lo", "lao"), Language::new("uz", "uzbek"),
+    Language::new("fo", "faroese"), Language::new("ht", "haitian creole"), Language::new("ps", "pashto"),
+    Language::new("tk", "turkmen"), Language::new("nn", "nynorsk"), Language::new("mt", "maltese"),
+    Language::new("sa", "sanskrit"), Language::new("lb", "luxembourgish"), Language::new("my", "myanmar"),
+    Language::new("bo", "tibetan"), Language::new("tl", "tagalog"), Language::new("mg", "malagasy"),
+    Language::new("as", "assamese"), Language::new("tt", "tatar"), Language::new("haw", "hawaiian"),
+    Language::new("ln", "lingala"), Language::new("ha", "hausa"), Language::new("ba", "bashkir"),
+    Language::new("jw", "javanese"), Language::new("su", "sundanese"), Language::new("yue", "cantonese"),
+];
+
+/// Further English names, with the code they mean.
+const ALIASES: [(&str, &str); 12] = [
+    ("burmese", "my"),
+    ("valencian", "ca"),
+    ("flemish", "nl"),
+    ("haitian", "ht"),
+    ("letzeburgesch", "lb"),
+    ("pushto", "ps"),
+    ("panjabi", "pa"),
+    ("moldavian", "ro"),
+    ("moldovan", "ro"),
+    ("sinhalese", "si"),
+    ("castilian", "es"),
+    ("mandarin", "zh"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_name_and_alias_means_one_language() {
+        let mut known = HashSet::new();
+        for language in Language::all() {
+            assert!(known.insert(language.code) && known.insert(language.name), "{language}");
+            assert_eq!(language.code.parse(), Ok(language));
+            assert_eq!(language.name.to_uppercase().parse(), Ok(language));
+        }
+        for (alias, code) in ALIASES {
+            assert!(known.insert(alias), "{alias}");
+            assert_eq!(alias.parse().map(Language::code), Ok(code));
+        }
+        assert_eq!(Language::all().count(), 100);
+    }
+
+    #[test]
+    fn first_and_last_are_those_of_the_vocabulary() {
+        let codes: Vec<_> = Language::all().map(Language::code).collect();
+        assert_eq!(codes[..5], ["en", "zh", "de", "es", "ru"]);
+        assert_eq!(codes[97..], ["jw", "su", "yue"]);
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        for text in ["", "e", "klingon", "en-US", "auto", "английский"] {
+            assert!(text.parse::<Language>().is_err(), "{text}");
+        }
+        let message = "klingon".parse::<Language>().unwrap_err().to_string();
+        assert!(message.contains("klingon") && message.contains("english"), "{message}");
+    }
+}

@@ -1,0 +1,152 @@
+//! The entry point: a loaded model that takes recordings.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use amanuensis_audio::{Audio, LogMel};
+use amanuensis_engine::{Engine, EngineOptions, Task};
+
+use crate::long_form::LongForm;
+use crate::model::Model;
+use crate::{Error, Language, Segment, Transcript};
+
+/// What to make of a recording. By default: text in the language spoken, which is detected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TranscribeOptions {
+    /// The language spoken; detected where it is not given.
+    pub language: Option<Language>,
+    /// Whether to write in the language spoken, or in English.
+    pub task: Task,
+}
+
+/// What happens during a transcription, as it happens.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The language was detected. Comes before the first segment; not sent where the language was given.
+    Language {
+        /// The most probable language.
+        language: Language,
+        /// How probable it is.
+        probability: f32,
+    },
+    /// A segment was found. Segments come in the order of time and do not change any more.
+    Segment(&'a Segment),
+    /// The work has come to this point. Sent before every window.
+    Progress {
+        /// Seconds of the recording that are done.
+        done: f64,
+        /// Seconds that the recording says it has, where it says so; not always true.
+        total: Option<f64>,
+    },
+    /// Something is amiss, but not so much that it would be an error.
+    Warning(&'a str),
+}
+
+/// A loaded model that takes recordings, one at a time or from several threads.
+#[derive(Debug)]
+pub struct Transcriber {
+    engine: Engine,
+    name: String,
+}
+
+impl Transcriber {
+    /// A transcriber of an engine whose model is called `name` in transcripts.
+    pub fn new(engine: Engine, name: impl Into<String>) -> Self {
+        Self { engine, name: name.into() }
+    }
+
+    /// Loads the model in a directory, or of a weight file, and calls it by the name of that directory.
+    pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
+        Ok(Self::new(Engine::load(model, options)?, name_of(model)))
+    }
+
+    /// The same model under another name.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// The model's name, as it is written in transcripts.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether this model can do what `options` ask.
+    ///
+    /// # Errors
+    /// [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
+    pub fn check(&self, options: &TranscribeOptions) -> Result<(), Error> {
+        check(&self.engine, &self.name, options)
+    }
+
+    /// Transcribes a recording.
+    ///
+    /// `on_event` is told what happens. If it answers [`ControlFlow::Break`], the work ends before the next window and
+    /// the transcript holds the segments so far. It does so too when the recording cannot be read to its end:
+    /// [`Transcript::ending`] says which. A recording without speech, or too short for any, is no error: its transcript
+    /// has no segments, and a warning where it is too short.
+    ///
+    /// # Errors
+    /// Those of [`Self::check`]; [`Error::Audio`] and [`Error::Engine`] where not even one window could be transcribed.
+    pub fn transcribe(
+        &self,
+        audio: Audio,
+        options: &TranscribeOptions,
+        on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Transcript, Error> {
+        self.check(options)?;
+        let mel = LogMel::new(self.engine.n_mels())?;
+        LongForm::new(&self.engine, &self.name, mel, audio, options, on_event).run()
+    }
+}
+
+pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
+    let name = || name.to_owned();
+    match options.language {
+        Some(language) if !model.is_multilingual() && language != Language::ENGLISH => {
+            Err(Error::EnglishOnly { model: name(), language })
+        }
+        _ if !model.is_multilingual() && options.task == Task::Translate => {
+            Err(Error::CannotTranslate { model: name() })
+        }
+        Some(language) if model.is_multilingual() && !model.knows_language(language.code()) => {
+            Err(Error::LanguageNotKnown { model: name(), language })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What to call the model at `path`: by its directory, or by its file where that has a name of its own.
+fn name_of(path: &Path) -> String {
+    // `.` and `..` have no name until they are resolved.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let stem = path.file_stem().filter(|_| path.is_file()).filter(|stem| *stem != "model");
+    let directory = if path.is_file() { path.parent() } else { Some(path.as_path()) };
+    let name = stem.or_else(|| directory?.file_name()).unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_called_by_their_directory_or_their_own_name() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("base.en");
+        std::fs::create_dir(&dir).unwrap();
+        for file in ["model.bin", "ggml-base.bin"] {
+            std::fs::write(dir.join(file), "").unwrap();
+        }
+        assert_eq!(name_of(&dir), "base.en");
+        assert_eq!(name_of(&dir.join(".")), "base.en");
+        assert_eq!(name_of(&dir.join("model.bin")), "base.en");
+        assert_eq!(name_of(&dir.join("ggml-base.bin")), "ggml-base");
+    }
+}
