@@ -155,9 +155,7 @@ impl Audio {
             },
             Supply::Samples(samples) if samples.is_empty() => self.finish(),
             Supply::Samples(samples) => {
-                let n = samples.len();
                 self.mono = std::mem::take(samples);
-                debug_assert_eq!(n, self.mono.len());
                 let repaired = clean(&mut self.mono);
                 self.note(0, repaired, seconds);
                 Ok(true)
@@ -169,10 +167,14 @@ impl Audio {
     /// Lets the resampler's last samples out.
     fn finish(&mut self) -> Result<bool, Error> {
         let ended = std::mem::replace(&mut self.supply, Supply::Ended);
+        let nothing = self.produced == 0 && self.block.is_empty() && self.resampler.is_unused();
         let idle = Resampler::new(SAMPLE_RATE)?;
         std::mem::replace(&mut self.resampler, idle).finish(&mut self.block);
         match ended {
-            Supply::File(recording) if self.produced == 0 && self.block.is_empty() && !self.warnings().is_empty() => {
+            Supply::File(recording) if nothing => {
+                if recording.is_empty_by_its_header() && self.warnings().is_empty() {
+                    return Ok(true);
+                }
                 let cause = recording.last_cause().to_owned();
                 Err(Error::NothingDecoded { container: self.info.container, cause })
             }

@@ -3,7 +3,9 @@
 use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::{Error as FormatError, Result as FormatResult};
-use symphonia::core::formats::well_known::{FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_OGG};
+use symphonia::core::formats::well_known::{
+    FORMAT_ID_AIFF, FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+};
 use symphonia::core::formats::{FormatReader, Track};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::TimeBase;
@@ -15,7 +17,7 @@ use crate::input::Input;
 use crate::mix::{Mixer, Repaired};
 use crate::mp4::{self, Edit};
 use crate::timeline::{PacketTime, Timeline, TrackTime};
-use crate::{codecs, opus, wav};
+use crate::{codecs, mkv, opus, riff};
 
 /// Consecutive packets that cannot be decoded before a new decoder is tried: joined files change their format.
 const LOST_BEFORE_RENEWAL: u32 = 2;
@@ -44,8 +46,9 @@ pub(crate) struct Recording {
     /// Time of the first packet of any track, in seconds.
     earliest: Option<f64>,
     lost_in_a_row: u32,
-    /// Bytes of packets that a sane file can still yield.
-    budget: u64,
+    /// Bytes in the file, and in the packets that came out of it.
+    len: u64,
+    demuxed: u64,
     ended: bool,
     last_cause: String,
 }
@@ -60,11 +63,11 @@ pub(crate) struct Piece {
 impl Recording {
     /// Opens a container and its audio track.
     pub(crate) fn open(mut input: Input, warnings: &mut Warnings) -> Result<Self, Error> {
-        if let Some(lie) = wav::repair(&mut input)? {
+        for lie in [riff::repair(&mut input)?, mkv::repair(&mut input)?].into_iter().flatten() {
             warnings.add(WarningKind::Truncated, 1, None, lie);
         }
         let edits = mp4::edits(&mut input)?;
-        let budget = input.len().saturating_mul(2).saturating_add(1 << 20);
+        let len = input.len();
         let reader = container::open(input)?;
         let AudioTrack { track, params, decoder, info } = container::choose_track(&*reader, warnings)?;
         let rate = info.sample_rate;
@@ -89,7 +92,8 @@ impl Recording {
             half_block,
             earliest: None,
             lost_in_a_row: 0,
-            budget,
+            len,
+            demuxed: 0,
             ended: false,
             last_cause: "it holds no audio data".to_owned(),
         })
@@ -106,6 +110,12 @@ impl Recording {
     /// Why nothing could be decoded, for the error that says so.
     pub(crate) fn last_cause(&self) -> &str {
         &self.last_cause
+    }
+
+    /// True if the recording is well-formed and of length zero.
+    pub(crate) fn is_empty_by_its_header(&self) -> bool {
+        let stated = matches!(self.reader.format_info().format, FORMAT_ID_WAVE | FORMAT_ID_AIFF);
+        stated && self.track.duration.is_some_and(|d| d.get() == 0)
     }
 
     /// Decodes the next packet into `mono`, which it replaces; `None` at the end. `seconds` is how much has been given
@@ -135,8 +145,8 @@ impl Recording {
             match guard(|| reader.next_packet()) {
                 Ok(Some(packet)) => {
                     // A container can be made to yield the same bytes, or none, for ever.
-                    self.budget = self.budget.saturating_sub((packet.data.len() as u64).max(1));
-                    if self.budget == 0 {
+                    self.demuxed += (packet.data.len() as u64).max(1);
+                    if self.demuxed > self.len.saturating_mul(2).saturating_add(1 << 20) {
                         self.end(seconds, warnings, Some("the file repeats itself without end"));
                         return None;
                     }
@@ -228,7 +238,7 @@ impl Recording {
         self.timeline = Timeline::new(track_time(&*self.reader, &track, &params, &self.edits), self.rate);
         (self.track, self.params, self.decoder) = (track, params, decoder);
         self.earliest = None;
-        self.promised = None;
+        (self.promised, self.expected) = (None, None);
         Ok(())
     }
 
@@ -255,13 +265,20 @@ impl Recording {
         if let Some(trouble) = trouble {
             trouble.clone_into(&mut self.last_cause);
             warnings.add(WarningKind::Truncated, 1, Some(seconds), trouble);
-        } else if let Some(expected) = self.promised {
-            let missing = expected - seconds;
-            if missing > SHORTFALL.1 && missing > expected * SHORTFALL.0 {
-                let detail = format!("the headers promise {expected:.1} s");
-                warnings.add(WarningKind::Truncated, 1, Some(seconds), detail);
-            }
+        } else if let Some(expected) = self.shortfall(seconds) {
+            let detail = format!("the headers promise {expected:.1} s");
+            warnings.add(WarningKind::Truncated, 1, Some(seconds), detail);
         }
+    }
+
+    /// The promised length, if the recording is clearly shorter.
+    fn shortfall(&self, seconds: f64) -> Option<f64> {
+        // Where the headers speak of all tracks together, this one may rightly be shorter than the others: it counts
+        // only if much of the file was never read.
+        let unread = self.demuxed < self.len - self.len / 10;
+        let expected = self.promised.or(self.expected.filter(|_| unread))?;
+        let missing = expected - seconds;
+        (missing > SHORTFALL.1 && missing > expected * SHORTFALL.0).then_some(expected)
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Error {
         found: String,
     },
     /// A known container, but its headers cannot be read.
-    #[error("the headers of this file are damaged: {cause}")]
+    #[error("the headers of this file cannot be read: it is incomplete or damaged ({cause})")]
     Damaged {
         /// The demuxer's reason.
         cause: String,

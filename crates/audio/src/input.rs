@@ -11,11 +11,11 @@ pub trait Source: Read + Seek + Send + Sync {}
 
 impl<T: Read + Seek + Send + Sync + ?Sized> Source for T {}
 
-/// Four bytes of a header that are shown in place of the file's own, which are wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Bytes of a header that are shown in place of the file's own, which are wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) offset: u64,
-    pub(crate) bytes: [u8; 4],
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A source of known length, with patches.
@@ -116,7 +116,7 @@ mod tests {
         for start in 0..20 {
             for len in 1..20 {
                 let mut input = Input::new(Box::new(io::Cursor::new(bytes.clone()))).unwrap();
-                input.patch(vec![Patch { offset: 10, bytes: *b"abcd" }], 20);
+                input.patch(vec![Patch { offset: 10, bytes: b"abcd".to_vec() }], 20);
                 let mut buffer = vec![0; len];
                 let n = input.read_at(start as u64, &mut buffer).unwrap();
                 assert_eq!(&buffer[..n], &expected[start..(start + len).min(20)]);

@@ -19,11 +19,12 @@ mod guard;
 mod input;
 mod mel;
 mod mix;
+mod mkv;
 mod mp4;
 mod opus;
 mod resample;
+mod riff;
 mod timeline;
-mod wav;
 
 pub use audio::{Audio, SAMPLE_RATE};
 pub use container::StreamInfo;

@@ -47,6 +47,11 @@ impl Resampler {
         self.rate
     }
 
+    /// True if no sample has gone in yet.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.consumed == 0
+    }
+
     /// Converts `input` and appends what is ready to `out`.
     pub(crate) fn push(&mut self, input: &[f32], out: &mut Vec<f32>) {
         self.consumed += input.len() as u64;

@@ -44,7 +44,7 @@ ff -i "$in44" -c:a libvorbis -q:a 0 vorbis.ogg
 ff -i "$in44" -c:a libvorbis -q:a 0 vorbis.webm
 opusenc --quiet --serial 1 --speech --bitrate 12 "$in48" silk.opus
 opusenc --quiet --serial 1 --speech --bitrate 24 --framesize 60 "$in48" hybrid.opus
-opusenc --quiet --serial 1 --music --bitrate 48 --framesize 2.5 "$in48" celt.opus
+opusenc --quiet --serial 1 --music --bitrate 48 --framesize 2.5 --max-delay 100 "$in48" celt.opus
 sox -R "$in48" "$work/stereo48.wav" remix 1 1v0.5
 opusenc --quiet --serial 1 --bitrate 32 "$work/stereo48.wav" stereo.opus
 ff -i "$in48" -af 'pan=5.1|FL=c0|FR=0.5*c0|FC=c0|LFE=0.1*c0|BL=0.2*c0|BR=0.2*c0' -c:a libopus -mapping_family 1 -b:a 96k surround.opus

@@ -1,0 +1,133 @@
+//! Matroska and `WebM` files that were cut off (RFC 8794, RFC 9559).
+//!
+//! The demuxer skips an element that claims to reach beyond the end of the file, and in a cut file the segment, which
+//! holds everything, does. Its size is patched to "unknown", as in a live stream; so is that of the cluster with the
+//! cut, and the index, which points at what is gone, is hidden.
+
+use std::io;
+
+use crate::input::{Input, Patch};
+
+const EBML: u32 = 0x1a45_dfa3;
+const SEGMENT: u32 = 0x1853_8067;
+const SEEK_HEAD: u32 = 0x114d_9b74;
+const CLUSTER: u32 = 0x1f43_b675;
+
+/// An identifier of nothing, which demuxers must skip.
+const NOTHING: [u8; 4] = [0x11, 0x4d, 0x9b, 0x75];
+
+/// Elements of a segment to look at: a file of a hundred hours has fewer.
+const MAX_ELEMENTS: u32 = 1_000_000;
+
+/// Patches `input` if it is a Matroska file that was cut.
+///
+/// Returns what the header promises beyond the end of the file, if it does: a sentence for a warning.
+pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
+    let Some(header) = Element::read(input, 0)?.filter(|e| e.id == EBML) else { return Ok(None) };
+    let Some(segment) = header.end().map(|end| Element::read(input, end)).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    let held = input.len();
+    let Some(promised) = segment.end().filter(|end| segment.id == SEGMENT && *end > held) else { return Ok(None) };
+    let mut patches = vec![segment.size_unknown()];
+    let mut position = segment.start;
+    for _ in 0..MAX_ELEMENTS {
+        let Some(element) = Element::read(input, position)? else { break };
+        if element.id == SEEK_HEAD {
+            patches.push(Patch { offset: position, bytes: NOTHING.to_vec() });
+        }
+        match element.end() {
+            Some(end) if end <= held => position = end,
+            _ => {
+                patches.extend((element.id == CLUSTER).then(|| element.size_unknown()));
+                break;
+            }
+        }
+    }
+    input.patch(patches, held);
+    Ok(Some(format!("its header promises {promised} bytes, the file holds {held}")))
+}
+
+/// The head of an element.
+struct Element {
+    id: u32,
+    /// Where its size is written, and in how many bytes.
+    size_at: u64,
+    size_len: usize,
+    size: Option<u64>,
+    /// Where its contents start.
+    start: u64,
+}
+
+impl Element {
+    /// The element at `position`; `None` if there is none, or a malformed one.
+    fn read(input: &mut Input, position: u64) -> io::Result<Option<Self>> {
+        let mut bytes = [0; 12];
+        let n = input.read_at(position, &mut bytes)?;
+        let parsed = number(&bytes[..n]).filter(|id| id.1 <= 4).and_then(|(_, id_len)| {
+            let id = bytes[..id_len].iter().fold(0, |id, b| id << 8 | u32::from(*b));
+            let (size, size_len) = number(&bytes[id_len..n])?;
+            let size_at = position.checked_add(id_len as u64)?;
+            let start = size_at.checked_add(size_len as u64)?;
+            // All ones mean that the size is not known.
+            let size = Some(size).filter(|s| *s != (1 << (7 * size_len)) - 1);
+            Some(Self { id, size_at, size_len, size, start })
+        });
+        Ok(parsed)
+    }
+
+    fn end(&self) -> Option<u64> {
+        self.start.checked_add(self.size?)
+    }
+
+    fn size_unknown(&self) -> Patch {
+        let mut bytes = vec![0xff; self.size_len];
+        bytes[0] = 0xff >> (self.size_len - 1);
+        Patch { offset: self.size_at, bytes }
+    }
+}
+
+/// A number of variable length and that length: the zeros at the front tell how many bytes follow the first.
+fn number(bytes: &[u8]) -> Option<(u64, usize)> {
+    let first = *bytes.first().filter(|b| **b != 0)?;
+    let len = first.leading_zeros() as usize + 1;
+    let tail = bytes.get(1..len)?;
+    let head = u64::from(first) & ((1 << (8 - len)) - 1);
+    Some((tail.iter().fold(head, |n, b| n << 8 | u64::from(*b)), len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_length() {
+        assert_eq!(number(&[0x81]), Some((1, 1)));
+        assert_eq!(number(&[0x40, 0x02, 9]), Some((2, 2)));
+        assert_eq!(number(&[1, 0, 0, 0, 0, 0, 1, 0]), Some((256, 8)));
+        assert_eq!(number(&[0x40]), None);
+        assert_eq!(number(&[0; 12]), None);
+        assert_eq!(number(&[]), None);
+    }
+
+    #[test]
+    fn a_cut_file_is_opened_at_its_end() {
+        let mut whole = vec![0x1a, 0x45, 0xdf, 0xa3, 0x80, 0x18, 0x53, 0x80, 0x67, 0x40, 30];
+        whole.extend([0x11, 0x4d, 0x9b, 0x74, 0x82, 1, 2]);
+        whole.extend([0x1f, 0x43, 0xb6, 0x75, 0x82, 3, 4]);
+        whole.extend([0x1f, 0x43, 0xb6, 0x75, 0x8b, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        let mut input = Input::new(Box::new(io::Cursor::new(whole.clone()))).unwrap();
+        assert_eq!(repair(&mut input).unwrap(), None);
+
+        whole.truncate(whole.len() - 3);
+        let mut input = Input::new(Box::new(io::Cursor::new(whole.clone()))).unwrap();
+        assert!(repair(&mut input).unwrap().is_some());
+        let mut shown = vec![0; whole.len()];
+        input.read_at(0, &mut shown).unwrap();
+        let mut expected = whole;
+        expected[9..11].copy_from_slice(&[0x7f, 0xff]);
+        expected[14] = 0x75;
+        expected[29] = 0xff;
+        assert_eq!(shown, expected);
+    }
+}
