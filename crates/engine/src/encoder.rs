@@ -83,12 +83,16 @@ impl Encoder {
         let layer = |index: usize| {
             let name = format!("encoder.layers.{index}");
             let n_ff = loader.checkpoint.tensor(&format!("{name}.fc1.weight"))?.rows();
+            let own = format!("{name}.self_attn");
+            let (attention_norm, qkv) =
+                loader.norm_linear(&format!("{own}_layer_norm"), &own, &["q_proj", "k_proj", "v_proj"], (d, d))?;
+            let (ff_norm, fc1) = loader.norm_linear(&format!("{name}.final_layer_norm"), &name, &["fc1"], (n_ff, d))?;
             Ok(Layer {
-                attention_norm: loader.norm(&format!("{name}.self_attn_layer_norm"), d)?,
-                qkv: loader.linear(&format!("{name}.self_attn"), &["q_proj", "k_proj", "v_proj"], (d, d))?,
-                attention_out: loader.linear(&format!("{name}.self_attn"), &["out_proj"], (d, d))?,
-                ff_norm: loader.norm(&format!("{name}.final_layer_norm"), d)?,
-                fc1: loader.linear_gelu(&name, "fc1", (n_ff, d))?,
+                attention_norm,
+                qkv,
+                attention_out: loader.linear(&own, &["out_proj"], (d, d))?,
+                ff_norm,
+                fc1: fc1.with_gelu(),
                 fc2: loader.linear(&name, &["fc2"], (d, n_ff))?,
             })
         };

@@ -28,6 +28,11 @@ pub(crate) enum Weights {
 }
 
 impl Linear {
+    /// The same layer with a GELU behind it.
+    pub(crate) fn with_gelu(self) -> Self {
+        Self { activation: Activation::Gelu, ..self }
+    }
+
     /// Output channels.
     pub(crate) fn n(&self) -> usize {
         match &self.weights {
