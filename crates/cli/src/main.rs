@@ -1,2 +1,29 @@
-//! The command line.
-fn main() {}
+//! The command line: arguments in, calls of the library, text and files out. Glue only.
+#![forbid(unsafe_code)]
+
+mod args;
+mod console;
+mod failure;
+mod fetch;
+mod inputs;
+mod interrupt;
+mod models;
+mod outputs;
+mod transcribe;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Transcribe(args) => transcribe::run(&args),
+        Command::Models(args) => models::run(args.command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

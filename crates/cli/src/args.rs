@@ -1,0 +1,228 @@
+//! The arguments, and their help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use amanuensis_transcribe::{ComputeType, Language, OutputFormat, Task};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+
+use crate::inputs::Input;
+
+/// Turns recorded speech into text, on this machine alone.
+#[derive(Debug, Parser)]
+#[command(name = "amanuensis", version, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Transcribe recordings: speech to text, subtitles or JSON
+    Transcribe(Box<TranscribeArgs>),
+    /// List, fetch, check and remove speech models
+    Models(ModelsArgs),
+}
+
+const TRANSCRIBE_HELP: &str = "\
+Examples:
+  amanuensis transcribe talk.mp3
+  amanuensis transcribe --language de --format srt interview.m4a > interview.srt
+  amanuensis transcribe --model small --format txt,vtt,json --output-dir out *.mp4
+  ffmpeg -i rtsp://camera -f wav - | amanuensis transcribe -
+
+Exit codes: 0 all done, 1 a recording failed (the others are done), 2 wrong usage,
+130 interrupted. The first Ctrl-C ends at the next 30 s window and keeps the text so far, the second at once.
+
+Environment: AMANUENSIS_MODELS is the directory of the models, HF_ENDPOINT a mirror of the model hub.";
+
+const TRANSCRIBE_ABOUT: &str = "\
+Transcribe recordings: speech to text, subtitles or JSON
+
+Reads WAV, MP3, FLAC, AAC, Ogg, Opus, M4A, MP4, MOV, MKV, WebM, AIFF and CAF, whatever the file is called; of a video, \
+the audio track. The model is fetched when it is first used.";
+
+/// The arguments of `transcribe`.
+#[derive(Debug, clap::Args)]
+#[command(long_about = TRANSCRIBE_ABOUT, after_help = TRANSCRIBE_HELP)]
+pub struct TranscribeArgs {
+    /// Recordings; `-` is the standard input
+    #[arg(required = true, value_name = "FILE", value_parser = OsStringValueParser::new().map(input))]
+    pub files: Vec<Input>,
+
+    /// A model of `amanuensis models list`, or a model's directory or weight file
+    #[arg(short, long, value_name = "NAME|PATH", default_value = "base")]
+    pub model: String,
+
+    /// The language spoken, as a code or an English name; `auto` detects it
+    #[arg(short, long, default_value = "auto", value_parser = language)]
+    pub language: Spoken,
+
+    /// Write in the language spoken, or translate to English
+    #[arg(long, default_value = "transcribe", value_parser = tasks())]
+    pub task: Task,
+
+    /// What to write; several, separated by commas or by repeating the option, need --output-dir
+    #[arg(short, long, value_name = "FORMAT", default_value = "txt", value_delimiter = ',', value_parser = formats())]
+    pub format: Vec<OutputFormat>,
+
+    /// Write a file for each recording and format, named after the recording, into this directory
+    #[arg(short, long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+
+    /// Arithmetic: fast, or the slower reference
+    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
+    pub compute_type: ComputeType,
+
+    /// Processor cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
+
+    /// Show warnings and errors only
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Never use the network; the model has to be there
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// The language spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    Auto,
+    In(Language),
+}
+
+const MODELS_HELP: &str = "\
+Examples:
+  amanuensis models list
+  amanuensis models pull base small
+  amanuensis transcribe --model \"$(amanuensis models path base)\" --offline talk.mp3
+
+Environment: AMANUENSIS_MODELS is the directory of the models (default: the user's data directory),
+HF_ENDPOINT a mirror of the model hub, HF_TOKEN an access token for it.";
+
+/// List, fetch, check and remove speech models.
+#[derive(Debug, clap::Args)]
+#[command(after_help = MODELS_HELP)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    pub command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// List the models that can be had, and which are installed
+    List {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch models, or what is missing of them, and check them
+    Pull {
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Show errors only
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Print the directory of an installed model
+    Path {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Compare the files of installed models with their checksums; without names, of all of them
+    Verify {
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Delete installed models
+    Remove {
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+fn input(argument: OsString) -> Input {
+    if argument == "-" { Input::Stdin } else { Input::File(argument.into()) }
+}
+
+fn language(argument: &str) -> Result<Spoken, amanuensis_transcribe::UnknownLanguage> {
+    if argument.eq_ignore_ascii_case("auto") { Ok(Spoken::Auto) } else { argument.parse().map(Spoken::In) }
+}
+
+fn tasks() -> impl TypedValueParser<Value = Task> {
+    let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
+    tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
+}
+
+fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
+    PossibleValuesParser::new(["int8", "f32"]).try_map(|name| name.parse::<ComputeType>())
+}
+
+fn formats() -> impl TypedValueParser<Value = OutputFormat> {
+    let values = OutputFormat::all().map(|format| PossibleValue::new(format.name()).help(format.description()));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<OutputFormat>())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn transcribe(arguments: &[&str]) -> Result<TranscribeArgs, clap::Error> {
+        let arguments = ["amanuensis", "transcribe"].iter().chain(arguments);
+        match Args::try_parse_from(arguments)?.command {
+            Command::Transcribe(args) => Ok(*args),
+            Command::Models(_) => unreachable!("the command is `transcribe`"),
+        }
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults() {
+        let args = transcribe(&["a.mp3", "-"]).unwrap();
+        assert_eq!(args.files, [Input::File("a.mp3".into()), Input::Stdin]);
+        assert_eq!((args.model.as_str(), args.language, args.task), ("base", Spoken::Auto, Task::Transcribe));
+        assert_eq!((args.format, args.compute_type, args.threads), (vec![OutputFormat::TXT], ComputeType::Int8, None));
+    }
+
+    #[test]
+    fn formats_are_repeated_or_separated_by_commas() {
+        let names = |arguments: &[&str]| {
+            transcribe(arguments).unwrap().format.into_iter().map(OutputFormat::name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["-f", "srt,json", "--format", "vtt", "a"]), ["srt", "json", "vtt"]);
+    }
+
+    #[test]
+    fn languages_have_codes_and_names() {
+        let spoken = |name| transcribe(&["--language", name, "a"]).unwrap().language;
+        assert_eq!(spoken("de"), spoken("German"));
+        assert_eq!(spoken("AUTO"), Spoken::Auto);
+        assert!(transcribe(&["--language", "klingon", "a"]).is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let refused: [&[&str]; 7] = [
+            &[],
+            &["--task", "sing", "a"],
+            &["--format", "pdf", "a"],
+            &["--format", "", "a"],
+            &["--compute-type", "int4", "a"],
+            &["--threads", "0", "a"],
+            &["--threads", "100000", "a"],
+        ];
+        for arguments in refused {
+            assert!(transcribe(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Models on their way here, as the user sees it.
+
+use std::ops::ControlFlow;
+
+use amanuensis_models::{Phase, Progress};
+use indicatif::DecimalBytes;
+
+use crate::console::Console;
+use crate::interrupt::Interrupt;
+
+const BAR: &str = "{msg} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+const SPINNER: &str = "{spinner} {msg} {decimal_bytes}, {decimal_bytes_per_sec}";
+
+/// Shows the steps of a pull or a verification.
+pub struct Display<'a> {
+    console: &'a Console,
+    interrupt: &'a Interrupt,
+    model: &'a str,
+    phase: &'static str,
+    /// Why the source before failed; said when another is tried, as the final error says it otherwise.
+    failed: Option<String>,
+}
+
+impl<'a> Display<'a> {
+    pub fn new(console: &'a Console, interrupt: &'a Interrupt, model: &'a str) -> Self {
+        Self { console, interrupt, model, phase: "", failed: None }
+    }
+
+    /// To be called with every step; the answer says whether to go on.
+    pub fn show(&mut self, step: Progress<'_>) -> ControlFlow<()> {
+        match step {
+            Progress::Waiting { model } => self.console.note(format!("{model}: waiting for another process to finish")),
+            Progress::Source { source } => {
+                if let Some(failed) = self.failed.take() {
+                    self.console.note(format!("{}: {failed}", self.model));
+                }
+                self.console.note(format!("{}: fetching from {source}", self.model));
+            }
+            Progress::SourceFailed { source, reason } => self.failed = Some(format!("{source}: {reason}")),
+            Progress::Started { phase, total } => {
+                self.phase = match phase {
+                    Phase::Downloading => "fetching",
+                    Phase::Unpacking => "unpacking",
+                    _ => "checking",
+                };
+                self.console.start_bar(total, if total.is_some() { BAR } else { SPINNER });
+            }
+            Progress::Advanced { bytes } => self.console.advance_bar(bytes, format!("{} {}", self.phase, self.model)),
+            _ => {}
+        }
+        if self.interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// A number of bytes as people write it.
+pub fn size(bytes: u64) -> String {
+    DecimalBytes(bytes).to_string()
+}

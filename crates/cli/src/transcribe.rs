@@ -1,0 +1,197 @@
+//! `amanuensis transcribe`.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::thread;
+use std::time::Instant;
+
+use amanuensis_models::Store;
+use amanuensis_transcribe::{Ending, EngineOptions, Event, Segment, TranscribeOptions, Transcriber};
+
+use crate::args::{Spoken, TranscribeArgs};
+use crate::console::{Console, clock};
+use crate::failure::Failure;
+use crate::fetch;
+use crate::inputs::{Input, check_stdin};
+use crate::interrupt::Interrupt;
+use crate::models;
+use crate::outputs::Outputs;
+
+const BAR: &str = "{prefix}[{wide_bar}] {percent}%, {msg}";
+const SPINNER: &str = "{spinner} {msg}";
+
+pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
+    check_stdin(&args.files)?;
+    let outputs = Outputs::new(args.output_dir.as_deref(), &args.format, &args.files)?;
+    let console = Console::new(args.quiet);
+    let interrupt = Interrupt::install()?;
+
+    // Before a model is fetched: nobody should wait for that to learn of a slip in a file's name.
+    let is_there =
+        |input: &&Input| input.check().inspect_err(|error| console.error(format!("{input}: {error}"))).is_ok();
+    let inputs: Vec<&Input> = args.files.iter().filter(is_there).collect();
+    if inputs.is_empty() {
+        return Err(Failure::Reported);
+    }
+    outputs.prepare()?;
+    let transcriber = load(args, &console, &interrupt)?;
+    let language = match args.language {
+        Spoken::Auto => None,
+        Spoken::In(language) => Some(language),
+    };
+    let options = TranscribeOptions { language, task: args.task };
+    transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
+
+    let has_headers = outputs.is_live() && args.files.len() > 1;
+    let session = Session { transcriber, options, outputs, console, interrupt, has_headers };
+    let mut failed = inputs.len() < args.files.len();
+    for (at, input) in inputs.into_iter().enumerate() {
+        if session.interrupt.is_requested() {
+            return Err(Failure::Interrupted);
+        }
+        match session.transcribe(input, at == 0) {
+            Ok(()) => {}
+            Err(Failure::Failed(reason)) => {
+                session.console.error(format!("{input}: {reason}"));
+                failed = true;
+            }
+            Err(end) => return Err(end),
+        }
+    }
+    if failed { Err(Failure::Reported) } else { Ok(()) }
+}
+
+/// Finds the model, fetches it if need be, and loads it.
+fn load(args: &TranscribeArgs, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
+    let store = Store::open_default().map_err(models::failure)?;
+    let mut display = fetch::Display::new(console, interrupt, &args.model);
+    let path = interrupt.heed(|| store.resolve(&args.model, args.offline, &mut |step| display.show(step)));
+    console.clear_bar();
+    let path = path.map_err(models::failure)?;
+    let threads = args.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+    let options = EngineOptions { compute_type: args.compute_type, threads };
+    console.start_bar(None, SPINNER);
+    console.advance_bar(0, format!("loading {}", args.model));
+    let transcriber = Transcriber::load(&path, &options);
+    console.clear_bar();
+    transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))
+}
+
+/// What all recordings of a run have in common.
+struct Session {
+    transcriber: Transcriber,
+    options: TranscribeOptions,
+    outputs: Outputs,
+    console: Console,
+    interrupt: Interrupt,
+    /// Whether the text of each recording is preceded by a line with its name.
+    has_headers: bool,
+}
+
+impl Session {
+    fn transcribe(&self, input: &Input, is_first: bool) -> Result<(), Failure> {
+        let audio = input.open().map_err(|error| Failure::Failed(error.to_string()))?;
+        if self.has_headers {
+            let gap = if is_first { "" } else { "\n" };
+            self.print(&format!("{gap}==> {input} <==")).map_err(|error| Failure::of_stdout(&error))?;
+        }
+        let mut listener = Listener { session: self, input, start: Instant::now(), stdout: Ok(()), has_bar: false };
+        let transcript = self.interrupt.heed(|| {
+            let transcript = self.transcriber.transcribe(audio, &self.options, &mut |event| listener.hear(event));
+            self.console.clear_bar();
+            let transcript = transcript.map_err(|error| Failure::Failed(error.to_string()))?;
+            listener.stdout.as_ref().map_err(Failure::of_stdout)?;
+            if !transcript.segments.is_empty() || transcript.is_complete() {
+                self.outputs.write(input, &transcript)?;
+            }
+            Ok(transcript)
+        })?;
+        let done = clock(transcript.duration);
+        match transcript.ending {
+            Ending::Complete => {
+                let seconds = listener.start.elapsed().as_secs_f64();
+                let speed = transcript.duration / seconds;
+                self.console.remark(format!("{input}: {done} in {} ({speed:.1}x real time)", clock(seconds)));
+                Ok(())
+            }
+            Ending::Cancelled => {
+                self.console.warning(format!("{input}: interrupted; kept the first {done}"));
+                Err(Failure::Interrupted)
+            }
+            Ending::Failed(reason) => Err(Failure::Failed(format!("{reason}; kept the first {done}"))),
+        }
+    }
+
+    /// Writes a line to the standard output, at once.
+    fn print(&self, line: &str) -> io::Result<()> {
+        self.console.apart(|| {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{line}")?;
+            out.flush()
+        })
+    }
+}
+
+/// Shows what happens during one transcription.
+struct Listener<'a> {
+    session: &'a Session,
+    input: &'a Input,
+    start: Instant,
+    /// How writing to the standard output has gone so far.
+    stdout: io::Result<()>,
+    has_bar: bool,
+}
+
+impl Listener<'_> {
+    fn hear(&mut self, event: Event<'_>) -> ControlFlow<()> {
+        match event {
+            Event::Segment(segment) => self.segment(segment),
+            Event::Progress { done, total } => self.progress(done, total),
+            Event::Language { language, probability } => {
+                let percent = 100.0 * probability;
+                self.session.console.remark(format!("{}: the language is {language} ({percent:.0} %)", self.input));
+            }
+            Event::Warning(warning) => self.session.console.warning(format!("{}: {warning}", self.input)),
+            _ => {}
+        }
+        if self.stdout.is_err() || self.session.interrupt.is_requested() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn segment(&mut self, segment: &Segment) {
+        let line = segment.line();
+        if !self.session.outputs.is_live() {
+            let (start, end) = (clock(segment.start), clock(segment.end));
+            self.session.console.remark(format!("[{start} - {end}] {line}"));
+        } else if self.stdout.is_ok() && !line.is_empty() {
+            self.stdout = self.session.print(&line);
+        }
+    }
+
+    fn progress(&mut self, done: f64, total: Option<f64>) {
+        let console = &self.session.console;
+        if !console.is_interactive() {
+            return;
+        }
+        if !self.has_bar {
+            self.has_bar = true;
+            console.start_bar(total.map(milliseconds), if total.is_some() { BAR } else { SPINNER });
+        }
+        let speed = done / self.start.elapsed().as_secs_f64();
+        let mut message = clock(done);
+        if done > 0.0 {
+            message = format!("{message}, {speed:.1}x real time");
+            if let Some(left) = total.map(|total| (total - done) / speed).filter(|left| *left > 0.0) {
+                message = format!("{message}, {} left", clock(left));
+            }
+        }
+        console.advance_bar(milliseconds(done), message);
+    }
+}
+
+fn milliseconds(seconds: f64) -> u64 {
+    (1000.0 * seconds) as u64
+}
