@@ -44,6 +44,7 @@ pub struct Audio {
     /// Samples given out, this block included.
     produced: u64,
     info: StreamInfo,
+    expected_duration: Option<f64>,
 }
 
 /// Where samples come from.
@@ -73,8 +74,8 @@ impl Audio {
         if info.channels == 0 {
             return Err(Error::Channels(0));
         }
-        let resampler = Resampler::new(info.sample_rate)?;
-        Ok(Self::new(Supply::File(Box::new(recording)), resampler, warnings, info))
+        let (resampler, expected) = (Resampler::new(info.sample_rate)?, recording.expected());
+        Ok(Self::new(Supply::File(Box::new(recording)), resampler, warnings, info, expected))
     }
 
     /// Opens the recording in a file's bytes.
@@ -85,12 +86,20 @@ impl Audio {
     /// Takes samples that are decoded already: one channel, `sample_rate` in Hz, full scale -1..1.
     pub fn from_samples(samples: impl Into<Vec<f32>>, sample_rate: u32) -> Result<Self, Error> {
         let info = StreamInfo { container: "samples", codec: "pcm_f32", sample_rate, channels: 1 };
-        Ok(Self::new(Supply::Samples(samples.into()), Resampler::new(sample_rate)?, Warnings::default(), info))
+        let (samples, resampler) = (samples.into(), Resampler::new(sample_rate)?);
+        let duration = samples.len() as f64 / f64::from(sample_rate);
+        Ok(Self::new(Supply::Samples(samples), resampler, Warnings::default(), info, Some(duration)))
     }
 
-    fn new(supply: Supply, resampler: Resampler, warnings: Warnings, info: StreamInfo) -> Self {
+    fn new(
+        supply: Supply,
+        resampler: Resampler,
+        warnings: Warnings,
+        info: StreamInfo,
+        expected_duration: Option<f64>,
+    ) -> Self {
         let (mono, block) = (Vec::new(), Vec::new());
-        Self { supply, resampler, warnings, mono, block, silence: 0, produced: 0, info }
+        Self { supply, resampler, warnings, mono, block, silence: 0, produced: 0, info, expected_duration }
     }
 
     /// What the recording is made of.
@@ -100,11 +109,7 @@ impl Audio {
 
     /// The length of the recording in seconds as its headers say; a hint only, for a progress bar.
     pub fn expected_duration(&self) -> Option<f64> {
-        match &self.supply {
-            Supply::File(recording) => recording.expected(),
-            Supply::Samples(samples) => Some(samples.len() as f64 / f64::from(self.info.sample_rate)),
-            Supply::Ended => None,
-        }
+        self.expected_duration
     }
 
     /// Seconds of audio given out so far; after the last block, the length of the recording.
@@ -147,7 +152,7 @@ impl Audio {
             Supply::File(recording) => match recording.next(&mut self.mono, seconds, &mut self.warnings) {
                 Some(piece) => {
                     self.silence = piece.silence;
-                    self.note(piece.silence, piece.repaired, seconds);
+                    self.note(piece.is_gap && seconds > 0.0, piece.repaired, seconds);
                     self.change_rate(piece.rate)?;
                     Ok(true)
                 }
@@ -157,7 +162,7 @@ impl Audio {
             Supply::Samples(samples) => {
                 self.mono = std::mem::take(samples);
                 let repaired = clean(&mut self.mono);
-                self.note(0, repaired, seconds);
+                self.note(false, repaired, seconds);
                 Ok(true)
             }
             Supply::Ended => Ok(false),
@@ -191,11 +196,11 @@ impl Audio {
         Ok(())
     }
 
-    fn note(&mut self, silence: u64, repaired: Repaired, seconds: f64) {
+    fn note(&mut self, is_gap: bool, repaired: Repaired, seconds: f64) {
         let counts = [
             (WarningKind::NonFinite, repaired.non_finite),
             (WarningKind::Clipped, repaired.clipped),
-            (WarningKind::Gap, u64::from(silence > 0 && seconds > 0.0)),
+            (WarningKind::Gap, u64::from(is_gap)),
         ];
         for (kind, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             self.warnings.add(kind, count, Some(seconds), "");

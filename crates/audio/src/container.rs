@@ -96,13 +96,13 @@ pub(crate) fn choose_track(reader: &dyn FormatReader, warnings: &mut Warnings) -
                 if let Some(Error::UnsupportedCodec { codec, .. }) = &refused {
                     warnings.add(WarningKind::OtherTrack, 1, None, *codec);
                 }
-                // Some containers leave to the codec what its own header says.
+                // What the codec's own header says counts more than what the container does.
                 let stated = decoder.codec_params();
                 let info = StreamInfo {
                     container,
                     codec: codecs::name(params.codec),
-                    sample_rate: params.sample_rate.or(stated.sample_rate).unwrap_or(0),
-                    channels: params.channels.as_ref().or(stated.channels.as_ref()).map_or(0, Channels::count),
+                    sample_rate: stated.sample_rate.or(params.sample_rate).unwrap_or(0),
+                    channels: stated.channels.as_ref().or(params.channels.as_ref()).map_or(0, Channels::count),
                 };
                 return Ok(AudioTrack { track: track.clone(), params: params.clone(), decoder, info });
             }

@@ -4,7 +4,7 @@ use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::{Error as FormatError, Result as FormatResult};
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_AIFF, FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
+    FORMAT_ID_ADTS, FORMAT_ID_AIFF, FORMAT_ID_MP2, FORMAT_ID_MP3, FORMAT_ID_OGG, FORMAT_ID_WAVE,
 };
 use symphonia::core::formats::{FormatReader, Track};
 use symphonia::core::packet::Packet;
@@ -36,7 +36,6 @@ pub(crate) struct Recording {
     mixer: Mixer,
     edits: Vec<Edit>,
     rate: u32,
-    channels: usize,
     /// Seconds, as the headers say.
     expected: Option<f64>,
     /// The same, where the headers speak of this track alone.
@@ -57,6 +56,8 @@ pub(crate) struct Recording {
 pub(crate) struct Piece {
     pub(crate) rate: u32,
     pub(crate) silence: u64,
+    /// The silence is a gap in the container's clock, and not the place of damaged packets.
+    pub(crate) is_gap: bool,
     pub(crate) repaired: Repaired,
 }
 
@@ -74,13 +75,13 @@ impl Recording {
         let time = track_time(&*reader, &track, &params, &edits);
         let promised = track_seconds(&track, time);
         let expected = promised.or_else(|| media_seconds(&*reader));
-        let promised = promised.or(expected.filter(|_| reader.tracks().len() == 1));
+        let promised =
+            promised.or(expected.filter(|_| reader.tracks().len() == 1)).filter(|_| !is_estimate(&*reader, &track));
         let half_block = starts_with_half_block(&*reader, &params);
         Ok(Self {
             reader,
             decoder,
             params,
-            channels: info.channels,
             info,
             track,
             timeline: Timeline::new(time, rate),
@@ -133,7 +134,7 @@ impl Recording {
             if mono.is_empty() {
                 continue;
             }
-            return Some(Piece { rate: self.rate, silence: placement.silence, repaired });
+            return Some(Piece { rate: self.rate, silence: placement.silence, is_gap: placement.is_gap, repaired });
         }
         None
     }
@@ -160,7 +161,7 @@ impl Recording {
                     return None;
                 }
                 Err(FormatError::ResetRequired) => {
-                    if let Err(error) = self.start_next_stream(warnings) {
+                    if let Err(error) = self.start_next_stream(seconds, warnings) {
                         self.end(seconds, warnings, Some(&error.to_string()));
                         return None;
                     }
@@ -189,9 +190,9 @@ impl Recording {
             decoded => decoded,
         };
         match decoded {
-            Ok((rate, channels, repaired)) => {
+            Ok((rate, repaired)) => {
                 self.lost_in_a_row = 0;
-                self.note_format(rate, channels, seconds, warnings);
+                self.note_rate(rate, seconds, warnings);
                 Some(repaired)
             }
             Err(error) => {
@@ -204,37 +205,38 @@ impl Recording {
         }
     }
 
-    /// Rate, channels and repairs of a decoded packet.
-    fn try_decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> FormatResult<(u32, usize, Repaired)> {
+    /// Sample rate and repairs of a decoded packet.
+    fn try_decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> FormatResult<(u32, Repaired)> {
         let (decoder, mixer) = (&mut self.decoder, &mut self.mixer);
         guard(|| {
             let buffer = decoder.decode(packet)?;
             let repaired = mixer.mix(&buffer, mono);
-            Ok((buffer.spec().rate(), buffer.spec().channels().count(), repaired))
+            Ok((buffer.spec().rate(), repaired))
         })
     }
 
-    /// Follows a change of rate or channels; the first packet only corrects what the headers said.
-    fn note_format(&mut self, rate: u32, channels: usize, seconds: f64, warnings: &mut Warnings) {
+    /// Follows a change of the sample rate; at the start that only corrects what the headers said.
+    fn note_rate(&mut self, rate: u32, seconds: f64, warnings: &mut Warnings) {
         if rate == self.rate {
             return;
         }
         if seconds > 0.0 {
-            let detail = format!("{} Hz to {rate} Hz, {channels} channel(s)", self.rate);
-            warnings.add(WarningKind::FormatChanged, 1, Some(seconds), detail);
+            warn_of_rate(self.rate, rate, seconds, warnings);
             self.timeline.change_rate(rate);
         } else {
             let time = track_time(&*self.reader, &self.track, &self.params, &self.edits);
             self.timeline = Timeline::new(time, rate);
-            self.info.sample_rate = rate;
         }
         self.rate = rate;
-        self.channels = channels;
     }
 
     /// A chained Ogg file: the next stream has its own headers.
-    fn start_next_stream(&mut self, warnings: &mut Warnings) -> Result<(), Error> {
-        let AudioTrack { track, params, decoder, .. } = container::choose_track(&*self.reader, warnings)?;
+    fn start_next_stream(&mut self, seconds: f64, warnings: &mut Warnings) -> Result<(), Error> {
+        let AudioTrack { track, params, decoder, info } = container::choose_track(&*self.reader, warnings)?;
+        if info.sample_rate != self.rate {
+            warn_of_rate(self.rate, info.sample_rate, seconds, warnings);
+            self.rate = info.sample_rate;
+        }
         self.timeline = Timeline::new(track_time(&*self.reader, &track, &params, &self.edits), self.rate);
         (self.track, self.params, self.decoder) = (track, params, decoder);
         self.earliest = None;
@@ -279,6 +281,19 @@ impl Recording {
         let expected = self.promised.or(self.expected.filter(|_| unread))?;
         let missing = expected - seconds;
         (missing > SHORTFALL.1 && missing > expected * SHORTFALL.0).then_some(expected)
+    }
+}
+
+fn warn_of_rate(before: u32, after: u32, seconds: f64, warnings: &mut Warnings) {
+    warnings.add(WarningKind::RateChanged, 1, Some(seconds), format!("{before} Hz to {after} Hz"));
+}
+
+/// True if the length in the headers is none, but was worked out from the bit rate of the first frames.
+fn is_estimate(reader: &dyn FormatReader, track: &Track) -> bool {
+    match reader.format_info().format {
+        FORMAT_ID_MP2 | FORMAT_ID_ADTS => true,
+        FORMAT_ID_MP3 => track.delay.is_none(),
+        _ => false,
     }
 }
 

@@ -103,8 +103,8 @@ pub enum WarningKind {
     Clipped,
     /// The container's clock jumps; silence was put in so that times stay right.
     Gap,
-    /// The sample rate or channel count changed on the way.
-    FormatChanged,
+    /// The sample rate changed on the way.
+    RateChanged,
     /// The default audio track cannot be decoded; another was taken.
     OtherTrack,
 }
@@ -118,7 +118,7 @@ impl fmt::Display for Warning {
             WarningKind::NonFinite => write!(f, "{n} sample(s) that are no number replaced by silence")?,
             WarningKind::Clipped => write!(f, "{n} sample(s) far beyond full scale clipped")?,
             WarningKind::Gap => write!(f, "{n} gap(s) in the file's clock filled with silence")?,
-            WarningKind::FormatChanged => write!(f, "sample rate or channels change {n} time(s) in the file")?,
+            WarningKind::RateChanged => write!(f, "the sample rate changes {n} time(s)")?,
             WarningKind::OtherTrack => write!(f, "the default audio track cannot be decoded, another was taken")?,
         }
         if let Some(seconds) = self.seconds {

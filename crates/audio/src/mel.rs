@@ -100,7 +100,7 @@ impl LogMel {
             self.filters.apply(&self.power, out);
         }
         for value in &mut *out {
-            *value = log10(value.max(MIN_POWER));
+            *value = value.max(MIN_POWER).log10();
         }
         out.resize(WINDOW_FRAMES * n_mels, MIN_POWER.log10());
         let floor = out.iter().fold(f32::NEG_INFINITY, |max, v| max.max(*v)) - RANGE;
@@ -183,9 +183,4 @@ fn mel_to_hz(mel: f64) -> f64 {
     } else {
         LINEAR_HZ * ((mel - LINEAR_MELS) * 6.4f64.ln() / LOG_STEP).exp()
     }
-}
-
-/// Decimal logarithm of a positive normal number.
-fn log10(x: f32) -> f32 {
-    x.log10()
 }

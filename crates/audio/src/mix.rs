@@ -9,7 +9,7 @@ const LIMIT: f32 = 65_536.0;
 /// Turns decoded buffers into mono; keeps its scratch between calls.
 #[derive(Default)]
 pub(crate) struct Mixer {
-    interleaved: Vec<f32>,
+    planes: Vec<Vec<f32>>,
 }
 
 /// Samples that had to be changed, counted over all channels.
@@ -27,17 +27,27 @@ impl Mixer {
     /// Integers are scaled to -1..1. Float samples beyond full scale stay as they are up to ±65536: the log-mel is
     /// relative to its own maximum, so loudness does no harm, and clipping at 1 would.
     pub(crate) fn mix(&mut self, buffer: &GenericAudioBufferRef<'_>, mono: &mut Vec<f32>) -> Repaired {
-        mono.clear();
-        let channels = buffer.num_planes();
-        if channels == 0 {
-            return Repaired::default();
+        buffer.copy_to_vecs_planar(&mut self.planes);
+        let mut repaired = Repaired::default();
+        for plane in &mut self.planes {
+            let of_plane = clean(plane);
+            repaired.non_finite += of_plane.non_finite;
+            repaired.clipped += of_plane.clipped;
         }
-        buffer.copy_to_vec_interleaved(&mut self.interleaved);
-        let repaired = clean(&mut self.interleaved);
-        match channels {
-            1 => std::mem::swap(&mut self.interleaved, mono),
-            2 => mono.extend(self.interleaved.chunks_exact(2).map(|pair| (pair[0] + pair[1]) * 0.5)),
-            n => mono.extend(self.interleaved.chunks_exact(n).map(|all| all.iter().sum::<f32>() / n as f32)),
+        let channels = self.planes.len();
+        let Some((first, others)) = self.planes.split_first_mut() else {
+            mono.clear();
+            return repaired;
+        };
+        std::mem::swap(first, mono);
+        for other in &*others {
+            for (sum, sample) in mono.iter_mut().zip(other) {
+                *sum += sample;
+            }
+        }
+        if channels > 1 {
+            let share = 1.0 / channels as f32;
+            mono.iter_mut().for_each(|sum| *sum *= share);
         }
         repaired
     }

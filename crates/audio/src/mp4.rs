@@ -168,9 +168,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn atom(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    fn atom(name: &str, body: &[u8]) -> Vec<u8> {
         let mut bytes = (body.len() as u32 + 8).to_be_bytes().to_vec();
-        bytes.extend(name);
+        bytes.extend(name.as_bytes());
         bytes.extend(body);
         bytes
     }
@@ -181,12 +181,12 @@ mod tests {
 
     fn movie(elst: &[u32]) -> Vec<u8> {
         let track = [
-            atom(b"tkhd", &words(&[7, 0, 0, 42, 0])),
-            atom(b"edts", &atom(b"elst", &words(elst))),
-            atom(b"mdia", &atom(b"mdhd", &words(&[0, 0, 0, 48_000, 0]))),
+            atom("tkhd", &words(&[7, 0, 0, 42, 0])),
+            atom("edts", &atom("elst", &words(elst))),
+            atom("mdia", &atom("mdhd", &words(&[0, 0, 0, 48_000, 0]))),
         ];
-        let moov = [atom(b"mvhd", &words(&[0, 0, 0, 1000, 0])), atom(b"trak", &track.concat())];
-        [atom(b"ftyp", b"M4A "), atom(b"mdat", b"abc"), atom(b"moov", &moov.concat())].concat()
+        let moov = [atom("mvhd", &words(&[0, 0, 0, 1000, 0])), atom("trak", &track.concat())];
+        [atom("ftyp", b"M4A "), atom("mdat", b"abc"), atom("moov", &moov.concat())].concat()
     }
 
     fn read(bytes: Vec<u8>) -> Vec<Edit> {

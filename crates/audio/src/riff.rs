@@ -128,12 +128,12 @@ impl Family {
 mod tests {
     use super::*;
 
-    fn wav(form: &[u8; 4], riff_size: u32, chunks: &[(&[u8; 4], u32, &[u8])]) -> Input {
-        let mut bytes = form.to_vec();
+    fn wav(form: &str, riff_size: u32, chunks: &[(&str, u32, &[u8])]) -> Input {
+        let mut bytes = form.as_bytes().to_vec();
         bytes.extend(riff_size.to_le_bytes());
         bytes.extend(b"WAVE");
         for (name, size, body) in chunks {
-            bytes.extend(*name);
+            bytes.extend(name.as_bytes());
             bytes.extend(size.to_le_bytes());
             bytes.extend(*body);
         }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn sizes_that_lie_become_the_size_of_what_is_there() {
         for promised in [0, 7, u32::MAX - 1, u32::MAX] {
-            let mut input = wav(b"RIFF", promised, &[(b"data", promised, b"123456")]);
+            let mut input = wav("RIFF", promised, &[("data", promised, b"123456")]);
             let lie = repair(&mut input).unwrap();
             assert_eq!(shown(&mut input, 20), (6, 26), "promised {promised}");
             assert_eq!(lie.is_some(), promised == 7 || promised == u32::MAX - 1);
@@ -159,10 +159,10 @@ mod tests {
 
     #[test]
     fn honest_sizes_and_later_chunks_stay() {
-        let mut input = wav(b"RIFF", 0, &[(b"LIST", 3, b"abc\0"), (b"data", 4, b"1234"), (b"LIST", 2, b"ab")]);
+        let mut input = wav("RIFF", 0, &[("LIST", 3, b"abc\0"), ("data", 4, b"1234"), ("LIST", 2, b"ab")]);
         assert_eq!(repair(&mut input).unwrap(), None);
         assert_eq!(shown(&mut input, 32), (4, 36));
-        let mut input = wav(b"RIFF", 0, &[(b"data", 0, b""), (b"LIST", 2, b"ab")]);
+        let mut input = wav("RIFF", 0, &[("data", 0, b""), ("LIST", 2, b"ab")]);
         assert_eq!(repair(&mut input).unwrap(), None);
         assert_eq!(shown(&mut input, 20), (0, 20));
     }
@@ -182,9 +182,8 @@ mod tests {
     fn rf64_takes_its_size_from_ds64() {
         let mut ds64 = [0; 24];
         ds64[8] = 4;
-        let chunks: [(&[u8; 4], u32, &[u8]); 3] =
-            [(b"ds64", 24, &ds64), (b"data", u32::MAX, b"1234"), (b"LIST", 2, b"ab")];
-        let mut input = wav(b"RF64", u32::MAX, &chunks);
+        let chunks: [(&str, u32, &[u8]); 3] = [("ds64", 24, &ds64), ("data", u32::MAX, b"1234"), ("LIST", 2, b"ab")];
+        let mut input = wav("RF64", u32::MAX, &chunks);
         assert_eq!(repair(&mut input).unwrap(), None);
         assert_eq!(shown(&mut input, 52), (4, 56));
         let mut form = [0; 4];

@@ -41,6 +41,8 @@ pub(crate) struct TrackTime {
 pub(crate) struct Placement {
     /// Samples of silence to put before them.
     pub(crate) silence: u64,
+    /// The silence is a gap in the clock, and not the place of a lost packet.
+    pub(crate) is_gap: bool,
     /// Those to keep.
     pub(crate) keep: std::ops::Range<usize>,
 }
@@ -57,7 +59,7 @@ pub(crate) struct Timeline {
     begin: Option<f64>,
     silence_left: f64,
     /// The last packet was lost: the place of the next one is taken from the clock alone.
-    exact: bool,
+    lost: bool,
 }
 
 impl Timeline {
@@ -68,14 +70,14 @@ impl Timeline {
             origin: track.begin.map(|_| 0.0),
             begin: track.begin,
             silence_left: MAX_SILENCE,
-            exact: false,
+            lost: false,
             track,
         }
     }
 
     /// A packet could not be decoded: the next gap is its place.
     pub(crate) fn lose_packet(&mut self) {
-        self.exact = true;
+        self.lost = true;
     }
 
     /// The decoder's rate has changed: the clock, which may count samples, is not to be trusted from here on.
@@ -88,7 +90,7 @@ impl Timeline {
     pub(crate) fn place(&mut self, packet: PacketTime, frames: usize, earliest: Option<f64>) -> Placement {
         let Some(base) = self.track.time_base else {
             self.position += frames as f64 / self.rate;
-            return Placement { silence: 0, keep: 0..frames };
+            return Placement { silence: 0, is_gap: false, keep: 0..frames };
         };
         let tick = f64::from(base.numer.get()) / f64::from(base.denom.get());
         let mut start = packet.start as f64 * tick - self.track.skip;
@@ -105,20 +107,19 @@ impl Timeline {
         let first = self.frames(head).min(frames);
         let last = frames.saturating_sub(self.frames(tail)).max(first);
         if first == last {
-            return Placement { silence: 0, keep: first..first };
+            return Placement { silence: 0, is_gap: false, keep: first..first };
         }
         let start = start + head;
         let origin = *self.origin.get_or_insert(earliest.map_or(start, |e| e.clamp(0.0, start)));
-        let silence = self.silence_before(start - origin);
+        let lost = std::mem::take(&mut self.lost);
+        let silence = self.silence_before(start - origin, if lost { 0.0 } else { TOLERANCE });
         self.position += (last - first) as f64 / self.rate + silence as f64 / self.rate;
-        Placement { silence, keep: first..last }
+        Placement { silence, is_gap: silence > 0 && !lost, keep: first..last }
     }
 
     /// Samples of silence up to `start` seconds from the origin.
-    fn silence_before(&mut self, start: f64) -> u64 {
+    fn silence_before(&mut self, start: f64, tolerance: f64) -> u64 {
         let gap = start - self.position;
-        let tolerance = if self.exact { 0.0 } else { TOLERANCE };
-        self.exact = false;
         if gap <= tolerance || gap > self.silence_left {
             return 0;
         }
@@ -184,10 +185,10 @@ mod tests {
     #[test]
     fn a_late_audio_track_starts_late() {
         let mut clock = timeline(TrackTime::default(), 1000);
-        assert_eq!(clock.place(at(500), 960, Some(0.0)), Placement { silence: 24_000, keep: 0..960 });
+        assert_eq!(clock.place(at(500), 960, Some(0.0)), Placement { silence: 24_000, is_gap: true, keep: 0..960 });
         // Opus in WebM, its run-up counted in; AAC in MP4, 1 ms of it before the edit.
         let mut clock = timeline(TrackTime { run_up: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
-        assert_eq!(clock.place(at(493), 960, Some(0.0)), Placement { silence: 23_976, keep: 312..960 });
+        assert_eq!(clock.place(at(493), 960, Some(0.0)), Placement { silence: 23_976, is_gap: true, keep: 312..960 });
         let mut clock = timeline(TrackTime { begin: Some(0.25), skip: -0.249, ..TrackTime::default() }, 1000);
         assert_eq!(place(&mut clock, at(0)), (12_000, 48..960));
     }

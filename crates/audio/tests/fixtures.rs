@@ -8,24 +8,24 @@ use common::{at_8_khz, decode, fixture, similarity, speech};
 /// File, container, codec, rate, channels, least similarity to the reference, largest difference in length (seconds).
 ///
 /// Where the container says nothing about the encoder's run-up (ADTS, MP3 without a Xing header, MP2, AAC in MKV and in
-/// fragments), the sound is late by it, as it is in other players; WebM does not say how much of the last packet counts.
+/// fragments), the sound is late by it, as it is in other players. How much of the last packet counts is not read from `WebM`.
 type Claim = (&'static str, &'static str, &'static str, u32, usize, f64, f64);
 
 const EXACT: f64 = 0.001;
 
 const CLAIMS: [Claim; 34] = [
     ("speech.wav", "wav", "pcm_s16le", 16_000, 1, 0.9999, EXACT),
-    ("ulaw.wav", "wav", "pcm_mulaw", 8_000, 1, 0.99, EXACT),
-    ("alaw.wav", "wav", "pcm_alaw", 8_000, 1, 0.99, EXACT),
+    ("ulaw.wav", "wav", "pcm_mulaw", 8_000, 1, 0.98, EXACT),
+    ("alaw.wav", "wav", "pcm_alaw", 8_000, 1, 0.98, EXACT),
     ("unsigned8.wav", "wav", "pcm_u8", 8_000, 1, 0.98, EXACT),
     ("adpcm-ms.wav", "wav", "adpcm_ms", 8_000, 1, 0.98, EXACT),
     ("adpcm-ima.wav", "wav", "adpcm_ima_wav", 8_000, 1, 0.98, 0.02),
-    ("speech.aiff", "aiff", "pcm_s16be", 8_000, 1, 0.99, EXACT),
-    ("speech.caf", "caf", "pcm_s16le", 8_000, 1, 0.99, EXACT),
-    ("speech.mov", "mp4", "pcm_s16be", 8_000, 1, 0.99, EXACT),
-    ("speech.flac", "flac", "flac", 8_000, 1, 0.99, EXACT),
-    ("flac.ogg", "ogg", "flac", 8_000, 1, 0.99, EXACT),
-    ("alac.m4a", "mp4", "alac", 8_000, 1, 0.99, EXACT),
+    ("speech.aiff", "aiff", "pcm_s16be", 8_000, 1, 0.98, EXACT),
+    ("speech.caf", "caf", "pcm_s16le", 8_000, 1, 0.98, EXACT),
+    ("speech.mov", "mp4", "pcm_s16be", 8_000, 1, 0.98, EXACT),
+    ("speech.flac", "flac", "flac", 8_000, 1, 0.98, EXACT),
+    ("flac.ogg", "ogg", "flac", 8_000, 1, 0.98, EXACT),
+    ("alac.m4a", "mp4", "alac", 8_000, 1, 0.98, EXACT),
     ("stereo.mp3", "mp3", "mp3", 44_100, 2, 0.98, EXACT),
     ("tagged.mp3", "mp3", "mp3", 44_100, 1, 0.98, EXACT),
     ("no-xing.mp3", "mp3", "mp3", 22_050, 1, 0.9, 0.12),
@@ -84,7 +84,7 @@ fn sixteen_kilohertz_mono_passes_bit_for_bit() {
     let (samples, audio) = decode(fixture("speech.wav")).unwrap();
     assert_eq!(samples, speech());
     assert!(audio.warnings().is_empty());
-    assert!((audio.expected_duration().is_none()) && (audio.position() - 1.0).abs() < 1e-9);
+    assert_eq!((audio.expected_duration(), audio.position()), (Some(1.0), 1.0));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn joined_files_are_one_recording() {
     let joined = [fixture("stereo.mp3"), fixture("no-xing.mp3")].concat();
     let (samples, audio) = decode(joined).unwrap();
     assert!((31_000..35_000).contains(&samples.len()), "{} samples", samples.len());
-    assert!(audio.warnings().iter().any(|w| w.kind == WarningKind::FormatChanged), "{:?}", audio.warnings());
+    assert!(audio.warnings().iter().any(|w| w.kind == WarningKind::RateChanged), "{:?}", audio.warnings());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn he_aac_gives_its_core() {
     let at = bytes.windows(5).position(|w| w == plain).unwrap();
     bytes[at..at + 5].copy_from_slice(&[0x2b, 0x8a, 0x08, 0x00, 0x00]);
     let (samples, audio) = decode(bytes).unwrap();
-    assert_eq!(audio.info().codec, "aac");
+    assert_eq!((audio.info().codec, audio.info().sample_rate), ("aac", 22_050));
     assert!(similarity(&speech(), &samples).0 > 0.9);
 }
 

@@ -183,9 +183,11 @@ fn blocks_are_of_useful_size_and_the_end_is_stable() {
     assert!(audio.next_block().unwrap().unwrap().len() >= 8_000);
     while audio.next_block().unwrap().is_some() {}
     assert!(audio.next_block().unwrap().is_none());
-    fn is_send<T: Send>(_: &T) {}
     is_send(&audio);
 }
+
+/// Recordings are decoded on a thread of their own.
+fn is_send<T: Send>(_: &T) {}
 
 /// Decodes hostile bytes and checks what must hold of any.
 fn survive(bytes: Vec<u8>) -> Result<(), TestCaseError> {
@@ -216,6 +218,18 @@ proptest! {
             let at = at % bytes.len();
             bytes[at] = value;
         }
+        survive(bytes)?;
+    }
+
+    #[test]
+    fn header_words_changed(
+        file in 0..ALL.len(),
+        at in 0usize..1500,
+        word in prop::sample::select(vec![0u32, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, 0x00ff_ffff, 0xffff_ff00]),
+    ) {
+        let mut bytes = fixture(ALL[file]);
+        let at = at % (bytes.len() - 4);
+        bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
         survive(bytes)?;
     }
 
