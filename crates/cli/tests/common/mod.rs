@@ -1,0 +1,135 @@
+//! What the tests of the program share: the program itself, a small model of random weights, and recordings.
+#![allow(dead_code)] // Each test file uses some of it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use amanuensis_weights::DType;
+use amanuensis_weights::fixture::{Dimensions, whisper, write_ctranslate2};
+use tempfile::TempDir;
+
+/// A directory for one test, with an empty model store in it.
+pub struct Workspace(TempDir);
+
+impl Workspace {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The program in this directory, without a network to speak of.
+    pub fn amanuensis(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amanuensis"));
+        command.args(arguments).current_dir(self.0.path());
+        command.env("AMANUENSIS_MODELS", self.path("store")).env("HF_ENDPOINT", "http://127.0.0.1:1");
+        command.env_remove("HF_TOKEN");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(&self.amanuensis(arguments).output().unwrap())
+    }
+
+    /// Writes an English-only model of random weights, which says the same gibberish to the same sound.
+    pub fn model(&self, name: &str) {
+        let directory = self.path(name);
+        fs::create_dir(&directory).unwrap();
+        let mut vocabulary: String = ('a'..='z').fold(String::new(), |mut list, c| {
+            writeln!(list, "\u{120}{c}").unwrap();
+            list
+        });
+        let special = ["endoftext", "startoftranscript", "en", "translate", "transcribe", "startofprev", "nospeech"];
+        for name in special.iter().chain(&["notimestamps"]) {
+            writeln!(vocabulary, "<|{name}|>").unwrap();
+        }
+        let sizes = Dimensions {
+            n_mels: 80,
+            n_state: 16,
+            n_ff: 32,
+            n_audio_ctx: 1500,
+            n_audio_layer: 1,
+            n_text_ctx: 24,
+            n_text_layer: 1,
+            n_vocab: vocabulary.lines().count() + 1501,
+        };
+        write_ctranslate2(&directory.join("model.bin"), &whisper(&sizes, 3), [2, 2], DType::F32).unwrap();
+        fs::write(directory.join("vocabulary.txt"), vocabulary).unwrap();
+        fs::write(directory.join("config.json"), "{}").unwrap();
+    }
+
+    /// Writes a recording: a tone that slides up and down, 16 kHz, 16 bit.
+    pub fn recording(&self, name: &str, seconds: f32) -> PathBuf {
+        let n = (16_000.0 * seconds) as u32;
+        let sample = |i: u32| {
+            let t = f64::from(i) / 16_000.0;
+            (8000.0 * (2000.0 * t + 300.0 * (3.0 * t).sin()).sin()) as i16
+        };
+        let mut wav = wav_header(n * 2, 16_000, 16);
+        wav.extend((0..n).flat_map(|i| sample(i).to_le_bytes()));
+        let path = self.path(name);
+        fs::write(&path, wav).unwrap();
+        path
+    }
+
+    /// Writes a recording of a constant, which takes no room on most disks.
+    pub fn long_recording(&self, name: &str, seconds: u32) {
+        let path = self.path(name);
+        let bytes = 8000 * seconds;
+        fs::write(&path, wav_header(bytes, 8000, 8)).unwrap();
+        fs::File::options().write(true).open(path).unwrap().set_len(44 + u64::from(bytes)).unwrap();
+    }
+}
+
+/// The header of a mono WAV file with `bytes` bytes of samples.
+fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
+    let width = u32::from(bits / 8);
+    let mut wav = Vec::new();
+    wav.extend(b"RIFF");
+    wav.extend((36 + bytes).to_le_bytes());
+    wav.extend(b"WAVEfmt ");
+    wav.extend(16_u32.to_le_bytes());
+    wav.extend([1_u16, 1].into_iter().flat_map(u16::to_le_bytes));
+    wav.extend([rate, rate * width].into_iter().flat_map(u32::to_le_bytes));
+    wav.extend([bits / 8, bits].into_iter().flat_map(u16::to_le_bytes));
+    wav.extend(b"data");
+    wav.extend(bytes.to_le_bytes());
+    wav
+}
+
+/// What a run of the program left behind.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    pub fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// Asserts the exit code, and that the messages contain these texts.
+    #[track_caller]
+    pub fn ended(&self, code: i32, messages: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for message in messages {
+            assert!(self.stderr.contains(message), "no {message:?} in {self:?}");
+        }
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+    }
+}
+
+/// The names of the files in a directory, in order.
+pub fn names_in(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

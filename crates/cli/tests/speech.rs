@@ -1,0 +1,32 @@
+//! Real speech through a real model, where both are at hand.
+
+mod common;
+
+use std::path::PathBuf;
+
+use amanuensis_models::Store;
+use common::Workspace;
+
+/// The recordings of the test data and the directory of the model, or what is missing.
+fn speech_and_model(name: &str) -> Result<(PathBuf, PathBuf), String> {
+    let data = std::env::var_os("AMANUENSIS_TEST_DATA").ok_or("AMANUENSIS_TEST_DATA is not set")?;
+    let model = Store::open_default().and_then(|store| store.path(name)).map_err(|error| error.to_string())?;
+    Ok((PathBuf::from(data).join("speech"), model))
+}
+
+#[test]
+fn a_speech_is_written_down() {
+    let (speech, model) = match speech_and_model("base") {
+        Ok(found) => found,
+        Err(missing) => return println!("skipped: {missing}"),
+    };
+    let workspace = Workspace::new();
+    let recording = speech.join("jfk-flac-44k-stereo.flac");
+    let arguments = ["transcribe", "--offline", "--format", "json", "--model", model.to_str().unwrap()];
+    let run = workspace.run(&[&arguments[..], &[recording.to_str().unwrap()]].concat());
+    run.ended(0, &[]);
+    let transcript: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&transcript["language"], &transcript["model"]), (&"english".into(), &"base".into()));
+    let text = transcript["text"].as_str().unwrap();
+    assert!(text.ends_with("ask what you can do for your country."), "{text}");
+}

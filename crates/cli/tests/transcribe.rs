@@ -1,0 +1,186 @@
+//! `amanuensis transcribe` from end to end, with a model of random weights: where the text goes, and how it ends.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use common::{Run, Workspace, names_in};
+use serde_json::Value;
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.model("gibberish");
+    workspace
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// A transcript without what differs from run to run.
+fn timeless(text: &str) -> Value {
+    let mut transcript = json(text);
+    transcript.as_object_mut().unwrap().remove("timings");
+    transcript
+}
+
+#[test]
+fn text_goes_to_the_standard_output() {
+    let workspace = workspace();
+    workspace.recording("talk.wav", 3.0);
+    let run = workspace.run(&["transcribe", "--model", "./gibberish", "talk.wav"]);
+    run.ended(0, &[]);
+    assert!(run.stderr.is_empty() && !run.stdout.trim().is_empty(), "{run:?}");
+
+    let transcript = workspace.run(&["transcribe", "--model", "gibberish", "--format", "json", "talk.wav"]);
+    let transcript = json(&transcript.stdout);
+    let lines: Vec<&str> =
+        transcript["segments"].as_array().unwrap().iter().map(|s| s["text"].as_str().unwrap().trim()).collect();
+    assert_eq!(run.stdout.lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn every_format_gets_its_file() {
+    let workspace = workspace();
+    workspace.recording("a talk.wav", 40.0);
+    workspace.recording("b.wav", 2.0);
+    let formats = ["--format", "txt,srt,vtt", "--format", "tsv,json", "--output-dir", "new/out"];
+    let arguments = [&["transcribe", "--model", "gibberish", "a talk.wav", "b.wav"][..], &formats].concat();
+    let run = workspace.run(&arguments);
+    run.ended(0, &[]);
+    assert!(run.stdout.is_empty() && run.stderr.is_empty(), "{run:?}");
+    let stems = ["a talk", "b"].into_iter();
+    let expected: Vec<String> =
+        stems.flat_map(|stem| ["json", "srt", "tsv", "txt", "vtt"].map(|format| format!("{stem}.{format}"))).collect();
+    assert_eq!(names_in(&workspace.path("new/out")), expected);
+
+    let read = |name: &str| fs::read_to_string(workspace.path("new/out").join(name)).unwrap();
+    assert!(read("b.srt").starts_with("1\n00:00:0") && read("b.vtt").starts_with("WEBVTT\n"));
+    assert!(read("b.tsv").starts_with("start\tend\ttext\n"));
+    let transcript = json(&read("a talk.json"));
+    let fields: Vec<&String> = transcript.as_object().unwrap().keys().collect();
+    let order = ["task", "language", "duration", "text", "segments", "model", "timings"];
+    assert!(order.iter().all(|field| fields.iter().any(|name| name == field)) && fields.len() == order.len());
+    assert_eq!((&transcript["language"], &transcript["model"]), (&"english".into(), &"gibberish".into()));
+    assert_eq!(transcript["duration"], 40.0);
+    let mut latest = 0.0;
+    for (id, segment) in transcript["segments"].as_array().unwrap().iter().enumerate() {
+        let (start, end) = (segment["start"].as_f64().unwrap(), segment["end"].as_f64().unwrap());
+        assert_eq!(segment["id"], id);
+        assert!(latest <= start && start <= end && end <= 40.0, "{segment}");
+        latest = start;
+    }
+}
+
+#[test]
+fn the_standard_input_is_a_recording_too() {
+    let workspace = workspace();
+    let path = workspace.recording("talk.wav", 3.0);
+    let arguments = ["transcribe", "--model", "gibberish", "--format", "json"];
+    let from_file = workspace.run(&[&arguments[..], &["talk.wav"]].concat());
+    let stdin = || fs::File::open(&path).unwrap();
+    let piped = workspace.amanuensis(&[&arguments[..], &["-"]].concat()).stdin(stdin()).output().unwrap();
+    assert_eq!(timeless(&Run::of(&piped).stdout), timeless(&from_file.stdout));
+
+    let to_files = [&arguments[..], &["-", "--output-dir", "out"]].concat();
+    Run::of(&workspace.amanuensis(&to_files).stdin(stdin()).output().unwrap()).ended(0, &[]);
+    assert_eq!(names_in(&workspace.path("out")), ["stdin.json"]);
+    let empty = workspace.amanuensis(&["transcribe", "--model", "gibberish", "-"]).stdin(Stdio::null()).output();
+    Run::of(&empty.unwrap()).ended(1, &["error: standard input: ", "empty"]);
+}
+
+#[test]
+fn a_recording_that_fails_is_named_and_the_others_are_done() {
+    let workspace = workspace();
+    workspace.recording("good.wav", 2.0);
+    fs::write(workspace.path("text.wav"), "Dear diary, this is no recording at all.").unwrap();
+    fs::write(workspace.path("empty.mp3"), "").unwrap();
+    fs::create_dir(workspace.path("folder")).unwrap();
+    let inputs = ["missing.wav", "text.wav", "good.wav", "empty.mp3", "folder"];
+    let run = workspace.run(&[&["transcribe", "--model", "gibberish", "-o", "out"][..], &inputs].concat());
+    run.ended(1, &["error: missing.wav: ", "error: text.wav: ", "error: empty.mp3: ", "error: folder: "]);
+    assert_eq!(run.stderr.lines().count(), 4, "{run:?}");
+    assert_eq!(names_in(&workspace.path("out")), ["good.txt"]);
+}
+
+#[test]
+fn several_recordings_on_the_standard_output_have_headers() {
+    let workspace = workspace();
+    workspace.recording("a.wav", 2.0);
+    workspace.recording("b.wav", 3.0);
+    let both = ["transcribe", "--model", "gibberish", "a.wav", "b.wav"];
+    let run = workspace.run(&both);
+    run.ended(0, &[]);
+    assert!(run.stdout.starts_with("==> a.wav <==\n") && run.stdout.contains("\n\n==> b.wav <==\n"), "{run:?}");
+    let run = workspace.run(&[&both[..], &["--format", "json"]].concat());
+    let durations: Vec<f64> = run.stdout.lines().map(|line| json(line)["duration"].as_f64().unwrap()).collect();
+    assert_eq!(durations.len(), 2);
+    assert!(durations[0] < durations[1]);
+}
+
+#[test]
+fn a_missing_recording_is_found_before_a_model_is_fetched() {
+    let workspace = Workspace::new();
+    let run = workspace.run(&["transcribe", "missing.wav"]);
+    run.ended(1, &["missing.wav"]);
+    assert!(!run.stderr.contains("fetching"), "{run:?}");
+    workspace.recording("talk.wav", 1.0);
+    let offline = workspace.run(&["transcribe", "--offline", "talk.wav"]);
+    offline.ended(1, &["base", "not installed"]);
+    assert!(!workspace.path("store").exists());
+}
+
+#[test]
+fn what_the_model_cannot_do_is_wrong_usage() {
+    let workspace = workspace();
+    workspace.recording("talk.wav", 1.0);
+    let arguments = ["transcribe", "--model", "gibberish", "talk.wav"];
+    workspace.run(&[&arguments[..], &["--language", "de"]].concat()).ended(2, &["English only", "german"]);
+    workspace.run(&[&arguments[..], &["--task", "translate"]].concat()).ended(2, &["cannot translate"]);
+    workspace.run(&[&arguments[..], &["--language", "English"]].concat()).ended(0, &[]);
+    fs::write(workspace.path("gibberish/model.bin"), "no model").unwrap();
+    workspace.run(&arguments).ended(1, &["cannot load the model", "model.bin"]);
+}
+
+#[test]
+fn a_recording_too_short_for_speech_gives_an_empty_transcript() {
+    let workspace = workspace();
+    workspace.recording("blip.wav", 0.05);
+    let run = workspace.run(&["transcribe", "--model", "gibberish", "--format", "json", "blip.wav"]);
+    run.ended(0, &["warning: blip.wav: ", "too short"]);
+    assert_eq!(json(&run.stdout)["segments"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_the_work_quietly() {
+    let workspace = workspace();
+    workspace.long_recording("long.wav", 3600);
+    let mut command = workspace.amanuensis(&["transcribe", "--model", "gibberish", "long.wav"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(!first.is_empty());
+    Run::of(&child.wait_with_output().unwrap()).ended(0, &[]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_the_text_so_far() {
+    let workspace = workspace();
+    workspace.long_recording("long.wav", 4 * 3600);
+    workspace.recording("next.wav", 1.0);
+    let mut command = workspace.amanuensis(&["transcribe", "--model", "gibberish", "long.wav", "next.wav"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while text.lines().count() < 3 {
+        stdout.read_line(&mut text).unwrap();
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    stdout.read_to_string(&mut text).unwrap();
+    Run::of(&child.wait_with_output().unwrap()).ended(130, &["long.wav: interrupted; kept the first"]);
+    assert!(text.starts_with("==> long.wav <==\n") && !text.contains("next.wav"), "{text}");
+}
