@@ -43,6 +43,8 @@ pub struct Audio {
     silence: u64,
     /// Samples given out, this block included.
     produced: u64,
+    /// Samples that earlier resamplers made, when the recording's rate has changed.
+    before: u64,
     info: StreamInfo,
     expected_duration: Option<f64>,
 }
@@ -50,7 +52,8 @@ pub struct Audio {
 /// Where samples come from.
 enum Supply {
     File(Box<Recording>),
-    Samples(Vec<f32>),
+    /// Samples, and how many of them have been taken.
+    Samples(Vec<f32>, usize),
     Ended,
 }
 
@@ -88,7 +91,7 @@ impl Audio {
         let info = StreamInfo { container: "samples", codec: "pcm_f32", sample_rate, channels: 1 };
         let (samples, resampler) = (samples.into(), Resampler::new(sample_rate)?);
         let duration = samples.len() as f64 / f64::from(sample_rate);
-        Ok(Self::new(Supply::Samples(samples), resampler, Warnings::default(), info, Some(duration)))
+        Ok(Self::new(Supply::Samples(samples, 0), resampler, Warnings::default(), info, Some(duration)))
     }
 
     fn new(
@@ -99,7 +102,7 @@ impl Audio {
         expected_duration: Option<f64>,
     ) -> Self {
         let (mono, block) = (Vec::new(), Vec::new());
-        Self { supply, resampler, warnings, mono, block, silence: 0, produced: 0, info, expected_duration }
+        Self { supply, resampler, warnings, mono, block, silence: 0, produced: 0, before: 0, info, expected_duration }
     }
 
     /// What the recording is made of.
@@ -147,7 +150,7 @@ impl Audio {
             self.mono.clear();
             return Ok(true);
         }
-        let seconds = self.position() + self.block.len() as f64 / f64::from(SAMPLE_RATE);
+        let seconds = (self.before + self.resampler.expected()) as f64 / f64::from(SAMPLE_RATE);
         match &mut self.supply {
             Supply::File(recording) => match recording.next(&mut self.mono, seconds, &mut self.warnings) {
                 Some(piece) => {
@@ -158,9 +161,11 @@ impl Audio {
                 }
                 None => self.finish(),
             },
-            Supply::Samples(samples) if samples.is_empty() => self.finish(),
-            Supply::Samples(samples) => {
-                self.mono = std::mem::take(samples);
+            Supply::Samples(samples, taken) if *taken == samples.len() => self.finish(),
+            Supply::Samples(samples, taken) => {
+                let piece = &samples[*taken..samples.len().min(*taken + BLOCK)];
+                self.mono.extend_from_slice(piece);
+                *taken += piece.len();
                 let repaired = clean(&mut self.mono);
                 self.note(false, repaired, seconds);
                 Ok(true)
@@ -191,6 +196,7 @@ impl Audio {
     fn change_rate(&mut self, rate: u32) -> Result<(), Error> {
         if rate != self.resampler.rate() {
             let next = Resampler::new(rate)?;
+            self.before += self.resampler.expected();
             std::mem::replace(&mut self.resampler, next).finish(&mut self.block);
         }
         Ok(())

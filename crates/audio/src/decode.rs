@@ -23,7 +23,7 @@ use crate::{codecs, mkv, opus, riff};
 const LOST_BEFORE_RENEWAL: u32 = 2;
 
 /// A recording may end this much earlier than its header says before that is told: a fraction, and seconds.
-const SHORTFALL: (f64, f64) = (0.03, 0.5);
+const SHORTFALL: (f64, f64) = (0.03, 0.25);
 
 /// An open container and the decoder of its audio track.
 pub(crate) struct Recording {
@@ -119,10 +119,11 @@ impl Recording {
         stated && self.track.duration.is_some_and(|d| d.get() == 0)
     }
 
-    /// Decodes the next packet into `mono`, which it replaces; `None` at the end. `seconds` is how much has been given
-    /// out so far.
+    /// Decodes the next packet into `mono`, which it replaces; `None` at the end. `seconds` is how much has been
+    /// decoded so far.
     pub(crate) fn next(&mut self, mono: &mut Vec<f32>, seconds: f64, warnings: &mut Warnings) -> Option<Piece> {
         while !self.ended {
+            mono.clear();
             let packet = self.next_packet(seconds, warnings)?;
             let Some(repaired) = self.decode(&packet, mono, seconds, warnings) else { continue };
             if std::mem::take(&mut self.half_block) {

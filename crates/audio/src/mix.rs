@@ -47,7 +47,9 @@ impl Mixer {
         }
         if channels > 1 {
             let share = 1.0 / channels as f32;
-            mono.iter_mut().for_each(|sum| *sum *= share);
+            for sum in mono {
+                *sum *= share;
+            }
         }
         repaired
     }

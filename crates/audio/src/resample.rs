@@ -78,7 +78,8 @@ impl Resampler {
         out.truncate(out.len() - usize::try_from(surplus).unwrap_or(0).min(out.len() - start));
     }
 
-    fn expected(&self) -> u64 {
+    /// Samples that what has gone in so far will make.
+    pub(crate) fn expected(&self) -> u64 {
         let (consumed, rate) = (u128::from(self.consumed), u128::from(self.rate));
         u64::try_from((consumed * u128::from(SAMPLE_RATE) + rate / 2) / rate).unwrap_or(u64::MAX)
     }
