@@ -30,12 +30,15 @@ Examples:
   amanuensis transcribe talk.mp3
   amanuensis transcribe --language de --format srt interview.m4a > interview.srt
   amanuensis transcribe --model small --format txt,vtt,json --output-dir out *.mp4
-  ffmpeg -i rtsp://camera -f wav - | amanuensis transcribe -
+  ffmpeg -i tape.rm -f wav - | amanuensis transcribe -
 
-Exit codes: 0 all done, 1 a recording failed (the others are done), 2 wrong usage,
-130 interrupted. The first Ctrl-C ends at the next 30 s window and keeps the text so far, the second at once.
+Exit codes:
+  0 all done, 1 a recording failed (the others are done), 2 wrong usage, 130 Ctrl-C.
+  The first Ctrl-C stops at the next 30 s window and keeps the text so far, the second stops at once.
 
-Environment: AMANUENSIS_MODELS is the directory of the models, HF_ENDPOINT a mirror of the model hub.";
+Environment:
+  AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)
+  HF_ENDPOINT        address of a mirror of the model hub";
 
 const TRANSCRIBE_ABOUT: &str = "\
 Transcribe recordings: speech to text, subtitles or JSON
@@ -101,8 +104,10 @@ Examples:
   amanuensis models pull base small
   amanuensis transcribe --model \"$(amanuensis models path base)\" --offline talk.mp3
 
-Environment: AMANUENSIS_MODELS is the directory of the models (default: the user's data directory),
-HF_ENDPOINT a mirror of the model hub, HF_TOKEN an access token for it.";
+Environment:
+  AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)
+  HF_ENDPOINT        address of a mirror of the model hub
+  HF_TOKEN           access token for the model hub";
 
 /// List, fetch, check and remove speech models.
 #[derive(Debug, clap::Args)]

@@ -57,8 +57,9 @@ impl Console {
         bar.suspend(write)
     }
 
-    /// Shows a bar of `length` steps in place of the one before; of unknown length, something that turns.
-    pub fn start_bar(&self, length: Option<u64>, template: &str) {
+    /// Shows a bar of `length` steps in place of the one before; of unknown length, something that turns. `what` is the
+    /// template's prefix.
+    pub fn start_bar(&self, length: Option<u64>, template: &str, what: String) {
         self.clear_bar();
         if !self.interactive {
             return;
@@ -68,6 +69,7 @@ impl Console {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
+        bar.set_prefix(what);
         bar.enable_steady_tick(Duration::from_millis(200));
         *self.bar.borrow_mut() = bar;
     }

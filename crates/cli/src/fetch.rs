@@ -8,22 +8,21 @@ use indicatif::DecimalBytes;
 use crate::console::Console;
 use crate::interrupt::Interrupt;
 
-const BAR: &str = "{msg} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
-const SPINNER: &str = "{spinner} {msg} {decimal_bytes}, {decimal_bytes_per_sec}";
+const BAR: &str = "{prefix} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+const SPINNER: &str = "{spinner} {prefix} {decimal_bytes}, {decimal_bytes_per_sec}";
 
 /// Shows the steps of a pull or a verification.
 pub struct Display<'a> {
     console: &'a Console,
     interrupt: &'a Interrupt,
     model: &'a str,
-    phase: &'static str,
     /// Why the source before failed; said when another is tried, as the final error says it otherwise.
     failed: Option<String>,
 }
 
 impl<'a> Display<'a> {
     pub fn new(console: &'a Console, interrupt: &'a Interrupt, model: &'a str) -> Self {
-        Self { console, interrupt, model, phase: "", failed: None }
+        Self { console, interrupt, model, failed: None }
     }
 
     /// To be called with every step; the answer says whether to go on.
@@ -38,14 +37,15 @@ impl<'a> Display<'a> {
             }
             Progress::SourceFailed { source, reason } => self.failed = Some(format!("{source}: {reason}")),
             Progress::Started { phase, total } => {
-                self.phase = match phase {
+                let doing = match phase {
                     Phase::Downloading => "fetching",
                     Phase::Unpacking => "unpacking",
                     _ => "checking",
                 };
-                self.console.start_bar(total, if total.is_some() { BAR } else { SPINNER });
+                let template = if total.is_some() { BAR } else { SPINNER };
+                self.console.start_bar(total, template, format!("{doing} {}", self.model));
             }
-            Progress::Advanced { bytes } => self.console.advance_bar(bytes, format!("{} {}", self.phase, self.model)),
+            Progress::Advanced { bytes } => self.console.advance_bar(bytes, String::new()),
             _ => {}
         }
         if self.interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -36,6 +36,17 @@ impl Input {
         }
     }
 
+    /// What to call this recording where there is little room.
+    pub fn short_name(&self) -> String {
+        const ROOM: usize = 30;
+        let name =
+            self.path().and_then(Path::file_name).map_or_else(|| self.to_string(), |n| n.to_string_lossy().into());
+        match name.char_indices().nth(ROOM) {
+            Some((end, _)) => format!("{}…", &name[..end]),
+            None => name,
+        }
+    }
+
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdin => None,
@@ -104,6 +115,14 @@ mod tests {
         assert_eq!(stem("talk"), "talk");
         assert_eq!(stem(".hidden"), ".hidden");
         assert_eq!(Input::Stdin.stem(), "stdin");
+    }
+
+    #[test]
+    fn short_names() {
+        let name = |path: &str| Input::File(path.into()).short_name();
+        assert_eq!(name("a/talk.mp3"), "talk.mp3");
+        assert_eq!(name(&"ä".repeat(31)), format!("{}…", "ä".repeat(30)));
+        assert_eq!(Input::Stdin.short_name(), "standard input");
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::interrupt::Interrupt;
 use crate::models;
 use crate::outputs::Outputs;
 
-const BAR: &str = "{prefix}[{wide_bar}] {percent}%, {msg}";
-const SPINNER: &str = "{spinner} {msg}";
+const BAR: &str = "{prefix} [{wide_bar}] {percent}%, {msg}";
+const SPINNER: &str = "{spinner} {prefix} {msg}";
 
 pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     check_stdin(&args.files)?;
@@ -70,8 +70,7 @@ fn load(args: &TranscribeArgs, console: &Console, interrupt: &Interrupt) -> Resu
     let path = path.map_err(models::failure)?;
     let threads = args.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
     let options = EngineOptions { compute_type: args.compute_type, threads };
-    console.start_bar(None, SPINNER);
-    console.advance_bar(0, format!("loading {}", args.model));
+    console.start_bar(None, SPINNER, format!("loading {}", args.model));
     let transcriber = Transcriber::load(&path, &options);
     console.clear_bar();
     transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))
@@ -178,7 +177,8 @@ impl Listener<'_> {
         }
         if !self.has_bar {
             self.has_bar = true;
-            console.start_bar(total.map(milliseconds), if total.is_some() { BAR } else { SPINNER });
+            let template = if total.is_some() { BAR } else { SPINNER };
+            console.start_bar(total.map(milliseconds), template, self.input.short_name());
         }
         let speed = done / self.start.elapsed().as_secs_f64();
         let mut message = clock(done);
