@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the fixtures of this folder anew: one short sentence of synthetic speech in every format that is read.
 # Needs espeak-ng, sox, flac, opus-tools and ffmpeg. The files are not reproducible to the byte over versions of these.
+# If speech.wav changes, run mel.py afterwards.
 set -eu
 cd "$(dirname "$0")"
 work=$(mktemp -d)
@@ -23,8 +24,8 @@ sox -R "$in8" -b 8 unsigned8.wav
 
 # Other PCM containers, lossless codecs
 sox -R "$in8" speech.aiff
-ff -i "$in8" -c:a pcm_s16le speech.caf
-ff -i "$in8" -c:a pcm_s16be speech.mov
+ff -i "$in8" -c:a pcm_mulaw speech.caf
+ff -i "$in8" -c:a pcm_alaw speech.mov
 flac --silent --force --no-padding -o speech.flac "$in8"
 ff -i "$in8" -c:a flac flac.ogg
 ff -i "$in8" -c:a alac alac.m4a
@@ -62,4 +63,4 @@ ff $video -itsoffset 0.5 -i "$in48" -c:v libvpx -b:v 8k -c:a libopus -b:a 24k la
 ff $video -i "$in44" -c:v mpeg4 -b:v 8k -c:a aac -b:a 32k video.mkv
 ff $video -c:v mpeg4 -b:v 8k silent.mp4
 # the default track in a codec that is not read, then one that is
-ff -i "$in44" -i "$in44" -map 0 -map 1 -c:a:0 ac3 -b:a:0 64k -c:a:1 libmp3lame -b:a:1 32k two-tracks.mkv
+ff -i "$in44" -i "$in44" -map 0 -map 1 -c:a:0 ac3 -b:a:0 32k -c:a:1 libmp3lame -b:a:1 32k two-tracks.mkv
