@@ -74,9 +74,6 @@ impl Audio {
         let mut warnings = Warnings::default();
         let recording = Recording::open(Input::new(Box::new(source))?, &mut warnings)?;
         let info = recording.info().clone();
-        if info.channels == 0 {
-            return Err(Error::Channels(0));
-        }
         let (resampler, expected) = (Resampler::new(info.sample_rate)?, recording.expected());
         Ok(Self::new(Supply::File(Box::new(recording)), resampler, warnings, info, expected))
     }
@@ -155,6 +152,7 @@ impl Audio {
             Supply::File(recording) => match recording.next(&mut self.mono, seconds, &mut self.warnings) {
                 Some(piece) => {
                     self.silence = piece.silence;
+                    self.info.channels = piece.channels.max(self.info.channels);
                     self.note(piece.is_gap && seconds > 0.0, piece.repaired, seconds);
                     self.change_rate(piece.rate)?;
                     Ok(true)

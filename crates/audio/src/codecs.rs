@@ -2,7 +2,8 @@
 
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MUSEPACK,
-    CODEC_ID_SPEEX, CODEC_ID_TRUEHD, CODEC_ID_TTA, CODEC_ID_WAVPACK, CODEC_ID_WMA,
+    CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW, CODEC_ID_SPEEX, CODEC_ID_TRUEHD, CODEC_ID_TTA, CODEC_ID_WAVPACK,
+    CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
@@ -31,10 +32,17 @@ pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDeco
     if claimed.is_some_and(|frames| frames > MAX_FRAMES_PER_PACKET) {
         return Err(Error::Unsupported("packets too long"));
     }
-    let core = core_of_he_aac(params);
+    if params.codec == CODEC_ID_AAC && params.channels.as_ref().is_some_and(|c| c.count() > 2) {
+        return Err(Error::Unsupported("AAC of more than two channels"));
+    }
+    let mut params = core_of_he_aac(params).unwrap_or_else(|| params.clone());
+    if matches!(params.codec, CODEC_ID_PCM_ALAW | CODEC_ID_PCM_MULAW) {
+        // CAF and MOV state the 8 bits that are stored; the decoder takes the field for the 16 that it makes of them.
+        (params.bits_per_sample, params.bits_per_coded_sample) = (None, None);
+    }
     // The container's delays are cut off by the timeline, alike for all codecs.
     let options = AudioDecoderOptions::default().gapless(false);
-    guard(|| registry().make_audio_decoder(core.as_ref().unwrap_or(params), &options))
+    guard(|| registry().make_audio_decoder(&params, &options))
 }
 
 /// The name of a codec, for people.

@@ -33,7 +33,7 @@ pub struct StreamInfo {
     pub codec: &'static str,
     /// Samples a second before resampling, in Hz.
     pub sample_rate: u32,
-    /// Channels before mixing to one.
+    /// Channels before mixing to one; zero until the first block if the headers do not say.
     pub channels: usize,
 }
 
@@ -150,12 +150,13 @@ pub(crate) fn container_name(format: FormatId) -> &'static str {
 }
 
 /// First bytes of formats that are no readable recording, with what they are.
-const FOREIGN: [(usize, &[u8], &str); 19] = [
+const FOREIGN: [(usize, &[u8], &str); 20] = [
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media"),
     (0, b"FLV\x01", "Flash video"),
     (8, b"AVI LIST", "AVI video"),
     (0, b"\x00\x00\x01\xba", "MPEG program stream"),
     (0, b"#!AMR", "AMR"),
+    (28, b"Speex   ", "Speex"),
     (0, b"MThd", "MIDI, which is notes and not sound"),
     (0, b".snd", "Sun audio"),
     (0, b"wvPK", "WavPack"),
@@ -175,7 +176,12 @@ const FOREIGN: [(usize, &[u8], &str); 19] = [
 /// What a file is that surely is no recording that can be read.
 fn foreign(head: &[u8]) -> Option<&'static str> {
     let known = FOREIGN.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|h| h.starts_with(magic)));
-    known.map(|(_, _, name)| *name).or_else(|| is_text(head).then_some("text"))
+    // Its packets of 188 bytes all start with a G.
+    let transport_stream = head.len() > 376 && [0, 188, 376].iter().all(|&at| head[at] == b'G');
+    known
+        .map(|(_, _, name)| *name)
+        .or_else(|| is_text(head).then_some("text"))
+        .or_else(|| transport_stream.then_some("MPEG transport stream"))
 }
 
 /// What the first bytes look like, when nothing else is known.

@@ -55,6 +55,8 @@ pub(crate) struct Recording {
 /// Samples of one packet: `silence` zeros, then what `Recording::next` wrote.
 pub(crate) struct Piece {
     pub(crate) rate: u32,
+    /// Channels that were mixed.
+    pub(crate) channels: usize,
     pub(crate) silence: u64,
     /// The silence is a gap in the container's clock, and not the place of damaged packets.
     pub(crate) is_gap: bool,
@@ -135,7 +137,13 @@ impl Recording {
             if mono.is_empty() {
                 continue;
             }
-            return Some(Piece { rate: self.rate, silence: placement.silence, is_gap: placement.is_gap, repaired });
+            return Some(Piece {
+                rate: self.rate,
+                channels: self.mixer.channels(),
+                silence: placement.silence,
+                is_gap: placement.is_gap,
+                repaired,
+            });
         }
         None
     }

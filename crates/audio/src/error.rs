@@ -57,9 +57,6 @@ pub enum Error {
     /// A sample rate that no recording has.
     #[error("impossible sample rate: {0} Hz (1000 to 768000 Hz can be read); the header is wrong or damaged")]
     SampleRate(u32),
-    /// A channel count that no recording has.
-    #[error("impossible number of channels: {0} (1 to 64 can be read); the header is wrong or damaged")]
-    Channels(usize),
     /// The headers are fine, but not one sample came out.
     #[error("no audio could be decoded from this {container} file: {cause}")]
     NothingDecoded {

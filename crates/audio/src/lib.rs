@@ -1,9 +1,10 @@
 //! Sound in, features out: the bytes of a recording become 16 kHz mono `f32` samples ([`Audio`]), and those become the
 //! log-mel spectrogram that Whisper reads ([`LogMel`]).
 //!
-//! Formats: WAV, RF64, AIFF, CAF, FLAC, MP3, MP2, ADTS AAC, Ogg (Vorbis, Opus, FLAC), MP4, M4A and MOV (AAC-LC, the core
-//! of HE-AAC, ALAC, Opus, FLAC, MP3, PCM), MKV and `WebM` (the same and Vorbis). A video file gives its audio track.
-//! The contents decide, never the file's name.
+//! Formats: WAV, RF64, AIFF, CAF, FLAC, MP3, MP2, ADTS AAC, Ogg (Vorbis, Opus, FLAC), MP4, M4A and MOV (AAC, ALAC, Opus,
+//! MP3, PCM), MKV and `WebM` (the same, FLAC and Vorbis). A video file gives its audio track. The contents decide, never
+//! the file's name. Not read, and refused with a clear error: AAC of more than two channels, ALAC in MOV, AC-3, DTS, WMA,
+//! Speex, AVI, MPEG streams. Of HE-AAC the core is read, which holds all of speech but its air.
 //!
 //! Everything is a stream: memory does not grow with the length of the recording. Whatever the bytes, nothing here
 //! panics and nothing allocates by a size that only the file claims; damage costs the damaged part and leaves a

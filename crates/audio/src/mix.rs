@@ -22,6 +22,11 @@ pub(crate) struct Repaired {
 }
 
 impl Mixer {
+    /// Channels of the last buffer.
+    pub(crate) fn channels(&self) -> usize {
+        self.planes.len()
+    }
+
     /// Replaces the contents of `mono` by the mean of all channels of `buffer`.
     ///
     /// Integers are scaled to -1..1. Float samples beyond full scale stay as they are up to ±65536: the log-mel is

@@ -20,12 +20,11 @@ sox -R "$in8" -e u-law ulaw.wav
 sox -R "$in8" -e a-law alaw.wav
 sox -R "$in8" -e ms-adpcm adpcm-ms.wav
 sox -R "$in8" -e ima-adpcm adpcm-ima.wav
-sox -R "$in8" -b 8 unsigned8.wav
 
 # Other PCM containers, lossless codecs
 sox -R "$in8" speech.aiff
 ff -i "$in8" -c:a pcm_mulaw speech.caf
-ff -i "$in8" -c:a pcm_alaw speech.mov
+ff -i "$in8" -c:a pcm_s16be speech.mov
 flac --silent --force --no-padding -o speech.flac "$in8"
 ff -i "$in8" -c:a flac flac.ogg
 ff -i "$in8" -c:a alac alac.m4a
@@ -54,6 +53,8 @@ ff -i "$in48" -c:a libopus -b:a 24k opus.mp4
 # two recordings in one file, one after the other
 cat silk.opus > chained.opus
 opusenc --quiet --serial 2 --speech --bitrate 12 "$in48" - >> chained.opus
+
+ff -i "$in44" -c:a libmp3lame -b:a 32k mp3.mp4
 
 # Video files
 video="-f lavfi -i testsrc2=size=32x32:rate=5:duration=1.5"
