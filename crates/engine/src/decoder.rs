@@ -78,21 +78,16 @@ impl Decoder {
             let name = format!("decoder.layers.{index}");
             let n_ff = loader.checkpoint.tensor(&format!("{name}.fc1.weight"))?.rows();
             let (own, cross) = (format!("{name}.self_attn"), format!("{name}.encoder_attn"));
-            let (self_norm, qkv) =
-                loader.norm_linear(&format!("{own}_layer_norm"), &own, &["q_proj", "k_proj", "v_proj"], (d, d))?;
-            let (cross_norm, cross_q) =
-                loader.norm_linear(&format!("{cross}_layer_norm"), &cross, &["q_proj"], (d, d))?;
-            let (ff_norm, fc1) = loader.norm_linear(&format!("{name}.final_layer_norm"), &name, &["fc1"], (n_ff, d))?;
             Ok(Layer {
-                self_norm,
-                qkv,
+                self_norm: loader.norm(&format!("{own}_layer_norm"), d)?,
+                qkv: loader.linear(&own, &["q_proj", "k_proj", "v_proj"], (d, d))?,
                 self_out: loader.linear(&own, &["out_proj"], (d, d))?,
-                cross_norm,
-                cross_q,
+                cross_norm: loader.norm(&format!("{cross}_layer_norm"), d)?,
+                cross_q: loader.linear(&cross, &["q_proj"], (d, d))?,
                 cross_kv: loader.linear(&cross, &["k_proj", "v_proj"], (d, d))?,
                 cross_out: loader.linear(&cross, &["out_proj"], (d, d))?,
-                ff_norm,
-                fc1: fc1.with_gelu(),
+                ff_norm: loader.norm(&format!("{name}.final_layer_norm"), d)?,
+                fc1: loader.linear(&name, &["fc1"], (n_ff, d))?.with_gelu(),
                 fc2: loader.linear(&name, &["fc2"], (d, n_ff))?,
             })
         };

@@ -1,0 +1,164 @@
+//! The engine against golden arrays of the original implementation (openai-whisper, float32, model `base`, the "jfk"
+//! recording), and real models at work.
+//!
+//! Models are those of the store; the arrays are found through `AMANUENSIS_TEST_DATA`. What is missing is skipped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use amanuensis_engine::{ComputeType, DecodeOptions, Decoded, Engine, EngineOptions, Task};
+use amanuensis_models::Store;
+
+/// The golden greedy tokens without timestamps.
+const JFK: [u32; 25] = [
+    400, 370, 452, 7177, 6280, 11, 1029, 406, 437, 428, 1941, 393, 360, 337, 291, 11, 1029, 437, 291, 393, 360, 337,
+    428, 1941, 13,
+];
+const JFK_TEXT: &str =
+    "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
+/// Start, English, transcribe, no timestamps.
+const PROMPT: [u32; 4] = [50258, 50259, 50359, 50363];
+
+fn model(name: &str) -> Option<PathBuf> {
+    Store::open_default().and_then(|store| store.path(name)).map_err(|error| println!("skipped: {error}")).ok()
+}
+
+fn base(compute_type: ComputeType) -> Option<Engine> {
+    Some(Engine::load(&model("base")?, &EngineOptions { compute_type, threads: 2 }).unwrap())
+}
+
+/// A golden array in the format of `numpy.save`: little-endian f32, C order.
+fn golden(name: &str) -> Option<Vec<f32>> {
+    let Some(folder) = std::env::var_os("AMANUENSIS_TEST_DATA") else {
+        println!("skipped: AMANUENSIS_TEST_DATA is not set");
+        return None;
+    };
+    let bytes = std::fs::read(Path::new(&folder).join("reference").join(name)).unwrap();
+    let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert!(String::from_utf8_lossy(&bytes[..header]).contains("'<f4', 'fortran_order': False"));
+    Some(bytes[header..].as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+/// The golden mel, (80, 3000), as the engine takes it: (3000, 80).
+fn jfk_mel() -> Option<Vec<f32>> {
+    let mel = golden("mel_jfk_openai.npy")?;
+    Some((0..3000 * 80).map(|index| mel[index % 80 * 3000 + index / 80]).collect())
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
+}
+
+fn argmax(logits: &[f32]) -> usize {
+    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap()
+}
+
+#[test]
+fn f32_encoder_and_logits() {
+    let (Some(mel), Some(engine)) = (jfk_mel(), base(ComputeType::F32)) else { return };
+    let window = engine.encode(&mel).unwrap();
+    let states = golden("enc_jfk_base.npy").unwrap();
+    let relative = largest_difference(window.states(), &states) / largest_difference(&states, &vec![0.0; states.len()]);
+    println!("encoder, f32: {relative:e} relative to the largest magnitude");
+    assert!(relative <= 5e-4);
+
+    let all = golden("logits_jfk_base_forced.npy").unwrap();
+    let rows: Vec<&[f32]> = all.chunks_exact(engine.vocabulary().n_vocab()).collect();
+    let mut sequence = engine.start(&window);
+    let logits = engine.step(&mut sequence, &PROMPT);
+    let first = golden("logits_jfk_base_prompt.npy").unwrap();
+    let difference = largest_difference(&logits, &first[3 * logits.len()..]);
+    println!("logits of the first step, f32: {difference:e}");
+    assert!(difference <= 1e-2 && argmax(&logits) == argmax(rows[3]));
+    for (row, token) in rows[4..].iter().zip(JFK) {
+        let logits = engine.step(&mut sequence, &[token]);
+        assert!(largest_difference(&logits, row) <= 1e-2 && argmax(&logits) == argmax(row));
+    }
+}
+
+#[test]
+fn int8_encoder() {
+    let (Some(mel), Some(engine)) = (jfk_mel(), base(ComputeType::Int8)) else { return };
+    let cosine = |a: &[f32], b: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let window = engine.encode(&mel).unwrap();
+    let states = golden("enc_jfk_base.npy").unwrap();
+    let width = states.len() / 1500;
+    let frames = window.states().chunks_exact(width).zip(states.chunks_exact(width));
+    let mut frames: Vec<f64> = frames.map(|(a, b)| cosine(a, b)).collect();
+    frames.sort_by(f64::total_cmp);
+    let (median, all) = (frames[frames.len() / 2], cosine(window.states(), &states));
+    println!("encoder, int8: cosine per frame, median {median:.5}; over all values {all:.5}");
+    assert!(median >= 0.999 && all >= 0.997);
+}
+
+#[test]
+fn greedy_tokens_and_probabilities() {
+    let Some(mel) = jfk_mel() else { return };
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let Some(engine) = base(compute_type) else { return };
+        let window = engine.encode(&mel).unwrap();
+        let decode = |timestamps| -> Decoded {
+            let language = Some("en".to_owned());
+            engine.decode(&window, &DecodeOptions { language, task: Task::Transcribe, timestamps }).unwrap()
+        };
+        let (plain, timed) = (decode(false), decode(true));
+        for decoded in [&plain, &timed] {
+            let words = |text: &str| text.replace([',', '.'], "").trim().to_owned();
+            assert_eq!(words(&engine.vocabulary().decode(&decoded.tokens)), words(JFK_TEXT), "{compute_type}");
+        }
+        if compute_type == ComputeType::F32 {
+            assert_eq!(plain.tokens, JFK);
+            assert_eq!((timed.tokens.first(), timed.tokens.last()), (Some(&50364), Some(&50914)));
+            assert_eq!(timed.tokens[1..=JFK.len()], JFK);
+            assert!((plain.avg_logprob + 0.095_593).abs() < 1e-3);
+            assert!((plain.no_speech_prob - 0.044_402).abs() < 1e-3);
+            assert!((timed.avg_logprob + 0.296_912).abs() < 1e-3);
+        }
+        let detected = engine.detect_language(&window);
+        assert!(detected[0].0 == "en" && detected[0].1 > 0.9 && detected.len() == 99);
+    }
+}
+
+#[test]
+fn cached_decoding_equals_uncached_over_100_steps() {
+    let Some(mel) = jfk_mel() else { return };
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let Some(engine) = base(compute_type) else { return };
+        let window = engine.encode(&mel).unwrap();
+        let tokens: Vec<u32> = PROMPT.into_iter().chain(JFK.into_iter().cycle().take(100)).collect();
+        let mut cached = engine.start(&window);
+        engine.step(&mut cached, &tokens[..PROMPT.len()]);
+        let mut largest = 0.0_f32;
+        for length in PROMPT.len() + 1..=tokens.len() {
+            let step = engine.step(&mut cached, &tokens[length - 1..length]);
+            // All of the text again without a cache, at every ninth step: it costs the square of the length.
+            if (length - PROMPT.len()) % 9 == 1 {
+                let whole = engine.step(&mut engine.start(&window), &tokens[..length]);
+                largest = largest.max(largest_difference(&step, &whole));
+                assert_eq!(argmax(&step), argmax(&whole), "{compute_type}, step {}", length - PROMPT.len());
+            }
+        }
+        println!("cached against uncached, {compute_type}: {largest:e}");
+        assert!(largest <= 1e-4, "{compute_type}: {largest}");
+    }
+}
+
+#[test]
+fn one_binary_runs_every_model() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus");
+    for name in ["base", "tiny.en"] {
+        let Some(path) = model(name) else { continue };
+        let output = Command::new(env!("CARGO_BIN_EXE_amanuensis"))
+            .args(["transcribe", "--offline", "--model", path.to_str().unwrap(), sample.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap().to_lowercase();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        for phrase in ["this recording never left", "wrote down every word", "ordinary computer", "from the internet"] {
+            assert!(text.contains(phrase), "{name}: {text}");
+        }
+    }
+}
