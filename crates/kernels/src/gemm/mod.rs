@@ -18,7 +18,7 @@
 //! part of the weights.
 //!
 //! To add an instruction set: one file with a type that implements [`Kernel`] and can be had only where the machine has
-//! the instructions, and one line in [`KERNELS`].
+//! the instructions, and one line in `KERNELS`.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

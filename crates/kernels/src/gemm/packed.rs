@@ -256,7 +256,7 @@ pub struct PackedF32 {
 }
 
 impl PackedF32 {
-    /// All zeros, for [`PackedF32::set`] to fill.
+    /// All zeros, for [`PackedF32::set_channel`] and [`PackedF32::set_element`] to fill.
     pub fn zeros(n: usize, k: usize) -> Self {
         Self { n, k, lines: vec![ZERO_F32; n.div_ceil(PANEL) * k] }
     }
