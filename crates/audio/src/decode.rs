@@ -66,7 +66,8 @@ pub(crate) struct Piece {
 impl Recording {
     /// Opens a container and its audio track.
     pub(crate) fn open(mut input: Input, warnings: &mut Warnings) -> Result<Self, Error> {
-        for lie in [riff::repair(&mut input)?, mkv::repair(&mut input)?].into_iter().flatten() {
+        for lie in [riff::repair(&mut input)?, mkv::repair(&mut input)?, mp4::repair(&mut input)?].into_iter().flatten()
+        {
             warnings.add(WarningKind::Truncated, 1, None, lie);
         }
         let edits = mp4::edits(&mut input)?;

@@ -1,11 +1,14 @@
-//! Edit lists of MP4, M4A and MOV files (ISO 14496-12, 8.6.6): which part of a track is presented, and when.
+//! MP4, M4A and MOV files (ISO 14496-12): those that were cut off, and edit lists (8.6.6), which say what part of a
+//! track is presented, and when.
 //!
-//! They carry the encoder's delay (AAC 1024 or 2112 samples, Opus 312), the later start of an audio track beside its
+//! The demuxer skips a box that reaches beyond the end of the file; if that is the one with the sound, its size is patched.
+//!
+//! Edit lists carry the encoder's delay (AAC 1024 or 2112 samples, Opus 312), the later start of an audio track beside its
 //! video, and the cuts of a recording trimmed on a phone. The demuxer reads them but does not apply them.
 
 use std::io;
 
-use crate::input::Input;
+use crate::input::{Input, Patch};
 
 /// The edit list of one track.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +28,37 @@ const MAX_BOXES: u32 = 10_000;
 
 /// Entries of an edit list to look at.
 const MAX_ENTRIES: u64 = 64;
+
+/// Patches the size of the media data of `input` if it is an MP4 file that was cut in there.
+///
+/// Returns what the header promises beyond the end of the file: a sentence for a warning.
+pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
+    let mut head = [0; 8];
+    if input.read_at(0, &mut head)? < 8 || &head[4..] != b"ftyp" {
+        return Ok(None);
+    }
+    let held = input.len();
+    let mut parser = Parser { input, boxes_left: MAX_BOXES };
+    let mut position = 0;
+    while let Some(found) = parser.next_box(position, u64::MAX)? {
+        // A size of zero means "to the end of the file", which is never a lie.
+        let endless = parser.u32_at(position)? == 0;
+        if found.end > held && found.name == *b"mdat" && !endless {
+            let patch = if found.start - position == 16 {
+                Patch { offset: position + 8, bytes: (held - position).to_be_bytes().to_vec() }
+            } else {
+                Patch { offset: position, bytes: vec![0; 4] }
+            };
+            input.patch(vec![patch], held);
+            return Ok(Some(format!("its header promises {} bytes, the file holds {held}", found.end)));
+        }
+        if found.end >= held {
+            break;
+        }
+        position = found.end;
+    }
+    Ok(None)
+}
 
 /// The edit lists of all tracks that have one; empty for other formats and damaged files.
 pub(crate) fn edits(input: &mut Input) -> io::Result<Vec<Edit>> {

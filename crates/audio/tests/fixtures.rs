@@ -13,7 +13,7 @@ type Claim = (&'static str, &'static str, &'static str, u32, usize, f64, f64);
 
 const EXACT: f64 = 0.001;
 
-const CLAIMS: [Claim; 34] = [
+const CLAIMS: [Claim; 35] = [
     ("speech.wav", "wav", "pcm_s16le", 16_000, 1, 0.9999, EXACT),
     ("ulaw.wav", "wav", "pcm_mulaw", 8_000, 1, 0.98, EXACT),
     ("alaw.wav", "wav", "pcm_alaw", 8_000, 1, 0.98, EXACT),
@@ -31,6 +31,7 @@ const CLAIMS: [Claim; 34] = [
     ("no-xing.mp3", "mp3", "mp3", 22_050, 1, 0.9, 0.12),
     ("speech.mp2", "mp2", "mp2", 44_100, 1, 0.9, 0.06),
     ("aac.m4a", "mp4", "aac", 44_100, 1, 0.9, EXACT),
+    ("index-first.m4a", "mp4", "aac", 44_100, 1, 0.9, EXACT),
     ("aac-22k.m4a", "mp4", "aac", 22_050, 1, 0.9, EXACT),
     ("fragmented.mp4", "mp4", "aac", 44_100, 1, 0.9, 0.05),
     ("stereo.aac", "aac", "aac", 44_100, 2, 0.9, 0.06),

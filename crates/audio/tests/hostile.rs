@@ -6,7 +6,7 @@ use amanuensis_audio::{Audio, Error, WarningKind};
 use common::{decode, encode, fixture, similarity, speech, wav};
 use proptest::prelude::*;
 
-const ALL: [&str; 33] = [
+const ALL: [&str; 34] = [
     "speech.wav",
     "ulaw.wav",
     "adpcm-ms.wav",
@@ -22,6 +22,7 @@ const ALL: [&str; 33] = [
     "no-xing.mp3",
     "speech.mp2",
     "aac.m4a",
+    "index-first.m4a",
     "aac-22k.m4a",
     "fragmented.mp4",
     "stereo.aac",
@@ -150,7 +151,7 @@ fn a_cut_file_gives_what_is_there() {
             Err(error) => {
                 println!("{name}: {error}");
                 let indexed = ["m4a", "mp4", "mov", "caf", "ogg", "opus"].iter().any(|e| name.ends_with(e));
-                assert!(indexed, "{name}: {error}");
+                assert!(indexed && name != "index-first.m4a", "{name}: {error}");
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::activations::Activations;
 use crate::encoder::{Encoded, count_layers};
 use crate::linear::{Linear, Norm};
 use crate::loader::Loader;
+use crate::spares::{Lent, Spares};
 use crate::{ComputeType, Error};
 
 pub(crate) struct Decoder {
@@ -23,6 +24,11 @@ pub(crate) struct Decoder {
     norm: Norm,
     /// The output projection, `(n_vocab, d_model)`.
     logits: Linear,
+    /// The embedding of tokens, of the same shape, where it is not the output projection.
+    embedding: Option<Linear>,
+    /// Keys and values of windows and of sequences, `[layer][head]`.
+    windows: Spares<Vec<Vec<KeyValues>>>,
+    sequences: Spares<Vec<Vec<KeyValues>>>,
 }
 
 struct Layer {
@@ -44,7 +50,7 @@ struct Layer {
 pub struct Sequence<'w> {
     window: &'w Encoded,
     /// `[layer][head]`, each with room for every position of the model.
-    cache: Vec<Vec<KeyValues>>,
+    cache: Lent<Vec<Vec<KeyValues>>>,
     length: usize,
 }
 
@@ -72,8 +78,8 @@ pub struct Step<'s, 'w> {
 impl Decoder {
     pub(crate) fn load(loader: &Loader<'_>, heads: usize) -> Result<Self, Error> {
         let positions = loader.checkpoint.tensor("decoder.embed_positions.weight")?;
-        let embedding = loader.checkpoint.tensor("decoder.embed_tokens.weight")?;
-        let (n_text_ctx, d, n_vocab) = (positions.rows(), positions.row_len(), embedding.rows());
+        let n_vocab = loader.checkpoint.tensor("decoder.embed_tokens.weight")?.rows();
+        let (n_text_ctx, d) = (positions.rows(), positions.row_len());
         let layer = |index: usize| {
             let name = format!("decoder.layers.{index}");
             let n_ff = loader.checkpoint.tensor(&format!("{name}.fc1.weight"))?.rows();
@@ -91,7 +97,11 @@ impl Decoder {
                 fc2: loader.linear(&name, &["fc2"], (d, n_ff))?,
             })
         };
-        let own_projection = loader.checkpoint.get("proj_out.weight").map(|_| "proj_out.weight");
+        let embedding = loader.matrix("decoder.embed_tokens.weight", (n_vocab, d))?;
+        let (logits, embedding) = match loader.checkpoint.get("proj_out.weight") {
+            Some(_) => (loader.matrix("proj_out.weight", (n_vocab, d))?, Some(embedding)),
+            None => (embedding, None),
+        };
         Ok(Self {
             d_model: d,
             heads,
@@ -100,7 +110,10 @@ impl Decoder {
             positions: loader.values("decoder.embed_positions.weight", &[n_text_ctx, d])?,
             layers: (0..count_layers(loader, "decoder")).map(layer).collect::<Result<_, Error>>()?,
             norm: loader.norm("decoder.layer_norm", d)?,
-            logits: loader.matrix(own_projection.unwrap_or("decoder.embed_tokens.weight"), (n_vocab, d))?,
+            logits,
+            embedding,
+            windows: Spares::default(),
+            sequences: Spares::default(),
         })
     }
 
@@ -117,39 +130,35 @@ impl Decoder {
     }
 
     /// Keys and values of a window's states `(n_audio_ctx, d_model)` for every layer and head.
-    pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Vec<Vec<KeyValues>> {
+    pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Lent<Vec<Vec<KeyValues>>> {
         let rows = RowsF32::new(states, self.d_model);
         let mut input = Activations::new(self.compute_type);
         input.assign(context, rows);
         let mut kv = vec![0.0; 2 * states.len()];
-        let layer = |layer: &Layer| {
+        let mut window = self.windows.take(|| vec![Vec::new(); self.layers.len()]);
+        for (layer, heads) in self.layers.iter().zip(window.iter_mut()) {
             layer.cross_kv.write(context, &input, &mut kv);
-            let mut heads = Vec::new();
-            KeyValues::pack(&context.pool, RowsF32::new(&kv, 2 * self.d_model), self.heads, &mut heads);
-            heads
-        };
-        self.layers.iter().map(layer).collect()
+            KeyValues::pack(&context.pool, RowsF32::new(&kv, 2 * self.d_model), self.heads, heads);
+        }
+        window
     }
 
     /// An empty sequence that listens to `window`.
     pub(crate) fn start<'w>(&self, window: &'w Encoded) -> Sequence<'w> {
-        let head = KeyValues::new(self.n_text_ctx, self.d_model / self.heads);
-        Sequence { window, cache: vec![vec![head; self.heads]; self.layers.len()], length: 0 }
+        let cache = self.sequences.take(|| {
+            let head = KeyValues::new(self.n_text_ctx, self.d_model / self.heads);
+            vec![vec![head; self.heads]; self.layers.len()]
+        });
+        Sequence { window, cache, length: 0 }
     }
 
     /// Appends tokens to each sequence and returns the logits after the last token of each, `(batch, n_vocab)`.
-    /// `embed(token, out)` writes the embedding of a token.
     ///
     /// # Panics
-    /// If a sequence would grow beyond the model's positions, or has no tokens.
-    pub(crate) fn step(
-        &self,
-        context: &Context,
-        batch: &mut [Step<'_, '_>],
-        embed: &dyn Fn(u32, &mut [f32]),
-    ) -> Vec<f32> {
+    /// If a sequence would grow beyond the model's positions, or has no tokens, or one that is not of this model.
+    pub(crate) fn step(&self, context: &Context, batch: &mut [Step<'_, '_>]) -> Vec<f32> {
         let d = self.d_model;
-        let mut states = self.embed(batch, embed);
+        let mut states = self.embed(batch);
         let mut buffers = Buffers {
             input: Activations::new(self.compute_type),
             hidden: Activations::new(self.compute_type),
@@ -173,15 +182,16 @@ impl Decoder {
     }
 
     /// Token embeddings plus positions, `(rows, d_model)`.
-    fn embed(&self, batch: &[Step<'_, '_>], embed: &dyn Fn(u32, &mut [f32])) -> Vec<f32> {
+    fn embed(&self, batch: &[Step<'_, '_>]) -> Vec<f32> {
         let d = self.d_model;
+        let embedding = self.embedding.as_ref().unwrap_or(&self.logits);
         let mut states = vec![0.0; batch.iter().map(|step| step.tokens.len()).sum::<usize>() * d];
         let mut rows = states.chunks_exact_mut(d);
         for step in batch {
             assert!(!step.tokens.is_empty() && step.sequence.length + step.tokens.len() <= self.n_text_ctx, "no room");
             let positions = self.positions[step.sequence.length * d..].chunks_exact(d);
             for ((token, position), row) in step.tokens.iter().zip(positions).zip(&mut rows) {
-                embed(*token, row);
+                embedding.channel(*token as usize, row);
                 row.iter_mut().zip(position).for_each(|(value, position)| *value += position);
             }
         }

@@ -10,6 +10,7 @@ use amanuensis_kernels::norm::layer_norm;
 use crate::activations::Activations;
 use crate::linear::{Linear, Norm};
 use crate::loader::Loader;
+use crate::spares::{Lent, Spares};
 use crate::{ComputeType, Error};
 
 /// Frames that a convolution sees at once, here and in every Whisper model.
@@ -33,6 +34,7 @@ pub(crate) struct Encoder {
     layers: Vec<Layer>,
     norm: Norm,
     workspace: Mutex<Workspace>,
+    states: Spares<Vec<f32>>,
 }
 
 struct Layer {
@@ -57,13 +59,13 @@ struct Workspace {
 #[derive(Debug)]
 pub struct Encoded {
     /// `(n_audio_ctx, d_model)`.
-    states: Vec<f32>,
+    states: Lent<Vec<f32>>,
     /// Keys and values for the decoder's cross-attention: `[layer][head]`.
-    pub(crate) cross: Vec<Vec<KeyValues>>,
+    pub(crate) cross: Lent<Vec<Vec<KeyValues>>>,
 }
 
 impl Encoded {
-    pub(crate) fn new(states: Vec<f32>, cross: Vec<Vec<KeyValues>>) -> Self {
+    pub(crate) fn new(states: Lent<Vec<f32>>, cross: Lent<Vec<Vec<KeyValues>>>) -> Self {
         Self { states, cross }
     }
 
@@ -104,6 +106,7 @@ impl Encoder {
             layers: (0..count_layers(loader, "encoder")).map(layer).collect::<Result<_, Error>>()?,
             norm: loader.norm("encoder.layer_norm", d)?,
             workspace: Mutex::new(Workspace::new(loader.compute_type)),
+            states: Spares::default(),
         })
     }
 
@@ -112,7 +115,7 @@ impl Encoder {
     }
 
     /// `mel` is `(2 * n_audio_ctx, n_mels)`; the result is `(n_audio_ctx, d_model)`.
-    pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Vec<f32> {
+    pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Lent<Vec<f32>> {
         let EncoderSizes { d_model: d, heads, .. } = self.sizes;
         // The buffers hold no state between windows, so one left by a panic is as good as any.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +140,7 @@ impl Encoder {
 
     /// Both convolutions and the positions. A convolution is a layer over overlapping windows of rows: with a row of
     /// zeros at either end, output `t` reads the rows `stride * t ..  stride * t + 3`.
-    fn convolve(&self, context: &Context, mel: &[f32], input: &mut Activations, wide: &mut Vec<f32>) -> Vec<f32> {
+    fn convolve(&self, context: &Context, mel: &[f32], input: &mut Activations, wide: &mut Vec<f32>) -> Lent<Vec<f32>> {
         let EncoderSizes { n_mels, n_audio_ctx, d_model: d, .. } = self.sizes;
         let frames = 2 * n_audio_ctx;
         wide.clear();
@@ -149,7 +152,8 @@ impl Encoder {
         wide.resize((frames + 2) * d, 0.0);
         self.conv1.write(context, input, &mut wide[d..(frames + 1) * d]);
         input.assign(context, RowsF32 { data: wide, stride: 2 * d, rows: n_audio_ctx, k: KERNEL * d });
-        let mut states = self.positions.clone();
+        let mut states = self.states.take(Vec::new);
+        states.clone_from(&self.positions);
         self.conv2.add(context, input, &mut states);
         states
     }

@@ -1,7 +1,7 @@
 //! A loaded model and what it can be asked.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use amanuensis_kernels::vector::softmax;
@@ -61,8 +61,8 @@ pub struct EngineOptions {
 
 /// A loaded Whisper model with its threads. Shared by reference; calls from several threads take turns at the cores.
 pub struct Engine {
-    /// Kept open for the embedding of tokens, which is read a row at a time.
-    checkpoint: Checkpoint,
+    /// Where the model was loaded from.
+    directory: PathBuf,
     context: Context,
     encoder: Encoder,
     decoder: Decoder,
@@ -104,7 +104,7 @@ impl Engine {
         }
         let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
         let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
-        Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
+        Ok(Self { directory: checkpoint.directory().to_owned(), context, encoder, decoder, vocabulary, config })
     }
 
     /// Mel bins of a window.
@@ -193,14 +193,7 @@ impl Engine {
     /// # Panics
     /// If a step has no tokens, a token is not of this model, or a sequence would grow beyond [`Self::n_text_ctx`].
     pub fn step_batch(&self, batch: &mut [Step<'_, '_>]) -> Vec<f32> {
-        self.decoder.step(&self.context, batch, &|token, out| self.embed(token, out))
-    }
-
-    fn embed(&self, token: u32, out: &mut [f32]) {
-        let row = token as usize;
-        // `load` read this tensor, and a checkpoint does not change.
-        let embedding = self.checkpoint.get("decoder.embed_tokens.weight").expect("the embedding was loaded");
-        embedding.rows_f32(row..row + 1, out);
+        self.decoder.step(&self.context, batch)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -214,6 +207,6 @@ impl Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("model", &self.checkpoint).field("isa", &self.isa()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("directory", &self.directory).field("isa", &self.isa()).finish_non_exhaustive()
     }
 }

@@ -20,6 +20,7 @@ mod engine;
 mod error;
 mod linear;
 mod loader;
+mod spares;
 mod vocabulary;
 
 pub use decode::{DecodeOptions, Decoded, Task};

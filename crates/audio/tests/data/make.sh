@@ -36,6 +36,7 @@ ff -i "$in44" -c:a libmp3lame -b:a 48k -id3v2_version 3 -metadata title=seven -m
 ff -i "$in44" -c:a mp2 -b:a 64k speech.mp2
 ff -i "$in44" -c:a aac -b:a 32k aac.m4a
 ff -i "$in22" -c:a aac -b:a 24k aac-22k.m4a
+ff -i aac.m4a -c copy -movflags faststart index-first.m4a
 ff -i "$in44" -c:a aac -b:a 32k -movflags frag_keyframe+empty_moov+default_base_moof fragmented.mp4
 ff -i "$stereo" -c:a aac -b:a 48k -f adts stereo.aac
 
