@@ -24,8 +24,6 @@ pub(crate) struct Decoder {
     norm: Norm,
     /// The output projection, `(n_vocab, d_model)`.
     logits: Linear,
-    /// The embedding of tokens, of the same shape, where it is not the output projection.
-    embedding: Option<Linear>,
     /// Keys and values of windows and of sequences, `[layer][head]`.
     windows: Spares<Vec<Vec<KeyValues>>>,
     sequences: Spares<Vec<Vec<KeyValues>>>,
@@ -97,11 +95,7 @@ impl Decoder {
                 fc2: loader.linear(&name, &["fc2"], (d, n_ff))?,
             })
         };
-        let embedding = loader.matrix("decoder.embed_tokens.weight", (n_vocab, d))?;
-        let (logits, embedding) = match loader.checkpoint.get("proj_out.weight") {
-            Some(_) => (loader.matrix("proj_out.weight", (n_vocab, d))?, Some(embedding)),
-            None => (embedding, None),
-        };
+        let own_projection = loader.checkpoint.get("proj_out.weight").map(|_| "proj_out.weight");
         Ok(Self {
             d_model: d,
             heads,
@@ -110,8 +104,7 @@ impl Decoder {
             positions: loader.values("decoder.embed_positions.weight", &[n_text_ctx, d])?,
             layers: (0..count_layers(loader, "decoder")).map(layer).collect::<Result<_, Error>>()?,
             norm: loader.norm("decoder.layer_norm", d)?,
-            logits,
-            embedding,
+            logits: loader.matrix(own_projection.unwrap_or("decoder.embed_tokens.weight"), (n_vocab, d))?,
             windows: Spares::default(),
             sequences: Spares::default(),
         })
@@ -153,12 +146,18 @@ impl Decoder {
     }
 
     /// Appends tokens to each sequence and returns the logits after the last token of each, `(batch, n_vocab)`.
+    /// `embed(token, out)` writes the embedding of a token.
     ///
     /// # Panics
-    /// If a sequence would grow beyond the model's positions, or has no tokens, or one that is not of this model.
-    pub(crate) fn step(&self, context: &Context, batch: &mut [Step<'_, '_>]) -> Vec<f32> {
+    /// If a sequence would grow beyond the model's positions, or has no tokens.
+    pub(crate) fn step(
+        &self,
+        context: &Context,
+        batch: &mut [Step<'_, '_>],
+        embed: &dyn Fn(u32, &mut [f32]),
+    ) -> Vec<f32> {
         let d = self.d_model;
-        let mut states = self.embed(batch);
+        let mut states = self.embed(batch, embed);
         let mut buffers = Buffers {
             input: Activations::new(self.compute_type),
             hidden: Activations::new(self.compute_type),
@@ -182,16 +181,15 @@ impl Decoder {
     }
 
     /// Token embeddings plus positions, `(rows, d_model)`.
-    fn embed(&self, batch: &[Step<'_, '_>]) -> Vec<f32> {
+    fn embed(&self, batch: &[Step<'_, '_>], embed: &dyn Fn(u32, &mut [f32])) -> Vec<f32> {
         let d = self.d_model;
-        let embedding = self.embedding.as_ref().unwrap_or(&self.logits);
         let mut states = vec![0.0; batch.iter().map(|step| step.tokens.len()).sum::<usize>() * d];
         let mut rows = states.chunks_exact_mut(d);
         for step in batch {
             assert!(!step.tokens.is_empty() && step.sequence.length + step.tokens.len() <= self.n_text_ctx, "no room");
             let positions = self.positions[step.sequence.length * d..].chunks_exact(d);
             for ((token, position), row) in step.tokens.iter().zip(positions).zip(&mut rows) {
-                embedding.channel(*token as usize, row);
+                embed(*token, row);
                 row.iter_mut().zip(position).for_each(|(value, position)| *value += position);
             }
         }

@@ -1,12 +1,12 @@
 //! A loaded model and what it can be asked.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use amanuensis_kernels::vector::softmax;
 use amanuensis_kernels::{Context, Isa};
-use amanuensis_weights::Checkpoint;
+use amanuensis_weights::{Checkpoint, Tensor};
 
 use crate::backend::BACKENDS;
 use crate::config::Config;
@@ -61,8 +61,8 @@ pub struct EngineOptions {
 
 /// A loaded Whisper model with its threads. Shared by reference; calls from several threads take turns at the cores.
 pub struct Engine {
-    /// Where the model was loaded from.
-    directory: PathBuf,
+    /// Kept open for the embedding of tokens, which is read a row at a time.
+    checkpoint: Checkpoint,
     context: Context,
     encoder: Encoder,
     decoder: Decoder,
@@ -104,7 +104,7 @@ impl Engine {
         }
         let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
         let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
-        Ok(Self { directory: checkpoint.directory().to_owned(), context, encoder, decoder, vocabulary, config })
+        Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
     }
 
     /// Mel bins of a window.
@@ -176,6 +176,8 @@ impl Engine {
 
     /// An empty sequence that listens to `window`.
     pub fn start<'w>(&self, window: &'w Encoded) -> Sequence<'w> {
+        // Or every page of the embedding would stay in memory once a token on it has been said.
+        self.embedding().release();
         self.decoder.start(window)
     }
 
@@ -193,7 +195,17 @@ impl Engine {
     /// # Panics
     /// If a step has no tokens, a token is not of this model, or a sequence would grow beyond [`Self::n_text_ctx`].
     pub fn step_batch(&self, batch: &mut [Step<'_, '_>]) -> Vec<f32> {
-        self.decoder.step(&self.context, batch)
+        self.decoder.step(&self.context, batch, &|token, out| self.embed(token, out))
+    }
+
+    fn embed(&self, token: u32, out: &mut [f32]) {
+        let row = token as usize;
+        self.embedding().rows_f32(row..row + 1, out);
+    }
+
+    fn embedding(&self) -> Tensor<'_> {
+        // `load` read this tensor, and a checkpoint does not change.
+        self.checkpoint.get("decoder.embed_tokens.weight").expect("the embedding was loaded")
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -207,6 +219,6 @@ impl Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("directory", &self.directory).field("isa", &self.isa()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("model", &self.checkpoint).field("isa", &self.isa()).finish_non_exhaustive()
     }
 }

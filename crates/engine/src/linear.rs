@@ -41,14 +41,6 @@ impl Linear {
         }
     }
 
-    /// Writes the weights of one output channel, `(k)`.
-    pub(crate) fn channel(&self, index: usize, out: &mut [f32]) {
-        match &self.weights {
-            Weights::F32(weights) => weights.channel(index, out),
-            Weights::Int8(weights) => weights.channel(index, out),
-        }
-    }
-
     /// Overwrites `out`, `(rows, n)`.
     pub(crate) fn write(&self, context: &Context, input: &Activations, out: &mut [f32]) {
         self.run(context, input, Output::Write(out));

@@ -25,10 +25,6 @@ impl Product for PackedI8 {
         (self.n(), self.k())
     }
 
-    fn channel(&self, index: usize, out: &mut [f32]) {
-        self.dequantise(index, out);
-    }
-
     fn gemm(&self, context: &Context, a: &QuantisedRows, epilogue: &Epilogue<'_>, output: Output<'_>) {
         gemm_int8(context, a, self, epilogue, output);
     }

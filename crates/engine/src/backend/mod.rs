@@ -23,9 +23,6 @@ pub trait Product: Send + Sync {
     /// `(n, k)`: output channels and depth.
     fn shape(&self) -> (usize, usize);
 
-    /// Writes the weights of one output channel, `(k)`, as the product takes them to be.
-    fn channel(&self, index: usize, out: &mut [f32]);
-
     /// `output = epilogue(a x weights^T)`; `a` is `(m, k)`, the output `(m, n)`.
     fn gemm(&self, context: &Context, a: &QuantisedRows, epilogue: &Epilogue<'_>, output: Output<'_>);
 }

@@ -240,20 +240,6 @@ impl PackedI8 {
         &self.scales
     }
 
-    /// Writes the weights of one output channel, `(k)`: what they are after quantisation.
-    ///
-    /// # Panics
-    /// If `out` is not `k` long or `channel` is out of range.
-    pub fn dequantise(&self, channel: usize, out: &mut [f32]) {
-        assert!(channel < self.n && out.len() == self.k, "a channel of another shape");
-        let scale = self.scales[channel];
-        for (line, out) in self.panels(channel / PANEL, 1).iter().zip(out.chunks_mut(4)) {
-            for (weight, out) in line.0[channel % PANEL * 4..].iter().zip(out) {
-                *out = f32::from(*weight) * scale;
-            }
-        }
-    }
-
     /// `count` panels from `first` on.
     pub fn panels(&self, first: usize, count: usize) -> &[LineI8] {
         let panel_lines = padded_k(self.k) / 4;
@@ -305,18 +291,7 @@ impl PackedF32 {
         PanelsF32 { lines: &self.lines[first * self.k..(first + count) * self.k], stride: self.k, count }
     }
 
-    /// Writes out one output channel, `(k)`.
-    ///
-    /// # Panics
-    /// If `out` is not `k` long or `channel` is out of range.
-    pub fn channel(&self, channel: usize, out: &mut [f32]) {
-        assert!(channel < self.n && out.len() == self.k, "a channel of another shape");
-        for (line, out) in self.lines[channel / PANEL * self.k..].iter().zip(out) {
-            *out = line.0[channel % PANEL];
-        }
-    }
-
-    /// Takes one output channel, all `k` of it.
+    /// Writes one output channel, all `k` of it.
     ///
     /// # Panics
     /// If `values` is not `k` long or `channel` is out of range.
@@ -336,32 +311,6 @@ impl PackedF32 {
         assert!(index < self.k && values.len() == self.n, "an element of another shape");
         for (panel, values) in values.chunks(PANEL).enumerate() {
             self.lines[panel * self.k + index].0[..values.len()].copy_from_slice(values);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Cpu;
-
-    #[test]
-    fn channels_come_out_as_they_went_in() {
-        let context = Context { cpu: Cpu::detect(), pool: Pool::new(2) };
-        let (n, k) = (35, 71);
-        // Multiples of 2, each row's largest 254: a scale of exactly 2.
-        let weight = |channel: usize, i: usize| if i == 0 { 254.0 } else { ((channel * 31 + i) % 127) as f32 * 2.0 };
-        let write =
-            |channel: usize, out: &mut [f32]| out.iter_mut().enumerate().for_each(|(i, w)| *w = weight(channel, i));
-        let int8 = PackedI8::quantise(&context, n, k, &write);
-        let f32 = PackedF32::pack(&context.pool, n, k, &write);
-        for channel in 0..n {
-            let (mut a, mut b) = (vec![0.0; k], vec![0.0; k]);
-            int8.dequantise(channel, &mut a);
-            f32.channel(channel, &mut b);
-            for (i, (a, b)) in a.into_iter().zip(b).enumerate() {
-                assert_eq!([a, b].map(f32::to_bits), [weight(channel, i).to_bits(); 2], "{channel} {i}");
-            }
         }
     }
 }
