@@ -9,17 +9,20 @@ pub enum Isa {
     Reference,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// x86-64 with AVX-512 (F, BW, DQ, VL) and its VNNI.
+    Avx512Vnni,
 }
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: &'static [Isa] = &[Isa::Avx2, Isa::Reference];
+    pub const ALL: &'static [Isa] = &[Isa::Avx512Vnni, Isa::Avx2, Isa::Reference];
 
     /// The name used by `AMANUENSIS_ISA` and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Reference => "reference",
             Isa::Avx2 => "avx2",
+            Isa::Avx512Vnni => "avx512_vnni",
         }
     }
 
@@ -28,8 +31,16 @@ impl Isa {
             Isa::Reference => true,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 => false,
+            Isa::Avx2 | Isa::Avx512Vnni => false,
         }
     }
 }
@@ -114,10 +125,18 @@ macro_rules! multiversion {
             fn avx2($($argument: $type),*) $(-> $return)? {
                 generic($($argument),*)
             }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($argument: $type),*) $(-> $return)? {
+                generic($($argument),*)
+            }
             match cpu.isa() {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: a `Cpu` of this kind exists only where AVX2 and FMA were detected.
                 $crate::Isa::Avx2 => unsafe { avx2($($argument),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: a `Cpu` of this kind exists only where these parts of AVX-512 were detected.
+                $crate::Isa::Avx512Vnni => unsafe { avx512($($argument),*) },
                 _ => generic($($argument),*),
             }
         }
@@ -133,7 +152,7 @@ mod tests {
     fn names_are_checked() {
         assert_eq!(Cpu::named("reference").unwrap().isa(), Isa::Reference);
         let error = Cpu::named("sse9").unwrap_err().to_string();
-        assert!(error.contains("sse9") && error.contains("avx2, reference"), "{error}");
+        assert!(error.contains("sse9") && error.contains("avx512_vnni, avx2, reference"), "{error}");
     }
 
     #[test]

@@ -22,6 +22,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512_vnni;
 mod driver;
 mod epilogue;
 mod packed;
@@ -59,6 +61,8 @@ type Constructor = fn(Cpu) -> Option<&'static dyn Kernel>;
 
 /// One constructor for each instruction set; it gives a kernel only where the [`Cpu`] proves that the machine has it.
 const KERNELS: &[Constructor] = &[
+    #[cfg(target_arch = "x86_64")]
+    avx512_vnni::kernel,
     #[cfg(target_arch = "x86_64")]
     avx2::kernel,
     reference::kernel,

@@ -1,0 +1,214 @@
+//! AVX-512 with VNNI.
+//!
+//! Int8: `vpdpbusd` multiplies unsigned by signed bytes and adds four products to an i32, exactly. The weights become
+//! the unsigned side, `b + 128`, in a register (one exclusive-or a line, shared by all rows of a tile); what that adds,
+//! `128 * sum(a)` a row, is where each row's sums begin, with the sign turned. So the packed weights are the same bytes
+//! as for every other instruction set, and the activations are broadcast from memory as they are.
+
+use std::arch::x86_64::{
+    __m512, __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512,
+    _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_xor_si512,
+};
+
+use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8};
+use crate::{Cpu, Isa};
+
+/// Held only by code that has seen a [`Cpu`] of this kind.
+struct Avx512Vnni(());
+
+static AVX512_VNNI: Avx512Vnni = Avx512Vnni(());
+
+pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
+    (cpu.isa() == Isa::Avx512Vnni).then_some(&AVX512_VNNI)
+}
+
+/// Rows of a full tile. Eight rows by three panels are 24 sums in registers, more than the latency of a product times
+/// the units that compute it.
+const ROWS: usize = 8;
+
+/// How many panels are multiplied at once: three, as above, or four where few rows would leave the units idle.
+fn panels_together(rows: usize) -> usize {
+    if rows < ROWS / 2 { 4 } else { 3 }
+}
+
+/// Calls `$tile::<rows, panels>` with the numbers that `$rows` (at most [`ROWS`]) and `$panels` (at most 4) have.
+macro_rules! dispatch {
+    ($tile:ident, $rows:expr, $panels:expr, $($argument:expr),*) => {
+        dispatch!(@rows $tile, $rows, $panels, ($($argument),*), 1 2 3 4 5 6 7 8)
+    };
+    (@rows $tile:ident, $rows:expr, $panels:expr, $arguments:tt, $($r:literal)*) => {
+        match $rows {
+            $($r => dispatch!(@panels $tile, $r, $panels, $arguments),)*
+            _ => unreachable!("a tile has 1 to 8 rows"),
+        }
+    };
+    (@panels $tile:ident, $r:literal, $panels:expr, ($($argument:expr),*)) => {
+        match $panels {
+            1 => $tile::<$r, 1>($($argument),*),
+            2 => $tile::<$r, 2>($($argument),*),
+            3 => $tile::<$r, 3>($($argument),*),
+            _ => $tile::<$r, 4>($($argument),*),
+        }
+    };
+}
+
+impl Kernel for Avx512Vnni {
+    fn isa(&self) -> Isa {
+        Isa::Avx512Vnni
+    }
+
+    fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        let count = b.len() / a.lines();
+        let width = count * PANEL;
+        assert!(sums.len() == a.rows * width && b.len().is_multiple_of(a.lines()), "block of another shape");
+        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.padded_k, "rows end before their time");
+        assert!(a.padded_k.is_multiple_of(64), "rows are not padded");
+        for row in (0..a.rows).step_by(ROWS) {
+            let rows = ROWS.min(a.rows - row);
+            let a_rows = &a.data[row * a.stride..];
+            // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; the
+            // assertions above hold for these `rows` rows.
+            let begin = unsafe { beginnings(a_rows, a.stride, rows, a.padded_k) };
+            let mut panel = 0;
+            while panel < count {
+                let panels = panels_together(rows).min(count - panel);
+                let tile = Int8Tile { a: a_rows, a_stride: a.stride, b: &b[panel * a.lines()..], lines: a.lines(), width };
+                let sums = &mut sums[row * width + panel * PANEL..];
+                // SAFETY: as above, for the `rows` rows and `panels` panels that are left.
+                unsafe { dispatch!(int8_tile, rows, panels, tile, &begin, sums) }
+                panel += panels;
+            }
+        }
+    }
+
+    fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
+        assert_eq!(out.len(), a.rows * b.count * PANEL, "block of another shape");
+        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.k, "rows end before their time");
+        assert!(b.count == 0 || b.lines.len() >= (b.count - 1) * b.stride + a.k, "panels end before their time");
+        let mut panel = 0;
+        while panel < b.count {
+            let panels = panels_together(a.rows).min(b.count - panel);
+            for row in (0..a.rows).step_by(ROWS) {
+                let tile = F32Tile {
+                    a: &a.data[row * a.stride..],
+                    a_stride: a.stride,
+                    b: &b.lines[panel * b.stride..],
+                    b_stride: b.stride,
+                    k: a.k,
+                    width: b.count * PANEL,
+                };
+                let out = &mut out[(row * b.count + panel) * PANEL..];
+                // SAFETY: as in `int8`.
+                unsafe { dispatch!(f32_tile, ROWS.min(a.rows - row), panels, tile, out) }
+            }
+            panel += panels;
+        }
+    }
+}
+
+/// `-128 * sum(a)` of each row, where its sums begin.
+///
+/// # Safety
+/// `a` holds `rows` rows of `padded_k` bytes, a multiple of 64, `stride` apart.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn beginnings(a: &[i8], stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
+    let ones = _mm512_set1_epi8(1);
+    let mut begin = [0; ROWS];
+    for (row, begin) in begin.iter_mut().enumerate().take(rows) {
+        let mut sum = _mm512_setzero_si512();
+        for k in (0..padded_k).step_by(64) {
+            // SAFETY: row `row` has 64 bytes at `k`, by this function's contract.
+            let bytes = unsafe { _mm512_loadu_si512(a.as_ptr().add(row * stride + k).cast()) };
+            sum = _mm512_dpbusd_epi32(sum, ones, bytes);
+        }
+        *begin = -128 * _mm512_reduce_add_epi32(sum);
+    }
+    begin
+}
+
+#[derive(Clone, Copy)]
+struct Int8Tile<'a> {
+    a: &'a [i8],
+    a_stride: usize,
+    b: &'a [LineI8],
+    /// Lines of a panel.
+    lines: usize,
+    /// Elements from one row of the sums to the next.
+    width: usize,
+}
+
+/// `R` rows times `P` panels.
+///
+/// # Safety
+/// `tile.a` holds `R` rows of `lines * 4` bytes, `a_stride` apart, `tile.b` holds `P` panels; `sums` holds `R` rows of
+/// `P * 16`, `width` apart.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, begin: &[i32; ROWS], sums: &mut [i32]) {
+    let flip = _mm512_set1_epi8(-128);
+    let mut total: [[__m512i; P]; R] = [[_mm512_setzero_si512(); P]; R];
+    for group in 0..tile.lines {
+        let mut lines = [_mm512_setzero_si512(); P];
+        for (panel, line) in lines.iter_mut().enumerate() {
+            // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
+            let bytes = unsafe { _mm512_load_si512(tile.b.as_ptr().add(panel * tile.lines + group).cast()) };
+            *line = _mm512_xor_si512(bytes, flip);
+        }
+        for (row, total) in total.iter_mut().enumerate() {
+            // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
+            let a = unsafe { tile.a.as_ptr().add(row * tile.a_stride + group * 4).cast::<i32>().read_unaligned() };
+            let a = _mm512_set1_epi32(a);
+            for (total, line) in total.iter_mut().zip(&lines) {
+                *total = _mm512_dpbusd_epi32(*total, *line, a);
+            }
+        }
+    }
+    for (row, total) in total.iter().enumerate() {
+        for (panel, total) in total.iter().enumerate() {
+            let total = _mm512_add_epi32(*total, _mm512_set1_epi32(begin[row]));
+            // SAFETY: `sums` has 16 elements there, by this function's contract.
+            unsafe { _mm512_storeu_si512(sums.as_mut_ptr().add(row * tile.width + panel * PANEL).cast(), total) };
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct F32Tile<'a> {
+    a: &'a [f32],
+    a_stride: usize,
+    b: &'a [LineF32],
+    b_stride: usize,
+    k: usize,
+    /// Elements from one row of the result to the next.
+    width: usize,
+}
+
+/// `R` rows times `P` panels.
+///
+/// # Safety
+/// `tile.a` holds `R` rows of `k` elements, `tile.b` holds `P` panels of `k` lines, `out` holds `R` rows of `P * 16`
+/// elements, each at its stride.
+#[target_feature(enable = "avx512f")]
+unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
+    let mut total: [[__m512; P]; R] = [[_mm512_setzero_ps(); P]; R];
+    for k in 0..tile.k {
+        let mut lines = [_mm512_setzero_ps(); P];
+        for (panel, line) in lines.iter_mut().enumerate() {
+            // SAFETY: panel `panel` has a line `k`, of 16 values aligned to 64 bytes, by this function's contract.
+            *line = unsafe { _mm512_load_ps(tile.b.as_ptr().add(panel * tile.b_stride + k).cast()) };
+        }
+        for (row, total) in total.iter_mut().enumerate() {
+            // SAFETY: row `row` has an element `k`, by this function's contract.
+            let a = _mm512_set1_ps(unsafe { *tile.a.as_ptr().add(row * tile.a_stride + k) });
+            for (total, line) in total.iter_mut().zip(&lines) {
+                *total = _mm512_fmadd_ps(a, *line, *total);
+            }
+        }
+    }
+    for (row, total) in total.iter().enumerate() {
+        for (panel, total) in total.iter().enumerate() {
+            // SAFETY: `out` has 16 elements there, by this function's contract.
+            unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(row * tile.width + panel * PANEL), *total) };
+        }
+    }
+}
