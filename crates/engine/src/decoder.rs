@@ -24,9 +24,9 @@ pub(crate) struct Decoder {
     norm: Norm,
     /// The output projection, `(n_vocab, d_model)`.
     logits: Linear,
-    /// Keys and values of windows and of sequences, `[layer][head]`.
-    windows: Spares<Vec<Vec<KeyValues>>>,
-    sequences: Spares<Vec<Vec<KeyValues>>>,
+    /// Keys and values of windows and of sequences, a layer each.
+    windows: Spares<Vec<KeyValues>>,
+    sequences: Spares<Vec<KeyValues>>,
 }
 
 struct Layer {
@@ -47,8 +47,8 @@ struct Layer {
 #[derive(Debug)]
 pub struct Sequence<'w> {
     window: &'w Encoded,
-    /// `[layer][head]`, each with room for every position of the model.
-    cache: Lent<Vec<Vec<KeyValues>>>,
+    /// A layer each, with room for every position of the model.
+    cache: Lent<Vec<KeyValues>>,
     length: usize,
 }
 
@@ -123,15 +123,15 @@ impl Decoder {
     }
 
     /// Keys and values of a window's states `(n_audio_ctx, d_model)` for every layer and head.
-    pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Lent<Vec<Vec<KeyValues>>> {
+    pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Lent<Vec<KeyValues>> {
         let rows = RowsF32::new(states, self.d_model);
         let mut input = Activations::new(self.compute_type);
         input.assign(context, rows);
         let mut kv = vec![0.0; 2 * states.len()];
-        let mut window = self.windows.take(|| vec![Vec::new(); self.layers.len()]);
-        for (layer, heads) in self.layers.iter().zip(window.iter_mut()) {
+        let mut window = self.windows.take(|| vec![self.compute_type.key_values(); self.layers.len()]);
+        for (layer, key_values) in self.layers.iter().zip(window.iter_mut()) {
             layer.cross_kv.write(context, &input, &mut kv);
-            KeyValues::pack(&context.pool, RowsF32::new(&kv, 2 * self.d_model), self.heads, heads);
+            key_values.pack(context, RowsF32::new(&kv, 2 * self.d_model), self.heads);
         }
         window
     }
@@ -139,8 +139,8 @@ impl Decoder {
     /// An empty sequence that listens to `window`.
     pub(crate) fn start<'w>(&self, window: &'w Encoded) -> Sequence<'w> {
         let cache = self.sequences.take(|| {
-            let head = KeyValues::new(self.n_text_ctx, self.d_model / self.heads);
-            vec![vec![head; self.heads]; self.layers.len()]
+            let layer = KeyValues::with_capacity(self.heads, self.n_text_ctx, self.d_model / self.heads);
+            vec![layer; self.layers.len()]
         });
         Sequence { window, cache, length: 0 }
     }
@@ -243,12 +243,8 @@ fn remember(batch: &mut [Step<'_, '_>], layer: usize, qkv: &[f32], d: usize) {
     let mut rows = qkv.chunks_exact(3 * d);
     for step in batch {
         for (position, row) in (step.sequence.length..).zip(rows.by_ref().take(step.tokens.len())) {
-            let heads = &mut step.sequence.cache[layer];
-            let width = d / heads.len();
-            let (keys, values) = row[d..].split_at(d);
-            for ((head, key), value) in heads.iter_mut().zip(keys.chunks(width)).zip(values.chunks(width)) {
-                head.set(position, key, value);
-            }
+            let (key, value) = row[d..].split_at(d);
+            step.sequence.cache[layer].set(position, key, value);
         }
     }
 }
@@ -257,7 +253,8 @@ fn remember(batch: &mut [Step<'_, '_>], layer: usize, qkv: &[f32], d: usize) {
 fn own_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> {
     let row = |step: &'s Step<'_, '_>| {
         let sequence = &*step.sequence;
-        (1..=step.tokens.len()).map(move |new| Memory { heads: &sequence.cache[layer], length: sequence.length + new })
+        (1..=step.tokens.len())
+            .map(move |new| Memory { key_values: &sequence.cache[layer], length: sequence.length + new })
     };
     batch.iter().flat_map(row).collect()
 }
@@ -265,8 +262,8 @@ fn own_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> 
 /// Every token attends to the whole window.
 fn window_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> {
     let row = |step: &'s Step<'_, '_>| {
-        let heads = &step.sequence.window.cross[layer];
-        std::iter::repeat_n(Memory { heads, length: heads[0].capacity() }, step.tokens.len())
+        let key_values = &step.sequence.window.cross[layer];
+        std::iter::repeat_n(Memory { key_values, length: key_values.capacity() }, step.tokens.len())
     };
     batch.iter().flat_map(row).collect()
 }

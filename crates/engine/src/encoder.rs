@@ -50,7 +50,7 @@ struct Layer {
 struct Workspace {
     input: Activations,
     hidden: Activations,
-    packed: Vec<KeyValues>,
+    packed: KeyValues,
     wide: Vec<f32>,
     narrow: Vec<f32>,
 }
@@ -60,12 +60,12 @@ struct Workspace {
 pub struct Encoded {
     /// `(n_audio_ctx, d_model)`.
     states: Lent<Vec<f32>>,
-    /// Keys and values for the decoder's cross-attention: `[layer][head]`.
-    pub(crate) cross: Lent<Vec<Vec<KeyValues>>>,
+    /// Keys and values for the decoder's cross-attention, a layer each.
+    pub(crate) cross: Lent<Vec<KeyValues>>,
 }
 
 impl Encoded {
-    pub(crate) fn new(states: Lent<Vec<f32>>, cross: Lent<Vec<Vec<KeyValues>>>) -> Self {
+    pub(crate) fn new(states: Lent<Vec<f32>>, cross: Lent<Vec<KeyValues>>) -> Self {
         Self { states, cross }
     }
 
@@ -164,7 +164,7 @@ impl Workspace {
         Self {
             input: Activations::new(compute_type),
             hidden: Activations::new(compute_type),
-            packed: Vec::new(),
+            packed: compute_type.key_values(),
             wide: Vec::new(),
             narrow: Vec::new(),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use amanuensis_kernels::attention::KeyValues;
 use amanuensis_kernels::vector::softmax;
 use amanuensis_kernels::{Context, Isa};
 use amanuensis_weights::{Checkpoint, Tensor};
@@ -27,6 +28,16 @@ pub enum ComputeType {
     Int8,
     /// The reference.
     F32,
+}
+
+impl ComputeType {
+    /// Keys and values that are packed all at once, yet empty.
+    pub(crate) fn key_values(self) -> KeyValues {
+        match self {
+            Self::Int8 => KeyValues::Int8(Vec::new()),
+            Self::F32 => KeyValues::F32(Vec::new()),
+        }
+    }
 }
 
 impl fmt::Display for ComputeType {

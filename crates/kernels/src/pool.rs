@@ -20,6 +20,8 @@ const SPINS: usize = 5_000;
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) sums: Vec<i32>,
+    pub(crate) bytes: Vec<i8>,
+    pub(crate) unsigned: Vec<u8>,
     pub(crate) block: Vec<f32>,
     pub(crate) block2: Vec<f32>,
 }

@@ -3,8 +3,15 @@
 use crate::cpu::multiversion;
 use crate::vector::LANES;
 
-/// Adding and subtracting this rounds to the nearest integer, ties to even, for magnitudes up to 2^22.
-const ROUND: f32 = 12_582_912.0;
+/// The nearest integer, ties to even, in the low bits, for magnitudes up to 2^21; cheaper than a conversion, which
+/// would have to say what becomes of NaN and infinity.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
+pub(crate) fn round_to_bits(value: f32) -> u32 {
+    // 1.5 * 2^23, where floats are one apart.
+    const ROUND: f32 = 12_582_912.0;
+    (value + ROUND).to_bits()
+}
 
 multiversion! {
     /// Quantises `values` to -127..=127 and returns the scale: `values[i] ~ quantised[i] * scale`.
@@ -24,9 +31,8 @@ multiversion! {
         let largest = largest.into_iter().fold(0.0, f32::max);
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         for (quantised, value) in quantised.iter_mut().zip(values) {
-            let rounded = (*value * inverse + ROUND) - ROUND;
             // A magnitude a hair above 127 (the inverse is rounded) must not become -128, which no kernel expects.
-            *quantised = rounded.clamp(-127.0, 127.0) as i32 as i8;
+            *quantised = round_to_bits((*value * inverse).clamp(-127.0, 127.0)) as i8;
         }
         largest / 127.0
     }

@@ -12,10 +12,12 @@ pub(crate) const LANES: usize = 16;
 /// polynomial of degree 6).
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
-fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let clamped = if x > -87.3 { x } else { -87.3 };
-    let power = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    // The low bits of this are the power as an integer.
+    let rounded = clamped * std::f32::consts::LOG2_E + ROUND;
+    let power = rounded - ROUND;
     let rest = clamped - power * 0.693_359_4_f32 + power * 2.121_944_4e-4;
     let mut y = 1.987_569_1e-4;
     y = y * rest + 1.398_199_9e-3;
@@ -24,7 +26,7 @@ fn exp(x: f32) -> f32 {
     y = y * rest + 1.666_666_5e-1;
     y = y * rest + 0.5;
     let fraction = y * rest * rest + rest + 1.0;
-    let two_to_power = f32::from_bits((((power as i32) + 127) << 23) as u32);
+    let two_to_power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
     if x > -87.3 { fraction * two_to_power } else { 0.0 }
 }
 
@@ -102,7 +104,7 @@ multiversion! {
 
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
-fn maximum(values: &[f32]) -> f32 {
+pub(crate) fn maximum(values: &[f32]) -> f32 {
     let mut largest = [f32::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
     for (largest, value) in largest.iter_mut().zip(chunks.remainder()) {

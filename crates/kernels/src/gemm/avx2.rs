@@ -2,15 +2,17 @@
 //!
 //! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs in i16. With `|b|` as the unsigned side and `a`
 //! carrying the sign of `b`, a pair is at most `2 * 127 * 128 = 32512`, so nothing saturates; `madd` by ones then adds
-//! the pairs into i32.
+//! the pairs into i32. Unsigned rows, up to 255, are taken in two halves of at most 128, whose pairs lie between -32768
+//! and 32512.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_fmadd_ps, _mm256_load_ps, _mm256_load_si256,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps, _mm256_storeu_si256,
+    __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_fmadd_ps, _mm256_load_ps,
+    _mm256_load_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm256_sub_epi8,
 };
 
-use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8};
+use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::{Cpu, Isa};
 
 /// Held only by code that has seen a [`Cpu`] of this kind.
@@ -28,24 +30,11 @@ impl Kernel for Avx2 {
     }
 
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
-        let width = b.len() / a.lines() * PANEL;
-        assert!(sums.len() == a.rows * width && b.len().is_multiple_of(a.lines()), "block of another shape");
-        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.padded_k, "rows end before their time");
-        for (index, panel) in b.chunks_exact(a.lines()).enumerate() {
-            for row in (0..a.rows).step_by(4) {
-                let (a_rows, sums) = (&a.data[row * a.stride..], &mut sums[row * width + index * PANEL..]);
-                // SAFETY: an `Avx2` is only reached through `kernel`, where AVX2 was proved; the assertions above hold
-                // for the `min(4, rows left)` rows that each call reads and writes.
-                unsafe {
-                    match a.rows - row {
-                        1 => int8_tile::<1>(a_rows, a.stride, panel, sums, width),
-                        2 => int8_tile::<2>(a_rows, a.stride, panel, sums, width),
-                        3 => int8_tile::<3>(a_rows, a.stride, panel, sums, width),
-                        _ => int8_tile::<4>(a_rows, a.stride, panel, sums, width),
-                    }
-                }
-            }
-        }
+        multiply::<i8, false>(a, b, sums);
+    }
+
+    fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        multiply::<u8, true>(a, b, sums);
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
@@ -91,26 +80,62 @@ impl Kernel for Avx2 {
     }
 }
 
+/// Rows of type `T`, unsigned or not, times all panels. Called by [`Avx2`] alone.
+fn multiply<T, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
+    let width = a.check(b, sums) * PANEL;
+    for (index, panel) in b.chunks_exact(a.lines()).enumerate() {
+        for row in (0..a.rows).step_by(4) {
+            let a_rows = a.data[row * a.stride..].as_ptr().cast();
+            let sums = &mut sums[row * width + index * PANEL..];
+            // SAFETY: an `Avx2` is only reached through `kernel`, where AVX2 was proved; `check` holds for the
+            // `min(4, rows left)` rows that each call reads and writes. `T` is a byte.
+            unsafe {
+                match a.rows - row {
+                    1 => int8_tile::<1, UNSIGNED>(a_rows, a.stride, panel, sums, width),
+                    2 => int8_tile::<2, UNSIGNED>(a_rows, a.stride, panel, sums, width),
+                    3 => int8_tile::<3, UNSIGNED>(a_rows, a.stride, panel, sums, width),
+                    _ => int8_tile::<4, UNSIGNED>(a_rows, a.stride, panel, sums, width),
+                }
+            }
+        }
+    }
+}
+
 /// `R` rows times one panel.
 ///
 /// # Safety
-/// `a` holds `R` rows of `panel.len() * 4` bytes, `a_stride` apart; `sums` holds `R` rows of 16, `width` apart.
+/// `a` points to `R` rows of `panel.len() * 4` bytes, `a_stride` apart; `sums` holds `R` rows of 16, `width` apart.
 #[target_feature(enable = "avx2")]
-unsafe fn int8_tile<const R: usize>(a: &[i8], a_stride: usize, panel: &[LineI8], sums: &mut [i32], width: usize) {
+unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
+    a: *const u8,
+    a_stride: usize,
+    panel: &[LineI8],
+    sums: &mut [i32],
+    width: usize,
+) {
     let ones = _mm256_set1_epi16(1);
     let mut total = [[_mm256_setzero_si256(); 2]; R];
     for (group, line) in panel.iter().enumerate() {
         let line: *const __m256i = line.0.as_ptr().cast();
         // SAFETY: a line is 64 bytes long and aligned to 64.
         let b = unsafe { [_mm256_load_si256(line), _mm256_load_si256(line.add(1))] };
-        let magnitude = [_mm256_abs_epi8(b[0]), _mm256_abs_epi8(b[1])];
         for (row, total) in total.iter_mut().enumerate() {
             // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
-            let a = unsafe { a.as_ptr().add(row * a_stride + group * 4).cast::<i32>().read_unaligned() };
+            let a = unsafe { a.add(row * a_stride + group * 4).cast::<i32>().read_unaligned() };
             let a = _mm256_set1_epi32(a);
-            for half in 0..2 {
-                let pairs = _mm256_maddubs_epi16(magnitude[half], _mm256_sign_epi8(a, b[half]));
-                total[half] = _mm256_add_epi32(total[half], _mm256_madd_epi16(pairs, ones));
+            for (total, b) in total.iter_mut().zip(b) {
+                let four = if UNSIGNED {
+                    let small = _mm256_and_si256(_mm256_srli_epi16(a, 1), _mm256_set1_epi8(127));
+                    let large = _mm256_sub_epi8(a, small);
+                    _mm256_add_epi32(
+                        _mm256_madd_epi16(_mm256_maddubs_epi16(small, b), ones),
+                        _mm256_madd_epi16(_mm256_maddubs_epi16(large, b), ones),
+                    )
+                } else {
+                    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(a, b));
+                    _mm256_madd_epi16(pairs, ones)
+                };
+                *total = _mm256_add_epi32(*total, four);
             }
         }
     }

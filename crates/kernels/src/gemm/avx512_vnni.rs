@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8};
+use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::{Cpu, Isa};
 
 /// Held only by code that has seen a [`Cpu`] of this kind.
@@ -59,27 +59,11 @@ impl Kernel for Avx512Vnni {
     }
 
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
-        let count = b.len() / a.lines();
-        let width = count * PANEL;
-        assert!(sums.len() == a.rows * width && b.len().is_multiple_of(a.lines()), "block of another shape");
-        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.padded_k, "rows end before their time");
-        assert!(a.padded_k.is_multiple_of(64), "rows are not padded");
-        for row in (0..a.rows).step_by(ROWS) {
-            let rows = ROWS.min(a.rows - row);
-            let a_rows = &a.data[row * a.stride..];
-            // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; the
-            // assertions above hold for these `rows` rows.
-            let begin = unsafe { beginnings(a_rows, a.stride, rows, a.padded_k) };
-            let mut panel = 0;
-            while panel < count {
-                let panels = panels_together(rows).min(count - panel);
-                let tile = Int8Tile { a: a_rows, a_stride: a.stride, b: &b[panel * a.lines()..], lines: a.lines(), width };
-                let sums = &mut sums[row * width + panel * PANEL..];
-                // SAFETY: as above, for the `rows` rows and `panels` panels that are left.
-                unsafe { dispatch!(int8_tile, rows, panels, tile, &begin, sums) }
-                panel += panels;
-            }
-        }
+        multiply::<i8, false>(a, b, sums);
+    }
+
+    fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        multiply::<u8, true>(a, b, sums);
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
@@ -107,19 +91,48 @@ impl Kernel for Avx512Vnni {
     }
 }
 
+/// Rows of type `T`, unsigned or not, times all panels. Called by [`Avx512Vnni`] alone.
+fn multiply<T, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
+    let count = a.check(b, sums);
+    let width = count * PANEL;
+    for row in (0..a.rows).step_by(ROWS) {
+        let rows = ROWS.min(a.rows - row);
+        let start = a.data[row * a.stride..].as_ptr().cast();
+        // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; `check` holds
+        // for these `rows` rows. `T` is a byte.
+        let begin = if UNSIGNED { [0; ROWS] } else { unsafe { beginnings(start, a.stride, rows, a.padded_k) } };
+        let mut panel = 0;
+        while panel < count {
+            let panels = panels_together(rows).min(count - panel);
+            let b = &b[panel * a.lines()..];
+            let tile = Int8Tile { a: start, a_stride: a.stride, b, lines: a.lines(), width };
+            let sums = &mut sums[row * width + panel * PANEL..];
+            // SAFETY: as above, for the `rows` rows and `panels` panels that are left.
+            unsafe {
+                if UNSIGNED {
+                    dispatch!(uint8_tile, rows, panels, tile, sums);
+                } else {
+                    dispatch!(int8_tile, rows, panels, tile, &begin, sums);
+                }
+            }
+            panel += panels;
+        }
+    }
+}
+
 /// `-128 * sum(a)` of each row, where its sums begin.
 ///
 /// # Safety
-/// `a` holds `rows` rows of `padded_k` bytes, a multiple of 64, `stride` apart.
+/// `a` points to `rows` rows of `padded_k` bytes, a multiple of 64, `stride` apart.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn beginnings(a: &[i8], stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
+unsafe fn beginnings(a: *const u8, stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
     let ones = _mm512_set1_epi8(1);
     let mut begin = [0; ROWS];
     for (row, begin) in begin.iter_mut().enumerate().take(rows) {
         let mut sum = _mm512_setzero_si512();
         for k in (0..padded_k).step_by(64) {
             // SAFETY: row `row` has 64 bytes at `k`, by this function's contract.
-            let bytes = unsafe { _mm512_loadu_si512(a.as_ptr().add(row * stride + k).cast()) };
+            let bytes = unsafe { _mm512_loadu_si512(a.add(row * stride + k).cast()) };
             sum = _mm512_dpbusd_epi32(sum, ones, bytes);
         }
         *begin = -128 * _mm512_reduce_add_epi32(sum);
@@ -129,7 +142,7 @@ unsafe fn beginnings(a: &[i8], stride: usize, rows: usize, padded_k: usize) -> [
 
 #[derive(Clone, Copy)]
 struct Int8Tile<'a> {
-    a: &'a [i8],
+    a: *const u8,
     a_stride: usize,
     b: &'a [LineI8],
     /// Lines of a panel.
@@ -138,36 +151,78 @@ struct Int8Tile<'a> {
     width: usize,
 }
 
-/// `R` rows times `P` panels.
+/// `R` signed rows times `P` panels.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `lines * 4` bytes, `a_stride` apart, `tile.b` holds `P` panels; `sums` holds `R` rows of
-/// `P * 16`, `width` apart.
+/// As [`sums_of`]; `sums` holds `R` rows of `P * 16`, `width` apart.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, begin: &[i32; ROWS], sums: &mut [i32]) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let total = sums_of::<R, P, false>(tile);
+        store::<R, P>(&total, begin, tile.width, sums);
+    }
+}
+
+/// `R` unsigned rows times `P` panels.
+///
+/// # Safety
+/// As [`int8_tile`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn uint8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, sums: &mut [i32]) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let total = sums_of::<R, P, true>(tile);
+        store::<R, P>(&total, &[0; ROWS], tile.width, sums);
+    }
+}
+
+/// The sums of a tile in registers; those of signed rows lack their beginnings.
+///
+/// # Safety
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` apart; `tile.b` holds `P` panels.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Int8Tile<'_>) -> [[__m512i; P]; R] {
     let flip = _mm512_set1_epi8(-128);
-    let mut total: [[__m512i; P]; R] = [[_mm512_setzero_si512(); P]; R];
+    let mut total = [[_mm512_setzero_si512(); P]; R];
     for group in 0..tile.lines {
         let mut lines = [_mm512_setzero_si512(); P];
         for (panel, line) in lines.iter_mut().enumerate() {
             // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
             let bytes = unsafe { _mm512_load_si512(tile.b.as_ptr().add(panel * tile.lines + group).cast()) };
-            *line = _mm512_xor_si512(bytes, flip);
+            *line = if UNSIGNED { bytes } else { _mm512_xor_si512(bytes, flip) };
         }
         for (row, total) in total.iter_mut().enumerate() {
             // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
-            let a = unsafe { tile.a.as_ptr().add(row * tile.a_stride + group * 4).cast::<i32>().read_unaligned() };
+            let a = unsafe { tile.a.add(row * tile.a_stride + group * 4).cast::<i32>().read_unaligned() };
             let a = _mm512_set1_epi32(a);
             for (total, line) in total.iter_mut().zip(&lines) {
-                *total = _mm512_dpbusd_epi32(*total, *line, a);
+                let (unsigned, signed) = if UNSIGNED { (a, *line) } else { (*line, a) };
+                *total = _mm512_dpbusd_epi32(*total, unsigned, signed);
             }
         }
     }
-    for (row, total) in total.iter().enumerate() {
+    total
+}
+
+/// Writes the sums of a tile, `begin` added to those of each row.
+///
+/// # Safety
+/// `sums` holds `R` rows of `P * 16`, `width` apart.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store<const R: usize, const P: usize>(
+    total: &[[__m512i; P]; R],
+    begin: &[i32; ROWS],
+    width: usize,
+    sums: &mut [i32],
+) {
+    for ((row, total), begin) in total.iter().enumerate().zip(begin) {
         for (panel, total) in total.iter().enumerate() {
-            let total = _mm512_add_epi32(*total, _mm512_set1_epi32(begin[row]));
+            let total = _mm512_add_epi32(*total, _mm512_set1_epi32(*begin));
             // SAFETY: `sums` has 16 elements there, by this function's contract.
-            unsafe { _mm512_storeu_si512(sums.as_mut_ptr().add(row * tile.width + panel * PANEL).cast(), total) };
+            unsafe { _mm512_storeu_si512(sums.as_mut_ptr().add(row * width + panel * PANEL).cast(), total) };
         }
     }
 }

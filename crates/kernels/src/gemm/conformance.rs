@@ -63,12 +63,36 @@ fn check_int8(a: &[i8], b: &[i8], k: usize) {
     }
 }
 
+/// Unsigned rows: the values of `a` plus 128.
+fn check_uint8(a: &[i8], b: &[i8], k: usize) {
+    let (m, n) = (a.len() / k, b.len() / k);
+    let (padded_k, width) = (padded_k(k), n.next_multiple_of(PANEL));
+    let mut data = vec![0_u8; m * padded_k];
+    for (row, a) in data.chunks_exact_mut(padded_k).zip(a.chunks_exact(k)) {
+        row.iter_mut().zip(a).for_each(|(out, a)| *out = (i32::from(*a) + 128) as u8);
+    }
+    let rows = RowsOf { data: &data, stride: padded_k, rows: m, padded_k };
+    let dot = |a: &[u8], b: &[i8]| a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
+    for context in contexts() {
+        let kernel = kernel(context.cpu);
+        let weights = packed(&context, b, k);
+        let mut sums = vec![i32::MIN; m * width];
+        kernel.uint8(rows, weights.panels(0, n.div_ceil(PANEL)), &mut sums);
+        for (row, sums) in data.chunks_exact(padded_k).zip(sums.chunks_exact(width)) {
+            let expected: Vec<i32> = b.chunks_exact(k).map(|b| dot(row, b)).collect();
+            assert_eq!(sums[..n], expected, "{} {m}x{n}x{k}", kernel.isa());
+            assert!(sums[n..].iter().all(|sum| *sum == 0), "padding is zero");
+        }
+    }
+}
+
 #[test]
 fn int8_on_every_small_shape() {
     for m in [1, 2, 3, 4, 5, 7, 8, 9, 33] {
         for n in [1, 15, 16, 17, 33] {
             for k in [1, 3, 4, 5, 63, 64, 65, 130] {
                 check_int8(&bytes(m * k, m), &bytes(n * k, n + 1), k);
+                check_uint8(&bytes(m * k, m), &bytes(n * k, n + 1), k);
             }
         }
     }
@@ -78,6 +102,7 @@ fn int8_on_every_small_shape() {
 fn int8_never_saturates() {
     for (a, b) in [(127, 127), (-127, 127), (127, -127), (-127, -127), (127, -128), (-127, -128)] {
         check_int8(&vec![a; 5 * 2048], &vec![b; 17 * 2048], 2048);
+        check_uint8(&vec![a; 5 * 2048], &vec![b; 17 * 2048], 2048);
     }
 }
 
@@ -177,5 +202,6 @@ proptest! {
     #[test]
     fn int8_on_random_shapes((m, n, k) in (1..40_usize, 1..70_usize, 1..300_usize), seed in 0..1000_usize) {
         check_int8(&bytes(m * k, seed), &bytes(n * k, seed + 1), k);
+        check_uint8(&bytes(m * k, seed), &bytes(n * k, seed + 1), k);
     }
 }

@@ -31,7 +31,10 @@ mod reference;
 
 pub use driver::{gemm_f32, gemm_int8};
 pub use epilogue::{Activation, Epilogue, Output};
-pub use packed::{LineF32, LineI8, PANEL, PackedF32, PackedI8, PanelsF32, QuantisedRows, RowsF32, RowsI8};
+pub(crate) use packed::padded_k;
+pub use packed::{
+    LineF32, LineI8, PANEL, PackedF32, PackedI8, PanelsF32, QuantisedRows, RowsF32, RowsI8, RowsOf, RowsU8,
+};
 
 use crate::{Cpu, Isa};
 
@@ -47,6 +50,12 @@ pub trait Kernel: Sync {
     /// # Panics
     /// If the lengths do not agree.
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]);
+
+    /// The same for unsigned rows: values of `a` lie in 0..=255.
+    ///
+    /// # Panics
+    /// If the lengths do not agree.
+    fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]);
 
     /// `out[r, c] = sum over k of a[r, k] * b[c, k]`, added up in the order of `k`.
     ///

@@ -24,15 +24,15 @@ const ZERO_F32: LineF32 = LineF32([0.0; PANEL]);
 /// `k` is padded with zeros to a multiple of this, the depth of an AMX tile.
 const K_ALIGNMENT: usize = 64;
 
-fn padded_k(k: usize) -> usize {
+pub(crate) fn padded_k(k: usize) -> usize {
     k.next_multiple_of(K_ALIGNMENT)
 }
 
-/// A borrowed int8 matrix in rows.
+/// A borrowed matrix of bytes in rows.
 #[derive(Clone, Copy, Debug)]
-pub struct RowsI8<'a> {
+pub struct RowsOf<'a, T> {
     /// `(rows, stride)`; each row is padded with zeros to a whole number of lines.
-    pub data: &'a [i8],
+    pub data: &'a [T],
     /// Elements from one row to the next.
     pub stride: usize,
     /// Number of rows.
@@ -41,10 +41,30 @@ pub struct RowsI8<'a> {
     pub padded_k: usize,
 }
 
-impl RowsI8<'_> {
+/// Signed: activations, -127..=127.
+pub type RowsI8<'a> = RowsOf<'a, i8>;
+/// Unsigned: the weights of attention, 0..=255.
+pub type RowsU8<'a> = RowsOf<'a, u8>;
+
+impl<T> RowsOf<'_, T> {
     /// Lines of a panel that a row is multiplied with.
     pub fn lines(&self) -> usize {
         self.padded_k / 4
+    }
+
+    /// The number of panels in `b`, which these rows are multiplied with to fill `sums`.
+    ///
+    /// # Panics
+    /// If the lengths do not agree: what a kernel may rely on afterwards.
+    pub(super) fn check(&self, b: &[LineI8], sums: &[i32]) -> usize {
+        assert!(self.padded_k > 0 && self.padded_k.is_multiple_of(K_ALIGNMENT), "rows are not padded");
+        let panels = b.len() / self.lines();
+        assert!(b.len() == panels * self.lines() && sums.len() == self.rows * panels * PANEL, "block of another shape");
+        assert!(
+            self.rows == 0 || self.data.len() >= (self.rows - 1) * self.stride + self.padded_k,
+            "rows end before their time"
+        );
+        panels
     }
 }
 
@@ -205,13 +225,22 @@ impl PackedI8 {
         Self::pack(pool, n, k, &|channel, quantised, _| row(channel, quantised))
     }
 
+    /// All zeros, for [`PackedI8::parts`] to fill.
+    pub(crate) fn zeros(n: usize, k: usize) -> Self {
+        let panels = n.div_ceil(PANEL);
+        Self { n, k, lines: vec![ZERO_I8; panels * padded_k(k) / 4], scales: vec![0.0; panels * PANEL] }
+    }
+
+    /// `(lines, scales)`, to be overwritten.
+    pub(crate) fn parts(&mut self) -> (&mut [LineI8], &mut [f32]) {
+        (&mut self.lines, &mut self.scales)
+    }
+
     fn pack(pool: &Pool, n: usize, k: usize, write: &ChannelWriter<'_>) -> Self {
         let panel_lines = padded_k(k) / 4;
-        let panels = n.div_ceil(PANEL);
-        let mut lines = vec![ZERO_I8; panels * panel_lines];
-        let mut scales = vec![0.0; panels * PANEL];
-        let shared_scales = Disjoint::new(&mut scales);
-        pool.chunks_mut(&mut lines, panel_lines, &|panel, lines, _| {
+        let mut packed = Self::zeros(n, k);
+        let shared_scales = Disjoint::new(&mut packed.scales);
+        pool.chunks_mut(&mut packed.lines, panel_lines, &|panel, lines, _| {
             // SAFETY: each panel is visited once, and its 16 scales belong to it alone.
             let scales = unsafe { shared_scales.slice(panel * PANEL, PANEL) };
             let (mut quantised, mut weights) = (vec![0; k], Vec::new());
@@ -222,7 +251,7 @@ impl PackedI8 {
                 }
             }
         });
-        Self { n, k, lines, scales }
+        packed
     }
 
     /// Output channels.

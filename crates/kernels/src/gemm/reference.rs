@@ -1,6 +1,6 @@
 //! The contract in plain Rust. Every other kernel is compared to this one.
 
-use super::{Kernel, LineI8, PANEL, PanelsF32, RowsF32, RowsI8};
+use super::{Kernel, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::{Cpu, Isa};
 
 /// Runs everywhere.
@@ -16,20 +16,11 @@ impl Kernel for Reference {
     }
 
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
-        let width = b.len() / a.lines() * PANEL;
-        assert!(sums.len() == a.rows * width && b.len().is_multiple_of(a.lines()), "block of another shape");
-        for (row, sums) in sums.chunks_exact_mut(width).enumerate() {
-            let a_row = &a.data[row * a.stride..][..a.padded_k];
-            for (panel, sums) in b.chunks_exact(a.lines()).zip(sums.chunks_exact_mut(PANEL)) {
-                let mut total = [0; PANEL];
-                for (line, a) in panel.iter().zip(a_row.chunks_exact(4)) {
-                    for (total, b) in total.iter_mut().zip(line.0.chunks_exact(4)) {
-                        *total += a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
-                    }
-                }
-                sums.copy_from_slice(&total);
-            }
-        }
+        multiply(a, b, sums);
+    }
+
+    fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        multiply(a, b, sums);
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
@@ -44,6 +35,22 @@ impl Kernel for Reference {
                 }
                 out.copy_from_slice(&total);
             }
+        }
+    }
+}
+
+fn multiply<T: Copy + Into<i32>>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
+    let width = a.check(b, sums) * PANEL;
+    for (row, sums) in sums.chunks_exact_mut(width).enumerate() {
+        let a_row = &a.data[row * a.stride..][..a.padded_k];
+        for (panel, sums) in b.chunks_exact(a.lines()).zip(sums.chunks_exact_mut(PANEL)) {
+            let mut total = [0; PANEL];
+            for (line, a) in panel.iter().zip(a_row.chunks_exact(4)) {
+                for (total, b) in total.iter_mut().zip(line.0.chunks_exact(4)) {
+                    *total += a.iter().zip(b).map(|(a, b)| (*a).into() * i32::from(*b)).sum::<i32>();
+                }
+            }
+            sums.copy_from_slice(&total);
         }
     }
 }

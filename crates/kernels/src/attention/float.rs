@@ -1,0 +1,67 @@
+//! Attention in f32.
+
+use crate::gemm::{PANEL, PackedF32, RowsF32, kernel};
+use crate::pool::scratch_of;
+use crate::vector::softmax;
+use crate::{Cpu, Scratch};
+
+/// The keys and values of one head.
+#[derive(Clone, Debug)]
+pub struct HeadF32 {
+    /// `(capacity, width)`: a position is an output channel of `q k^T`.
+    keys: PackedF32,
+    /// `(width, capacity)`: a position is one `k` of `weights v`.
+    values: PackedF32,
+}
+
+impl HeadF32 {
+    pub(super) fn new(capacity: usize, width: usize) -> Self {
+        Self { keys: PackedF32::zeros(capacity, width), values: PackedF32::zeros(width, capacity) }
+    }
+
+    /// `(capacity, width)`.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.keys.n(), self.keys.k())
+    }
+
+    pub(super) fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
+        self.keys.set_channel(position, key);
+        self.values.set_element(position, value);
+    }
+
+    /// Takes the head whose keys begin at `column` of `kv`, `(capacity, 2 * d)`.
+    pub(super) fn pack(&mut self, kv: RowsF32<'_>, column: usize) {
+        let width = self.keys.k();
+        for position in 0..kv.rows {
+            let (keys, values) = kv.row(position).split_at(kv.k / 2);
+            self.set(position, &keys[column..][..width], &values[column..][..width]);
+        }
+    }
+
+    pub(super) fn attend(
+        &self,
+        cpu: Cpu,
+        queries: RowsF32<'_>,
+        length: usize,
+        scratch: &mut Scratch,
+        store: &mut dyn FnMut(usize, &[f32]),
+    ) {
+        let kernel = kernel(cpu);
+        let width = self.keys.k();
+        let padded_length = length.next_multiple_of(PANEL);
+        let padded_width = width.next_multiple_of(PANEL);
+        let Scratch { block: scores, block2: result, .. } = scratch;
+        let scores = scratch_of(scores, queries.rows * padded_length);
+        kernel.f32(queries, self.keys.panels(0, padded_length / PANEL), scores);
+        let scale = 1.0 / (width as f32).sqrt();
+        for row in scores.chunks_exact_mut(padded_length) {
+            softmax(cpu, &mut row[..length], scale);
+        }
+        let weights = RowsF32 { data: scores, stride: padded_length, rows: queries.rows, k: length };
+        let result = scratch_of(result, queries.rows * padded_width);
+        kernel.f32(weights, self.values.panels(0, padded_width / PANEL), result);
+        for (row, values) in result.chunks_exact(padded_width).enumerate() {
+            store(row, &values[..width]);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use super::*;
+use crate::Pool;
+
+fn wave(length: usize, seed: usize) -> Vec<f32> {
+    (0..length).map(|i| (((i + seed) * 7919) % 1009) as f32 * 0.004 - 2.0).collect()
+}
+
+fn head_rows(all: &[f32], stride: usize, first: usize, width: usize) -> impl Iterator<Item = &[f32]> {
+    all.chunks_exact(stride).map(move |row| &row[first..first + width])
+}
+
+/// The definition, in f64: one query over `length` rows of keys and values.
+fn attend_exactly(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f64> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let weights: Vec<f64> = keys.iter().map(|key| (dot(query, key) / (query.len() as f64).sqrt()).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let column = |i: usize| values.iter().zip(&weights).map(|(v, w)| f64::from(v[i]) * w).sum::<f64>() / total;
+    (0..query.len()).map(column).collect()
+}
+
+fn contexts() -> impl Iterator<Item = Context> {
+    Cpu::all().flat_map(|cpu| [1, 3].map(|threads| Context { cpu, pool: Pool::new(threads) }))
+}
+
+#[test]
+fn self_attention_follows_the_definition() {
+    let (n_ctx, heads, width) = (71, 3, 20);
+    let d = heads * width;
+    let qkv = wave(n_ctx * 3 * d, 0);
+    // Scores up to 12 in 1/127 of each factor, and weights in 1/255 of the largest.
+    for (mut packed, tolerance) in [(KeyValues::F32(Vec::new()), 1e-5), (KeyValues::Int8(Vec::new()), 0.12)] {
+        for context in contexts() {
+            let mut out = vec![0.0; n_ctx * d];
+            self_attention(&context, RowsF32::new(&qkv, 3 * d), heads, &mut packed, &mut out);
+            for head in 0..heads {
+                let part =
+                    |kind: usize| -> Vec<&[f32]> { head_rows(&qkv, 3 * d, kind * d + head * width, width).collect() };
+                let (queries, keys, values) = (part(0), part(1), part(2));
+                for (position, query) in queries.into_iter().enumerate() {
+                    let expected = attend_exactly(query, &keys, &values);
+                    for (got, expected) in out[position * d + head * width..].iter().zip(expected) {
+                        assert!((f64::from(*got) - expected).abs() < tolerance, "{got} {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn int8_gives_the_same_bits_everywhere_and_keeps_its_memory() {
+    let (n_ctx, heads, width) = (150, 2, 20);
+    let d = heads * width;
+    let mut first = Vec::new();
+    let mut packed = KeyValues::Int8(Vec::new());
+    for context in contexts() {
+        // A larger shape in between: nothing of it may be left.
+        for (rows, seed) in [(n_ctx, 0), (n_ctx + 9, 5), (n_ctx, 0)] {
+            let qkv = wave(rows * 3 * d, seed);
+            let mut out = vec![0.0; rows * d];
+            self_attention(&context, RowsF32::new(&qkv, 3 * d), heads, &mut packed, &mut out);
+            let bits: Vec<u32> = out.into_iter().map(f32::to_bits).collect();
+            if first.is_empty() {
+                first = bits;
+            } else if rows == n_ctx {
+                assert_eq!(bits, first, "{}", context.cpu.isa());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_sees_only_its_own_length_and_is_the_same_alone() {
+    let (heads, width, capacity) = (2, 16, 40);
+    let d = heads * width;
+    let mut memory = KeyValues::with_capacity(heads, capacity, width);
+    let (keys, values) = (wave(capacity * d, 1), wave(capacity * d, 2));
+    for position in 0..capacity {
+        memory.set(position, &keys[position * d..][..d], &values[position * d..][..d]);
+    }
+    let queries = wave(3 * d, 3);
+    let lengths = [1, 17, 40];
+    for context in contexts() {
+        let memories = lengths.map(|length| Memory { key_values: &memory, length });
+        let mut out = vec![0.0; 3 * d];
+        attention(&context, RowsF32::new(&queries, d), &memories, &mut out);
+        for (row, length) in lengths.into_iter().enumerate() {
+            let mut alone = vec![0.0; d];
+            let query = &queries[row * d..][..d];
+            attention(&context, RowsF32::new(query, d), &memories[row..=row], &mut alone);
+            assert_eq!(alone, out[row * d..][..d]);
+            for head in 0..heads {
+                let part = |all| -> Vec<&[f32]> { head_rows(all, d, head * width, width).take(length).collect() };
+                let (keys, values) = (part(&keys), part(&values));
+                let expected = attend_exactly(&query[head * width..][..width], &keys, &values);
+                for (got, expected) in alone[head * width..].iter().zip(expected) {
+                    assert!((f64::from(*got) - expected).abs() < 1e-5);
+                }
+            }
+        }
+    }
+}
