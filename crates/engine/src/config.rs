@@ -44,14 +44,19 @@ impl Config {
 
 /// The JSON object in a file, or nothing where there is no file.
 pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
-    };
+    let Some(bytes) = read_if_there(path)? else { return Ok(None) };
     let malformed = |problem: String| Error::Malformed { path: path.to_owned(), problem };
     let value = serde_json::from_slice(&bytes).map_err(|error| malformed(format!("it is not JSON ({error})")))?;
     Ok(Some(value))
+}
+
+/// The bytes of a file, if there is one.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+    }
 }
 
 #[cfg(test)]

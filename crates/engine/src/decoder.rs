@@ -110,6 +110,10 @@ impl Decoder {
         })
     }
 
+    pub(crate) fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
     pub(crate) fn d_model(&self) -> usize {
         self.d_model
     }

@@ -110,6 +110,10 @@ impl Encoder {
         })
     }
 
+    pub(crate) fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
     pub(crate) fn sizes(&self) -> EncoderSizes {
         self.sizes
     }
@@ -171,11 +175,10 @@ impl Workspace {
     }
 }
 
-/// The number of layers that a checkpoint holds for `network`.
+/// The number of layers that a checkpoint holds for `network`: as many as its last one says, so that one in between
+/// that is missing is missed.
 pub(crate) fn count_layers(loader: &Loader<'_>, network: &str) -> usize {
-    let mut count = 0;
-    while loader.checkpoint.get(&format!("{network}.layers.{count}.fc1.weight")).is_some() {
-        count += 1;
-    }
-    count
+    let prefix = format!("{network}.layers.");
+    let index = |name: &str| name.strip_prefix(&prefix)?.split('.').next()?.parse::<usize>().ok();
+    loader.checkpoint.names().filter_map(index).max().map_or(0, |last| last.saturating_add(1))
 }

@@ -11,7 +11,7 @@ use amanuensis_weights::{Checkpoint, Tensor};
 
 use crate::backend::BACKENDS;
 use crate::config::Config;
-use crate::decode::{self, DecodeOptions, Decoded};
+use crate::decode::{self, DecodeOptions, Decoded, MAX_PROMPT};
 use crate::decoder::{Decoder, Sequence, Step};
 use crate::encoder::{Encoded, Encoder};
 use crate::loader::Loader;
@@ -109,8 +109,17 @@ impl Engine {
         let encoder = Encoder::load(&loader, encoder_heads)?;
         let decoder = Decoder::load(&loader, decoder_heads)?;
         let n_audio_ctx = encoder.sizes().n_audio_ctx;
-        if decoder.d_model() != d_model || n_audio_ctx == 0 || encoder.sizes().n_mels == 0 {
-            let problem = format!("encoder states of width {d_model}, a decoder of width {}", decoder.d_model());
+        let problem = if decoder.d_model() != d_model {
+            Some(format!("encoder states of width {d_model}, a decoder of width {}", decoder.d_model()))
+        } else if n_audio_ctx == 0 || encoder.sizes().n_mels == 0 || encoder.n_layers() == 0 || decoder.n_layers() == 0
+        {
+            Some("it has no layers, or no positions".to_owned())
+        } else if decoder.n_text_ctx() <= MAX_PROMPT {
+            Some(format!("{} text positions leave no room for text", decoder.n_text_ctx()))
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
             return Err(Error::Inconsistent { directory: checkpoint.directory().to_owned(), problem });
         }
         let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::Error;
-use crate::config::read_json;
+use crate::config::{read_if_there, read_json};
 
 /// Up to this many entries of a vocabulary are believed; the largest Whisper has 51,866.
 const MOST_TOKENS: usize = 1 << 20;
@@ -71,6 +71,10 @@ impl Vocabulary {
             .collect();
         // One timestamp for each position of the encoder, and one for the end.
         let n_timestamps = n_vocab.saturating_sub(special.first_timestamp as usize).min(n_audio_ctx + 1);
+        if n_timestamps == 0 {
+            let problem = format!("a decoder of {n_vocab} outputs has no room for timestamps");
+            return Err(Error::Inconsistent { directory: directory.to_owned(), problem });
+        }
         let seconds_per_timestamp = window_seconds / n_audio_ctx as f64;
         Ok(Self { tokens, n_vocab, n_timestamps, seconds_per_timestamp, special, languages })
     }
@@ -154,7 +158,7 @@ fn read_tokens(directory: &Path, n_vocab: usize) -> Result<Vec<String>, Error> {
     if let Some(list) = json("vocabulary.json")? {
         let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
         tokens.texts = list.iter().map(|token| token.as_str().unwrap_or_default().to_owned()).collect();
-    } else if let Ok(bytes) = std::fs::read(directory.join("vocabulary.txt")) {
+    } else if let Some(bytes) = read_if_there(&directory.join("vocabulary.txt"))? {
         // One token a line; a line may be empty.
         tokens.texts = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
     } else if let Some(file) = json("tokenizer.json")? {
@@ -282,5 +286,10 @@ mod tests {
         assert!(error.contains("<|"), "{error}");
         let error = read(&[("tokenizer.json", &tokenizer_json())], 5).unwrap_err().to_string();
         assert!(error.contains("14 tokens"), "{error}");
+        let error = read(&[("tokenizer.json", &tokenizer_json())], 14).unwrap_err().to_string();
+        assert!(error.contains("no room for timestamps"), "{error}");
+        let list = tempfile::tempdir().unwrap();
+        std::fs::create_dir(list.path().join("vocabulary.txt")).unwrap();
+        assert!(matches!(Vocabulary::read(list.path(), 25, 10, 0.2), Err(Error::Read { .. })));
     }
 }

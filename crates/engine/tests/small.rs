@@ -187,3 +187,20 @@ fn a_broken_model_is_named() {
     let message = error(directory.path());
     assert!(message.contains("decoder.layers.1.fc"), "{message}");
 }
+
+#[test]
+fn models_that_lack_something_are_refused() {
+    let refusal = |change: &dyn Fn(&mut Tensors)| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut tensors = whisper(&SIZES, 1);
+        change(&mut tensors);
+        write_model(directory.path(), &tensors, DType::F16);
+        let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1 };
+        Engine::load(directory.path(), &options).expect_err("must be refused").to_string()
+    };
+    let without = |part: &'static str| refusal(&|tensors| tensors.retain(|name, _| !name.contains(part)));
+    let error = without("encoder.layers.0.");
+    assert!(error.contains("encoder.layers.0."), "{error}");
+    let error = without("decoder.layers.");
+    assert!(error.contains("no layers"), "{error}");
+}

@@ -38,10 +38,8 @@ pub(crate) struct LongForm<'a, M, S> {
     spectrogram: Vec<f32>,
     windows: Windows<S>,
     total: Option<f64>,
-    /// The language given, that of an English-only model, or the one detected.
+    /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
-    /// Whether the language stands, or is to be detected in the next window.
-    language_stands: bool,
     segments: Vec<Segment>,
     timings: Timings,
     cancelled: bool,
@@ -67,7 +65,6 @@ impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
             total: samples.expected_duration(),
             windows: Windows::new(samples),
             language,
-            language_stands: language.is_some(),
             segments: Vec::new(),
             timings: Timings::default(),
             cancelled: false,
@@ -129,9 +126,10 @@ impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
         let encoded = timed(&mut self.timings.encode, || self.model.encode(&self.spectrogram))?;
 
         let start = Instant::now();
-        let detected = if self.language_stands { None } else { Some(self.detect_language(&encoded)?) };
+        let detected = if self.language.is_some() { None } else { Some(self.detect_language(&encoded)?) };
+        let language = self.language.or(detected.map(|(language, _)| language));
         let options = DecodeOptions {
-            language: self.language.filter(|_| self.model.is_multilingual()).map(|language| language.code().to_owned()),
+            language: language.filter(|_| self.model.is_multilingual()).map(|language| language.code().to_owned()),
             task: self.options.task,
             timestamps: true,
         };
@@ -139,11 +137,12 @@ impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
         self.timings.decode += start.elapsed().as_secs_f64();
 
         if is_silent(&decoded) {
-            // What was detected in silence means nothing: the next window decides.
             return Ok(frames);
         }
-        if let (Some(probability), Some(language)) = (detected, self.language) {
-            self.language_stands = true;
+        // What was detected where nothing is said means nothing: then the next window decides.
+        if let Some((language, probability)) = detected.filter(|_| !self.model.text(&decoded.tokens).trim().is_empty())
+        {
+            self.language = Some(language);
             self.tell(Event::Language { language, probability });
         }
         let frame_of = |token| Some((self.model.timestamp(token)? * FRAMES_PER_SECOND as f64).round() as usize);
@@ -152,13 +151,11 @@ impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
         Ok(found.advance)
     }
 
-    /// Takes the most probable language of a window as that of the recording; returns its probability.
-    fn detect_language(&mut self, encoded: &M::Window) -> Result<f32, Error> {
+    /// The most probable language of a window, and its probability.
+    fn detect_language(&self, encoded: &M::Window) -> Result<(Language, f32), Error> {
         let detected = self.model.detect_language(encoded);
         let known = detected.iter().find_map(|(code, probability)| Some((Language::from_code(code)?, *probability)));
-        let (language, probability) = known.ok_or_else(|| Error::NoLanguageDetected { model: self.name.to_owned() })?;
-        self.language = Some(language);
-        Ok(probability)
+        known.ok_or_else(|| Error::NoLanguageDetected { model: self.name.to_owned() })
     }
 
     /// Makes segments of a window's pieces, those without text and those without length left out.

@@ -8,6 +8,9 @@ use self::filters::Filters;
 use crate::encoder::Encoded;
 use crate::{Engine, Error};
 
+/// Tokens of the longest prompt: start, language, task, and that no times are wanted.
+pub(crate) const MAX_PROMPT: usize = 4;
+
 /// What to write down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Task {

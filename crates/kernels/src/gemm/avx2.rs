@@ -38,9 +38,7 @@ impl Kernel for Avx2 {
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
-        assert_eq!(out.len(), a.rows * b.count * PANEL, "block of another shape");
-        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.k, "rows end before their time");
-        assert!(b.count == 0 || b.lines.len() >= (b.count - 1) * b.stride + a.k, "panels end before their time");
+        a.check(b, out);
         // Few rows take several panels at once: enough independent sums to hide the latency of an FMA.
         let together = match a.rows {
             1 => 4,

@@ -67,9 +67,7 @@ impl Kernel for Avx512Vnni {
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
-        assert_eq!(out.len(), a.rows * b.count * PANEL, "block of another shape");
-        assert!(a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.k, "rows end before their time");
-        assert!(b.count == 0 || b.lines.len() >= (b.count - 1) * b.stride + a.k, "panels end before their time");
+        a.check(b, out);
         let mut panel = 0;
         while panel < b.count {
             let panels = panels_together(a.rows).min(b.count - panel);

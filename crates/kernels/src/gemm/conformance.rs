@@ -152,6 +152,25 @@ fn f32_takes_overlapping_rows_and_the_first_lines_of_a_panel() {
     }
 }
 
+/// Numbers whose products wrap must not pass for lengths that agree.
+#[test]
+fn absurd_shapes_are_refused() {
+    let lines = [LineI8([0; 64]); 16];
+    for context in contexts() {
+        let kernel = kernel(context.cpu);
+        let rows = RowsI8 { data: &[0; 64], stride: 0, rows: 1 << 60, padded_k: 64 };
+        let far = RowsI8 { data: &[0; 64], stride: usize::MAX, rows: 2, padded_k: 64 };
+        let floats = RowsF32 { data: &[0.0; 64], stride: usize::MAX / 2 + 1, rows: 3, k: 0 };
+        let panels = PanelsF32 { lines: &[], stride: 0, count: 1 << 60 };
+        let refused = |work: &mut dyn FnMut()| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).expect_err("must be refused");
+        };
+        refused(&mut || kernel.int8(rows, &lines, &mut []));
+        refused(&mut || kernel.int8(far, &lines, &mut [0; 32]));
+        refused(&mut || kernel.f32(floats, panels, &mut []));
+    }
+}
+
 /// Shapes on both sides of every way the driver cuts a product.
 #[test]
 fn the_driver_gives_every_output_on_every_split() {

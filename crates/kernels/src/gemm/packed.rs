@@ -59,13 +59,17 @@ impl<T> RowsOf<'_, T> {
     pub(super) fn check(&self, b: &[LineI8], sums: &[i32]) -> usize {
         assert!(self.padded_k > 0 && self.padded_k.is_multiple_of(K_ALIGNMENT), "rows are not padded");
         let panels = b.len() / self.lines();
-        assert!(b.len() == panels * self.lines() && sums.len() == self.rows * panels * PANEL, "block of another shape");
-        assert!(
-            self.rows == 0 || self.data.len() >= (self.rows - 1) * self.stride + self.padded_k,
-            "rows end before their time"
-        );
+        assert!(b.len() == panels * self.lines(), "panels of another depth");
+        assert!(self.rows.checked_mul(panels * PANEL) == Some(sums.len()), "block of another shape");
+        assert!(holds(self.data, self.rows, self.stride, self.padded_k), "rows end before their time");
         panels
     }
+}
+
+/// Whether `data` holds `rows` rows of `length`, `stride` apart, whatever these numbers are.
+fn holds<T>(data: &[T], rows: usize, stride: usize, length: usize) -> bool {
+    let end = rows.checked_sub(1).map(|last| last.checked_mul(stride).and_then(|start| start.checked_add(length)));
+    end.is_none_or(|end| end.is_some_and(|end| end <= data.len()))
 }
 
 /// A borrowed f32 matrix in rows, which may overlap (the windows of a convolution).
@@ -94,6 +98,17 @@ impl<'a> RowsF32<'a> {
     /// One row.
     pub fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.stride..][..self.k]
+    }
+
+    /// What a kernel that multiplies these rows with `b` into `out` may rely on afterwards.
+    ///
+    /// # Panics
+    /// If the lengths do not agree.
+    pub(super) fn check(&self, b: PanelsF32<'_>, out: &[f32]) {
+        let width = b.count.checked_mul(PANEL);
+        assert!(width.and_then(|width| self.rows.checked_mul(width)) == Some(out.len()), "block of another shape");
+        assert!(holds(self.data, self.rows, self.stride, self.k), "rows end before their time");
+        assert!(holds(b.lines, b.count, b.stride, self.k), "panels end before their time");
     }
 
     /// `count` rows from `first` on.

@@ -24,7 +24,7 @@ impl Kernel for Reference {
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
-        assert_eq!(out.len(), a.rows * b.count * PANEL, "block of another shape");
+        a.check(b, out);
         for (row, out) in out.chunks_exact_mut(b.count * PANEL).enumerate() {
             for (panel, out) in out.chunks_exact_mut(PANEL).enumerate() {
                 let mut total = [0.0; PANEL];

@@ -198,6 +198,14 @@ fn the_language_is_that_of_the_first_window_with_speech() {
 }
 
 #[test]
+fn where_nothing_is_said_there_is_no_language() {
+    let model = Script::new(vec![Vec::new(), vec![at(0.0), 0, at(2.0)]]);
+    model.windows.borrow_mut()[0] = Ok(silence());
+    let transcript = model.transcribe(Scripted::seconds(40)).unwrap();
+    assert_eq!((transcript.language, transcript.segments.len()), (None, 0));
+}
+
+#[test]
 fn english_only_models_are_asked_for_no_language() {
     let model = Script { multilingual: false, ..Script::new(vec![vec![at(0.0), 1, at(2.0)]]) };
     let transcript = model.transcribe(Scripted::seconds(3)).unwrap();
