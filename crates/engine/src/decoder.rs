@@ -45,14 +45,14 @@ struct Layer {
 
 /// A text being decoded: the keys and values of its tokens, and the window it listens to.
 #[derive(Debug)]
-pub struct Sequence<'w> {
-    window: &'w Encoded,
-    /// A layer each, with room for every position of the model.
+pub struct Sequence {
+    window: Encoded,
+    /// A layer each.
     cache: Lent<Vec<KeyValues>>,
     length: usize,
 }
 
-impl Sequence<'_> {
+impl Sequence {
     /// Tokens decoded so far, prompt included.
     pub fn len(&self) -> usize {
         self.length
@@ -66,9 +66,9 @@ impl Sequence<'_> {
 
 /// The part of a step that belongs to one sequence.
 #[derive(Debug)]
-pub struct Step<'s, 'w> {
+pub struct Step<'s> {
     /// What the tokens are appended to.
-    pub sequence: &'s mut Sequence<'w>,
+    pub sequence: &'s mut Sequence,
     /// At least one.
     pub tokens: &'s [u32],
 }
@@ -141,53 +141,60 @@ impl Decoder {
     }
 
     /// An empty sequence that listens to `window`.
-    pub(crate) fn start<'w>(&self, window: &'w Encoded) -> Sequence<'w> {
-        let cache = self.sequences.take(|| {
-            let layer = KeyValues::with_capacity(self.heads, self.n_text_ctx, self.d_model / self.heads);
-            vec![layer; self.layers.len()]
-        });
-        Sequence { window, cache, length: 0 }
+    pub(crate) fn start(&self, window: &Encoded) -> Sequence {
+        let layer = || KeyValues::growing(self.heads, self.d_model / self.heads);
+        let cache = self.sequences.take(|| vec![layer(); self.layers.len()]);
+        Sequence { window: window.clone(), cache, length: 0 }
     }
 
-    /// Appends tokens to each sequence and returns the logits after the last token of each, `(batch, n_vocab)`.
-    /// `embed(token, out)` writes the embedding of a token.
+    pub(crate) fn buffers(&self) -> Buffers {
+        Buffers {
+            states: Vec::new(),
+            input: Activations::new(self.compute_type),
+            hidden: Activations::new(self.compute_type),
+            qkv: Vec::new(),
+            attended: Vec::new(),
+            logits: Vec::new(),
+        }
+    }
+
+    /// Appends tokens to each sequence; `buffers.logits` becomes the logits after the last token of each,
+    /// `(batch, n_vocab)`. `embed(token, out)` writes the embedding of a token.
     ///
     /// # Panics
     /// If a sequence would grow beyond the model's positions, or has no tokens.
     pub(crate) fn step(
         &self,
         context: &Context,
-        batch: &mut [Step<'_, '_>],
+        batch: &mut [Step<'_>],
         embed: &dyn Fn(u32, &mut [f32]),
-    ) -> Vec<f32> {
+        buffers: &mut Buffers,
+    ) {
         let d = self.d_model;
-        let mut states = self.embed(batch, embed);
-        let mut buffers = Buffers {
-            input: Activations::new(self.compute_type),
-            hidden: Activations::new(self.compute_type),
-            qkv: vec![0.0; 3 * states.len()],
-            attended: vec![0.0; states.len()],
-        };
+        self.embed(batch, embed, &mut buffers.states);
+        let length = buffers.states.len();
+        buffers.qkv.resize(3 * length, 0.0);
+        buffers.attended.resize(length, 0.0);
         for (index, layer) in self.layers.iter().enumerate() {
-            layer.run(context, index, batch, &mut states, &mut buffers, d);
+            layer.run(context, index, batch, buffers, d);
         }
-        let mut last_rows = Vec::with_capacity(batch.len() * d);
+        // Only the last row of each sequence is asked for.
         let mut row = 0;
-        for step in batch.iter_mut() {
+        for (index, step) in batch.iter_mut().enumerate() {
             row += step.tokens.len();
             step.sequence.length += step.tokens.len();
-            last_rows.extend_from_slice(&states[(row - 1) * d..row * d]);
+            buffers.states.copy_within((row - 1) * d..row * d, index * d);
         }
-        let mut logits = vec![0.0; batch.len() * self.logits.n()];
-        buffers.input.assign_norm(context, RowsF32::new(&last_rows, d), &self.norm);
-        self.logits.write(context, &buffers.input, &mut logits);
-        logits
+        let last_rows = RowsF32::new(&buffers.states[..batch.len() * d], d);
+        buffers.input.assign_norm(context, last_rows, &self.norm);
+        buffers.logits.resize(batch.len() * self.logits.n(), 0.0);
+        self.logits.write(context, &buffers.input, &mut buffers.logits);
     }
 
     /// Token embeddings plus positions, `(rows, d_model)`.
-    fn embed(&self, batch: &[Step<'_, '_>], embed: &dyn Fn(u32, &mut [f32])) -> Vec<f32> {
+    fn embed(&self, batch: &[Step<'_>], embed: &dyn Fn(u32, &mut [f32]), states: &mut Vec<f32>) {
         let d = self.d_model;
-        let mut states = vec![0.0; batch.iter().map(|step| step.tokens.len()).sum::<usize>() * d];
+        states.resize(batch.iter().map(|step| step.tokens.len()).sum::<usize>() * d, 0.0);
         let mut rows = states.chunks_exact_mut(d);
         for step in batch {
             assert!(!step.tokens.is_empty() && step.sequence.length + step.tokens.len() <= self.n_text_ctx, "no room");
@@ -197,30 +204,26 @@ impl Decoder {
                 row.iter_mut().zip(position).for_each(|(value, position)| *value += position);
             }
         }
-        states
     }
 }
 
-struct Buffers {
+/// Memory that is kept from step to step.
+pub(crate) struct Buffers {
+    /// `(rows, d_model)`.
+    states: Vec<f32>,
     input: Activations,
     hidden: Activations,
     /// `(rows, 3 * d_model)`.
     qkv: Vec<f32>,
     /// `(rows, d_model)`.
     attended: Vec<f32>,
+    /// `(batch, n_vocab)`.
+    pub(crate) logits: Vec<f32>,
 }
 
 impl Layer {
-    fn run(
-        &self,
-        context: &Context,
-        index: usize,
-        batch: &mut [Step<'_, '_>],
-        states: &mut [f32],
-        buffers: &mut Buffers,
-        d: usize,
-    ) {
-        let Buffers { input, hidden, qkv, attended } = buffers;
+    fn run(&self, context: &Context, index: usize, batch: &mut [Step<'_>], buffers: &mut Buffers, d: usize) {
+        let Buffers { states, input, hidden, qkv, attended, .. } = buffers;
         input.assign_norm(context, RowsF32::new(states, d), &self.self_norm);
         self.qkv.write(context, input, qkv);
         remember(batch, index, qkv, d);
@@ -243,7 +246,7 @@ impl Layer {
 }
 
 /// Puts the keys and values of the new tokens, columns `d..` and `2 * d..` of `qkv`, into the cache of each sequence.
-fn remember(batch: &mut [Step<'_, '_>], layer: usize, qkv: &[f32], d: usize) {
+fn remember(batch: &mut [Step<'_>], layer: usize, qkv: &[f32], d: usize) {
     let mut rows = qkv.chunks_exact(3 * d);
     for step in batch {
         for (position, row) in (step.sequence.length..).zip(rows.by_ref().take(step.tokens.len())) {
@@ -254,8 +257,8 @@ fn remember(batch: &mut [Step<'_, '_>], layer: usize, qkv: &[f32], d: usize) {
 }
 
 /// A token attends to itself and to what came before it.
-fn own_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> {
-    let row = |step: &'s Step<'_, '_>| {
+fn own_memories<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Memory<'s>> {
+    let row = |step: &'s Step<'_>| {
         let sequence = &*step.sequence;
         (1..=step.tokens.len())
             .map(move |new| Memory { key_values: &sequence.cache[layer], length: sequence.length + new })
@@ -264,9 +267,9 @@ fn own_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> 
 }
 
 /// Every token attends to the whole window.
-fn window_memories<'s>(batch: &'s [Step<'_, '_>], layer: usize) -> Vec<Memory<'s>> {
-    let row = |step: &'s Step<'_, '_>| {
-        let key_values = &step.sequence.window.cross[layer];
+fn window_memories<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Memory<'s>> {
+    let row = |step: &'s Step<'_>| {
+        let key_values = &step.sequence.window.cross()[layer];
         std::iter::repeat_n(Memory { key_values, length: key_values.capacity() }, step.tokens.len())
     };
     batch.iter().flat_map(row).collect()

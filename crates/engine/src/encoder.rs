@@ -1,6 +1,6 @@
 //! The encoder: a window of log-mel frames in, one state for every two frames out.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::attention::{KeyValues, self_attention};
@@ -55,23 +55,31 @@ struct Workspace {
     narrow: Vec<f32>,
 }
 
-/// What the encoder made of a window.
+/// What the encoder made of a window. Cheap to clone: all clones are the same window.
+#[derive(Debug, Clone)]
+pub struct Encoded(Arc<Contents>);
+
 #[derive(Debug)]
-pub struct Encoded {
+struct Contents {
     /// `(n_audio_ctx, d_model)`.
     states: Lent<Vec<f32>>,
     /// Keys and values for the decoder's cross-attention, a layer each.
-    pub(crate) cross: Lent<Vec<KeyValues>>,
+    cross: Lent<Vec<KeyValues>>,
 }
 
 impl Encoded {
     pub(crate) fn new(states: Lent<Vec<f32>>, cross: Lent<Vec<KeyValues>>) -> Self {
-        Self { states, cross }
+        Self(Arc::new(Contents { states, cross }))
     }
 
     /// The states after the last layer norm, `(n_audio_ctx, d_model)`.
     pub fn states(&self) -> &[f32] {
-        &self.states
+        &self.0.states
+    }
+
+    /// Keys and values for the decoder's cross-attention, a layer each.
+    pub(crate) fn cross(&self) -> &[KeyValues] {
+        &self.0.cross
     }
 }
 

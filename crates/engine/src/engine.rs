@@ -11,8 +11,8 @@ use amanuensis_weights::{Checkpoint, Tensor};
 
 use crate::backend::BACKENDS;
 use crate::config::Config;
-use crate::decode::{self, DecodeOptions, Decoded, MAX_PROMPT};
-use crate::decoder::{Decoder, Sequence, Step};
+use crate::decode::{Batch, DecodeOptions, Decoded, MAX_PROMPT};
+use crate::decoder::{Buffers, Decoder, Sequence, Step};
 use crate::encoder::{Encoded, Encoder};
 use crate::loader::Loader;
 use crate::{Error, Vocabulary};
@@ -190,12 +190,21 @@ impl Engine {
     }
 
     /// Decodes the text of a window.
+    ///
+    /// # Errors
+    /// Where the model cannot do what `options` ask.
     pub fn decode(&self, window: &Encoded, options: &DecodeOptions) -> Result<Decoded, Error> {
-        decode::greedy(self, window, options)
+        let mut batch = Batch::new(self);
+        batch.join(0, window, options)?;
+        loop {
+            if let Some((_, decoded)) = batch.step().pop() {
+                return Ok(decoded);
+            }
+        }
     }
 
     /// An empty sequence that listens to `window`.
-    pub fn start<'w>(&self, window: &'w Encoded) -> Sequence<'w> {
+    pub fn start(&self, window: &Encoded) -> Sequence {
         // Or every page of the embedding would stay in memory once a token on it has been said.
         self.embedding().release();
         self.decoder.start(window)
@@ -205,7 +214,7 @@ impl Engine {
     ///
     /// # Panics
     /// As [`Self::step_batch`].
-    pub fn step(&self, sequence: &mut Sequence<'_>, tokens: &[u32]) -> Vec<f32> {
+    pub fn step(&self, sequence: &mut Sequence, tokens: &[u32]) -> Vec<f32> {
         self.step_batch(&mut [Step { sequence, tokens }])
     }
 
@@ -214,8 +223,14 @@ impl Engine {
     ///
     /// # Panics
     /// If a step has no tokens, a token is not of this model, or a sequence would grow beyond [`Self::n_text_ctx`].
-    pub fn step_batch(&self, batch: &mut [Step<'_, '_>]) -> Vec<f32> {
-        self.decoder.step(&self.context, batch, &|token, out| self.embed(token, out))
+    pub fn step_batch(&self, batch: &mut [Step<'_>]) -> Vec<f32> {
+        let mut buffers = self.decoder.buffers();
+        self.step_into(batch, &mut buffers);
+        buffers.logits
+    }
+
+    pub(crate) fn step_into(&self, batch: &mut [Step<'_>], buffers: &mut Buffers) {
+        self.decoder.step(&self.context, batch, &|token, out| self.embed(token, out), buffers);
     }
 
     fn embed(&self, token: u32, out: &mut [f32]) {
@@ -226,6 +241,10 @@ impl Engine {
     fn embedding(&self) -> Tensor<'_> {
         // `load` read this tensor, and a checkpoint does not change.
         self.checkpoint.get("decoder.embed_tokens.weight").expect("the embedding was loaded")
+    }
+
+    pub(crate) fn buffers(&self) -> Buffers {
+        self.decoder.buffers()
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -1,7 +1,7 @@
 //! Whisper (Radford et al., arXiv 2212.04356): log-mel windows in, tokens and times out.
 //!
-//! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window, [`Engine::decode`] reads its text;
-//! [`Engine::detect_language`] only asks in which language it is. Every fact about a model - sizes, token ids, suppress
+//! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window, [`Engine::decode`] reads its text,
+//! and a [`Batch`] that of many windows at once; [`Engine::detect_language`] only asks in which language it is. Every fact about a model - sizes, token ids, suppress
 //! lists - comes from the model's files.
 //!
 //! What is not here: audio files, HTTP, a clock. What is below: [`amanuensis_kernels`] does the arithmetic behind the
@@ -23,7 +23,7 @@ mod loader;
 mod spares;
 mod vocabulary;
 
-pub use decode::{DecodeOptions, Decoded, Task};
+pub use decode::{Batch, DecodeOptions, Decoded, Task};
 pub use decoder::{Sequence, Step};
 pub use encoder::Encoded;
 pub use engine::{ComputeType, Engine, EngineOptions};

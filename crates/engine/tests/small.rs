@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use amanuensis_engine::{ComputeType, DecodeOptions, Engine, EngineOptions, Error, Step, Task};
+use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Engine, EngineOptions, Error, Step, Task};
 use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors};
 
@@ -186,6 +186,31 @@ fn a_broken_model_is_named() {
     write_model(directory.path(), &tensors, DType::F32);
     let message = error(directory.path());
     assert!(message.contains("decoder.layers.1.fc"), "{message}");
+}
+
+#[test]
+fn windows_join_and_leave_a_batch_and_keep_their_text() {
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let engine = engine(compute_type, 2);
+        let windows: Vec<_> = (0..5).map(|seed| engine.encode(&mel(seed)).unwrap()).collect();
+        let options = |i: usize| options(i % 2 == 0);
+        let mut batch = Batch::new(&engine);
+        let mut together = vec![None; windows.len()];
+        for (ticket, window) in windows.iter().enumerate() {
+            batch.join(ticket as u64, window, &options(ticket)).unwrap();
+            for (ticket, decoded) in batch.step() {
+                together[ticket as usize] = Some(decoded);
+            }
+        }
+        while !batch.is_empty() {
+            for (ticket, decoded) in batch.step() {
+                together[ticket as usize] = Some(decoded);
+            }
+        }
+        for (i, window) in windows.iter().enumerate() {
+            assert_eq!(together[i], Some(engine.decode(window, &options(i)).unwrap()), "{compute_type}, window {i}");
+        }
+    }
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! From a window to tokens.
 
+mod batch;
 mod filters;
 
-use amanuensis_kernels::vector::log_sum_exp;
-
-use self::filters::Filters;
-use crate::encoder::Encoded;
+pub use self::batch::Batch;
 use crate::{Engine, Error};
 
 /// Tokens of the longest prompt: start, language, task, and that no times are wanted.
@@ -45,37 +43,6 @@ pub struct Decoded {
     pub temperature: f32,
 }
 
-/// Takes the most probable token until the end token, or until the model has no position left.
-pub(crate) fn greedy(engine: &Engine, window: &Encoded, options: &DecodeOptions) -> Result<Decoded, Error> {
-    let prompt = prompt(engine, options)?;
-    let special = engine.vocabulary().special();
-    let filters = Filters::new(engine.config(), engine.vocabulary(), options.timestamps);
-    let mut sequence = engine.start(window);
-    let mut logits = engine.step(&mut sequence, &prompt[..1]);
-    let (largest, log_sum) = log_sum_exp(engine.context().cpu, &logits);
-    let no_speech_prob = (logits[special.no_speech as usize] - largest - log_sum).exp();
-    if prompt.len() > 1 {
-        logits = engine.step(&mut sequence, &prompt[1..]);
-    }
-    let mut tokens = Vec::new();
-    let mut sum_logprob = 0.0;
-    loop {
-        filters.apply(engine.context().cpu, &tokens, &mut logits);
-        let (token, logprob) = most_probable(engine, &logits);
-        sum_logprob += logprob;
-        if token == special.eot {
-            break;
-        }
-        tokens.push(token);
-        if prompt.len() + tokens.len() == engine.n_text_ctx() {
-            break;
-        }
-        logits = engine.step(&mut sequence, &[token]);
-    }
-    let avg_logprob = sum_logprob / (tokens.len() + 1) as f32;
-    Ok(Decoded { tokens, avg_logprob, no_speech_prob, temperature: 0.0 })
-}
-
 /// The tokens that ask for a transcript: start, language and task, which English-only models do not know, and whether
 /// times are wanted.
 fn prompt(engine: &Engine, options: &DecodeOptions) -> Result<Vec<u32>, Error> {
@@ -98,11 +65,4 @@ fn prompt(engine: &Engine, options: &DecodeOptions) -> Result<Vec<u32>, Error> {
         prompt.push(special.no_timestamps);
     }
     Ok(prompt)
-}
-
-/// The token of the largest logit (the first of equals) and its log-probability.
-fn most_probable(engine: &Engine, logits: &[f32]) -> (u32, f32) {
-    let (largest, log_sum) = log_sum_exp(engine.context().cpu, logits);
-    let token = logits.iter().position(|logit| *logit >= largest).unwrap_or(0);
-    (token as u32, -log_sum)
 }

@@ -5,6 +5,9 @@ use crate::pool::scratch_of;
 use crate::vector::softmax;
 use crate::{Cpu, Scratch};
 
+/// Positions that a head which grows begins with.
+const SMALLEST: usize = 64;
+
 /// The keys and values of one head.
 #[derive(Clone, Debug)]
 pub struct HeadF32 {
@@ -24,7 +27,14 @@ impl HeadF32 {
         (self.keys.n(), self.keys.k())
     }
 
+    /// Writes one position. Where there is no room, it doubles: most texts need a fraction of what a model allows.
     pub(super) fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
+        let (capacity, width) = self.shape();
+        if position >= capacity {
+            let capacity = (2 * capacity).max(position + 1).max(SMALLEST);
+            self.keys.grow((capacity, width));
+            self.values.grow((width, capacity));
+        }
         self.keys.set_channel(position, key);
         self.values.set_element(position, value);
     }

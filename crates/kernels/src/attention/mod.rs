@@ -19,22 +19,22 @@ const BLOCK: usize = 32;
 /// The keys and values of one layer, all heads, packed.
 #[derive(Clone, Debug)]
 pub enum KeyValues {
-    /// For [`Self::set`], a position at a time, or all at once.
+    /// Written a position at a time, or all at once.
     F32(Vec<HeadF32>),
     /// All positions at once: keys have a scale a position, values a scale a channel.
     Int8(Vec<HeadI8>),
 }
 
 impl KeyValues {
-    /// In f32: room for `capacity` positions of `heads` heads of width `width`, all zero.
-    pub fn with_capacity(heads: usize, capacity: usize, width: usize) -> Self {
-        Self::F32(vec![HeadF32::new(capacity, width); heads])
+    /// In f32, yet without a position, of `heads` heads of width `width`: for [`Self::set`].
+    pub fn growing(heads: usize, width: usize) -> Self {
+        Self::F32(vec![HeadF32::new(0, width); heads])
     }
 
-    /// Writes key and value, each `(heads * width)`, of one position.
+    /// Writes key and value, each `(heads * width)`, of one position. Room is made for it where there is none.
     ///
     /// # Panics
-    /// If the position is beyond the capacity, the width differs, or these are int8.
+    /// If the width differs, or these are int8.
     pub fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
         let Self::F32(heads) = self else { panic!("keys and values in int8 are packed all at once") };
         let width = key.len() / heads.len();

@@ -71,15 +71,15 @@ fn int8_gives_the_same_bits_everywhere_and_keeps_its_memory() {
 
 #[test]
 fn a_row_sees_only_its_own_length_and_is_the_same_alone() {
-    let (heads, width, capacity) = (2, 16, 40);
+    let (heads, width, capacity) = (2, 16, 140);
     let d = heads * width;
-    let mut memory = KeyValues::with_capacity(heads, capacity, width);
+    let mut memory = KeyValues::growing(heads, width);
     let (keys, values) = (wave(capacity * d, 1), wave(capacity * d, 2));
     for position in 0..capacity {
         memory.set(position, &keys[position * d..][..d], &values[position * d..][..d]);
     }
     let queries = wave(3 * d, 3);
-    let lengths = [1, 17, 40];
+    let lengths = [1, 17, 140];
     for context in contexts() {
         let memories = lengths.map(|length| Memory { key_values: &memory, length });
         let mut out = vec![0.0; 3 * d];
