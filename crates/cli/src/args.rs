@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use amanuensis_transcribe::{ComputeType, Language, OutputFormat, Task};
+use amanuensis_transcribe::{ComputeType, Language, OutputFormat, Strategy, Task};
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
@@ -77,6 +77,15 @@ pub struct TranscribeArgs {
     /// Arithmetic: fast, or the slower reference
     #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
     pub compute_type: ComputeType,
+
+    /// How to go through a long recording: many windows at once, cut where it is quiet, or one after the other, each from
+    /// where the text of the one before ends
+    #[arg(long, default_value = "batched", value_parser = strategies())]
+    pub strategy: Strategy,
+
+    /// Windows to decode at once with the batched strategy; the text does not depend on it [default: by memory]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=32))]
+    pub batch_size: Option<usize>,
 
     /// Processor cores to use [default: all]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
@@ -161,6 +170,11 @@ fn language(argument: &str) -> Result<Spoken, amanuensis_transcribe::UnknownLang
 fn tasks() -> impl TypedValueParser<Value = Task> {
     let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
     tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
+}
+
+fn strategies() -> impl TypedValueParser<Value = Strategy> {
+    let strategies = PossibleValuesParser::new(["batched", "sequential"]);
+    strategies.map(|name| if name == "batched" { Strategy::Batched } else { Strategy::Sequential })
 }
 
 fn compute_types() -> impl TypedValueParser<Value = ComputeType> {

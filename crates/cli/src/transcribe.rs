@@ -39,7 +39,7 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
         Spoken::Auto => None,
         Spoken::In(language) => Some(language),
     };
-    let options = TranscribeOptions { language, task: args.task };
+    let options = TranscribeOptions { language, task: args.task, strategy: args.strategy };
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let has_headers = outputs.is_live() && args.files.len() > 1;
@@ -73,7 +73,12 @@ fn load(args: &TranscribeArgs, console: &Console, interrupt: &Interrupt) -> Resu
     console.start_bar(None, SPINNER, format!("loading {}", args.model));
     let transcriber = Transcriber::load(&path, &options);
     console.clear_bar();
-    transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))
+    let transcriber =
+        transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
+    Ok(match args.batch_size {
+        Some(batch_size) => transcriber.with_batch_size(batch_size),
+        None => transcriber,
+    })
 }
 
 /// What all recordings of a run have in common.

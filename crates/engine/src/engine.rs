@@ -74,6 +74,7 @@ pub struct EngineOptions {
 pub struct Engine {
     /// Kept open for the embedding of tokens, which is read a row at a time.
     checkpoint: Checkpoint,
+    compute_type: ComputeType,
     context: Context,
     encoder: Encoder,
     decoder: Decoder,
@@ -124,7 +125,7 @@ impl Engine {
         }
         let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
         let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
-        Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
+        Ok(Self { checkpoint, compute_type: options.compute_type, context, encoder, decoder, vocabulary, config })
     }
 
     /// Mel bins of a window.
@@ -140,6 +141,17 @@ impl Engine {
     /// Token positions of the decoder, prompt included.
     pub fn n_text_ctx(&self) -> usize {
         self.decoder.n_text_ctx()
+    }
+
+    /// Bytes of memory that a window takes while it is decoded, about: its states, and the keys and values that the
+    /// decoder looks up, those of its text for a quarter of the positions that there can be.
+    pub fn window_bytes(&self) -> usize {
+        let sizes = self.encoder.sizes();
+        let states = sizes.n_audio_ctx * sizes.d_model;
+        let element = if self.compute_type == ComputeType::Int8 { 1 } else { size_of::<f32>() };
+        let cross = 2 * self.decoder.n_layers() * states * element;
+        let text = 2 * self.decoder.n_layers() * self.n_text_ctx() / 4 * sizes.d_model * size_of::<f32>();
+        states * size_of::<f32>() + cross + text
     }
 
     /// Whether the model knows more than English.

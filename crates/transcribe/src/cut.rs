@@ -8,6 +8,8 @@ use std::ops::Range;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) pieces: Vec<Piece>,
+    /// What follows the last pair of timestamps: unfinished, if the next window begins at that pair.
+    pub(crate) rest: Option<Piece>,
     /// Frames from the beginning of this window to that of the next; at least one, at most the window.
     pub(crate) advance: usize,
 }
@@ -25,7 +27,8 @@ pub(crate) struct Piece {
 ///
 /// Two timestamps side by side end one segment and begin the next. What follows the last such pair is unfinished and
 /// comes again in the next window, which begins at that pair; unless it ends with a timestamp, after which nothing is
-/// said: then the next window begins after this one. Without such a pair, the window is one segment.
+/// said: then the next window begins after this one. Without such a pair, the window is one segment. A window that is
+/// not followed by another with the same speech needs [`Cut::rest`] too.
 pub(crate) fn cut(tokens: &[u32], frames: usize, timestamp: impl Fn(u32) -> Option<usize>) -> Cut {
     let times: Vec<Option<usize>> = tokens.iter().map(|&token| timestamp(token).map(|time| time.min(frames))).collect();
     let mut ends: Vec<usize> = (1..times.len()).filter(|&i| times[i - 1].is_some() && times[i].is_some()).collect();
@@ -36,7 +39,7 @@ pub(crate) fn cut(tokens: &[u32], frames: usize, timestamp: impl Fn(u32) -> Opti
     let Some(last_pair) = last_pair.filter(|&time| time > 0 || ends_with_single) else {
         let last = times.iter().rev().find_map(|&time| time).filter(|&time| time > 0);
         let whole = Piece { start: 0, end: last.unwrap_or(frames), tokens: 0..tokens.len() };
-        return Cut { pieces: vec![whole], advance: frames };
+        return Cut { pieces: vec![whole], rest: None, advance: frames };
     };
     if ends_with_single {
         ends.push(tokens.len());
@@ -49,7 +52,13 @@ pub(crate) fn cut(tokens: &[u32], frames: usize, timestamp: impl Fn(u32) -> Opti
         let stop = times[end - 1].unwrap_or(start).max(start);
         pieces.push(Piece { start, end: stop, tokens: from..end });
     }
-    Cut { pieces, advance: if ends_with_single { frames } else { last_pair } }
+    let (from, earliest) = pieces.last().map_or((0, 0), |before| (before.tokens.end, before.end));
+    let rest = (from < tokens.len()).then(|| {
+        let start = times[from].unwrap_or(earliest).max(earliest);
+        let end = times[from + 1..].iter().rev().find_map(|&time| time).filter(|&time| time > start);
+        Piece { start, end: end.unwrap_or(frames), tokens: from..tokens.len() }
+    });
+    Cut { pieces, rest, advance: if ends_with_single { frames } else { last_pair } }
 }
 
 #[cfg(test)]
@@ -73,6 +82,7 @@ mod tests {
         let found = cut_tokens(&[1000, 1, 2, 1100, 1100, 3, 1250, 1300, 4], 3000);
         assert_eq!(pieces(&found), [(0, 200, 0..4), (200, 500, 4..7)]);
         assert_eq!(found.advance, 500);
+        assert_eq!(found.rest, Some(Piece { start: 600, end: 3000, tokens: 7..9 }));
         // The same with the pair at the end.
         let found = cut_tokens(&[1000, 1, 2, 1100, 1100, 3, 1250, 1250], 3000);
         assert_eq!(pieces(&found), [(0, 200, 0..4), (200, 500, 4..7)]);
@@ -119,7 +129,7 @@ mod tests {
             let found = cut_tokens(&tokens, frames);
             prop_assert!((1..=frames).contains(&found.advance));
             let mut earliest = 0;
-            for piece in &found.pieces {
+            for piece in found.pieces.iter().chain(&found.rest) {
                 prop_assert!(earliest <= piece.start && piece.start <= piece.end && piece.end <= frames);
                 prop_assert!(piece.tokens.end <= tokens.len());
                 earliest = piece.end;

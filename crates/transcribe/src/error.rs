@@ -44,4 +44,7 @@ pub enum Error {
         /// The model's name.
         model: String,
     },
+    /// The thread that runs the model is gone, after a panic in it.
+    #[error("the engine has stopped because of an error in it")]
+    Stopped,
 }

@@ -30,6 +30,7 @@ mod language;
 mod long_form;
 mod model;
 mod output;
+mod scheduler;
 mod transcriber;
 mod transcript;
 mod windows;
@@ -39,5 +40,5 @@ pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineE
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
 pub use output::{OutputFormat, UnknownFormat};
-pub use transcriber::{Event, TranscribeOptions, Transcriber};
+pub use transcriber::{Event, Strategy, TranscribeOptions, Transcriber};
 pub use transcript::{Ending, Segment, Timings, Transcript};

@@ -1,20 +1,25 @@
-//! Recordings of any length, with the sequential algorithm of `openai-whisper` (Radford et al., arXiv 2212.04356,
-//! section 3.8): a window of 30 s that moves on to the last timestamp found in it.
+//! Recordings of any length, in windows of up to 30 s, by one of two strategies.
+//!
+//! Sequential: the algorithm of `openai-whisper` (Radford et al., arXiv 2212.04356, section 3.8), in which a window
+//! begins at the last timestamp found in the one before. Batched: windows are cut where it is quiet, so that none has to
+//! wait for another, and many are read at once.
 //!
 //! Not done here: prompting a window with the text before it, and decoding again at a higher temperature.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use amanuensis_audio::LogMel;
-use amanuensis_engine::{DecodeOptions, Decoded};
+use amanuensis_audio::{HOP_LENGTH, LogMel};
+use amanuensis_engine::Decoded;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-use crate::cut::{Piece, cut};
-use crate::model::Model;
-use crate::transcriber::{Event, TranscribeOptions};
+use crate::cut::{Cut, Piece, cut};
+use crate::model::{Model, Reader};
+use crate::scheduler::{Failure, Request};
+use crate::transcriber::{Event, Strategy, TranscribeOptions};
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, seconds};
 use crate::{Ending, Error, Language, Segment, Timings, Transcript};
 
@@ -27,27 +32,39 @@ const SHORTEST: usize = 20;
 const NO_SPEECH_THRESHOLD: f32 = 0.6;
 const LOGPROB_THRESHOLD: f32 = -1.0;
 
+/// Windows are cut at the quietest place of this many of their last frames.
+const CUT_RANGE: usize = 500;
+
 /// One transcription at work.
-pub(crate) struct LongForm<'a, M, S> {
+pub(crate) struct LongForm<'a, M, R, S> {
     model: &'a M,
+    reader: &'a R,
     name: &'a str,
     options: &'a TranscribeOptions,
     on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     mel: LogMel,
-    /// The spectrogram of the window, `(n_frames, n_mels)`.
-    spectrogram: Vec<f32>,
     windows: Windows<S>,
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
     segments: Vec<Segment>,
+    /// What has been transcribed, in frames.
+    done: usize,
     timings: Timings,
     cancelled: bool,
 }
 
-impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
+/// A window that is being read.
+struct Pending<T> {
+    ticket: T,
+    /// Where it begins, and how long it is, in frames.
+    position: usize,
+    frames: usize,
+}
+
+impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn new(
-        model: &'a M,
+        (model, reader): (&'a M, &'a R),
         name: &'a str,
         mel: LogMel,
         samples: S,
@@ -57,15 +74,16 @@ impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
         let language = if model.is_multilingual() { options.language } else { Some(Language::ENGLISH) };
         Self {
             model,
+            reader,
             name,
             options,
             on_event,
             mel,
-            spectrogram: Vec::new(),
             total: samples.expected_duration(),
             windows: Windows::new(samples),
             language,
             segments: Vec::new(),
+            done: 0,
             timings: Timings::default(),
             cancelled: false,
         }
@@ -80,7 +98,7 @@ impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
             Ending::Complete => self.windows.seconds_read(),
             // An end that cannot be read leaves everything before it transcribed.
             Ending::Failed(_) if self.windows.failure().is_some() => self.windows.seconds_read(),
-            Ending::Failed(_) | Ending::Cancelled => seconds(self.windows.position()),
+            Ending::Failed(_) | Ending::Cancelled => seconds(self.done),
         };
         self.timings.total = start.elapsed().as_secs_f64();
         Ok(Transcript {
@@ -96,71 +114,105 @@ impl<'a, M: Model, S: Samples> LongForm<'a, M, S> {
     }
 
     fn windows(&mut self) -> Result<Ending, Error> {
+        let mut pending = VecDeque::new();
         loop {
-            let n_frames = self.model.n_frames();
-            timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames))?;
-            let frames = self.windows.window(n_frames).len() / amanuensis_audio::HOP_LENGTH;
-            if frames < SHORTEST {
+            while pending.len() < self.ahead() && self.fill()? >= SHORTEST {
+                let frames = self.window_length();
+                pending.push_back(self.submit(frames)?);
+            }
+            let Some(window) = pending.pop_front() else {
                 return Ok(match self.windows.failure() {
                     Some(error) => Ending::Failed(error.to_string()),
                     None => Ending::Complete,
                 });
-            }
-            let done = seconds(self.windows.position());
-            self.tell(Event::Progress { done, total: self.total });
+            };
+            self.tell(Event::Progress { done: seconds(self.done), total: self.total });
             if self.cancelled {
                 return Ok(Ending::Cancelled);
             }
-            match self.window(frames) {
-                Ok(advance) => self.windows.advance(advance),
-                Err(error) if self.windows.position() == 0 => return Err(error),
+            match self.take(window) {
+                Ok(()) => {}
+                Err(error) if self.done == 0 => return Err(error),
                 Err(error) => return Ok(Ending::Failed(error.to_string())),
             }
         }
     }
 
-    /// Transcribes one window, which holds `frames` frames of the recording, and returns how far to move on.
-    fn window(&mut self, frames: usize) -> Result<usize, Error> {
-        let samples = self.windows.window(self.model.n_frames());
-        timed(&mut self.timings.mel, || self.mel.window(samples, &mut self.spectrogram))?;
-        let encoded = timed(&mut self.timings.encode, || self.model.encode(&self.spectrogram))?;
-
-        let start = Instant::now();
-        let detected = if self.language.is_some() { None } else { Some(self.detect_language(&encoded)?) };
-        let language = self.language.or(detected.map(|(language, _)| language));
-        let options = DecodeOptions {
-            language: language.filter(|_| self.model.is_multilingual()).map(|language| language.code().to_owned()),
-            task: self.options.task,
-            timestamps: true,
-        };
-        let decoded = self.model.decode(&encoded, &options)?;
-        self.timings.decode += start.elapsed().as_secs_f64();
-
-        if is_silent(&decoded) {
-            return Ok(frames);
+    /// Windows to hand over before the first of them is waited for: enough that a place in the batch never stays empty.
+    /// Until the language is known, each window waits for what the one before says of it.
+    fn ahead(&self) -> usize {
+        match self.options.strategy {
+            Strategy::Batched if self.language.is_some() => self.reader.batch_size() + 2,
+            _ => 1,
         }
-        // What was detected where nothing is said means nothing: then the next window decides.
-        if let Some((language, probability)) = detected.filter(|_| !self.model.text(&decoded.tokens).trim().is_empty())
-        {
-            self.language = Some(language);
-            self.tell(Event::Language { language, probability });
-        }
-        let frame_of = |token| Some((self.model.timestamp(token)? * FRAMES_PER_SECOND as f64).round() as usize);
-        let found = cut(&decoded.tokens, frames, frame_of);
-        self.keep(&decoded, &found.pieces);
-        Ok(found.advance)
     }
 
-    /// The most probable language of a window, and its probability.
-    fn detect_language(&self, encoded: &M::Window) -> Result<(Language, f32), Error> {
-        let detected = self.model.detect_language(encoded);
-        let known = detected.iter().find_map(|(code, probability)| Some((Language::from_code(code)?, *probability)));
-        known.ok_or_else(|| Error::NoLanguageDetected { model: self.name.to_owned() })
+    /// Reads on until there is a whole window, and a little more where there is more; returns the window's frames.
+    fn fill(&mut self) -> Result<usize, Error> {
+        let n_frames = self.model.n_frames();
+        timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames + 1))?;
+        Ok(self.windows.window(n_frames).len() / HOP_LENGTH)
+    }
+
+    /// Frames of the window that is read next. A sequential one is as long as can be.
+    fn window_length(&self) -> usize {
+        let n_frames = self.model.n_frames();
+        let is_last = self.windows.window(n_frames + 1).len() <= n_frames * HOP_LENGTH;
+        match self.options.strategy {
+            Strategy::Batched if !is_last => self.windows.quietest(n_frames.saturating_sub(CUT_RANGE), n_frames),
+            _ => self.windows.window(n_frames).len() / HOP_LENGTH,
+        }
+    }
+
+    /// Hands over the window that lies ahead, which holds `frames` frames of the recording.
+    fn submit(&mut self, frames: usize) -> Result<Pending<R::Ticket>, Error> {
+        let mut spectrogram = Vec::new();
+        let samples = self.windows.window(frames);
+        timed(&mut self.timings.mel, || self.mel.window(samples, &mut spectrogram))?;
+        let request = Request { mel: spectrogram, language: self.language, task: self.options.task };
+        let pending = Pending { ticket: self.reader.submit(request), position: self.windows.position(), frames };
+        // A sequential window moves on only once it is known how far.
+        if self.options.strategy == Strategy::Batched {
+            self.windows.advance(frames);
+        }
+        Ok(pending)
+    }
+
+    /// Waits for a window and makes segments of it.
+    fn take(&mut self, Pending { ticket, position, frames }: Pending<R::Ticket>) -> Result<(), Error> {
+        let answer = self.reader.wait(ticket).map_err(|failure| match failure {
+            Failure::Engine(error) => Error::Engine(error),
+            Failure::NoLanguage => Error::NoLanguageDetected { model: self.name.to_owned() },
+            Failure::Stopped => Error::Stopped,
+        })?;
+        self.timings.encode += answer.encode;
+        self.timings.decode += answer.decode;
+        let decoded = &answer.decoded;
+        let mut advance = frames;
+        if !is_silent(decoded) {
+            // What was detected where nothing is said means nothing: then the next window decides.
+            let says_something = !self.model.text(&decoded.tokens).trim().is_empty();
+            if let Some((language, probability)) = answer.detected.filter(|_| says_something) {
+                self.language = Some(language);
+                self.tell(Event::Language { language, probability });
+            }
+            let frame_of = |token| Some((self.model.timestamp(token)? * FRAMES_PER_SECOND as f64).round() as usize);
+            let Cut { mut pieces, rest, advance: next } = cut(&decoded.tokens, frames, frame_of);
+            match self.options.strategy {
+                Strategy::Batched => pieces.extend(rest),
+                Strategy::Sequential => advance = next,
+            }
+            self.keep(position, decoded, &pieces);
+        }
+        if self.options.strategy == Strategy::Sequential {
+            self.windows.advance(advance);
+        }
+        self.done = position + advance;
+        Ok(())
     }
 
     /// Makes segments of a window's pieces, those without text and those without length left out.
-    fn keep(&mut self, decoded: &Decoded, pieces: &[Piece]) {
-        let seek = self.windows.position();
+    fn keep(&mut self, seek: usize, decoded: &Decoded, pieces: &[Piece]) {
         let compression_ratio = compression_ratio(self.model.text(&decoded.tokens).trim());
         for piece in pieces {
             let tokens = &decoded.tokens[piece.tokens.clone()];

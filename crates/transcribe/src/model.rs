@@ -1,22 +1,16 @@
 //! What long-form transcription asks of a model, so that it can be tested with a scripted one.
 
-use amanuensis_engine::{DecodeOptions, Decoded, Encoded, Engine, Error};
+use amanuensis_engine::Engine;
 
-/// A model that reads one window at a time.
+use crate::scheduler::{Answer, Failure, Request, Scheduler, Ticket};
+
+/// Facts about a model, and the texts of its tokens.
 pub(crate) trait Model {
-    /// What the encoder makes of a window.
-    type Window;
-
     fn is_multilingual(&self) -> bool;
     fn knows_language(&self, code: &str) -> bool;
 
     /// Mel frames of a window, 10 ms each.
     fn n_frames(&self) -> usize;
-    /// Runs the encoder on a log-mel window `(n_frames, n_mels)`.
-    fn encode(&self, mel: &[f32]) -> Result<Self::Window, Error>;
-    /// Codes of languages with probabilities, best first.
-    fn detect_language(&self, window: &Self::Window) -> Vec<(String, f32)>;
-    fn decode(&self, window: &Self::Window, options: &DecodeOptions) -> Result<Decoded, Error>;
 
     /// The text of tokens, timestamps left out.
     fn text(&self, tokens: &[u32]) -> String;
@@ -24,9 +18,18 @@ pub(crate) trait Model {
     fn timestamp(&self, token: u32) -> Option<f64>;
 }
 
-impl Model for Engine {
-    type Window = Encoded;
+/// What reads windows, several at a time.
+pub(crate) trait Reader {
+    /// A window that was handed over.
+    type Ticket;
 
+    /// Windows that are worth handing over before the first is waited for.
+    fn batch_size(&self) -> usize;
+    fn submit(&self, request: Request) -> Self::Ticket;
+    fn wait(&self, ticket: Self::Ticket) -> Result<Answer, Failure>;
+}
+
+impl Model for Engine {
     fn is_multilingual(&self) -> bool {
         self.is_multilingual()
     }
@@ -39,23 +42,27 @@ impl Model for Engine {
         self.n_frames()
     }
 
-    fn encode(&self, mel: &[f32]) -> Result<Encoded, Error> {
-        self.encode(mel)
-    }
-
-    fn detect_language(&self, window: &Encoded) -> Vec<(String, f32)> {
-        self.detect_language(window)
-    }
-
-    fn decode(&self, window: &Encoded, options: &DecodeOptions) -> Result<Decoded, Error> {
-        self.decode(window, options)
-    }
-
     fn text(&self, tokens: &[u32]) -> String {
         self.vocabulary().decode(tokens)
     }
 
     fn timestamp(&self, token: u32) -> Option<f64> {
         self.vocabulary().timestamp(token)
+    }
+}
+
+impl Reader for Scheduler {
+    type Ticket = Ticket;
+
+    fn batch_size(&self) -> usize {
+        self.batch_size()
+    }
+
+    fn submit(&self, request: Request) -> Ticket {
+        self.submit(request)
+    }
+
+    fn wait(&self, ticket: Ticket) -> Result<Answer, Failure> {
+        ticket.wait()
     }
 }

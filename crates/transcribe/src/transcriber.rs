@@ -2,12 +2,14 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use amanuensis_audio::{Audio, LogMel};
 use amanuensis_engine::{Engine, EngineOptions, Task};
 
 use crate::long_form::LongForm;
 use crate::model::Model;
+use crate::scheduler::Scheduler;
 use crate::{Error, Language, Segment, Transcript};
 
 /// What to make of a recording. By default: text in the language spoken, which is detected.
@@ -17,6 +19,18 @@ pub struct TranscribeOptions {
     pub language: Option<Language>,
     /// Whether to write in the language spoken, or in English.
     pub task: Task,
+    /// How to go through the recording.
+    pub strategy: Strategy,
+}
+
+/// How to go through a recording that is longer than a window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Windows are cut where it is quiet, and many are read at once.
+    #[default]
+    Batched,
+    /// One window after the other, each from where the text of the one before ends.
+    Sequential,
 }
 
 /// What happens during a transcription, as it happens.
@@ -43,17 +57,19 @@ pub enum Event<'a> {
     Warning(&'a str),
 }
 
-/// A loaded model that takes recordings, one at a time or from several threads.
-#[derive(Debug)]
+/// A loaded model that takes recordings, one at a time or from several threads, which then share its steps.
 pub struct Transcriber {
-    engine: Engine,
+    engine: Arc<Engine>,
+    scheduler: Scheduler,
     name: String,
 }
 
 impl Transcriber {
     /// A transcriber of an engine whose model is called `name` in transcripts.
     pub fn new(engine: Engine, name: impl Into<String>) -> Self {
-        Self { engine, name: name.into() }
+        let (engine, name) = (Arc::new(engine), name.into());
+        let scheduler = Scheduler::new(Arc::clone(&engine), default_batch_size(&engine));
+        Self { engine, scheduler, name }
     }
 
     /// Loads the model in a directory, or of a weight file, and calls it by the name of that directory.
@@ -65,6 +81,19 @@ impl Transcriber {
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The same model, decoding up to `batch_size` windows at once; at least one. More is faster, up to a point, and
+    /// takes memory for each window. The text does not depend on it.
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        let scheduler = Scheduler::new(Arc::clone(&self.engine), batch_size.max(1));
+        Self { scheduler, ..self }
+    }
+
+    /// Windows that are decoded at once.
+    pub fn batch_size(&self) -> usize {
+        self.scheduler.batch_size()
     }
 
     /// The model's name, as it is written in transcripts.
@@ -82,7 +111,7 @@ impl Transcriber {
     /// # Errors
     /// [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), Error> {
-        check(&self.engine, &self.name, options)
+        check(&*self.engine, &self.name, options)
     }
 
     /// Transcribes a recording.
@@ -102,8 +131,19 @@ impl Transcriber {
     ) -> Result<Transcript, Error> {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
-        LongForm::new(&self.engine, &self.name, mel, audio, options, on_event).run()
+        LongForm::new((&*self.engine, &self.scheduler), &self.name, mel, audio, options, on_event).run()
     }
+}
+
+impl std::fmt::Debug for Transcriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transcriber").field("engine", &self.engine).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// As many windows as fit in 128 MiB; at least four, which are small beside the weights of a model where that is more.
+fn default_batch_size(engine: &Engine) -> usize {
+    (128 * 1024 * 1024 / engine.window_bytes()).clamp(4, 16)
 }
 
 pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {

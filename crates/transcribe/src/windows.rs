@@ -5,6 +5,9 @@ use amanuensis_audio::{Audio, Error, HOP_LENGTH, SAMPLE_RATE};
 /// Mel frames of a second.
 pub(crate) const FRAMES_PER_SECOND: usize = SAMPLE_RATE as usize / HOP_LENGTH;
 
+/// Frames that a place to cut at is quiet for: less would be the closure of a stop consonant.
+const QUIET: usize = 30;
+
 /// A stream of 16 kHz mono samples.
 pub(crate) trait Samples {
     /// The next samples, `None` at the end.
@@ -74,6 +77,19 @@ impl<S: Samples> Windows<S> {
         &self.held[..self.held.len().min(frames * HOP_LENGTH)]
     }
 
+    /// The middle of the quietest 300 ms between two frames of the window, which holds them all; the later of equals.
+    pub(crate) fn quietest(&self, from: usize, to: usize) -> usize {
+        let power = |frame: usize| -> f64 {
+            let samples = &self.held[frame * HOP_LENGTH..(frame + 1) * HOP_LENGTH];
+            samples.iter().map(|sample| f64::from(*sample) * f64::from(*sample)).sum()
+        };
+        let powers: Vec<f64> = (from..to).map(power).collect();
+        let stretch = |first: &usize| powers[*first..first + QUIET.min(powers.len())].iter().sum::<f64>();
+        let firsts = 0..=powers.len().saturating_sub(QUIET);
+        let quietest = firsts.rev().min_by(|a, b| stretch(a).total_cmp(&stretch(b)));
+        quietest.map_or(to, |first| from + first + QUIET / 2)
+    }
+
     /// Moves the window on.
     pub(crate) fn advance(&mut self, frames: usize) {
         self.held.drain(..self.held.len().min(frames * HOP_LENGTH));
@@ -141,6 +157,27 @@ pub(crate) mod tests {
         fn warnings(&self) -> Vec<String> {
             self.warnings.clone()
         }
+    }
+
+    #[test]
+    fn the_quietest_place_is_found() {
+        let mut windows = Windows::new(Scripted::seconds(3));
+        windows.fill(300).unwrap();
+        assert_eq!(windows.quietest(0, 300), 285, "all is silent: as late as can be");
+        for (index, sample) in windows.held.iter_mut().enumerate() {
+            let frame = index / HOP_LENGTH;
+            // A short silence, a long but not quite as deep one, and noise.
+            *sample = if (60..70).contains(&frame) {
+                0.0
+            } else if (100..150).contains(&frame) {
+                0.01
+            } else {
+                0.5
+            };
+        }
+        let cut = windows.quietest(20, 300);
+        assert!((115..=135).contains(&cut), "{cut}");
+        assert_eq!(windows.quietest(280, 290), 295.min(280 + QUIET / 2));
     }
 
     #[test]

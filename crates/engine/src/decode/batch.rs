@@ -55,6 +55,11 @@ impl<'e> Batch<'e> {
         Ok(())
     }
 
+    /// Gives a window up.
+    pub fn leave(&mut self, ticket: u64) {
+        self.slots.retain(|slot| slot.ticket != ticket);
+    }
+
     /// Decodes one token of every window, the most probable, and returns the windows that are finished: at their end
     /// token, or because the model has no position left.
     pub fn step(&mut self) -> Vec<(u64, Decoded)> {

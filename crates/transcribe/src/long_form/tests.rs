@@ -8,8 +8,12 @@ use std::cell::RefCell;
 use amanuensis_engine::Task;
 
 use super::*;
+use crate::scheduler::Answer;
 use crate::transcriber::check;
 use crate::windows::tests::Scripted;
+
+const SEQUENTIAL: TranscribeOptions =
+    TranscribeOptions { language: None, task: Task::Transcribe, strategy: Strategy::Sequential };
 
 /// Tokens from here on are times of 20 ms; lower ones are text.
 const TIME: u32 = 1000;
@@ -40,7 +44,7 @@ impl Script {
     }
 
     fn transcribe(&self, samples: Scripted) -> Result<Transcript, Error> {
-        self.transcribe_with(samples, &TranscribeOptions::default(), &mut |_| ControlFlow::Continue(()))
+        self.transcribe_with(samples, &SEQUENTIAL, &mut |_| ControlFlow::Continue(()))
     }
 
     fn transcribe_with(
@@ -49,13 +53,11 @@ impl Script {
         options: &TranscribeOptions,
         on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript, Error> {
-        LongForm::new(self, "scripted", LogMel::new(80).unwrap(), samples, options, on_event).run()
+        LongForm::new((self, self), "scripted", LogMel::new(80).unwrap(), samples, options, on_event).run()
     }
 }
 
 impl Model for Script {
-    type Window = ();
-
     fn is_multilingual(&self) -> bool {
         self.multilingual
     }
@@ -68,32 +70,40 @@ impl Model for Script {
         3000
     }
 
-    fn encode(&self, mel: &[f32]) -> Result<(), amanuensis_engine::Error> {
-        assert_eq!(mel.len(), 3000 * 80);
-        Ok(())
-    }
-
-    fn detect_language(&self, (): &()) -> Vec<(String, f32)> {
-        let mut languages = self.languages.borrow_mut();
-        let language = if languages.len() > 1 { languages.remove(0) } else { languages[0] };
-        vec![("xx".to_owned(), 0.5), (language.to_owned(), 0.4)]
-    }
-
-    fn decode(&self, (): &(), options: &DecodeOptions) -> Result<Decoded, amanuensis_engine::Error> {
-        self.asked.borrow_mut().push(options.language.clone());
-        let mut windows = self.windows.borrow_mut();
-        if windows.is_empty() {
-            return Ok(speech(Vec::new()));
-        }
-        windows.remove(0).map_err(|reason| amanuensis_engine::Error::UnknownLanguage(reason.to_owned()))
-    }
-
     fn text(&self, tokens: &[u32]) -> String {
         tokens.iter().filter(|&&token| token < TIME).map(|&token| [" ", "a", " b", " c."][token as usize]).collect()
     }
 
     fn timestamp(&self, token: u32) -> Option<f64> {
         Some(f64::from(token.checked_sub(TIME)?) * 0.02)
+    }
+}
+
+impl Reader for Script {
+    type Ticket = Option<Language>;
+
+    fn batch_size(&self) -> usize {
+        3
+    }
+
+    fn submit(&self, request: Request) -> Option<Language> {
+        assert_eq!(request.mel.len(), 3000 * 80);
+        request.language
+    }
+
+    fn wait(&self, mut language: Option<Language>) -> Result<Answer, Failure> {
+        let mut detected = None;
+        if self.multilingual && language.is_none() {
+            let mut languages = self.languages.borrow_mut();
+            let code = if languages.len() > 1 { languages.remove(0) } else { languages[0] };
+            language = Language::from_code(code);
+            detected = language.map(|language| (language, 0.4));
+        }
+        self.asked.borrow_mut().push(language.map(|language| language.code().to_owned()));
+        let mut windows = self.windows.borrow_mut();
+        let next = if windows.is_empty() { Ok(speech(Vec::new())) } else { windows.remove(0) };
+        let failure = |reason: &str| Failure::Engine(amanuensis_engine::Error::UnknownLanguage(reason.to_owned()));
+        Ok(Answer { decoded: next.map_err(failure)?, detected, encode: 0.5, decode: 0.25 })
     }
 }
 
@@ -130,6 +140,32 @@ fn windows_move_on_to_the_last_timestamp() {
 }
 
 #[test]
+fn batched_windows_follow_one_another_whatever_is_said_in_them() {
+    let model = Script::new(vec![
+        vec![at(0.0), 1, 2, at(4.54), at(4.54), 3, at(27.3), at(28.1), 1],
+        vec![at(0.0), 1, at(10.0)],
+        vec![at(1.0), 2, at(2.0), at(2.0)],
+    ]);
+    let options = TranscribeOptions { strategy: Strategy::Batched, ..SEQUENTIAL };
+    let mut done = Vec::new();
+    let transcript = model.transcribe_with(Scripted::seconds(62), &options, &mut |event| {
+        if let Event::Progress { done: seconds, .. } = event {
+            done.push(seconds);
+        }
+        ControlFlow::Continue(())
+    });
+    let transcript = transcript.unwrap();
+    // All is silent, so windows are cut as late as the middle of a quiet stretch can be. The end of the first one's last
+    // sentence is not known: it is that of the window.
+    let expected =
+        [(0.0, 4.54, "a b"), (4.54, 27.3, " c."), (28.1, 29.85, "a"), (29.85, 39.85, "a"), (60.7, 61.7, " b")];
+    assert_eq!(summary(&transcript), expected);
+    assert_eq!(transcript.segments.iter().map(|segment| segment.seek).collect::<Vec<_>>(), [0, 0, 0, 2985, 5970]);
+    assert_eq!((transcript.duration, transcript.is_complete(), done), (62.0, true, vec![0.0, 29.85, 59.7]));
+    assert_eq!(transcript.timings.encode, 1.5);
+}
+
+#[test]
 fn segments_without_text_or_length_are_left_out() {
     let model = Script::new(vec![vec![at(0.0), 0, at(2.0), at(2.0), 1, at(2.0), at(2.0), 2, at(4.0)]]);
     let transcript = model.transcribe(Scripted::seconds(5)).unwrap();
@@ -157,7 +193,7 @@ fn a_recording_too_short_for_speech_is_empty_with_a_warning() {
     let mut told = Vec::new();
     let samples = Scripted { blocks: vec![1600], warnings: vec!["cut off".to_owned()], ..Scripted::default() };
     let transcript = model
-        .transcribe_with(samples, &TranscribeOptions::default(), &mut |event| {
+        .transcribe_with(samples, &SEQUENTIAL, &mut |event| {
             told.push(format!("{event:?}"));
             ControlFlow::Continue(())
         })
@@ -185,7 +221,7 @@ fn the_language_is_that_of_the_first_window_with_speech() {
     model.windows.borrow_mut()[0] = Ok(silence());
     *model.languages.borrow_mut() = vec!["en", "de", "en"];
     let mut detected = Vec::new();
-    let transcript = model.transcribe_with(Scripted::seconds(75), &TranscribeOptions::default(), &mut |event| {
+    let transcript = model.transcribe_with(Scripted::seconds(75), &SEQUENTIAL, &mut |event| {
         if let Event::Language { language, probability } = event {
             detected.push((language.code(), probability));
         }
@@ -206,11 +242,11 @@ fn where_nothing_is_said_there_is_no_language() {
 }
 
 #[test]
-fn english_only_models_are_asked_for_no_language() {
+fn english_only_models_are_not_asked_for_the_language() {
     let model = Script { multilingual: false, ..Script::new(vec![vec![at(0.0), 1, at(2.0)]]) };
     let transcript = model.transcribe(Scripted::seconds(3)).unwrap();
     assert_eq!(transcript.language, Some(Language::ENGLISH));
-    assert_eq!(*model.asked.borrow(), [None]);
+    assert_eq!(*model.asked.borrow(), [Some("en".to_owned())]);
 }
 
 #[test]
@@ -232,7 +268,7 @@ fn what_a_model_cannot_do_is_refused() {
 #[test]
 fn cancelling_keeps_the_segments_so_far() {
     let model = Script::new(vec![vec![at(0.0), 1, at(2.0), at(2.0), 2, at(3.0)]; 3]);
-    let transcript = model.transcribe_with(Scripted::seconds(75), &TranscribeOptions::default(), &mut |event| {
+    let transcript = model.transcribe_with(Scripted::seconds(75), &SEQUENTIAL, &mut |event| {
         if matches!(event, Event::Segment(segment) if segment.id == 2) {
             ControlFlow::Break(())
         } else {
@@ -271,7 +307,7 @@ fn a_window_that_cannot_be_decoded_keeps_the_segments_so_far() {
 fn progress_comes_before_every_window() {
     let model = Script::new(vec![vec![at(0.0), 1, at(20.0), at(20.0)], vec![at(0.0), 1, at(2.0)]]);
     let mut done = Vec::new();
-    let transcript = model.transcribe_with(Scripted::seconds(45), &TranscribeOptions::default(), &mut |event| {
+    let transcript = model.transcribe_with(Scripted::seconds(45), &SEQUENTIAL, &mut |event| {
         if let Event::Progress { done: seconds, total: None } = event {
             done.push(seconds);
         }

@@ -1,0 +1,225 @@
+//! The thread that runs the engine for everybody: windows of one recording, or of many callers, share its steps.
+//!
+//! Windows wait in a queue until a place in the batch is free; then they are encoded, and decoded together with whatever
+//! else is there. A window whose ticket is dropped is given up.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use amanuensis_engine::{Batch, DecodeOptions, Decoded, Engine, Error as EngineError};
+
+use crate::{Language, Task};
+
+/// A window to be read.
+pub(crate) struct Request {
+    /// `(n_frames, n_mels)`.
+    pub(crate) mel: Vec<f32>,
+    /// The language spoken; to be detected where a multilingual model is given none.
+    pub(crate) language: Option<Language>,
+    pub(crate) task: Task,
+}
+
+/// What was read in a window.
+pub(crate) struct Answer {
+    pub(crate) decoded: Decoded,
+    /// The language and its probability, where it was detected.
+    pub(crate) detected: Option<(Language, f32)>,
+    /// Seconds that the encoder took.
+    pub(crate) encode: f64,
+    /// Seconds of decoding; of a step that several windows shared, each has its share.
+    pub(crate) decode: f64,
+}
+
+/// Why a window could not be read.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Engine(EngineError),
+    /// The model recognises none of the languages known here.
+    NoLanguage,
+    /// The thread is gone, which takes a panic in it.
+    Stopped,
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// A window that was handed over.
+pub(crate) struct Ticket {
+    reply: Receiver<Result<Answer, Failure>>,
+    /// Alive as long as somebody waits for the answer.
+    _wanted: Arc<()>,
+}
+
+impl Ticket {
+    pub(crate) fn wait(self) -> Result<Answer, Failure> {
+        self.reply.recv().unwrap_or(Err(Failure::Stopped))
+    }
+}
+
+struct Job {
+    request: Request,
+    reply: Sender<Result<Answer, Failure>>,
+    wanted: Weak<()>,
+}
+
+impl Job {
+    fn is_wanted(&self) -> bool {
+        self.wanted.strong_count() > 0
+    }
+
+    fn answer(&self, answer: Result<Answer, Failure>) {
+        // Whoever gave the window up does not want to hear of it.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// An engine at work for everybody who holds it.
+pub(crate) struct Scheduler {
+    /// None only while it is dropped.
+    queue: Option<Sender<Job>>,
+    worker: Option<JoinHandle<()>>,
+    batch_size: usize,
+}
+
+impl Scheduler {
+    /// Starts a thread that decodes up to `batch_size` windows at once.
+    ///
+    /// # Panics
+    /// If the system has no thread left.
+    pub(crate) fn new(engine: Arc<Engine>, batch_size: usize) -> Self {
+        let (queue, jobs) = channel();
+        let work = move || Worker::new(&engine, batch_size).run(&jobs);
+        let worker = std::thread::Builder::new().name("amanuensis-batch".to_owned()).spawn(work);
+        Self { queue: Some(queue), worker: Some(worker.expect("the system has a thread left")), batch_size }
+    }
+
+    /// Windows that are decoded at once.
+    pub(crate) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Hands a window over.
+    pub(crate) fn submit(&self, request: Request) -> Ticket {
+        let (reply, answer) = channel();
+        let wanted = Arc::new(());
+        let job = Job { request, reply, wanted: Arc::downgrade(&wanted) };
+        // If the thread is gone, so is the other end of `answer`, and waiting for it says so.
+        let _ = self.queue.as_ref().map(|queue| queue.send(job));
+        Ticket { reply: answer, _wanted: wanted }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.queue = None;
+        // A panic of the thread was told to whoever waited for an answer.
+        let _ = self.worker.take().map(JoinHandle::join);
+    }
+}
+
+struct Worker<'e> {
+    engine: &'e Engine,
+    batch: Batch<'e>,
+    batch_size: usize,
+    /// The windows in the batch, by ticket.
+    active: HashMap<u64, Active>,
+    next_ticket: u64,
+}
+
+struct Active {
+    job: Job,
+    begun: Begun,
+    /// Seconds of decoding so far.
+    decode: f64,
+}
+
+/// A window that has joined the batch.
+struct Begun {
+    detected: Option<(Language, f32)>,
+    /// Seconds that the encoder took.
+    encode: f64,
+}
+
+impl<'e> Worker<'e> {
+    fn new(engine: &'e Engine, batch_size: usize) -> Self {
+        let batch = Batch::new(engine);
+        Self { engine, batch, batch_size: batch_size.max(1), active: HashMap::new(), next_ticket: 0 }
+    }
+
+    /// Works until nobody is left to hand windows over.
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        loop {
+            while self.active.len() < self.batch_size {
+                let job = if self.active.is_empty() { jobs.recv().ok() } else { jobs.try_recv().ok() };
+                match job {
+                    Some(job) => self.admit(job),
+                    None if self.active.is_empty() => return,
+                    None => break,
+                }
+            }
+            self.step();
+        }
+    }
+
+    /// Encodes a window and lets it join the batch.
+    fn admit(&mut self, mut job: Job) {
+        if !job.is_wanted() {
+            return;
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        // The spectrogram is a megabyte that nobody needs once it is encoded.
+        let mel = std::mem::take(&mut job.request.mel);
+        match self.begin(ticket, &mel, &job.request) {
+            Ok(begun) => drop(self.active.insert(ticket, Active { job, begun, decode: 0.0 })),
+            Err(failure) => job.answer(Err(failure)),
+        }
+    }
+
+    fn begin(&mut self, ticket: u64, mel: &[f32], request: &Request) -> Result<Begun, Failure> {
+        let start = Instant::now();
+        let window = self.engine.encode(mel)?;
+        let encode = start.elapsed().as_secs_f64();
+        let is_asked = request.language.is_none() && self.engine.is_multilingual();
+        let detected = is_asked.then(|| {
+            let languages = self.engine.detect_language(&window);
+            languages.into_iter().find_map(|(code, probability)| Some((Language::from_code(&code)?, probability)))
+        });
+        let detected = detected.map(|found| found.ok_or(Failure::NoLanguage)).transpose()?;
+        let language = request.language.or(detected.map(|(language, _)| language));
+        let options = DecodeOptions {
+            language: language.filter(|_| self.engine.is_multilingual()).map(|language| language.code().to_owned()),
+            task: request.task,
+            timestamps: true,
+        };
+        self.batch.join(ticket, &window, &options)?;
+        Ok(Begun { detected, encode })
+    }
+
+    /// Takes the batch one token further.
+    fn step(&mut self) {
+        self.active.retain(|ticket, active| {
+            let is_wanted = active.job.is_wanted();
+            if !is_wanted {
+                self.batch.leave(*ticket);
+            }
+            is_wanted
+        });
+        let start = Instant::now();
+        let finished = self.batch.step();
+        let share = start.elapsed().as_secs_f64() / self.active.len().max(1) as f64;
+        self.active.values_mut().for_each(|active| active.decode += share);
+        for (ticket, decoded) in finished {
+            let Some(Active { job, begun: Begun { detected, encode }, decode }) = self.active.remove(&ticket) else {
+                continue;
+            };
+            job.answer(Ok(Answer { decoded, detected, encode, decode }));
+        }
+    }
+}
