@@ -32,8 +32,9 @@ const SHORTEST: usize = 20;
 const NO_SPEECH_THRESHOLD: f32 = 0.6;
 const LOGPROB_THRESHOLD: f32 = -1.0;
 
-/// Windows are cut at the quietest place of this many of their last frames.
-const CUT_RANGE: usize = 500;
+/// A batched window is cut at its quietest place between these frames before the end of what the model can take. Some
+/// silence is left: at the end of a window that is full to the brim, a model keeps back a sentence that may go on.
+const CUT_RANGE: (usize, usize) = (1000, 200);
 
 /// One transcription at work.
 pub(crate) struct LongForm<'a, M, R, S> {
@@ -147,20 +148,21 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
     }
 
-    /// Reads on until there is a whole window, and a little more where there is more; returns the window's frames.
+    /// Reads on until there is a whole window, or the recording ends; returns the window's frames.
     fn fill(&mut self) -> Result<usize, Error> {
         let n_frames = self.model.n_frames();
-        timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames + 1))?;
+        timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames))?;
         Ok(self.windows.window(n_frames).len() / HOP_LENGTH)
     }
 
     /// Frames of the window that is read next. A sequential one is as long as can be.
     fn window_length(&self) -> usize {
         let n_frames = self.model.n_frames();
-        let is_last = self.windows.window(n_frames + 1).len() <= n_frames * HOP_LENGTH;
+        let held = self.windows.window(n_frames).len() / HOP_LENGTH;
+        let [from, to] = [CUT_RANGE.0, CUT_RANGE.1].map(|before_end| n_frames.saturating_sub(before_end));
         match self.options.strategy {
-            Strategy::Batched if !is_last => self.windows.quietest(n_frames.saturating_sub(CUT_RANGE), n_frames),
-            _ => self.windows.window(n_frames).len() / HOP_LENGTH,
+            Strategy::Batched if held > to => self.windows.quietest(from, to),
+            _ => held,
         }
     }
 
