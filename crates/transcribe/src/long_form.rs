@@ -148,10 +148,10 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
     }
 
-    /// Reads on until there is a whole window, or the recording ends; returns the window's frames.
+    /// Reads on until there is a whole window, and a little more where there is more; returns the window's frames.
     fn fill(&mut self) -> Result<usize, Error> {
         let n_frames = self.model.n_frames();
-        timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames))?;
+        timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames + 1))?;
         Ok(self.windows.window(n_frames).len() / HOP_LENGTH)
     }
 
@@ -159,9 +159,10 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn window_length(&self) -> usize {
         let n_frames = self.model.n_frames();
         let held = self.windows.window(n_frames).len() / HOP_LENGTH;
+        let is_last = self.windows.window(n_frames + 1).len() <= n_frames * HOP_LENGTH;
         let [from, to] = [CUT_RANGE.0, CUT_RANGE.1].map(|before_end| n_frames.saturating_sub(before_end));
         match self.options.strategy {
-            Strategy::Batched if held > to => self.windows.quietest(from, to),
+            Strategy::Batched if !is_last => self.windows.quietest(from, to),
             _ => held,
         }
     }
