@@ -66,9 +66,10 @@ pub(crate) struct Piece {
 impl Recording {
     /// Opens a container and its audio track.
     pub(crate) fn open(mut input: Input, warnings: &mut Warnings) -> Result<Self, Error> {
-        for lie in [riff::repair(&mut input)?, mkv::repair(&mut input)?, mp4::repair(&mut input)?].into_iter().flatten()
-        {
-            warnings.add(WarningKind::Truncated, 1, None, lie);
+        let cut = |detail| (WarningKind::Truncated, detail);
+        let lies = [riff::repair(&mut input)?, mkv::repair(&mut input)?.map(cut), mp4::repair(&mut input)?.map(cut)];
+        for (kind, detail) in lies.into_iter().flatten() {
+            warnings.add(kind, 1, None, detail);
         }
         let edits = mp4::edits(&mut input)?;
         let len = input.len();

@@ -94,6 +94,8 @@ pub enum WarningKind {
     DamagedPackets,
     /// The file ends before its headers say that the recording does.
     Truncated,
+    /// The header's size of the sound is smaller than what the file holds of it.
+    WrongSize,
     /// Samples that are not a number, or infinite, were replaced by silence.
     NonFinite,
     /// Samples far beyond full scale were clipped.
@@ -112,6 +114,7 @@ impl fmt::Display for Warning {
         match self.kind {
             WarningKind::DamagedPackets => write!(f, "{n} damaged packet(s) replaced by silence")?,
             WarningKind::Truncated => write!(f, "the file seems to be cut off")?,
+            WarningKind::WrongSize => write!(f, "the header does not count all of the sound")?,
             WarningKind::NonFinite => write!(f, "{n} sample(s) that are no number replaced by silence")?,
             WarningKind::Clipped => write!(f, "{n} sample(s) far beyond full scale clipped")?,
             WarningKind::Gap => write!(f, "{n} gap(s) in the file's clock filled with silence")?,

@@ -101,6 +101,21 @@ fn sizes_that_lie_cost_nothing() {
 }
 
 #[test]
+fn a_recorder_that_was_stopped_between_two_updates_of_its_header_loses_nothing() {
+    for (name, at) in [("speech.wav", 40), ("speech.aiff", 0)] {
+        let whole = decode(fixture(name)).unwrap().0;
+        let mut bytes = fixture(name);
+        let at = if at > 0 { at } else { bytes.windows(4).position(|w| w == b"SSND").unwrap() + 4 };
+        let promised = 8_000u32;
+        let field = if name.ends_with("wav") { promised.to_le_bytes() } else { promised.to_be_bytes() };
+        bytes[at..at + 4].copy_from_slice(&field);
+        let (samples, audio) = decode(bytes).unwrap();
+        assert!(samples == whole, "{name}: {} of {}", samples.len(), whole.len());
+        assert_eq!(kinds(&audio), [WarningKind::WrongSize], "{name}");
+    }
+}
+
+#[test]
 fn one_sample_and_none() {
     for rate in [8_000, 16_000, 44_100] {
         let (samples, audio) = decode(wav(1, 16, 1, rate, &[0, 64])).unwrap();
