@@ -1,5 +1,6 @@
 //! The decoders: one line here adds a codec.
 
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MUSEPACK,
     CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW, CODEC_ID_SPEEX, CODEC_ID_TRUEHD, CODEC_ID_TTA, CODEC_ID_WAVPACK,
@@ -12,9 +13,9 @@ use symphonia::core::errors::{Error, Result};
 use crate::guard::guard;
 use crate::opus::Opus;
 
-/// Channels and samples that a header may claim; a decoder allocates by them.
+/// Channels, and samples a packet in all of them together, that a header may claim; a decoder allocates by them.
 const MAX_CHANNELS: usize = 64;
-const MAX_FRAMES_PER_PACKET: u64 = 1 << 20;
+const MAX_SAMPLES_PER_PACKET: u64 = 1 << 22;
 
 fn registry() -> CodecRegistry {
     let mut registry = CodecRegistry::new();
@@ -25,14 +26,15 @@ fn registry() -> CodecRegistry {
 
 /// A decoder for a track with these parameters.
 pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>> {
-    if params.channels.as_ref().is_some_and(|c| c.count() > MAX_CHANNELS) {
+    let channels = params.channels.as_ref().map_or(1, Channels::count);
+    if channels > MAX_CHANNELS {
         return Err(Error::Unsupported("too many channels"));
     }
-    let claimed = params.max_frames_per_packet.max(params.frames_per_block);
-    if claimed.is_some_and(|frames| frames > MAX_FRAMES_PER_PACKET) {
+    let frames = params.max_frames_per_packet.max(params.frames_per_block).unwrap_or(0);
+    if frames.saturating_mul(channels as u64) > MAX_SAMPLES_PER_PACKET {
         return Err(Error::Unsupported("packets too long"));
     }
-    if params.codec == CODEC_ID_AAC && params.channels.as_ref().is_some_and(|c| c.count() > 2) {
+    if params.codec == CODEC_ID_AAC && channels > 2 {
         return Err(Error::Unsupported("AAC of more than two channels"));
     }
     let mut params = core_of_he_aac(params).unwrap_or_else(|| params.clone());
@@ -140,8 +142,16 @@ mod tests {
 
     #[test]
     fn claims_that_would_allocate_much_are_refused() {
-        let mut params = AudioCodecParameters::new();
-        params.with_max_frames_per_packet(u64::MAX);
-        assert!(decoder(&params).is_err());
+        let refusal = |channels, frames| {
+            let mut params = AudioCodecParameters::new();
+            params.for_codec(CODEC_ID_PCM_MULAW).with_sample_rate(8000).with_max_frames_per_packet(frames);
+            params.with_channels(Channels::Discrete(channels));
+            decoder(&params).err().map(|error| error.to_string())
+        };
+        assert!(refusal(1, u64::MAX).unwrap().contains("too long"));
+        assert!(refusal(65, 1).unwrap().contains("too many"));
+        assert!(refusal(64, 1 << 20).unwrap().contains("too long"));
+        assert_eq!(refusal(64, 1152), None);
+        assert_eq!(refusal(1, 1 << 20), None);
     }
 }

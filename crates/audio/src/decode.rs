@@ -236,7 +236,7 @@ impl Recording {
             self.timeline.change_rate(rate);
         } else {
             let time = track_time(&*self.reader, &self.track, &self.params, &self.edits);
-            self.timeline = Timeline::new(time, rate);
+            self.timeline.restart(time, rate);
         }
         self.rate = rate;
     }
@@ -248,7 +248,7 @@ impl Recording {
             warn_of_rate(self.rate, info.sample_rate, seconds, warnings);
             self.rate = info.sample_rate;
         }
-        self.timeline = Timeline::new(track_time(&*self.reader, &track, &params, &self.edits), self.rate);
+        self.timeline.restart(track_time(&*self.reader, &track, &params, &self.edits), self.rate);
         (self.track, self.params, self.decoder) = (track, params, decoder);
         self.earliest = None;
         (self.promised, self.expected) = (None, None);

@@ -14,10 +14,17 @@ const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 const TRANSFORM: u64 = 1024;
 const TRANSFORMS_A_SECOND: u64 = 16;
 
+/// A transform can only be a multiple of the smallest block in which both rates have whole samples, and for an odd rate
+/// that is as long as the rate. Rates whose transform would hold more than this are taken for the nearest that has a
+/// shorter one: at most 8 Hz away, far less than any clock is wrong.
+const LONGEST: u64 = 1 << 17;
+
 /// A stream of mono samples on its way to 16 kHz: an FFT resampler whose delay is taken off, so that a sample at time
 /// `t` stays at time `t`. Samples that are at 16 kHz already pass unchanged, bit for bit.
 pub(crate) struct Resampler {
     rate: u32,
+    /// The rate that is converted from: nearly always the same.
+    near: u32,
     fft: Option<Box<Converter>>,
     consumed: u64,
     produced: u64,
@@ -39,8 +46,9 @@ impl Resampler {
         if !RATES.contains(&rate) {
             return Err(Error::SampleRate(rate));
         }
-        let fft = (rate != SAMPLE_RATE).then(|| Box::new(Converter::new(rate)));
-        Ok(Self { rate, fft, consumed: 0, produced: 0 })
+        let near = convertible(rate);
+        let fft = (rate != SAMPLE_RATE).then(|| Box::new(Converter::new(near)));
+        Ok(Self { rate, near, fft, consumed: 0, produced: 0 })
     }
 
     /// The input rate in Hz.
@@ -80,16 +88,15 @@ impl Resampler {
 
     /// Samples that what has gone in so far will make.
     pub(crate) fn expected(&self) -> u64 {
-        let (consumed, rate) = (u128::from(self.consumed), u128::from(self.rate));
+        let (consumed, rate) = (u128::from(self.consumed), u128::from(self.near));
         u64::try_from((consumed * u128::from(SAMPLE_RATE) + rate / 2) / rate).unwrap_or(u64::MAX)
     }
 }
 
 impl Converter {
     fn new(rate: u32) -> Self {
+        let block = block(rate);
         let (rate, target) = (u64::from(rate), u64::from(SAMPLE_RATE));
-        // An even number of the smallest possible blocks: then the filter's delay is a whole number of samples.
-        let block = 2 * (rate / gcd(rate, target));
         let chunk = usize::try_from(block * TRANSFORM.max(rate / TRANSFORMS_A_SECOND).div_ceil(block))
             .expect("at most twice the highest rate");
         let fft = Fft::new(rate as usize, target as usize, chunk, 1, FixedSync::Both)
@@ -122,6 +129,17 @@ impl Converter {
         self.delay -= dropped;
         out.extend_from_slice(&self.output[dropped..produced]);
     }
+}
+
+/// The rate nearest to `rate` whose transform is not too long.
+fn convertible(rate: u32) -> u32 {
+    let by_distance = (0..rate).flat_map(|d| [rate - d, rate + d]);
+    by_distance.into_iter().find(|r| block(*r) <= LONGEST).unwrap_or(rate)
+}
+
+/// Samples in an even number of the smallest possible blocks: then the filter's delay is a whole number of samples.
+fn block(rate: u32) -> u64 {
+    2 * u64::from(rate) / gcd(u64::from(rate), u64::from(SAMPLE_RATE))
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -198,6 +216,24 @@ mod tests {
                 let loudest = out[middle].iter().fold(0.0f32, |m, x| m.max(x.abs()));
                 assert!(loudest < 1e-3, "{rate} Hz: 8.2 kHz folds back at {loudest}");
             }
+        }
+    }
+
+    #[test]
+    fn no_rate_makes_a_long_transform() {
+        for rate in RATES {
+            let near = convertible(rate);
+            assert!(block(near) <= LONGEST && rate.abs_diff(near) <= 8, "{rate} Hz as {near} Hz");
+            assert!(f64::from(rate.abs_diff(near)) / f64::from(rate) < 0.000_1, "{rate} Hz as {near} Hz");
+            assert!(near == rate || rate > 65_536, "{rate} Hz as {near} Hz");
+        }
+        for rate in [47_999, 65_521, 65_537, 383_999, 767_999] {
+            let chunk = Resampler::new(rate).unwrap().fft.unwrap().chunk;
+            assert!(chunk as u64 <= LONGEST, "{rate} Hz: {chunk} samples");
+            let out = convert(rate, &tone(rate, 1000.0, rate as usize));
+            let error =
+                out.iter().zip(tone(16_000, 1000.0, 16_000)).skip(2000).take(12_000).map(|(a, b)| (a - b).abs());
+            assert!(error.fold(0.0, f32::max) < 0.1, "{rate} Hz");
         }
     }
 

@@ -75,6 +75,11 @@ impl Timeline {
         }
     }
 
+    /// Begins anew for another stream of the same recording: all but the silence already put in is forgotten.
+    pub(crate) fn restart(&mut self, track: TrackTime, rate: u32) {
+        *self = Self { silence_left: self.silence_left, ..Self::new(track, rate) };
+    }
+
     /// A packet could not be decoded: the next gap is its place.
     pub(crate) fn lose_packet(&mut self) {
         self.lost = true;
@@ -180,6 +185,19 @@ mod tests {
         clock.lose_packet();
         assert_eq!(place(&mut clock, at(5580)), (960, 0..960), "the place of a lost packet");
         assert_eq!(place(&mut clock, at(99_999_999)), (0, 0..960), "a clock gone wild is not believed");
+    }
+
+    #[test]
+    fn all_streams_of_a_recording_share_its_silence() {
+        let track = TrackTime { time_base: TimeBase::try_new(1, 1000), ..TrackTime::default() };
+        let mut clock = Timeline::new(track, RATE);
+        let mut silence = 0;
+        for _ in 0..10 {
+            place(&mut clock, at(0));
+            silence += place(&mut clock, at(1_000_000)).0;
+            clock.restart(track, RATE);
+        }
+        assert!((2900..=3600).contains(&(silence / u64::from(RATE))), "{silence} samples");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one asks the work at hand to stop where it can, the second ends the program.
+//! Ctrl-C, and whatever else asks a program to end: the first one asks the work at hand to stop where it can, the second ends the program.
 
 use std::process;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Takes over Ctrl-C for the rest of the process. While nothing heeds it, it ends the program as ever.
+    /// Takes over Ctrl-C, SIGTERM and SIGHUP for the rest of the process. While nothing heeds it, it ends the program as ever.
     pub fn install() -> Result<Self, Failure> {
         let interrupt = Self::default();
         let Self { requested, heeded } = interrupt.clone();

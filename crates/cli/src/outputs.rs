@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use amanuensis_transcribe::{OutputFormat, Transcript};
+use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 use crate::inputs::Input;
@@ -41,11 +42,18 @@ impl Outputs {
         Ok(Self::Stdout(format))
     }
 
-    /// Makes the directory.
+    /// Makes the directory, and proves that files can be written there: after hours of work would be too late to learn
+    /// that they cannot.
     pub fn prepare(&self) -> Result<(), Failure> {
         let Self::Directory(directory, _) = self else { return Ok(()) };
+        if directory.exists() && !directory.is_dir() {
+            return Err(Failure::Failed(format!("{} is a file, not a directory", directory.display())));
+        }
         fs::create_dir_all(directory)
-            .map_err(|error| Failure::Failed(format!("cannot make the directory {}: {error}", directory.display())))
+            .map_err(|error| Failure::Failed(format!("cannot make the directory {}: {error}", directory.display())))?;
+        temporary_file(directory).map(drop).map_err(|error| {
+            Failure::Failed(format!("cannot write to the directory {}: {}", directory.display(), error.kind()))
+        })
     }
 
     /// Whether segments are written to the standard output as they are found.
@@ -61,12 +69,30 @@ impl Outputs {
                 let mut out = BufWriter::new(io::stdout().lock());
                 format.write(transcript, &mut out).and_then(|()| out.flush()).map_err(|e| Failure::of_stdout(&e))
             }
-            Self::Directory(directory, formats) => formats.iter().try_for_each(|format| {
-                let path = directory.join(file_name(input, *format));
-                write_file(&path, |out| format.write(transcript, out))
-                    .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
-            }),
+            Self::Directory(directory, formats) => {
+                let failed = |format: &OutputFormat| {
+                    let path = directory.join(file_name(input, *format, transcript.is_complete()));
+                    let written = write_file(&path, |out| format.write(transcript, out));
+                    written.err().map(|error| format!("cannot write {}: {}", path.display(), error.kind()))
+                };
+                let failures: Vec<String> = formats.iter().filter_map(failed).collect();
+                if failures.is_empty() {
+                    return Ok(());
+                }
+                // The disk is full, or the directory gone: the standard output is what is left for the text.
+                let mut out = BufWriter::new(io::stdout().lock());
+                let printed = OutputFormat::TXT.write(transcript, &mut out).and_then(|()| out.flush());
+                let rescue = if printed.is_ok() { "; the text is on the standard output" } else { "" };
+                Err(Failure::Failed(format!("{}{rescue}", failures.join("; "))))
+            }
         }
+    }
+
+    /// What the files of an incomplete transcript are called, for people; none where there are no files.
+    pub fn partial_files(&self, input: &Input) -> Option<String> {
+        let Self::Directory(directory, formats) = self else { return None };
+        let path = |format: &OutputFormat| directory.join(file_name(input, *format, false)).display().to_string();
+        Some(formats.iter().map(path).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -76,9 +102,10 @@ fn is_joinable(format: OutputFormat) -> bool {
     ["txt", "json"].contains(&format.name())
 }
 
-fn file_name(input: &Input, format: OutputFormat) -> OsString {
+/// `talk.txt`; `talk.partial.txt` where the transcript is not complete, so that it never takes the place of one that is.
+fn file_name(input: &Input, format: OutputFormat, is_complete: bool) -> OsString {
     let mut name = input.stem();
-    name.push(".");
+    name.push(if is_complete { "." } else { ".partial." });
     name.push(format.name());
     name
 }
@@ -90,14 +117,15 @@ fn check_names(directory: &Path, formats: &[OutputFormat], inputs: &[Input]) -> 
         let stem =
             if cfg!(any(windows, target_os = "macos")) { input.stem().to_ascii_lowercase() } else { input.stem() };
         if let Some(other) = taken.insert(stem, input) {
-            let file = directory.join(file_name(input, formats[0]));
+            let file = directory.join(file_name(input, formats[0], true));
             let message = format!("{other} and {input} would both be written to {}; rename one", file.display());
             return Err(Failure::Usage(message));
         }
     }
     let Ok(directory) = directory.canonicalize() else { return Ok(()) };
     let recordings: Vec<PathBuf> = inputs.iter().filter_map(|input| input.path()?.canonicalize().ok()).collect();
-    let files = inputs.iter().flat_map(|input| formats.iter().map(|format| directory.join(file_name(input, *format))));
+    let files =
+        inputs.iter().flat_map(|input| formats.iter().map(|format| directory.join(file_name(input, *format, true))));
     match files.into_iter().find(|file| recordings.contains(file)) {
         Some(file) => Err(Failure::Usage(format!("the transcript would overwrite the recording {}", file.display()))),
         None => Ok(()),
@@ -107,21 +135,28 @@ fn check_names(directory: &Path, formats: &[OutputFormat], inputs: &[Input]) -> 
 /// Writes a file that appears as a whole or not at all.
 fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut out = BufWriter::new(temporary_file(directory)?);
+    write(&mut out)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    // Or a power cut may leave the name without the contents.
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".amanuensis-");
     // What any new file would have; the umask takes its share.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(directory)?;
-    let mut out = BufWriter::new(file);
-    write(&mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.persist(path)?;
-    Ok(())
+    builder.tempfile_in(directory)
 }
 
 #[cfg(test)]
 mod tests {
+    use amanuensis_transcribe::{Ending, Task, Timings};
+
     use super::*;
 
     fn formats(names: &[&str]) -> Vec<OutputFormat> {
@@ -166,6 +201,47 @@ mod tests {
         let inputs = [Input::File(odd)];
         assert!(usage(Outputs::new(Some(directory.path()), &formats(&["txt"]), &inputs)).contains("overwrite"));
         assert!(Outputs::new(Some(directory.path()), &formats(&["srt"]), &inputs).is_ok());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_to_is_found_out_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        let prepare = |path: &Path| Outputs::Directory(path.to_owned(), formats(&["txt"])).prepare();
+        assert!(matches!(prepare(&file), Err(Failure::Failed(message)) if message.contains("not a directory")));
+        assert!(prepare(&directory.path().join("new/one")).is_ok());
+        assert_eq!(fs::read_dir(directory.path().join("new/one")).unwrap().count(), 0);
+        #[cfg(target_os = "linux")]
+        assert!(
+            matches!(prepare(Path::new("/proc")), Err(Failure::Failed(message)) if message.contains("cannot write"))
+        );
+    }
+
+    #[test]
+    fn an_incomplete_transcript_leaves_a_complete_one_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let input = Input::File("a/talk.mp3".into());
+        let outputs = Outputs::Directory(directory.path().to_owned(), formats(&["txt", "json"]));
+        let transcript = |ending| Transcript {
+            task: Task::Transcribe,
+            language: None,
+            duration: 1.0,
+            segments: Vec::new(),
+            model: "base".to_owned(),
+            timings: Timings::default(),
+            warnings: Vec::new(),
+            ending,
+        };
+        outputs.write(&input, &transcript(Ending::Complete)).unwrap();
+        outputs.write(&input, &transcript(Ending::Cancelled)).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["talk.json", "talk.partial.json", "talk.partial.txt", "talk.txt"]);
+        assert!(fs::read_to_string(directory.path().join("talk.partial.json")).unwrap().contains("cancelled"));
+        assert!(!fs::read_to_string(directory.path().join("talk.json")).unwrap().contains("cancelled"));
+        assert!(outputs.partial_files(&input).unwrap().ends_with("talk.partial.json"));
     }
 
     #[test]

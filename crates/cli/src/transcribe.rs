@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use amanuensis_models::Store;
-use amanuensis_transcribe::{Ending, EngineOptions, Event, Segment, TranscribeOptions, Transcriber};
+use amanuensis_transcribe::{Ending, EngineOptions, Event, Segment, TranscribeOptions, Transcriber, Transcript};
 
 use crate::args::{Spoken, TranscribeArgs};
 use crate::console::{Console, clock};
@@ -45,6 +45,7 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     let has_headers = outputs.is_live() && args.files.len() > 1;
     let session = Session { transcriber, options, outputs, console, interrupt, has_headers };
     let mut failed = inputs.len() < args.files.len();
+    let count = inputs.len();
     for (at, input) in inputs.into_iter().enumerate() {
         if session.interrupt.is_requested() {
             return Err(Failure::Interrupted);
@@ -55,6 +56,14 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
                 session.console.error(format!("{input}: {reason}"));
                 failed = true;
             }
+            Err(Failure::Interrupted) => {
+                if at + 1 < count {
+                    session.console.warning(format!("{} more recording(s) were not begun", count - at - 1));
+                }
+                return Err(Failure::Interrupted);
+            }
+            // Nobody reads on; that one before has failed is still true.
+            Err(Failure::PipeClosed) if failed => return Err(Failure::Reported),
             Err(end) => return Err(end),
         }
     }
@@ -119,11 +128,22 @@ impl Session {
                 Ok(())
             }
             Ending::Cancelled => {
-                self.console.warning(format!("{input}: interrupted; kept the first {done}"));
+                self.console.warning(format!(
+                    "{input}: interrupted; kept the first {done}{}",
+                    self.kept_in(input, &transcript)
+                ));
                 Err(Failure::Interrupted)
             }
-            Ending::Failed(reason) => Err(Failure::Failed(format!("{reason}; kept the first {done}"))),
+            Ending::Failed(ref reason) => {
+                Err(Failure::Failed(format!("{reason}; kept the first {done}{}", self.kept_in(input, &transcript))))
+            }
         }
+    }
+
+    /// Where the segments of an incomplete transcript are, for people.
+    fn kept_in(&self, input: &Input, transcript: &Transcript) -> String {
+        let files = self.outputs.partial_files(input).filter(|_| !transcript.segments.is_empty());
+        files.map(|files| format!(", in {files}")).unwrap_or_default()
     }
 
     /// Writes a line to the standard output, at once.

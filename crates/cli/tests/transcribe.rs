@@ -167,20 +167,23 @@ fn a_reader_that_has_enough_ends_the_work_quietly() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_keeps_the_text_so_far() {
+fn being_stopped_keeps_the_text_so_far() {
     let workspace = workspace();
     workspace.long_recording("long.wav", 4 * 3600);
     workspace.recording("next.wav", 1.0);
-    let mut command = workspace.amanuensis(&["transcribe", "--model", "gibberish", "long.wav", "next.wav"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    while text.lines().count() < 3 {
-        stdout.read_line(&mut text).unwrap();
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let mut command = workspace.amanuensis(&["transcribe", "--model", "gibberish", "long.wav", "next.wav"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        while text.lines().count() < 3 {
+            assert!(stdout.read_line(&mut text).unwrap() > 0, "{text}");
+        }
+        let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        stdout.read_to_string(&mut text).unwrap();
+        let told = ["long.wav: interrupted; kept the first", "1 more recording(s) were not begun"];
+        Run::of(&child.wait_with_output().unwrap()).ended(130, &told);
+        assert!(text.starts_with("==> long.wav <==\n") && !text.contains("next.wav"), "{text}");
     }
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
-    stdout.read_to_string(&mut text).unwrap();
-    Run::of(&child.wait_with_output().unwrap()).ended(130, &["long.wav: interrupted; kept the first"]);
-    assert!(text.starts_with("==> long.wav <==\n") && !text.contains("next.wav"), "{text}");
 }

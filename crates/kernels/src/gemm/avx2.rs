@@ -79,7 +79,7 @@ impl Kernel for Avx2 {
 }
 
 /// Rows of type `T`, unsigned or not, times all panels. Called by [`Avx2`] alone.
-fn multiply<T, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
+fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let width = a.check(b, sums) * PANEL;
     for (index, panel) in b.chunks_exact(a.lines()).enumerate() {
         for row in (0..a.rows).step_by(4) {

@@ -90,7 +90,7 @@ impl Kernel for Avx512Vnni {
 }
 
 /// Rows of type `T`, unsigned or not, times all panels. Called by [`Avx512Vnni`] alone.
-fn multiply<T, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
+fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let width = count * PANEL;
     for row in (0..a.rows).step_by(ROWS) {
