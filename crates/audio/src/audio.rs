@@ -47,6 +47,8 @@ pub struct Audio {
     before: u64,
     info: StreamInfo,
     expected_duration: Option<f64>,
+    /// What ended the recording, until it is told.
+    failure: Option<Error>,
 }
 
 /// Where samples come from.
@@ -98,8 +100,19 @@ impl Audio {
         info: StreamInfo,
         expected_duration: Option<f64>,
     ) -> Self {
-        let (mono, block) = (Vec::new(), Vec::new());
-        Self { supply, resampler, warnings, mono, block, silence: 0, produced: 0, before: 0, info, expected_duration }
+        Self {
+            supply,
+            resampler,
+            warnings,
+            mono: Vec::new(),
+            block: Vec::new(),
+            silence: 0,
+            produced: 0,
+            before: 0,
+            info,
+            expected_duration,
+            failure: None,
+        }
     }
 
     /// What the recording is made of.
@@ -126,12 +139,19 @@ impl Audio {
     ///
     /// # Errors
     /// [`Error::NothingDecoded`] if a file ends without one sample though it holds data; [`Error::SampleRate`] if the
-    /// audio turns out to have an impossible one. Damage in between is a warning, not an error.
+    /// audio turns out to have an impossible one. What came before an error is given out first, and nothing comes after
+    /// it. Damage in between is a warning, not an error.
     pub fn next_block(&mut self) -> Result<Option<&[f32]>, Error> {
         self.block.clear();
-        while self.block.len() < BLOCK && self.advance()? {}
+        while self.block.len() < BLOCK && self.failure.is_none() {
+            match self.advance() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => self.fail(error),
+            }
+        }
         self.produced += self.block.len() as u64;
-        Ok(if self.block.is_empty() { None } else { Some(&self.block) })
+        if self.block.is_empty() { self.failure.take().map_or(Ok(None), Err) } else { Ok(Some(&self.block)) }
     }
 
     /// Moves some samples into the block; false at the end.
@@ -174,11 +194,9 @@ impl Audio {
 
     /// Lets the resampler's last samples out.
     fn finish(&mut self) -> Result<bool, Error> {
-        let ended = std::mem::replace(&mut self.supply, Supply::Ended);
         let nothing = self.produced == 0 && self.block.is_empty() && self.resampler.is_unused();
-        let idle = Resampler::new(SAMPLE_RATE)?;
-        std::mem::replace(&mut self.resampler, idle).finish(&mut self.block);
-        match ended {
+        self.resampler.finish(&mut self.block);
+        match std::mem::replace(&mut self.supply, Supply::Ended) {
             Supply::File(recording) if nothing => {
                 if recording.is_empty_by_its_header() && self.warnings().is_empty() {
                     return Ok(true);
@@ -188,6 +206,15 @@ impl Audio {
             }
             _ => Ok(true),
         }
+    }
+
+    /// The end, because of `error`: what the resampler holds came before it, what waits to go in came after.
+    fn fail(&mut self, error: Error) {
+        self.resampler.finish(&mut self.block);
+        self.mono.clear();
+        self.silence = 0;
+        self.supply = Supply::Ended;
+        self.failure = Some(error);
     }
 
     /// Goes on with another resampler if the recording's rate has changed.

@@ -28,7 +28,8 @@ const SHORTFALL: (f64, f64) = (0.03, 0.25);
 /// An open container and the decoder of its audio track.
 pub(crate) struct Recording {
     reader: Box<dyn FormatReader>,
-    decoder: Box<dyn AudioDecoder>,
+    /// `None` once it is spoilt, until the next packet makes another.
+    decoder: Option<Box<dyn AudioDecoder>>,
     params: AudioCodecParameters,
     info: StreamInfo,
     track: Track,
@@ -84,7 +85,7 @@ impl Recording {
         let half_block = starts_with_half_block(&*reader, &params);
         Ok(Self {
             reader,
-            decoder,
+            decoder: Some(decoder),
             params,
             info,
             track,
@@ -195,7 +196,7 @@ impl Recording {
     ) -> Option<Repaired> {
         let decoded = match self.try_decode(packet, mono) {
             Err(error) if is_fatal(&error) || self.lost_in_a_row == LOST_BEFORE_RENEWAL => {
-                self.decoder = codecs::decoder(&self.params).ok()?;
+                self.decoder = None;
                 self.try_decode(packet, mono)
             }
             decoded => decoded,
@@ -216,14 +217,23 @@ impl Recording {
         }
     }
 
-    /// Sample rate and repairs of a decoded packet.
+    /// Sample rate and repairs of a decoded packet. That no decoder can be made is an error of the packet like others.
     fn try_decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> FormatResult<(u32, Repaired)> {
-        let (decoder, mixer) = (&mut self.decoder, &mut self.mixer);
-        guard(|| {
+        let mut decoder = match self.decoder.take() {
+            Some(decoder) => decoder,
+            None => codecs::decoder(&self.params)?,
+        };
+        let mixer = &mut self.mixer;
+        let decoded = guard(|| {
             let buffer = decoder.decode(packet)?;
             let repaired = mixer.mix(&buffer, mono);
             Ok((buffer.spec().rate(), repaired))
-        })
+        });
+        // After a panic its state is unknown, and it must not be used again.
+        if !decoded.as_ref().is_err_and(is_fatal) {
+            self.decoder = Some(decoder);
+        }
+        decoded
     }
 
     /// Follows a change of the sample rate; at the start that only corrects what the headers said.
@@ -249,7 +259,7 @@ impl Recording {
             self.rate = info.sample_rate;
         }
         self.timeline.restart(track_time(&*self.reader, &track, &params, &self.edits), self.rate);
-        (self.track, self.params, self.decoder) = (track, params, decoder);
+        (self.track, self.params, self.decoder) = (track, params, Some(decoder));
         self.earliest = None;
         (self.promised, self.expected) = (None, None);
         Ok(())
@@ -345,4 +355,29 @@ fn track_seconds(track: &Track, time: TrackTime) -> Option<f64> {
 fn media_seconds(reader: &dyn FormatReader) -> Option<f64> {
     let media = reader.media_info();
     Some(media.duration?.get() as f64 * seconds_per_tick(media.time_base?)).filter(|s| *s > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use symphonia::core::codecs::audio::well_known::CODEC_ID_AC3;
+    use symphonia::core::units::{Duration, Timestamp};
+
+    #[test]
+    fn a_decoder_that_cannot_be_renewed_costs_packets_and_says_so() {
+        let bytes = include_bytes!("../tests/data/silk.opus");
+        let mut warnings = Warnings::default();
+        let input = Input::new(Box::new(std::io::Cursor::new(&bytes[..]))).unwrap();
+        let mut recording = Recording::open(input, &mut warnings).unwrap();
+        recording.params.for_codec(CODEC_ID_AC3);
+        recording.lost_in_a_row = LOST_BEFORE_RENEWAL;
+        let damaged = Packet::new(recording.track.id, Timestamp::new(0), Duration::ZERO, Vec::new());
+        for lost in 1..3 {
+            assert!(recording.decode(&damaged, &mut Vec::new(), 0.0, &mut warnings).is_none());
+            assert_eq!(recording.lost_in_a_row, LOST_BEFORE_RENEWAL + lost);
+            assert_eq!(warnings.as_slice()[0].kind, WarningKind::DamagedPackets);
+            assert_eq!(warnings.as_slice()[0].count, u64::from(lost));
+        }
+        assert!(recording.decoder.is_none(), "a spoilt decoder must not be used again");
+    }
 }

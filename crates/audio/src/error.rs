@@ -36,6 +36,14 @@ pub enum Error {
         /// The demuxer's reason.
         cause: String,
     },
+    /// A known container of which a part without which nothing can be decoded was never written, or lost.
+    #[error(
+        "the file was cut off, or its recording never finished: {missing} missing; if it is a copy, copy or download it again"
+    )]
+    CutOff {
+        /// The part, and its verb.
+        missing: &'static str,
+    },
     /// A known container without audio.
     #[error("no audio track in this {container} file (found: {found})")]
     NoAudioTrack {

@@ -19,6 +19,9 @@ const NOTHING: [u8; 4] = [0x11, 0x4d, 0x9b, 0x75];
 /// Elements of a segment to look at: a file of a hundred hours has fewer.
 const MAX_ELEMENTS: u32 = 1_000_000;
 
+/// Indices to hide: a file has one or two, and every read has to pass all patches.
+const MAX_SEEK_HEADS: usize = 4;
+
 /// Patches `input` if it is a Matroska file that was cut.
 ///
 /// Returns what the header promises beyond the end of the file, if it does: a sentence for a warning.
@@ -33,7 +36,8 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
     let mut position = segment.start;
     for _ in 0..MAX_ELEMENTS {
         let Some(element) = Element::read(input, position)? else { break };
-        if element.id == SEEK_HEAD {
+        // The first patch is the segment's.
+        if element.id == SEEK_HEAD && patches.len() <= MAX_SEEK_HEADS {
             patches.push(Patch { offset: position, bytes: NOTHING.to_vec() });
         }
         match element.end() {
@@ -129,5 +133,18 @@ mod tests {
         expected[14] = 0x75;
         expected[29] = 0xff;
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_swarm_of_indices_does_not_become_a_swarm_of_patches() {
+        let seek_head = [0x11, 0x4d, 0x9b, 0x74, 0x80];
+        let head = [0x1a, 0x45, 0xdf, 0xa3, 0x80, 0x18, 0x53, 0x80, 0x67, 0x4f, 0xff];
+        let mut input = Input::new(Box::new(io::Cursor::new([&head[..], &seek_head.repeat(100)].concat()))).unwrap();
+        assert!(repair(&mut input).unwrap().is_some());
+        let mut shown = vec![0; 500];
+        input.read_at(11, &mut shown).unwrap();
+        let hidden = shown.chunks(5).take_while(|element| element.starts_with(&NOTHING)).count();
+        assert_eq!(hidden, MAX_SEEK_HEADS);
+        assert_eq!(shown[5 * hidden..], seek_head.repeat(100 - hidden));
     }
 }

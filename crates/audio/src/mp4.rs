@@ -8,6 +8,7 @@
 
 use std::io;
 
+use crate::error::Error;
 use crate::input::{Input, Patch};
 
 /// The edit list of one track.
@@ -31,33 +32,46 @@ const MAX_ENTRIES: u64 = 64;
 
 /// Patches the size of the media data of `input` if it is an MP4 file that was cut in there.
 ///
-/// Returns what the header promises beyond the end of the file: a sentence for a warning.
-pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
+/// Returns what the header promises beyond the end of the file: a sentence for a warning. [`Error::CutOff`] if what is
+/// left has no index, or nothing that it could point at.
+pub(crate) fn repair(input: &mut Input) -> Result<Option<String>, Error> {
     let mut head = [0; 8];
     if input.read_at(0, &mut head)? < 8 || &head[4..] != b"ftyp" {
         return Ok(None);
     }
     let held = input.len();
     let mut parser = Parser { input, boxes_left: MAX_BOXES };
+    let (mut index, mut sound) = (false, false);
     let mut position = 0;
-    while let Some(found) = parser.next_box(position, u64::MAX)? {
+    let (last, whole) = loop {
+        // Nothing is said of a file with malformed boxes.
+        let Some(found) = parser.next_box(position, u64::MAX)? else { return Ok(None) };
         // A size of zero means "to the end of the file", which is never a lie.
-        let endless = parser.u32_at(position)? == 0;
-        if found.end > held && found.name == *b"mdat" && !endless {
-            let patch = if found.start - position == 16 {
-                Patch { offset: position + 8, bytes: (held - position).to_be_bytes().to_vec() }
-            } else {
-                Patch { offset: position, bytes: vec![0; 4] }
-            };
-            input.patch(vec![patch], held);
-            return Ok(Some(format!("its header promises {} bytes, the file holds {held}", found.end)));
-        }
+        let whole = found.end <= held || parser.u32_at(position)? == 0;
+        // A picture's index is called `meta`; that it is no recording is not for here to say.
+        index |= whole && [*b"moov", *b"meta"].contains(&found.name);
+        sound |= found.name == *b"mdat" && found.start < held.min(found.end);
         if found.end >= held {
-            break;
+            break (found, whole);
         }
         position = found.end;
+    };
+    if !index {
+        return Err(Error::CutOff { missing: "the index, which tells where the sound lies, is" });
     }
-    Ok(None)
+    if !sound {
+        return Err(Error::CutOff { missing: "all of its sound is" });
+    }
+    if whole || last.name != *b"mdat" {
+        return Ok(None);
+    }
+    let patch = if last.start - position == 16 {
+        Patch { offset: position + 8, bytes: (held - position).to_be_bytes().to_vec() }
+    } else {
+        Patch { offset: position, bytes: vec![0; 4] }
+    };
+    input.patch(vec![patch], held);
+    Ok(Some(format!("its header promises {} bytes, the file holds {held}", last.end)))
 }
 
 /// The edit lists of all tracks that have one; empty for other formats and damaged files.

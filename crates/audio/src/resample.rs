@@ -16,7 +16,7 @@ const TRANSFORMS_A_SECOND: u64 = 16;
 
 /// A transform can only be a multiple of the smallest block in which both rates have whole samples, and for an odd rate
 /// that is as long as the rate. Rates whose transform would hold more than this are taken for the nearest that has a
-/// shorter one: at most 8 Hz away, far less than any clock is wrong.
+/// shorter one: at most 8 Hz and 15 millionths away, less than a sound card is wrong.
 const LONGEST: u64 = 1 << 17;
 
 /// A stream of mono samples on its way to 16 kHz: an FFT resampler whose delay is taken off, so that a sample at time
@@ -73,7 +73,8 @@ impl Resampler {
     }
 
     /// Appends what is still on its way, so that `n` samples in gave `round(n * 16000 / rate)` out.
-    pub(crate) fn finish(mut self, out: &mut Vec<f32>) {
+    /// Doing it again gives nothing more.
+    pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
         let total = self.expected();
         let Some(converter) = &mut self.fft else { return };
         let zeros = vec![0.0; converter.chunk];
@@ -84,6 +85,7 @@ impl Resampler {
         let surplus = self.produced + (out.len() - start) as u64 - total;
         // A final round that needs no more input may find the target passed: then the surplus is all in this tail.
         out.truncate(out.len() - usize::try_from(surplus).unwrap_or(0).min(out.len() - start));
+        self.produced = total;
     }
 
     /// Samples that what has gone in so far will make.
@@ -98,7 +100,7 @@ impl Converter {
         let block = block(rate);
         let (rate, target) = (u64::from(rate), u64::from(SAMPLE_RATE));
         let chunk = usize::try_from(block * TRANSFORM.max(rate / TRANSFORMS_A_SECOND).div_ceil(block))
-            .expect("at most twice the highest rate");
+            .expect("at most the longest transform");
         let fft = Fft::new(rate as usize, target as usize, chunk, 1, FixedSync::Both)
             .expect("the rates and the chunk are not zero");
         let output = vec![0.0; fft.output_frames_max()];
@@ -133,8 +135,7 @@ impl Converter {
 
 /// The rate nearest to `rate` whose transform is not too long.
 fn convertible(rate: u32) -> u32 {
-    let by_distance = (0..rate).flat_map(|d| [rate - d, rate + d]);
-    by_distance.into_iter().find(|r| block(*r) <= LONGEST).unwrap_or(rate)
+    (0..rate).flat_map(|d| [rate - d, rate + d]).find(|r| block(*r) <= LONGEST).unwrap_or(rate)
 }
 
 /// Samples in an even number of the smallest possible blocks: then the filter's delay is a whole number of samples.
@@ -224,15 +225,14 @@ mod tests {
         for rate in RATES {
             let near = convertible(rate);
             assert!(block(near) <= LONGEST && rate.abs_diff(near) <= 8, "{rate} Hz as {near} Hz");
-            assert!(f64::from(rate.abs_diff(near)) / f64::from(rate) < 0.000_1, "{rate} Hz as {near} Hz");
+            assert!(f64::from(rate.abs_diff(near)) / f64::from(rate) < 0.000_016, "{rate} Hz as {near} Hz");
             assert!(near == rate || rate > 65_536, "{rate} Hz as {near} Hz");
         }
-        for rate in [47_999, 65_521, 65_537, 383_999, 767_999] {
+        for rate in [1_009, 47_999, 65_521, 65_537, 383_999, 767_999] {
             let chunk = Resampler::new(rate).unwrap().fft.unwrap().chunk;
             assert!(chunk as u64 <= LONGEST, "{rate} Hz: {chunk} samples");
-            let out = convert(rate, &tone(rate, 1000.0, rate as usize));
-            let error =
-                out.iter().zip(tone(16_000, 1000.0, 16_000)).skip(2000).take(12_000).map(|(a, b)| (a - b).abs());
+            let out = convert(rate, &tone(rate, 200.0, rate as usize));
+            let error = out.iter().zip(tone(16_000, 200.0, 16_000)).skip(2000).take(12_000).map(|(a, b)| (a - b).abs());
             assert!(error.fold(0.0, f32::max) < 0.1, "{rate} Hz");
         }
     }

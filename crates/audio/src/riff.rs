@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn scrap_behind_an_honest_size_is_left_out() {
         let scraps: [&[u8]; 5] =
-            [&[0x11; 128], &[0x11; 2048], &[0; 10_000], b"\0LIST\x02\0\0\0ab", b"LIST\xff\0\0\0ab"];
+            [&[0x11; 128], &[0x11; 2048], &[0; 16_000], b"\0LIST\x02\0\0\0ab", b"LIST\xff\0\0\0ab"];
         for scrap in scraps {
             let mut input = wav("RIFF", 40, &[("data", 4, &[b"1234", scrap].concat())]);
             assert_eq!(repair(&mut input).unwrap(), None);

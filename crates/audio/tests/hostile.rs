@@ -173,6 +173,40 @@ fn a_cut_file_gives_what_is_there() {
 }
 
 #[test]
+fn an_mp4_file_without_index_or_sound_says_so() {
+    let find = |bytes: &[u8], name: &[u8]| bytes.windows(4).position(|w| w == name).unwrap() - 4;
+    for name in ["index-first.m4a", "fragmented.mp4"] {
+        let bytes = fixture(name);
+        let sound = find(&bytes, b"mdat");
+        for cut in [sound, sound + 5, sound + 8] {
+            let message = message(bytes[..cut].to_vec());
+            assert!(
+                message.contains("cut off") && message.contains("all of its sound is missing"),
+                "{name}: {message}"
+            );
+        }
+        let message = message(bytes[..find(&bytes, b"moov") + 100].to_vec());
+        assert!(message.contains("cut off") && message.contains("index"), "{name}: {message}");
+    }
+    for name in ["aac.m4a", "speech.mov", "video.mp4", "opus.mp4"] {
+        let bytes = fixture(name);
+        let (sound, index) = (find(&bytes, b"mdat"), find(&bytes, b"moov"));
+        assert!(sound < index, "{name}");
+        for cut in [sound + 4, sound + 100, index, index + 7, index + 50, bytes.len() - 1] {
+            let message = message(bytes[..cut].to_vec());
+            assert!(message.contains("cut off") && message.contains("index"), "{name}: {message}");
+        }
+        // A camera whose battery died: the size of the sound is still the zero of the beginning.
+        let mut unfinished = bytes[..index].to_vec();
+        unfinished[sound..sound + 4].fill(0);
+        assert!(message(unfinished).contains("never finished"), "{name}");
+    }
+    // A picture is neither.
+    let picture = b"\0\0\0\x14ftypheic\0\0\0\0mif1\0\0\0\x0cmeta\0\0\0\0\0\0\0\x0cmdat1234".to_vec();
+    assert!(!message(picture).contains("cut off"));
+}
+
+#[test]
 fn damage_in_the_middle_costs_the_middle() {
     for name in ["stereo.mp3", "celt.opus", "stereo.aac", "speech.flac", "video.mkv", "aac.m4a"] {
         let whole = decode(fixture(name)).unwrap().0;
@@ -200,6 +234,36 @@ fn blocks_are_of_useful_size_and_the_end_is_stable() {
     while audio.next_block().unwrap().is_some() {}
     assert!(audio.next_block().unwrap().is_none());
     is_send(&audio);
+}
+
+/// The checksum of an Ogg page (RFC 3533).
+fn ogg_checksum(page: &[u8]) -> u32 {
+    page.iter().fold(0, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |s, _| s << 1 ^ if s >> 31 == 1 { 0x04c1_1db7 } else { 0 })
+    })
+}
+
+#[test]
+fn what_was_decoded_before_an_error_comes_before_it() {
+    let whole = decode(fixture("vorbis.ogg")).unwrap().0;
+    // A second stream of an impossible rate; its first page has one packet of 30 bytes, the rate at its byte 12.
+    let mut second = fixture("vorbis.ogg");
+    second[28 + 12..28 + 16].copy_from_slice(&900u32.to_le_bytes());
+    second[22..26].fill(0);
+    let checksum = ogg_checksum(&second[..28 + 30]);
+    second[22..26].copy_from_slice(&checksum.to_le_bytes());
+
+    let mut audio = Audio::from_bytes([fixture("vorbis.ogg"), second].concat()).unwrap();
+    let mut samples = Vec::new();
+    let error = loop {
+        match audio.next_block() {
+            Ok(block) => samples.extend_from_slice(block.expect("an error at the end")),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::SampleRate(900)), "{error}");
+    assert!(samples == whole, "{} of {} samples", samples.len(), whole.len());
+    assert!(audio.next_block().unwrap().is_none());
 }
 
 /// Recordings are decoded on a thread of their own.
