@@ -25,6 +25,7 @@
 //! ```text
 //! base/                 a model: its files and manifest.json
 //! .base.partial/        what an unfinished pull has so far, one directory a source
+//! .base.old/            a model on its way out, until all of it is deleted
 //! .base.lock            held while a process pulls or removes the model
 //! ```
 //! A model's directory appears by one rename, complete and flushed to the disk.

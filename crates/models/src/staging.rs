@@ -22,11 +22,6 @@ impl Staging {
         Ok(dir)
     }
 
-    /// The bytes an unfinished pull has so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        bytes_below(&self.0)
-    }
-
     /// Removes what nothing can be resumed from; what cannot be removed does no harm.
     pub(crate) fn prune(&self) {
         prune(&self.0);

@@ -42,7 +42,7 @@ pub struct Entry<'a> {
 pub enum State {
     /// Nothing.
     NotInstalled,
-    /// The beginning of a pull that was interrupted.
+    /// What a pull or a removal left that was interrupted.
     Partial {
         /// The bytes that are there.
         bytes: u64,
@@ -205,15 +205,14 @@ impl Store {
         self.examine(model, &mut Reporter::new(progress))
     }
 
-    /// Removes the model `name`, with what an unfinished pull of it has left, and returns the bytes this freed.
+    /// Removes the model `name`, with what an unfinished pull or removal of it has left, and returns the bytes this freed.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Busy`], [`Error::Io`].
     pub fn remove(&self, name: &str) -> Result<u64, Error> {
         let model = self.catalogue.find(name)?;
         let (dir, retired) = (self.directory(model), self.hidden(model, "old"));
-        let staging = Staging::new(self.hidden(model, "partial"));
-        let bytes = bytes_below(&dir) + staging.bytes();
+        let bytes = bytes_below(&dir) + self.left_over(model);
         if !dir.exists() && bytes == 0 {
             return Err(Error::NotInstalled { name: model.name().to_owned() });
         }
@@ -226,7 +225,7 @@ impl Store {
             fs::rename(&dir, &retired).map_err(Error::io("remove", &dir))?;
         }
         remove_dir(&retired)?;
-        staging.remove()?;
+        Staging::new(self.hidden(model, "partial")).remove()?;
         Ok(bytes)
     }
 
@@ -236,6 +235,11 @@ impl Store {
 
     fn hidden(&self, model: &Model, what: &str) -> PathBuf {
         self.root.join(format!(".{}.{what}", model.name()))
+    }
+
+    /// The bytes out of sight: of an unfinished pull, and of a model whose removal or replacement was interrupted.
+    fn left_over(&self, model: &Model) -> u64 {
+        ["partial", "old"].map(|what| bytes_below(&self.hidden(model, what))).iter().sum()
     }
 
     fn state(&self, model: &Model) -> State {
@@ -249,7 +253,7 @@ impl Store {
                 },
             };
         }
-        match Staging::new(self.hidden(model, "partial")).bytes() {
+        match self.left_over(model) {
             0 => State::NotInstalled,
             bytes => State::Partial { bytes },
         }

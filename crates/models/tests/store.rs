@@ -98,6 +98,25 @@ fn removal_frees_all_of_it() {
 }
 
 #[test]
+fn an_interrupted_removal_is_seen_and_can_be_finished() {
+    let (_dir, store, _hub) = installed(b"abc");
+    let installed = store.root().join("m");
+    fs::rename(&installed, store.root().join(".m.old")).unwrap();
+    let State::Partial { bytes } = store.list()[0].state else { panic!("{:?}", store.list()[0].state) };
+    assert!(bytes > 3);
+    assert!(matches!(store.path("m"), Err(Error::NotInstalled { .. })));
+    assert_eq!(store.remove("m").unwrap(), bytes);
+    assert_eq!(left_in(&store), [""; 0]);
+
+    // Beside a model that was mended, it takes room too.
+    store.pull("m", &mut quiet).unwrap();
+    fs::create_dir(store.root().join(".m.old")).unwrap();
+    fs::write(store.root().join(".m.old/model.bin"), [0; 1000]).unwrap();
+    assert_eq!(store.remove("m").unwrap(), bytes + 1000);
+    assert_eq!(left_in(&store), [""; 0]);
+}
+
+#[test]
 fn resolve_pulls_on_first_use_and_never_offline() {
     let hub = Server::start(|request| Response::ranged(b"abc", request));
     let (_dir, store) = store(&hub_catalogue(&file("model.bin", b"abc")));
