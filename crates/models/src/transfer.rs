@@ -102,7 +102,7 @@ impl Client {
     /// Fetches `url` to the file `part`, going on where an earlier fetch ended, and returns size and digest.
     ///
     /// The content is held against the checksum of `file`, or the server's where the catalogue has none, and against
-    /// the size. When the connection is lost for good, `part` stays; when the content is wrong, it goes.
+    /// the size; where all of these are unknown, it is refused. When the connection is lost for good, `part` stays; when the content is wrong, it goes.
     pub(crate) fn fetch(
         &self,
         url: &str,
@@ -177,6 +177,10 @@ impl Client {
             }
         }
 
+        if size.is_none() && expected.is_none() {
+            discard(part)?;
+            return Err(Failure::Source(format!("{url}: neither its checksum nor its size is known to check it by")));
+        }
         if let Some(size) = size
             && written < size
         {

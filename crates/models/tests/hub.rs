@@ -101,6 +101,27 @@ fn without_a_known_checksum_the_hubs_own_is_used() {
 }
 
 #[test]
+fn without_any_checksum_the_size_is_held_against_the_content() {
+    let answer = |body| Response::new("200 OK", body);
+    for response in [answer(b"ab"), answer(b"abcd"), answer(b"abcd").without_length()] {
+        let hub = Server::start(move |_| response.clone());
+        let (_dir, store) = store(&hub_catalogue(r#"{"name": "model.bin", "size": 3}"#));
+        let error = store.with_hub_endpoint(&hub.address).unwrap().pull("m", &mut quiet).unwrap_err();
+        assert!(matches!(error, Error::NoSource { .. }), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_checked_at_all_is_refused() {
+    let hub = Server::start(|_| Response::new("200 OK", b"abc").without_length());
+    let (_dir, store) = store(&hub_catalogue(r#"{"name": "model.bin"}"#));
+    let store = store.with_hub_endpoint(&hub.address).unwrap();
+    let error = store.pull("m", &mut quiet).unwrap_err();
+    assert!(error.to_string().contains("neither its checksum nor its size"), "{error}");
+    assert_eq!(left_in(&store), [""; 0]);
+}
+
+#[test]
 fn a_lost_connection_is_resumed_in_the_same_pull() {
     let weights = noise(500_000);
     let content = weights.clone();

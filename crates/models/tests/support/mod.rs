@@ -22,16 +22,18 @@ pub struct Request {
 }
 
 /// An answer. With `cut`, the connection closes after that many bytes of the body.
+#[derive(Clone)]
 pub struct Response {
     pub status: &'static str,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     pub cut: Option<usize>,
+    pub says_length: bool,
 }
 
 impl Response {
     pub fn new(status: &'static str, body: &[u8]) -> Self {
-        Self { status, headers: Vec::new(), body: body.to_vec(), cut: None }
+        Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, says_length: true }
     }
 
     /// The body from where the request wants it.
@@ -51,6 +53,12 @@ impl Response {
 
     pub fn cut(mut self, after: usize) -> Self {
         self.cut = Some(after);
+        self
+    }
+
+    /// The body ends where the connection does.
+    pub fn without_length(mut self) -> Self {
+        self.says_length = false;
         self
     }
 }
@@ -100,7 +108,10 @@ fn read_request(stream: &TcpStream) -> Request {
 }
 
 fn write_response(stream: &mut TcpStream, response: &Response) -> std::io::Result<()> {
-    write!(stream, "HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\n", response.status, response.body.len())?;
+    write!(stream, "HTTP/1.1 {}\r\nconnection: close\r\n", response.status)?;
+    if response.says_length {
+        write!(stream, "content-length: {}\r\n", response.body.len())?;
+    }
     for (name, value) in &response.headers {
         write!(stream, "{name}: {value}\r\n")?;
     }
