@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use strsim::osa_distance;
 
 use crate::Error;
 use crate::digest::Sha256;
@@ -107,7 +108,8 @@ impl Catalogue {
     fn nearest(&self, name: &str) -> Option<String> {
         let wanted = name.to_lowercase();
         let names = self.models.iter().flat_map(|model| std::iter::once(&model.name).chain(&model.aliases));
-        let (distance, nearest) = names.map(|known| (edit_distance(&wanted, known), known)).min()?;
+        // Swapped letters, the most common slip, count as one.
+        let (distance, nearest) = names.map(|known| (osa_distance(&wanted, known), known)).min()?;
         (distance <= 1.max(wanted.chars().count() / 3)).then(|| nearest.clone())
     }
 
@@ -224,20 +226,4 @@ impl WheelSpec {
 pub(crate) fn is_plain_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(plain)
-}
-
-/// Levenshtein distance in characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

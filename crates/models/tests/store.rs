@@ -198,7 +198,9 @@ fn the_built_in_catalogue_has_every_model_of_the_family() {
 #[test]
 fn an_unknown_name_gets_the_nearest_and_all_others() {
     let catalogue = Catalogue::builtin();
-    for (wrong, right) in [("bse", "base"), ("Small.EN", "small.en"), ("large-v3-trubo", "large-v3-turbo")] {
+    for (wrong, right) in
+        [("bse", "base"), ("bsae", "base"), ("Small.EN", "small.en"), ("large-v3-trubo", "large-v3-turbo")]
+    {
         let error = catalogue.find(wrong).unwrap_err().to_string();
         assert!(error.contains(&format!("did you mean {right:?}")), "{error}");
         assert!(error.contains("tiny, tiny.en, base"), "{error}");
