@@ -15,17 +15,18 @@ struct Absence {
 
 const ABSENCES: &[Absence] = &[
     Absence {
-        what: "the network is for `models` and `server` only",
+        what: "the network is for `models` only",
         names: &["std::net", "TcpStream", "TcpListener", "UdpSocket", "ureq", "reqwest", "hyper", "hf_hub"],
         within: &["crates/", "xtask/"],
-        except: &["crates/models/", "crates/server/"],
+        except: &["crates/models/"],
     },
     Absence {
-        what: "async code is for `server` only",
-        names: &["async", "await", "tokio"],
-        within: &["crates/", "xtask/"],
-        except: &["crates/server/"],
+        what: "programs are started by `models` only",
+        names: &["process::Command", "process::{Command", "Command::new"],
+        within: &["crates/"],
+        except: &["crates/models/"],
     },
+    Absence { what: "no async code", names: &["async", "await", "tokio"], within: &["crates/", "xtask/"], except: &[] },
     Absence {
         what: "the engine knows no clock",
         names: &["std::time", "Instant", "SystemTime"],
@@ -86,6 +87,15 @@ mod tests {
     }
 
     #[test]
+    fn programs_are_started_by_models_alone() {
+        let text = "use std::process;\nuse std::process::{Command, Stdio};\nlet a = process::Command::new(b);";
+        assert_eq!(lines_found("crates/cli/src/main.rs", text), [2, 3, 3]);
+        assert!(lines_found("crates/models/src/pip.rs", text).is_empty());
+        assert!(lines_found("xtask/src/tree.rs", text).is_empty());
+        assert!(lines_found("crates/cli/src/main.rs", "use args::{Args, Command};\nprocess::exit(1);").is_empty());
+    }
+
+    #[test]
     fn tests_may_use_what_the_product_may_not() {
         let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    use std::time::Instant;\n}\n";
         assert!(lines_found("crates/engine/src/lib.rs", text).is_empty());
@@ -97,6 +107,6 @@ mod tests {
         let text = "use std::time::Instant;\nuse std::fs::read;\nasync fn f() {}\nstatic mut A: u8 = 0;";
         assert_eq!(lines_found("crates/engine/src/lib.rs", text), [1, 1, 3, 4]);
         assert_eq!(lines_found("crates/kernels/src/lib.rs", text), [2, 3, 4]);
-        assert_eq!(lines_found("crates/server/src/lib.rs", text), [4]);
+        assert_eq!(lines_found("crates/cli/src/main.rs", text), [3, 4]);
     }
 }

@@ -7,11 +7,9 @@ use crate::tree::{Finding, Kind, Package, Tree};
 #[rustfmt::skip]
 const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
-    ("amanuensis",            &["amanuensis-server", "amanuensis-transcribe", "amanuensis-models"]),
-    ("amanuensis-server",     &["amanuensis-transcribe", "amanuensis-models"]),
+    ("amanuensis",            &["amanuensis-transcribe", "amanuensis-models"]),
     ("amanuensis-transcribe", &["amanuensis-audio", "amanuensis-engine"]),
-    ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights", "amanuensis-xdna"]),
-    ("amanuensis-xdna",       &["amanuensis-kernels"]),
+    ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights"]),
     ("amanuensis-models",     &[]),
     ("amanuensis-audio",      &[]),
     ("amanuensis-weights",    &[]),
@@ -98,6 +96,14 @@ mod tests {
             for used in *uses {
                 assert!(layer(used).is_some_and(|below| below > at), "{name} -> {used}");
             }
+        }
+    }
+
+    #[test]
+    fn every_layer_is_a_crate() {
+        let workspace = Tree::of_workspace().unwrap();
+        for (name, _) in LAYERS {
+            assert!(workspace.packages.iter().any(|package| package.name == *name), "there is no crate `{name}`");
         }
     }
 
