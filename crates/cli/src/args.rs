@@ -33,8 +33,9 @@ Examples:
   ffmpeg -i tape.rm -f wav - | amanuensis transcribe -
 
 Exit codes:
-  0 all done, 1 a recording failed (the others are done), 2 wrong usage, 130 Ctrl-C.
-  The first Ctrl-C stops at the next 30 s window and keeps the text so far, the second stops at once.
+  0 all done, 1 a recording failed (the others are done), 2 wrong usage, 130 Ctrl-C or SIGTERM.
+  The first Ctrl-C stops at the next window and keeps the text so far (with --output-dir, in
+  talk.partial.srt and the like); the second stops at once.
 
 Environment:
   AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)

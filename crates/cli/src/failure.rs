@@ -14,7 +14,7 @@ pub enum Failure {
     Failed(String),
     /// The same, and the user has been told already.
     Reported,
-    /// Ctrl-C; exit code 130, as shells have it.
+    /// Ctrl-C or SIGTERM; exit code 130, as shells have it for the first.
     Interrupted,
     /// Whoever read the standard output has read enough; no failure for us.
     PipeClosed,
@@ -27,6 +27,15 @@ impl Failure {
             Self::PipeClosed
         } else {
             Self::Failed(format!("cannot write to the standard output: {error}"))
+        }
+    }
+
+    /// The same at the end of work of which something may have failed already: that a reader has had enough does not
+    /// make up for it.
+    pub fn after(self, failed: bool) -> Self {
+        match self {
+            Self::PipeClosed if failed => Self::Reported,
+            end => end,
         }
     }
 

@@ -1,8 +1,18 @@
-//! Ctrl-C, and whatever else asks a program to end: the first one asks the work at hand to stop where it can, the second ends the program.
+//! Ctrl-C, and SIGTERM, which asks the same: the first one asks the work at hand to stop where it can, the second ends
+//! the program.
 
+#[cfg(unix)]
+use std::io;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(unix)]
+use std::thread;
+
+#[cfg(unix)]
+use signal_hook::consts::{SIGINT, SIGTERM};
+#[cfg(unix)]
+use signal_hook::iterator::Signals;
 
 use crate::failure::Failure;
 
@@ -15,7 +25,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Takes over Ctrl-C, SIGTERM and SIGHUP for the rest of the process. While nothing heeds it, it ends the program as ever.
+    /// Takes over Ctrl-C and SIGTERM for the rest of the process. While nothing heeds them, they end the program as ever.
     pub fn install() -> Result<Self, Failure> {
         let interrupt = Self::default();
         let Self { requested, heeded } = interrupt.clone();
@@ -25,7 +35,7 @@ impl Interrupt {
                 process::exit(130);
             }
         };
-        ctrlc::set_handler(handler).map_err(|error| Failure::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
+        listen(handler).map_err(|error| Failure::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
         Ok(interrupt)
     }
 
@@ -40,4 +50,20 @@ impl Interrupt {
     pub fn is_requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }
+}
+
+/// Calls `handler` at every Ctrl-C or SIGTERM.
+///
+/// Not at SIGHUP: `nohup` starts programs with that ignored, and a handler would undo it.
+#[cfg(unix)]
+fn listen(handler: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || signals.forever().for_each(|_| handler()));
+    Ok(())
+}
+
+/// Calls `handler` at every Ctrl-C.
+#[cfg(not(unix))]
+fn listen(handler: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(handler)
 }

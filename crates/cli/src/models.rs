@@ -137,7 +137,7 @@ fn each(store: &Store, names: &[String], mut work: impl FnMut(&str) -> Result<()
                 console::line(&format!("error: {reason}"));
                 failed = true;
             }
-            Err(end) => return Err(end),
+            Err(end) => return Err(end.after(failed)),
         }
     }
     if failed { Err(Failure::Reported) } else { Ok(()) }

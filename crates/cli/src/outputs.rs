@@ -113,11 +113,11 @@ fn file_name(input: &Input, format: OutputFormat, is_complete: bool) -> OsString
 /// Refuses two recordings that would write the same file, and one that would be overwritten itself.
 fn check_names(directory: &Path, formats: &[OutputFormat], inputs: &[Input]) -> Result<(), Failure> {
     let mut taken: HashMap<OsString, &Input> = HashMap::new();
-    for input in inputs {
-        let stem =
-            if cfg!(any(windows, target_os = "macos")) { input.stem().to_ascii_lowercase() } else { input.stem() };
-        if let Some(other) = taken.insert(stem, input) {
-            let file = directory.join(file_name(input, formats[0], true));
+    let names = inputs.iter().flat_map(|input| [true, false].map(|whole| (input, file_name(input, formats[0], whole))));
+    for (input, name) in names {
+        let file = directory.join(&name);
+        let name = if cfg!(any(windows, target_os = "macos")) { name.to_ascii_lowercase() } else { name };
+        if let Some(other) = taken.insert(name, input) {
             let message = format!("{other} and {input} would both be written to {}; rename one", file.display());
             return Err(Failure::Usage(message));
         }
@@ -191,6 +191,7 @@ mod tests {
             let message = usage(into_directory(&inputs));
             assert!(inputs.iter().all(|input| message.contains(input)) && message.contains("talk.txt"), "{message}");
         }
+        assert!(usage(into_directory(&["talk.partial.mp3", "talk.mp3"])).contains("talk.partial.txt"));
     }
 
     #[test]

@@ -62,9 +62,7 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
                 }
                 return Err(Failure::Interrupted);
             }
-            // Nobody reads on; that one before has failed is still true.
-            Err(Failure::PipeClosed) if failed => return Err(Failure::Reported),
-            Err(end) => return Err(end),
+            Err(end) => return Err(end.after(failed)),
         }
     }
     if failed { Err(Failure::Reported) } else { Ok(()) }
