@@ -7,7 +7,9 @@ use crate::tree::{Finding, Kind, Package, Tree};
 #[rustfmt::skip]
 const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
-    ("amanuensis",            &["amanuensis-transcribe", "amanuensis-models"]),
+    // `bench` measures the parts by themselves.
+    ("amanuensis",            &["amanuensis-transcribe", "amanuensis-models", "amanuensis-engine", "amanuensis-audio",
+                                "amanuensis-kernels"]),
     ("amanuensis-transcribe", &["amanuensis-audio", "amanuensis-engine"]),
     ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights"]),
     ("amanuensis-models",     &[]),

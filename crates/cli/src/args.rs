@@ -23,6 +23,8 @@ pub enum Command {
     Transcribe(Box<TranscribeArgs>),
     /// List, fetch, check and remove speech models
     Models(ModelsArgs),
+    /// Measure what this machine can do, and what a model takes on it
+    Bench(BenchArgs),
 }
 
 const TRANSCRIBE_HELP: &str = "\
@@ -160,6 +162,44 @@ pub enum ModelsCommand {
     },
 }
 
+/// Measure what this machine can do, and what a model takes on it.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// The machine's own limits: int8 and f32 arithmetic in registers, and reading from memory
+    Roofline(BenchRooflineArgs),
+    /// Loading, mel, encoding and decoding with an installed model
+    Model(BenchModelArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct BenchRooflineArgs {
+    /// Most threads to measure with [default: all cores]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
+    /// Print one line of JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct BenchModelArgs {
+    /// An installed model, or a model's directory or weight file
+    #[arg(short, long, value_name = "NAME|PATH", default_value = "base")]
+    pub model: String,
+    /// Processor cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
+    /// Print one line of JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn input(argument: OsString) -> Input {
     if argument == "-" { Input::Stdin } else { Input::File(argument.into()) }
 }
@@ -197,7 +237,7 @@ mod tests {
         let arguments = ["amanuensis", "transcribe"].iter().chain(arguments);
         match Args::try_parse_from(arguments)?.command {
             Command::Transcribe(args) => Ok(*args),
-            Command::Models(_) => unreachable!("the command is `transcribe`"),
+            _ => unreachable!("the command is `transcribe`"),
         }
     }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod console;
 mod failure;
 mod fetch;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Models(args) => models::run(args.command),
+        Command::Bench(args) => bench::run(&args.command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,8 @@
 //!
 //! Every row of a step is computed by itself, so a sequence gets the same logits alone as in company.
 
+use std::fmt;
+
 use amanuensis_kernels::Context;
 use amanuensis_kernels::attention::{KeyValues, Memory, attention};
 use amanuensis_kernels::gemm::RowsF32;
@@ -110,6 +112,15 @@ impl Decoder {
         })
     }
 
+    /// Bytes of weights that a step reads.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        let layer = |layer: &Layer| {
+            let linear = [&layer.qkv, &layer.self_out, &layer.cross_q, &layer.cross_out, &layer.fc1, &layer.fc2];
+            linear.iter().map(|linear| linear.work().1).sum::<u64>()
+        };
+        self.logits.work().1 + self.layers.iter().map(layer).sum::<u64>()
+    }
+
     pub(crate) fn n_layers(&self) -> usize {
         self.layers.len()
     }
@@ -147,8 +158,8 @@ impl Decoder {
         Sequence { window: window.clone(), cache, length: 0 }
     }
 
-    pub(crate) fn buffers(&self) -> Buffers {
-        Buffers {
+    pub(crate) fn buffers(&self) -> StepBuffers {
+        StepBuffers {
             states: Vec::new(),
             input: Activations::new(self.compute_type),
             hidden: Activations::new(self.compute_type),
@@ -168,7 +179,7 @@ impl Decoder {
         context: &Context,
         batch: &mut [Step<'_>],
         embed: &dyn Fn(u32, &mut [f32]),
-        buffers: &mut Buffers,
+        buffers: &mut StepBuffers,
     ) {
         let d = self.d_model;
         self.embed(batch, embed, &mut buffers.states);
@@ -208,7 +219,7 @@ impl Decoder {
 }
 
 /// Memory that is kept from step to step.
-pub(crate) struct Buffers {
+pub struct StepBuffers {
     /// `(rows, d_model)`.
     states: Vec<f32>,
     input: Activations,
@@ -221,9 +232,22 @@ pub(crate) struct Buffers {
     pub(crate) logits: Vec<f32>,
 }
 
+impl StepBuffers {
+    /// The logits after the last token of each sequence of the last step, `(batch, n_vocab)`.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+}
+
+impl fmt::Debug for StepBuffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepBuffers").finish_non_exhaustive()
+    }
+}
+
 impl Layer {
-    fn run(&self, context: &Context, index: usize, batch: &mut [Step<'_>], buffers: &mut Buffers, d: usize) {
-        let Buffers { states, input, hidden, qkv, attended, .. } = buffers;
+    fn run(&self, context: &Context, index: usize, batch: &mut [Step<'_>], buffers: &mut StepBuffers, d: usize) {
+        let StepBuffers { states, input, hidden, qkv, attended, .. } = buffers;
         input.assign_norm(context, RowsF32::new(states, d), &self.self_norm);
         self.qkv.write(context, input, qkv);
         remember(batch, index, qkv, d);

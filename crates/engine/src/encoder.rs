@@ -122,6 +122,18 @@ impl Encoder {
         self.layers.len()
     }
 
+    /// Operations of a window, two for each product: the layers' and those of attention.
+    pub(crate) fn operations(&self) -> u64 {
+        let n_ctx = self.sizes.n_audio_ctx as u64;
+        let layer = |layer: &Layer| {
+            let linear = [&layer.qkv, &layer.attention_out, &layer.fc1, &layer.fc2];
+            linear.iter().map(|linear| linear.work().0).sum::<u64>() * n_ctx
+                + 2 * n_ctx * n_ctx * self.sizes.d_model as u64
+        };
+        let convolutions = 2 * n_ctx * self.conv1.work().0 + n_ctx * self.conv2.work().0;
+        2 * (convolutions + self.layers.iter().map(layer).sum::<u64>())
+    }
+
     pub(crate) fn sizes(&self) -> EncoderSizes {
         self.sizes
     }

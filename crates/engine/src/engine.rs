@@ -12,7 +12,7 @@ use amanuensis_weights::{Checkpoint, Tensor};
 use crate::backend::BACKENDS;
 use crate::config::Config;
 use crate::decode::{Batch, DecodeOptions, Decoded, MAX_PROMPT};
-use crate::decoder::{Buffers, Decoder, Sequence, Step};
+use crate::decoder::{Decoder, Sequence, Step, StepBuffers};
 use crate::encoder::{Encoded, Encoder};
 use crate::loader::Loader;
 use crate::{Error, Vocabulary};
@@ -143,15 +143,30 @@ impl Engine {
         self.decoder.n_text_ctx()
     }
 
+    /// Operations of encoding a window, two for each product.
+    pub fn encoder_operations(&self) -> u64 {
+        self.encoder.operations()
+    }
+
+    /// Bytes that a step of `batch` windows has to read: the weights once, and each window's keys and values; those of the
+    /// text so far left out, which are few.
+    pub fn step_bytes(&self, batch: usize) -> u64 {
+        self.decoder.weight_bytes() + (batch * self.cross_bytes()) as u64
+    }
+
+    fn cross_bytes(&self) -> usize {
+        let sizes = self.encoder.sizes();
+        let element = if self.compute_type == ComputeType::Int8 { 1 } else { size_of::<f32>() };
+        2 * self.decoder.n_layers() * sizes.n_audio_ctx * sizes.d_model * element
+    }
+
     /// Bytes of memory that a window takes while it is decoded, about: its states, and the keys and values that the
     /// decoder looks up, those of its text for a quarter of the positions that there can be.
     pub fn window_bytes(&self) -> usize {
         let sizes = self.encoder.sizes();
-        let states = sizes.n_audio_ctx * sizes.d_model;
-        let element = if self.compute_type == ComputeType::Int8 { 1 } else { size_of::<f32>() };
-        let cross = 2 * self.decoder.n_layers() * states * element;
+        let states = sizes.n_audio_ctx * sizes.d_model * size_of::<f32>();
         let text = 2 * self.decoder.n_layers() * self.n_text_ctx() / 4 * sizes.d_model * size_of::<f32>();
-        states * size_of::<f32>() + cross + text
+        states + self.cross_bytes() + text
     }
 
     /// Whether the model knows more than English.
@@ -241,7 +256,21 @@ impl Engine {
         buffers.logits
     }
 
-    pub(crate) fn step_into(&self, batch: &mut [Step<'_>], buffers: &mut Buffers) {
+    /// The context that this engine computes in.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Memory for [`Self::step_into`].
+    pub fn step_buffers(&self) -> StepBuffers {
+        self.decoder.buffers()
+    }
+
+    /// As [`Self::step_batch`], in memory that is kept from step to step.
+    ///
+    /// # Panics
+    /// As [`Self::step_batch`].
+    pub fn step_into(&self, batch: &mut [Step<'_>], buffers: &mut StepBuffers) {
         self.decoder.step(&self.context, batch, &|token, out| self.embed(token, out), buffers);
     }
 
@@ -255,16 +284,8 @@ impl Engine {
         self.checkpoint.get("decoder.embed_tokens.weight").expect("the embedding was loaded")
     }
 
-    pub(crate) fn buffers(&self) -> Buffers {
-        self.decoder.buffers()
-    }
-
     pub(crate) fn config(&self) -> &Config {
         &self.config
-    }
-
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
     }
 }
 

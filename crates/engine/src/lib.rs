@@ -24,7 +24,7 @@ mod spares;
 mod vocabulary;
 
 pub use decode::{Batch, DecodeOptions, Decoded, Task};
-pub use decoder::{Sequence, Step};
+pub use decoder::{Sequence, Step, StepBuffers};
 pub use encoder::Encoded;
 pub use engine::{ComputeType, Engine, EngineOptions};
 pub use error::Error;

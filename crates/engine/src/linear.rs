@@ -35,10 +35,22 @@ impl Linear {
 
     /// Output channels.
     pub(crate) fn n(&self) -> usize {
+        self.shape().0
+    }
+
+    /// `(n, k)`: output channels and depth.
+    pub(crate) fn shape(&self) -> (usize, usize) {
         match &self.weights {
-            Weights::F32(weights) => weights.n(),
-            Weights::Int8(weights) => weights.shape().0,
+            Weights::F32(weights) => (weights.n(), weights.k()),
+            Weights::Int8(weights) => weights.shape(),
         }
+    }
+
+    /// Products of a row with these weights, and bytes of weights read for them.
+    pub(crate) fn work(&self) -> (u64, u64) {
+        let (n, k) = self.shape();
+        let element = if matches!(self.weights, Weights::F32(_)) { size_of::<f32>() } else { 1 };
+        ((n * k) as u64, (n * k * element) as u64)
     }
 
     /// Overwrites `out`, `(rows, n)`.

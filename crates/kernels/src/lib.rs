@@ -14,6 +14,7 @@ pub mod attention;
 pub mod gemm;
 pub mod norm;
 pub mod quantise;
+pub mod roofline;
 pub mod vector;
 
 pub use cpu::{Cpu, Isa, IsaError};

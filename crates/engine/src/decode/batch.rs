@@ -7,7 +7,7 @@ use amanuensis_kernels::vector::log_sum_exp;
 
 use super::filters::Filters;
 use super::{DecodeOptions, Decoded, prompt};
-use crate::decoder::{Buffers, Sequence, Step};
+use crate::decoder::{Sequence, Step, StepBuffers};
 use crate::encoder::Encoded;
 use crate::{Engine, Error};
 
@@ -15,13 +15,13 @@ use crate::{Engine, Error};
 pub struct Batch<'e> {
     engine: &'e Engine,
     slots: Vec<Slot>,
-    buffers: Buffers,
+    buffers: StepBuffers,
 }
 
 impl<'e> Batch<'e> {
     /// An empty batch.
     pub fn new(engine: &'e Engine) -> Self {
-        Self { engine, slots: Vec::new(), buffers: engine.buffers() }
+        Self { engine, slots: Vec::new(), buffers: engine.step_buffers() }
     }
 
     /// Windows that are being decoded.
