@@ -41,19 +41,23 @@ Exit codes:
 
 Environment:
   AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)
-  HF_ENDPOINT        address of a mirror of the model hub";
+  HF_ENDPOINT        address of a mirror of the model hub
+  TMPDIR             directory for temporary files (on Windows: TEMP)";
 
 const TRANSCRIBE_ABOUT: &str = "\
 Transcribe recordings: speech to text, subtitles or JSON
 
 Reads WAV, MP3, FLAC, AAC, Ogg, Opus, M4A, MP4, MOV, MKV, WebM, AIFF and CAF, whatever the file is called; of a video, \
-the audio track. The model is fetched when it is first used.";
+the audio track. The model is fetched when it is first used.
+
+Some of these formats have to be read from several places at once. What can be read only in one go (`-`, a named pipe) \
+is therefore copied to the directory for temporary files first, and transcribed when its end is there.";
 
 /// The arguments of `transcribe`.
 #[derive(Debug, clap::Args)]
 #[command(long_about = TRANSCRIBE_ABOUT, after_help = TRANSCRIBE_HELP)]
 pub struct TranscribeArgs {
-    /// Recordings; `-` is the standard input
+    /// Recordings; `-` is the standard input, which is read to its end before its first word appears
     #[arg(required = true, value_name = "FILE", value_parser = OsStringValueParser::new().map(input))]
     pub files: Vec<Input>,
 
