@@ -85,9 +85,16 @@ impl Console {
     }
 }
 
-/// Writes a line to the standard error. Where that is closed, nobody wants to know.
-pub fn line(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+/// Writes a message to the standard error. Where that is closed, nobody wants to know.
+pub fn line(message: &str) {
+    let lines: Vec<String> = message.lines().map(printable).collect();
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
+}
+
+/// The text with its control characters spelt out: the name of a file may hold any, and a terminal would obey them.
+pub fn printable(text: &str) -> String {
+    let spell = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(spell).collect()
 }
 
 /// Seconds as people write them: `4:07`, `1:02:03`.
@@ -100,6 +107,11 @@ pub fn clock(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_spelt_out() {
+        assert_eq!(printable("Grüße \u{1b}[31m\r\n\u{9b}.mp3"), "Grüße \\u{1b}[31m\\r\\n\\u{9b}.mp3");
+    }
 
     #[test]
     fn clocks() {

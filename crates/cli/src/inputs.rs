@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use amanuensis_transcribe::{Audio, AudioError};
 
+use crate::console;
 use crate::failure::Failure;
 
 /// A recording, as named on the command line.
@@ -21,7 +22,7 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("standard input"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) => console::printable(&path.to_string_lossy()).fmt(f),
         }
     }
 }
@@ -39,8 +40,10 @@ impl Input {
     /// What to call this recording where there is little room.
     pub fn short_name(&self) -> String {
         const ROOM: usize = 30;
-        let name =
-            self.path().and_then(Path::file_name).map_or_else(|| self.to_string(), |n| n.to_string_lossy().into());
+        let name = self
+            .path()
+            .and_then(Path::file_name)
+            .map_or_else(|| self.to_string(), |name| console::printable(&name.to_string_lossy()));
         match name.char_indices().nth(ROOM) {
             Some((end, _)) => format!("{}…", &name[..end]),
             None => name,
@@ -57,7 +60,13 @@ impl Input {
     /// Whether this can be read, as far as can be told without reading it.
     pub fn check(&self) -> io::Result<()> {
         let Self::File(path) = self else { return Ok(()) };
-        let metadata = fs::metadata(path)?;
+        let metadata = fs::metadata(path).map_err(|error| {
+            if is_address(path) {
+                io::Error::new(error.kind(), "recordings are not fetched; download it first")
+            } else {
+                error
+            }
+        })?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -80,6 +89,12 @@ impl Input {
             }
         }
     }
+}
+
+/// Whether this is an address on the network, such as `https://example.org/talk.mp3`.
+fn is_address(path: &Path) -> bool {
+    let scheme = path.to_str().and_then(|path| path.split_once("://")).map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 /// Refuses what can never work: the standard input twice, or a terminal as one.
@@ -118,10 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn addresses() {
+        let is_address = |path: &str| is_address(Path::new(path));
+        assert!(is_address("https://example.org/talk.mp3") && is_address("s3://talks/1.wav"));
+        assert!(!is_address("talk.mp3") && !is_address("a/b://c") && !is_address("://c"));
+    }
+
+    #[test]
     fn short_names() {
         let name = |path: &str| Input::File(path.into()).short_name();
         assert_eq!(name("a/talk.mp3"), "talk.mp3");
         assert_eq!(name(&"ä".repeat(31)), format!("{}…", "ä".repeat(30)));
+        assert_eq!(name("a\u{1b}[2J"), "a\\u{1b}[2J");
         assert_eq!(Input::Stdin.short_name(), "standard input");
     }
 

@@ -8,6 +8,7 @@ mod failure;
 mod fetch;
 mod inputs;
 mod interrupt;
+mod language;
 mod models;
 mod outputs;
 mod transcribe;

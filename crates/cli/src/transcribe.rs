@@ -8,12 +8,13 @@ use std::time::Instant;
 use amanuensis_models::Store;
 use amanuensis_transcribe::{Ending, EngineOptions, Event, Segment, TranscribeOptions, Transcriber, Transcript};
 
-use crate::args::{Spoken, TranscribeArgs};
+use crate::args::TranscribeArgs;
 use crate::console::{Console, clock};
 use crate::failure::Failure;
 use crate::fetch;
 use crate::inputs::{Input, check_stdin};
 use crate::interrupt::Interrupt;
+use crate::language::Spoken;
 use crate::models;
 use crate::outputs::Outputs;
 

@@ -126,6 +126,9 @@ fn a_missing_recording_is_found_before_a_model_is_fetched() {
     let run = workspace.run(&["transcribe", "missing.wav"]);
     run.ended(1, &["missing.wav"]);
     assert!(!run.stderr.contains("fetching"), "{run:?}");
+    workspace.run(&["transcribe", "https://example.org/talk.mp3"]).ended(1, &["download it first"]);
+    let run = workspace.run(&["transcribe", "\u{1b}[31mred\n.wav"]);
+    run.ended(1, &["error: \\u{1b}[31mred\\n.wav: "]);
     workspace.recording("talk.wav", 1.0);
     let offline = workspace.run(&["transcribe", "--offline", "talk.wav"]);
     offline.ended(1, &["base", "not installed"]);

@@ -15,6 +15,7 @@ fn nonsense_is_refused_before_anything_is_done() {
         (&["transcribe"], &["<FILE>"]),
         (&["transcribe", "--format", "pdf", "a.wav"], &["pdf", "txt", "json"]),
         (&["transcribe", "--language", "klingon", "a.wav"], &["klingon", "english"]),
+        (&["transcribe", ""], &["the name is empty"]),
         (&["transcribe", "--task", "sing", "a.wav"], &["sing", "translate"]),
         (&["transcribe", "--compute-type", "int4", "a.wav"], &["int4", "int8"]),
         (&["transcribe", "--threads", "0", "a.wav"], &["threads"]),
