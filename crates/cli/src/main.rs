@@ -6,6 +6,7 @@ mod bench;
 mod console;
 mod failure;
 mod fetch;
+mod file;
 mod inputs;
 mod interrupt;
 mod language;

@@ -7,9 +7,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use amanuensis_transcribe::{OutputFormat, Transcript};
-use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
+use crate::file;
 use crate::inputs::Input;
 
 /// Where transcripts go, and in which format.
@@ -42,17 +42,26 @@ impl Outputs {
         Ok(Self::Stdout(format))
     }
 
-    /// Makes the directory, and proves that files can be written there: after hours of work would be too late to learn
-    /// that they cannot.
+    /// Makes the directory, and makes sure that files can be made in it.
     pub fn prepare(&self) -> Result<(), Failure> {
         let Self::Directory(directory, _) = self else { return Ok(()) };
-        if directory.exists() && !directory.is_dir() {
-            return Err(Failure::Failed(format!("{} is a file, not a directory", directory.display())));
-        }
-        fs::create_dir_all(directory)
-            .map_err(|error| Failure::Failed(format!("cannot make the directory {}: {error}", directory.display())))?;
-        temporary_file(directory).map(drop).map_err(|error| {
-            Failure::Failed(format!("cannot write to the directory {}: {}", directory.display(), error.kind()))
+        let name = directory.display();
+        fs::create_dir_all(directory).map_err(|error| {
+            Failure::Failed(match error.kind() {
+                io::ErrorKind::AlreadyExists => format!("{name} is a file, not a directory"),
+                _ => format!("cannot make the directory {name}: {error}"),
+            })
+        })?;
+        file::check_directory(directory)
+            .map_err(|error| Failure::Failed(format!("cannot write into the directory {name}: {error}")))
+    }
+
+    /// Whether the whole transcript of `input` can be put where it belongs, as far as can be told beforehand.
+    pub fn check(&self, input: &Input) -> Result<(), String> {
+        let Self::Directory(directory, formats) = self else { return Ok(()) };
+        formats.iter().try_for_each(|format| {
+            let path = directory.join(file_name(input, *format, true));
+            file::check_place(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))
         })
     }
 
@@ -72,8 +81,8 @@ impl Outputs {
             Self::Directory(directory, formats) => {
                 let failed = |format: &OutputFormat| {
                     let path = directory.join(file_name(input, *format, transcript.is_complete()));
-                    let written = write_file(&path, |out| format.write(transcript, out));
-                    written.err().map(|error| format!("cannot write {}: {}", path.display(), error.kind()))
+                    let written = file::write(&path, |out| format.write(transcript, out));
+                    written.err().map(|error| format!("cannot write {}: {error}", path.display()))
                 };
                 let failures: Vec<String> = formats.iter().filter_map(failed).collect();
                 if failures.is_empty() {
@@ -130,27 +139,6 @@ fn check_names(directory: &Path, formats: &[OutputFormat], inputs: &[Input]) -> 
         Some(file) => Err(Failure::Usage(format!("the transcript would overwrite the recording {}", file.display()))),
         None => Ok(()),
     }
-}
-
-/// Writes a file that appears as a whole or not at all.
-fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut out = BufWriter::new(temporary_file(directory)?);
-    write(&mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    // Or a power cut may leave the name without the contents.
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".amanuensis-");
-    // What any new file would have; the umask takes its share.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(directory)
 }
 
 #[cfg(test)]
@@ -243,28 +231,5 @@ mod tests {
         assert!(fs::read_to_string(directory.path().join("talk.partial.json")).unwrap().contains("cancelled"));
         assert!(!fs::read_to_string(directory.path().join("talk.json")).unwrap().contains("cancelled"));
         assert!(outputs.partial_files(&input).unwrap().ends_with("talk.partial.json"));
-    }
-
-    #[test]
-    fn a_file_appears_as_a_whole_or_not_at_all() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("talk.txt");
-        write_file(&path, |out| out.write_all(b"first")).unwrap();
-        let failed = write_file(&path, |out| out.write_all(b"sec").and(Err(io::Error::other("full"))));
-        assert!(failed.is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn files_have_the_permissions_of_any_new_file() {
-        use std::os::unix::fs::PermissionsExt;
-        let directory = tempfile::tempdir().unwrap();
-        let (plain, ours) = (directory.path().join("plain"), directory.path().join("ours"));
-        fs::write(&plain, "").unwrap();
-        write_file(&ours, |_| Ok(())).unwrap();
-        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode(&ours), mode(&plain));
     }
 }

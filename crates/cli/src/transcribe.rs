@@ -1,5 +1,6 @@
 //! `amanuensis transcribe`.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::thread;
@@ -27,14 +28,7 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     let console = Console::new(args.quiet);
     let interrupt = Interrupt::install()?;
 
-    // Before a model is fetched: nobody should wait for that to learn of a slip in a file's name.
-    let is_there =
-        |input: &&Input| input.check().inspect_err(|error| console.error(format!("{input}: {error}"))).is_ok();
-    let inputs: Vec<&Input> = args.files.iter().filter(is_there).collect();
-    if inputs.is_empty() {
-        return Err(Failure::Reported);
-    }
-    outputs.prepare()?;
+    let inputs = check(&args.files, &outputs, &console)?;
     let transcriber = load(args, &console, &interrupt)?;
     let language = match args.language {
         Spoken::Auto => None,
@@ -67,6 +61,20 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
         }
     }
     if failed { Err(Failure::Reported) } else { Ok(()) }
+}
+
+/// The recordings that can be read and whose transcripts can be written, if there are any; tells of the others.
+///
+/// This is before a model is fetched and hours are spent: nobody should wait for that to learn of a slip in a name.
+fn check<'a>(files: &'a [Input], outputs: &Outputs, console: &Console) -> Result<Vec<&'a Input>, Failure> {
+    let tell = |input: &Input, reason: &dyn Display| console.error(format!("{input}: {reason}"));
+    let mut inputs: Vec<&Input> = files.iter().collect();
+    inputs.retain(|input| input.check().inspect_err(|error| tell(input, error)).is_ok());
+    if !inputs.is_empty() {
+        outputs.prepare()?;
+        inputs.retain(|input| outputs.check(input).inspect_err(|reason| tell(input, reason)).is_ok());
+    }
+    if inputs.is_empty() { Err(Failure::Reported) } else { Ok(inputs) }
 }
 
 /// Finds the model, fetches it if need be, and loads it.

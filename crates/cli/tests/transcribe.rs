@@ -136,6 +136,24 @@ fn a_missing_recording_is_found_before_a_model_is_fetched() {
 }
 
 #[test]
+fn a_transcript_that_cannot_be_written_is_found_before_a_model_is_fetched() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 1.0);
+    fs::create_dir_all(workspace.path("out/talk.srt")).unwrap();
+    let run = workspace.run(&["transcribe", "--format", "txt,srt", "--output-dir", "out", "talk.wav"]);
+    run.ended(1, &["error: talk.wav: cannot write out/talk.srt: is a directory"]);
+    assert!(!run.stderr.contains("fetching"), "{run:?}");
+    assert_eq!(names_in(&workspace.path("out")), ["talk.srt"]);
+
+    // A directory where nobody can make a file, not even the superuser.
+    if cfg!(target_os = "linux") {
+        let run = workspace.run(&["transcribe", "--output-dir", "/proc/self", "talk.wav"]);
+        run.ended(1, &["error: cannot write into the directory /proc/self: "]);
+        assert!(!run.stderr.contains("fetching") && !run.stderr.contains(".amanuensis-"), "{run:?}");
+    }
+}
+
+#[test]
 fn what_the_model_cannot_do_is_wrong_usage() {
     let workspace = workspace();
     workspace.recording("talk.wav", 1.0);
