@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use amanuensis_transcribe::{OutputFormat, Transcript};
 
+use crate::console;
 use crate::failure::Failure;
 use crate::file;
 use crate::inputs::Input;
@@ -71,6 +72,8 @@ impl Outputs {
     }
 
     /// Writes the transcript of `input`, if it has not been written as it came into being.
+    ///
+    /// What cannot be written to its file any more, as when the disk is full, goes to the standard output.
     pub fn write(&self, input: &Input, transcript: &Transcript) -> Result<(), Failure> {
         match self {
             Self::Stdout(_) if self.is_live() => Ok(()),
@@ -79,20 +82,14 @@ impl Outputs {
                 format.write(transcript, &mut out).and_then(|()| out.flush()).map_err(|e| Failure::of_stdout(&e))
             }
             Self::Directory(directory, formats) => {
-                let failed = |format: &OutputFormat| {
+                let failure = |format: &OutputFormat| {
                     let path = directory.join(file_name(input, *format, transcript.is_complete()));
-                    let written = file::write(&path, |out| format.write(transcript, out));
-                    written.err().map(|error| format!("cannot write {}: {error}", path.display()))
+                    let error = file::write(&path, |out| format.write(transcript, out)).err()?;
+                    let rescue = rescue(&path, transcript, *format);
+                    Some(format!("cannot write {}: {error}; {rescue}", path.display()))
                 };
-                let failures: Vec<String> = formats.iter().filter_map(failed).collect();
-                if failures.is_empty() {
-                    return Ok(());
-                }
-                // The disk is full, or the directory gone: the standard output is what is left for the text.
-                let mut out = BufWriter::new(io::stdout().lock());
-                let printed = OutputFormat::TXT.write(transcript, &mut out).and_then(|()| out.flush());
-                let rescue = if printed.is_ok() { "; the text is on the standard output" } else { "" };
-                Err(Failure::Failed(format!("{}{rescue}", failures.join("; "))))
+                let failures: Vec<String> = formats.iter().filter_map(failure).collect();
+                if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(failures.join("; "))) }
             }
         }
     }
@@ -102,6 +99,18 @@ impl Outputs {
         let Self::Directory(directory, formats) = self else { return None };
         let path = |format: &OutputFormat| directory.join(file_name(input, *format, false)).display().to_string();
         Some(formats.iter().map(path).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Writes a transcript that has lost its place at `path` to the standard output, as it may have taken hours; says how
+/// that went.
+fn rescue(path: &Path, transcript: &Transcript, format: OutputFormat) -> String {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let heading = writeln!(out, "==> {} <==", console::printable(&path.to_string_lossy()));
+    let printed = heading.and_then(|()| format.write(transcript, &mut out)).and_then(|()| out.flush());
+    match printed {
+        Ok(()) => "it went to the standard output instead".to_owned(),
+        Err(error) => format!("nor can it be written to the standard output: {error}"),
     }
 }
 

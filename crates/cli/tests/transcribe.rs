@@ -153,6 +153,30 @@ fn a_transcript_that_cannot_be_written_is_found_before_a_model_is_fetched() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_does_not_fit_on_the_disk_goes_to_the_standard_output() {
+    let workspace = workspace();
+    workspace.recording("talk.wav", 60.0);
+    let program = workspace.amanuensis(&[]).get_program().to_owned();
+    let transcribe = |shell: &str, formats: &str| {
+        // A limit on the size of files stands for a full disk.
+        let arguments = ["transcribe", "--model", "gibberish", "--format", formats, "--output-dir", "out", "talk.wav"];
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("trap '' XFSZ; {shell}; exec \"$@\""), "sh"]).arg(&program).args(arguments);
+        Run::of(&command.current_dir(workspace.path("")).output().unwrap())
+    };
+    let run = transcribe("ulimit -f 1", "json,txt");
+    run.ended(1, &["error: talk.wav: cannot write out/talk.json: ", "; it went to the standard output instead"]);
+    assert!(!run.stderr.contains(".amanuensis-") && !run.stderr.contains("talk.txt"), "{run:?}");
+    assert_eq!(names_in(&workspace.path("out")), ["talk.txt"]);
+    let (heading, document) = run.stdout.split_once('\n').unwrap();
+    assert_eq!(heading, "==> out/talk.json <==");
+    assert_eq!(json(document)["duration"], 60.0);
+    let run = transcribe("ulimit -f 0; exec >/dev/full", "txt");
+    run.ended(1, &["cannot write out/talk.txt: ", "nor can it be written to the standard output"]);
+}
+
 #[test]
 fn what_the_model_cannot_do_is_wrong_usage() {
     let workspace = workspace();
