@@ -4,7 +4,8 @@
 //! source distribution, whose build would run code, is refused by pip itself.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -17,6 +18,8 @@ use crate::source::Failure;
 use crate::staging::bytes_below;
 
 const TICK: Duration = Duration::from_millis(100);
+/// How Python says, in any language, that a disk is full.
+const DISK_FULL: &str = "[Errno 28]";
 
 /// The commands that may be pip, in the order they are looked for.
 #[derive(Debug, Clone)]
@@ -84,7 +87,7 @@ impl Pip<'_> {
         target: &Path,
         reporter: &mut Reporter<'_>,
     ) -> Result<(), Failure> {
-        let (destination, temporary, log) = (work.join("wheel"), work.join("temporary"), work.join("log"));
+        let (destination, temporary) = (work.join("wheel"), work.join("temporary"));
         for dir in [work, &destination, &temporary] {
             fs::create_dir(dir).map_err(Error::io("create", dir))?;
         }
@@ -97,11 +100,13 @@ impl Pip<'_> {
             .envs([("TMPDIR", &temporary), ("TEMP", &temporary), ("TMP", &temporary)])
             .env("PIP_REQUIRE_VIRTUALENV", "false")
             .stdout(Stdio::null())
-            .stderr(File::create(&log).map_err(Error::io("create", &log))?);
+            .stderr(Stdio::piped());
 
         let base = reporter.bytes();
         let mut child =
             command.spawn().map_err(|error| Failure::Source(format!("{self} could not be started: {error}")))?;
+        // Not a file: what pip has to say may be that the disk is full.
+        let messages = child.stderr.take().map(|messages| thread::spawn(|| read_all(messages)));
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
@@ -120,9 +125,14 @@ impl Pip<'_> {
             }
         };
         if !status.success() {
-            let reason = last_words(&log);
+            let messages = messages.and_then(|messages| messages.join().ok()).unwrap_or_default();
             fs::remove_dir_all(work).map_err(Error::io("remove", work))?;
-            return Err(Failure::Source(format!("`{self} download {}` failed: {reason}", wheel.requirement())));
+            if messages.contains(DISK_FULL) {
+                return Err(Error::io("write", work)(io::ErrorKind::StorageFull.into()).into());
+            }
+            let reason = last_words(&messages).unwrap_or("pip gave no reason");
+            let requirement = wheel.requirement();
+            return Err(Failure::Source(format!("`{self} download {requirement}` failed ({status}): {reason}")));
         }
         let downloaded = only_wheel(&destination)
             .ok_or_else(|| Failure::Source(format!("{self} got no wheel for {}", wheel.requirement())))?;
@@ -138,12 +148,19 @@ fn only_wheel(dir: &Path) -> Option<PathBuf> {
     entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
 }
 
-/// The last error pip wrote, in one line.
-fn last_words(log: &Path) -> String {
-    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
-    let last = lines.clone().find(|line| line.starts_with("ERROR")).or_else(|| lines.next());
-    last.map_or_else(|| "pip gave no reason".to_owned(), |line| line.trim_start_matches("ERROR: ").to_owned())
+fn read_all(mut stream: impl Read) -> String {
+    let mut bytes = Vec::new();
+    // What came before an error is worth having.
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last error among pip's messages, in one line; of a crash, the exception.
+fn last_words(messages: &str) -> Option<&str> {
+    let mut lines = messages.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let is_error = |line: &&str| line.starts_with("ERROR") && *line != "ERROR: Exception:";
+    let last = lines.clone().find(is_error).or_else(|| lines.next())?;
+    Some(last.trim_start_matches("ERROR: "))
 }
 
 #[cfg(test)]
@@ -152,13 +169,12 @@ mod tests {
 
     #[test]
     fn the_reason_is_pips_last_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("log");
-        assert_eq!(last_words(&log), "pip gave no reason");
-        fs::write(&log, "WARNING: x\nERROR: Could not find\nERROR: No matching distribution\n\nnotice\n").unwrap();
-        assert_eq!(last_words(&log), "No matching distribution");
-        fs::write(&log, "python: No module named pip\n").unwrap();
-        assert_eq!(last_words(&log), "python: No module named pip");
+        assert_eq!(last_words("\n"), None);
+        let messages = "WARNING: x\nERROR: Could not find\nERROR: No matching distribution\n\nnotice\n";
+        assert_eq!(last_words(messages), Some("No matching distribution"));
+        assert_eq!(last_words("python: No module named pip\n"), Some("python: No module named pip"));
+        let crash = "ERROR: Exception:\nTraceback (most recent call last):\n  File \"x.py\"\nOSError: no luck\n";
+        assert_eq!(last_words(crash), Some("OSError: no luck"));
     }
 
     #[test]

@@ -149,6 +149,17 @@ fn cancelling_ends_pip_and_leaves_nothing() {
 }
 
 #[test]
+fn a_full_disk_is_called_that() {
+    let (_dir, store, pip) = set_up(&noise(1000));
+    fs::write(pip.dir.join("full"), "").unwrap();
+    let error = store.pull("m", &mut quiet).unwrap_err();
+    let Error::Io { path, source, .. } = &error else { panic!("{error}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+    assert!(path.starts_with(store.root()) && error.to_string().contains("cannot write"), "{error}");
+    assert_eq!(left_in(&store), [""; 0]);
+}
+
+#[test]
 fn without_pip_the_error_says_what_to_do() {
     let (_dir, store, _pip) = set_up(&noise(1000));
     let store = store.with_pip_commands(vec![vec!["no-such-python".into(), "-m".into(), "pip".into()]]);

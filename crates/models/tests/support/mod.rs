@@ -203,6 +203,10 @@ if [ -e "$here/slow" ]; then
     touch "$here/started"
     exec sleep 60
 fi
+if [ -e "$here/full" ]; then
+    printf 'ERROR: Exception:\nOSError: [Errno 28] No space left on device\n' >&2
+    exit 2
+fi
 if ! cp "$here/$1.whl" "$dest/"; then
     echo "ERROR: No matching distribution found for $1" >&2
     exit 1
