@@ -163,10 +163,15 @@ impl Store {
         fs::create_dir_all(&self.root).map_err(Error::io("create", &self.root))?;
 
         let mut reporter = Reporter::new(progress);
-        let _lock = Lock::wait(&self.hidden(model, "lock"), model.name(), &mut reporter)?;
+        let _lock = match Lock::wait(&self.hidden(model, "lock"), model.name(), &mut reporter) {
+            Ok(lock) => lock,
+            // A store that is read-only, and has all that is asked for.
+            Err(Error::Io { .. }) if self.is_intact(model, &mut reporter)? => return Ok(dir),
+            Err(error) => return Err(error),
+        };
         let retired = self.hidden(model, "old");
         remove_dir(&retired)?;
-        if dir.exists() && self.examine(model, &mut reporter)?.problems.is_empty() {
+        if self.is_intact(model, &mut reporter)? {
             return Ok(dir);
         }
 
@@ -257,6 +262,11 @@ impl Store {
             0 => State::NotInstalled,
             bytes => State::Partial { bytes },
         }
+    }
+
+    /// Whether the model is installed, and every file as it should be.
+    fn is_intact(&self, model: &Model, reporter: &mut Reporter<'_>) -> Result<bool, Error> {
+        Ok(self.directory(model).exists() && self.examine(model, reporter)?.problems.is_empty())
     }
 
     fn examine(&self, model: &Model, reporter: &mut Reporter<'_>) -> Result<Report, Error> {

@@ -79,6 +79,17 @@ fn a_damaged_model_is_named_and_a_pull_mends_it() {
 }
 
 #[test]
+fn an_installed_model_needs_no_store_that_can_be_written() {
+    let (_dir, store, _hub) = installed(b"abc");
+    // As in a read-only store, no lock can be had here; the superuser may write into any other.
+    fs::remove_file(store.root().join(".m.lock")).unwrap();
+    fs::create_dir(store.root().join(".m.lock")).unwrap();
+    assert_eq!(store.pull("m", &mut quiet).unwrap(), store.path("m").unwrap());
+    fs::write(store.root().join("m/model.bin"), b"abd").unwrap();
+    assert!(matches!(store.pull("m", &mut quiet), Err(Error::Io { .. })));
+}
+
+#[test]
 fn a_mending_that_fails_leaves_the_damaged_model_as_it_was() {
     let (_dir, store, _hub) = installed(b"abc");
     fs::remove_file(store.root().join("m/config.json")).unwrap();
