@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::Instant;
 
-use amanuensis_models::Store;
+use amanuensis_models::{Error, Store};
 use amanuensis_transcribe::{Ending, EngineOptions, Event, Segment, TranscribeOptions, Transcriber, Transcript};
 
 use crate::args::TranscribeArgs;
@@ -83,7 +83,12 @@ fn load(args: &TranscribeArgs, console: &Console, interrupt: &Interrupt) -> Resu
     let mut display = fetch::Display::new(console, interrupt, &args.model);
     let path = interrupt.heed(|| store.resolve(&args.model, args.offline, &mut |step| display.show(step)));
     console.clear_bar();
-    let path = path.map_err(models::failure)?;
+    let path = path.map_err(|error| match error {
+        Error::UnknownModel { ref name, .. } => {
+            Failure::Usage(format!("{error}. A path to a model of your own needs a separator, for example ./{name}"))
+        }
+        error => models::failure(error),
+    })?;
     let threads = args.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
     let options = EngineOptions { compute_type: args.compute_type, threads };
     console.start_bar(None, SPINNER, format!("loading {}", args.model));

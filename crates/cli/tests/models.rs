@@ -28,6 +28,10 @@ fn what_there_is_is_listed() {
 fn what_is_not_there_is_named() {
     let workspace = Workspace::new();
     workspace.run(&["models", "path", "base"]).ended(1, &["base", "amanuensis models pull base"]);
+    workspace.run(&["models", "path", "BASE"]).ended(1, &["\"base\" is not installed"]);
+    let path = workspace.run(&["models", "path", "../x"]);
+    path.ended(2, &["no model called \"../x\"", "tiny.en"]);
+    assert!(!path.stderr.contains("separator"), "{path:?}");
     workspace.run(&["models", "verify", "base"]).ended(1, &["not installed"]);
     workspace.run(&["models", "remove", "base", "tiny"]).ended(1, &["\"base\"", "\"tiny\""]);
     workspace.run(&["models", "verify"]).ended(0, &["no models are installed"]);

@@ -23,7 +23,7 @@ fn nonsense_is_refused_before_anything_is_done() {
         (&["transcribe", "--format", "srt", "a.wav", "b.wav"], &["--output-dir"]),
         (&["transcribe", "--output-dir", "out", "a.wav", "./a.wav"], &["a.wav and ./a.wav", "a.txt"]),
         (&["transcribe", "-", "-"], &["standard input"]),
-        (&["transcribe", "--model", "bass", "a.wav"], &["bass", "did you mean \"base\""]),
+        (&["transcribe", "--model", "bass", "a.wav"], &["did you mean \"base\"", "./bass"]),
         (&["transcribe", "--model", "./none", "a.wav"], &["./none"]),
         (&["models", "pull"], &["<NAME>"]),
         (&["models", "pull", "tiny", "huge"], &["huge"]),

@@ -96,7 +96,7 @@ impl Catalogue {
         &self.models
     }
 
-    /// The model called `name`, or with that alias; [`Error::UnknownModel`] suggests the nearest name.
+    /// The model called `name`, or with that alias, in any case; [`Error::UnknownModel`] suggests the nearest name.
     pub fn find(&self, name: &str) -> Result<&Model, Error> {
         self.models.iter().find(|model| model.answers_to(name)).ok_or_else(|| Error::UnknownModel {
             name: name.to_owned(),
@@ -120,7 +120,7 @@ impl Catalogue {
                 if !is_plain_name(name) {
                     return Err(format!("{name:?} cannot be a model's name"));
                 }
-                if !names.insert(name) {
+                if !names.insert(name.to_ascii_lowercase()) {
                     return Err(format!("two models are called {name:?}"));
                 }
             }
@@ -163,7 +163,7 @@ impl Model {
     }
 
     fn answers_to(&self, name: &str) -> bool {
-        self.name == name || self.aliases.iter().any(|alias| alias == name)
+        std::iter::once(&self.name).chain(&self.aliases).any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 

@@ -11,8 +11,8 @@ use crate::digest::Sha256;
 #[non_exhaustive]
 pub enum Error {
     /// No model of the catalogue has this name or alias.
-    #[error("there is no model called {name:?}{}; the models are: {}. A path to a model of your own needs a separator, \
-             for example ./{name}", did_you_mean(.suggestion.as_ref()), .known.join(", "))]
+    #[error("there is no model called {name:?}{}; the models are: {}",
+            did_you_mean(.suggestion.as_ref()), .known.join(", "))]
     UnknownModel {
         /// The name that was asked for.
         name: String,

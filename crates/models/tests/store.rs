@@ -201,7 +201,7 @@ fn the_built_in_catalogue_has_every_model_of_the_family() {
         assert_eq!(model.name(), name);
         assert_eq!(model.languages() == "English", name.contains(".en") || name.starts_with("distil-"), "{name}");
     }
-    assert_eq!(catalogue.find("large").unwrap().name(), "large-v3");
+    assert_eq!(catalogue.find("Large").unwrap().name(), "large-v3");
     assert_eq!(catalogue.find("turbo").unwrap().name(), "large-v3-turbo");
     assert_eq!(catalogue.find("base").unwrap().size(), Some(147_882_941));
 }
@@ -210,7 +210,7 @@ fn the_built_in_catalogue_has_every_model_of_the_family() {
 fn an_unknown_name_gets_the_nearest_and_all_others() {
     let catalogue = Catalogue::builtin();
     for (wrong, right) in
-        [("bse", "base"), ("bsae", "base"), ("Small.EN", "small.en"), ("large-v3-trubo", "large-v3-turbo")]
+        [("bse", "base"), ("bsae", "base"), ("Smal.EN", "small.en"), ("large-v3-trubo", "large-v3-turbo")]
     {
         let error = catalogue.find(wrong).unwrap_err().to_string();
         assert!(error.contains(&format!("did you mean {right:?}")), "{error}");
