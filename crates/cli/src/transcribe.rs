@@ -40,10 +40,9 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     let has_headers = outputs.is_live() && args.files.len() > 1;
     let session = Session { transcriber, options, outputs, console, interrupt, has_headers };
     let mut failed = inputs.len() < args.files.len();
-    let count = inputs.len();
-    for (at, input) in inputs.into_iter().enumerate() {
+    for (at, input) in inputs.iter().enumerate() {
         if session.interrupt.is_requested() {
-            return Err(Failure::Interrupted);
+            return Err(session.interrupted(inputs.len() - at));
         }
         match session.transcribe(input, at == 0) {
             Ok(()) => {}
@@ -51,12 +50,7 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
                 session.console.error(format!("{input}: {reason}"));
                 failed = true;
             }
-            Err(Failure::Interrupted) => {
-                if at + 1 < count {
-                    session.console.warning(format!("{} more recording(s) were not begun", count - at - 1));
-                }
-                return Err(Failure::Interrupted);
-            }
+            Err(Failure::Interrupted) => return Err(session.interrupted(inputs.len() - at - 1)),
             Err(end) => return Err(end.after(failed)),
         }
     }
@@ -156,6 +150,14 @@ impl Session {
     fn kept_in(&self, input: &Input, transcript: &Transcript) -> String {
         let files = self.outputs.partial_files(input).filter(|_| !transcript.segments.is_empty());
         files.map(|files| format!(", in {files}")).unwrap_or_default()
+    }
+
+    /// The end of an interrupted run; tells how much of it is missing.
+    fn interrupted(&self, not_started: usize) -> Failure {
+        if not_started > 0 {
+            self.console.warning(format!("recordings not started: {not_started}"));
+        }
+        Failure::Interrupted
     }
 
     /// Writes a line to the standard output, at once.

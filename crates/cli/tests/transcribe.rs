@@ -227,7 +227,7 @@ fn being_stopped_keeps_the_text_so_far() {
         let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         stdout.read_to_string(&mut text).unwrap();
-        let told = ["long.wav: interrupted; kept the first", "1 more recording(s) were not begun"];
+        let told = ["long.wav: interrupted; kept the first", "recordings not started: 1"];
         Run::of(&child.wait_with_output().unwrap()).ended(130, &told);
         assert!(text.starts_with("==> long.wav <==\n") && !text.contains("next.wav"), "{text}");
     }
