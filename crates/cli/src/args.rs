@@ -120,7 +120,7 @@ Examples:
 Environment:
   AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)
   HF_ENDPOINT        address of a mirror of the model hub
-  HF_TOKEN           access token for the model hub";
+  HF_TOKEN           access token for the model hub, which only private models need";
 
 /// List, fetch, check and remove speech models.
 #[derive(Debug, clap::Args)]
