@@ -121,6 +121,12 @@ impl Decoder {
         self.logits.work().1 + self.layers.iter().map(layer).sum::<u64>()
     }
 
+    /// Bytes of a window's keys and values, `n_audio_ctx` positions in every layer.
+    pub(crate) fn cross_bytes(&self, n_audio_ctx: usize) -> usize {
+        let element = if self.compute_type == ComputeType::Int8 { 1 } else { size_of::<f32>() };
+        2 * self.layers.len() * n_audio_ctx * self.d_model * element
+    }
+
     pub(crate) fn n_layers(&self) -> usize {
         self.layers.len()
     }

@@ -74,7 +74,6 @@ pub struct EngineOptions {
 pub struct Engine {
     /// Kept open for the embedding of tokens, which is read a row at a time.
     checkpoint: Checkpoint,
-    compute_type: ComputeType,
     context: Context,
     encoder: Encoder,
     decoder: Decoder,
@@ -125,7 +124,7 @@ impl Engine {
         }
         let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
         let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
-        Ok(Self { checkpoint, compute_type: options.compute_type, context, encoder, decoder, vocabulary, config })
+        Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
     }
 
     /// Mel bins of a window.
@@ -151,13 +150,7 @@ impl Engine {
     /// Bytes that a step of `batch` windows has to read: the weights once, and each window's keys and values; those of the
     /// text so far left out, which are few.
     pub fn step_bytes(&self, batch: usize) -> u64 {
-        self.decoder.weight_bytes() + (batch * self.cross_bytes()) as u64
-    }
-
-    fn cross_bytes(&self) -> usize {
-        let sizes = self.encoder.sizes();
-        let element = if self.compute_type == ComputeType::Int8 { 1 } else { size_of::<f32>() };
-        2 * self.decoder.n_layers() * sizes.n_audio_ctx * sizes.d_model * element
+        self.decoder.weight_bytes() + (batch * self.decoder.cross_bytes(self.encoder.sizes().n_audio_ctx)) as u64
     }
 
     /// Bytes of memory that a window takes while it is decoded, about: its states, and the keys and values that the
@@ -166,7 +159,7 @@ impl Engine {
         let sizes = self.encoder.sizes();
         let states = sizes.n_audio_ctx * sizes.d_model * size_of::<f32>();
         let text = 2 * self.decoder.n_layers() * self.n_text_ctx() / 4 * sizes.d_model * size_of::<f32>();
-        states + self.cross_bytes() + text
+        states + self.decoder.cross_bytes(sizes.n_audio_ctx) + text
     }
 
     /// Whether the model knows more than English.

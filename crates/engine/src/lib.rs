@@ -1,8 +1,8 @@
 //! Whisper (Radford et al., arXiv 2212.04356): log-mel windows in, tokens and times out.
 //!
 //! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window, [`Engine::decode`] reads its text,
-//! and a [`Batch`] that of many windows at once; [`Engine::detect_language`] only asks in which language it is. Every fact about a model - sizes, token ids, suppress
-//! lists - comes from the model's files.
+//! and a [`Batch`] that of many windows at once; [`Engine::detect_language`] only asks in which language it is. Every fact
+//! about a model - sizes, token ids, suppress lists - comes from the model's files.
 //!
 //! What is not here: audio files, HTTP, a clock. What is below: [`amanuensis_kernels`] does the arithmetic behind the
 //! [`backend`] seam, [`amanuensis_weights`] reads the files.

@@ -8,7 +8,7 @@
 //! machine's dot-product instruction wants. In an f32 panel a line holds one `k` of the 16 channels. `A` stays in rows.
 //!
 //! **Block.** A [`Kernel`] multiplies a block of rows with a run of panels and writes the sums. Inside, a few rows times
-//! one panel stay in registers over the whole of `k`; each sum is built in the order of `k`, by itself, so the result of
+//! one or a few panels stay in registers over the whole of `k`; each sum is built in the order of `k`, by itself, so the result of
 //! a row does not depend on the rows beside it.
 //!
 //! **Epilogue.** The block is still in the core's own cache when scale, bias, GELU, residual and re-quantisation are
