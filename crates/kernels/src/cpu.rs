@@ -11,11 +11,13 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 (F, BW, DQ, VL) and its VNNI.
     Avx512Vnni,
+    /// The same, with its BF16 and the tiles of AMX (INT8, BF16), on Linux.
+    Amx,
 }
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: &'static [Isa] = &[Isa::Avx512Vnni, Isa::Avx2, Isa::Reference];
+    pub const ALL: &'static [Isa] = &[Isa::Amx, Isa::Avx512Vnni, Isa::Avx2, Isa::Reference];
 
     /// The name used by `AMANUENSIS_ISA` and in reports.
     pub fn name(self) -> &'static str {
@@ -23,6 +25,7 @@ impl Isa {
             Isa::Reference => "reference",
             Isa::Avx2 => "avx2",
             Isa::Avx512Vnni => "avx512_vnni",
+            Isa::Amx => "amx",
         }
     }
 
@@ -39,8 +42,12 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => {
+                Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16") && amx::is_available()
+            }
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512Vnni => false,
+            Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => false,
         }
     }
 }
@@ -109,6 +116,50 @@ impl Cpu {
     }
 }
 
+/// Whether the processor has the tiles of AMX, and the system lets this process use them.
+#[cfg(target_arch = "x86_64")]
+mod amx {
+    use std::arch::x86_64::__cpuid_count;
+    use std::sync::LazyLock;
+
+    /// EDX of CPUID leaf 7: AMX-BF16, AMX-TILE, AMX-INT8.
+    const FEATURES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+
+    pub(super) fn is_available() -> bool {
+        // Linux makes room for the tiles of every thread that is started later: it is asked once, before there are any.
+        static AVAILABLE: LazyLock<bool> =
+            LazyLock::new(|| __cpuid_count(7, 0).edx & FEATURES == FEATURES && is_permitted());
+        *AVAILABLE
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_permitted() -> bool {
+        /// `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)` of Linux 5.16 and later; older ones know no such code.
+        const ARCH_PRCTL: isize = 158;
+        const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+        const XFEATURE_XTILEDATA: usize = 18;
+        let result: isize;
+        // SAFETY: the call reads and writes no memory of this process. A system call overwrites `rcx` and `r11`.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inlateout("rax") ARCH_PRCTL => result,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") XFEATURE_XTILEDATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack),
+            );
+        }
+        result == 0
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_permitted() -> bool {
+        false
+    }
+}
+
 /// Compiles one plain Rust function for every instruction set and picks by the [`Cpu`] handed in as first argument.
 ///
 /// The body is written as loops over fixed-width lanes that the compiler turns into vector code. Nothing in it may be
@@ -135,8 +186,8 @@ macro_rules! multiversion {
                 // SAFETY: a `Cpu` of this kind exists only where AVX2 and FMA were detected.
                 $crate::Isa::Avx2 => unsafe { avx2($($argument),*) },
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Cpu` of this kind exists only where these parts of AVX-512 were detected.
-                $crate::Isa::Avx512Vnni => unsafe { avx512($($argument),*) },
+                // SAFETY: a `Cpu` of these kinds exists only where these parts of AVX-512 were detected.
+                $crate::Isa::Avx512Vnni | $crate::Isa::Amx => unsafe { avx512($($argument),*) },
                 _ => generic($($argument),*),
             }
         }
@@ -152,7 +203,7 @@ mod tests {
     fn names_are_checked() {
         assert_eq!(Cpu::named("reference").unwrap().isa(), Isa::Reference);
         let error = Cpu::named("sse9").unwrap_err().to_string();
-        assert!(error.contains("sse9") && error.contains("avx512_vnni, avx2, reference"), "{error}");
+        assert!(error.contains("sse9") && error.contains("amx, avx512_vnni, avx2, reference"), "{error}");
     }
 
     #[test]

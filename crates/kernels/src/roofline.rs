@@ -14,7 +14,7 @@ pub fn int8(cpu: Cpu, rounds: usize) -> u64 {
     let bytes = match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Cpu` of this kind exists only where these parts of AVX-512 were detected.
-        Isa::Avx512Vnni => unsafe { x86::int8_avx512_vnni(rounds) },
+        Isa::Avx512Vnni | Isa::Amx => unsafe { x86::int8_avx512_vnni(rounds) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Cpu` of this kind exists only where AVX2 was detected.
         Isa::Avx2 => unsafe { x86::int8_avx2(rounds) },
@@ -28,7 +28,7 @@ pub fn f32(cpu: Cpu, rounds: usize) -> u64 {
     let lanes = match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as in `int8`.
-        Isa::Avx512Vnni => unsafe { x86::f32_avx512(rounds) },
+        Isa::Avx512Vnni | Isa::Amx => unsafe { x86::f32_avx512(rounds) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as in `int8`; FMA is detected with AVX2.
         Isa::Avx2 => unsafe { x86::f32_avx2(rounds) },

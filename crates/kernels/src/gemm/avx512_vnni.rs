@@ -14,10 +14,10 @@ use std::arch::x86_64::{
 use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::{Cpu, Isa};
 
-/// Held only by code that has seen a [`Cpu`] of this kind.
-struct Avx512Vnni(());
+/// Held only by code that has seen a [`Cpu`] of this kind, or of one that has more.
+pub(super) struct Avx512Vnni(());
 
-static AVX512_VNNI: Avx512Vnni = Avx512Vnni(());
+pub(super) static AVX512_VNNI: Avx512Vnni = Avx512Vnni(());
 
 pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Avx512Vnni).then_some(&AVX512_VNNI)

@@ -1,13 +1,12 @@
 //! Cuts a product into blocks, runs them on the pool and applies the epilogue to each while it is in cache.
 
 use super::epilogue::{add, dequantise};
-use super::{Epilogue, Kernel, Output, PANEL, PackedF32, PackedI8, QuantisedRows, RowsF32, kernel};
+use super::{Epilogue, Kernel, Output, BLOCK_ROWS, PANEL, PackedF32, PackedI8, QuantisedRows, RowsF32, kernel};
 use crate::pool::{Disjoint, scratch_of};
 use crate::quantise::quantise_row;
 use crate::{Context, Scratch};
 
-/// Rows of a block, and the most of its elements: 256 KiB in f32, a part of any L2.
-const BLOCK_ROWS: usize = 32;
+/// The most elements of a block: 256 KiB in f32, a part of any L2.
 const BLOCK_ELEMENTS: usize = 64 * 1024;
 /// Panels whose int8 sums are turned into f32 at a time.
 const SUM_PANELS: usize = 16;

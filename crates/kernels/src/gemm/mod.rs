@@ -21,6 +21,8 @@
 //! the instructions, and one line in `KERNELS`.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
@@ -33,10 +35,17 @@ pub use driver::{gemm_f32, gemm_int8};
 pub use epilogue::{Activation, Epilogue, Output};
 pub(crate) use packed::padded_k;
 pub use packed::{
-    LineF32, LineI8, PANEL, PackedF32, PackedI8, PanelsF32, QuantisedRows, RowsF32, RowsI8, RowsOf, RowsU8,
+    LineBf16, LineF32, LineI8, PANEL, PackedF32, PackedI8, PanelsF32, QuantisedRows, RowsBf16, RowsF32, RowsI8, RowsOf,
+    RowsU8,
 };
 
+use crate::pool::scratch_of;
 use crate::{Cpu, Isa};
+
+/// Rows of a block.
+pub(crate) const BLOCK_ROWS: usize = 32;
+/// Panels of a group: its sums take 32 KiB.
+const GROUP: usize = 16;
 
 /// The inner loops of one instruction set.
 pub trait Kernel: Sync {
@@ -57,6 +66,28 @@ pub trait Kernel: Sync {
     /// If the lengths do not agree.
     fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]);
 
+    /// As [`Self::int8`], but hands the sums over in groups of panels while they are in the innermost cache:
+    /// `each(panel, sums)` takes those of the panels from `panel` on, `(a.rows, panels of the group * 16)`.
+    ///
+    /// # Panics
+    /// If the lengths do not agree, or `a` has more than [`BLOCK_ROWS`] rows.
+    fn int8_by_groups(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut Vec<i32>, each: &mut dyn FnMut(usize, &[i32])) {
+        for (index, b) in b.chunks(GROUP * a.lines()).enumerate() {
+            let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
+            self.int8(a, b, sums);
+            each(index * GROUP, sums);
+        }
+    }
+
+    /// The same product for bf16: pairs of products are added in f32, in the order of `k`, as the machine adds them.
+    /// In plain Rust where there is nothing better.
+    ///
+    /// # Panics
+    /// If the lengths do not agree.
+    fn bf16(&self, a: RowsBf16<'_>, b: &[LineBf16], out: &mut [f32]) {
+        reference::multiply_bf16(a, b, out);
+    }
+
     /// `out[r, c] = sum over k of a[r, k] * b[c, k]`, added up in the order of `k`.
     ///
     /// `out` is `(a.rows, b.count * 16)`.
@@ -70,6 +101,8 @@ type Constructor = fn(Cpu) -> Option<&'static dyn Kernel>;
 
 /// One constructor for each instruction set; it gives a kernel only where the [`Cpu`] proves that the machine has it.
 const KERNELS: &[Constructor] = &[
+    #[cfg(target_arch = "x86_64")]
+    amx::kernel,
     #[cfg(target_arch = "x86_64")]
     avx512_vnni::kernel,
     #[cfg(target_arch = "x86_64")]

@@ -13,6 +13,11 @@ pub const PANEL: usize = 16;
 #[repr(C, align(64))]
 pub struct LineI8(pub [i8; 64]);
 
+/// Two `k`, in bf16, of each of a panel's 16 channels: `[channel * 2 + k % 2]`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct LineBf16(pub [u16; 32]);
+
 /// One `k` of each of a panel's 16 channels.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -21,14 +26,14 @@ pub struct LineF32(pub [f32; PANEL]);
 const ZERO_I8: LineI8 = LineI8([0; 64]);
 const ZERO_F32: LineF32 = LineF32([0.0; PANEL]);
 
-/// `k` is padded with zeros to a multiple of this, the depth of an AMX tile.
+/// A row is padded with zeros to a multiple of these bytes, the depth of an AMX tile.
 const K_ALIGNMENT: usize = 64;
 
 pub(crate) fn padded_k(k: usize) -> usize {
     k.next_multiple_of(K_ALIGNMENT)
 }
 
-/// A borrowed matrix of bytes in rows.
+/// A borrowed matrix in rows, in lines of which four bytes a channel are multiplied at once.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsOf<'a, T> {
     /// `(rows, stride)`; each row is padded with zeros to a whole number of lines.
@@ -45,23 +50,41 @@ pub struct RowsOf<'a, T> {
 pub type RowsI8<'a> = RowsOf<'a, i8>;
 /// Unsigned: the weights of attention, 0..=255.
 pub type RowsU8<'a> = RowsOf<'a, u8>;
+/// The bits of bf16 numbers.
+pub type RowsBf16<'a> = RowsOf<'a, u16>;
 
 impl<T> RowsOf<'_, T> {
     /// Lines of a panel that a row is multiplied with.
     pub fn lines(&self) -> usize {
-        self.padded_k / 4
+        self.padded_k * size_of::<T>() / 4
     }
 
-    /// The number of panels in `b`, which these rows are multiplied with to fill `sums`.
+    /// Up to `count` rows from `first` on.
+    pub(super) fn slice(&self, first: usize, count: usize) -> Self {
+        let data = &self.data[(first * self.stride).min(self.data.len())..];
+        Self { data, rows: count.min(self.rows - first), ..*self }
+    }
+
+    /// The number of panels in `b`, which these rows are multiplied with.
     ///
     /// # Panics
     /// If the lengths do not agree: what a kernel may rely on afterwards.
-    pub(super) fn check(&self, b: &[LineI8], sums: &[i32]) -> usize {
-        assert!(self.padded_k > 0 && self.padded_k.is_multiple_of(K_ALIGNMENT), "rows are not padded");
+    pub(super) fn panels_of<L>(&self, b: &[L]) -> usize {
+        let bytes = self.padded_k.checked_mul(size_of::<T>()).unwrap_or(0);
+        assert!(bytes > 0 && bytes.is_multiple_of(K_ALIGNMENT), "rows are not padded");
         let panels = b.len() / self.lines();
         assert!(b.len() == panels * self.lines(), "panels of another depth");
-        assert!(self.rows.checked_mul(panels * PANEL) == Some(sums.len()), "block of another shape");
         assert!(holds(self.data, self.rows, self.stride, self.padded_k), "rows end before their time");
+        panels
+    }
+
+    /// The same, for rows that fill `sums`.
+    ///
+    /// # Panics
+    /// If the lengths do not agree.
+    pub(super) fn check<L, S>(&self, b: &[L], sums: &[S]) -> usize {
+        let panels = self.panels_of(b);
+        assert!(self.rows.checked_mul(panels * PANEL) == Some(sums.len()), "block of another shape");
         panels
     }
 }

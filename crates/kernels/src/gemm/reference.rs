@@ -1,6 +1,6 @@
 //! The contract in plain Rust. Every other kernel is compared to this one.
 
-use super::{Kernel, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use super::{Kernel, LineBf16, LineI8, PANEL, PanelsF32, RowsBf16, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::{Cpu, Isa};
 
 /// Runs everywhere.
@@ -51,6 +51,23 @@ fn multiply<T: Copy + Into<i32>>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32
                 }
             }
             sums.copy_from_slice(&total);
+        }
+    }
+}
+
+pub(super) fn multiply_bf16(a: RowsBf16<'_>, b: &[LineBf16], out: &mut [f32]) {
+    let value = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+    let width = a.check(b, out) * PANEL;
+    for (row, out) in out.chunks_exact_mut(width).enumerate() {
+        let a_row = &a.data[row * a.stride..][..a.padded_k];
+        for (panel, out) in b.chunks_exact(a.lines()).zip(out.chunks_exact_mut(PANEL)) {
+            out.fill(0.0);
+            for (line, a) in panel.iter().zip(a_row.chunks_exact(2)) {
+                for (out, b) in out.iter_mut().zip(line.0.chunks_exact(2)) {
+                    *out += value(a[0]) * value(b[0]);
+                    *out += value(a[1]) * value(b[1]);
+                }
+            }
         }
     }
 }
