@@ -3,10 +3,11 @@
 //! Every row of a step is computed by itself, so a sequence gets the same logits alone as in company.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::attention::{KeyValues, Memory, attention};
-use amanuensis_kernels::gemm::RowsF32;
+use amanuensis_kernels::gemm::{Blocks, Output, RowsF32};
 
 use crate::activations::Activations;
 use crate::encoder::{Encoded, count_layers};
@@ -28,6 +29,8 @@ pub(crate) struct Decoder {
     logits: Linear,
     /// Keys and values of windows and of sequences, a layer each.
     windows: Spares<Vec<KeyValues>>,
+    /// Keys and values of a window on their way to be packed, kept for their memory.
+    projected: Mutex<Blocks<f32>>,
     sequences: Spares<Vec<KeyValues>>,
 }
 
@@ -108,6 +111,7 @@ impl Decoder {
             norm: loader.norm("decoder.layer_norm", d)?,
             logits: loader.matrix(own_projection.unwrap_or("decoder.embed_tokens.weight"), (n_vocab, d))?,
             windows: Spares::default(),
+            projected: Mutex::default(),
             sequences: Spares::default(),
         })
     }
@@ -148,11 +152,12 @@ impl Decoder {
         let rows = RowsF32::new(states, self.d_model);
         let mut input = Activations::new(self.compute_type);
         input.assign(context, rows);
-        let mut kv = vec![0.0; 2 * states.len()];
-        let mut window = self.windows.take(|| vec![self.compute_type.key_values(); self.layers.len()]);
+        let mut kv = self.projected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.windows.take(|| vec![self.compute_type.cross_key_values(); self.layers.len()]);
         for (layer, key_values) in self.layers.iter().zip(window.iter_mut()) {
-            layer.cross_kv.write(context, &input, &mut kv);
-            key_values.pack(context, RowsF32::new(&kv, 2 * self.d_model), self.heads);
+            kv.reset(rows.rows, 2 * self.d_model, self.d_model / self.heads);
+            layer.cross_kv.run(context, &input, Output::Blocks(&mut kv));
+            key_values.pack(context, &kv);
         }
         window
     }

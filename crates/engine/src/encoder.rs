@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use amanuensis_kernels::Context;
-use amanuensis_kernels::attention::{KeyValues, self_attention};
-use amanuensis_kernels::gemm::RowsF32;
+use amanuensis_kernels::attention::{KeyValues, SelfAttention};
+use amanuensis_kernels::gemm::{Blocks, RowsF32};
 use amanuensis_kernels::norm::layer_norm;
+use amanuensis_kernels::{Aligned, Context, Isa};
 
 use crate::activations::Activations;
 use crate::linear::{Linear, Norm};
@@ -34,7 +34,7 @@ pub(crate) struct Encoder {
     layers: Vec<Layer>,
     norm: Norm,
     workspace: Mutex<Workspace>,
-    states: Spares<Vec<f32>>,
+    states: Spares<Aligned<f32>>,
 }
 
 struct Layer {
@@ -50,9 +50,9 @@ struct Layer {
 struct Workspace {
     input: Activations,
     hidden: Activations,
-    packed: KeyValues,
-    wide: Vec<f32>,
-    narrow: Vec<f32>,
+    attention: SelfAttention,
+    attended: Blocks<f32>,
+    wide: Aligned<f32>,
 }
 
 /// What the encoder made of a window. Cheap to clone: all clones are the same window.
@@ -62,13 +62,13 @@ pub struct Encoded(Arc<Contents>);
 #[derive(Debug)]
 struct Contents {
     /// `(n_audio_ctx, d_model)`.
-    states: Lent<Vec<f32>>,
+    states: Lent<Aligned<f32>>,
     /// Keys and values for the decoder's cross-attention, a layer each.
     cross: Lent<Vec<KeyValues>>,
 }
 
 impl Encoded {
-    pub(crate) fn new(states: Lent<Vec<f32>>, cross: Lent<Vec<KeyValues>>) -> Self {
+    pub(crate) fn new(states: Lent<Aligned<f32>>, cross: Lent<Vec<KeyValues>>) -> Self {
         Self(Arc::new(Contents { states, cross }))
     }
 
@@ -113,7 +113,7 @@ impl Encoder {
             positions: loader.values("encoder.embed_positions.weight", &[n_audio_ctx, d])?,
             layers: (0..count_layers(loader, "encoder")).map(layer).collect::<Result<_, Error>>()?,
             norm: loader.norm("encoder.layer_norm", d)?,
-            workspace: Mutex::new(Workspace::new(loader.compute_type)),
+            workspace: Mutex::new(Workspace::new(loader.compute_type, loader.context.cpu.isa())),
             states: Spares::default(),
         })
     }
@@ -139,58 +139,64 @@ impl Encoder {
     }
 
     /// `mel` is `(2 * n_audio_ctx, n_mels)`; the result is `(n_audio_ctx, d_model)`.
-    pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Lent<Vec<f32>> {
-        let EncoderSizes { d_model: d, heads, .. } = self.sizes;
+    pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Lent<Aligned<f32>> {
+        let EncoderSizes { d_model: d, heads, n_audio_ctx, .. } = self.sizes;
         // The buffers hold no state between windows, so one left by a panic is as good as any.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
-        let Workspace { input, hidden, packed, wide, narrow } = &mut *workspace;
+        let Workspace { input, hidden, attention, attended, wide } = &mut *workspace;
         let mut states = self.convolve(context, mel, input, wide);
         for layer in &self.layers {
-            wide.resize(states.len() * 3, 0.0);
-            narrow.resize(states.len(), 0.0);
             input.assign_norm(context, RowsF32::new(&states, d), &layer.attention_norm);
-            layer.qkv.write(context, input, wide);
-            self_attention(context, RowsF32::new(wide, 3 * d), heads, packed, narrow);
-            input.assign(context, RowsF32::new(narrow, d));
+            layer.qkv.run(context, input, attention.input(n_audio_ctx, d, d / heads));
+            attention.run(context, attended);
+            input.assign_blocks(context, attended);
             layer.attention_out.add(context, input, &mut states);
             input.assign_norm(context, RowsF32::new(&states, d), &layer.ff_norm);
             layer.fc1.feed(context, input, hidden);
             layer.fc2.add(context, hidden, &mut states);
         }
-        narrow.copy_from_slice(&states);
-        layer_norm(context, RowsF32::new(narrow, d), &self.norm.weight, &self.norm.bias, &mut states);
+        wide.assign(&states);
+        layer_norm(context, RowsF32::new(wide, d), &self.norm.weight, &self.norm.bias, &mut states);
         states
     }
 
     /// Both convolutions and the positions. A convolution is a layer over overlapping windows of rows: with a row of
     /// zeros at either end, output `t` reads the rows `stride * t ..  stride * t + 3`.
-    fn convolve(&self, context: &Context, mel: &[f32], input: &mut Activations, wide: &mut Vec<f32>) -> Lent<Vec<f32>> {
+    fn convolve(
+        &self,
+        context: &Context,
+        mel: &[f32],
+        input: &mut Activations,
+        wide: &mut Aligned<f32>,
+    ) -> Lent<Aligned<f32>> {
         let EncoderSizes { n_mels, n_audio_ctx, d_model: d, .. } = self.sizes;
         let frames = 2 * n_audio_ctx;
-        wide.clear();
-        wide.resize(n_mels, 0.0);
-        wide.extend_from_slice(mel);
-        wide.resize((frames + 2) * n_mels, 0.0);
+        wide.resize((frames + 2) * n_mels);
+        let (last, first) = ((frames + 1) * n_mels, n_mels);
+        wide[..first].fill(0.0);
+        wide[first..last].copy_from_slice(mel);
+        wide[last..].fill(0.0);
         input.assign(context, RowsF32 { data: wide, stride: n_mels, rows: frames, k: KERNEL * n_mels });
-        wide.clear();
-        wide.resize((frames + 2) * d, 0.0);
+        wide.resize((frames + 2) * d);
+        wide[..d].fill(0.0);
         self.conv1.write(context, input, &mut wide[d..(frames + 1) * d]);
+        wide[(frames + 1) * d..].fill(0.0);
         input.assign(context, RowsF32 { data: wide, stride: 2 * d, rows: n_audio_ctx, k: KERNEL * d });
-        let mut states = self.states.take(Vec::new);
-        states.clone_from(&self.positions);
+        let mut states = self.states.take(Aligned::default);
+        states.assign(&self.positions);
         self.conv2.add(context, input, &mut states);
         states
     }
 }
 
 impl Workspace {
-    fn new(compute_type: ComputeType) -> Self {
+    fn new(compute_type: ComputeType, isa: Isa) -> Self {
         Self {
             input: Activations::new(compute_type),
             hidden: Activations::new(compute_type),
-            packed: compute_type.key_values(),
-            wide: Vec::new(),
-            narrow: Vec::new(),
+            attention: compute_type.self_attention(isa),
+            attended: Blocks::default(),
+            wide: Aligned::default(),
         }
     }
 }

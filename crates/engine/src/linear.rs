@@ -75,7 +75,8 @@ impl Linear {
         }
     }
 
-    fn run(&self, context: &Context, input: &Activations, output: Output<'_>) {
+    /// The result goes where `output` says.
+    pub(crate) fn run(&self, context: &Context, input: &Activations, output: Output<'_>) {
         let epilogue = Epilogue { bias: self.bias.as_deref(), activation: self.activation };
         match (&self.weights, input) {
             (Weights::F32(weights), Activations::F32 { values, k }) => {

@@ -43,9 +43,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vnni")
             }
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx => {
-                Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16") && amx::is_available()
-            }
+            Isa::Amx => Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16") && amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => false,
         }

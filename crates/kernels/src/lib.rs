@@ -7,6 +7,7 @@
 //! Two promises hold throughout. An int8 product is exact, the same bits on every instruction set. An f32 reduction runs
 //! in an order fixed by the shape of its own row, so neither batch size nor thread count changes a result.
 
+mod aligned;
 mod cpu;
 mod pool;
 
@@ -17,6 +18,7 @@ pub mod quantise;
 pub mod roofline;
 pub mod vector;
 
+pub use aligned::{Aligned, Number};
 pub use cpu::{Cpu, Isa, IsaError};
 pub use pool::{Pool, Scratch};
 

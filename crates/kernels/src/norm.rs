@@ -3,7 +3,7 @@
 use crate::Context;
 use crate::cpu::multiversion;
 use crate::gemm::RowsF32;
-use crate::vector::LANES;
+use crate::vector::{LANES, reduce};
 
 /// The constant that keeps the variance from zero, as in the original implementation.
 const EPSILON: f32 = 1e-5;
@@ -32,16 +32,16 @@ multiversion! {
 #[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
 fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut partial = [0.0_f32; LANES];
-    let chunks = row.chunks_exact(LANES);
-    for (sum, value) in partial.iter_mut().zip(chunks.remainder()) {
-        *sum += of(*value);
-    }
+    let (chunks, rest) = row.as_chunks::<LANES>();
     for chunk in chunks {
-        for (sum, value) in partial.iter_mut().zip(chunk) {
-            *sum += of(*value);
+        for lane in 0..LANES {
+            partial[lane] += of(chunk[lane]);
         }
     }
-    partial.into_iter().sum()
+    for (sum, value) in partial.iter_mut().zip(rest) {
+        *sum += of(*value);
+    }
+    reduce(partial, |a, b| a + b)
 }
 
 #[cfg(test)]

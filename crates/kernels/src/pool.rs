@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::aligned::{Aligned, Number};
+
 /// How often a worker polls for its next job before it sleeps: some 100 us, longer than the gap between two operations
 /// of a decoding step, shorter than anything a user would notice as load.
 const SPINS: usize = 5_000;
@@ -19,17 +21,18 @@ const SPINS: usize = 5_000;
 /// Buffers that a thread keeps from one operation to the next, so that a block of results is never allocated twice.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pub(crate) sums: Vec<i32>,
-    pub(crate) bytes: Vec<i8>,
-    pub(crate) unsigned: Vec<u8>,
-    pub(crate) block: Vec<f32>,
-    pub(crate) block2: Vec<f32>,
+    pub(crate) sums: Aligned<i32>,
+    pub(crate) bytes: Aligned<i8>,
+    pub(crate) unsigned: Aligned<u8>,
+    pub(crate) half: Aligned<u16>,
+    pub(crate) block: Aligned<f32>,
+    pub(crate) block2: Aligned<f32>,
 }
 
 /// `length` elements of a scratch buffer, their contents whatever the last user left.
-pub(crate) fn scratch_of<T: Clone + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
+pub(crate) fn scratch_of<T: Number>(buffer: &mut Aligned<T>, length: usize) -> &mut [T] {
     if buffer.len() < length {
-        buffer.resize(length, T::default());
+        buffer.resize(length);
     }
     &mut buffer[..length]
 }
@@ -287,6 +290,26 @@ impl<'a, T> Disjoint<'a, T> {
         assert!(start <= self.length && length <= self.length - start, "range outside the slice");
         // SAFETY: the range was just checked to be inside the slice, and the caller keeps ranges apart.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
+    }
+
+    /// `N` columns of a matrix: `count` times the `N` elements from `start` on, `stride` apart.
+    ///
+    /// # Safety
+    /// As [`Self::slice`]: no element may be part of two that are alive at once.
+    ///
+    /// # Panics
+    /// If the last of them does not lie inside the slice.
+    pub(crate) unsafe fn columns<const N: usize>(
+        &self,
+        start: usize,
+        stride: usize,
+        count: usize,
+    ) -> impl Iterator<Item = &mut [T; N]> {
+        let last = count.saturating_sub(1).checked_mul(stride).and_then(|last| last.checked_add(start));
+        let is_inside = last.and_then(|last| last.checked_add(N)).is_some_and(|end| end <= self.length);
+        assert!(count == 0 || is_inside, "columns outside the slice");
+        // SAFETY: all were just checked to be inside the slice, and the caller keeps them apart.
+        (0..count).map(move |index| unsafe { &mut *self.start.add(start + index * stride).cast() })
     }
 }
 

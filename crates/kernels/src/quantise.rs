@@ -1,7 +1,7 @@
 //! f32 to int8, symmetric, one scale a row.
 
 use crate::cpu::multiversion;
-use crate::vector::LANES;
+use crate::vector::{LANES, larger, reduce};
 
 /// The nearest integer, ties to even, in the low bits, for magnitudes up to 2^21; cheaper than a conversion, which
 /// would have to say what becomes of NaN and infinity.
@@ -19,16 +19,16 @@ multiversion! {
     /// The largest magnitude becomes 127. A row of zeros gives zeros and scale 0. Values must be finite.
     pub fn quantise_row(values: &[f32], quantised: &mut [i8]) -> f32 {
         let mut largest = [0.0_f32; LANES];
-        let chunks = values.chunks_exact(LANES);
-        for (largest, value) in largest.iter_mut().zip(chunks.remainder()) {
-            *largest = value.abs();
-        }
+        let (chunks, rest) = values.as_chunks::<LANES>();
         for chunk in chunks {
-            for (largest, value) in largest.iter_mut().zip(chunk) {
-                *largest = if value.abs() > *largest { value.abs() } else { *largest };
+            for lane in 0..LANES {
+                largest[lane] = larger(chunk[lane].abs(), largest[lane]);
             }
         }
-        let largest = largest.into_iter().fold(0.0, f32::max);
+        for (largest, value) in largest.iter_mut().zip(rest) {
+            *largest = larger(value.abs(), *largest);
+        }
+        let largest = reduce(largest, larger);
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         for (quantised, value) in quantised.iter_mut().zip(values) {
             // A magnitude a hair above 127 (the inverse is rounded) must not become -128, which no kernel expects.

@@ -39,12 +39,11 @@ impl HeadF32 {
         self.values.set_element(position, value);
     }
 
-    /// Takes the head whose keys begin at `column` of `kv`, `(capacity, 2 * d)`.
-    pub(super) fn pack(&mut self, kv: RowsF32<'_>, column: usize) {
+    /// Takes all keys and values at once, each `(capacity, width)`.
+    pub(super) fn pack(&mut self, keys: &[f32], values: &[f32]) {
         let width = self.keys.k();
-        for position in 0..kv.rows {
-            let (keys, values) = kv.row(position).split_at(kv.k / 2);
-            self.set(position, &keys[column..][..width], &values[column..][..width]);
+        for (position, (key, value)) in keys.chunks_exact(width).zip(values.chunks_exact(width)).enumerate() {
+            self.set(position, key, value);
         }
     }
 

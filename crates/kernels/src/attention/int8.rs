@@ -5,10 +5,10 @@
 //! rounding takes from the weights it takes from their sum too.
 
 use crate::cpu::multiversion;
-use crate::gemm::{PANEL, PackedI8, RowsF32, RowsOf, kernel, padded_k};
+use crate::gemm::{PANEL, PackedI8, RowsF32, RowsOf, kernel, padded_k, place};
 use crate::pool::scratch_of;
 use crate::quantise::{quantise_row, round_to_bits};
-use crate::vector::{LANES, exp, maximum};
+use crate::vector::{LANES, exp, maximum, reduce};
 use crate::{Cpu, Scratch};
 
 /// The keys and values of one head.
@@ -30,11 +30,11 @@ impl HeadI8 {
         (self.keys.n(), self.keys.k())
     }
 
-    /// Takes the head whose keys begin at `column` of `kv`, `(n_ctx, 2 * d)`.
-    pub(super) fn pack(&mut self, cpu: Cpu, kv: RowsF32<'_>, column: usize, scratch: &mut Scratch) {
+    /// Takes all keys and values, each `(n_ctx, width)`.
+    pub(super) fn pack(&mut self, cpu: Cpu, keys: &[f32], values: &[f32], scratch: &mut Scratch) {
         let (n_ctx, width) = self.shape();
-        let key = |position: usize| &kv.row(position)[column..][..width];
-        let value = |position: usize| &kv.row(position)[kv.k / 2 + column..][..width];
+        let key = |position: usize| &keys[position * width..][..width];
+        let value = |position: usize| &values[position * width..][..width];
 
         let bytes = scratch_of(&mut scratch.bytes, 4 * width);
         let (lines, scales) = self.keys.parts();
@@ -43,9 +43,7 @@ impl HeadI8 {
             let quantised = &mut bytes[..width];
             *scale = quantise_row(cpu, key(position), quantised);
             let lines = &mut lines[position / PANEL * panel_lines..];
-            for (line, four) in lines.iter_mut().zip(quantised.chunks(4)) {
-                line.0[position % PANEL * 4..][..four.len()].copy_from_slice(four);
-            }
+            place(position % PANEL, quantised, lines);
         }
 
         let inverse = scratch_of(&mut scratch.block, width);
@@ -86,7 +84,7 @@ impl HeadI8 {
         let (n_ctx, width) = self.shape();
         let (depth, padded_length) = (padded_k(width), n_ctx.next_multiple_of(PANEL));
         let (padded_n_ctx, padded_width) = (padded_k(n_ctx), width.next_multiple_of(PANEL));
-        let Scratch { sums, bytes, unsigned, block, block2 } = scratch;
+        let Scratch { sums, bytes, unsigned, block, block2, .. } = scratch;
 
         let quantised = scratch_of(bytes, queries.rows * depth);
         quantised.fill(0);
@@ -143,7 +141,7 @@ multiversion! {
             *out = weight(*value);
             *total += i32::from(*out);
         }
-        partial.into_iter().sum()
+        reduce(partial, |a, b| a + b)
     }
 }
 

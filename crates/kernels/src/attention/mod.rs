@@ -1,17 +1,20 @@
 //! Scaled dot-product attention (Vaswani et al., arXiv 1706.03762) in blocks: scores of a few queries at a time live in
 //! scratch, the full matrix of scores never exists.
 //!
-//! Keys and values are kept packed ([`KeyValues`]) as the right-hand sides of the two products, `q k^T` and
-//! `weights v`, in f32 or in int8: then they are the kernels of [`crate::gemm`], streaming panels in order.
+//! Keys and values are kept packed as the right-hand sides of the two products, `q k^T` and `weights v`, in f32, bf16 or
+//! int8: then they are the kernels of [`crate::gemm`], streaming panels in order. [`SelfAttention`] is the encoder's, of
+//! all positions to all others at once; [`KeyValues`] are what the decoder looks up, token by token.
 
+mod bf16;
 mod float;
 mod int8;
 
+use self::bf16::HeadBf16;
 use self::float::HeadF32;
 use self::int8::HeadI8;
-use crate::gemm::RowsF32;
+use crate::gemm::{Blocks, Output, RowsF32};
 use crate::pool::Disjoint;
-use crate::{Context, Cpu, Scratch};
+use crate::{Context, Cpu, Number, Scratch};
 
 /// Queries of a block: their 1,500 scores take 192 KiB.
 const BLOCK: usize = 32;
@@ -43,29 +46,13 @@ impl KeyValues {
         }
     }
 
-    /// Packs the keys and values of all heads: `kv` is `(n_ctx, 2 * d)`, keys of all heads, then values. Memory is kept
-    /// where the shape is the same as before.
-    ///
-    /// # Panics
-    /// If `heads` does not divide the width.
-    pub fn pack(&mut self, context: &Context, kv: RowsF32<'_>, heads: usize) {
-        let (n_ctx, width) = (kv.rows, kv.k / 2 / heads);
-        assert_eq!(width * heads * 2, kv.k, "keys and values of another shape");
+    /// Packs the keys and values of all heads: `kv` is `(n_ctx, 2 * d)` in blocks of a head each, the keys before the
+    /// values. Memory is kept where the shape is the same as before.
+    pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>) {
+        let heads = kv.n() / kv.width() / 2;
         match self {
-            Self::F32(packed) => {
-                if packed.len() != heads || packed.iter().any(|head| head.shape() != (n_ctx, width)) {
-                    *packed = vec![HeadF32::new(n_ctx, width); heads];
-                }
-                context.pool.chunks_mut(packed, 1, &|head, packed, _| packed[0].pack(kv, head * width));
-            }
-            Self::Int8(packed) => {
-                if packed.len() != heads || packed.iter().any(|head| head.shape() != (n_ctx, width)) {
-                    *packed = vec![HeadI8::new(n_ctx, width); heads];
-                }
-                context.pool.chunks_mut(packed, 1, &|head, packed, scratch| {
-                    packed[0].pack(context.cpu, kv, head * width, scratch);
-                });
-            }
+            Self::F32(packed) => pack_f32(context, kv, heads, 0, packed),
+            Self::Int8(packed) => pack_int8(context, kv, heads, 0, packed),
         }
     }
 
@@ -103,27 +90,129 @@ impl KeyValues {
     }
 }
 
-/// Self-attention of an encoder: every position attends to every other.
-///
-/// `qkv` is `(n_ctx, 3 * d)`, the queries, keys and values of all heads side by side; `out` is `(n_ctx, d)`. `packed`
-/// says in which numbers to compute, and keeps its memory from one call to the next.
-///
-/// # Panics
-/// If the shapes do not agree.
-pub fn self_attention(context: &Context, qkv: RowsF32<'_>, heads: usize, packed: &mut KeyValues, out: &mut [f32]) {
-    let (n_ctx, d) = (qkv.rows, qkv.k / 3);
-    let width = d / heads;
-    assert!(width * heads * 3 == qkv.k && out.len() == n_ctx * d, "attention of another shape");
-    packed.pack(context, RowsF32 { data: &qkv.data[d..], k: 2 * d, ..qkv }, heads);
-    let out = Disjoint::new(out);
+/// The keys of a head are the block `first + head`, its values are `heads` blocks behind.
+fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadF32>) {
+    let shape = (blocks.rows(), blocks.width());
+    if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
+        *packed = vec![HeadF32::new(shape.0, shape.1); heads];
+    }
+    context.pool.chunks_mut(packed, 1, &|head, packed, _| {
+        packed[0].pack(blocks.block(first + head), blocks.block(first + heads + head));
+    });
+}
+
+/// As [`pack_f32`].
+fn pack_int8(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadI8>) {
+    let shape = (blocks.rows(), blocks.width());
+    if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
+        *packed = vec![HeadI8::new(shape.0, shape.1); heads];
+    }
+    context.pool.chunks_mut(packed, 1, &|head, packed, scratch| {
+        packed[0].pack(context.cpu, blocks.block(first + head), blocks.block(first + heads + head), scratch);
+    });
+}
+
+/// Self-attention of an encoder: every position attends to every other. Holds the queries, keys and values, and keeps its
+/// memory from one use to the next.
+#[derive(Debug)]
+pub struct SelfAttention(Numbers);
+
+/// Queries, keys and values `(n_ctx, 3 * d)` in blocks of a head each, and the keys and values packed.
+#[derive(Debug)]
+enum Numbers {
+    F32(Blocks<f32>, Vec<HeadF32>),
+    Int8(Blocks<f32>, Vec<HeadI8>),
+    Bf16(Blocks<u16>, Vec<HeadBf16>),
+}
+
+impl SelfAttention {
+    /// In f32.
+    pub fn f32() -> Self {
+        Self(Numbers::F32(Blocks::default(), Vec::new()))
+    }
+
+    /// In int8.
+    pub fn int8() -> Self {
+        Self(Numbers::Int8(Blocks::default(), Vec::new()))
+    }
+
+    /// In bf16.
+    pub fn bf16() -> Self {
+        Self(Numbers::Bf16(Blocks::default(), Vec::new()))
+    }
+
+    /// Where the layer before writes queries, keys and values: `(n_ctx, 3 * d)`, all heads of one after all of the other,
+    /// each head `width` wide.
+    ///
+    /// # Panics
+    /// If `width` does not divide `d`.
+    pub fn input(&mut self, n_ctx: usize, d: usize, width: usize) -> Output<'_> {
+        match &mut self.0 {
+            Numbers::F32(qkv, _) | Numbers::Int8(qkv, _) => {
+                qkv.reset(n_ctx, 3 * d, width);
+                Output::Blocks(qkv)
+            }
+            Numbers::Bf16(qkv, _) => {
+                qkv.reset(n_ctx, 3 * d, width);
+                Output::BlocksBf16(qkv)
+            }
+        }
+    }
+
+    /// `softmax(q k^T / sqrt(width)) v` of all heads; `out` becomes `(n_ctx, d)`, a block a head.
+    pub fn run(&mut self, context: &Context, out: &mut Blocks<f32>) {
+        match &mut self.0 {
+            Numbers::F32(qkv, packed) => {
+                let heads = qkv.n() / qkv.width() / 3;
+                pack_f32(context, qkv, heads, heads, packed);
+                each_block(context, qkv, out, &|head, queries, scratch, store| {
+                    packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), qkv.rows(), scratch, store);
+                });
+            }
+            Numbers::Int8(qkv, packed) => {
+                let heads = qkv.n() / qkv.width() / 3;
+                pack_int8(context, qkv, heads, heads, packed);
+                each_block(context, qkv, out, &|head, queries, scratch, store| {
+                    packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), qkv.rows(), scratch, store);
+                });
+            }
+            Numbers::Bf16(qkv, packed) => {
+                let heads = qkv.n() / qkv.width() / 3;
+                let shape = (qkv.rows(), qkv.width());
+                if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
+                    *packed = vec![HeadBf16::new(shape.0, shape.1); heads];
+                }
+                context.pool.chunks_mut(packed, 1, &|head, packed, _| {
+                    packed[0].pack(qkv.block(heads + head), qkv.block(2 * heads + head));
+                });
+                each_block(context, qkv, out, &|head, queries, scratch, store| {
+                    packed[head].attend(context.cpu, queries, scratch, store);
+                });
+            }
+        }
+    }
+}
+
+/// Takes a row of a result, and which it is.
+type Store<'a> = dyn FnMut(usize, &[f32]) + 'a;
+
+/// Runs `attend(head, queries, scratch, store)` on blocks of queries of every head.
+fn each_block<T: Number + Sync>(
+    context: &Context,
+    qkv: &Blocks<T>,
+    out: &mut Blocks<f32>,
+    attend: &(dyn Fn(usize, &[T], &mut Scratch, &mut Store<'_>) + Sync),
+) {
+    let (n_ctx, width, d) = (qkv.rows(), qkv.width(), qkv.n() / 3);
+    out.reset(n_ctx, d, width);
+    let out = Disjoint::new(out.data_mut());
     let blocks = n_ctx.div_ceil(BLOCK);
-    context.pool.run(heads * blocks, &|task, scratch| {
+    context.pool.run(d / width * blocks, &|task, scratch| {
         let (head, first) = (task / blocks, task % blocks * BLOCK);
-        let block = qkv.slice(first, BLOCK.min(n_ctx - first));
-        let queries = RowsF32 { data: &block.data[head * width..], k: width, ..block };
-        packed.attend(head, context.cpu, queries, n_ctx, scratch, &mut |row, values| {
-            // SAFETY: rows of blocks, and columns of heads, do not overlap.
-            unsafe { out.slice((first + row) * d + head * width, width) }.copy_from_slice(values);
+        let queries = &qkv.block(head)[first * width..][..BLOCK.min(n_ctx - first) * width];
+        attend(head, queries, scratch, &mut |row, values| {
+            // SAFETY: rows of blocks do not overlap, and neither do heads.
+            unsafe { out.slice((head * n_ctx + first + row) * width, width) }.copy_from_slice(values);
         });
     });
 }

@@ -18,6 +18,29 @@ fn attend_exactly(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f64>
     (0..query.len()).map(column).collect()
 }
 
+/// Attention over queries, keys and values `(n_ctx, 3 * d)`, as a layer with the identity for weights hands them over.
+fn attend_all(context: &Context, qkv: &[f32], d: usize, width: usize, attention: &mut SelfAttention) -> Vec<f32> {
+    let n_ctx = qkv.len() / d / 3;
+    let value = |row: usize, column: usize| qkv[row * 3 * d + column];
+    let place = |row: usize, column: usize| (column / width * n_ctx + row) * width + column % width;
+    match attention.input(n_ctx, d, width) {
+        Output::Blocks(blocks) => {
+            for (row, column) in (0..n_ctx).flat_map(|row| (0..3 * d).map(move |column| (row, column))) {
+                blocks.data_mut()[place(row, column)] = value(row, column);
+            }
+        }
+        Output::BlocksBf16(blocks) => {
+            for (row, column) in (0..n_ctx).flat_map(|row| (0..3 * d).map(move |column| (row, column))) {
+                blocks.data_mut()[place(row, column)] = crate::vector::to_bf16(value(row, column));
+            }
+        }
+        _ => unreachable!("the input of attention is in blocks"),
+    }
+    let mut out = Blocks::default();
+    attention.run(context, &mut out);
+    (0..n_ctx * d).map(|index| out.row(index / d, index % d / width)[index % width]).collect()
+}
+
 fn contexts() -> impl Iterator<Item = Context> {
     Cpu::all().flat_map(|cpu| [1, 3].map(|threads| Context { cpu, pool: Pool::new(threads) }))
 }
@@ -27,11 +50,11 @@ fn self_attention_follows_the_definition() {
     let (n_ctx, heads, width) = (71, 3, 20);
     let d = heads * width;
     let qkv = wave(n_ctx * 3 * d, 0);
-    // Scores up to 12 in 1/127 of each factor, and weights in 1/255 of the largest.
-    for (mut packed, tolerance) in [(KeyValues::F32(Vec::new()), 1e-5), (KeyValues::Int8(Vec::new()), 0.12)] {
+    // Scores up to 12, in 1/127 of each factor and weights in 1/255 of the largest, or everything in 8 significant bits.
+    let kinds = [(SelfAttention::f32(), 1e-5), (SelfAttention::int8(), 0.12), (SelfAttention::bf16(), 0.03)];
+    for (mut packed, tolerance) in kinds {
         for context in contexts() {
-            let mut out = vec![0.0; n_ctx * d];
-            self_attention(&context, RowsF32::new(&qkv, 3 * d), heads, &mut packed, &mut out);
+            let out = attend_all(&context, &qkv, d, width, &mut packed);
             for head in 0..heads {
                 let part =
                     |kind: usize| -> Vec<&[f32]> { head_rows(&qkv, 3 * d, kind * d + head * width, width).collect() };
@@ -52,13 +75,12 @@ fn int8_gives_the_same_bits_everywhere_and_keeps_its_memory() {
     let (n_ctx, heads, width) = (150, 2, 20);
     let d = heads * width;
     let mut first = Vec::new();
-    let mut packed = KeyValues::Int8(Vec::new());
+    let mut packed = SelfAttention::int8();
     for context in contexts() {
         // A larger shape in between: nothing of it may be left.
         for (rows, seed) in [(n_ctx, 0), (n_ctx + 9, 5), (n_ctx, 0)] {
             let qkv = wave(rows * 3 * d, seed);
-            let mut out = vec![0.0; rows * d];
-            self_attention(&context, RowsF32::new(&qkv, 3 * d), heads, &mut packed, &mut out);
+            let out = attend_all(&context, &qkv, d, width, &mut packed);
             let bits: Vec<u32> = out.into_iter().map(f32::to_bits).collect();
             if first.is_empty() {
                 first = bits;
@@ -97,6 +119,22 @@ fn a_row_sees_only_its_own_length_and_is_the_same_alone() {
                     assert!((f64::from(*got) - expected).abs() < 1e-5);
                 }
             }
+        }
+    }
+}
+
+/// Scores of hundreds, which two to their power would be infinite of.
+#[test]
+fn bf16_takes_scores_of_any_size() {
+    let (n_ctx, width) = (70, 32);
+    for context in contexts() {
+        for size in [1.0, 20.0, 400.0, 1e6] {
+            let mut qkv = wave(n_ctx * 3 * width, 3);
+            // The last key is like no other, so the weight is all its own, or of the query it is the opposite of.
+            qkv.chunks_exact_mut(3 * width).for_each(|row| row[width..2 * width].fill(0.001));
+            qkv[(n_ctx - 1) * 3 * width + width..][..width].fill(size);
+            let out = attend_all(&context, &qkv, width, width, &mut SelfAttention::bf16());
+            assert!(out.iter().all(|value| value.abs() <= 2.1), "an average of values lies between them");
         }
     }
 }

@@ -13,7 +13,7 @@ use std::arch::asm;
 use super::avx512_vnni::AVX512_VNNI;
 use super::{Kernel, LineBf16, LineI8, PANEL, PanelsF32, RowsBf16, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::pool::scratch_of;
-use crate::{Cpu, Isa};
+use crate::{Aligned, Cpu, Isa, Number};
 
 /// Held only by code that has seen a [`Cpu`] of this kind.
 struct Amx(());
@@ -28,6 +28,9 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
 const TILE_ROWS: usize = 16;
 /// Rows of a block.
 const BLOCK_ROWS: usize = 2 * TILE_ROWS;
+/// Tiles along the depth of a piece: two tiles of rows of a piece fill a third of the innermost cache. What is deeper is
+/// multiplied in pieces, whose sums wait in the next cache, rather than to fetch the rows from there for every panel.
+const DEEPEST: usize = 8;
 /// Fewer rows than this are multiplied faster by AVX-512.
 const FEW_ROWS: usize = 3;
 
@@ -61,31 +64,70 @@ impl Kernel for Amx {
         AVX512_VNNI.f32(a, b, out);
     }
 
-    fn int8_by_groups(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut Vec<i32>, each: &mut dyn FnMut(usize, &[i32])) {
+    fn int8_by_groups(
+        &self,
+        a: RowsI8<'_>,
+        b: &[LineI8],
+        sums: &mut Aligned<i32>,
+        each: &mut dyn FnMut(usize, &[i32]),
+    ) {
         if a.rows < FEW_ROWS {
             return AVX512_VNNI.int8_by_groups(a, b, sums, each);
         }
-        let group = 2 * PANEL * a.rows;
-        let sums = scratch_of(sums, 2 * group);
-        let panels = a.panels_of(b);
-        assert!(a.rows <= BLOCK_ROWS, "more rows than a block has");
-        let tiles = tiles_for(a.rows);
-        // The sums of a group are handed on while the tiles of the next are at work, whose instructions come first.
-        let (mut now, mut before) = sums.split_at_mut(group);
-        for panel in (0..panels).step_by(2) {
-            let count = 2.min(panels - panel);
-            let block = Block::new(&a, &b[panel * a.lines()..], now.as_mut_ptr().cast(), count * PANEL);
-            // SAFETY: `a` and `b` were checked for these panels, and `now` has room for their sums.
-            unsafe { tiles.multiply::<Signed>(block, a.rows, count) };
-            if panel > 0 {
-                each(panel - 2, before);
-            }
-            std::mem::swap(&mut now, &mut before);
-        }
-        drop(tiles);
-        let last = panels.saturating_sub(1) / 2 * 2;
-        each(last, &before[..a.rows * (panels - last) * PANEL]);
+        by_groups::<Signed, _, _, _>(a, b, 2, sums, each);
     }
+
+    fn bf16_by_groups(
+        &self,
+        a: RowsBf16<'_>,
+        b: &[LineBf16],
+        sums: &mut Aligned<f32>,
+        each: &mut dyn FnMut(usize, &[f32]),
+    ) {
+        // A group of attention's scores takes few steps: more panels make calling worth while.
+        by_groups::<Bf16, _, _, _>(a, b, 4, sums, each);
+    }
+}
+
+/// One block of rows times all panels, whose sums are handed on in groups of `together` panels, an even number.
+fn by_groups<D: Dot, T, L, S: Number>(
+    a: RowsOf<'_, T>,
+    b: &[L],
+    together: usize,
+    sums: &mut Aligned<S>,
+    each: &mut dyn FnMut(usize, &[S]),
+) {
+    let panels = a.panels_of(b);
+    assert!(a.rows <= BLOCK_ROWS, "more rows than a block has");
+    let steps = a.lines() / TILE_ROWS;
+    let pieces = if a.rows > TILE_ROWS { steps.div_ceil(DEEPEST).max(1) } else { 1 };
+    let group = together * PANEL * a.rows;
+    // Groups between two pieces wait all at once, else two take turns.
+    let slots = if pieces == 1 { 2 } else { panels.div_ceil(together) };
+    let sums = scratch_of(sums, slots * group);
+    let tiles = tiles_for(a.rows);
+    for piece in 0..pieces {
+        let (first, end) = (steps * piece / pieces, steps * (piece + 1) / pieces);
+        for (index, panel) in (0..panels).step_by(together).enumerate() {
+            let width = together.min(panels - panel) * PANEL;
+            let out = &mut sums[index % slots * group..][..group];
+            for inner in (panel..panels.min(panel + together)).step_by(2) {
+                // SAFETY: the group has room for the sums of all its panels.
+                let out = unsafe { out.as_mut_ptr().add((inner - panel) * PANEL) };
+                let block = Block::new(&a, &b[inner * a.lines()..], out.cast(), width);
+                // SAFETY: `a` and `b` were checked for these panels and all steps, the group has room for the sums.
+                unsafe { tiles.multiply::<D>(block.piece(first, end), a.rows, 2.min(panels - inner)) };
+            }
+            // The sums of a group are handed on while the tiles of the next are at work, whose instructions come first.
+            if piece + 1 == pieces && index > 0 {
+                each(panel - together, &sums[(index - 1) % slots * group..][..group]);
+            }
+        }
+    }
+    drop(tiles);
+    let last = panels.div_ceil(together).saturating_sub(1);
+    let rest = panels - last * together;
+    each(last * together, &sums[last % slots * group..][..a.rows * rest * PANEL]);
 }
 
 /// All rows times all panels; `out` is `(a.rows, panels * 16)`, four bytes an element. The callers have checked that the
@@ -105,8 +147,9 @@ fn multiply<D: Dot, T, L>(a: RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u8
     }
 }
 
-/// Bytes of a sum.
+/// Bytes of a sum, and of a tile.
 const SUM_BYTES: usize = 4;
+const TILE_BYTES: usize = 1024;
 
 /// What a piece of assembly works on.
 #[derive(Clone, Copy)]
@@ -116,8 +159,12 @@ struct Block {
     stride: usize,
     /// The first panel; the second follows it.
     b: *const u8,
+    /// Bytes of a panel.
+    panel: usize,
     /// Tiles along the depth, at least one.
     steps: usize,
+    /// Whether to add to the sums that are there.
+    add: bool,
     /// The first sum, and bytes from one row of sums to the next.
     out: *mut u8,
     out_stride: usize,
@@ -130,9 +177,22 @@ impl Block {
             a: a.data.as_ptr().cast(),
             stride: a.stride * size_of::<T>(),
             b: b.as_ptr().cast(),
+            panel: a.lines() * TILE_BYTES / TILE_ROWS,
             steps: a.lines() / TILE_ROWS,
+            add: false,
             out,
             out_stride: width * SUM_BYTES,
+        }
+    }
+
+    /// The steps from `first` to `end`, added to those before.
+    fn piece(self, first: usize, end: usize) -> Self {
+        Self {
+            a: self.a.wrapping_add(first * TILE_BYTES / TILE_ROWS),
+            b: self.b.wrapping_add(first * TILE_BYTES),
+            steps: end - first,
+            add: first > 0,
+            ..self
         }
     }
 }
@@ -155,7 +215,8 @@ fn tiles_for(rows: usize) -> Tiles {
     let second = (rows - first).max(1);
     let (mut bytes_per_row, mut tile_rows) = ([0; 16], [0; 16]);
     bytes_per_row[..8].fill(64);
-    tile_rows[..8].copy_from_slice(&[first, first, second, second, first, second, TILE_ROWS, TILE_ROWS].map(|n| n as u8));
+    tile_rows[..8]
+        .copy_from_slice(&[first, first, second, second, first, second, TILE_ROWS, TILE_ROWS].map(|n| n as u8));
     let configuration = Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows: tile_rows };
     // SAFETY: an `Amx` is only reached through `kernel`, where it was proved that the processor has tiles and the system
     // lets this process use them. The block reads memory, so the configuration is written before it.
@@ -200,15 +261,18 @@ trait Dot {
     unsafe fn one_by_one(block: Block);
 }
 
-/// A block in assembly: zeroes the tiles of sums, repeats `$step` along the depth, and does `$end`. `a1` is the second
-/// tile of rows, `b1` the second panel; at the end `a1` is the second tile of sums.
+/// A block in assembly: zeroes the tiles of sums or loads what is there, repeats `$step` along the depth, and stores the
+/// sums. `a1` is the second tile of rows, `b1` the second panel, `out1` the second tile of sums.
 macro_rules! block {
-    ($block:ident, [$($zero:literal),*], [$($step:expr),*], [$($end:literal),*]) => {{
-        let Block { a, stride, b, steps, out, out_stride } = $block;
+    ($block:ident, [$(($sums:literal, $place:literal)),*], [$($step:expr),*]) => {{
+        let Block { a, stride, b, panel, steps, add, out, out_stride } = $block;
         // SAFETY: by the contract of `Dot`. No operand is a tile that the compiler could have a use for.
         unsafe {
             asm!(
-                $($zero,)*
+                $(concat!("tilezero ", $sums),)*
+                "test {add}, {add}",
+                "jz 2f",
+                $(concat!("tileloadd ", $sums, ", ", $place),)*
                 "2:",
                 $($step,)*
                 "add {a0}, 64",
@@ -217,16 +281,17 @@ macro_rules! block {
                 "add {b1}, 1024",
                 "dec {steps}",
                 "jnz 2b",
-                $($end,)*
+                $(concat!("tilestored ", $place, ", ", $sums),)*
                 // Not every block has second rows; an operand must be named all the same.
                 "# {out1}",
                 a0 = inout(reg) a => _,
                 a1 = inout(reg) a.wrapping_add(TILE_ROWS * stride) => _,
                 stride = in(reg) stride,
                 b0 = inout(reg) b => _,
-                b1 = inout(reg) b.wrapping_add(steps * 1024) => _,
+                b1 = inout(reg) b.wrapping_add(panel) => _,
                 line = in(reg) 64_usize,
                 steps = inout(reg) steps => _,
+                add = in(reg) usize::from(add),
                 out0 = in(reg) out,
                 out1 = in(reg) out.wrapping_add(TILE_ROWS * out_stride),
                 out_stride = in(reg) out_stride,
@@ -248,7 +313,12 @@ macro_rules! dot {
                 // Loads stand where they are needed next: so the unit that multiplies waits least.
                 block!(
                     block,
-                    ["tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3"],
+                    [
+                        ("tmm0", "[{out0} + {out_stride}]"),
+                        ("tmm2", "[{out1} + {out_stride}]"),
+                        ("tmm1", "[{out0} + {out_stride} + 64]"),
+                        ("tmm3", "[{out1} + {out_stride} + 64]")
+                    ],
                     [
                         "tileloadd tmm6, [{b0} + {line}]",
                         "tileloadd tmm4, [{a0} + {stride}]",
@@ -258,12 +328,6 @@ macro_rules! dot {
                         "tileloadd tmm7, [{b1} + {line}]",
                         concat!($instruction, " tmm1, tmm4, tmm7"),
                         concat!($instruction, " tmm3, tmm5, tmm7")
-                    ],
-                    [
-                        "tilestored [{out0} + {out_stride}], tmm0",
-                        "tilestored [{out1} + {out_stride}], tmm2",
-                        "tilestored [{out0} + {out_stride} + 64], tmm1",
-                        "tilestored [{out1} + {out_stride} + 64], tmm3"
                     ]
                 );
             }
@@ -271,43 +335,40 @@ macro_rules! dot {
             unsafe fn two_by_one(block: Block) {
                 block!(
                     block,
-                    ["tilezero tmm0", "tilezero tmm2"],
+                    [("tmm0", "[{out0} + {out_stride}]"), ("tmm2", "[{out1} + {out_stride}]")],
                     [
                         "tileloadd tmm6, [{b0} + {line}]",
                         "tileloadd tmm4, [{a0} + {stride}]",
                         concat!($instruction, " tmm0, tmm4, tmm6"),
                         "tileloadd tmm5, [{a1} + {stride}]",
                         concat!($instruction, " tmm2, tmm5, tmm6")
-                    ],
-                    ["tilestored [{out0} + {out_stride}], tmm0", "tilestored [{out1} + {out_stride}], tmm2"]
+                    ]
                 );
             }
 
             unsafe fn one_by_two(block: Block) {
                 block!(
                     block,
-                    ["tilezero tmm0", "tilezero tmm1"],
+                    [("tmm0", "[{out0} + {out_stride}]"), ("tmm1", "[{out0} + {out_stride} + 64]")],
                     [
                         "tileloadd tmm6, [{b0} + {line}]",
                         "tileloadd tmm4, [{a0} + {stride}]",
                         concat!($instruction, " tmm0, tmm4, tmm6"),
                         "tileloadd tmm7, [{b1} + {line}]",
                         concat!($instruction, " tmm1, tmm4, tmm7")
-                    ],
-                    ["tilestored [{out0} + {out_stride}], tmm0", "tilestored [{out0} + {out_stride} + 64], tmm1"]
+                    ]
                 );
             }
 
             unsafe fn one_by_one(block: Block) {
                 block!(
                     block,
-                    ["tilezero tmm0"],
+                    [("tmm0", "[{out0} + {out_stride}]")],
                     [
                         "tileloadd tmm6, [{b0} + {line}]",
                         "tileloadd tmm4, [{a0} + {stride}]",
                         concat!($instruction, " tmm0, tmm4, tmm6")
-                    ],
-                    ["tilestored [{out0} + {out_stride}], tmm0"]
+                    ]
                 );
             }
         }

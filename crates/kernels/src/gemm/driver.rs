@@ -1,15 +1,15 @@
 //! Cuts a product into blocks, runs them on the pool and applies the epilogue to each while it is in cache.
 
-use super::epilogue::{add, dequantise};
-use super::{Epilogue, Kernel, Output, BLOCK_ROWS, PANEL, PackedF32, PackedI8, QuantisedRows, RowsF32, kernel};
+use super::epilogue::{Group, Scales, Target, finish_f32, finish_int8, finish_to_bf16};
+use super::{BLOCK_ROWS, Epilogue, Kernel, Output, PANEL, PackedF32, PackedI8, QuantisedRows, RowsF32, kernel};
 use crate::pool::{Disjoint, scratch_of};
 use crate::quantise::quantise_row;
-use crate::{Context, Scratch};
+use crate::{Aligned, Context, Scratch};
 
 /// The most elements of a block: 256 KiB in f32, a part of any L2.
 const BLOCK_ELEMENTS: usize = 64 * 1024;
-/// Panels whose int8 sums are turned into f32 at a time.
-const SUM_PANELS: usize = 16;
+/// Panels whose f32 sums are finished at a time.
+const GROUP: usize = 16;
 
 /// `out = epilogue(a x b^T)` in int8: exact i32 sums, then scales, then the epilogue.
 ///
@@ -18,17 +18,22 @@ const SUM_PANELS: usize = 16;
 pub fn gemm_int8(context: &Context, a: &QuantisedRows, b: &PackedI8, epilogue: &Epilogue<'_>, output: Output<'_>) {
     assert_eq!(a.k(), b.k(), "rows and weights of different depth");
     let product = Int8 { context, kernel: kernel(context.cpu), a, b };
-    drive(context, &product, (a.rows(), b.n()), epilogue, output);
+    let (m, n) = (a.rows(), b.n());
+    if let Output::BlocksBf16(out) = output {
+        assert!(out.rows() == m && out.n() == n, "output of another shape");
+        to_matrix::<u16>(context, &product, (m, n), out.width(), epilogue, out.data_mut(), false);
+    } else {
+        drive(context, &product, (m, n), epilogue, output);
+    }
 }
 
 /// `out = epilogue(a x b^T)` in f32.
 ///
 /// # Panics
-/// If the shapes of `a`, `b`, the bias and the output do not agree.
+/// If the shapes of `a`, `b`, the bias and the output do not agree, or the output is in bf16.
 pub fn gemm_f32(context: &Context, a: RowsF32<'_>, b: &PackedF32, epilogue: &Epilogue<'_>, output: Output<'_>) {
     assert_eq!(a.k, b.k(), "rows and weights of different depth");
-    let product = F32 { kernel: kernel(context.cpu), a, b };
-    drive(context, &product, (a.rows, b.n()), epilogue, output);
+    drive(context, &F32 { context, kernel: kernel(context.cpu), a, b }, (a.rows, b.n()), epilogue, output);
 }
 
 /// A rectangle of the result: `rows` rows from `row` on, `panels` panels from `panel` on.
@@ -40,9 +45,15 @@ struct Part {
     panels: usize,
 }
 
-trait Product: Sync {
-    /// Fills `block`, of shape `(part.rows, part.panels * 16)`.
-    fn compute(&self, part: Part, sums: &mut Vec<i32>, block: &mut [f32]);
+trait Product<T>: Sync {
+    /// Computes a part and finishes it, group by group.
+    fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, T>, sums: &mut Sums<'_>);
+}
+
+/// Memory for sums.
+struct Sums<'a> {
+    int8: &'a mut Aligned<i32>,
+    f32: &'a mut Aligned<f32>,
 }
 
 struct Int8<'a> {
@@ -52,110 +63,142 @@ struct Int8<'a> {
     b: &'a PackedI8,
 }
 
-impl Product for Int8<'_> {
-    fn compute(&self, part: Part, sums: &mut Vec<i32>, block: &mut [f32]) {
-        let a = self.a.slice(part.row, part.rows);
-        for first in (0..part.panels).step_by(SUM_PANELS) {
-            let panels = SUM_PANELS.min(part.panels - first);
-            let sums = scratch_of(sums, part.rows * panels * PANEL);
-            self.kernel.int8(a, self.b.panels(part.panel + first, panels), sums);
-            let scales = &self.b.scales()[(part.panel + first) * PANEL..];
-            for (row, sums) in sums.chunks_exact(panels * PANEL).enumerate() {
-                let values = &mut block[(row * part.panels + first) * PANEL..][..panels * PANEL];
-                dequantise(self.context.cpu, sums, self.a.scales()[part.row + row], scales, values);
-            }
-        }
+impl Int8<'_> {
+    fn run(&self, part: Part, sums: &mut Sums<'_>, finish: &mut dyn FnMut(&Group<'_, i32>, Scales<'_>)) {
+        let rows = self.a.slice(part.row, part.rows);
+        let scales = Scales { rows: &self.a.scales()[part.row..][..part.rows], columns: Some(self.b.scales()) };
+        self.kernel.int8_by_groups(rows, self.b.panels(part.panel, part.panels), sums.int8, &mut |panel, sums| {
+            finish(&Group { sums, rows: part.rows, column: (part.panel + panel) * PANEL }, scales);
+        });
+    }
+}
+
+impl Product<f32> for Int8<'_> {
+    fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, f32>, sums: &mut Sums<'_>) {
+        self.run(part, sums, &mut |group, scales| finish_int8(self.context.cpu, group, scales, epilogue, target));
+    }
+}
+
+impl Product<u16> for Int8<'_> {
+    fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, u16>, sums: &mut Sums<'_>) {
+        self.run(part, sums, &mut |group, scales| finish_to_bf16(self.context.cpu, group, scales, epilogue, target));
     }
 }
 
 struct F32<'a> {
+    context: &'a Context,
     kernel: &'static dyn Kernel,
     a: RowsF32<'a>,
     b: &'a PackedF32,
 }
 
-impl Product for F32<'_> {
-    fn compute(&self, part: Part, _sums: &mut Vec<i32>, block: &mut [f32]) {
-        self.kernel.f32(self.a.slice(part.row, part.rows), self.b.panels(part.panel, part.panels), block);
+impl Product<f32> for F32<'_> {
+    fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, f32>, sums: &mut Sums<'_>) {
+        for panel in (part.panel..part.panel + part.panels).step_by(GROUP) {
+            let panels = GROUP.min(part.panel + part.panels - panel);
+            let sums = scratch_of(sums.f32, part.rows * panels * PANEL);
+            self.kernel.f32(self.a.slice(part.row, part.rows), self.b.panels(panel, panels), sums);
+            let group = Group { sums, rows: part.rows, column: panel * PANEL };
+            finish_f32(self.context.cpu, &group, epilogue, target);
+        }
     }
 }
 
 fn drive(
     context: &Context,
-    product: &dyn Product,
+    product: &dyn Product<f32>,
     (m, n): (usize, usize),
     epilogue: &Epilogue<'_>,
     output: Output<'_>,
 ) {
-    let all_panels = n.div_ceil(PANEL);
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == n), "bias of another shape");
     match output {
-        Output::Write(out) => {
-            assert_eq!(out.len(), m * n, "output of another shape");
-            let out = Disjoint::new(out);
-            split(context, product, (m, n), epilogue, panels_a_task(context, m, all_panels), &|row, column, values| {
-                // SAFETY: parts do not overlap, so no element is in two of these rows.
-                unsafe { out.slice(row * n + column, values.len()) }.copy_from_slice(values);
-            });
-        }
-        Output::Add(out) => {
-            assert_eq!(out.len(), m * n, "output of another shape");
-            let out = Disjoint::new(out);
-            split(context, product, (m, n), epilogue, panels_a_task(context, m, all_panels), &|row, column, values| {
-                // SAFETY: as above.
-                add(context.cpu, values, unsafe { out.slice(row * n + column, values.len()) });
-            });
-        }
-        // The scale of a row wants the whole row: one task must hold it, or it takes two passes.
-        Output::Quantise(out) if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() => {
-            out.reset(m, n);
-            let (data, stride, scales) = out.parts();
-            let (data, scales) = (Disjoint::new(data), Disjoint::new(scales));
-            split(context, product, (m, n), epilogue, all_panels, &|row, _, values| {
-                // SAFETY: as above, and a row belongs to one part.
-                let (quantised, scale) = unsafe { (data.slice(row * stride, n), scales.slice(row, 1)) };
-                scale[0] = quantise_row(context.cpu, values, quantised);
-            });
+        Output::Write(out) => to_matrix(context, product, (m, n), n, epilogue, out, false),
+        Output::Add(out) => to_matrix(context, product, (m, n), n, epilogue, out, true),
+        Output::Blocks(out) => {
+            assert!(out.rows() == m && out.n() == n, "output of another shape");
+            to_matrix(context, product, (m, n), out.width(), epilogue, out.data_mut(), false);
         }
         Output::Quantise(out) => {
-            let mut values = vec![0.0; m * n];
-            drive(context, product, (m, n), epilogue, Output::Write(&mut values));
-            out.assign(context, RowsF32::new(&values, n));
+            out.reset(m, n);
+            // The scale of a row wants the whole row: one task must hold it, or it takes two passes.
+            if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() {
+                to_quantised(context, product, (m, n), epilogue, out);
+            } else {
+                let mut values = out.take_values();
+                values.resize(m * n);
+                to_matrix(context, product, (m, n), n, epilogue, &mut values, false);
+                out.assign(context, RowsF32::new(&values, n));
+                out.keep_values(values);
+            }
         }
+        Output::BlocksBf16(_) => panic!("an f32 product does not end in bf16"),
     }
 }
 
-/// Few rows: every thread takes a share of the panels. Many rows: the rows are shared out, and a task takes as many
-/// panels as its block may hold.
-fn panels_a_task(context: &Context, m: usize, panels: usize) -> usize {
-    let share =
-        if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() { panels } else { panels.div_ceil(context.pool.threads()) };
-    share.clamp(1, BLOCK_ELEMENTS / BLOCK_ROWS / PANEL)
+/// `out` is `(m, n)` in blocks of `block` columns.
+fn to_matrix<T: Send>(
+    context: &Context,
+    product: &dyn Product<T>,
+    (m, n): (usize, usize),
+    block: usize,
+    epilogue: &Epilogue<'_>,
+    out: &mut [T],
+    add: bool,
+) {
+    assert_eq!(out.len(), m * n, "output of another shape");
+    let out = Disjoint::new(out);
+    // Few rows: every thread takes a share of the panels. Many rows: the rows are shared out.
+    let panels = n.div_ceil(PANEL);
+    let share = if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() { 1 } else { context.pool.threads() };
+    let task_panels = panels.div_ceil(share).clamp(1, BLOCK_ELEMENTS / BLOCK_ROWS / PANEL);
+    split(context, (m, panels), task_panels, &|part, scratch| {
+        // Parts do not overlap, and neither do the groups of one.
+        let target = Target { out: &out, row: part.row, shape: (m, n), block, stride: block, add };
+        let Scratch { sums, block, .. } = scratch;
+        product.run(part, epilogue, &target, &mut Sums { int8: sums, f32: block });
+    });
 }
 
-/// Runs all parts; `store(row, first column, values)` takes each finished row of a part.
-fn split(
+fn to_quantised(
     context: &Context,
-    product: &dyn Product,
+    product: &dyn Product<f32>,
     (m, n): (usize, usize),
     epilogue: &Epilogue<'_>,
-    task_panels: usize,
-    store: &(dyn Fn(usize, usize, &[f32]) + Sync),
+    out: &mut QuantisedRows,
 ) {
+    let (data, stride, scales) = out.parts();
+    let (data, scales) = (Disjoint::new(data), Disjoint::new(scales));
     let panels = n.div_ceil(PANEL);
-    let task_rows = (BLOCK_ELEMENTS / (task_panels.max(1) * PANEL)).clamp(1, BLOCK_ROWS);
-    let across = panels.div_ceil(task_panels.max(1));
+    split(context, (m, panels), panels, &|part, scratch| {
+        let Scratch { sums, block, block2, .. } = scratch;
+        // An odd number of cache lines from row to row: else a column would crowd into a few sets of the cache.
+        let line = n.next_multiple_of(PANEL) | PANEL;
+        let values = scratch_of(block2, part.rows * line);
+        let out = Disjoint::new(values);
+        let target = Target { out: &out, row: 0, shape: (part.rows, n), block: n, stride: line, add: false };
+        product.run(part, epilogue, &target, &mut Sums { int8: sums, f32: block });
+        for (row, values) in values.chunks_exact(line).enumerate() {
+            let (row, values) = (part.row + row, &values[..n]);
+            // SAFETY: a row belongs to one part.
+            let (quantised, scale) = unsafe { (data.slice(row * stride, n), scales.slice(row, 1)) };
+            scale[0] = quantise_row(context.cpu, values, quantised);
+        }
+    });
+}
+
+/// Runs all parts of a product of `m` rows and `panels` panels, at most `task_panels` of which belong to one part.
+fn split(
+    context: &Context,
+    (m, panels): (usize, usize),
+    task_panels: usize,
+    run: &(dyn Fn(Part, &mut Scratch) + Sync),
+) {
+    let task_panels = task_panels.max(1);
+    let task_rows = (BLOCK_ELEMENTS / (task_panels * PANEL)).clamp(1, BLOCK_ROWS);
+    let across = panels.div_ceil(task_panels);
     context.pool.run(m.div_ceil(task_rows) * across, &|task, scratch| {
         let (row, panel) = (task / across * task_rows, task % across * task_panels);
-        let part = Part { row, rows: task_rows.min(m - row), panel, panels: task_panels.min(panels - panel) };
-        let Scratch { sums, block, .. } = scratch;
-        let block = scratch_of(block, part.rows * part.panels * PANEL);
-        product.compute(part, sums, block);
-        let column = panel * PANEL;
-        let width = (part.panels * PANEL).min(n - column);
-        for (index, values) in block.chunks_exact_mut(part.panels * PANEL).enumerate() {
-            let values = &mut values[..width];
-            epilogue.finish(context.cpu, column, values);
-            store(row + index, column, values);
-        }
+        run(Part { row, rows: task_rows.min(m - row), panel, panels: task_panels.min(panels - panel) }, scratch);
     });
 }

@@ -26,21 +26,23 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
+mod blocks;
 mod driver;
 mod epilogue;
 mod packed;
 mod reference;
 
+pub use blocks::Blocks;
 pub use driver::{gemm_f32, gemm_int8};
 pub use epilogue::{Activation, Epilogue, Output};
-pub(crate) use packed::padded_k;
 pub use packed::{
     LineBf16, LineF32, LineI8, PANEL, PackedF32, PackedI8, PanelsF32, QuantisedRows, RowsBf16, RowsF32, RowsI8, RowsOf,
     RowsU8,
 };
+pub(crate) use packed::{padded_k, place};
 
 use crate::pool::scratch_of;
-use crate::{Cpu, Isa};
+use crate::{Aligned, Cpu, Isa};
 
 /// Rows of a block.
 pub(crate) const BLOCK_ROWS: usize = 32;
@@ -71,7 +73,13 @@ pub trait Kernel: Sync {
     ///
     /// # Panics
     /// If the lengths do not agree, or `a` has more than [`BLOCK_ROWS`] rows.
-    fn int8_by_groups(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut Vec<i32>, each: &mut dyn FnMut(usize, &[i32])) {
+    fn int8_by_groups(
+        &self,
+        a: RowsI8<'_>,
+        b: &[LineI8],
+        sums: &mut Aligned<i32>,
+        each: &mut dyn FnMut(usize, &[i32]),
+    ) {
         for (index, b) in b.chunks(GROUP * a.lines()).enumerate() {
             let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
             self.int8(a, b, sums);
@@ -86,6 +94,24 @@ pub trait Kernel: Sync {
     /// If the lengths do not agree.
     fn bf16(&self, a: RowsBf16<'_>, b: &[LineBf16], out: &mut [f32]) {
         reference::multiply_bf16(a, b, out);
+    }
+
+    /// [`Self::bf16`] as [`Self::int8_by_groups`] does it.
+    ///
+    /// # Panics
+    /// If the lengths do not agree, or `a` has more than [`BLOCK_ROWS`] rows.
+    fn bf16_by_groups(
+        &self,
+        a: RowsBf16<'_>,
+        b: &[LineBf16],
+        sums: &mut Aligned<f32>,
+        each: &mut dyn FnMut(usize, &[f32]),
+    ) {
+        for (index, b) in b.chunks(GROUP * a.lines()).enumerate() {
+            let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
+            self.bf16(a, b, sums);
+            each(index * GROUP, sums);
+        }
     }
 
     /// `out[r, c] = sum over k of a[r, k] * b[c, k]`, added up in the order of `k`.

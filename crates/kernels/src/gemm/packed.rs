@@ -1,9 +1,10 @@
 //! How matrices lie in memory: rows of activations, panels of weights.
 
+use super::Blocks;
 use crate::norm::layer_norm_row;
 use crate::pool::{Disjoint, scratch_of};
 use crate::quantise::quantise_row;
-use crate::{Context, Pool, Scratch};
+use crate::{Aligned, Context, Pool, Scratch};
 
 /// Output channels in a panel.
 pub const PANEL: usize = 16;
@@ -158,19 +159,22 @@ pub struct QuantisedRows {
     rows: usize,
     k: usize,
     stride: usize,
-    data: Vec<i8>,
+    data: Aligned<i8>,
     scales: Vec<f32>,
+    /// Values on their way to becoming this, kept for their memory.
+    values: Aligned<f32>,
 }
 
 impl QuantisedRows {
     /// Makes this a matrix of the given shape; contents are left undefined until each row is written.
     pub fn reset(&mut self, rows: usize, k: usize) {
-        let stride = padded_k(k);
+        // An odd number of cache lines from row to row: else rows would crowd into a few sets of the cache.
+        let stride = padded_k(k) | K_ALIGNMENT;
         if (self.k, self.stride) != (k, stride) {
             // The padding at the end of each row must be zero, and rows now end elsewhere.
-            self.data.clear();
+            self.data.resize(0);
         }
-        self.data.resize(rows * stride, 0);
+        self.data.resize(rows * stride);
         self.scales.resize(rows, 0.0);
         (self.rows, self.k, self.stride) = (rows, k, stride);
     }
@@ -179,6 +183,18 @@ impl QuantisedRows {
     pub fn assign(&mut self, context: &Context, source: RowsF32<'_>) {
         self.reset(source.rows, source.k);
         self.fill(&context.pool, &|row, quantised, _| quantise_row(context.cpu, source.row(row), quantised));
+    }
+
+    /// Becomes `source`, each row quantised with its own scale.
+    pub fn assign_blocks(&mut self, context: &Context, source: &Blocks<f32>) {
+        self.reset(source.rows(), source.n());
+        self.fill(&context.pool, &|row, quantised, scratch| {
+            let values = scratch_of(&mut scratch.block, source.n());
+            for (block, values) in values.chunks_exact_mut(source.width()).enumerate() {
+                values.copy_from_slice(source.row(row, block));
+            }
+            quantise_row(context.cpu, values, quantised)
+        });
     }
 
     /// Becomes the layer norm of `source`, quantised; `weight` and `bias` are `(k)`.
@@ -225,7 +241,16 @@ impl QuantisedRows {
     /// `count` rows from `first` on, as a kernel takes them.
     pub fn slice(&self, first: usize, count: usize) -> RowsI8<'_> {
         let data = &self.data[first * self.stride..(first + count) * self.stride];
-        RowsI8 { data, stride: self.stride, rows: count, padded_k: self.stride }
+        RowsI8 { data, stride: self.stride, rows: count, padded_k: padded_k(self.k) }
+    }
+
+    /// Memory for values that are quantised afterwards; back with [`Self::keep_values`].
+    pub(super) fn take_values(&mut self) -> Aligned<f32> {
+        std::mem::take(&mut self.values)
+    }
+
+    pub(super) fn keep_values(&mut self, values: Aligned<f32>) {
+        self.values = values;
     }
 
     /// All parts for a writer that fills rows from several threads: `(data, stride, scales)`.
@@ -284,9 +309,7 @@ impl PackedI8 {
             let (mut quantised, mut weights) = (vec![0; k], Vec::new());
             for (column, scale) in scales[..PANEL.min(n - panel * PANEL)].iter_mut().enumerate() {
                 *scale = write(panel * PANEL + column, &mut quantised, &mut weights);
-                for (line, values) in lines.iter_mut().zip(quantised.chunks(4)) {
-                    line.0[column * 4..][..values.len()].copy_from_slice(values);
-                }
+                place(column, &quantised, lines);
             }
         });
         packed
@@ -311,6 +334,17 @@ impl PackedI8 {
     pub fn panels(&self, first: usize, count: usize) -> &[LineI8] {
         let panel_lines = padded_k(self.k) / 4;
         &self.lines[first * panel_lines..(first + count) * panel_lines]
+    }
+}
+
+/// Writes the values of one output channel, `column` of its panel, into the panel's lines.
+pub(crate) fn place(column: usize, values: &[i8], lines: &mut [LineI8]) {
+    let (fours, rest) = values.as_chunks::<4>();
+    for (line, four) in lines.iter_mut().zip(fours) {
+        line.0.as_chunks_mut::<4>().0[column] = *four;
+    }
+    if !rest.is_empty() {
+        lines[fours.len()].0[column * 4..][..rest.len()].copy_from_slice(rest);
     }
 }
 
