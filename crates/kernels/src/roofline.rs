@@ -16,6 +16,9 @@ pub fn int8(cpu: Cpu, rounds: usize) -> u64 {
         // SAFETY: a `Cpu` of this kind exists only where these parts of AVX-512 were detected.
         Isa::Avx512Vnni | Isa::Amx => unsafe { x86::int8_avx512_vnni(rounds) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a `Cpu` of this kind exists only where AVX-VNNI was detected.
+        Isa::AvxVnni => unsafe { x86::int8_avx_vnni(rounds) },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Cpu` of this kind exists only where AVX2 was detected.
         Isa::Avx2 => unsafe { x86::int8_avx2(rounds) },
         _ => int8_reference(rounds),
@@ -31,7 +34,7 @@ pub fn f32(cpu: Cpu, rounds: usize) -> u64 {
         Isa::Avx512Vnni | Isa::Amx => unsafe { x86::f32_avx512(rounds) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as in `int8`; FMA is detected with AVX2.
-        Isa::Avx2 => unsafe { x86::f32_avx2(rounds) },
+        Isa::Avx2 | Isa::AvxVnni => unsafe { x86::f32_avx2(rounds) },
         _ => f32_reference(rounds),
     };
     2 * (lanes * rounds) as u64
@@ -75,7 +78,7 @@ fn f32_reference(rounds: usize) -> usize {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m256i, __m512, __m512i, _mm256_add_epi8, _mm256_add_epi32, _mm256_fmadd_ps, _mm256_madd_epi16,
+        __m256, __m256i, __m512, __m512i, _mm256_add_epi8, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_madd_epi16,
         _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps, _mm256_sign_epi8,
         _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_set1_epi8, _mm512_set1_ps,
     };
@@ -94,6 +97,19 @@ mod x86 {
         }
         black_box(total);
         64 * CHAINS
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
+        let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(5)));
+        let mut total: [__m256i; CHAINS] = [a; CHAINS];
+        for _ in 0..rounds {
+            for total in &mut total {
+                *total = _mm256_dpbusd_avx_epi32(*total, a, b);
+            }
+        }
+        black_box(total);
+        32 * CHAINS
     }
 
     #[target_feature(enable = "avx2")]

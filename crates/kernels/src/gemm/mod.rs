@@ -26,6 +26,8 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
 mod driver;
 mod epilogue;
 mod packed;
@@ -105,6 +107,8 @@ const KERNELS: &[Constructor] = &[
     amx::kernel,
     #[cfg(target_arch = "x86_64")]
     avx512_vnni::kernel,
+    #[cfg(target_arch = "x86_64")]
+    avx_vnni::kernel,
     #[cfg(target_arch = "x86_64")]
     avx2::kernel,
     reference::kernel,
