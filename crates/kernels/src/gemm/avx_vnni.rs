@@ -7,6 +7,7 @@ use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_load_si256, _mm256_loadu_si256, _mm256_set1_epi8,
     _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_xor_si256,
 };
+use std::hint::black_box;
 
 use super::avx2::AVX2;
 use super::{Kernel, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
@@ -25,12 +26,13 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
 /// constant that turns the weights' sign are one each: all sixteen.
 const ROWS: usize = 6;
 
-/// How many panels are multiplied at once: as many as give few rows the sums that hide the latency of a product.
-fn panels_together(rows: usize) -> usize {
+/// How many panels are multiplied at once: as many as give few rows the sums that hide the latency of a product, and
+/// leave room for what is multiplied. (Three signed rows by two panels want a seventeenth register.)
+fn panels_together(rows: usize, unsigned: bool) -> usize {
     match rows {
         1 => 4,
         2 => 3,
-        3 => 2,
+        3 if unsigned => 2,
         _ => 1,
     }
 }
@@ -68,7 +70,7 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
         let begin = if UNSIGNED { [0; ROWS] } else { unsafe { beginnings(start, a.stride, rows, a.padded_k) } };
         let mut panel = 0;
         while panel < count {
-            let panels = panels_together(rows).min(count - panel);
+            let panels = panels_together(rows, UNSIGNED).min(count - panel);
             let b = &b[panel * a.lines()..];
             let tile = Tile { a: start, a_stride: a.stride, b, lines: a.lines(), begin: &begin, width };
             let sums = &mut sums[row * width + panel * PANEL..];
@@ -138,25 +140,45 @@ struct Tile<'a> {
 /// of `P * 16`, `width` apart.
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Tile<'_>, sums: &mut [i32]) {
-    let flip = _mm256_set1_epi8(-128);
+    // Nothing the compiler knows: it would make the constant anew for each line.
+    let flip = black_box(_mm256_set1_epi8(-128));
     let mut total: [[[__m256i; 2]; P]; R] = [[[_mm256_setzero_si256(); 2]; P]; R];
+    let value = |row: usize, group: usize| {
+        // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
+        let four = unsafe { tile.a.add(row * tile.a_stride + group * 4).cast::<i32>().read_unaligned() };
+        _mm256_set1_epi32(four)
+    };
+    let weights = |panel: usize, half: usize, group: usize| {
+        // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
+        let bytes = unsafe {
+            let start: *const __m256i = tile.b.as_ptr().add(panel * tile.lines + group).cast();
+            _mm256_load_si256(start.add(half))
+        };
+        if UNSIGNED { bytes } else { _mm256_xor_si256(bytes, flip) }
+    };
+    let add = |total: &mut __m256i, a, b| {
+        let (unsigned, signed) = if UNSIGNED { (a, b) } else { (b, a) };
+        *total = _mm256_dpbusd_avx_epi32(*total, unsigned, signed);
+    };
     for group in 0..tile.lines {
-        let mut lines = [[_mm256_setzero_si256(); 2]; P];
-        for (panel, line) in lines.iter_mut().enumerate() {
-            // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
-            let bytes = unsafe {
-                let start: *const __m256i = tile.b.as_ptr().add(panel * tile.lines + group).cast();
-                [_mm256_load_si256(start), _mm256_load_si256(start.add(1))]
-            };
-            *line = if UNSIGNED { bytes } else { bytes.map(|bytes| _mm256_xor_si256(bytes, flip)) };
-        }
-        for (row, total) in total.iter_mut().enumerate() {
-            // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
-            let a = unsafe { tile.a.add(row * tile.a_stride + group * 4).cast::<i32>().read_unaligned() };
-            let a = _mm256_set1_epi32(a);
-            for (total, line) in total.as_flattened_mut().iter_mut().zip(lines.as_flattened()) {
-                let (unsigned, signed) = if UNSIGNED { (a, *line) } else { (*line, a) };
-                *total = _mm256_dpbusd_avx_epi32(*total, unsigned, signed);
+        // What there is less of is held, the other comes from memory as it is needed.
+        if P == 1 {
+            let lines: [__m256i; 2] = std::array::from_fn(|half| weights(0, half, group));
+            for (row, total) in total.iter_mut().enumerate() {
+                let a = value(row, group);
+                for (total, line) in total[0].iter_mut().zip(lines) {
+                    add(total, a, line);
+                }
+            }
+        } else {
+            let values: [__m256i; R] = std::array::from_fn(|row| value(row, group));
+            for panel in 0..P {
+                for half in 0..2 {
+                    let line = weights(panel, half, group);
+                    for (total, a) in total.iter_mut().zip(values) {
+                        add(&mut total[panel][half], a, line);
+                    }
+                }
             }
         }
     }
