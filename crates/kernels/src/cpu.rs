@@ -15,11 +15,13 @@ pub enum Isa {
     Avx512Vnni,
     /// That with its BF16, and the tiles of AMX (INT8, BF16), on Linux.
     Amx,
+    /// aarch64 with the dot product of Armv8.2.
+    Neon,
 }
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: &'static [Isa] = &[Isa::Amx, Isa::Avx512Vnni, Isa::AvxVnni, Isa::Avx2, Isa::Reference];
+    pub const ALL: &'static [Isa] = &[Isa::Amx, Isa::Avx512Vnni, Isa::AvxVnni, Isa::Avx2, Isa::Neon, Isa::Reference];
 
     /// The name used by `AMANUENSIS_ISA` and in reports.
     pub fn name(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Isa {
             Isa::AvxVnni => "avx_vnni",
             Isa::Avx512Vnni => "avx512_vnni",
             Isa::Amx => "amx",
+            Isa::Neon => "neon",
         }
     }
 
@@ -51,6 +54,10 @@ impl Isa {
             Isa::Amx => Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16") && amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni | Isa::Amx => false,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(not(target_arch = "aarch64"))]
+            Isa::Neon => false,
         }
     }
 }
@@ -206,7 +213,10 @@ mod tests {
     fn names_are_checked() {
         assert_eq!(Cpu::named("reference").unwrap().isa(), Isa::Reference);
         let error = Cpu::named("sse9").unwrap_err().to_string();
-        assert!(error.contains("sse9") && error.contains("amx, avx512_vnni, avx_vnni, avx2, reference"), "{error}");
+        assert!(
+            error.contains("sse9") && error.contains("amx, avx512_vnni, avx_vnni, avx2, neon, reference"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -30,6 +30,8 @@ mod avx512_vnni;
 mod avx_vnni;
 mod driver;
 mod epilogue;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod packed;
 mod reference;
 
@@ -111,6 +113,8 @@ const KERNELS: &[Constructor] = &[
     avx_vnni::kernel,
     #[cfg(target_arch = "x86_64")]
     avx2::kernel,
+    #[cfg(target_arch = "aarch64")]
+    neon::kernel,
     reference::kernel,
 ];
 

@@ -60,6 +60,7 @@ impl<T> RowsOf<'_, T> {
     }
 
     /// Up to `count` rows from `first` on.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn slice(&self, first: usize, count: usize) -> Self {
         let data = &self.data[(first * self.stride).min(self.data.len())..];
         Self { data, rows: count.min(self.rows - first), ..*self }
