@@ -199,7 +199,8 @@ mod arm {
         let mut total: [float32x4_t; CHAINS] = [a; CHAINS];
         for _ in 0..rounds {
             for total in &mut total {
-                *total = vfmaq_f32(a, *total, a);
+                // Into the sum: the instruction overwrites what it adds to.
+                *total = vfmaq_f32(*total, a, a);
             }
         }
         black_box(total);
