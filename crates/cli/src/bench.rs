@@ -135,7 +135,7 @@ fn measure_model(args: &BenchModelArgs) -> Result<String, Failure> {
     }
     let encode_time = best(|| drop(engine.encode(&spectrogram).expect("it was encoded just now")));
     let encode_tops = engine.encoder_operations() as f64 / encode_time / 1e12;
-    let Context { cpu, pool } = engine.context();
+    let Context { cpu, pool, .. } = engine.context();
     let roofline_tops = int8_peak(*cpu, pool);
     let decode: Vec<Decoding> = [1, 4, 8, 16, 32].map(|batch| measure_decoding(&engine, &spectrogram, batch)).into();
     let (isa, load_ms, mel_ms, encode_ms) = (engine.isa(), 1e3 * load, 1e3 * mel_time, 1e3 * encode_time);

@@ -153,7 +153,8 @@ impl Decoder {
         let mut input = Activations::new(self.compute_type);
         input.assign(context, rows);
         let mut kv = self.projected.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut window = self.windows.take(|| vec![self.compute_type.cross_key_values(); self.layers.len()]);
+        let mut window =
+            self.windows.take(|| self.layers.iter().map(|_| self.compute_type.cross_key_values()).collect());
         for (layer, key_values) in self.layers.iter().zip(window.iter_mut()) {
             kv.reset(rows.rows, 2 * self.d_model, self.d_model / self.heads);
             layer.cross_kv.run(context, &input, Output::Blocks(&mut kv));
@@ -165,7 +166,7 @@ impl Decoder {
     /// An empty sequence that listens to `window`.
     pub(crate) fn start(&self, window: &Encoded) -> Sequence {
         let layer = || KeyValues::growing(self.heads, self.d_model / self.heads);
-        let cache = self.sequences.take(|| vec![layer(); self.layers.len()]);
+        let cache = self.sequences.take(|| self.layers.iter().map(|_| layer()).collect());
         Sequence { window: window.clone(), cache, length: 0 }
     }
 

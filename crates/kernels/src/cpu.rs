@@ -9,23 +9,29 @@ pub enum Isa {
     Reference,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// The same with AVX-VNNI.
+    AvxVnni,
     /// x86-64 with AVX-512 (F, BW, DQ, VL) and its VNNI.
     Avx512Vnni,
-    /// The same, with its BF16 and the tiles of AMX (INT8, BF16), on Linux.
+    /// That with its BF16, and the tiles of AMX (INT8, BF16), on Linux.
     Amx,
+    /// aarch64 with the dot product of Armv8.2.
+    Neon,
 }
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: &'static [Isa] = &[Isa::Amx, Isa::Avx512Vnni, Isa::Avx2, Isa::Reference];
+    pub const ALL: &'static [Isa] = &[Isa::Amx, Isa::Avx512Vnni, Isa::AvxVnni, Isa::Avx2, Isa::Neon, Isa::Reference];
 
     /// The name used by `AMANUENSIS_ISA` and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Reference => "reference",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avx_vnni",
             Isa::Avx512Vnni => "avx512_vnni",
             Isa::Amx => "amx",
+            Isa::Neon => "neon",
         }
     }
 
@@ -34,6 +40,8 @@ impl Isa {
             Isa::Reference => true,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => Isa::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => {
                 is_x86_feature_detected!("avx512f")
@@ -45,7 +53,11 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Amx => Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16") && amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => false,
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni | Isa::Amx => false,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(not(target_arch = "aarch64"))]
+            Isa::Neon => false,
         }
     }
 }
@@ -181,8 +193,8 @@ macro_rules! multiversion {
             }
             match cpu.isa() {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Cpu` of this kind exists only where AVX2 and FMA were detected.
-                $crate::Isa::Avx2 => unsafe { avx2($($argument),*) },
+                // SAFETY: a `Cpu` of these kinds exists only where AVX2 and FMA were detected.
+                $crate::Isa::Avx2 | $crate::Isa::AvxVnni => unsafe { avx2($($argument),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: a `Cpu` of these kinds exists only where these parts of AVX-512 were detected.
                 $crate::Isa::Avx512Vnni | $crate::Isa::Amx => unsafe { avx512($($argument),*) },
@@ -201,7 +213,10 @@ mod tests {
     fn names_are_checked() {
         assert_eq!(Cpu::named("reference").unwrap().isa(), Isa::Reference);
         let error = Cpu::named("sse9").unwrap_err().to_string();
-        assert!(error.contains("sse9") && error.contains("amx, avx512_vnni, avx2, reference"), "{error}");
+        assert!(
+            error.contains("sse9") && error.contains("amx, avx512_vnni, avx_vnni, avx2, neon, reference"),
+            "{error}"
+        );
     }
 
     #[test]

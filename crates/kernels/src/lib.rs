@@ -9,6 +9,7 @@
 
 mod aligned;
 mod cpu;
+mod memory;
 mod pool;
 
 pub mod attention;
@@ -20,21 +21,29 @@ pub mod vector;
 
 pub use aligned::{Aligned, Number};
 pub use cpu::{Cpu, Isa, IsaError};
+pub use memory::Memory;
 pub use pool::{Pool, Scratch};
 
-/// What every parallel operation needs: the instruction set and the threads.
+/// What every operation needs: the instruction set, the threads, and memory for what it keeps.
 #[derive(Debug)]
 pub struct Context {
     /// The instruction set in use.
     pub cpu: Cpu,
     /// The threads that share the work.
     pub pool: Pool,
+    /// Where weights, keys and values are kept.
+    pub memory: Memory,
 }
 
 impl Context {
     /// A context of `threads` threads (at least one, counting the caller) on the best instruction set of this machine,
     /// or the one that `AMANUENSIS_ISA` names.
     pub fn new(threads: usize) -> Result<Self, IsaError> {
-        Ok(Self { cpu: Cpu::from_environment()?, pool: Pool::new(threads) })
+        Ok(Self::with(Cpu::from_environment()?, threads))
+    }
+
+    /// A context of `threads` threads on a given instruction set.
+    pub fn with(cpu: Cpu, threads: usize) -> Self {
+        Self { cpu, pool: Pool::new(threads), memory: Memory::default() }
     }
 }

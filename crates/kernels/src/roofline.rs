@@ -16,8 +16,14 @@ pub fn int8(cpu: Cpu, rounds: usize) -> u64 {
         // SAFETY: a `Cpu` of this kind exists only where these parts of AVX-512 were detected.
         Isa::Avx512Vnni | Isa::Amx => unsafe { x86::int8_avx512_vnni(rounds) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a `Cpu` of this kind exists only where AVX-VNNI was detected.
+        Isa::AvxVnni => unsafe { x86::int8_avx_vnni(rounds) },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Cpu` of this kind exists only where AVX2 was detected.
         Isa::Avx2 => unsafe { x86::int8_avx2(rounds) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: a `Cpu` of this kind exists only where the dot product was detected.
+        Isa::Neon => unsafe { arm::int8_neon(rounds) },
         _ => int8_reference(rounds),
     };
     2 * (bytes * rounds) as u64
@@ -31,7 +37,10 @@ pub fn f32(cpu: Cpu, rounds: usize) -> u64 {
         Isa::Avx512Vnni | Isa::Amx => unsafe { x86::f32_avx512(rounds) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as in `int8`; FMA is detected with AVX2.
-        Isa::Avx2 => unsafe { x86::f32_avx2(rounds) },
+        Isa::Avx2 | Isa::AvxVnni => unsafe { x86::f32_avx2(rounds) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as in `int8`; every aarch64 processor has NEON.
+        Isa::Neon => unsafe { arm::f32_neon(rounds) },
         _ => f32_reference(rounds),
     };
     2 * (lanes * rounds) as u64
@@ -75,8 +84,8 @@ fn f32_reference(rounds: usize) -> usize {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m256i, __m512, __m512i, _mm256_add_epi8, _mm256_add_epi32, _mm256_fmadd_ps, _mm256_madd_epi16,
-        _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps, _mm256_sign_epi8,
+        __m256, __m256i, __m512, __m512i, _mm256_add_epi8, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps,
+        _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps, _mm256_sign_epi8,
         _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_set1_epi8, _mm512_set1_ps,
     };
     use std::hint::black_box;
@@ -94,6 +103,19 @@ mod x86 {
         }
         black_box(total);
         64 * CHAINS
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
+        let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(5)));
+        let mut total: [__m256i; CHAINS] = [a; CHAINS];
+        for _ in 0..rounds {
+            for total in &mut total {
+                *total = _mm256_dpbusd_avx_epi32(*total, a, b);
+            }
+        }
+        black_box(total);
+        32 * CHAINS
     }
 
     #[target_feature(enable = "avx2")]
@@ -137,6 +159,52 @@ mod x86 {
         }
         black_box(total);
         8 * CHAINS
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::{float32x4_t, int32x4_t, vdupq_n_f32, vdupq_n_s8, vdupq_n_s32, vfmaq_f32};
+    use std::arch::asm;
+    use std::hint::black_box;
+
+    /// There are registers for more than on x86, and processors with four units want them.
+    const CHAINS: usize = 2 * super::CHAINS;
+
+    #[target_feature(enable = "dotprod")]
+    pub(super) fn int8_neon(rounds: usize) -> usize {
+        let (a, b) = (vdupq_n_s8(black_box(3)), vdupq_n_s8(black_box(5)));
+        let mut total: [int32x4_t; CHAINS] = [vdupq_n_s32(0); CHAINS];
+        for _ in 0..rounds {
+            for total in &mut total {
+                // SAFETY: the instruction reads and writes these registers alone; who calls this has the dot product.
+                unsafe {
+                    asm!(
+                        "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
+                        sum = inout(vreg) *total,
+                        a = in(vreg) a,
+                        b = in(vreg) b,
+                        options(pure, nomem, nostack, preserves_flags),
+                    );
+                }
+            }
+        }
+        black_box(total);
+        16 * CHAINS
+    }
+
+    #[target_feature(enable = "neon")]
+    pub(super) fn f32_neon(rounds: usize) -> usize {
+        let a = vdupq_n_f32(black_box(0.5));
+        let mut total: [float32x4_t; CHAINS] = [a; CHAINS];
+        for _ in 0..rounds {
+            for total in &mut total {
+                // Into the sum: the instruction overwrites what it adds to.
+                *total = vfmaq_f32(*total, a, a);
+            }
+        }
+        black_box(total);
+        4 * CHAINS
     }
 }
 

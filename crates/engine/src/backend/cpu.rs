@@ -15,7 +15,7 @@ impl Backend for Cpu {
     fn prepare(&self, context: &Context, weights: &Matrix<'_>) -> Box<dyn Product> {
         Box::new(match weights.rows {
             Rows::F32(write) => PackedI8::quantise(context, weights.n, weights.k, write),
-            Rows::Int8(write) => PackedI8::from_int8(&context.pool, weights.n, weights.k, write),
+            Rows::Int8(write) => PackedI8::from_int8(context, weights.n, weights.k, write),
         })
     }
 }

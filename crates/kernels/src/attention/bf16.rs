@@ -6,9 +6,10 @@
 //! computed once more, from the largest of each row downwards.
 
 use crate::gemm::{LineBf16, PANEL, RowsBf16, kernel};
+use crate::memory::Lines;
 use crate::pool::scratch_of;
 use crate::vector::{LANES, from_bf16, larger, reduce, to_bf16};
-use crate::{Cpu, Isa, Scratch};
+use crate::{Cpu, Isa, Memory, Scratch};
 
 /// What the weights of a row may add up to. Below, some that count may have been rounded to zero; above, their products
 /// with values may add up to infinity.
@@ -18,21 +19,19 @@ const TRUSTED: std::ops::Range<f32> = 1e-12..1e24;
 const DEPTH: usize = 32;
 
 /// The keys and values of one head.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HeadBf16 {
     n_ctx: usize,
     width: usize,
     /// `(n_ctx, width)` in panels: a position is an output channel of `q k^T`.
-    keys: Vec<LineBf16>,
+    keys: Lines<LineBf16>,
     /// `(width, n_ctx)` in panels: a position is one `k` of `weights v`.
-    values: Vec<LineBf16>,
+    values: Lines<LineBf16>,
 }
 
 impl HeadBf16 {
-    pub(super) fn new(n_ctx: usize, width: usize) -> Self {
-        let zeros = |channels: usize, k: usize| {
-            vec![LineBf16([0; 32]); channels.div_ceil(PANEL) * k.next_multiple_of(DEPTH) / 2]
-        };
+    pub(super) fn new(memory: &Memory, n_ctx: usize, width: usize) -> Self {
+        let zeros = |channels: usize, k: usize| memory.lines(channels.div_ceil(PANEL) * k.next_multiple_of(DEPTH) / 2);
         Self { n_ctx, width, keys: zeros(n_ctx, width), values: zeros(width, n_ctx) }
     }
 

@@ -9,10 +9,10 @@ use crate::gemm::{PANEL, PackedI8, RowsF32, RowsOf, kernel, padded_k, place};
 use crate::pool::scratch_of;
 use crate::quantise::{quantise_row, round_to_bits};
 use crate::vector::{LANES, exp, maximum, reduce};
-use crate::{Cpu, Scratch};
+use crate::{Cpu, Memory, Scratch};
 
 /// The keys and values of one head.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HeadI8 {
     /// `(n_ctx, width)`: a position is an output channel of `q k^T`.
     keys: PackedI8,
@@ -21,8 +21,8 @@ pub struct HeadI8 {
 }
 
 impl HeadI8 {
-    pub(super) fn new(n_ctx: usize, width: usize) -> Self {
-        Self { keys: PackedI8::zeros(n_ctx, width), values: PackedI8::zeros(width, n_ctx) }
+    pub(super) fn new(memory: &Memory, n_ctx: usize, width: usize) -> Self {
+        Self { keys: PackedI8::zeros(memory, n_ctx, width), values: PackedI8::zeros(memory, width, n_ctx) }
     }
 
     /// `(n_ctx, width)`.

@@ -42,7 +42,7 @@ fn attend_all(context: &Context, qkv: &[f32], d: usize, width: usize, attention:
 }
 
 fn contexts() -> impl Iterator<Item = Context> {
-    Cpu::all().flat_map(|cpu| [1, 3].map(|threads| Context { cpu, pool: Pool::new(threads) }))
+    Cpu::all().flat_map(|cpu| [1, 3].map(|threads| Context::with(cpu, threads)))
 }
 
 #[test]

@@ -15,10 +15,10 @@ use std::arch::x86_64::{
 use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::{Cpu, Isa};
 
-/// Held only by code that has seen a [`Cpu`] of this kind.
-struct Avx2(());
+/// Held only by code that has seen a [`Cpu`] of this kind, or of one that has more.
+pub(super) struct Avx2(());
 
-static AVX2: Avx2 = Avx2(());
+pub(super) static AVX2: Avx2 = Avx2(());
 
 pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Avx2).then_some(&AVX2)

@@ -25,19 +25,44 @@ fn quantised_rows(context: &Context, values: &[i8], k: usize) -> QuantisedRows {
 }
 
 fn packed(context: &Context, values: &[i8], k: usize) -> PackedI8 {
-    PackedI8::from_int8(&context.pool, values.len() / k, k, &|channel, out| {
+    PackedI8::from_int8(context, values.len() / k, k, &|channel, out| {
         out.copy_from_slice(&values[channel * k..][..k]);
         1.0
     })
 }
 
+/// One context for each instruction set of this machine. Says what the machine lacks; but fails where `EXPECT_ISA`, a
+/// list of names with commas between them, promises that it is there.
 fn contexts() -> impl Iterator<Item = Context> {
-    for isa in Isa::ALL {
-        if Cpu::with(*isa).is_err() {
-            println!("skipped: this machine has no {isa}");
+    let expected = std::env::var("EXPECT_ISA").unwrap_or_default();
+    let missing = missing(&expected, |isa| Cpu::with(isa).is_ok()).unwrap_or_else(|error| panic!("{error}"));
+    for isa in missing {
+        println!("skipped: this machine has no {isa}");
+    }
+    Cpu::all().map(|cpu| Context::with(cpu, 2))
+}
+
+/// The instruction sets that are not there, if none of them is expected.
+fn missing(expected: &str, is_there: impl Fn(Isa) -> bool) -> Result<Vec<Isa>, String> {
+    for name in expected.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let isa = Isa::ALL.iter().find(|isa| isa.name() == name);
+        let isa = isa.ok_or_else(|| format!("EXPECT_ISA names `{name}`, which is no instruction set"))?;
+        if !is_there(*isa) {
+            return Err(format!("EXPECT_ISA names {isa}, and this machine has no {isa}"));
         }
     }
-    Cpu::all().map(|cpu| Context { cpu, pool: Pool::new(2) })
+    Ok(Isa::ALL.iter().copied().filter(|isa| !is_there(*isa)).collect())
+}
+
+#[test]
+fn what_is_expected_must_be_there() {
+    let on_avx2 = |expected| missing(expected, |isa| matches!(isa, Isa::Avx2 | Isa::Reference));
+    for met in ["", "avx2", "reference, avx2", "avx2,"] {
+        let skipped = on_avx2(met).unwrap();
+        assert!(skipped.contains(&Isa::Amx) && skipped.len() == Isa::ALL.len() - 2, "{met}: {skipped:?}");
+    }
+    assert!(on_avx2("avx2,amx").unwrap_err().contains("has no amx"));
+    assert!(on_avx2("avx2,sse9").unwrap_err().contains("`sse9`"));
 }
 
 /// The product by its definition.
@@ -181,7 +206,7 @@ fn the_driver_gives_every_output_on_every_split() {
         let mut quantised_by_first = None;
         for cpu in Cpu::all() {
             for threads in [1, 2, 3] {
-                let context = Context { cpu, pool: Pool::new(threads) };
+                let context = Context::with(cpu, threads);
                 let (rows, weights) = (quantised_rows(&context, &a, k), packed(&context, &b, k));
                 let epilogue = Epilogue { bias: Some(&bias), activation: Activation::None };
                 let value = |row: usize, column: usize| expected[row * n + column] as f32 + bias[column];

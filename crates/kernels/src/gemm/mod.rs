@@ -26,9 +26,13 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
 mod blocks;
 mod driver;
 mod epilogue;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod packed;
 mod reference;
 
@@ -132,7 +136,11 @@ const KERNELS: &[Constructor] = &[
     #[cfg(target_arch = "x86_64")]
     avx512_vnni::kernel,
     #[cfg(target_arch = "x86_64")]
+    avx_vnni::kernel,
+    #[cfg(target_arch = "x86_64")]
     avx2::kernel,
+    #[cfg(target_arch = "aarch64")]
+    neon::kernel,
     reference::kernel,
 ];
 

@@ -1,10 +1,11 @@
 //! How matrices lie in memory: rows of activations, panels of weights.
 
 use super::Blocks;
+use crate::memory::Lines;
 use crate::norm::layer_norm_row;
 use crate::pool::{Disjoint, scratch_of};
 use crate::quantise::quantise_row;
-use crate::{Aligned, Context, Pool, Scratch};
+use crate::{Aligned, Context, Memory, Pool, Scratch};
 
 /// Output channels in a panel.
 pub const PANEL: usize = 16;
@@ -24,7 +25,6 @@ pub struct LineBf16(pub [u16; 32]);
 #[repr(C, align(64))]
 pub struct LineF32(pub [f32; PANEL]);
 
-const ZERO_I8: LineI8 = LineI8([0; 64]);
 const ZERO_F32: LineF32 = LineF32([0.0; PANEL]);
 
 /// A row is padded with zeros to a multiple of these bytes, the depth of an AMX tile.
@@ -61,6 +61,7 @@ impl<T> RowsOf<'_, T> {
     }
 
     /// Up to `count` rows from `first` on.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn slice(&self, first: usize, count: usize) -> Self {
         let data = &self.data[(first * self.stride).min(self.data.len())..];
         Self { data, rows: count.min(self.rows - first), ..*self }
@@ -260,11 +261,11 @@ impl QuantisedRows {
 }
 
 /// Weights `(n, k)` in int8 panels, one scale an output channel: `value = q * scale`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PackedI8 {
     n: usize,
     k: usize,
-    lines: Vec<LineI8>,
+    lines: Lines<LineI8>,
     scales: Vec<f32>,
 }
 
@@ -275,7 +276,7 @@ impl PackedI8 {
     /// Quantises f32 weights, symmetric, the largest magnitude of each output channel becoming 127.
     /// `row(channel, out)` writes the `k` weights of a channel; it is called from several threads.
     pub fn quantise(context: &Context, n: usize, k: usize, row: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Self {
-        Self::pack(&context.pool, n, k, &|channel, quantised, weights| {
+        Self::pack(context, n, k, &|channel, quantised, weights| {
             weights.resize(k, 0.0);
             row(channel, weights);
             quantise_row(context.cpu, weights, quantised)
@@ -284,14 +285,14 @@ impl PackedI8 {
 
     /// Takes weights that a file already holds in int8. `row(channel, out)` writes the `k` values of a channel and
     /// returns its scale.
-    pub fn from_int8(pool: &Pool, n: usize, k: usize, row: &(dyn Fn(usize, &mut [i8]) -> f32 + Sync)) -> Self {
-        Self::pack(pool, n, k, &|channel, quantised, _| row(channel, quantised))
+    pub fn from_int8(context: &Context, n: usize, k: usize, row: &(dyn Fn(usize, &mut [i8]) -> f32 + Sync)) -> Self {
+        Self::pack(context, n, k, &|channel, quantised, _| row(channel, quantised))
     }
 
     /// All zeros, for [`PackedI8::parts`] to fill.
-    pub(crate) fn zeros(n: usize, k: usize) -> Self {
+    pub(crate) fn zeros(memory: &Memory, n: usize, k: usize) -> Self {
         let panels = n.div_ceil(PANEL);
-        Self { n, k, lines: vec![ZERO_I8; panels * padded_k(k) / 4], scales: vec![0.0; panels * PANEL] }
+        Self { n, k, lines: memory.lines(panels * padded_k(k) / 4), scales: vec![0.0; panels * PANEL] }
     }
 
     /// `(lines, scales)`, to be overwritten.
@@ -299,11 +300,11 @@ impl PackedI8 {
         (&mut self.lines, &mut self.scales)
     }
 
-    fn pack(pool: &Pool, n: usize, k: usize, write: &ChannelWriter<'_>) -> Self {
+    fn pack(context: &Context, n: usize, k: usize, write: &ChannelWriter<'_>) -> Self {
         let panel_lines = padded_k(k) / 4;
-        let mut packed = Self::zeros(n, k);
+        let mut packed = Self::zeros(&context.memory, n, k);
         let shared_scales = Disjoint::new(&mut packed.scales);
-        pool.chunks_mut(&mut packed.lines, panel_lines, &|panel, lines, _| {
+        context.pool.chunks_mut(&mut packed.lines, panel_lines, &|panel, lines, _| {
             // SAFETY: each panel is visited once, and its 16 scales belong to it alone.
             let scales = unsafe { shared_scales.slice(panel * PANEL, PANEL) };
             let (mut quantised, mut weights) = (vec![0; k], Vec::new());

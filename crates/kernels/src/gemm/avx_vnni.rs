@@ -1,0 +1,192 @@
+//! AVX-VNNI: the dot product of AVX-512 VNNI in registers of AVX2, on processors that have no AVX-512.
+//!
+//! Int8 is computed as there: the weights become the unsigned side, `b + 128`, and `-128 * sum(a)` is where the sums of
+//! a row begin. Unsigned rows are the unsigned side themselves. f32 products are those of AVX2.
+
+use std::arch::x86_64::{
+    __m256i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_load_si256, _mm256_loadu_si256, _mm256_set1_epi8,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_xor_si256,
+};
+use std::hint::black_box;
+
+use super::avx2::AVX2;
+use super::{Kernel, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::{Cpu, Isa};
+
+/// Held only by code that has seen a [`Cpu`] of this kind.
+struct AvxVnni(());
+
+static AVX_VNNI: AvxVnni = AvxVnni(());
+
+pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
+    (cpu.isa() == Isa::AvxVnni).then_some(&AVX_VNNI)
+}
+
+/// Rows of a full tile. Six rows by one panel are 12 sums, a line is two registers, four bytes of a row and the
+/// constant that turns the weights' sign are one each: all sixteen.
+const ROWS: usize = 6;
+
+/// How many panels are multiplied at once: as many as give few rows the sums that hide the latency of a product, and
+/// leave room for what is multiplied. (Three signed rows by two panels want a seventeenth register.)
+fn panels_together(rows: usize, unsigned: bool) -> usize {
+    match rows {
+        1 => 4,
+        2 => 3,
+        3 if unsigned => 2,
+        _ => 1,
+    }
+}
+
+impl Kernel for AvxVnni {
+    fn isa(&self) -> Isa {
+        Isa::AvxVnni
+    }
+
+    fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        multiply::<i8, false>(a, b, sums);
+    }
+
+    fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]) {
+        multiply::<u8, true>(a, b, sums);
+    }
+
+    fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
+        AVX2.f32(a, b, out);
+    }
+}
+
+/// Rows of type `T`, unsigned or not, times all panels. Called by [`AvxVnni`] alone.
+fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
+    let count = a.check(b, sums);
+    let width = count * PANEL;
+    let mut row = 0;
+    while row < a.rows {
+        // Tiles of about the same height: a low one at the end would leave the units idle.
+        let left = a.rows - row;
+        let rows = left.div_ceil(left.div_ceil(ROWS));
+        let start = a.data[row * a.stride..].as_ptr().cast();
+        // SAFETY: an `AvxVnni` is only reached through `kernel`, where the instructions were proved; `check` holds for
+        // these `rows` rows. `T` is a byte.
+        let begin = if UNSIGNED { [0; ROWS] } else { unsafe { beginnings(start, a.stride, rows, a.padded_k) } };
+        let mut panel = 0;
+        while panel < count {
+            let panels = panels_together(rows, UNSIGNED).min(count - panel);
+            let b = &b[panel * a.lines()..];
+            let tile = Tile { a: start, a_stride: a.stride, b, lines: a.lines(), begin: &begin, width };
+            let sums = &mut sums[row * width + panel * PANEL..];
+            // SAFETY: as above, for the `rows` rows and `panels` panels that are left.
+            unsafe {
+                match (rows, panels) {
+                    (1, 1) => multiply_tile::<1, 1, UNSIGNED>(tile, sums),
+                    (1, 2) => multiply_tile::<1, 2, UNSIGNED>(tile, sums),
+                    (1, 3) => multiply_tile::<1, 3, UNSIGNED>(tile, sums),
+                    (1, _) => multiply_tile::<1, 4, UNSIGNED>(tile, sums),
+                    (2, 1) => multiply_tile::<2, 1, UNSIGNED>(tile, sums),
+                    (2, 2) => multiply_tile::<2, 2, UNSIGNED>(tile, sums),
+                    (2, _) => multiply_tile::<2, 3, UNSIGNED>(tile, sums),
+                    (3, 1) => multiply_tile::<3, 1, UNSIGNED>(tile, sums),
+                    (3, _) => multiply_tile::<3, 2, UNSIGNED>(tile, sums),
+                    (4, _) => multiply_tile::<4, 1, UNSIGNED>(tile, sums),
+                    (5, _) => multiply_tile::<5, 1, UNSIGNED>(tile, sums),
+                    _ => multiply_tile::<6, 1, UNSIGNED>(tile, sums),
+                }
+            }
+            panel += panels;
+        }
+        row += rows;
+    }
+}
+
+/// `-128 * sum(a)` of each row, where its sums begin.
+///
+/// # Safety
+/// `a` points to `rows` rows of `padded_k` bytes, a multiple of 32, `stride` apart.
+#[target_feature(enable = "avx2,avxvnni")]
+unsafe fn beginnings(a: *const u8, stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
+    let ones = _mm256_set1_epi8(1);
+    let mut begin = [0; ROWS];
+    for (row, begin) in begin.iter_mut().enumerate().take(rows) {
+        let mut sum = _mm256_setzero_si256();
+        for k in (0..padded_k).step_by(32) {
+            // SAFETY: row `row` has 32 bytes at `k`, by this function's contract.
+            let bytes = unsafe { _mm256_loadu_si256(a.add(row * stride + k).cast()) };
+            sum = _mm256_dpbusd_avx_epi32(sum, ones, bytes);
+        }
+        let mut lanes = [0; 8];
+        // SAFETY: eight lanes are 32 bytes.
+        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sum) };
+        *begin = -128 * lanes.iter().sum::<i32>();
+    }
+    begin
+}
+
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    a: *const u8,
+    a_stride: usize,
+    b: &'a [LineI8],
+    /// Lines of a panel.
+    lines: usize,
+    /// Where the sums of each row begin.
+    begin: &'a [i32; ROWS],
+    /// Elements from one row of the sums to the next.
+    width: usize,
+}
+
+/// `R` rows times `P` panels.
+///
+/// # Safety
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` apart; `tile.b` holds `P` panels; `sums` holds `R` rows
+/// of `P * 16`, `width` apart.
+#[target_feature(enable = "avx2,avxvnni")]
+unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Tile<'_>, sums: &mut [i32]) {
+    // Nothing the compiler knows: it would make the constant anew for each line.
+    let flip = black_box(_mm256_set1_epi8(-128));
+    let mut total: [[[__m256i; 2]; P]; R] = [[[_mm256_setzero_si256(); 2]; P]; R];
+    let value = |row: usize, group: usize| {
+        // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
+        let four = unsafe { tile.a.add(row * tile.a_stride + group * 4).cast::<i32>().read_unaligned() };
+        _mm256_set1_epi32(four)
+    };
+    let weights = |panel: usize, half: usize, group: usize| {
+        // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
+        let bytes = unsafe {
+            let start: *const __m256i = tile.b.as_ptr().add(panel * tile.lines + group).cast();
+            _mm256_load_si256(start.add(half))
+        };
+        if UNSIGNED { bytes } else { _mm256_xor_si256(bytes, flip) }
+    };
+    let add = |total: &mut __m256i, a, b| {
+        let (unsigned, signed) = if UNSIGNED { (a, b) } else { (b, a) };
+        *total = _mm256_dpbusd_avx_epi32(*total, unsigned, signed);
+    };
+    for group in 0..tile.lines {
+        // What there is less of is held, the other comes from memory as it is needed.
+        if P == 1 {
+            let lines: [__m256i; 2] = std::array::from_fn(|half| weights(0, half, group));
+            for (row, total) in total.iter_mut().enumerate() {
+                let a = value(row, group);
+                for (total, line) in total[0].iter_mut().zip(lines) {
+                    add(total, a, line);
+                }
+            }
+        } else {
+            let values: [__m256i; R] = std::array::from_fn(|row| value(row, group));
+            for panel in 0..P {
+                for half in 0..2 {
+                    let line = weights(panel, half, group);
+                    for (total, a) in total.iter_mut().zip(values) {
+                        add(&mut total[panel][half], a, line);
+                    }
+                }
+            }
+        }
+    }
+    for ((row, total), begin) in total.iter().enumerate().zip(tile.begin) {
+        for (half, total) in total.as_flattened().iter().enumerate() {
+            let total = _mm256_add_epi32(*total, _mm256_set1_epi32(*begin));
+            // SAFETY: `sums` has eight elements there, by this function's contract.
+            unsafe { _mm256_storeu_si256(sums.as_mut_ptr().add(row * tile.width + half * 8).cast(), total) };
+        }
+    }
+}
