@@ -8,8 +8,8 @@
 //! in an order fixed by the shape of its own row, so neither batch size nor thread count changes a result.
 
 mod aligned;
+mod arena;
 mod cpu;
-mod memory;
 mod pool;
 
 pub mod attention;
@@ -20,8 +20,8 @@ pub mod roofline;
 pub mod vector;
 
 pub use aligned::{Aligned, Number};
+pub use arena::Arena;
 pub use cpu::{Cpu, Isa, IsaError};
-pub use memory::Memory;
 pub use pool::{Pool, Scratch};
 
 /// What every operation needs: the instruction set, the threads, and memory for what it keeps.
@@ -32,7 +32,7 @@ pub struct Context {
     /// The threads that share the work.
     pub pool: Pool,
     /// Where weights, keys and values are kept.
-    pub memory: Memory,
+    pub arena: Arena,
 }
 
 impl Context {
@@ -44,6 +44,6 @@ impl Context {
 
     /// A context of `threads` threads on a given instruction set.
     pub fn with(cpu: Cpu, threads: usize) -> Self {
-        Self { cpu, pool: Pool::new(threads), memory: Memory::default() }
+        Self { cpu, pool: Pool::new(threads), arena: Arena::default() }
     }
 }

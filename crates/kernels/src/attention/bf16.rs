@@ -5,11 +5,11 @@
 //! next ones are multiplied, and divided by their sum at the end. Where that sum shows that scores went too far, they are
 //! computed once more, from the largest of each row downwards.
 
+use crate::arena::Lines;
 use crate::gemm::{LineBf16, PANEL, RowsBf16, kernel};
-use crate::memory::Lines;
 use crate::pool::scratch_of;
 use crate::vector::{LANES, from_bf16, larger, reduce, to_bf16};
-use crate::{Cpu, Isa, Memory, Scratch};
+use crate::{Arena, Cpu, Isa, Scratch};
 
 /// What the weights of a row may add up to. Below, some that count may have been rounded to zero; above, their products
 /// with values may add up to infinity.
@@ -30,8 +30,8 @@ pub struct HeadBf16 {
 }
 
 impl HeadBf16 {
-    pub(super) fn new(memory: &Memory, n_ctx: usize, width: usize) -> Self {
-        let zeros = |channels: usize, k: usize| memory.lines(channels.div_ceil(PANEL) * k.next_multiple_of(DEPTH) / 2);
+    pub(super) fn new(arena: &Arena, n_ctx: usize, width: usize) -> Self {
+        let zeros = |channels: usize, k: usize| arena.lines(channels.div_ceil(PANEL) * k.next_multiple_of(DEPTH) / 2);
         Self { n_ctx, width, keys: zeros(n_ctx, width), values: zeros(width, n_ctx) }
     }
 

@@ -9,7 +9,7 @@ use crate::gemm::{PANEL, PackedI8, RowsF32, RowsOf, kernel, padded_k, place};
 use crate::pool::scratch_of;
 use crate::quantise::{quantise_row, round_to_bits};
 use crate::vector::{LANES, exp, maximum, reduce};
-use crate::{Cpu, Memory, Scratch};
+use crate::{Arena, Cpu, Scratch};
 
 /// The keys and values of one head.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub struct HeadI8 {
 }
 
 impl HeadI8 {
-    pub(super) fn new(memory: &Memory, n_ctx: usize, width: usize) -> Self {
-        Self { keys: PackedI8::zeros(memory, n_ctx, width), values: PackedI8::zeros(memory, width, n_ctx) }
+    pub(super) fn new(arena: &Arena, n_ctx: usize, width: usize) -> Self {
+        Self { keys: PackedI8::zeros(arena, n_ctx, width), values: PackedI8::zeros(arena, width, n_ctx) }
     }
 
     /// `(n_ctx, width)`.

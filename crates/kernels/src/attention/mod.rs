@@ -105,7 +105,7 @@ fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize,
 fn pack_int8(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadI8>) {
     let shape = (blocks.rows(), blocks.width());
     if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
-        *packed = (0..heads).map(|_| HeadI8::new(&context.memory, shape.0, shape.1)).collect();
+        *packed = (0..heads).map(|_| HeadI8::new(&context.arena, shape.0, shape.1)).collect();
     }
     context.pool.chunks_mut(packed, 1, &|head, packed, scratch| {
         packed[0].pack(context.cpu, blocks.block(first + head), blocks.block(first + heads + head), scratch);
@@ -180,7 +180,7 @@ impl SelfAttention {
                 let heads = qkv.n() / qkv.width() / 3;
                 let shape = (qkv.rows(), qkv.width());
                 if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
-                    *packed = (0..heads).map(|_| HeadBf16::new(&context.memory, shape.0, shape.1)).collect();
+                    *packed = (0..heads).map(|_| HeadBf16::new(&context.arena, shape.0, shape.1)).collect();
                 }
                 context.pool.chunks_mut(packed, 1, &|head, packed, _| {
                     packed[0].pack(qkv.block(heads + head), qkv.block(2 * heads + head));

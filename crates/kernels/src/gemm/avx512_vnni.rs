@@ -101,7 +101,7 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
         let begin = if UNSIGNED { [0; ROWS] } else { unsafe { beginnings(start, a.stride, rows, a.padded_k) } };
         let mut panel = 0;
         while panel < count {
-            let panels = panels_together(rows).min(count - panel);
+            let panels = if a.lines() <= 16 && rows < 3 { 1 } else { panels_together(rows) }.min(count - panel);
             let b = &b[panel * a.lines()..];
             let tile = Int8Tile { a: start, a_stride: a.stride, b, lines: a.lines(), width };
             let sums = &mut sums[row * width + panel * PANEL..];

@@ -1,11 +1,11 @@
 //! How matrices lie in memory: rows of activations, panels of weights.
 
 use super::Blocks;
-use crate::memory::Lines;
+use crate::arena::Lines;
 use crate::norm::layer_norm_row;
 use crate::pool::{Disjoint, scratch_of};
 use crate::quantise::quantise_row;
-use crate::{Aligned, Context, Memory, Pool, Scratch};
+use crate::{Aligned, Arena, Context, Pool, Scratch};
 
 /// Output channels in a panel.
 pub const PANEL: usize = 16;
@@ -290,9 +290,9 @@ impl PackedI8 {
     }
 
     /// All zeros, for [`PackedI8::parts`] to fill.
-    pub(crate) fn zeros(memory: &Memory, n: usize, k: usize) -> Self {
+    pub(crate) fn zeros(arena: &Arena, n: usize, k: usize) -> Self {
         let panels = n.div_ceil(PANEL);
-        Self { n, k, lines: memory.lines(panels * padded_k(k) / 4), scales: vec![0.0; panels * PANEL] }
+        Self { n, k, lines: arena.lines(panels * padded_k(k) / 4), scales: vec![0.0; panels * PANEL] }
     }
 
     /// `(lines, scales)`, to be overwritten.
@@ -302,7 +302,7 @@ impl PackedI8 {
 
     fn pack(context: &Context, n: usize, k: usize, write: &ChannelWriter<'_>) -> Self {
         let panel_lines = padded_k(k) / 4;
-        let mut packed = Self::zeros(&context.memory, n, k);
+        let mut packed = Self::zeros(&context.arena, n, k);
         let shared_scales = Disjoint::new(&mut packed.scales);
         context.pool.chunks_mut(&mut packed.lines, panel_lines, &|panel, lines, _| {
             // SAFETY: each panel is visited once, and its 16 scales belong to it alone.

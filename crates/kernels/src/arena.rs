@@ -27,18 +27,18 @@ impl sealed::Line for LineBf16 {}
 
 /// Hands out lines of large pieces. A piece is given back to the system with the last [`Lines`] in it.
 #[derive(Default)]
-pub struct Memory {
+pub struct Arena {
     /// The piece in use, and how much of it was handed out.
     current: Mutex<Option<(Arc<Piece>, usize)>>,
 }
 
-impl fmt::Debug for Memory {
+impl fmt::Debug for Arena {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memory").finish_non_exhaustive()
+        f.debug_struct("Arena").finish_non_exhaustive()
     }
 }
 
-impl Memory {
+impl Arena {
     /// `length` lines, all zero.
     pub(crate) fn lines<L: sealed::Line>(&self, length: usize) -> Lines<L> {
         let bytes = length.checked_mul(size_of::<L>()).expect("a length that fits into memory");
@@ -106,7 +106,7 @@ impl<L: sealed::Line> Deref for Lines<L> {
     type Target = [L];
 
     fn deref(&self) -> &[L] {
-        // SAFETY: `Memory::lines` gave this part of the piece to nobody else, with every line initialised.
+        // SAFETY: `Arena::lines` gave this part of the piece to nobody else, with every line initialised.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn lines_are_zero_aligned_and_apart() {
-        let memory = Memory::default();
+        let arena = Arena::default();
         let sizes = [3, 1, PIECE / 64, 0, 5, 2 * PIECE / 64 + 1, 7];
-        let mut all: Vec<Lines<LineI8>> = sizes.iter().map(|size| memory.lines(*size)).collect();
-        drop(memory);
+        let mut all: Vec<Lines<LineI8>> = sizes.iter().map(|size| arena.lines(*size)).collect();
+        drop(arena);
         for (value, lines) in (1..).zip(&mut all) {
             assert!(lines.iter().all(|line| line.0 == [0; 64]) && lines.as_ptr().is_aligned());
             lines.fill(LineI8([value; 64]));
