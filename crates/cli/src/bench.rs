@@ -63,13 +63,13 @@ fn int8_peak(cpu: Cpu, pool: &Pool) -> f64 {
 }
 
 /// Bytes a second that all threads together read out of `bytes` bytes each, in 10^9.
-fn read_bandwidth(pool: &Pool, bytes: usize) -> f64 {
+fn read_bandwidth(cpu: Cpu, pool: &Pool, bytes: usize) -> f64 {
     let data: Vec<Vec<LineI8>> = vec![vec![LineI8([1; 64]); bytes / 64]; pool.threads()];
     let repeats = (256 << 20) / bytes;
     let seconds = best(|| {
         pool.run(pool.threads(), &|thread, _| {
             for _ in 0..repeats {
-                roofline::read(black_box(&data[thread]));
+                roofline::read(cpu, black_box(&data[thread]));
             }
         });
     });
@@ -90,7 +90,7 @@ fn measure_roofline(args: &BenchRooflineArgs) -> String {
         rows.push((format!("f32 {}", cpu.isa()), "TFLOP/s", f32));
     }
     for (name, bytes) in [("256 KiB", 256 << 10), ("8 MiB", 8 << 20), ("256 MiB", 256 << 20)] {
-        let read = pools.iter().map(|pool| read_bandwidth(pool, bytes)).collect();
+        let read = pools.iter().map(|pool| read_bandwidth(Cpu::detect(), pool, bytes)).collect();
         rows.push((format!("read {name} a thread"), "GB/s", read));
     }
     if args.json {
