@@ -11,7 +11,7 @@ use std::hint::black_box;
 use super::CHAINS;
 use crate::gemm::LineI8;
 
-/// Streams that a slice is read in: a core asks memory for more of several than of one. And lines of each at a time.
+/// Streams that a slice is read in, since a core asks memory for more of several than of one; and lines of each at a time.
 const STREAMS: usize = 4;
 const AT_ONCE: usize = 2;
 
