@@ -5,7 +5,7 @@ use amanuensis_transcribe::Strategy;
 use clap::Subcommand;
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, PossibleValuesParser, TypedValueParser};
 
-use super::matmul::Shape;
+use super::shape::Shape;
 use crate::args::{batch_sizes, input, strategies, thread_counts};
 use crate::inputs::Input;
 use crate::language::Spoken;
@@ -56,8 +56,9 @@ Shares are of what the int8 instructions of the set reach in registers on as man
 Where they are not equal, the exit code is 1.
 
 JSON:
-  threads, isa, roofline_tops (of the first instruction set), rows: [{shape: [M, K, N], isa, roofline_tops, bare_gops,
-  bare_share, f32_gops, f32_share, quantise_gops, quantise_share, equal, rows_compared}], shares from 0 to 1
+  threads; isa and roofline_tops of the first instruction set; rows: [{
+    shape: [M, K, N], isa, roofline_tops, bare_gops, bare_share, f32_gops, f32_share,
+    quantise_gops, quantise_share, equal, rows_compared}], shares from 0 to 1
 
 Environment:
   AMANUENSIS_ISA  the instruction set, where --isa names none (default: the best)";
@@ -102,7 +103,8 @@ all recordings and run beside one another, so that they need not add up to the t
 
 JSON:
   model, isa, threads, batch_size, files, audio_s, wall_s, speed, load_ms,
-  phases_ms: {audio_decode, mel, encode, decode, total}, peak_rss_mb (null where the system does not tell)";
+  phases_ms: {audio_decode, mel, encode, decode, total},
+  peak_rss_mb (null where the system does not tell)";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRANSCRIBE_HELP)]

@@ -6,6 +6,7 @@ pub mod args;
 mod matmul;
 mod model;
 mod roofline;
+mod shape;
 mod transcribe;
 
 use std::hint::black_box;
