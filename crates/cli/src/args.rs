@@ -10,6 +10,7 @@ use clap::builder::{
 };
 use clap::{Parser, Subcommand};
 
+use crate::bench::args::BenchArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
 
@@ -95,11 +96,11 @@ pub struct TranscribeArgs {
     pub strategy: Strategy,
 
     /// Windows to decode at once with the batched strategy; the text does not depend on it [default: by memory]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=32))]
+    #[arg(long, value_name = "N", value_parser = batch_sizes())]
     pub batch_size: Option<usize>,
 
     /// Processor cores to use [default: all]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = thread_counts())]
     pub threads: Option<usize>,
 
     /// Show warnings and errors only
@@ -163,45 +164,7 @@ pub enum ModelsCommand {
     },
 }
 
-/// Measure what this machine can do, and what a model takes on it.
-#[derive(Debug, clap::Args)]
-pub struct BenchArgs {
-    #[command(subcommand)]
-    pub command: BenchCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// The machine's own limits: int8 and f32 arithmetic in registers, and reading from memory
-    Roofline(BenchRooflineArgs),
-    /// Loading, mel, encoding and decoding with an installed model
-    Model(BenchModelArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub struct BenchRooflineArgs {
-    /// Most threads to measure with [default: all cores]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
-    pub threads: Option<usize>,
-    /// Print one line of JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct BenchModelArgs {
-    /// An installed model, or a model's directory or weight file
-    #[arg(short, long, value_name = "NAME|PATH", default_value = "base")]
-    pub model: String,
-    /// Processor cores to use [default: all]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
-    pub threads: Option<usize>,
-    /// Print one line of JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn input(argument: OsString) -> Result<Input, &'static str> {
+pub fn input(argument: OsString) -> Result<Input, &'static str> {
     match argument.to_str() {
         Some("") => Err("the name is empty"),
         Some("-") => Ok(Input::Stdin),
@@ -209,12 +172,20 @@ fn input(argument: OsString) -> Result<Input, &'static str> {
     }
 }
 
+pub fn thread_counts() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..=1024)
+}
+
+pub fn batch_sizes() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..=32)
+}
+
 fn tasks() -> impl TypedValueParser<Value = Task> {
     let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
     tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
 }
 
-fn strategies() -> impl TypedValueParser<Value = Strategy> {
+pub fn strategies() -> impl TypedValueParser<Value = Strategy> {
     let strategies = PossibleValuesParser::new(["batched", "sequential"]);
     strategies.map(|name| if name == "batched" { Strategy::Batched } else { Strategy::Sequential })
 }

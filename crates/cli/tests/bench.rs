@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::Workspace;
+use std::path::PathBuf;
+
+use amanuensis_models::Store;
+use common::{Run, Workspace};
 use serde_json::Value;
 
 fn json(workspace: &Workspace, arguments: &[&str]) -> Value {
@@ -10,6 +13,99 @@ fn json(workspace: &Workspace, arguments: &[&str]) -> Value {
     run.ended(0, &[]);
     assert_eq!(run.stdout.lines().count(), 1, "{run:?}");
     serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// The store that this program would use, asked by itself: tests otherwise run with an empty one.
+fn base() -> Option<PathBuf> {
+    let path = Store::open_default().and_then(|store| store.path("base"));
+    path.map_err(|error| println!("skipped: {error}")).ok()
+}
+
+#[test]
+fn the_limits_of_the_machine_are_measured() {
+    let measured = json(&Workspace::new(), &["bench", "roofline", "--threads", "1", "--json"]);
+    assert_eq!(measured["threads"], serde_json::json!([1]));
+    let rows = measured["rows"].as_array().unwrap();
+    for row in rows {
+        assert!(row["values"][0].as_f64().unwrap() > 0.0 && row["unit"].is_string(), "{row}");
+    }
+    let has = |what: &str| rows.iter().any(|row| row["what"] == what);
+    assert!(has("int8 reference") && has("f32 reference") && has("read 256 KiB, L2") && !has("bf16 reference"));
+}
+
+#[test]
+fn products_are_measured_and_equal_on_every_instruction_set() {
+    let workspace = Workspace::new();
+    let shapes = ["--sizes", "16", "--shapes", "40x70x33,3x64x50"];
+    let arguments = [&["bench", "matmul", "--isa", "all", "--threads", "2", "--json"][..], &shapes].concat();
+    let measured = json(&workspace, &arguments);
+    assert_eq!(measured["threads"], 2);
+    assert!(measured["isa"].is_string() && measured["roofline_tops"].as_f64().unwrap() > 0.0, "{measured}");
+    let rows = measured["rows"].as_array().unwrap();
+    assert!(rows.len().is_multiple_of(3) && rows.last().unwrap()["isa"] == "reference", "{measured}");
+    for row in rows {
+        let keys =
+            ["bare_gops", "bare_share", "f32_gops", "f32_share", "quantise_gops", "quantise_share", "roofline_tops"];
+        assert!(keys.iter().all(|key| row[key].as_f64().unwrap() > 0.0), "{row}");
+        assert_eq!((&row["equal"], &row["rows_compared"]), (&true.into(), &row["shape"][0]));
+    }
+    let table = workspace.run(&["bench", "matmul", "--sizes", "16", "--isa", "reference", "--threads", "1"]);
+    table.ended(0, &[]);
+    assert!(table.stdout.contains("16x16x16") && table.stdout.contains("yes, all rows"), "{table:?}");
+}
+
+#[test]
+fn products_that_make_no_sense_are_refused() {
+    let workspace = Workspace::new();
+    let matmul = |arguments: &[&str]| workspace.run(&[&["bench", "matmul"][..], arguments].concat());
+    matmul(&["--sizes", "0"]).ended(2, &["sizes are from 1 on"]);
+    matmul(&["--shapes", "axb"]).ended(2, &["axb", "as in 1500x512x2048"]);
+    matmul(&["--shapes", "1x200000x1"]).ended(2, &["may overflow"]);
+    matmul(&["--shapes", "10000000x1000x10000000"]).ended(1, &["10000000x1000x10000000", "GB of memory"]);
+    matmul(&["--isa", "sse9"]).ended(2, &["sse9", "avx2"]);
+    let mut command = workspace.amanuensis(&["bench", "matmul", "--sizes", "16"]);
+    Run::of(&command.env("AMANUENSIS_ISA", "sse9").output().unwrap()).ended(2, &["sse9"]);
+}
+
+#[test]
+fn recordings_are_measured() {
+    let workspace = Workspace::new();
+    workspace.model("gibberish");
+    workspace.recording("a.wav", 2.0);
+    workspace.recording("b.wav", 3.0);
+    let run = ["bench", "transcribe", "--model", "gibberish", "--threads", "1"];
+    let more = ["--language", "en", "--strategy", "sequential", "--batch-size", "3", "--json", "a.wav", "b.wav"];
+    let measured = json(&workspace, &[&run[..], &more].concat());
+    assert_eq!((&measured["files"], &measured["threads"], &measured["batch_size"]), (&2.into(), &1.into(), &3.into()));
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert!((number(&measured["audio_s"]) - 5.0).abs() < 1e-6);
+    assert!((number(&measured["speed"]) - number(&measured["audio_s"]) / number(&measured["wall_s"])).abs() < 1e-6);
+    for phase in ["audio_decode", "mel", "encode", "decode", "total"] {
+        assert!(number(&measured["phases_ms"][phase]) > 0.0, "{phase}: {measured}");
+    }
+    assert!(number(&measured["load_ms"]) > 0.0 && measured.get("peak_rss_mb").is_some(), "{measured}");
+    let table = workspace.run(&[&run[..], &["a.wav"]].concat());
+    table.ended(0, &[]);
+    assert!(table.stdout.contains("s of audio a second of wall time"), "{table:?}");
+
+    std::fs::write(workspace.path("text.wav"), "Dear diary, this is no recording at all.").unwrap();
+    let refused = |arguments: &[&str]| workspace.run(&[&run[..], arguments].concat());
+    refused(&["a.wav", "missing.wav"]).ended(1, &["missing.wav: "]);
+    refused(&["a.wav", "text.wav"]).ended(1, &["text.wav: "]);
+    refused(&["."]).ended(1, &[".: "]);
+    refused(&["-"]).ended(2, &["standard input cannot be timed"]);
+    refused(&["--language", "de", "a.wav"]).ended(2, &["English"]);
+    workspace.run(&["bench", "transcribe", "a.wav"]).ended(1, &["base", "pull"]);
+}
+
+#[test]
+fn a_recording_is_measured_with_a_real_model() {
+    let Some(model) = base() else { return };
+    let workspace = Workspace::new();
+    workspace.recording("tone.wav", 2.0);
+    let measured = json(&workspace, &["bench", "transcribe", "--model", model.to_str().unwrap(), "--json", "tone.wav"]);
+    assert_eq!(measured["model"], "base");
+    assert!(measured["phases_ms"]["encode"].as_f64().unwrap() > 0.0, "{measured}");
 }
 
 #[test]

@@ -1,111 +1,20 @@
-//! `amanuensis bench`: what this machine can do, and how much of it is used.
-//!
-//! Times are wall times, the best of several rounds: what disturbs a measurement only ever makes it longer.
+//! `amanuensis bench model`: loading, mel, encoding and decoding.
 
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::time::Instant;
 
 use amanuensis_audio::{LogMel, WINDOW_SAMPLES};
 use amanuensis_engine::{ComputeType, Engine, EngineOptions, Sequence, Step};
-use amanuensis_kernels::gemm::LineI8;
-use amanuensis_kernels::{Context, Cpu, Pool, roofline};
-use amanuensis_models::Store;
+use amanuensis_kernels::Context;
 use serde_json::{Value, json};
 
-use crate::args::{BenchCommand, BenchModelArgs, BenchRooflineArgs};
+use super::args::BenchModelArgs;
+use super::{ROUNDS, best, installed, int8_peak, peak_rss_mb, threads};
 use crate::failure::Failure;
-use crate::models;
-
-/// Rounds to take the best of.
-const ROUNDS: usize = 7;
 
 /// Tokens of the text before the decoding steps that are timed, and the steps of a round.
 const BEFORE: usize = 16;
 const STEPS: usize = 8;
-
-pub fn run(command: &BenchCommand) -> Result<(), Failure> {
-    let report = match command {
-        BenchCommand::Roofline(args) => measure_roofline(args),
-        BenchCommand::Model(args) => measure_model(args)?,
-    };
-    io::stdout().write_all(report.as_bytes()).map_err(|error| Failure::of_stdout(&error))
-}
-
-/// Seconds of the quickest of several rounds.
-fn best(mut work: impl FnMut()) -> f64 {
-    let round = |_| {
-        let start = Instant::now();
-        work();
-        start.elapsed().as_secs_f64()
-    };
-    (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
-}
-
-fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
-}
-
-/// Operations a second of `loops`, which says how many it did, on all threads of the pool, in 10^12.
-fn tera_operations(pool: &Pool, loops: impl Fn() -> u64 + Sync) -> f64 {
-    let operations = loops() * pool.threads() as u64;
-    let everywhere = || {
-        pool.run(pool.threads(), &|_, _| {
-            black_box(loops());
-        });
-    };
-    operations as f64 / best(everywhere) / 1e12
-}
-
-/// What the int8 instructions of this set reach in registers, in 10^12 operations a second.
-fn int8_peak(cpu: Cpu, pool: &Pool) -> f64 {
-    tera_operations(pool, || roofline::int8(cpu, 2_000_000))
-}
-
-/// Bytes a second that all threads together read out of `bytes` bytes each, in 10^9.
-fn read_bandwidth(pool: &Pool, bytes: usize) -> f64 {
-    let data: Vec<Vec<LineI8>> = vec![vec![LineI8([1; 64]); bytes / 64]; pool.threads()];
-    let repeats = (256 << 20) / bytes;
-    let seconds = best(|| {
-        pool.run(pool.threads(), &|thread, _| {
-            for _ in 0..repeats {
-                roofline::read(black_box(&data[thread]));
-            }
-        });
-    });
-    (bytes * repeats * pool.threads()) as f64 / seconds / 1e9
-}
-
-fn measure_roofline(args: &BenchRooflineArgs) -> String {
-    let counts: Vec<usize> = match threads(args.threads) {
-        1 => vec![1],
-        many => vec![1, many],
-    };
-    let mut rows: Vec<(String, &str, Vec<f64>)> = Vec::new();
-    let pools: Vec<Pool> = counts.iter().map(|count| Pool::new(*count)).collect();
-    for cpu in Cpu::all() {
-        let int8 = pools.iter().map(|pool| int8_peak(cpu, pool)).collect();
-        rows.push((format!("int8 {}", cpu.isa()), "TOP/s", int8));
-        let f32 = pools.iter().map(|pool| tera_operations(pool, || roofline::f32(cpu, 2_000_000))).collect();
-        rows.push((format!("f32 {}", cpu.isa()), "TFLOP/s", f32));
-    }
-    for (name, bytes) in [("256 KiB", 256 << 10), ("8 MiB", 8 << 20), ("256 MiB", 256 << 20)] {
-        let read = pools.iter().map(|pool| read_bandwidth(pool, bytes)).collect();
-        rows.push((format!("read {name} a thread"), "GB/s", read));
-    }
-    if args.json {
-        let row =
-            |(name, unit, values): &(String, &str, Vec<f64>)| json!({ "what": name, "unit": unit, "values": values });
-        return format!("{}\n", json!({ "threads": counts, "rows": rows.iter().map(row).collect::<Vec<_>>() }));
-    }
-    let column = |count: &usize| format!("{count:>6} thread{}", if *count == 1 { " " } else { "s" });
-    let mut table = vec![format!("{:<28}{}", "", counts.iter().map(column).collect::<Vec<_>>().concat())];
-    for (name, unit, values) in rows {
-        let values: Vec<String> = values.iter().map(|value| format!("{value:>14.3}")).collect();
-        table.push(format!("{name:<28}{} {unit}", values.concat()));
-    }
-    table.join("\n") + "\n"
-}
 
 /// Decoding at one batch size.
 struct Decoding {
@@ -114,10 +23,8 @@ struct Decoding {
     bytes_per_step: u64,
 }
 
-fn measure_model(args: &BenchModelArgs) -> Result<String, Failure> {
-    let store = Store::open_default().map_err(models::failure)?;
-    let path =
-        store.resolve(&args.model, true, &mut |_| std::ops::ControlFlow::Continue(())).map_err(models::failure)?;
+pub fn measure(args: &BenchModelArgs) -> Result<String, Failure> {
+    let path = installed(&args.model)?;
     let options = EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads) };
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("cannot measure {:?}: {error}", args.model));
 
@@ -197,12 +104,4 @@ fn measure_decoding(engine: &Engine, spectrogram: &[f32], batch: usize) -> Decod
 /// A window of rising tones: what is computed does not depend on what is said.
 fn chirps() -> Vec<f32> {
     (0..WINDOW_SAMPLES).map(|i| ((i % 16_000) as f32 * i as f32 * 1e-5).sin() * 0.3).collect()
-}
-
-/// The most memory that this process had, in 10^6 bytes, where the system tells.
-fn peak_rss_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib: f64 =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024.0 / 1e6)
 }

@@ -1,0 +1,44 @@
+//! The loops for NEON.
+
+use std::arch::aarch64::{float32x4_t, int32x4_t, vdupq_n_f32, vdupq_n_s8, vdupq_n_s32, vfmaq_f32};
+use std::arch::asm;
+use std::hint::black_box;
+
+/// There are registers for more than on x86, and processors with four units want them.
+const CHAINS: usize = 2 * super::CHAINS;
+
+#[target_feature(enable = "dotprod")]
+pub(super) fn int8_neon(rounds: usize) -> usize {
+    let (a, b) = (vdupq_n_s8(black_box(3)), vdupq_n_s8(black_box(5)));
+    let mut total: [int32x4_t; CHAINS] = [vdupq_n_s32(0); CHAINS];
+    for _ in 0..rounds {
+        for total in &mut total {
+            // SAFETY: the instruction reads and writes these registers alone; who calls this has the dot product.
+            unsafe {
+                asm!(
+                    "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
+                    sum = inout(vreg) *total,
+                    a = in(vreg) a,
+                    b = in(vreg) b,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+        }
+    }
+    black_box(total);
+    16 * CHAINS
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn f32_neon(rounds: usize) -> usize {
+    let a = vdupq_n_f32(black_box(0.5));
+    let mut total: [float32x4_t; CHAINS] = [a; CHAINS];
+    for _ in 0..rounds {
+        for total in &mut total {
+            // Into the sum: the instruction overwrites what it adds to.
+            *total = vfmaq_f32(*total, a, a);
+        }
+    }
+    black_box(total);
+    4 * CHAINS
+}

@@ -1,0 +1,142 @@
+//! The loops for AVX2 and AVX-512.
+
+use std::arch::x86_64::{
+    __m256, __m256i, __m512, __m512bh, __m512i, _mm256_add_epi8, _mm256_add_epi32, _mm256_dpbusd_avx_epi32,
+    _mm256_fmadd_ps, _mm256_load_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_or_si256, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
+    _mm512_fmadd_ps, _mm512_load_si512, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_ps,
+    _mm512_setzero_si512,
+};
+use std::hint::black_box;
+
+use super::CHAINS;
+use crate::gemm::LineI8;
+
+/// Streams that a slice is read in, since a core asks memory for more of several than of one; and lines of each at a time.
+const STREAMS: usize = 4;
+const AT_ONCE: usize = 2;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
+    let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(5)));
+    let mut total: [__m512i; CHAINS] = [a; CHAINS];
+    for _ in 0..rounds {
+        for total in &mut total {
+            *total = _mm512_dpbusd_epi32(*total, a, b);
+        }
+    }
+    black_box(total);
+    64 * CHAINS
+}
+
+#[target_feature(enable = "avx2,avxvnni")]
+pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
+    let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(5)));
+    let mut total: [__m256i; CHAINS] = [a; CHAINS];
+    for _ in 0..rounds {
+        for total in &mut total {
+            *total = _mm256_dpbusd_avx_epi32(*total, a, b);
+        }
+    }
+    black_box(total);
+    32 * CHAINS
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn int8_avx2(rounds: usize) -> usize {
+    let (ones, step, b) = (_mm256_set1_epi16(1), _mm256_set1_epi8(1), _mm256_set1_epi8(black_box(5)));
+    let mut a = b;
+    let mut total: [__m256i; CHAINS] = [a; CHAINS];
+    for _ in 0..rounds {
+        // Another factor each round, or the product would be taken out of the loop; another sign for each sum.
+        a = _mm256_add_epi8(a, step);
+        for total in &mut total {
+            let pairs = _mm256_maddubs_epi16(b, _mm256_sign_epi8(a, *total));
+            *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, ones));
+        }
+    }
+    black_box(total);
+    32 * CHAINS
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) fn f32_avx512(rounds: usize) -> usize {
+    let a = _mm512_set1_ps(black_box(0.5));
+    let mut total: [__m512; CHAINS] = [a; CHAINS];
+    for _ in 0..rounds {
+        for total in &mut total {
+            *total = _mm512_fmadd_ps(*total, a, a);
+        }
+    }
+    black_box(total);
+    16 * CHAINS
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn f32_avx2(rounds: usize) -> usize {
+    let a = _mm256_set1_ps(black_box(0.5));
+    let mut total: [__m256; CHAINS] = [a; CHAINS];
+    for _ in 0..rounds {
+        for total in &mut total {
+            *total = _mm256_fmadd_ps(*total, a, a);
+        }
+    }
+    black_box(total);
+    8 * CHAINS
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn bf16_avx512(rounds: usize) -> usize {
+    // The bits of 0.5.
+    let halves = _mm512_set1_epi16(black_box(0x3f00));
+    // SAFETY: both types are 64 bytes, and any bits are 32 numbers of bf16.
+    let a = unsafe { std::mem::transmute::<__m512i, __m512bh>(halves) };
+    let mut total: [__m512; CHAINS] = [_mm512_set1_ps(0.0); CHAINS];
+    for _ in 0..rounds {
+        for total in &mut total {
+            *total = _mm512_dpbf16_ps(*total, a, a);
+        }
+    }
+    black_box(total);
+    32 * CHAINS
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) fn read_avx512(lines: &[LineI8]) {
+    let mut seen: [__m512i; STREAMS * AT_ONCE] = [_mm512_setzero_si512(); STREAMS * AT_ONCE];
+    each_line(lines, &mut seen, |seen, line| {
+        // SAFETY: a line is 64 bytes, aligned to as many.
+        *seen = _mm512_or_si512(*seen, unsafe { _mm512_load_si512((&raw const *line).cast()) });
+    });
+    black_box(seen);
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn read_avx2(lines: &[LineI8]) {
+    let mut seen: [__m256i; STREAMS * AT_ONCE] = [_mm256_setzero_si256(); STREAMS * AT_ONCE];
+    each_line(lines, &mut seen, |seen, line| {
+        let halves = (&raw const *line).cast::<__m256i>();
+        // SAFETY: a line is twice 32 bytes, aligned to 64.
+        let (low, high) = unsafe { (_mm256_load_si256(halves), _mm256_load_si256(halves.add(1))) };
+        *seen = _mm256_or_si256(*seen, _mm256_or_si256(low, high));
+    });
+    black_box(seen);
+}
+
+/// Hands every line to `read`, from several streams in turn, with a value of `seen` for each line of a round: so no load
+/// waits for another.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "inlining into each version is what compiles it for that version")]
+fn each_line<T>(lines: &[LineI8], seen: &mut [T; STREAMS * AT_ONCE], mut read: impl FnMut(&mut T, &LineI8)) {
+    let length = lines.len() / (STREAMS * AT_ONCE);
+    let (pairs, rest) = lines.as_chunks::<AT_ONCE>();
+    let [a, b, c, d] = std::array::from_fn(|stream: usize| &pairs[stream * length..][..length]);
+    for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+        for (line, seen) in [a, b, c, d].into_iter().flatten().zip(&mut *seen) {
+            read(seen, line);
+        }
+    }
+    for (line, seen) in pairs[STREAMS * length..].iter().flatten().chain(rest).zip(seen) {
+        read(seen, line);
+    }
+}
