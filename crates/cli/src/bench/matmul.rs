@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use amanuensis_kernels::gemm::{Epilogue, Output, PANEL, PackedI8, QuantisedRows, RowsF32, gemm_int8, kernel};
-use amanuensis_kernels::{Context, Cpu, Isa, Pool};
+use amanuensis_kernels::{Aligned, Context, Cpu, Isa, Pool};
 use serde_json::{Value, json};
 
 use super::args::{BenchMatmulArgs, Choice};
@@ -156,7 +156,8 @@ fn measure(shape: Shape, peaks: &[(Cpu, f64)], context: &mut Context) -> Vec<Row
     let bias: Vec<f32> = (0..n).map(|column| f32::from(byte(column)) / 127.0).collect();
     let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
     let reference = Reference::of(shape, &a, &b, &context.pool);
-    let (mut out, mut quantised) = (vec![0.0; m * n], QuantisedRows::default());
+    let (mut out, mut quantised) = (Aligned::default(), QuantisedRows::default());
+    out.resize(m * n);
     let blocks = Blocks::new(&context.pool);
 
     let unseen = |_: usize, _: usize, sums: &[i32]| {
@@ -198,12 +199,12 @@ fn quickest(work: &mut dyn FnMut()) -> f64 {
 /// Takes a block of sums: `each(first row, first panel, sums)`.
 type Each<'a> = dyn Fn(usize, usize, &[i32]) + Sync + 'a;
 
-/// The product without anything around it: room for a block of sums for each thread.
-struct Blocks(Vec<Mutex<Vec<i32>>>);
+/// The product without anything around it: the sums of each thread stay in its cache and are forgotten.
+struct Blocks(Vec<Mutex<Aligned<i32>>>);
 
 impl Blocks {
     fn new(pool: &Pool) -> Self {
-        Self((0..pool.threads()).map(|_| Mutex::new(vec![0; BLOCK_ROWS * BLOCK_PANELS * PANEL])).collect())
+        Self((0..pool.threads()).map(|_| Mutex::default()).collect())
     }
 
     /// Computes all sums, block by block. Threads share the rows out, or the panels where there are too few rows.
@@ -224,12 +225,9 @@ impl Blocks {
                 }
                 let (row, panel) = (task / across * BLOCK_ROWS, task % across * task_panels);
                 let (rows, end) = (BLOCK_ROWS.min(m - row), panels.min(panel + task_panels));
-                for first in (panel..end).step_by(BLOCK_PANELS) {
-                    let count = BLOCK_PANELS.min(end - first);
-                    let sums = &mut sums[..rows * count * PANEL];
-                    kernel.int8(a.slice(row, rows), b.panels(first, count), sums);
-                    each(row, first, sums);
-                }
+                kernel.int8_by_groups(a.slice(row, rows), b.panels(panel, end - panel), &mut sums, &mut |first, sums| {
+                    each(row, panel + first, sums);
+                });
             }
         });
     }
