@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use amanuensis_kernels::Context;
-use amanuensis_kernels::attention::{KeyValues, Memory, attention};
+use amanuensis_kernels::attention::{Cache, KeyValues, Past, causal_attention, cross_attention};
 use amanuensis_kernels::gemm::{Blocks, Output, RowsF32};
 
 use crate::activations::Activations;
@@ -31,7 +31,7 @@ pub(crate) struct Decoder {
     windows: Spares<Vec<KeyValues>>,
     /// Keys and values of a window on their way to be packed, kept for their memory.
     projected: Mutex<Blocks<f32>>,
-    sequences: Spares<Vec<KeyValues>>,
+    sequences: Spares<Vec<Cache>>,
 }
 
 struct Layer {
@@ -53,7 +53,7 @@ struct Layer {
 pub struct Sequence {
     window: Encoded,
     /// A layer each.
-    cache: Lent<Vec<KeyValues>>,
+    cache: Lent<Vec<Cache>>,
     length: usize,
 }
 
@@ -165,8 +165,7 @@ impl Decoder {
 
     /// An empty sequence that listens to `window`.
     pub(crate) fn start(&self, window: &Encoded) -> Sequence {
-        let layer = || KeyValues::growing(self.heads, self.d_model / self.heads);
-        let cache = self.sequences.take(|| self.layers.iter().map(|_| layer()).collect());
+        let cache = self.sequences.take(|| self.layers.iter().map(|_| Cache::new(self.d_model)).collect());
         Sequence { window: window.clone(), cache, length: 0 }
     }
 
@@ -199,7 +198,7 @@ impl Decoder {
         buffers.qkv.resize(3 * length, 0.0);
         buffers.attended.resize(length, 0.0);
         for (index, layer) in self.layers.iter().enumerate() {
-            layer.run(context, index, batch, buffers, d);
+            layer.run(context, index, batch, buffers, (d, self.heads));
         }
         // Only the last row of each sequence is asked for.
         let mut row = 0;
@@ -258,20 +257,27 @@ impl fmt::Debug for StepBuffers {
 }
 
 impl Layer {
-    fn run(&self, context: &Context, index: usize, batch: &mut [Step<'_>], buffers: &mut StepBuffers, d: usize) {
+    fn run(
+        &self,
+        context: &Context,
+        index: usize,
+        batch: &mut [Step<'_>],
+        buffers: &mut StepBuffers,
+        (d, heads): (usize, usize),
+    ) {
         let StepBuffers { states, input, hidden, qkv, attended, .. } = buffers;
         input.assign_norm(context, RowsF32::new(states, d), &self.self_norm);
         self.qkv.write(context, input, qkv);
         remember(batch, index, qkv, d);
         let queries = RowsF32 { data: qkv, stride: 3 * d, rows: states.len() / d, k: d };
-        attention(context, queries, &own_memories(batch, index), attended);
+        causal_attention(context, queries, heads, &pasts(batch, index), attended);
         input.assign(context, RowsF32::new(attended, d));
         self.self_out.add(context, input, states);
 
         input.assign_norm(context, RowsF32::new(states, d), &self.cross_norm);
         let queries = &mut qkv[..states.len()];
         self.cross_q.write(context, input, queries);
-        attention(context, RowsF32::new(queries, d), &window_memories(batch, index), attended);
+        cross_attention(context, RowsF32::new(queries, d), &windows(batch, index), attended);
         input.assign(context, RowsF32::new(attended, d));
         self.cross_out.add(context, input, states);
 
@@ -293,20 +299,15 @@ fn remember(batch: &mut [Step<'_>], layer: usize, qkv: &[f32], d: usize) {
 }
 
 /// A token attends to itself and to what came before it.
-fn own_memories<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Memory<'s>> {
+fn pasts<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Past<'s>> {
     let row = |step: &'s Step<'_>| {
         let sequence = &*step.sequence;
-        (1..=step.tokens.len())
-            .map(move |new| Memory { key_values: &sequence.cache[layer], length: sequence.length + new })
+        (1..=step.tokens.len()).map(move |new| Past { cache: &sequence.cache[layer], length: sequence.length + new })
     };
     batch.iter().flat_map(row).collect()
 }
 
 /// Every token attends to the whole window.
-fn window_memories<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Memory<'s>> {
-    let row = |step: &'s Step<'_>| {
-        let key_values = &step.sequence.window.cross()[layer];
-        std::iter::repeat_n(Memory { key_values, length: key_values.capacity() }, step.tokens.len())
-    };
-    batch.iter().flat_map(row).collect()
+fn windows<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<(&'s KeyValues, usize)> {
+    batch.iter().map(|step| (&step.sequence.window.cross()[layer], step.tokens.len())).collect()
 }

@@ -225,9 +225,14 @@ impl Blocks {
                 }
                 let (row, panel) = (task / across * BLOCK_ROWS, task % across * task_panels);
                 let (rows, end) = (BLOCK_ROWS.min(m - row), panels.min(panel + task_panels));
-                kernel.int8_by_groups(a.slice(row, rows), b.panels(panel, end - panel), &mut sums, &mut |first, sums| {
-                    each(row, panel + first, sums);
-                });
+                kernel.int8_by_groups(
+                    a.slice(row, rows),
+                    b.panels(panel, end - panel),
+                    &mut sums,
+                    &mut |first, sums| {
+                        each(row, panel + first, sums);
+                    },
+                );
             }
         });
     }

@@ -5,45 +5,31 @@ use crate::pool::scratch_of;
 use crate::vector::softmax;
 use crate::{Cpu, Scratch};
 
-/// Positions that a head which grows begins with.
-const SMALLEST: usize = 64;
-
 /// The keys and values of one head.
 #[derive(Clone, Debug)]
 pub struct HeadF32 {
-    /// `(capacity, width)`: a position is an output channel of `q k^T`.
+    /// `(n_ctx, width)`: a position is an output channel of `q k^T`.
     keys: PackedF32,
-    /// `(width, capacity)`: a position is one `k` of `weights v`.
+    /// `(width, n_ctx)`: a position is one `k` of `weights v`.
     values: PackedF32,
 }
 
 impl HeadF32 {
-    pub(super) fn new(capacity: usize, width: usize) -> Self {
-        Self { keys: PackedF32::zeros(capacity, width), values: PackedF32::zeros(width, capacity) }
+    pub(super) fn new(n_ctx: usize, width: usize) -> Self {
+        Self { keys: PackedF32::zeros(n_ctx, width), values: PackedF32::zeros(width, n_ctx) }
     }
 
-    /// `(capacity, width)`.
+    /// `(n_ctx, width)`.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.keys.n(), self.keys.k())
     }
 
-    /// Writes one position. Where there is no room, it doubles: most texts need a fraction of what a model allows.
-    pub(super) fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
-        let (capacity, width) = self.shape();
-        if position >= capacity {
-            let capacity = (2 * capacity).max(position + 1).max(SMALLEST);
-            self.keys.grow((capacity, width));
-            self.values.grow((width, capacity));
-        }
-        self.keys.set_channel(position, key);
-        self.values.set_element(position, value);
-    }
-
-    /// Takes all keys and values at once, each `(capacity, width)`.
+    /// Takes all keys and values, each `(n_ctx, width)`.
     pub(super) fn pack(&mut self, keys: &[f32], values: &[f32]) {
         let width = self.keys.k();
         for (position, (key, value)) in keys.chunks_exact(width).zip(values.chunks_exact(width)).enumerate() {
-            self.set(position, key, value);
+            self.keys.set_channel(position, key);
+            self.values.set_element(position, value);
         }
     }
 
@@ -51,12 +37,11 @@ impl HeadF32 {
         &self,
         cpu: Cpu,
         queries: RowsF32<'_>,
-        length: usize,
         scratch: &mut Scratch,
         store: &mut dyn FnMut(usize, &[f32]),
     ) {
         let kernel = kernel(cpu);
-        let width = self.keys.k();
+        let (length, width) = self.shape();
         let padded_length = length.next_multiple_of(PANEL);
         let padded_width = width.next_multiple_of(PANEL);
         let Scratch { block: scores, block2: result, .. } = scratch;

@@ -76,7 +76,6 @@ impl HeadI8 {
         &self,
         cpu: Cpu,
         queries: RowsF32<'_>,
-        length: usize,
         scratch: &mut Scratch,
         store: &mut dyn FnMut(usize, &[f32]),
     ) {
@@ -100,9 +99,9 @@ impl HeadI8 {
         let buffer = scratch_of(block, n_ctx);
         for (row, scale) in scales.iter_mut().enumerate().take(queries.rows) {
             let weights = &mut weights[row * padded_n_ctx..][..padded_n_ctx];
-            let scores = &scores[row * padded_length..][..length];
-            weights[length..].fill(0);
-            let total = weigh(cpu, scores, self.keys.scales(), *scale, buffer, &mut weights[..length]);
+            let scores = &scores[row * padded_length..][..n_ctx];
+            weights[n_ctx..].fill(0);
+            let total = weigh(cpu, scores, self.keys.scales(), *scale, buffer, &mut weights[..n_ctx]);
             *scale = 1.0 / total as f32;
         }
         let rows = RowsOf { data: weights, stride: padded_n_ctx, rows: queries.rows, padded_k: padded_n_ctx };

@@ -3,49 +3,35 @@
 //!
 //! Keys and values are kept packed as the right-hand sides of the two products, `q k^T` and `weights v`, in f32, bf16 or
 //! int8: then they are the kernels of [`crate::gemm`], streaming panels in order. [`SelfAttention`] is the encoder's, of
-//! all positions to all others at once; [`KeyValues`] are what the decoder looks up, token by token.
+//! all positions to all others at once; [`KeyValues`] are what the decoder looks up of a window, token by token. What it
+//! looks up of its own text, [`Cache`], is not packed.
 
 mod bf16;
+mod cache;
 mod float;
 mod int8;
 
 use self::bf16::HeadBf16;
+pub use self::cache::Cache;
 use self::float::HeadF32;
 use self::int8::HeadI8;
 use crate::gemm::{Blocks, Output, RowsF32};
-use crate::pool::Disjoint;
+use crate::pool::{Disjoint, scratch_of};
 use crate::{Context, Cpu, Number, Scratch};
 
 /// Queries of a block: their 1,500 scores take 192 KiB.
 const BLOCK: usize = 32;
 
-/// The keys and values of one layer, all heads, packed.
+/// The keys and values of one layer, all heads, packed all at once.
 #[derive(Debug)]
 pub enum KeyValues {
-    /// Written a position at a time, or all at once.
+    /// In f32.
     F32(Vec<HeadF32>),
-    /// All positions at once: keys have a scale a position, values a scale a channel.
+    /// In int8: keys have a scale a position, values a scale a channel.
     Int8(Vec<HeadI8>),
 }
 
 impl KeyValues {
-    /// In f32, yet without a position, of `heads` heads of width `width`: for [`Self::set`].
-    pub fn growing(heads: usize, width: usize) -> Self {
-        Self::F32(vec![HeadF32::new(0, width); heads])
-    }
-
-    /// Writes key and value, each `(heads * width)`, of one position. Room is made for it where there is none.
-    ///
-    /// # Panics
-    /// If the width differs, or these are int8.
-    pub fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
-        let Self::F32(heads) = self else { panic!("keys and values in int8 are packed all at once") };
-        let width = key.len() / heads.len();
-        for ((head, key), value) in heads.iter_mut().zip(key.chunks(width)).zip(value.chunks(width)) {
-            head.set(position, key, value);
-        }
-    }
-
     /// Packs the keys and values of all heads: `kv` is `(n_ctx, 2 * d)` in blocks of a head each, the keys before the
     /// values. Memory is kept where the shape is the same as before.
     pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>) {
@@ -56,14 +42,6 @@ impl KeyValues {
         }
     }
 
-    /// Positions there is room for.
-    pub fn capacity(&self) -> usize {
-        match self {
-            Self::F32(heads) => heads.first().map_or(0, |head| head.shape().0),
-            Self::Int8(heads) => heads.first().map_or(0, |head| head.shape().0),
-        }
-    }
-
     fn heads(&self) -> usize {
         match self {
             Self::F32(heads) => heads.len(),
@@ -71,21 +49,19 @@ impl KeyValues {
         }
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v` of one head over the first `length` positions; `queries` is
-    /// `(rows, width)`, and `store(row, values)` takes each row of the result.
+    /// `softmax(queries k^T / sqrt(width)) v` of one head; `queries` is `(rows, width)`, and `store(row, values)` takes each
+    /// row of the result.
     fn attend(
         &self,
         head: usize,
         cpu: Cpu,
         queries: RowsF32<'_>,
-        length: usize,
         scratch: &mut Scratch,
         store: &mut dyn FnMut(usize, &[f32]),
     ) {
-        assert!(0 < length && length <= self.capacity(), "attention over positions that were never written");
         match self {
-            Self::F32(heads) => heads[head].attend(cpu, queries, length, scratch, store),
-            Self::Int8(heads) => heads[head].attend(cpu, queries, length, scratch, store),
+            Self::F32(heads) => heads[head].attend(cpu, queries, scratch, store),
+            Self::Int8(heads) => heads[head].attend(cpu, queries, scratch, store),
         }
     }
 }
@@ -166,14 +142,14 @@ impl SelfAttention {
                 let heads = qkv.n() / qkv.width() / 3;
                 pack_f32(context, qkv, heads, heads, packed);
                 each_block(context, qkv, out, &|head, queries, scratch, store| {
-                    packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), qkv.rows(), scratch, store);
+                    packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), scratch, store);
                 });
             }
             Numbers::Int8(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
                 pack_int8(context, qkv, heads, heads, packed);
                 each_block(context, qkv, out, &|head, queries, scratch, store| {
-                    packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), qkv.rows(), scratch, store);
+                    packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), scratch, store);
                 });
             }
             Numbers::Bf16(qkv, packed) => {
@@ -217,35 +193,60 @@ fn each_block<T: Number + Sync>(
     });
 }
 
-/// What one row of [`attention`] attends to: the keys and values of a layer, and how many positions count.
-#[derive(Clone, Copy, Debug)]
-pub struct Memory<'a> {
-    /// Of all heads.
-    pub key_values: &'a KeyValues,
-    /// Positions that this row sees, from the first on.
-    pub length: usize,
-}
-
-/// Attention of a decoding step: each row has its own keys and values.
+/// Attention of a decoding step to windows: `windows[i].1` rows of `queries`, one after the other, look up
+/// `windows[i].0`.
 ///
-/// `queries` is `(rows, d)`, `memories` is `(rows)`, `out` is `(rows, d)`.
+/// `queries` and `out` are `(rows, d)`.
 ///
 /// # Panics
 /// If the shapes do not agree.
-pub fn attention(context: &Context, queries: RowsF32<'_>, memories: &[Memory<'_>], out: &mut [f32]) {
+pub fn cross_attention(context: &Context, queries: RowsF32<'_>, windows: &[(&KeyValues, usize)], out: &mut [f32]) {
     let d = queries.k;
-    let heads = memories.first().map_or(1, |memory| memory.key_values.heads());
+    let heads = windows.first().map_or(1, |(window, _)| window.heads());
     let width = d / heads;
-    assert!(memories.len() == queries.rows && out.len() == queries.rows * d, "attention of another shape");
+    let rows = windows.iter().map(|(_, rows)| rows).sum::<usize>();
+    assert!(rows == queries.rows && out.len() == rows * d, "attention of another shape");
+    let out = Disjoint::new(out);
+    context.pool.run(windows.len() * heads, &|task, scratch| {
+        let (window, head) = (task / heads, task % heads);
+        let first: usize = windows[..window].iter().map(|(_, rows)| rows).sum();
+        let (key_values, rows) = windows[window];
+        let queries = &queries.data[first * queries.stride + head * width..];
+        let queries = RowsF32 { data: queries, stride: d, rows, k: width };
+        key_values.attend(head, context.cpu, queries, scratch, &mut |row, values| {
+            // SAFETY: rows, and columns of heads, do not overlap.
+            unsafe { out.slice((first + row) * d + head * width, width) }.copy_from_slice(values);
+        });
+    });
+}
+
+/// What a row of a text attends to: the text so far, and how many positions of it count.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    /// Of one layer.
+    pub cache: &'a Cache,
+    /// Positions that the row sees, from the first on.
+    pub length: usize,
+}
+
+/// Attention of a decoding step to the texts so far: each row to its own.
+///
+/// `queries` is `(rows, d)`, `pasts` is `(rows)`, `out` is `(rows, d)`.
+///
+/// # Panics
+/// If the shapes do not agree.
+pub fn causal_attention(context: &Context, queries: RowsF32<'_>, heads: usize, pasts: &[Past<'_>], out: &mut [f32]) {
+    let d = queries.k;
+    let width = d / heads;
+    assert!(pasts.len() == queries.rows && out.len() == queries.rows * d, "attention of another shape");
     let out = Disjoint::new(out);
     context.pool.run(queries.rows * heads, &|task, scratch| {
-        let (row, head) = (task / heads, task % heads);
-        let query = RowsF32::new(&queries.row(row)[head * width..][..width], width);
-        let Memory { key_values, length } = memories[row];
-        key_values.attend(head, context.cpu, query, length, scratch, &mut |_, values| {
-            // SAFETY: rows, and columns of heads, do not overlap.
-            unsafe { out.slice(row * d + head * width, width) }.copy_from_slice(values);
-        });
+        let (row, column) = (task / heads, task % heads * width);
+        let Past { cache, length } = pasts[row];
+        let scores = scratch_of(&mut scratch.block, length);
+        // SAFETY: rows, and columns of heads, do not overlap.
+        let out = unsafe { out.slice(row * d + column, width) };
+        cache.attend(context.cpu, &queries.row(row)[column..][..width], column, length, scores, out);
     });
 }
 

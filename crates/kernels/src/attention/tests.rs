@@ -1,5 +1,4 @@
 use super::*;
-use crate::Pool;
 
 fn wave(length: usize, seed: usize) -> Vec<f32> {
     (0..length).map(|i| (((i + seed) * 7919) % 1009) as f32 * 0.004 - 2.0).collect()
@@ -93,31 +92,66 @@ fn int8_gives_the_same_bits_everywhere_and_keeps_its_memory() {
 
 #[test]
 fn a_row_sees_only_its_own_length_and_is_the_same_alone() {
-    let (heads, width, capacity) = (2, 16, 140);
-    let d = heads * width;
-    let mut memory = KeyValues::growing(heads, width);
-    let (keys, values) = (wave(capacity * d, 1), wave(capacity * d, 2));
-    for position in 0..capacity {
-        memory.set(position, &keys[position * d..][..d], &values[position * d..][..d]);
-    }
-    let queries = wave(3 * d, 3);
-    let lengths = [1, 17, 140];
-    for context in contexts() {
-        let memories = lengths.map(|length| Memory { key_values: &memory, length });
-        let mut out = vec![0.0; 3 * d];
-        attention(&context, RowsF32::new(&queries, d), &memories, &mut out);
-        for (row, length) in lengths.into_iter().enumerate() {
-            let mut alone = vec![0.0; d];
-            let query = &queries[row * d..][..d];
-            attention(&context, RowsF32::new(query, d), &memories[row..=row], &mut alone);
-            assert_eq!(alone, out[row * d..][..d]);
-            for head in 0..heads {
-                let part = |all| -> Vec<&[f32]> { head_rows(all, d, head * width, width).take(length).collect() };
-                let (keys, values) = (part(&keys), part(&values));
-                let expected = attend_exactly(&query[head * width..][..width], &keys, &values);
-                for (got, expected) in alone[head * width..].iter().zip(expected) {
-                    assert!((f64::from(*got) - expected).abs() < 1e-5);
+    for (heads, width, capacity) in [(2, 16, 140), (1, 20, 70), (2, 64, 90)] {
+        let d = heads * width;
+        let mut cache = Cache::new(d);
+        let (keys, values) = (wave(capacity * d, 1), wave(capacity * d, 2));
+        for position in 0..capacity {
+            cache.set(position, &keys[position * d..][..d], &values[position * d..][..d]);
+        }
+        let queries = wave(3 * d, 3);
+        let lengths = [1, 17, capacity];
+        let mut first = Vec::new();
+        for context in contexts() {
+            let pasts = lengths.map(|length| Past { cache: &cache, length });
+            let mut out = vec![0.0; 3 * d];
+            causal_attention(&context, RowsF32::new(&queries, d), heads, &pasts, &mut out);
+            for (row, length) in lengths.into_iter().enumerate() {
+                let mut alone = vec![0.0; d];
+                let query = &queries[row * d..][..d];
+                causal_attention(&context, RowsF32::new(query, d), heads, &pasts[row..=row], &mut alone);
+                assert_eq!(alone, out[row * d..][..d]);
+                for head in 0..heads {
+                    let part = |all| -> Vec<&[f32]> { head_rows(all, d, head * width, width).take(length).collect() };
+                    let (keys, values) = (part(&keys), part(&values));
+                    let expected = attend_exactly(&query[head * width..][..width], &keys, &values);
+                    for (got, expected) in alone[head * width..].iter().zip(expected) {
+                        assert!((f64::from(*got) - expected).abs() < 1e-5);
+                    }
                 }
+            }
+            let bits: Vec<u32> = out.into_iter().map(f32::to_bits).collect();
+            if first.is_empty() {
+                first = bits;
+            } else {
+                assert_eq!(bits, first, "{}", context.cpu.isa());
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_windows_are_the_same_alone() {
+    let (n_ctx, heads, width) = (70, 2, 32);
+    let d = heads * width;
+    for context in contexts() {
+        for make in [|| KeyValues::F32(Vec::new()), || KeyValues::Int8(Vec::new())] {
+            let windows = [1, 2].map(|seed| {
+                let (mut kv, mut window) = (Blocks::default(), make());
+                kv.reset(n_ctx, 2 * d, width);
+                kv.data_mut().copy_from_slice(&wave(2 * n_ctx * d, seed));
+                window.pack(&context, &kv);
+                window
+            });
+            let queries = wave(4 * d, 3);
+            let mut out = vec![0.0; 4 * d];
+            let rows = [(&windows[0], 3), (&windows[1], 1)];
+            cross_attention(&context, RowsF32::new(&queries, d), &rows, &mut out);
+            for (row, window) in [0, 0, 0, 1].into_iter().enumerate() {
+                let mut alone = vec![0.0; d];
+                let query = RowsF32::new(&queries[row * d..][..d], d);
+                cross_attention(&context, query, &[(&windows[window], 1)], &mut alone);
+                assert_eq!(alone, out[row * d..][..d]);
             }
         }
     }

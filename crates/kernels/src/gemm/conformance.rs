@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Context, Pool};
+use crate::Context;
 
 /// Deterministic bytes in -127..=127.
 fn bytes(length: usize, seed: usize) -> Vec<i8> {

@@ -378,17 +378,6 @@ impl PackedF32 {
         packed
     }
 
-    /// Becomes larger, the new channels and elements zero.
-    pub(crate) fn grow(&mut self, (n, k): (usize, usize)) {
-        let mut larger = Self::zeros(n, k);
-        if self.k > 0 {
-            for (new, old) in larger.lines.chunks_exact_mut(k).zip(self.lines.chunks_exact(self.k)) {
-                new[..self.k].copy_from_slice(old);
-            }
-        }
-        *self = larger;
-    }
-
     /// Output channels.
     pub fn n(&self) -> usize {
         self.n

@@ -1,0 +1,105 @@
+//! What a text has said so far: keys and values of one layer, in f32, a row a position.
+//!
+//! One query at a time looks them up, so nothing is gained by packing them, and a new position is two rows to copy.
+
+use crate::cpu::multiversion;
+use crate::vector::{LANES, reduce, softmax};
+use crate::{Aligned, Cpu};
+
+/// Positions that there is room for at first.
+const SMALLEST: usize = 64;
+/// Channels whose sums are held in registers.
+const CHANNELS: usize = 4 * LANES;
+
+/// Keys and values of one layer, all heads side by side, of a text that grows.
+#[derive(Debug, Default)]
+pub struct Cache {
+    /// Elements of a row.
+    d: usize,
+    /// `(capacity, d)`.
+    keys: Aligned<f32>,
+    /// `(capacity, d)`.
+    values: Aligned<f32>,
+}
+
+impl Cache {
+    /// Without a position, for rows of `d` elements.
+    pub fn new(d: usize) -> Self {
+        Self { d, ..Self::default() }
+    }
+
+    /// Writes key and value, each `(d)`, of one position. Where there is no room, it doubles: most texts need a fraction of
+    /// what a model allows.
+    ///
+    /// # Panics
+    /// If the width differs.
+    pub fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
+        let capacity = self.keys.len() / self.d;
+        if position >= capacity {
+            let capacity = (2 * capacity).max(position + 1).max(SMALLEST);
+            self.keys.resize(capacity * self.d);
+            self.values.resize(capacity * self.d);
+        }
+        self.keys[position * self.d..][..self.d].copy_from_slice(key);
+        self.values[position * self.d..][..self.d].copy_from_slice(value);
+    }
+
+    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, of the head whose columns begin at
+    /// `column`; `query` and `out` are `(width)`, `scores` is memory.
+    pub(super) fn attend(
+        &self,
+        cpu: Cpu,
+        query: &[f32],
+        column: usize,
+        length: usize,
+        scores: &mut [f32],
+        out: &mut [f32],
+    ) {
+        assert!(0 < length && length * self.d <= self.keys.len(), "attention over positions that were never written");
+        let scores = &mut scores[..length];
+        score(cpu, query, &self.keys[column..], self.d, scores);
+        softmax(cpu, scores, 1.0 / (query.len() as f32).sqrt());
+        average(cpu, scores, &self.values[column..], self.d, out);
+    }
+}
+
+multiversion! {
+    /// `scores[i] = query . keys[i]`, rows being `stride` apart.
+    fn score(query: &[f32], keys: &[f32], stride: usize, scores: &mut [f32]) {
+        let (chunks, rest) = query.as_chunks::<LANES>();
+        for (score, key) in scores.iter_mut().zip(keys.chunks(stride)) {
+            let (key_chunks, key_rest) = key[..query.len()].as_chunks::<LANES>();
+            let mut partial = [0.0_f32; LANES];
+            for (query, key) in chunks.iter().zip(key_chunks) {
+                for lane in 0..LANES {
+                    partial[lane] = query[lane].mul_add(key[lane], partial[lane]);
+                }
+            }
+            for ((partial, query), key) in partial.iter_mut().zip(rest).zip(key_rest) {
+                *partial = query.mul_add(*key, *partial);
+            }
+            *score = reduce(partial, |a, b| a + b);
+        }
+    }
+}
+
+multiversion! {
+    /// `out = sum over i of weights[i] * values[i]`, added up in this order, rows being `stride` apart.
+    fn average(weights: &[f32], values: &[f32], stride: usize, out: &mut [f32]) {
+        let (blocks, rest) = out.as_chunks_mut::<CHANNELS>();
+        let wide = blocks.len() * CHANNELS;
+        for (block, out) in blocks.iter_mut().enumerate() {
+            let mut total = [0.0_f32; CHANNELS];
+            for (weight, value) in weights.iter().zip(values[block * CHANNELS..].chunks(stride)) {
+                for channel in 0..CHANNELS {
+                    total[channel] = weight.mul_add(value[channel], total[channel]);
+                }
+            }
+            *out = total;
+        }
+        for (channel, out) in rest.iter_mut().enumerate() {
+            let column = values[wide + channel..].iter().step_by(stride);
+            *out = weights.iter().zip(column).fold(0.0, |total: f32, (weight, value)| weight.mul_add(*value, total));
+        }
+    }
+}
