@@ -201,7 +201,7 @@ mod avx512 {
     use std::arch::x86_64::{
         __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_fmadd_ps,
         _mm512_fmsub_ps, _mm512_loadu_ps, _mm512_mask_storeu_epi16, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps,
-        _mm512_scalef_ps, _mm512_set1_epi16, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
+        _mm512_scalef_ps, _mm512_set1_epi16, _mm512_set1_ps, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
     };
     use std::mem::transmute;
 
@@ -219,10 +219,21 @@ mod avx512 {
             let (weights, scores) = (&mut weights[..count], &scores[..count]);
             // SAFETY: 16 values may be read and written there.
             let mut total = unsafe { _mm512_loadu_ps(totals.as_ptr()) };
-            for first in (0..count).step_by(2 * LANES) {
+            let (pairs, _) = scores[..seen].as_chunks::<{ 2 * LANES }>();
+            for (pair, out) in pairs.iter().zip(weights.as_chunks_mut::<{ 2 * LANES }>().0) {
+                // SAFETY: a pair is two times 16 scores.
+                let (low, high) =
+                    unsafe { (_mm512_loadu_ps(pair.as_ptr()), _mm512_loadu_ps(pair.as_ptr().add(LANES))) };
+                let rounded = _mm512_cvtne2ps_pbh(weights_of(high, scale, *shift), weights_of(low, scale, *shift));
+                total = _mm512_dpbf16_ps(total, rounded, ones);
+                // SAFETY: there is room for as many weights.
+                unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), transmute::<__m512bh, __m512i>(rounded)) };
+            }
+            let first = pairs.len() * 2 * LANES;
+            if first < count {
                 // Ones for the scores that there are, and for those of them that have a weight.
                 let ones_of = |length: usize| u32::MAX.unbounded_shr((2 * LANES - length.min(2 * LANES)) as u32);
-                let (there, seen) = (ones_of(count - first), ones_of(seen.saturating_sub(first)));
+                let (there, seen) = (ones_of(count - first), ones_of(seen - first));
                 let place = scores.as_ptr().wrapping_add(first);
                 // SAFETY: there are as many scores as the masks have ones.
                 let (low, high) = unsafe {
@@ -235,7 +246,7 @@ mod avx512 {
                 let high = _mm512_maskz_mov_ps((seen >> LANES) as u16, weights_of(high, scale, *shift));
                 let rounded = _mm512_cvtne2ps_pbh(high, low);
                 total = _mm512_dpbf16_ps(total, rounded, ones);
-                // SAFETY: there is room for as many weights as there are scores.
+                // SAFETY: there is room for as many weights as there are scores, less than a whole register.
                 unsafe {
                     let place = weights.as_mut_ptr().add(first).cast();
                     _mm512_mask_storeu_epi16(place, there, transmute::<__m512bh, __m512i>(rounded));
