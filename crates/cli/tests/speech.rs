@@ -30,3 +30,27 @@ fn a_speech_is_written_down() {
     let text = transcript["text"].as_str().unwrap();
     assert!(text.ends_with("ask what you can do for your country."), "{text}");
 }
+
+/// Which windows are read together, and by how many threads, does not show in the text: not in one bit.
+#[test]
+fn the_text_does_not_depend_on_batches_or_threads() {
+    let (speech, model) = match speech_and_model("tiny.en") {
+        Ok(found) => found,
+        Err(missing) => return println!("skipped: {missing}"),
+    };
+    let workspace = Workspace::new();
+    let recording = speech.join("long-lj001.flac");
+    let segments = |batch_size: &str, threads: &str| {
+        let options = ["--batch-size", batch_size, "--threads", threads, "--format", "json"];
+        let arguments = ["transcribe", "--offline", "--model", model.to_str().unwrap(), recording.to_str().unwrap()];
+        let run = workspace.run(&[&arguments[..], &options].concat());
+        run.ended(0, &[]);
+        let transcript: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        transcript["segments"].clone()
+    };
+    let alone = segments("1", "1");
+    assert!(alone.as_array().unwrap().len() > 20);
+    for (batch_size, threads) in [("1", "2"), ("4", "1"), ("16", "2")] {
+        assert_eq!(segments(batch_size, threads), alone, "batch size {batch_size}, {threads} threads");
+    }
+}

@@ -52,7 +52,7 @@ impl Arena {
         // SAFETY: nobody else was given this part of the piece; zeros are lines.
         unsafe { start.write_bytes(0, length) };
         *current = Some((Arc::clone(&piece), used + bytes));
-        Lines { start, length, _piece: piece, lines: PhantomData }
+        Lines { start, length, _piece: piece, owned: PhantomData }
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Lines<L> {
     start: NonNull<L>,
     length: usize,
     _piece: Arc<Piece>,
-    lines: PhantomData<L>,
+    owned: PhantomData<L>,
 }
 
 // SAFETY: like a boxed slice, this owns its lines, which can be sent.

@@ -295,20 +295,20 @@ mod tests {
     fn blocks_are_the_reference_and_a_wrong_sum_is_found() {
         for (shape, threads) in [([70, 20, 300], 2), ([3, 64, 700], 2), ([33, 5, 17], 3), ([1, 1, 1], 1)] {
             let [m, k, n] = shape;
-            let context = Context { cpu: Cpu::detect(), pool: Pool::new(threads) };
+            let context = &Context::with(Cpu::detect(), threads);
             let values: Vec<f32> = (0..m * k).map(|index| f32::from(byte(index))).collect();
             let mut a = QuantisedRows::default();
-            a.assign(&context, RowsF32::new(&values, k));
+            a.assign(context, RowsF32::new(&values, k));
             let b = PackedI8::from_int8(context, n, k, &|channel, out| {
                 out.fill(byte(channel));
                 1.0
             });
             let mut reference = Reference::of(Shape { m, k, n }, &a, &b, &context.pool);
             let blocks = Blocks::new(&context.pool);
-            assert!(reference.equals(|each| blocks.multiply(&context, &a, &b, each)), "{shape:?}");
+            assert!(reference.equals(|each| blocks.multiply(context, &a, &b, each)), "{shape:?}");
             assert!(!reference.equals(|_| ()), "{shape:?}");
             *reference.sums.last_mut().unwrap() += 1;
-            assert!(!reference.equals(|each| blocks.multiply(&context, &a, &b, each)), "{shape:?}");
+            assert!(!reference.equals(|each| blocks.multiply(context, &a, &b, each)), "{shape:?}");
         }
     }
 }

@@ -125,7 +125,9 @@ impl HeadBf16 {
         for ((row, values), totals) in result.chunks_exact_mut(padded_width).enumerate().zip(totals.chunks_exact(LANES))
         {
             let inverse = 1.0 / total(totals);
-            values.iter_mut().for_each(|value| *value *= inverse);
+            for value in &mut *values {
+                *value *= inverse;
+            }
             store(row, &values[..width]);
         }
     }
@@ -171,6 +173,7 @@ fn weigh(cpu: Cpu, scores: &[f32], scale: f32, shifts: &[f32], place: Place, wei
 }
 
 /// The scores of a group.
+#[derive(Clone, Copy)]
 struct Rows<'a> {
     /// `(rows, count)`.
     scores: &'a [f32],
@@ -212,7 +215,7 @@ mod avx512 {
     pub(super) fn weigh(rows: Rows<'_>, weights: &mut [u16], stride: usize, totals: &mut [[f32; LANES]]) {
         let Rows { scores, count, seen, scale, shifts } = rows;
         // SAFETY: both are 64 bytes of which all bits are values. 0x3f80 is one.
-        let ones = unsafe { transmute(_mm512_set1_epi16(0x3f80)) };
+        let ones = unsafe { transmute::<__m512i, __m512bh>(_mm512_set1_epi16(0x3f80)) };
         for (((scores, shift), weights), totals) in
             scores.chunks_exact(count).zip(shifts).zip(weights.chunks_mut(stride)).zip(totals)
         {

@@ -172,13 +172,11 @@ impl SelfAttention {
 /// Takes a row of a result, and which it is.
 type Store<'a> = dyn FnMut(usize, &[f32]) + 'a;
 
+/// `attend(head, queries, scratch, store)`.
+type Attend<'a, T> = dyn Fn(usize, &[T], &mut Scratch, &mut Store<'_>) + Sync + 'a;
+
 /// Runs `attend(head, queries, scratch, store)` on blocks of queries of every head.
-fn each_block<T: Number + Sync>(
-    context: &Context,
-    qkv: &Blocks<T>,
-    out: &mut Blocks<f32>,
-    attend: &(dyn Fn(usize, &[T], &mut Scratch, &mut Store<'_>) + Sync),
-) {
+fn each_block<T: Number + Sync>(context: &Context, qkv: &Blocks<T>, out: &mut Blocks<f32>, attend: &Attend<'_, T>) {
     let (n_ctx, width, d) = (qkv.rows(), qkv.width(), qkv.n() / 3);
     out.reset(n_ctx, d, width);
     let out = Disjoint::new(out.data_mut());

@@ -44,7 +44,7 @@ impl Kernel for Amx {
             return AVX512_VNNI.int8(a, b, sums);
         }
         let panels = a.check(b, sums);
-        multiply::<Signed, _, _>(a, b, panels, sums.as_mut_ptr().cast());
+        multiply::<Signed, _, _>(&a, b, panels, sums.as_mut_ptr().cast());
     }
 
     fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]) {
@@ -52,12 +52,12 @@ impl Kernel for Amx {
             return AVX512_VNNI.uint8(a, b, sums);
         }
         let panels = a.check(b, sums);
-        multiply::<Unsigned, _, _>(a, b, panels, sums.as_mut_ptr().cast());
+        multiply::<Unsigned, _, _>(&a, b, panels, sums.as_mut_ptr().cast());
     }
 
     fn bf16(&self, a: RowsBf16<'_>, b: &[LineBf16], out: &mut [f32]) {
         let panels = a.check(b, out);
-        multiply::<Bf16, _, _>(a, b, panels, out.as_mut_ptr().cast());
+        multiply::<Bf16, _, _>(&a, b, panels, out.as_mut_ptr().cast());
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
@@ -74,7 +74,7 @@ impl Kernel for Amx {
         if a.rows < FEW_ROWS {
             return AVX512_VNNI.int8_by_groups(a, b, sums, each);
         }
-        by_groups::<Signed, _, _, _>(a, b, 2, sums, each);
+        by_groups::<Signed, _, _, _>(&a, b, 2, sums, each);
     }
 
     fn bf16_by_groups(
@@ -85,13 +85,13 @@ impl Kernel for Amx {
         each: &mut dyn FnMut(usize, &[f32]),
     ) {
         // A group of attention's scores takes few steps: more panels make calling worth while.
-        by_groups::<Bf16, _, _, _>(a, b, 4, sums, each);
+        by_groups::<Bf16, _, _, _>(&a, b, 4, sums, each);
     }
 }
 
 /// One block of rows times all panels, whose sums are handed on in groups of `together` panels, an even number.
 fn by_groups<D: Dot, T, L, S: Number>(
-    a: RowsOf<'_, T>,
+    a: &RowsOf<'_, T>,
     b: &[L],
     together: usize,
     sums: &mut Aligned<S>,
@@ -99,6 +99,9 @@ fn by_groups<D: Dot, T, L, S: Number>(
 ) {
     let panels = a.panels_of(b);
     assert!(a.rows <= BLOCK_ROWS, "more rows than a block has");
+    if panels == 0 {
+        return;
+    }
     let steps = a.lines() / TILE_ROWS;
     let pieces = if a.rows > TILE_ROWS { steps.div_ceil(DEEPEST).max(1) } else { 1 };
     let group = together * PANEL * a.rows;
@@ -114,7 +117,7 @@ fn by_groups<D: Dot, T, L, S: Number>(
             for inner in (panel..panels.min(panel + together)).step_by(2) {
                 // SAFETY: the group has room for the sums of all its panels.
                 let out = unsafe { out.as_mut_ptr().add((inner - panel) * PANEL) };
-                let block = Block::new(&a, &b[inner * a.lines()..], out.cast(), width);
+                let block = Block::new(a, &b[inner * a.lines()..], out.cast(), width);
                 // SAFETY: `a` and `b` were checked for these panels and all steps, the group has room for the sums.
                 unsafe { tiles.multiply::<D>(block.piece(first, end), a.rows, 2.min(panels - inner)) };
             }
@@ -125,14 +128,14 @@ fn by_groups<D: Dot, T, L, S: Number>(
         }
     }
     drop(tiles);
-    let last = panels.div_ceil(together).saturating_sub(1);
+    let last = panels.div_ceil(together) - 1;
     let rest = panels - last * together;
     each(last * together, &sums[last % slots * group..][..a.rows * rest * PANEL]);
 }
 
 /// All rows times all panels; `out` is `(a.rows, panels * 16)`, four bytes an element. The callers have checked that the
 /// lengths agree.
-fn multiply<D: Dot, T, L>(a: RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u8) {
+fn multiply<D: Dot, T, L>(a: &RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u8) {
     let width = panels * PANEL;
     for row in (0..a.rows).step_by(BLOCK_ROWS) {
         let rows = BLOCK_ROWS.min(a.rows - row);
@@ -236,29 +239,21 @@ impl Tiles {
     ///
     /// # Safety
     /// Rows, panels and sums of the block are where it says.
+    #[allow(clippy::unused_self, reason = "proves that there is a configuration")]
     unsafe fn multiply<D: Dot>(&self, block: Block, rows: usize, panels: usize) {
-        // SAFETY: by this function's contract. Tiles 0 and 1 are sums of the first rows, 2 and 3 of the second; 4 and 5
-        // are rows, 6 and 7 panels.
-        unsafe {
-            match (rows > TILE_ROWS, panels) {
-                (true, 2) => D::two_by_two(block),
-                (true, _) => D::two_by_one(block),
-                (false, 2) => D::one_by_two(block),
-                (false, _) => D::one_by_one(block),
-            }
-        }
+        // SAFETY: by this function's contract; this value is the proof of a configuration.
+        unsafe { D::multiply(block, rows, panels) }
     }
 }
 
-/// The blocks of one instruction: tiles of rows by panels.
-///
-/// # Safety
-/// Of all: tiles are configured, and rows, panels and sums of the block are where it says.
+/// What one instruction multiplies.
 trait Dot {
-    unsafe fn two_by_two(block: Block);
-    unsafe fn two_by_one(block: Block);
-    unsafe fn one_by_two(block: Block);
-    unsafe fn one_by_one(block: Block);
+    /// Multiplies one or two tiles of rows with one or two panels. Tiles 0 and 1 are sums of the first rows, 2 and 3 of the
+    /// second; 4 and 5 are rows, 6 and 7 panels.
+    ///
+    /// # Safety
+    /// Tiles are configured for so many rows; rows, panels and sums of the block are where it says.
+    unsafe fn multiply(block: Block, rows: usize, panels: usize);
 }
 
 /// A block in assembly: zeroes the tiles of sums or loads what is there, repeats `$step` along the depth, and stores the
@@ -309,67 +304,62 @@ macro_rules! dot {
         struct $name;
 
         impl Dot for $name {
-            unsafe fn two_by_two(block: Block) {
-                // Loads stand where they are needed next: so the unit that multiplies waits least.
-                block!(
-                    block,
-                    [
-                        ("tmm0", "[{out0} + {out_stride}]"),
-                        ("tmm2", "[{out1} + {out_stride}]"),
-                        ("tmm1", "[{out0} + {out_stride} + 64]"),
-                        ("tmm3", "[{out1} + {out_stride} + 64]")
-                    ],
-                    [
-                        "tileloadd tmm6, [{b0} + {line}]",
-                        "tileloadd tmm4, [{a0} + {stride}]",
-                        concat!($instruction, " tmm0, tmm4, tmm6"),
-                        "tileloadd tmm5, [{a1} + {stride}]",
-                        concat!($instruction, " tmm2, tmm5, tmm6"),
-                        "tileloadd tmm7, [{b1} + {line}]",
-                        concat!($instruction, " tmm1, tmm4, tmm7"),
-                        concat!($instruction, " tmm3, tmm5, tmm7")
-                    ]
-                );
-            }
-
-            unsafe fn two_by_one(block: Block) {
-                block!(
-                    block,
-                    [("tmm0", "[{out0} + {out_stride}]"), ("tmm2", "[{out1} + {out_stride}]")],
-                    [
-                        "tileloadd tmm6, [{b0} + {line}]",
-                        "tileloadd tmm4, [{a0} + {stride}]",
-                        concat!($instruction, " tmm0, tmm4, tmm6"),
-                        "tileloadd tmm5, [{a1} + {stride}]",
-                        concat!($instruction, " tmm2, tmm5, tmm6")
-                    ]
-                );
-            }
-
-            unsafe fn one_by_two(block: Block) {
-                block!(
-                    block,
-                    [("tmm0", "[{out0} + {out_stride}]"), ("tmm1", "[{out0} + {out_stride} + 64]")],
-                    [
-                        "tileloadd tmm6, [{b0} + {line}]",
-                        "tileloadd tmm4, [{a0} + {stride}]",
-                        concat!($instruction, " tmm0, tmm4, tmm6"),
-                        "tileloadd tmm7, [{b1} + {line}]",
-                        concat!($instruction, " tmm1, tmm4, tmm7")
-                    ]
-                );
-            }
-
-            unsafe fn one_by_one(block: Block) {
-                block!(
-                    block,
-                    [("tmm0", "[{out0} + {out_stride}]")],
-                    [
-                        "tileloadd tmm6, [{b0} + {line}]",
-                        "tileloadd tmm4, [{a0} + {stride}]",
-                        concat!($instruction, " tmm0, tmm4, tmm6")
-                    ]
-                );
+            /// # Safety
+            /// As [`Dot::multiply`].
+            unsafe fn multiply(block: Block, rows: usize, panels: usize) {
+                match (rows > TILE_ROWS, panels) {
+                    // Loads stand where they are needed next: so the unit that multiplies waits least.
+                    (true, 2) => block!(
+                            block,
+                            [
+                                ("tmm0", "[{out0} + {out_stride}]"),
+                                ("tmm2", "[{out1} + {out_stride}]"),
+                                ("tmm1", "[{out0} + {out_stride} + 64]"),
+                                ("tmm3", "[{out1} + {out_stride} + 64]")
+                            ],
+                            [
+                                "tileloadd tmm6, [{b0} + {line}]",
+                                "tileloadd tmm4, [{a0} + {stride}]",
+                                concat!($instruction, " tmm0, tmm4, tmm6"),
+                                "tileloadd tmm5, [{a1} + {stride}]",
+                                concat!($instruction, " tmm2, tmm5, tmm6"),
+                                "tileloadd tmm7, [{b1} + {line}]",
+                                concat!($instruction, " tmm1, tmm4, tmm7"),
+                                concat!($instruction, " tmm3, tmm5, tmm7")
+                            ]
+                        ),
+                    (true, _) => block!(
+                            block,
+                            [("tmm0", "[{out0} + {out_stride}]"), ("tmm2", "[{out1} + {out_stride}]")],
+                            [
+                                "tileloadd tmm6, [{b0} + {line}]",
+                                "tileloadd tmm4, [{a0} + {stride}]",
+                                concat!($instruction, " tmm0, tmm4, tmm6"),
+                                "tileloadd tmm5, [{a1} + {stride}]",
+                                concat!($instruction, " tmm2, tmm5, tmm6")
+                            ]
+                        ),
+                    (false, 2) => block!(
+                            block,
+                            [("tmm0", "[{out0} + {out_stride}]"), ("tmm1", "[{out0} + {out_stride} + 64]")],
+                            [
+                                "tileloadd tmm6, [{b0} + {line}]",
+                                "tileloadd tmm4, [{a0} + {stride}]",
+                                concat!($instruction, " tmm0, tmm4, tmm6"),
+                                "tileloadd tmm7, [{b1} + {line}]",
+                                concat!($instruction, " tmm1, tmm4, tmm7")
+                            ]
+                        ),
+                    (false, _) => block!(
+                            block,
+                            [("tmm0", "[{out0} + {out_stride}]")],
+                            [
+                                "tileloadd tmm6, [{b0} + {line}]",
+                                "tileloadd tmm4, [{a0} + {stride}]",
+                                concat!($instruction, " tmm0, tmm4, tmm6")
+                            ]
+                        ),
+                }
             }
         }
     };

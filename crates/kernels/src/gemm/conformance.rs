@@ -249,3 +249,55 @@ proptest! {
         check_uint8(&bytes(m * k, seed), &bytes(n * k, seed + 1), k);
     }
 }
+
+#[test]
+fn bf16_agrees_with_the_reference_and_in_groups_with_itself() {
+    let bits = |length: usize, seed: usize| -> Vec<u16> {
+        floats(length, seed).into_iter().map(crate::vector::to_bf16).collect()
+    };
+    for (m, panels, k) in [(1, 1, 32), (3, 2, 64), (16, 3, 96), (17, 5, 64), (28, 9, 32), (32, 4, 1504)] {
+        let data = bits(m * k, m);
+        let b: Vec<LineBf16> = bits(panels * k * PANEL, k).as_chunks().0.iter().map(|line| LineBf16(*line)).collect();
+        let a = RowsBf16 { data: &data, stride: k, rows: m, padded_k: k };
+        let mut expected = vec![0.0; m * panels * PANEL];
+        reference::multiply_bf16(a, &b, &mut expected);
+        for context in contexts() {
+            let kernel = kernel(context.cpu);
+            let mut out = vec![f32::NAN; m * panels * PANEL];
+            kernel.bf16(a, &b, &mut out);
+            for (got, expected) in out.iter().zip(&expected) {
+                assert!((got - expected).abs() < 1e-3 * k as f32, "{} {m}x{panels}x{k}", kernel.isa());
+            }
+            let mut grouped = vec![f32::NAN; out.len()];
+            kernel.bf16_by_groups(a, &b, &mut Aligned::default(), &mut |panel, sums| {
+                let width = sums.len() / m;
+                for (row, sums) in sums.chunks_exact(width).enumerate() {
+                    grouped[(row * panels + panel) * PANEL..][..width].copy_from_slice(sums);
+                }
+            });
+            assert_eq!(grouped, out, "{} {m}x{panels}x{k}", kernel.isa());
+        }
+    }
+}
+
+#[test]
+fn int8_in_groups_is_the_same() {
+    for (m, n, k) in [(1, 16, 64), (2, 70, 130), (5, 33, 600), (16, 48, 64), (17, 100, 1100), (32, 40, 2048)] {
+        let (a, b) = (bytes(m * k, 1), bytes(n * k, 2));
+        for context in contexts() {
+            let kernel = kernel(context.cpu);
+            let (rows, weights) = (quantised_rows(&context, &a, k), packed(&context, &b, k));
+            let panels = n.div_ceil(PANEL);
+            let (mut sums, mut grouped) = (vec![0; m * panels * PANEL], vec![i32::MIN; m * panels * PANEL]);
+            kernel.int8(rows.slice(0, m), weights.panels(0, panels), &mut sums);
+            let (rows, weights) = (rows.slice(0, m), weights.panels(0, panels));
+            kernel.int8_by_groups(rows, weights, &mut Aligned::default(), &mut |panel, sums| {
+                let width = sums.len() / m;
+                for (row, sums) in sums.chunks_exact(width).enumerate() {
+                    grouped[(row * panels + panel) * PANEL..][..width].copy_from_slice(sums);
+                }
+            });
+            assert_eq!(grouped, sums, "{} {m}x{n}x{k}", kernel.isa());
+        }
+    }
+}
