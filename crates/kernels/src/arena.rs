@@ -25,7 +25,7 @@ mod sealed {
 impl sealed::Line for LineI8 {}
 impl sealed::Line for LineBf16 {}
 
-/// Hands out lines of large pieces. A piece is given back to the system with the last [`Lines`] in it.
+/// Hands out lines of large pieces. A piece is given back to the system with the last lines in it.
 #[derive(Default)]
 pub struct Arena {
     /// The piece in use, and how much of it was handed out.

@@ -76,7 +76,7 @@ pub trait Kernel: Sync {
     /// `each(panel, sums)` takes those of the panels from `panel` on, `(a.rows, panels of the group * 16)`.
     ///
     /// # Panics
-    /// If the lengths do not agree, or `a` has more than [`BLOCK_ROWS`] rows.
+    /// If the lengths do not agree, or `a` has more than 32 rows, a block.
     fn int8_by_groups(
         &self,
         a: RowsI8<'_>,
@@ -103,7 +103,7 @@ pub trait Kernel: Sync {
     /// [`Self::bf16`] as [`Self::int8_by_groups`] does it.
     ///
     /// # Panics
-    /// If the lengths do not agree, or `a` has more than [`BLOCK_ROWS`] rows.
+    /// If the lengths do not agree, or `a` has more than 32 rows, a block.
     fn bf16_by_groups(
         &self,
         a: RowsBf16<'_>,
