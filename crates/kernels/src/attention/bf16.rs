@@ -9,7 +9,7 @@ use crate::arena::Lines;
 use crate::gemm::{LineBf16, PANEL, RowsBf16, kernel};
 use crate::pool::scratch_of;
 use crate::vector::{LANES, from_bf16, larger, reduce, to_bf16};
-use crate::{Arena, Cpu, Isa, Scratch};
+use crate::{Arena, Cpu, Scratch};
 
 /// What the weights of a row may add up to. Below, some that count may have been rounded to zero; above, their products
 /// with values may add up to infinity.
@@ -167,7 +167,7 @@ fn weigh(cpu: Cpu, scores: &[f32], scale: f32, shifts: &[f32], place: Place, wei
     match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Cpu` of this kind exists only where AVX-512 and its BF16 were detected.
-        Isa::Amx => unsafe { avx512::weigh(rows, weights, place.stride, totals) },
+        crate::Isa::Amx => unsafe { avx512::weigh(rows, weights, place.stride, totals) },
         _ => weigh_plainly(rows, weights, place.stride, totals),
     }
 }

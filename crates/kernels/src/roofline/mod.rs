@@ -59,16 +59,16 @@ pub fn f32(cpu: Cpu, rounds: usize) -> u64 {
 
 /// The same for bf16, summed in f32; none where no instruction of this set multiplies it.
 pub fn bf16(cpu: Cpu, rounds: usize) -> Option<u64> {
-    let products = match cpu.isa() {
+    let products: Option<usize> = match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as in `int8`.
-        Isa::Amx => unsafe { amx::bf16(rounds) },
+        Isa::Amx => Some(unsafe { amx::bf16(rounds) }),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: AVX-512 F comes with a `Cpu` of this kind, and its BF16 was detected just now.
-        Isa::Avx512Vnni if is_x86_feature_detected!("avx512bf16") => unsafe { x86::bf16_avx512(rounds) },
-        _ => return None,
+        Isa::Avx512Vnni if is_x86_feature_detected!("avx512bf16") => Some(unsafe { x86::bf16_avx512(rounds) }),
+        _ => None,
     };
-    Some(2 * (products * rounds) as u64)
+    products.map(|products| 2 * (products * rounds) as u64)
 }
 
 /// Reads every line once, with the widest loads of this instruction set.
