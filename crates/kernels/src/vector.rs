@@ -150,17 +150,25 @@ multiversion! {
 
 #[inline(always)]
 pub(crate) fn maximum(values: &[f32]) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = values.as_chunks::<LANES>();
+    // Several registers of maxima: one would wait for itself.
+    const WIDE: usize = 4 * LANES;
+    let mut largest = [f32::NEG_INFINITY; WIDE];
+    let (chunks, rest) = values.as_chunks::<WIDE>();
     for chunk in chunks {
-        for lane in 0..LANES {
+        for lane in 0..WIDE {
             largest[lane] = larger(chunk[lane], largest[lane]);
         }
     }
     for (largest, value) in largest.iter_mut().zip(rest) {
         *largest = larger(*value, *largest);
     }
-    reduce(largest, larger)
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for part in largest.as_chunks::<LANES>().0 {
+        for lane in 0..LANES {
+            lanes[lane] = larger(part[lane], lanes[lane]);
+        }
+    }
+    reduce(lanes, larger)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use crate::{Aligned, Cpu};
 
 /// Positions that there is room for at first.
 const SMALLEST: usize = 64;
+/// Positions looked at together: their keys take a half of the innermost cache.
+const ROWS: usize = 8;
 /// Channels whose sums are held in registers.
 const CHANNELS: usize = 4 * LANES;
 
@@ -44,22 +46,38 @@ impl Cache {
         self.values[position * self.d..][..self.d].copy_from_slice(value);
     }
 
-    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, of the head whose columns begin at
-    /// `column`; `query` and `out` are `(width)`, `scores` is memory.
+    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, of the heads whose columns begin at
+    /// `column`; `queries` and `out` are `(heads, width)`, `scores` is memory.
+    ///
+    /// Goes through the rows once, a few at a time for all heads: a head alone would pick its columns from every row, a
+    /// pattern that no prefetcher follows and that falls into a few sets of the innermost cache.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
-        query: &[f32],
+        (queries, width): (&[f32], usize),
         column: usize,
         length: usize,
         scores: &mut [f32],
         out: &mut [f32],
     ) {
         assert!(0 < length && length * self.d <= self.keys.len(), "attention over positions that were never written");
-        let scores = &mut scores[..length];
-        score(cpu, query, &self.keys[column..], self.d, scores);
-        softmax(cpu, scores, 1.0 / (query.len() as f32).sqrt());
-        average(cpu, scores, &self.values[column..], self.d, out);
+        for first in (0..length).step_by(ROWS) {
+            let rows = &self.keys[first * self.d..length.min(first + ROWS) * self.d];
+            for (head, (query, scores)) in queries.chunks_exact(width).zip(scores.chunks_exact_mut(length)).enumerate()
+            {
+                score(cpu, query, &rows[column + head * width..], self.d, &mut scores[first..]);
+            }
+        }
+        for scores in scores.chunks_exact_mut(length) {
+            softmax(cpu, scores, 1.0 / (width as f32).sqrt());
+        }
+        out.fill(0.0);
+        for first in (0..length).step_by(ROWS) {
+            let rows = &self.values[first * self.d..length.min(first + ROWS) * self.d];
+            for (head, (out, weights)) in out.chunks_exact_mut(width).zip(scores.chunks_exact(length)).enumerate() {
+                accumulate(cpu, &weights[first..], &rows[column + head * width..], self.d, out);
+            }
+        }
     }
 }
 
@@ -84,12 +102,12 @@ multiversion! {
 }
 
 multiversion! {
-    /// `out = sum over i of weights[i] * values[i]`, added up in this order, rows being `stride` apart.
-    fn average(weights: &[f32], values: &[f32], stride: usize, out: &mut [f32]) {
+    /// `out += sum over i of weights[i] * values[i]`, added up in this order, rows being `stride` apart.
+    fn accumulate(weights: &[f32], values: &[f32], stride: usize, out: &mut [f32]) {
         let (blocks, rest) = out.as_chunks_mut::<CHANNELS>();
         let wide = blocks.len() * CHANNELS;
         for (block, out) in blocks.iter_mut().enumerate() {
-            let mut total = [0.0_f32; CHANNELS];
+            let mut total = *out;
             for (weight, value) in weights.iter().zip(values[block * CHANNELS..].chunks(stride)) {
                 for channel in 0..CHANNELS {
                     total[channel] = weight.mul_add(value[channel], total[channel]);
@@ -99,7 +117,7 @@ multiversion! {
         }
         for (channel, out) in rest.iter_mut().enumerate() {
             let column = values[wide + channel..].iter().step_by(stride);
-            *out = weights.iter().zip(column).fold(0.0, |total: f32, (weight, value)| weight.mul_add(*value, total));
+            *out = weights.iter().zip(column).fold(*out, |total, (weight, value)| weight.mul_add(*value, total));
         }
     }
 }

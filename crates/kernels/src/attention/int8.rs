@@ -8,7 +8,7 @@ use crate::cpu::multiversion;
 use crate::gemm::{PANEL, PackedI8, RowsF32, RowsOf, kernel, padded_k, place};
 use crate::pool::scratch_of;
 use crate::quantise::{quantise_row, round_to_bits};
-use crate::vector::{LANES, exp, maximum, reduce};
+use crate::vector::{LANES, larger, maximum, reduce};
 use crate::{Arena, Cpu, Scratch};
 
 /// The keys and values of one head.
@@ -126,22 +126,44 @@ multiversion! {
             *value = *score as f32 * *key;
         }
         let largest = maximum(buffer);
-        let weight = |value: f32| round_to_bits(exp((value - largest) * scale) * 255.0) as u8;
-        let mut partial = [0_i32; LANES];
+        let scale = scale * std::f32::consts::LOG2_E;
+        let shift = -largest * scale;
         let (values, values_left) = buffer.as_chunks::<LANES>();
         let (chunks, weights_left) = weights.as_chunks_mut::<LANES>();
+        let mut partial = [0_i32; LANES];
         for (weights, values) in chunks.iter_mut().zip(values) {
             for ((total, out), value) in partial.iter_mut().zip(weights).zip(values) {
-                *out = weight(*value);
-                *total += i32::from(*out);
+                let bits = weight_bits(value.mul_add(scale, shift));
+                *out = bits as u8;
+                *total = total.wrapping_add(bits as i32);
             }
         }
         for ((total, out), value) in partial.iter_mut().zip(weights_left).zip(values_left) {
-            *out = weight(*value);
-            *total += i32::from(*out);
+            let bits = weight_bits(value.mul_add(scale, shift));
+            *out = bits as u8;
+            *total = total.wrapping_add(bits as i32);
         }
-        reduce(partial, |a, b| a + b)
+        // Each was added with the bits of `ROUND`, modulo 2^32: what is left is the sum of the weights.
+        reduce(partial, i32::wrapping_add).wrapping_sub((ROUND.to_bits() as i32).wrapping_mul(scores.len() as i32))
     }
+}
+
+/// Where floats are one apart: added to a number, it leaves the nearest integer in the low bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// `255 * 2^x`, rounded, for `x <= 0`, in the low bits of what is otherwise [`ROUND`]. The error of the polynomial of degree
+/// 3 is a fiftieth of a step.
+#[inline(always)]
+fn weight_bits(x: f32) -> u32 {
+    /// Anything below this becomes zero, and 2^-16 is still a normal number.
+    const LEAST: f32 = -16.0;
+    let x = larger(x, LEAST);
+    let rounded = x + ROUND;
+    let rest = x - (rounded - ROUND);
+    let fraction = 14.068_774_f32.mul_add(rest, 61.865_837).mul_add(rest, 176.781_56).mul_add(rest, 254.981_66);
+    // The exponent of `fraction`, plus the integer.
+    let weight = f32::from_bits(fraction.to_bits().wrapping_add(rounded.to_bits() << 23));
+    (weight + ROUND).to_bits()
 }
 
 multiversion! {

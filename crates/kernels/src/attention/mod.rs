@@ -238,13 +238,18 @@ pub fn causal_attention(context: &Context, queries: RowsF32<'_>, heads: usize, p
     let width = d / heads;
     assert!(pasts.len() == queries.rows && out.len() == queries.rows * d, "attention of another shape");
     let out = Disjoint::new(out);
-    context.pool.run(queries.rows * heads, &|task, scratch| {
-        let (row, column) = (task / heads, task % heads * width);
+    // All heads of a row in one go, unless there are too few rows for all threads.
+    let groups = context.pool.threads().div_ceil(queries.rows).min(heads);
+    let together = heads.div_ceil(groups);
+    context.pool.run(queries.rows * groups, &|task, scratch| {
+        let (row, head) = (task / groups, task % groups * together);
+        let (column, columns) = (head * width, together.min(heads.saturating_sub(head)) * width);
         let Past { cache, length } = pasts[row];
-        let scores = scratch_of(&mut scratch.block, length);
+        let scores = scratch_of(&mut scratch.block, columns / width * length);
         // SAFETY: rows, and columns of heads, do not overlap.
-        let out = unsafe { out.slice(row * d + column, width) };
-        cache.attend(context.cpu, &queries.row(row)[column..][..width], column, length, scores, out);
+        let out = unsafe { out.slice(row * d + column.min(d), columns) };
+        let queries = &queries.row(row)[column.min(d)..][..columns];
+        cache.attend(context.cpu, (queries, width), column, length, scores, out);
     });
 }
 
