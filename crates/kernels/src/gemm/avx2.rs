@@ -114,6 +114,7 @@ unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
     let ones = _mm256_set1_epi16(1);
     let mut total = [[_mm256_setzero_si256(); 2]; R];
     for (group, line) in panel.iter().enumerate() {
+        LineI8::prefetch_ahead(line, panel.len());
         let line: *const __m256i = line.0.as_ptr().cast();
         // SAFETY: a line is 64 bytes long and aligned to 64.
         let b = unsafe { [_mm256_load_si256(line), _mm256_load_si256(line.add(1))] };

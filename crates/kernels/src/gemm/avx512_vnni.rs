@@ -6,9 +6,9 @@
 //! as for every other instruction set, and the activations are broadcast from memory as they are.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_ps,
-    _mm512_load_si512, _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_xor_si512,
+    __m512, __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512,
+    _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
 use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
@@ -188,11 +188,12 @@ unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: In
         let mut lines = [_mm512_setzero_si512(); P];
         for (panel, line) in lines.iter_mut().enumerate() {
             // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
-            let bytes = unsafe { _mm512_load_si512(tile.b.as_ptr().add(panel * tile.lines + group).cast()) };
+            let (start, bytes) = unsafe {
+                let start = tile.b.as_ptr().add(panel * tile.lines + group);
+                (start, _mm512_load_si512(start.cast()))
+            };
+            LineI8::prefetch_ahead(start, P * tile.lines);
             *line = if UNSIGNED { bytes } else { _mm512_xor_si512(bytes, flip) };
-            // The same line of the tile to come: where rows are few, panels come from afar, and arithmetic would wait.
-            let ahead = tile.b.as_ptr().wrapping_add((P + panel) * tile.lines + group);
-            _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
         }
         for (row, total) in total.iter_mut().enumerate() {
             // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.

@@ -161,6 +161,9 @@ unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(ti
         *total = _mm256_dpbusd_avx_epi32(*total, unsigned, signed);
     };
     for group in 0..tile.lines {
+        for panel in 0..P {
+            LineI8::prefetch_ahead(tile.b.as_ptr().wrapping_add(panel * tile.lines + group), P * tile.lines);
+        }
         // What there is less of is held, the other comes from memory as it is needed.
         if P == 1 {
             let lines: [__m256i; 2] = std::array::from_fn(|half| weights(0, half, group));

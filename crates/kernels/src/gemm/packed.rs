@@ -20,6 +20,21 @@ pub struct LineI8(pub [i8; 64]);
 #[repr(C, align(64))]
 pub struct LineBf16(pub [u16; 32]);
 
+impl LineI8 {
+    /// Asks the memory for a line at least `distance` lines ahead of this one, in the tile to come: where rows are few,
+    /// panels come from afar, and arithmetic would wait for them.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "one instruction in the innermost loops")]
+    pub(super) fn prefetch_ahead(line: *const Self, distance: usize) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        /// A page: nearer than this, the line is on its way already.
+        const LEAST: usize = 64;
+        // SAFETY: prefetching is a hint that reads nothing, whatever the address; every x86-64 processor knows it.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.wrapping_add(distance.max(LEAST)).cast()) };
+    }
+}
+
 /// One `k` of each of a panel's 16 channels.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
