@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::args::BenchArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::subtitles::SubtitleArgs;
 
 /// Turns recorded speech into text, on this machine alone.
 #[derive(Debug, Parser)]
@@ -36,6 +37,7 @@ const TRANSCRIBE_HELP: &str = "\
 Examples:
   amanuensis transcribe talk.mp3
   amanuensis transcribe --language de --format srt interview.m4a > interview.srt
+  amanuensis transcribe --format srt --max-line-width 42 --max-line-count 2 film.mkv > film.srt
   amanuensis transcribe --model small --format txt,vtt,json --output-dir out *.mp4
   ffmpeg -i tape.rm -f wav - | amanuensis transcribe -
 
@@ -110,6 +112,9 @@ pub struct TranscribeArgs {
     /// Never use the network; the model has to be there
     #[arg(long)]
     pub offline: bool,
+
+    #[command(flatten)]
+    pub subtitles: SubtitleArgs,
 }
 
 const MODELS_HELP: &str = "\
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let refused: [&[&str]; 11] = [
+        let refused: [&[&str]; 12] = [
             &[],
             &[""],
             &["--model", "", "a"],
@@ -247,6 +252,7 @@ mod tests {
             &["--format", "", "a"],
             &["--compute-type", "int4", "a"],
             &["--threads", "0", "a"],
+            &["--max-line-width", "0", "a"],
             &["--threads", "100000", "a"],
         ];
         for arguments in refused {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use amanuensis_transcribe::{OutputFormat, Transcript};
+use amanuensis_transcribe::{OutputFormat, SubtitleOptions, Transcript};
 
 use crate::console;
 use crate::failure::Failure;
@@ -74,18 +74,21 @@ impl Outputs {
     /// Writes the transcript of `input`, if it has not been written as it came into being.
     ///
     /// What cannot be written to its file any more, as when the disk is full, goes to the standard output.
-    pub fn write(&self, input: &Input, transcript: &Transcript) -> Result<(), Failure> {
+    pub fn write(&self, input: &Input, transcript: &Transcript, subtitles: &SubtitleOptions) -> Result<(), Failure> {
         match self {
             Self::Stdout(_) if self.is_live() => Ok(()),
             Self::Stdout(format) => {
                 let mut out = BufWriter::new(io::stdout().lock());
-                format.write(transcript, &mut out).and_then(|()| out.flush()).map_err(|e| Failure::of_stdout(&e))
+                format
+                    .write(transcript, subtitles, &mut out)
+                    .and_then(|()| out.flush())
+                    .map_err(|e| Failure::of_stdout(&e))
             }
             Self::Directory(directory, formats) => {
                 let failure = |format: &OutputFormat| {
                     let path = directory.join(file_name(input, *format, transcript.is_complete()));
-                    let error = file::write(&path, |out| format.write(transcript, out)).err()?;
-                    let rescue = rescue(&path, transcript, *format);
+                    let error = file::write(&path, |out| format.write(transcript, subtitles, out)).err()?;
+                    let rescue = rescue(&path, transcript, subtitles, *format);
                     Some(format!("cannot write {}: {error}; {rescue}", path.display()))
                 };
                 let failures: Vec<String> = formats.iter().filter_map(failure).collect();
@@ -104,10 +107,10 @@ impl Outputs {
 
 /// Writes a transcript that has lost its place at `path` to the standard output, as it may have taken hours; says how
 /// that went.
-fn rescue(path: &Path, transcript: &Transcript, format: OutputFormat) -> String {
+fn rescue(path: &Path, transcript: &Transcript, subtitles: &SubtitleOptions, format: OutputFormat) -> String {
     let mut out = BufWriter::new(io::stdout().lock());
     let heading = writeln!(out, "==> {} <==", console::printable(&path.to_string_lossy()));
-    let printed = heading.and_then(|()| format.write(transcript, &mut out)).and_then(|()| out.flush());
+    let printed = heading.and_then(|()| format.write(transcript, subtitles, &mut out)).and_then(|()| out.flush());
     match printed {
         Ok(()) => "it went to the standard output instead".to_owned(),
         Err(error) => format!("nor can it be written to the standard output: {error}"),
@@ -231,8 +234,8 @@ mod tests {
             warnings: Vec::new(),
             ending,
         };
-        outputs.write(&input, &transcript(Ending::Complete)).unwrap();
-        outputs.write(&input, &transcript(Ending::Cancelled)).unwrap();
+        outputs.write(&input, &transcript(Ending::Complete), &SubtitleOptions::default()).unwrap();
+        outputs.write(&input, &transcript(Ending::Cancelled), &SubtitleOptions::default()).unwrap();
         let mut names: Vec<_> =
             fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();

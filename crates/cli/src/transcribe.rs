@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Instant;
 
 use amanuensis_models::{Error, Store};
-use amanuensis_transcribe::{Ending, EngineOptions, Event, Segment, TranscribeOptions, Transcriber, Transcript};
+use amanuensis_transcribe::{
+    Ending, EngineOptions, Event, Segment, SubtitleOptions, TranscribeOptions, Transcriber, Transcript,
+};
 
 use crate::args::TranscribeArgs;
 use crate::console::{Console, clock};
@@ -25,6 +27,7 @@ const SPINNER: &str = "{spinner} {prefix} {msg}";
 pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     check_stdin(&args.files)?;
     let outputs = Outputs::new(args.output_dir.as_deref(), &args.format, &args.files)?;
+    let subtitles = args.subtitles.options(&args.format)?;
     let console = Console::new(args.quiet);
     let interrupt = Interrupt::install()?;
 
@@ -38,7 +41,7 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let has_headers = outputs.is_live() && args.files.len() > 1;
-    let session = Session { transcriber, options, outputs, console, interrupt, has_headers };
+    let session = Session { transcriber, options, outputs, subtitles, console, interrupt, has_headers };
     let mut failed = inputs.len() < args.files.len();
     for (at, input) in inputs.iter().enumerate() {
         if session.interrupt.is_requested() {
@@ -101,6 +104,7 @@ struct Session {
     transcriber: Transcriber,
     options: TranscribeOptions,
     outputs: Outputs,
+    subtitles: SubtitleOptions,
     console: Console,
     interrupt: Interrupt,
     /// Whether the text of each recording is preceded by a line with its name.
@@ -121,7 +125,7 @@ impl Session {
             let transcript = transcript.map_err(|error| Failure::Failed(error.to_string()))?;
             listener.stdout.as_ref().map_err(Failure::of_stdout)?;
             if !transcript.segments.is_empty() || transcript.is_complete() {
-                self.outputs.write(input, &transcript)?;
+                self.outputs.write(input, &transcript, &self.subtitles)?;
             }
             Ok(transcript)
         })?;

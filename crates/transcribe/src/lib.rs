@@ -7,7 +7,8 @@
 //! ```no_run
 //! use std::ops::ControlFlow;
 //! use std::path::Path;
-//! use amanuensis_transcribe::{Audio, ComputeType, EngineOptions, Event, OutputFormat, TranscribeOptions, Transcriber};
+//! use amanuensis_transcribe::{Audio, ComputeType, EngineOptions, Event, OutputFormat, SubtitleOptions};
+//! use amanuensis_transcribe::{TranscribeOptions, Transcriber};
 //!
 //! let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
 //! let transcriber = Transcriber::load(Path::new("models/base"), &engine)?;
@@ -17,7 +18,7 @@
 //!     }
 //!     ControlFlow::Continue(())
 //! })?;
-//! OutputFormat::TXT.write(&transcript, &mut std::io::stdout())?;
+//! OutputFormat::TXT.write(&transcript, &SubtitleOptions::default(), &mut std::io::stdout())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -39,6 +40,6 @@ pub use amanuensis_audio::{Audio, Error as AudioError};
 pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Task};
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
-pub use output::{OutputFormat, UnknownFormat};
+pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
 pub use transcriber::{Event, Strategy, TranscribeOptions, Transcriber};
-pub use transcript::{Ending, Segment, Timings, Transcript};
+pub use transcript::{Ending, Segment, Timings, Transcript, Word};

@@ -234,6 +234,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 avg_logprob: decoded.avg_logprob,
                 compression_ratio,
                 no_speech_prob: decoded.no_speech_prob,
+                words: Vec::new(),
             };
             self.tell(Event::Segment(&segment));
             self.segments.push(segment);

@@ -75,14 +75,34 @@ pub struct Segment {
     pub compression_ratio: f32,
     /// Probability that nobody speaks.
     pub no_speech_prob: f32,
+    /// The words, where their times were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
+}
+
+/// A word and when it is spoken.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Word {
+    /// The word as decoded, most often with a space in front, punctuation included.
+    pub word: String,
+    /// Where it begins, in seconds; not before the segment.
+    pub start: f64,
+    /// Where it ends, in seconds; not after the segment.
+    pub end: f64,
+    /// Mean probability of its tokens.
+    pub probability: f32,
 }
 
 impl Segment {
     /// The text trimmed, and on one line whatever it holds.
     pub fn line(&self) -> String {
-        let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        self.text.replace(breaks_line, " ").trim().to_owned()
+        on_one_line(&self.text).trim().to_owned()
     }
+}
+
+/// The text with a space for everything that would end a line.
+pub(crate) fn on_one_line(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
 /// Seconds spent in each part of the work.
@@ -117,6 +137,7 @@ pub(crate) mod tests {
             avg_logprob: -0.25,
             compression_ratio: 1.5,
             no_speech_prob: 0.125,
+            words: Vec::new(),
         }
     }
 

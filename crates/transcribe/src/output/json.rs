@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::SubtitleOptions;
 use crate::{Ending, Language, Segment, Task, Timings, Transcript};
 
 #[derive(Serialize)]
@@ -20,7 +21,7 @@ struct VerboseJson<'a> {
     incomplete: Option<&'a str>,
 }
 
-pub(super) fn write(transcript: &Transcript, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     let json = VerboseJson {
         task: match transcript.task {
             Task::Transcribe => "transcribe",
@@ -49,7 +50,7 @@ mod tests {
 
     fn written(transcript: &Transcript) -> String {
         let mut out = Vec::new();
-        write(transcript, &mut out).unwrap();
+        write(transcript, &SubtitleOptions::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

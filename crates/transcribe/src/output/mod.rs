@@ -1,6 +1,10 @@
 //! Transcripts as files: one module a format, one line in the table of formats.
 
+mod ass;
+mod cues;
+mod highlight;
 mod json;
+mod lrc;
 mod srt;
 mod tsv;
 mod txt;
@@ -10,6 +14,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+pub use cues::SubtitleOptions;
+
 use crate::Transcript;
 
 /// A format that transcripts can be written in; parses from its name.
@@ -17,17 +23,21 @@ use crate::Transcript;
 pub struct OutputFormat {
     name: &'static str,
     description: &'static str,
-    write: fn(&Transcript, &mut dyn Write) -> io::Result<()>,
+    write: fn(&Transcript, &SubtitleOptions, &mut dyn Write) -> io::Result<()>,
+    /// Whether it is made of cues, which [`SubtitleOptions`] cut.
+    is_subtitles: bool,
 }
 
 /// Every format.
 #[rustfmt::skip]
 const FORMATS: &[OutputFormat] = &[
-    OutputFormat { name: "txt",  description: "plain text, a segment a line",            write: txt::write },
-    OutputFormat { name: "srt",  description: "SubRip subtitles",                        write: srt::write },
-    OutputFormat { name: "vtt",  description: "WebVTT subtitles",                        write: vtt::write },
-    OutputFormat { name: "tsv",  description: "table of start, end (ms) and text",       write: tsv::write },
-    OutputFormat { name: "json", description: "everything, as OpenAI's verbose_json",    write: json::write },
+    OutputFormat { name: "txt",  description: "plain text, a segment a line",         write: txt::write,  is_subtitles: false },
+    OutputFormat { name: "srt",  description: "SubRip subtitles",                     write: srt::write,  is_subtitles: true },
+    OutputFormat { name: "vtt",  description: "WebVTT subtitles",                     write: vtt::write,  is_subtitles: true },
+    OutputFormat { name: "ass",  description: "Advanced SubStation Alpha subtitles",  write: ass::write,  is_subtitles: true },
+    OutputFormat { name: "lrc",  description: "lyrics: a time before each line",      write: lrc::write,  is_subtitles: true },
+    OutputFormat { name: "tsv",  description: "table of start, end (ms) and text",    write: tsv::write,  is_subtitles: false },
+    OutputFormat { name: "json", description: "everything, as OpenAI's verbose_json", write: json::write, is_subtitles: false },
 ];
 
 impl OutputFormat {
@@ -49,9 +59,14 @@ impl OutputFormat {
         self.description
     }
 
+    /// Whether it is made of subtitles, which [`SubtitleOptions`] cut; the other formats are not changed by them.
+    pub fn is_subtitles(self) -> bool {
+        self.is_subtitles
+    }
+
     /// Writes `transcript` to `out`, without flushing it.
-    pub fn write(self, transcript: &Transcript, out: &mut dyn Write) -> io::Result<()> {
-        (self.write)(transcript, out)
+    pub fn write(self, transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
+        (self.write)(transcript, options, out)
     }
 }
 
@@ -105,16 +120,20 @@ mod tests {
 
     /// What `format` makes of these segments.
     pub(super) fn written(format: &str, segments: &[(f64, f64, &str)]) -> String {
+        written_with(format, segments, &SubtitleOptions::default())
+    }
+
+    pub(super) fn written_with(format: &str, segments: &[(f64, f64, &str)], options: &SubtitleOptions) -> String {
         let segments = segments.iter().enumerate().map(|(id, &(start, end, text))| segment(id, start, end, text));
         let mut out = Vec::new();
-        format.parse::<OutputFormat>().unwrap().write(&transcript(segments.collect()), &mut out).unwrap();
+        format.parse::<OutputFormat>().unwrap().write(&transcript(segments.collect()), options, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn formats_are_found_by_name() {
         let names: Vec<_> = OutputFormat::all().map(OutputFormat::name).collect();
-        assert_eq!(names, ["txt", "srt", "vtt", "tsv", "json"]);
+        assert_eq!(names, ["txt", "srt", "vtt", "ass", "lrc", "tsv", "json"]);
         assert_eq!("txt".parse(), Ok(OutputFormat::TXT));
         assert!("TXT".parse::<OutputFormat>().is_err());
         assert_eq!("pdf".parse::<OutputFormat>().unwrap_err().to_string(), "\"pdf\" is not an output format");
@@ -130,7 +149,9 @@ mod tests {
 
     #[test]
     fn no_segments() {
-        for (format, expected) in [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n\n"), ("tsv", "start\tend\ttext\n")] {
+        for (format, expected) in
+            [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n\n"), ("lrc", ""), ("tsv", "start\tend\ttext\n")]
+        {
             assert_eq!(written(format, &[]), expected);
         }
     }

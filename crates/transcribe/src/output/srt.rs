@@ -3,20 +3,36 @@
 use std::io::{self, Write};
 
 use super::clock;
+use super::cues::{Cue, SubtitleOptions, cues};
+use super::highlight::{moments, text};
 use crate::Transcript;
 
-pub(super) fn write(transcript: &Transcript, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     let mut number = 0;
-    for segment in &transcript.segments {
-        // The format has no way to write the arrow that marks a line of times.
-        let text = segment.line().replace("-->", "→");
-        if text.is_empty() {
-            continue;
-        }
+    let mut cue = |start, end, text: &str| {
         number += 1;
-        write!(out, "{number}\n{} --> {}\n{text}\n\n", clock(segment.start, ','), clock(segment.end, ','))?;
+        write!(out, "{number}\n{} --> {}\n{text}\n\n", clock(start, ','), clock(end, ','))
+    };
+    for shown in cues(transcript, options) {
+        if options.highlight_words {
+            for moment in moments(&shown) {
+                cue(moment.start, moment.end, &text(&shown, &moment, escaped, ("<u>", "</u>")))?;
+            }
+        } else {
+            cue(shown.start, shown.end, &plain(&shown))?;
+        }
     }
     Ok(())
+}
+
+fn plain(cue: &Cue) -> String {
+    // An arrow may be made of two words.
+    escaped(&cue.text("\n", |word| word.word.clone()))
+}
+
+/// The format has no way to write the arrow that marks a line of times.
+fn escaped(text: &str) -> String {
+    text.replace("-->", "→")
 }
 
 #[cfg(test)]
@@ -31,7 +47,7 @@ mod tests {
         assert_eq!(
             cues,
             "1\n00:00:00,000 --> 00:00:02,500\nOne.\n\n\
-             2\n00:59:59,990 --> 01:01:01,000\nTwo  -→ <i>.\n\n"
+             2\n00:59:59,990 --> 01:01:01,000\nTwo -→ <i>.\n\n"
         );
     }
 

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::milliseconds;
+use super::{SubtitleOptions, milliseconds};
 use crate::Transcript;
 
-pub(super) fn write(transcript: &Transcript, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "start\tend\ttext")?;
     for segment in &transcript.segments {
         // A tab is a control character, so a line holds none.

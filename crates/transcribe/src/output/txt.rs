@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
+use super::SubtitleOptions;
 use crate::{Segment, Transcript};
 
-pub(super) fn write(transcript: &Transcript, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     let lines = transcript.segments.iter().map(Segment::line).filter(|line| !line.is_empty());
     lines.into_iter().try_for_each(|line| writeln!(out, "{line}"))
 }

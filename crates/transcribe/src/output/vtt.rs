@@ -3,14 +3,20 @@
 use std::io::{self, Write};
 
 use super::clock;
+use super::cues::{SubtitleOptions, cues};
+use super::highlight::{moments, text};
 use crate::Transcript;
 
-pub(super) fn write(transcript: &Transcript, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "WEBVTT\n\n")?;
-    for segment in &transcript.segments {
-        let text = escaped(&segment.line());
-        if !text.is_empty() {
-            write!(out, "{} --> {}\n{text}\n\n", clock(segment.start, '.'), clock(segment.end, '.'))?;
+    let mut cue = |start, end, text: &str| write!(out, "{} --> {}\n{text}\n\n", clock(start, '.'), clock(end, '.'));
+    for shown in cues(transcript, options) {
+        if options.highlight_words {
+            for moment in moments(&shown) {
+                cue(moment.start, moment.end, &text(&shown, &moment, escaped, ("<u>", "</u>")))?;
+            }
+        } else {
+            cue(shown.start, shown.end, &shown.text("\n", |word| escaped(&word.word)))?;
         }
     }
     Ok(())
@@ -34,7 +40,7 @@ mod tests {
             cues,
             "WEBVTT\n\n\
              00:00:00.000 --> 00:00:02.500\nR&amp;D &lt;b&gt; --&gt; &amp;amp;\n\n\
-             01:00:00.000 --> 01:01:01.000\nTwo  .\n\n"
+             01:00:00.000 --> 01:01:01.000\nTwo .\n\n"
         );
     }
 
