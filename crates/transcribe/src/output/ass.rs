@@ -1,5 +1,6 @@
 //! Advanced `SubStation` Alpha subtitles (script type v4.00+), as `libass` reads them.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::cues::{Cue, SubtitleOptions, cues};
@@ -61,9 +62,9 @@ fn sung(cue: &Cue) -> String {
             let (pause, spoken) = parts.next().unwrap_or_default();
             let text = if index == 0 { word.word.trim_start() } else { &word.word };
             if pause > 0 {
-                written += &format!("{{\\k{pause}}}");
+                let _ = write!(written, "{{\\k{pause}}}");
             }
-            written += &format!("{{\\k{spoken}}}{}", escaped(text));
+            let _ = write!(written, "{{\\k{spoken}}}{}", escaped(text));
         }
         lines.push(written);
     }

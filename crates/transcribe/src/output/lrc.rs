@@ -3,6 +3,7 @@
 //!
 //! A line is shown until the next begins, so one of nothing but a time ends what a pause follows.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::cues::{Cue, SubtitleOptions, cues};
@@ -30,7 +31,7 @@ fn timed(cue: &Cue) -> String {
     let mut text = String::new();
     for word in cue.words() {
         now = word.start.clamp(now, cue.end);
-        text += &format!("<{}>{} ", clock(now), escaped(word.word.trim()));
+        let _ = write!(text, "<{}>{} ", clock(now), escaped(word.word.trim()));
     }
     text + &format!("<{}>", clock(cue.end))
 }
