@@ -4,6 +4,7 @@
 mod args;
 mod bench;
 mod console;
+mod decoding;
 mod failure;
 mod fetch;
 mod file;
