@@ -9,10 +9,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
     // `bench` measures the parts by themselves.
     ("amanuensis",            &["amanuensis-transcribe", "amanuensis-models", "amanuensis-engine", "amanuensis-audio",
-                                "amanuensis-kernels"]),
+                                "amanuensis-kernels", "amanuensis-score"]),
     ("amanuensis-transcribe", &["amanuensis-audio", "amanuensis-engine"]),
     ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights"]),
     ("amanuensis-models",     &[]),
+    ("amanuensis-score",      &[]),
     ("amanuensis-audio",      &[]),
     ("amanuensis-weights",    &[]),
     ("amanuensis-kernels",    &[]),

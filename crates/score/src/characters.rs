@@ -1,0 +1,149 @@
+//! Classes of characters, and what both normalisers do with brackets, symbols and spaces.
+//!
+//! The classes are those of the regular expressions and string methods of Python, in which the originals are written.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// Whether Python's `str.split` and `\s` take this for white space: separators of files, groups, records and units too.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
+}
+
+/// Python's `\w`: letters, numbers and the underscore, but no combining marks.
+pub fn is_word(c: char) -> bool {
+    c == '_' || matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
+}
+
+/// Python's `\d`: decimal digits of any script.
+pub fn is_digit(c: char) -> bool {
+    c.is_ascii_digit() || (!c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber)
+}
+
+/// The value of a decimal digit of any script: they come in runs of ten, from zero to nine.
+pub fn digit_value(c: char) -> u8 {
+    if let Some(value) = c.to_digit(10) {
+        return value as u8;
+    }
+    let before = |n: &u32| char::from_u32(u32::from(c).saturating_sub(*n)).is_some_and(is_digit);
+    (1..10).take_while(before).count() as u8
+}
+
+/// The pieces between white space, as Python's `str.split`.
+pub fn split(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    text.split(is_space).filter(|piece| !piece.is_empty())
+}
+
+/// Removes `[...]` and `<...>`, in any mixture, and `(...)`.
+pub fn without_brackets(text: &str) -> String {
+    let text = without(text, &['<', '['], &['>', ']'], false);
+    without(&text, &['('], &[')'], true)
+}
+
+/// Removes everything from an opening to the next closing character; what is empty stays where `keep_empty`.
+fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(open) {
+        let inner = start + 1;
+        let Some(length) = rest[inner..].find(close) else { break };
+        if keep_empty && length == 0 {
+            kept.push_str(&rest[..inner]);
+            rest = &rest[inner..];
+        } else {
+            kept.push_str(&rest[..start]);
+            // All brackets are one byte long.
+            rest = &rest[inner + length + 1..];
+        }
+    }
+    kept + rest
+}
+
+/// A space for every mark, symbol and punctuation character of the text in compatibility composition (NFKC).
+pub fn without_symbols(text: &str) -> String {
+    text.nfkc().map(|c| if is_symbol(c) { ' ' } else { c }).collect()
+}
+
+/// The text in compatibility decomposition (NFKD) without diacritics, a space for every other mark, symbol and
+/// punctuation character that is not one of `keep`.
+pub fn without_symbols_and_diacritics(text: &str, keep: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.nfkd() {
+        if keep.contains(c) {
+            clean.push(c);
+        } else if let Some(plain) = without_stroke(c) {
+            clean.push_str(plain);
+        } else if c.general_category() != GeneralCategory::NonspacingMark {
+            clean.push(if is_symbol(c) { ' ' } else { c });
+        }
+    }
+    clean
+}
+
+/// One space for every run of white space.
+pub fn with_single_spaces(text: &str) -> String {
+    let mut single = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !is_space(c) {
+            single.push(c);
+        } else if !single.ends_with(' ') {
+            single.push(' ');
+        }
+    }
+    single
+}
+
+fn is_symbol(c: char) -> bool {
+    use GeneralCategoryGroup::{Mark, Punctuation, Symbol};
+    matches!(c.general_category_group(), Mark | Symbol | Punctuation)
+}
+
+/// Letters of the Latin script that decomposition leaves whole.
+fn without_stroke(c: char) -> Option<&'static str> {
+    Some(match c {
+        'œ' => "oe",
+        'Œ' => "OE",
+        'ø' => "o",
+        'Ø' => "O",
+        'æ' => "ae",
+        'Æ' => "AE",
+        'ß' => "ss",
+        'ẞ' => "SS",
+        'đ' | 'ð' => "d",
+        'Đ' | 'Ð' => "D",
+        'þ' | 'Þ' => "th",
+        'ł' => "l",
+        'Ł' => "L",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_go_with_what_is_in_them() {
+        assert_eq!(without_brackets("a [b] <c] d(e)f"), "a   df");
+        assert_eq!(without_brackets("a [b (c) > d"), "a  d");
+        assert_eq!(without_brackets("a [b"), "a [b");
+        assert_eq!(without_brackets("f() [] (()) x"), "f()  ) x");
+    }
+
+    #[test]
+    fn digits_of_any_script_have_values() {
+        assert_eq!("09٠٣٩०९".chars().map(digit_value).collect::<Vec<_>>(), [0, 9, 0, 3, 9, 0, 9]);
+        assert!(!is_digit('²') && !is_digit('a'));
+    }
+
+    #[test]
+    fn marks_are_no_part_of_words() {
+        assert!(is_word('é') && is_word('²') && is_word('_') && !is_word('\u{301}') && !is_word('-'));
+    }
+
+    #[test]
+    fn diacritics_go_and_symbols_leave_a_space() {
+        assert_eq!(without_symbols_and_diacritics("ŁÓDŹ-straße 5€ ½", "€"), "LODZ strasse 5€ 1 2");
+        assert_eq!(without_symbols("ﬁn-é\u{301}"), "fin é ");
+    }
+}

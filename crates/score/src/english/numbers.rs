@@ -1,0 +1,250 @@
+//! Spelt-out numbers, in digits.
+//!
+//! One word after the other, with an eye on the ones before and behind, as the original goes about it; where its rules
+//! are odd (`zero point five` is `0.5`, `0 point 5` is `.5`), so are these.
+
+use super::number_words::NumberWord;
+use super::value::Value;
+use crate::characters::is_digit;
+
+/// The words with numbers in digits, in a sequence that may be shorter.
+pub fn in_digits(words: &[&str]) -> Vec<String> {
+    let mut numbers = Numbers::default();
+    let mut at = 0;
+    while at < words.len() {
+        let previous = at.checked_sub(1).and_then(|before| NumberWord::of(words[before]));
+        let next = words.get(at + 1).copied();
+        at += 1 + usize::from(numbers.take(words[at], previous, next));
+    }
+    numbers.finish();
+    numbers.written
+}
+
+#[derive(Default)]
+struct Numbers {
+    written: Vec<String>,
+    /// The number that the last words make up.
+    value: Option<Value>,
+    /// What is to be written before the next thing.
+    prefix: Option<String>,
+}
+
+impl Numbers {
+    /// Takes a word; says whether it has taken the next one too.
+    fn take(&mut self, word: &str, previous: Option<NumberWord>, next: Option<&str>) -> bool {
+        let unsigned = word.strip_prefix(['-', '+', '£', '€', '$', '¢']);
+        if is_numeral(unsigned.unwrap_or(word)) {
+            self.numeral(word, unsigned);
+            return false;
+        }
+        let Some(meaning) = NumberWord::of(word) else {
+            self.finish();
+            self.write(word);
+            return false;
+        };
+        let next_word = next.and_then(NumberWord::of);
+        let goes_on = next_word.is_some() || next.is_some_and(is_numeral);
+        match meaning {
+            NumberWord::Zero => self.spell("0"),
+            NumberWord::Ones(number) => self.value = Some(self.with_ones(number, previous)),
+            NumberWord::OnesWith(number, end) => self.write_value(&self.with_ones(number, previous), end),
+            NumberWord::Tens(number) => self.value = Some(self.with_tens(number)),
+            NumberWord::TensWith(number, end) => self.write_value(&self.with_tens(number), end),
+            NumberWord::Power(exponent) => {
+                let value = self.times_power(exponent);
+                self.value = Some(value);
+            }
+            NumberWord::PowerWith(exponent, end) => {
+                let value = self.times_power(exponent);
+                self.write_value(&value, end);
+            }
+            NumberWord::Sign(sign) => {
+                self.finish();
+                if goes_on {
+                    self.prefix = Some(sign.to_owned());
+                } else {
+                    self.write(word);
+                }
+            }
+            NumberWord::Currency(sign) => {
+                if let Some(value) = self.value.take() {
+                    self.prefix = Some(sign.to_owned());
+                    self.write(value.as_str());
+                } else {
+                    self.write(word);
+                }
+            }
+            NumberWord::Percent | NumberWord::Per => return self.percent(word, meaning, next),
+            NumberWord::And | NumberWord::Repeat(_) | NumberWord::Point if !goes_on => {
+                self.finish();
+                self.write(word);
+            }
+            NumberWord::And => {
+                if !matches!(previous, Some(NumberWord::Power(_))) {
+                    self.finish();
+                    self.write(word);
+                }
+            }
+            NumberWord::Repeat(times) => return self.repeat(word, times, next_word),
+            NumberWord::Point => {
+                if next_word.is_none_or(NumberWord::is_decimal) {
+                    self.spell(".");
+                }
+            }
+        }
+        false
+    }
+
+    /// A number in digits; `unsigned` is what follows its sign, if it has one.
+    fn numeral(&mut self, word: &str, unsigned: Option<&str>) {
+        if let Some(Value::Spelt(digits)) = &mut self.value
+            && digits.ends_with('.')
+        {
+            // Decimals, or the parts of a version or an address.
+            digits.push_str(word);
+            return;
+        }
+        self.finish();
+        if let Some(unsigned) = unsigned {
+            self.prefix = Some(word[..word.len() - unsigned.len()].to_owned());
+        }
+        self.value = Some(Value::of_numeral(unsigned.unwrap_or(word)));
+    }
+
+    /// The value with one to nineteen behind it: added where there is room for it, and put behind its digits where not.
+    fn with_ones(&self, number: u32, previous: Option<NumberWord>) -> Value {
+        let Some(value) = &self.value else { return Value::whole(number) };
+        let digits = value.as_str();
+        if value.is_spelt() && number < 10 && matches!(previous, Some(NumberWord::Tens(_))) {
+            return Value::Spelt(format!("{}{number}", &digits[..digits.len() - 1]));
+        }
+        let has_room = value.is_multiple_of_power(if number < 10 { 1 } else { 2 });
+        if has_room && !matches!(previous, Some(NumberWord::Ones(_))) {
+            value.plus(number)
+        } else {
+            Value::Spelt(format!("{digits}{number}"))
+        }
+    }
+
+    /// The same with twenty to ninety.
+    fn with_tens(&self, number: u32) -> Value {
+        match &self.value {
+            None => Value::whole(number),
+            Some(value) if value.is_multiple_of_power(2) => value.plus(number),
+            Some(value) => Value::Spelt(format!("{}{number}", value.as_str())),
+        }
+    }
+
+    /// The value, or the last three digits of it, times a power of ten. A value that cannot be multiplied is written.
+    fn times_power(&mut self, exponent: usize) -> Value {
+        let Some(value) = self.value.take() else { return Value::power(exponent) };
+        if !value.is_spelt() && !value.is_zero() {
+            return value.with_last_thousand_times_power(exponent);
+        }
+        value.times_power(exponent).unwrap_or_else(|| {
+            self.write(value.as_str());
+            Value::power(exponent)
+        })
+    }
+
+    /// `percent`, and `per` before `cent`; says whether that was taken too.
+    fn percent(&mut self, word: &str, meaning: NumberWord, next: Option<&str>) -> bool {
+        let in_two = meaning == NumberWord::Per;
+        let Some(value) = self.value.take() else {
+            self.write(word);
+            return false;
+        };
+        if in_two && next != Some("cent") {
+            self.write(value.as_str());
+            self.write(word);
+            return false;
+        }
+        self.write(&format!("{}%", value.as_str()));
+        in_two
+    }
+
+    /// `double` and `triple` before a digit, which is taken too.
+    fn repeat(&mut self, word: &str, times: usize, next: Option<NumberWord>) -> bool {
+        let digits = match next {
+            Some(NumberWord::Zero) => "0".to_owned(),
+            Some(NumberWord::Ones(number)) => number.to_string(),
+            _ => {
+                self.finish();
+                self.write(word);
+                return false;
+            }
+        };
+        self.spell(&digits.repeat(times));
+        true
+    }
+
+    /// Puts digits or a point behind the value as it is spelt; a whole zero counts as nothing.
+    fn spell(&mut self, more: &str) {
+        let value = self.value.take().filter(|value| !value.is_zero());
+        self.value = Some(Value::Spelt(format!("{}{more}", value.as_ref().map_or("", Value::as_str))));
+    }
+
+    fn write_value(&mut self, value: &Value, end: &str) {
+        self.write(&format!("{}{end}", value.as_str()));
+        self.value = None;
+    }
+
+    /// Writes the value, if there is one.
+    fn finish(&mut self) {
+        if let Some(value) = self.value.take() {
+            self.write(value.as_str());
+        }
+    }
+
+    fn write(&mut self, word: &str) {
+        self.written.push(self.prefix.take().unwrap_or_default() + word);
+    }
+}
+
+/// Whether this is a number in digits, such as `12` or `1.50`.
+fn is_numeral(word: &str) -> bool {
+    let is_number = |digits: &str| !digits.is_empty() && digits.chars().all(is_digit);
+    match word.split_once('.') {
+        Some((whole, fraction)) => is_number(whole) && is_number(fraction),
+        None => is_number(word),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> String {
+        in_digits(&text.split(' ').collect::<Vec<_>>()).join(" ")
+    }
+
+    #[test]
+    fn numbers_are_written_in_digits() {
+        for (words, expected) in [
+            ("one hundred and twenty three", "123"),
+            ("two point five million dollars", "$2500000"),
+            ("nineteen eighty four", "1984"),
+            ("the twenty first of may", "the 21st of may"),
+            ("the nineteen sixties", "the 1960s"),
+            ("minus five percent", "-5%"),
+            ("ten per cent per year", "10% per year"),
+            ("one oh one", "101"),
+            ("double o seven", "007"),
+            ("three point one four", "3.14"),
+            ("twenty thousand leagues", "20000 leagues"),
+            ("$20 million", "$20000000"),
+            ("bed and breakfast", "bed and breakfast"),
+            ("nine hundred decillion decillion", "900000000000000000000000000000000000"),
+            ("point taken", "point taken"),
+        ] {
+            assert_eq!(written(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn oddities_of_the_original() {
+        assert_eq!(written("0 point 5"), ".5");
+        assert_eq!(written("the ninth"), "the ninth");
+        assert_eq!(written("plus and"), "+and");
+    }
+}

@@ -1,0 +1,60 @@
+//! Texts in, errors out: which normaliser and which unit a language takes.
+
+use crate::{BasicNormalizer, EnglishNormalizer, Errors, align};
+
+/// Languages that are written without spaces between words, by code: their unit is the character.
+const BY_CHARACTER: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
+
+/// Whether the unit of this language, named by its code, is the character and not the word.
+pub fn is_by_character(language: &str) -> bool {
+    BY_CHARACTER.contains(&language)
+}
+
+/// Compares transcripts with references.
+#[derive(Debug, Default)]
+pub struct Scorer {
+    english: EnglishNormalizer,
+    basic: BasicNormalizer,
+}
+
+impl Scorer {
+    /// A scorer for all languages.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What of a text is compared: its words after normalising, or its characters. `language` is a code, such as `en`.
+    pub fn units(&self, text: &str, language: &str) -> Vec<String> {
+        if is_by_character(language) {
+            return self.basic.normalize(text).chars().filter(|c| *c != ' ').map(String::from).collect();
+        }
+        let text = if language == "en" { self.english.normalize(text) } else { self.basic.normalize(text) };
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The errors of `hypothesis` beside `reference`.
+    pub fn compare(&self, reference: &str, hypothesis: &str, language: &str) -> Errors {
+        align(&self.units(reference, language), &self.units(hypothesis, language))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_without_spaces_are_compared_by_character() {
+        let scorer = Scorer::new();
+        assert_eq!(scorer.units("甚至 出现！", "zh"), ["甚", "至", "出", "现"]);
+        assert_eq!(scorer.units("안녕 세계!", "ko"), ["안녕", "세계"]);
+        let errors = scorer.compare("甚至出现", "甚至 出線", "zh");
+        assert_eq!((errors.substitutions, errors.units), (1, 4));
+    }
+
+    #[test]
+    fn only_english_has_its_own_rules() {
+        let scorer = Scorer::new();
+        assert_eq!(scorer.compare("don't", "do not", "en").total(), 0);
+        assert_eq!(scorer.units("l'été", "fr"), ["l", "été"]);
+    }
+}
