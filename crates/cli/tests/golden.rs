@@ -102,7 +102,7 @@ fn greedy_tokens_and_probabilities() {
         let window = engine.encode(&mel).unwrap();
         let decode = |timestamps| -> Decoded {
             let language = Some("en".to_owned());
-            engine.decode(&window, &DecodeOptions { language, task: Task::Transcribe, timestamps }).unwrap()
+            engine.decode(&window, &DecodeOptions { language, timestamps, ..DecodeOptions::default() }).unwrap()
         };
         let (plain, timed) = (decode(false), decode(true));
         for decoded in [&plain, &timed] {

@@ -63,6 +63,14 @@ impl Sequence {
         self.length
     }
 
+    /// Becomes a copy of `other`, a text of the same window whose first `common` tokens are those of this one.
+    pub(crate) fn become_like(&mut self, other: &Self, common: usize) {
+        for (cache, other_cache) in self.cache.iter_mut().zip(other.cache.iter()) {
+            cache.copy_from(other_cache, common..other.length);
+        }
+        self.length = other.length;
+    }
+
     /// Whether nothing was decoded yet.
     pub fn is_empty(&self) -> bool {
         self.length == 0
@@ -307,7 +315,9 @@ fn pasts<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Past<'s>> {
     batch.iter().flat_map(row).collect()
 }
 
-/// Every token attends to the whole window.
+/// Every token attends to the whole window. Texts of one window that lie side by side look it up together.
 fn windows<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<(&'s KeyValues, usize)> {
-    batch.iter().map(|step| (&step.sequence.window.cross()[layer], step.tokens.len())).collect()
+    let of_one_window = batch.chunk_by(|a, b| a.sequence.window.is_same_as(&b.sequence.window));
+    let count = |steps: &[Step<'_>]| steps.iter().map(|step| step.tokens.len()).sum();
+    of_one_window.map(|steps| (&steps[0].sequence.window.cross()[layer], count(steps))).collect()
 }

@@ -23,7 +23,7 @@ mod loader;
 mod spares;
 mod vocabulary;
 
-pub use decode::{Batch, DecodeOptions, Decoded, Task};
+pub use decode::{Batch, DecodeOptions, Decoded, Rules, Search, Task};
 pub use decoder::{Sequence, Step, StepBuffers};
 pub use encoder::Encoded;
 pub use engine::{ComputeType, Engine, EngineOptions};
