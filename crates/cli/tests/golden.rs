@@ -123,6 +123,16 @@ fn greedy_tokens_and_probabilities() {
 }
 
 #[test]
+fn texts_are_encoded_as_the_model_decodes_them() {
+    let Some(engine) = base(ComputeType::Int8) else { return };
+    let vocabulary = engine.vocabulary();
+    assert_eq!(vocabulary.encode(&format!(" {JFK_TEXT}")), JFK);
+    for text in [" Grüße, 42 Ωmega!  Don't\n\nyou’ll", "数字と文字", " naïve café—x"] {
+        assert_eq!(vocabulary.decode(&vocabulary.encode(text)), text);
+    }
+}
+
+#[test]
 fn cached_decoding_equals_uncached_over_100_steps() {
     let Some(mel) = jfk_mel() else { return };
     for compute_type in [ComputeType::F32, ComputeType::Int8] {

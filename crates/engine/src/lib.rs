@@ -15,6 +15,7 @@ mod activations;
 mod config;
 mod decode;
 mod decoder;
+mod encode;
 mod encoder;
 mod engine;
 mod error;

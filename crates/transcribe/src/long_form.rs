@@ -4,33 +4,32 @@
 //! begins at the last timestamp found in the one before. Batched: windows are cut where it is quiet, so that none has to
 //! wait for another, and many are read at once.
 //!
-//! Not done here: prompting a window with the text before it, and decoding again at a higher temperature.
+//! What is done about a window whose text does not pass is in `attempts.rs`.
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use amanuensis_audio::{HOP_LENGTH, LogMel};
-use amanuensis_engine::Decoded;
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use amanuensis_engine::DecodeOptions;
 
+use crate::attempts::{Attempts, Judged, repeated};
+use crate::context::Context;
 use crate::cut::{Cut, Piece, cut};
 use crate::model::{Model, Reader};
+use crate::options::{Strategy, TranscribeOptions};
 use crate::scheduler::{Failure, Request};
-use crate::transcriber::{Event, Strategy, TranscribeOptions};
+use crate::transcriber::Event;
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, seconds};
-use crate::{Ending, Error, Language, Segment, Timings, Transcript};
+use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
 /// shorter, and a model that is given next to nothing invents something.
 const SHORTEST: usize = 20;
 
-/// A window is silent if the probability of no speech is above the one, and the mean log-probability of what was decoded
-/// all the same not above the other.
-const NO_SPEECH_THRESHOLD: f32 = 0.6;
-const LOGPROB_THRESHOLD: f32 = -1.0;
+/// A text drawn at a higher temperature than this is nothing for the next window to go by.
+const MOST_CHANCE: f32 = 0.5;
 
 /// A batched window is cut at its quietest place between these frames before the end of what the model can take. Some
 /// silence is left: at the end of a window that is full to the brim, a model keeps back a sentence that may go on.
@@ -48,7 +47,12 @@ pub(crate) struct LongForm<'a, M, R, S> {
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
+    attempts: Arc<Attempts>,
+    context: Context,
+    /// What the first text begins with, until it has been asked for.
+    prefix: Vec<u32>,
     segments: Vec<Segment>,
+    warnings: Vec<String>,
     /// What has been transcribed, in frames.
     done: usize,
     timings: Timings,
@@ -83,7 +87,11 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             total: samples.expected_duration(),
             windows: Windows::new(samples),
             language,
+            attempts: Arc::new(Attempts::new(options)),
+            context: Context::new(model, options),
+            prefix: options.prefix.as_deref().map_or_else(Vec::new, |text| model.encode(&format!(" {}", text.trim()))),
             segments: Vec::new(),
+            warnings: Vec::new(),
             done: 0,
             timings: Timings::default(),
             cancelled: false,
@@ -94,7 +102,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn run(mut self) -> Result<Transcript, Error> {
         let start = Instant::now();
         let ending = self.windows()?;
-        let warnings = self.warnings();
+        self.warn_of_source();
         let duration = match ending {
             Ending::Complete => self.windows.seconds_read(),
             // An end that cannot be read leaves everything before it transcribed.
@@ -109,7 +117,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             segments: self.segments,
             model: self.name.to_owned(),
             timings: self.timings,
-            warnings,
+            warnings: self.warnings,
             ending,
         })
     }
@@ -143,7 +151,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     /// Until the language is known, each window waits for what the one before says of it.
     fn ahead(&self) -> usize {
         match self.options.strategy {
-            Strategy::Batched if self.language.is_some() => self.reader.batch_size() + 2,
+            Strategy::Batched if self.language.is_some() || self.options.multilingual => self.reader.batch_size() + 2,
             _ => 1,
         }
     }
@@ -172,8 +180,24 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let mut spectrogram = Vec::new();
         let samples = self.windows.window(frames);
         timed(&mut self.timings.mel, || self.mel.window(samples, &mut spectrogram))?;
-        let request = Request { mel: spectrogram, language: self.language, task: self.options.task };
-        let pending = Pending { ticket: self.reader.submit(request), position: self.windows.position(), frames };
+        let position = self.windows.position();
+        let request = Request {
+            mel: spectrogram,
+            language: self.language.filter(|_| !self.options.multilingual),
+            options: DecodeOptions {
+                task: self.options.task,
+                length_penalty: self.options.length_penalty,
+                previous: self.context.next(),
+                prefix: std::mem::take(&mut self.prefix),
+                rules: self.options.rules.clone(),
+                ..DecodeOptions::default()
+            },
+            previous_again: self.context.lasting(),
+            attempts: Arc::clone(&self.attempts),
+            seed: position as u64,
+            voiced: None,
+        };
+        let pending = Pending { ticket: self.reader.submit(request), position, frames };
         // A sequential window moves on only once it is known how far.
         if self.options.strategy == Strategy::Batched {
             self.windows.advance(frames);
@@ -190,22 +214,26 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         })?;
         self.timings.encode += answer.encode;
         self.timings.decode += answer.decode;
-        let decoded = &answer.decoded;
+        let mut judged = answer.judged;
         let mut advance = frames;
-        if !is_silent(decoded) {
+        if !judged.silent {
+            self.drop_inventions(position, frames, &mut judged);
+            let tokens = &judged.decoded.tokens;
             // What was detected where nothing is said means nothing: then the next window decides.
-            let says_something = !self.model.text(&decoded.tokens).trim().is_empty();
-            if let Some((language, probability)) = answer.detected.filter(|_| says_something) {
+            let says_something = !self.model.text(tokens).trim().is_empty();
+            let detected = answer.detected.filter(|_| says_something);
+            if let Some((language, probability)) = detected.filter(|_| self.language.is_none()) {
                 self.language = Some(language);
                 self.tell(Event::Language { language, probability });
             }
             let frame_of = |token| Some((self.model.timestamp(token)? * FRAMES_PER_SECOND as f64).round() as usize);
-            let Cut { mut pieces, rest, advance: next } = cut(&decoded.tokens, frames, frame_of);
+            let Cut { mut pieces, rest, advance: next } = cut(tokens, frames, frame_of);
             match self.options.strategy {
                 Strategy::Batched => pieces.extend(rest),
                 Strategy::Sequential => advance = next,
             }
-            self.keep(position, decoded, &pieces);
+            let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
+            self.keep(position, &judged, &pieces, language);
         }
         if self.options.strategy == Strategy::Sequential {
             self.windows.advance(advance);
@@ -214,15 +242,52 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         Ok(())
     }
 
+    /// Takes out of a text what no attempt could prevent: a phrase that comes over and over stays once, and more than can
+    /// have been said is not believed at all.
+    fn drop_inventions(&mut self, position: usize, frames: usize, judged: &mut Judged) {
+        let place = |model: &M, tokens: &[u32]| {
+            let text: String = model.text(tokens).trim().chars().take(60).collect();
+            format!("between {:.1} and {:.1} s ({text:?})", seconds(position), seconds(position + frames))
+        };
+        let tokens = &mut judged.decoded.tokens;
+        if judged.repeats {
+            let is_time = |token: &u32| self.model.timestamp(*token).is_some();
+            let places: Vec<usize> = (0..tokens.len()).filter(|&at| !is_time(&tokens[at])).collect();
+            let text: Vec<u32> = places.iter().map(|&at| tokens[at]).collect();
+            let again = repeated(&text);
+            if again.is_empty() {
+                judged.repeats = false;
+            } else {
+                let warning =
+                    format!("left out what was repeated over and over {}", place(self.model, &text[again.clone()]));
+                let mut at = 0..;
+                tokens.retain(|_| {
+                    let at = at.next();
+                    !places[again.clone()].iter().any(|place| Some(*place) == at)
+                });
+                self.warn(warning);
+            }
+        } else if judged.too_long {
+            let warning = format!("left out more text than can have been said {}", place(self.model, tokens));
+            tokens.clear();
+            self.warn(warning);
+        }
+    }
+
     /// Makes segments of a window's pieces, those without text and those without length left out.
-    fn keep(&mut self, seek: usize, decoded: &Decoded, pieces: &[Piece]) {
-        let compression_ratio = compression_ratio(self.model.text(&decoded.tokens).trim());
+    fn keep(&mut self, seek: usize, judged: &Judged, pieces: &[Piece], language: Option<Language>) {
+        let decoded = &judged.decoded;
+        if decoded.temperature > MOST_CHANCE || judged.repeats {
+            self.context.forget();
+        }
+        let flags = [(judged.repeats, Flag::Repetition), (judged.doubtful, Flag::LowConfidence)];
         for piece in pieces {
             let tokens = &decoded.tokens[piece.tokens.clone()];
             let text = self.model.text(tokens);
             if text.trim().is_empty() || piece.start == piece.end {
                 continue;
             }
+            self.context.push(tokens, |token| self.model.timestamp(token).is_none());
             let segment = Segment {
                 id: self.segments.len(),
                 seek,
@@ -232,8 +297,10 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 tokens: tokens.to_vec(),
                 temperature: decoded.temperature,
                 avg_logprob: decoded.avg_logprob,
-                compression_ratio,
+                compression_ratio: judged.compression_ratio,
                 no_speech_prob: decoded.no_speech_prob,
+                language,
+                flags: flags.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| *flag).collect(),
                 words: Vec::new(),
             };
             self.tell(Event::Segment(&segment));
@@ -241,32 +308,23 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
     }
 
-    fn warnings(&mut self) -> Vec<String> {
+    fn warn_of_source(&mut self) {
         let mut warnings = self.windows.source().warnings();
         if self.windows.seconds_read() < seconds(SHORTEST) {
             let ms = 1000.0 * self.windows.seconds_read();
             warnings.push(format!("the recording is too short for speech ({ms:.0} ms)"));
         }
-        for warning in &warnings {
-            self.tell(Event::Warning(warning));
-        }
-        warnings
+        warnings.into_iter().for_each(|warning| self.warn(warning));
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.tell(Event::Warning(&warning));
+        self.warnings.push(warning);
     }
 
     fn tell(&mut self, event: Event<'_>) {
         self.cancelled |= (self.on_event)(event).is_break();
     }
-}
-
-fn is_silent(decoded: &Decoded) -> bool {
-    decoded.no_speech_prob > NO_SPEECH_THRESHOLD && decoded.avg_logprob <= LOGPROB_THRESHOLD
-}
-
-/// Bytes of `text` to its bytes compressed by zlib.
-fn compression_ratio(text: &str) -> f32 {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-    text.len() as f32 / compressed.expect("writing to memory does not fail").len() as f32
 }
 
 /// Runs `work` and adds the seconds it took.

@@ -12,6 +12,10 @@ pub(crate) trait Model {
     /// Mel frames of a window, 10 ms each.
     fn n_frames(&self) -> usize;
 
+    /// Tokens of context that a window may be given.
+    fn context_tokens(&self) -> usize;
+    /// The tokens of a text.
+    fn encode(&self, text: &str) -> Vec<u32>;
     /// The text of tokens, timestamps left out.
     fn text(&self, tokens: &[u32]) -> String;
     /// The time a token stands for, in seconds from the start of its window.
@@ -40,6 +44,14 @@ impl Model for Engine {
 
     fn n_frames(&self) -> usize {
         self.n_frames()
+    }
+
+    fn context_tokens(&self) -> usize {
+        (self.n_text_ctx() / 2).saturating_sub(1)
+    }
+
+    fn encode(&self, text: &str) -> Vec<u32> {
+        self.vocabulary().encode(text)
     }
 
     fn text(&self, tokens: &[u32]) -> String {

@@ -10,28 +10,7 @@ use amanuensis_engine::{Engine, EngineOptions, Task};
 use crate::long_form::LongForm;
 use crate::model::Model;
 use crate::scheduler::Scheduler;
-use crate::{Error, Language, Segment, Transcript};
-
-/// What to make of a recording. By default: text in the language spoken, which is detected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TranscribeOptions {
-    /// The language spoken; detected where it is not given.
-    pub language: Option<Language>,
-    /// Whether to write in the language spoken, or in English.
-    pub task: Task,
-    /// How to go through the recording.
-    pub strategy: Strategy,
-}
-
-/// How to go through a recording that is longer than a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// Windows are cut where it is quiet, and many are read at once.
-    #[default]
-    Batched,
-    /// One window after the other, each from where the text of the one before ends.
-    Sequential,
-}
+use crate::{Error, Language, Segment, TranscribeOptions, Transcript};
 
 /// What happens during a transcription, as it happens.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +88,7 @@ impl Transcriber {
     /// Whether this model can do what `options` ask.
     ///
     /// # Errors
-    /// [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
+    /// [`Error::Options`] where they contradict each other, [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), Error> {
         check(&*self.engine, &self.name, options)
     }
@@ -148,6 +127,7 @@ fn default_batch_size(engine: &Engine) -> usize {
 }
 
 pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
+    options.check()?;
     let name = || name.to_owned();
     match options.language {
         Some(language) if !model.is_multilingual() && language != Language::ENGLISH => {
