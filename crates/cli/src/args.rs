@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::args::BenchArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::search::SearchArgs;
 use crate::subtitles::SubtitleArgs;
 
 /// Turns recorded speech into text, on this machine alone.
@@ -112,6 +113,9 @@ pub struct TranscribeArgs {
     /// Never use the network; the model has to be there
     #[arg(long)]
     pub offline: bool,
+
+    #[command(flatten)]
+    pub search: SearchArgs,
 
     #[command(flatten)]
     pub subtitles: SubtitleArgs,

@@ -12,6 +12,7 @@ mod interrupt;
 mod language;
 mod models;
 mod outputs;
+mod search;
 mod subtitles;
 mod transcribe;
 

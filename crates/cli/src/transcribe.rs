@@ -37,7 +37,7 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
         Spoken::Auto => None,
         Spoken::In(language) => Some(language),
     };
-    let options = TranscribeOptions { language, task: args.task, strategy: args.strategy };
+    let options = TranscribeOptions { language, task: args.task, ..args.search.options(args.strategy) };
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let has_headers = outputs.is_live() && args.files.len() > 1;

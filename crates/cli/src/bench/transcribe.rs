@@ -4,9 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use amanuensis_transcribe::{
-    ComputeType, Ending, EngineOptions, Task, Timings, TranscribeOptions, Transcriber, Transcript,
-};
+use amanuensis_transcribe::{ComputeType, Ending, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript};
 use serde_json::json;
 
 use super::args::BenchTranscribeArgs;
@@ -39,7 +37,7 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
         Spoken::Auto => None,
         Spoken::In(language) => Some(language),
     };
-    let options = TranscribeOptions { language, task: Task::Transcribe, strategy: args.strategy };
+    let options = TranscribeOptions { language, strategy: args.strategy, ..TranscribeOptions::default() };
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let mut sums = Sums::default();
