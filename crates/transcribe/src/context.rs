@@ -6,7 +6,7 @@ use crate::model::Model;
 pub(crate) struct Context {
     /// Hot words and initial prompt, which every window is told.
     lasting: Vec<u32>,
-    /// The text so far, without times, if windows are told it.
+    /// The text so far, times included, without which the model would give none either; if windows are told it.
     text: Option<Vec<u32>>,
     /// Tokens that there is room for.
     room: usize,
@@ -39,9 +39,9 @@ impl Context {
     }
 
     /// The text goes on with these tokens.
-    pub(crate) fn push(&mut self, tokens: &[u32], is_text: impl Fn(u32) -> bool) {
+    pub(crate) fn push(&mut self, tokens: &[u32]) {
         if let Some(text) = &mut self.text {
-            text.extend(tokens.iter().copied().filter(|token| is_text(*token)));
+            text.extend(tokens);
             text.drain(..text.len().saturating_sub(self.room));
         }
     }

@@ -287,7 +287,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             if text.trim().is_empty() || piece.start == piece.end {
                 continue;
             }
-            self.context.push(tokens, |token| self.model.timestamp(token).is_none());
+            self.context.push(tokens);
             let segment = Segment {
                 id: self.segments.len(),
                 seek,

@@ -35,7 +35,7 @@ pub struct DecodeOptions {
     /// Which of several texts is best: the one of the highest probability a token where this is none, as the original
     /// does; else of the highest `log-probability / ((5 + tokens) / 6)^length_penalty` (Wu et al., arXiv 1609.08144).
     pub length_penalty: Option<f32>,
-    /// Text tokens that came before the window, which the model takes as its context; of too many, the last.
+    /// Tokens that came before the window, times included, which the model takes as its context; of too many, the last.
     pub previous: Vec<u32>,
     /// Text tokens that the text begins with.
     pub prefix: Vec<u32>,
