@@ -23,6 +23,7 @@ mod linear;
 mod loader;
 mod spares;
 mod vocabulary;
+mod voice;
 
 pub use decode::{Batch, DecodeOptions, Decoded, Rules, Search, Task};
 pub use decoder::{Sequence, Step, StepBuffers};
@@ -30,3 +31,4 @@ pub use encoder::Encoded;
 pub use engine::{ComputeType, Engine, EngineOptions};
 pub use error::Error;
 pub use vocabulary::Vocabulary;
+pub use voice::{CHUNK as VOICE_CHUNK, VoiceDetector, VoiceStream};
