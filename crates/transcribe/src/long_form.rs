@@ -11,16 +11,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amanuensis_audio::{HOP_LENGTH, LogMel};
-use amanuensis_engine::DecodeOptions;
+use amanuensis_audio::LogMel;
+use amanuensis_engine::{DecodeOptions, VoiceDetector};
 
 use crate::attempts::{Attempts, Judged, repeated};
 use crate::context::Context;
 use crate::cut::{Cut, Piece, cut};
 use crate::model::{Model, Reader};
 use crate::options::{Strategy, TranscribeOptions};
+use crate::plan::{Planner, Stretch};
 use crate::scheduler::{Failure, Request};
 use crate::transcriber::Event;
+use crate::voicing::Voicing;
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, seconds};
 use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript};
 
@@ -31,9 +33,8 @@ const SHORTEST: usize = 20;
 /// A text drawn at a higher temperature than this is nothing for the next window to go by.
 const MOST_CHANCE: f32 = 0.5;
 
-/// A batched window is cut at its quietest place between these frames before the end of what the model can take. Some
-/// silence is left: at the end of a window that is full to the brim, a model keeps back a sentence that may go on.
-const CUT_RANGE: (usize, usize) = (1000, 200);
+/// Frames that are read at a time: a second.
+const AT_ONCE: usize = FRAMES_PER_SECOND;
 
 /// One transcription at work.
 pub(crate) struct LongForm<'a, M, R, S> {
@@ -44,6 +45,8 @@ pub(crate) struct LongForm<'a, M, R, S> {
     on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     mel: LogMel,
     windows: Windows<S>,
+    voicing: Voicing<'a>,
+    planner: Planner,
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
@@ -69,7 +72,7 @@ struct Pending<T> {
 
 impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn new(
-        (model, reader): (&'a M, &'a R),
+        (model, reader, detector): (&'a M, &'a R, Option<&'a VoiceDetector>),
         name: &'a str,
         mel: LogMel,
         samples: S,
@@ -86,6 +89,8 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             mel,
             total: samples.expected_duration(),
             windows: Windows::new(samples),
+            voicing: Voicing::new(detector.filter(|_| options.vad.is_some())),
+            planner: Planner::new(options.vad.unwrap_or_default(), model.n_frames(), &options.clips),
             language,
             attempts: Arc::new(Attempts::new(options)),
             context: Context::new(model, options),
@@ -125,9 +130,14 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn windows(&mut self) -> Result<Ending, Error> {
         let mut pending = VecDeque::new();
         loop {
-            while pending.len() < self.ahead() && self.fill()? >= SHORTEST {
-                let frames = self.window_length();
-                pending.push_back(self.submit(frames)?);
+            while pending.len() < self.ahead() {
+                let Some(stretch) = self.next_stretch()? else { break };
+                // What is left behind the last timestamp is often shorter.
+                if stretch.frames.len() >= SHORTEST {
+                    pending.push_back(self.submit(&stretch)?);
+                } else {
+                    self.windows.move_to(stretch.frames.end);
+                }
             }
             let Some(window) = pending.pop_front() else {
                 return Ok(match self.windows.failure() {
@@ -156,27 +166,60 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
     }
 
-    /// Reads on until there is a whole window, and a little more where there is more; returns the window's frames.
-    fn fill(&mut self) -> Result<usize, Error> {
-        let n_frames = self.model.n_frames();
-        timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames + 1))?;
-        Ok(self.windows.window(n_frames).len() / HOP_LENGTH)
-    }
-
-    /// Frames of the window that is read next. A sequential one is as long as can be.
-    fn window_length(&self) -> usize {
-        let n_frames = self.model.n_frames();
-        let held = self.windows.window(n_frames).len() / HOP_LENGTH;
-        let is_last = self.windows.window(n_frames + 1).len() <= n_frames * HOP_LENGTH;
-        let [from, to] = [CUT_RANGE.0, CUT_RANGE.1].map(|before_end| n_frames.saturating_sub(before_end));
-        match self.options.strategy {
-            Strategy::Batched if !is_last => self.windows.quietest(from, to),
-            _ => held,
+    /// Reads on until it is known what to read next; none at the end.
+    fn next_stretch(&mut self) -> Result<Option<Stretch>, Error> {
+        loop {
+            let stretch = match self.options.strategy {
+                Strategy::Batched => self.planner.next_window(),
+                Strategy::Sequential => {
+                    self.listen_to(self.planner.needed(self.windows.position()))?;
+                    self.planner.window_from(self.windows.position())
+                }
+            };
+            if let Some(stretch) = stretch {
+                self.windows.move_to(stretch.frames.start);
+                // The last chunk may go on behind the recording's end, or begin there.
+                let frames = stretch.frames.start..stretch.frames.end.min(self.windows.frames_read());
+                return Ok(Some(Stretch { frames, ..stretch }).filter(|stretch| !stretch.frames.is_empty()));
+            }
+            if self.windows.is_at_end() {
+                return Ok(None);
+            }
+            if self.options.strategy == Strategy::Sequential {
+                // Nothing is said in all that was read, as far as can be told yet.
+                self.windows.move_to(self.windows.frames_read().saturating_sub(self.model.n_frames() / 2));
+            } else {
+                self.windows.move_to(self.planner.done());
+            }
+            self.listen_to(self.windows.frames_read() + AT_ONCE)?;
         }
     }
 
-    /// Hands over the window that lies ahead, which holds `frames` frames of the recording.
-    fn submit(&mut self, frames: usize) -> Result<Pending<R::Ticket>, Error> {
+    /// Reads up to a frame, if the recording is that long, and hears what is said there.
+    fn listen_to(&mut self, frame: usize) -> Result<(), Error> {
+        if self.windows.is_at_end() || frame <= self.windows.frames_read() {
+            return Ok(());
+        }
+        let Self { windows, voicing, planner, timings, .. } = self;
+        let (mut heard, mut probabilities) = (0.0, Vec::new());
+        let mut hear = |samples: &[f32]| timed(&mut heard, || voicing.push(samples, &mut probabilities));
+        let start = Instant::now();
+        let result = windows.read_to(frame, &mut hear);
+        if windows.is_at_end() {
+            timed(&mut heard, || voicing.finish(&mut probabilities));
+        }
+        timings.audio_decode += start.elapsed().as_secs_f64() - heard;
+        timings.vad += heard;
+        planner.push(&probabilities);
+        if windows.is_at_end() {
+            planner.finish();
+        }
+        Ok(result?)
+    }
+
+    /// Hands over a window.
+    fn submit(&mut self, stretch: &Stretch) -> Result<Pending<R::Ticket>, Error> {
+        let frames = stretch.frames.len();
         let mut spectrogram = Vec::new();
         let samples = self.windows.window(frames);
         timed(&mut self.timings.mel, || self.mel.window(samples, &mut spectrogram))?;
@@ -195,12 +238,12 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             previous_again: self.context.lasting(),
             attempts: Arc::clone(&self.attempts),
             seed: position as u64,
-            voiced: None,
+            voiced: self.options.vad.map(|_| stretch.voiced),
         };
         let pending = Pending { ticket: self.reader.submit(request), position, frames };
         // A sequential window moves on only once it is known how far.
         if self.options.strategy == Strategy::Batched {
-            self.windows.advance(frames);
+            self.windows.move_to(stretch.frames.end);
         }
         Ok(pending)
     }
@@ -236,7 +279,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             self.keep(position, &judged, &pieces, language);
         }
         if self.options.strategy == Strategy::Sequential {
-            self.windows.advance(advance);
+            self.windows.move_to(position + advance);
         }
         self.done = position + advance;
         Ok(())

@@ -1,7 +1,10 @@
 //! What can be asked of a transcription.
 
+use std::ops::Range;
+
 use amanuensis_engine::{Rules, Task};
 
+use crate::plan::VadOptions;
 use crate::{Error, Language};
 
 /// What to make of a recording. By default: text in the language spoken, which is detected.
@@ -41,6 +44,10 @@ pub struct TranscribeOptions {
     pub condition_on_previous_text: bool,
     /// Which tokens may come next.
     pub rules: Rules,
+    /// What counts as speech, for a transcriber that has a voice detector; none reads everything.
+    pub vad: Option<VadOptions>,
+    /// What to read of the recording, in seconds; all of it where there is none.
+    pub clips: Vec<Range<f64>>,
 }
 
 impl Default for TranscribeOptions {
@@ -63,6 +70,8 @@ impl Default for TranscribeOptions {
             prefix: None,
             condition_on_previous_text: false,
             rules: Rules::default(),
+            vad: Some(VadOptions::default()),
+            clips: Vec::new(),
         }
     }
 }
@@ -101,6 +110,12 @@ impl TranscribeOptions {
         }
         if !(self.rules.max_initial_timestamp >= 0.0) {
             return refuse("the latest first timestamp is a number of seconds");
+        }
+        if self.vad.is_some_and(|vad| !vad.is_sound()) {
+            return refuse("of speech, the threshold lies between 0 and 1, and times are not negative");
+        }
+        if !self.clips.iter().all(|clip| 0.0 <= clip.start && clip.start < clip.end) {
+            return refuse("a clip ends after it begins, and begins in the recording");
         }
         if self.multilingual && self.language.is_some() {
             return refuse("either the language is given, or it is detected in every window");

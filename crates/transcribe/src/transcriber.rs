@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use amanuensis_audio::{Audio, LogMel};
-use amanuensis_engine::{Engine, EngineOptions, Task};
+use amanuensis_engine::{Engine, EngineOptions, Task, VoiceDetector};
 
 use crate::long_form::LongForm;
 use crate::model::Model;
@@ -40,6 +40,7 @@ pub enum Event<'a> {
 pub struct Transcriber {
     engine: Arc<Engine>,
     scheduler: Scheduler,
+    detector: Option<VoiceDetector>,
     name: String,
 }
 
@@ -48,7 +49,7 @@ impl Transcriber {
     pub fn new(engine: Engine, name: impl Into<String>) -> Self {
         let (engine, name) = (Arc::new(engine), name.into());
         let scheduler = Scheduler::new(Arc::clone(&engine), default_batch_size(&engine));
-        Self { engine, scheduler, name }
+        Self { engine, scheduler, detector: None, name }
     }
 
     /// Loads the model in a directory, or of a weight file, and calls it by the name of that directory.
@@ -60,6 +61,13 @@ impl Transcriber {
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The same model, reading only what `detector` takes for speech. Without one, everything is read: text may be
+    /// invented where nobody speaks.
+    #[must_use]
+    pub fn with_voice_detector(self, detector: VoiceDetector) -> Self {
+        Self { detector: Some(detector), ..self }
     }
 
     /// The same model, decoding up to `batch_size` windows at once; at least one. More is faster, up to a point, and
@@ -110,7 +118,8 @@ impl Transcriber {
     ) -> Result<Transcript, Error> {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
-        LongForm::new((&*self.engine, &self.scheduler), &self.name, mel, audio, options, on_event).run()
+        let parts = (&*self.engine, &self.scheduler, self.detector.as_ref());
+        LongForm::new(parts, &self.name, mel, audio, options, on_event).run()
     }
 }
 

@@ -127,6 +127,8 @@ pub(crate) fn on_one_line(text: &str) -> String {
 pub struct Timings {
     /// Reading the recording: decoding its codec, mixing to mono and resampling to 16 kHz.
     pub audio_decode: f64,
+    /// Listening for speech.
+    pub vad: f64,
     /// Computing log-mel spectrograms.
     pub mel: f64,
     /// The model's encoder.
@@ -168,7 +170,7 @@ pub(crate) mod tests {
             duration: segments.last().map_or(0.0, |segment| segment.end),
             segments,
             model: "base".to_owned(),
-            timings: Timings { audio_decode: 0.5, mel: 0.25, encode: 1.0, decode: 2.0, total: 4.0 },
+            timings: Timings { audio_decode: 0.5, vad: 0.125, mel: 0.25, encode: 1.0, decode: 2.0, total: 4.0 },
             warnings: Vec::new(),
             ending: Ending::Complete,
         }

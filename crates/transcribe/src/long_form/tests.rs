@@ -54,7 +54,7 @@ impl Script {
         options: &TranscribeOptions,
         on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript, Error> {
-        LongForm::new((self, self), "scripted", LogMel::new(80).unwrap(), samples, options, on_event).run()
+        LongForm::new((self, self, None), "scripted", LogMel::new(80).unwrap(), samples, options, on_event).run()
     }
 }
 
@@ -170,10 +170,10 @@ fn batched_windows_follow_one_another_whatever_is_said_in_them() {
     // All is silent, so windows are cut as late as the middle of a quiet stretch can be. The end of the first one's last
     // sentence is not known: it is that of the window.
     let expected =
-        [(0.0, 4.54, "a b"), (4.54, 25.3, " c."), (26.1, 27.85, "a"), (27.85, 37.85, "a"), (56.7, 57.7, " b")];
+        [(0.0, 4.54, "a b"), (4.54, 25.3, " c."), (26.1, 27.96, "a"), (27.96, 37.96, "a"), (56.93, 57.93, " b")];
     assert_eq!(summary(&transcript), expected);
-    assert_eq!(transcript.segments.iter().map(|segment| segment.seek).collect::<Vec<_>>(), [0, 0, 0, 2785, 5570]);
-    assert_eq!((transcript.duration, transcript.is_complete(), done), (62.0, true, vec![0.0, 27.85, 55.7]));
+    assert_eq!(transcript.segments.iter().map(|segment| segment.seek).collect::<Vec<_>>(), [0, 0, 0, 2796, 5593]);
+    assert_eq!((transcript.duration, transcript.is_complete(), done), (62.0, true, vec![0.0, 27.96, 55.93]));
     assert_eq!(transcript.timings.encode, 1.5);
 }
 
