@@ -119,18 +119,30 @@ impl Vocabulary {
         self.special.first_timestamp..self.special.first_timestamp + self.n_timestamps as u32
     }
 
+    /// Whether a token stands for text.
+    pub fn is_text(&self, token: u32) -> bool {
+        token < self.special.eot
+    }
+
     /// The text of tokens. Special tokens and timestamps have none; bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
-        let text_of = |token: &u32| self.tokens.get(*token as usize).filter(|_| *token < self.special.eot);
         let mut bytes = Vec::new();
-        for character in tokens.iter().filter_map(text_of).flat_map(|text| text.chars()) {
+        for token in tokens {
+            self.extend_bytes(*token, &mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Appends the bytes of a token's text, which need not be whole characters; special tokens and timestamps have none.
+    pub fn extend_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
+        let text = self.tokens.get(token as usize).filter(|_| self.is_text(token));
+        for character in text.into_iter().flat_map(|text| text.chars()) {
             match byte_of(character) {
                 Some(byte) => bytes.push(byte),
                 // A character outside the alphabet stands for itself.
                 None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Decoded {
 
 /// The tokens that ask for a transcript: start, language and task, which English-only models do not know, and whether
 /// times are wanted.
-fn prompt(engine: &Engine, options: &DecodeOptions) -> Result<Vec<u32>, Error> {
+pub(crate) fn prompt(engine: &Engine, options: &DecodeOptions) -> Result<Vec<u32>, Error> {
     let vocabulary = engine.vocabulary();
     let special = vocabulary.special();
     let mut prompt = vec![special.sot];

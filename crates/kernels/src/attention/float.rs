@@ -47,8 +47,11 @@ impl HeadF32 {
         kernel(cpu).f32(queries, self.keys.panels(0, padded_length / PANEL), scores);
         let scale = 1.0 / (width as f32).sqrt();
         for (row, scores) in scores.chunks_exact_mut(padded_length).enumerate() {
-            scores.iter_mut().for_each(|score| *score *= scale);
-            store(row, &mut scores[..length]);
+            let scores = &mut scores[..length];
+            for score in &mut *scores {
+                *score *= scale;
+            }
+            store(row, scores);
         }
     }
 
