@@ -35,11 +35,13 @@ mod scheduler;
 mod transcriber;
 mod transcript;
 mod windows;
+mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError};
-pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Task};
+pub use amanuensis_engine::{Alignment, ComputeType, Engine, EngineOptions, Error as EngineError, Task};
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
 pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
 pub use transcriber::{Event, Strategy, TranscribeOptions, Transcriber};
 pub use transcript::{Ending, Segment, Timings, Transcript, Word};
+pub use words::{Listened, Spoken, Stretch, words_of};

@@ -1,0 +1,226 @@
+//! From the times of tokens to the times of words.
+//!
+//! The decoder's attention tells when each token is spoken ([`Alignment`]). Words are made of tokens (`split`); where the
+//! recording falls silent near the border of two words, the border is there (`silence`); words that are still longer than
+//! words are, at pauses, are cut, by the rules of `openai-whisper` (`whisper/timing.py`, `add_word_timestamps`).
+//!
+//! Everything in here counts frames of 10 ms.
+
+mod silence;
+mod split;
+
+use std::ops::Range;
+
+use amanuensis_engine::{Alignment, Vocabulary};
+
+use crate::Word;
+use crate::windows::seconds;
+
+/// A silence belongs to the nearest border of words, if that is no further from it than this.
+const REACH: usize = 25;
+
+/// Frames that silence leaves of a word, at least.
+const SHORTEST: usize = 4;
+
+/// The median length of words is not believed beyond this.
+const LONGEST_MEDIAN: usize = 70;
+
+/// A word that begins, or ends, this long before or after its segment does is not believed.
+const OVERHANG: usize = 50;
+
+/// Marks at the end of a sentence.
+const SENTENCE_END: [char; 6] = ['.', '。', '!', '！', '?', '？'];
+
+/// A part of a window's text between two times: what becomes a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where it begins and ends as its timestamps say, in frames of 10 ms from the beginning of the window.
+    pub times: Range<usize>,
+    /// The bytes of each of its text tokens.
+    pub tokens: Vec<Vec<u8>>,
+}
+
+impl Stretch {
+    /// A stretch of `tokens`, of which only the text tokens count.
+    pub fn new(times: Range<usize>, tokens: &[u32], vocabulary: &Vocabulary) -> Self {
+        let bytes = |token: &u32| {
+            let mut bytes = Vec::new();
+            vocabulary.extend_bytes(*token, &mut bytes);
+            bytes
+        };
+        Self { times, tokens: tokens.iter().filter(|token| vocabulary.is_text(**token)).map(bytes).collect() }
+    }
+}
+
+/// What the times of words depend on beside their attention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listened {
+    /// Where the window begins in the recording, in frames of 10 ms.
+    pub position: usize,
+    /// Frames of the window.
+    pub frames: usize,
+    /// Silences, in frames from the beginning of the window, in order.
+    silences: Vec<Range<usize>>,
+}
+
+impl Listened {
+    /// Of a window that begins at the frame `position` of the recording and holds these samples at 16 kHz.
+    pub fn new(position: usize, samples: &[f32]) -> Self {
+        let frames = samples.len() / amanuensis_audio::HOP_LENGTH;
+        Self { position, frames, silences: silence::silences(samples) }
+    }
+}
+
+/// The words of a stretch, and where it begins and ends as they do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spoken {
+    /// In frames of 10 ms from the beginning of the window.
+    pub times: Range<usize>,
+    /// With times in seconds of the recording.
+    pub words: Vec<Word>,
+}
+
+/// The words of all stretches of a window. `alignment` is that of all their tokens, one stretch after the other;
+/// `language` is the code of the language that the text is in; `earliest` is the end of the segment before, in frames of
+/// the recording.
+///
+/// The words of a stretch joined are its text. Words are in order and none begins before the one before it ends; a
+/// stretch begins with its first word and ends with its last, which are inside the window. A stretch without text keeps
+/// its times, as far as it can.
+///
+/// # Panics
+/// If the alignment is that of fewer tokens.
+pub fn words_of(
+    stretches: &[Stretch],
+    alignment: &Alignment,
+    language: &str,
+    listened: &Listened,
+    earliest: usize,
+) -> Vec<Spoken> {
+    let frames = listened.frames;
+    let earliest = earliest.saturating_sub(listened.position).min(frames);
+    let mut words = Vec::new();
+    let mut first = 0;
+    let mut counts = Vec::new();
+    for stretch in stretches {
+        let parts = split::words(&stretch.tokens, language);
+        counts.push(parts.len());
+        words.extend(parts.into_iter().map(|part| {
+            let tokens = first + part.tokens.start..first + part.tokens.end;
+            let [start, end] = [tokens.start, tokens.end].map(|token| alignment.times[token].clamp(earliest, frames));
+            let probabilities = &alignment.probabilities[tokens];
+            let probability = probabilities.iter().sum::<f32>() / probabilities.len() as f32;
+            Timed { text: part.text, start, end, probability }
+        }));
+        first += stretch.tokens.len();
+    }
+    let median = median_length(&words).min(LONGEST_MEDIAN);
+    keep_out_of_silence(&mut words, &listened.silences);
+    cut_after_sentences(&mut words, 2 * median);
+
+    let mut words = words.into_iter();
+    let mut before = earliest;
+    let mut spoken = Vec::with_capacity(stretches.len());
+    for (stretch, count) in stretches.iter().zip(counts) {
+        let mut words: Vec<Timed> = words.by_ref().take(count).collect();
+        cut_at_pauses(&mut words, &stretch.times, before, median);
+        let times = match &words[..] {
+            [] => stretch.times.start.clamp(before, frames)..stretch.times.end.clamp(before, frames),
+            [first, ..] => first.start..words[words.len() - 1].end,
+        };
+        let times = times.start..times.end.max(times.start);
+        before = times.end;
+        spoken.push(Spoken { times, words: words.into_iter().map(|word| word.finish(listened.position)).collect() });
+    }
+    spoken
+}
+
+/// A word and its frames.
+#[derive(Debug, Clone, PartialEq)]
+struct Timed {
+    text: String,
+    start: usize,
+    end: usize,
+    probability: f32,
+}
+
+impl Timed {
+    fn length(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn finish(self, position: usize) -> Word {
+        let [start, end] = [self.start, self.end].map(|frame| seconds(position + frame));
+        Word { word: self.text, start, end, probability: self.probability }
+    }
+}
+
+/// The median length of those words that have any.
+fn median_length(words: &[Timed]) -> usize {
+    let mut lengths: Vec<usize> = words.iter().map(Timed::length).filter(|length| *length > 0).collect();
+    lengths.sort_unstable();
+    lengths.get(lengths.len() / 2).copied().unwrap_or(0)
+}
+
+/// Moves the ends and beginnings of words to silences near them.
+fn keep_out_of_silence(words: &mut [Timed], silences: &[Range<usize>]) {
+    for silence in silences {
+        // How far the silence is from the border before the word `next`; both ends of all words are borders too.
+        let distance = |next: &usize| {
+            let ends = next.checked_sub(1).map(|last| words[last].end);
+            let begins = words.get(*next).map(|word| word.start);
+            let (ends, begins) = (ends.or(begins).unwrap_or(0), begins.or(ends).unwrap_or(0));
+            silence.start.saturating_sub(begins).max(ends.saturating_sub(silence.end))
+        };
+        let Some(next) = (0..=words.len()).min_by_key(distance).filter(|next| distance(next) <= REACH) else {
+            continue;
+        };
+        let (before, after) = words.split_at_mut(next);
+        if let Some(word) = before.last_mut().filter(|word| word.start + SHORTEST <= silence.start) {
+            word.end = silence.start;
+        }
+        if let Some(word) = after.first_mut().filter(|word| silence.end + SHORTEST <= word.end) {
+            word.start = silence.end;
+        }
+    }
+}
+
+/// The first word of a sentence is not longer than `longest`: it begins later.
+fn cut_after_sentences(words: &mut [Timed], longest: usize) {
+    for index in 1..words.len() {
+        let is_first = words[index - 1].text.ends_with(SENTENCE_END);
+        let word = &mut words[index];
+        if is_first && word.length() > longest {
+            word.start = word.end - longest;
+        }
+    }
+}
+
+/// Cuts the first two words of a segment, and its last, where they are too long; `before` is the end of the segment
+/// before.
+fn cut_at_pauses(words: &mut [Timed], segment: &Range<usize>, before: usize, median: usize) {
+    let longest = 2 * median;
+    let second = words.get(1).map(|word| word.start..word.end);
+    let Some(first) = words.first_mut() else { return };
+    let is_long = first.length() > longest
+        || second.as_ref().is_some_and(|second| second.end.saturating_sub(first.start) > 2 * longest);
+    if first.end.saturating_sub(before) > 2 * longest && is_long {
+        if let Some(second) = second.filter(|second| second.len() > longest) {
+            let border = second.end - longest;
+            words[0].end = border;
+            words[1].start = border;
+        }
+        words[0].start = words[0].start.max(words[0].end - longest.min(words[0].end));
+    }
+    let first = &mut words[0];
+    if segment.start < first.end && first.start + OVERHANG < segment.start {
+        first.start = segment.start.min(first.end - median.min(first.length()));
+    }
+    let last = words.last_mut().expect("there is a first");
+    if last.start < segment.end && segment.end + OVERHANG < last.end {
+        last.end = segment.end.max(last.start + median.min(last.length()));
+    }
+}
+
+#[cfg(test)]
+mod tests;
