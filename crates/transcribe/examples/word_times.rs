@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use amanuensis_audio::{Audio, LogMel};
+use amanuensis_audio::{Audio, HOP_LENGTH, LogMel};
 use amanuensis_engine::{ComputeType, DecodeOptions, Engine, EngineOptions, Task};
 use amanuensis_transcribe::{Listened, Stretch, words_of};
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let window = engine.encode(&spectrogram)?;
         let tokens = engine.decode(&window, &options)?.tokens;
         let vocabulary = engine.vocabulary();
-        let listened = Listened::new(0, &samples);
+        let listened = Listened::new(0, samples.len() / HOP_LENGTH, &spectrogram, engine.n_mels());
         let frame_of = |token: &u32| Some((vocabulary.timestamp(*token)? * 100.0) as usize);
         // Segments lie between timestamps.
         let mut stretches = Vec::new();

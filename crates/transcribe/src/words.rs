@@ -6,6 +6,7 @@
 //!
 //! Everything in here counts frames of 10 ms.
 
+mod borders;
 mod silence;
 mod split;
 
@@ -15,12 +16,6 @@ use amanuensis_engine::{Alignment, Vocabulary};
 
 use crate::Word;
 use crate::windows::seconds;
-
-/// A silence belongs to the nearest border of words, if that is no further from it than this.
-const REACH: usize = 25;
-
-/// Frames that silence leaves of a word, at least.
-const SHORTEST: usize = 4;
 
 /// The median length of words is not believed beyond this.
 const LONGEST_MEDIAN: usize = 70;
@@ -64,10 +59,11 @@ pub struct Listened {
 }
 
 impl Listened {
-    /// Of a window that begins at the frame `position` of the recording and holds these samples at 16 kHz.
-    pub fn new(position: usize, samples: &[f32]) -> Self {
-        let frames = samples.len() / amanuensis_audio::HOP_LENGTH;
-        Self { position, frames, silences: silence::silences(samples) }
+    /// Of a window that begins at the frame `position` of the recording and holds `frames` frames of it; `mel` is its
+    /// log-mel, `(n_frames, n_mels)`, of which those are the first.
+    pub fn new(position: usize, frames: usize, mel: &[f32], n_mels: usize) -> Self {
+        let mel = &mel[..mel.len().min(frames * n_mels)];
+        Self { position, frames, silences: silence::silences(mel, n_mels) }
     }
 }
 
@@ -107,7 +103,7 @@ pub fn words_of(
         counts.push(parts.len());
         words.extend(parts.into_iter().map(|part| {
             let tokens = first + part.tokens.start..first + part.tokens.end;
-            let [start, end] = [tokens.start, tokens.end].map(|token| alignment.times[token].clamp(earliest, frames));
+            let (start, end) = (alignment.times[tokens.start], alignment.times[tokens.end]);
             let probabilities = &alignment.probabilities[tokens];
             let probability = probabilities.iter().sum::<f32>() / probabilities.len() as f32;
             Timed { text: part.text, start, end, probability }
@@ -115,7 +111,11 @@ pub fn words_of(
         first += stretch.tokens.len();
     }
     let median = median_length(&words).min(LONGEST_MEDIAN);
-    keep_out_of_silence(&mut words, &listened.silences);
+    let times: Vec<Range<usize>> = words.iter().map(|word| word.start..word.end).collect();
+    let placed = borders::place(&times, &listened.silences, earliest..frames);
+    for (word, times) in words.iter_mut().zip(placed) {
+        (word.start, word.end) = (times.start, times.end);
+    }
     cut_after_sentences(&mut words, 2 * median);
 
     let mut words = words.into_iter();
@@ -160,29 +160,6 @@ fn median_length(words: &[Timed]) -> usize {
     let mut lengths: Vec<usize> = words.iter().map(Timed::length).filter(|length| *length > 0).collect();
     lengths.sort_unstable();
     lengths.get(lengths.len() / 2).copied().unwrap_or(0)
-}
-
-/// Moves the ends and beginnings of words to silences near them.
-fn keep_out_of_silence(words: &mut [Timed], silences: &[Range<usize>]) {
-    for silence in silences {
-        // How far the silence is from the border before the word `next`; both ends of all words are borders too.
-        let distance = |next: &usize| {
-            let ends = next.checked_sub(1).map(|last| words[last].end);
-            let begins = words.get(*next).map(|word| word.start);
-            let (ends, begins) = (ends.or(begins).unwrap_or(0), begins.or(ends).unwrap_or(0));
-            silence.start.saturating_sub(begins).max(ends.saturating_sub(silence.end))
-        };
-        let Some(next) = (0..=words.len()).min_by_key(distance).filter(|next| distance(next) <= REACH) else {
-            continue;
-        };
-        let (before, after) = words.split_at_mut(next);
-        if let Some(word) = before.last_mut().filter(|word| word.start + SHORTEST <= silence.start) {
-            word.end = silence.start;
-        }
-        if let Some(word) = after.first_mut().filter(|word| silence.end + SHORTEST <= word.end) {
-            word.start = silence.end;
-        }
-    }
 }
 
 /// The first word of a sentence is not longer than `longest`: it begins later.

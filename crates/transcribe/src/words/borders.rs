@@ -1,0 +1,126 @@
+//! Where one word ends and the next begins, by attention and by silence.
+//!
+//! Attention knows the order of words and about when they are spoken; it looks ahead of what is said, and in a pause it
+//! may be anywhere. Silence says exactly when a word ends and another begins, but not which. So silences are matched with
+//! borders of words in the cheapest way, in which both keep their order.
+
+use std::ops::Range;
+
+/// Frames that attention is ahead of the speech: so much too early are the times of words in connected speech.
+const LEAD: usize = 6;
+
+/// A silence moves no border further than this.
+const REACH: usize = 60;
+
+/// A frame of sound between two silences at one border costs as much as moving a border by so many.
+const SWALLOWED: usize = 2;
+
+/// Frames of a word, at least, unless there are too many of them.
+const SHORTEST: usize = 4;
+
+/// The times of words as attention has them, in order, moved into `limits` and out of `silences`, which are in order too.
+/// Words stay in order; if there is room, all have a length.
+pub(super) fn place(words: &[Range<usize>], silences: &[Range<usize>], limits: Range<usize>) -> Vec<Range<usize>> {
+    let Some(last) = words.last() else { return Vec::new() };
+    let late = |time: usize| time + LEAD;
+    // The border before each word, and that behind the last: from the end of one word to the beginning of the next.
+    let mut borders: Vec<Range<usize>> = vec![late(words[0].start)..late(words[0].start)];
+    borders.extend(words.windows(2).map(|pair| late(pair[0].end)..late(pair[1].start)));
+    borders.push(late(last.end)..late(last.end));
+    let room = Room { words: words.len(), shortest: SHORTEST.min(limits.len() / words.len()), limits };
+    let pauses = pauses(&borders, silences, &room);
+
+    // Words need room up to the next pause, and to the end.
+    let mut latest = vec![room.limits.end; borders.len()];
+    for border in (0..words.len()).rev() {
+        let next = &pauses[border + 1];
+        latest[border] = next.as_ref().map_or(latest[border + 1], |pause| pause.start) - room.shortest;
+    }
+    let mut placed = Vec::with_capacity(words.len());
+    let mut start = 0;
+    for (index, border) in borders.iter().enumerate() {
+        let (end, next) = if let Some(pause) = &pauses[index] {
+            (pause.start, pause.end)
+        } else {
+            let earliest = if index == 0 { room.limits.start } else { start + room.shortest };
+            let end = border.start.clamp(earliest, latest[index]);
+            (end, border.end.clamp(end, latest[index]))
+        };
+        if index > 0 {
+            placed.push(start..end);
+        }
+        start = next;
+    }
+    placed
+}
+
+/// What words need.
+struct Room {
+    words: usize,
+    /// Frames that every word needs.
+    shortest: usize,
+    limits: Range<usize>,
+}
+
+impl Room {
+    /// Whether `words` words can be spoken between two frames.
+    fn is_enough(&self, words: usize, from: usize, to: usize) -> bool {
+        from + words * self.shortest <= to
+    }
+}
+
+/// Silences up to some one, matched as well as can be.
+struct Match {
+    cost: usize,
+    /// The last border that is matched, and its silence.
+    last: Option<(usize, Range<usize>)>,
+    /// What was matched before, by its place in the list of all.
+    before: usize,
+}
+
+/// The silence of each border that has one.
+///
+/// Leaving a silence inside a word costs its length, moving a border costs the way.
+fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> Vec<Option<Range<usize>>> {
+    let mut matches = vec![Match { cost: 0, last: None, before: 0 }];
+    for silence in silences {
+        let mut candidates = Vec::new();
+        for (border, times) in borders.iter().enumerate() {
+            let way = silence.start.saturating_sub(times.end).max(times.start.saturating_sub(silence.end));
+            if way > REACH || !room.is_enough(room.words - border, silence.end, room.limits.end) {
+                continue;
+            }
+            let costs = matches.iter().enumerate().filter_map(|(index, matched)| {
+                let joined = match &matched.last {
+                    Some((last, before)) if *last == border => SWALLOWED * (silence.start - before.end),
+                    Some((last, before)) if *last < border => {
+                        return room
+                            .is_enough(border - last, before.end, silence.start)
+                            .then_some((matched.cost, index));
+                    }
+                    Some(_) => return None,
+                    None => {
+                        let fits = room.is_enough(border, room.limits.start, silence.start);
+                        return (fits && silence.end >= room.limits.start).then_some((matched.cost, index));
+                    }
+                };
+                Some((matched.cost + joined, index))
+            });
+            if let Some((cost, before)) = costs.min() {
+                candidates.push(Match { cost: cost + way, last: Some((border, silence.clone())), before });
+            }
+        }
+        let skipped = silence.len().min(REACH);
+        matches.iter_mut().for_each(|matched| matched.cost += skipped);
+        matches.extend(candidates);
+    }
+    let mut pauses: Vec<Option<Range<usize>>> = vec![None; borders.len()];
+    let mut at = (0..matches.len()).min_by_key(|index| matches[*index].cost).unwrap_or(0);
+    while let Some((border, silence)) = &matches[at].last {
+        // Several silences at one border are one pause.
+        let end = pauses[*border].as_ref().map_or(silence.end, |later| later.end);
+        pauses[*border] = Some(silence.start..end);
+        at = matches[at].before;
+    }
+    pauses
+}
