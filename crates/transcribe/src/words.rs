@@ -116,14 +116,17 @@ pub fn words_of(
     for (word, times) in words.iter_mut().zip(placed) {
         (word.start, word.end) = (times.start, times.end);
     }
-    cut_after_sentences(&mut words, 2 * median);
+    // A word that begins where a silence ends is as long as it is.
+    let is_sure = |word: &Timed| listened.silences.iter().any(|silence| silence.end == word.start);
+    cut_after_sentences(&mut words, 2 * median, &is_sure);
 
     let mut words = words.into_iter();
     let mut before = earliest;
     let mut spoken = Vec::with_capacity(stretches.len());
     for (stretch, count) in stretches.iter().zip(counts) {
         let mut words: Vec<Timed> = words.by_ref().take(count).collect();
-        cut_at_pauses(&mut words, &stretch.times, before, median);
+        cut_at_pauses(&mut words, before, median, &is_sure);
+        cut_at_timestamps(&mut words, &stretch.times, median);
         let times = match &words[..] {
             [] => stretch.times.start.clamp(before, frames)..stretch.times.end.clamp(before, frames),
             [first, ..] => first.start..words[words.len() - 1].end,
@@ -163,22 +166,21 @@ fn median_length(words: &[Timed]) -> usize {
 }
 
 /// The first word of a sentence is not longer than `longest`: it begins later.
-fn cut_after_sentences(words: &mut [Timed], longest: usize) {
+fn cut_after_sentences(words: &mut [Timed], longest: usize, is_sure: &dyn Fn(&Timed) -> bool) {
     for index in 1..words.len() {
         let is_first = words[index - 1].text.ends_with(SENTENCE_END);
         let word = &mut words[index];
-        if is_first && word.length() > longest {
+        if is_first && word.length() > longest && !is_sure(word) {
             word.start = word.end - longest;
         }
     }
 }
 
-/// Cuts the first two words of a segment, and its last, where they are too long; `before` is the end of the segment
-/// before.
-fn cut_at_pauses(words: &mut [Timed], segment: &Range<usize>, before: usize, median: usize) {
+/// Cuts the first two words of a segment where they are too long after a pause; `before` is the end of the segment before.
+fn cut_at_pauses(words: &mut [Timed], before: usize, median: usize, is_sure: &dyn Fn(&Timed) -> bool) {
     let longest = 2 * median;
-    let second = words.get(1).map(|word| word.start..word.end);
-    let Some(first) = words.first_mut() else { return };
+    let second = words.get(1).filter(|word| !is_sure(word)).map(|word| word.start..word.end);
+    let Some(first) = words.first_mut().filter(|word| !is_sure(word)) else { return };
     let is_long = first.length() > longest
         || second.as_ref().is_some_and(|second| second.end.saturating_sub(first.start) > 2 * longest);
     if first.end.saturating_sub(before) > 2 * longest && is_long {
@@ -187,15 +189,22 @@ fn cut_at_pauses(words: &mut [Timed], segment: &Range<usize>, before: usize, med
             words[0].end = border;
             words[1].start = border;
         }
-        words[0].start = words[0].start.max(words[0].end - longest.min(words[0].end));
+        words[0].start = words[0].start.max(words[0].end.saturating_sub(longest));
     }
-    let first = &mut words[0];
-    if segment.start < first.end && first.start + OVERHANG < segment.start {
-        first.start = segment.start.min(first.end - median.min(first.length()));
+}
+
+/// Where the first word of a segment begins long before its timestamp, or the last ends long after it, the timestamp is
+/// believed.
+fn cut_at_timestamps(words: &mut [Timed], segment: &Range<usize>, median: usize) {
+    if let Some(first) = words.first_mut().filter(|word| word.start + OVERHANG < segment.start) {
+        if segment.start < first.end {
+            first.start = segment.start.min(first.end - median.min(first.length()));
+        }
     }
-    let last = words.last_mut().expect("there is a first");
-    if last.start < segment.end && segment.end + OVERHANG < last.end {
-        last.end = segment.end.max(last.start + median.min(last.length()));
+    if let Some(last) = words.last_mut().filter(|word| segment.end + OVERHANG < word.end) {
+        if last.start < segment.end {
+            last.end = segment.end.max(last.start + median.min(last.length()));
+        }
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) fn place(words: &[Range<usize>], silences: &[Range<usize>], limits: R
     borders.extend(words.windows(2).map(|pair| late(pair[0].end)..late(pair[1].start)));
     borders.push(late(last.end)..late(last.end));
     let room = Room { words: words.len(), shortest: SHORTEST.min(limits.len() / words.len()), limits };
-    let pauses = pauses(&borders, silences, &room);
+    let inside = silences.iter().map(|silence| silence.start.max(room.limits.start)..silence.end.min(room.limits.end));
+    let pauses = pauses(&borders, inside.filter(|silence| !silence.is_empty()), &room);
 
     // Words need room up to the next pause, and to the end.
     let mut latest = vec![room.limits.end; borders.len()];
@@ -81,7 +82,11 @@ struct Match {
 /// The silence of each border that has one.
 ///
 /// Leaving a silence inside a word costs its length, moving a border costs the way.
-fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> Vec<Option<Range<usize>>> {
+fn pauses(
+    borders: &[Range<usize>],
+    silences: impl Iterator<Item = Range<usize>>,
+    room: &Room,
+) -> Vec<Option<Range<usize>>> {
     let mut matches = vec![Match { cost: 0, last: None, before: 0 }];
     for silence in silences {
         let mut candidates = Vec::new();
@@ -91,27 +96,21 @@ fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> V
                 continue;
             }
             let costs = matches.iter().enumerate().filter_map(|(index, matched)| {
-                let joined = match &matched.last {
-                    Some((last, before)) if *last == border => SWALLOWED * (silence.start - before.end),
-                    Some((last, before)) if *last < border => {
-                        return room
-                            .is_enough(border - last, before.end, silence.start)
-                            .then_some((matched.cost, index));
-                    }
-                    Some(_) => return None,
-                    None => {
-                        let fits = room.is_enough(border, room.limits.start, silence.start);
-                        return (fits && silence.end >= room.limits.start).then_some((matched.cost, index));
-                    }
-                };
-                Some((matched.cost + joined, index))
+                let (last, from) =
+                    matched.last.as_ref().map_or((0, room.limits.start), |(last, pause)| (*last, pause.end));
+                let joins = matched.last.is_some() && last == border;
+                let fits = last <= border && room.is_enough(border - last, from, silence.start);
+                let swallowed = if joins { SWALLOWED * (silence.start - from) } else { 0 };
+                fits.then_some((matched.cost + swallowed, index))
             });
             if let Some((cost, before)) = costs.min() {
                 candidates.push(Match { cost: cost + way, last: Some((border, silence.clone())), before });
             }
         }
         let skipped = silence.len().min(REACH);
-        matches.iter_mut().for_each(|matched| matched.cost += skipped);
+        for matched in &mut matches {
+            matched.cost += skipped;
+        }
         matches.extend(candidates);
     }
     let mut pauses: Vec<Option<Range<usize>>> = vec![None; borders.len()];
