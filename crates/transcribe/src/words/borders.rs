@@ -6,8 +6,11 @@
 
 use std::ops::Range;
 
-/// Frames that attention is ahead of the speech: so much too early are the times of words in connected speech.
-const LEAD: usize = 6;
+/// Attention is not believed to be further ahead of the speech, or behind it, than so many frames.
+const MOST_AHEAD: usize = 10;
+
+/// Frames of a pause, at least, that tells how far attention is ahead.
+const TELLING: usize = 20;
 
 /// A silence moves no border further than this.
 const REACH: usize = 60;
@@ -22,14 +25,18 @@ const SHORTEST: usize = 4;
 /// Words stay in order; if there is room, all have a length.
 pub(super) fn place(words: &[Range<usize>], silences: &[Range<usize>], limits: Range<usize>) -> Vec<Range<usize>> {
     let Some(last) = words.last() else { return Vec::new() };
-    let late = |time: usize| time + LEAD;
     // The border before each word, and that behind the last: from the end of one word to the beginning of the next.
-    let mut borders: Vec<Range<usize>> = vec![late(words[0].start)..late(words[0].start)];
-    borders.extend(words.windows(2).map(|pair| late(pair[0].end)..late(pair[1].start)));
-    borders.push(late(last.end)..late(last.end));
+    let mut borders: Vec<Range<usize>> = vec![words[0].start..words[0].start];
+    borders.extend(words.windows(2).map(|pair| pair[0].end..pair[1].start));
+    borders.push(last.end..last.end);
     let room = Room { words: words.len(), shortest: SHORTEST.min(limits.len() / words.len()), limits };
     let inside = silences.iter().map(|silence| silence.start.max(room.limits.start)..silence.end.min(room.limits.end));
-    let pauses = pauses(&borders, inside.filter(|silence| !silence.is_empty()), &room);
+    let silences: Vec<Range<usize>> = inside.filter(|silence| !silence.is_empty()).collect();
+    let ahead = ahead(&borders, &pauses(&borders, &silences, &room));
+    for border in &mut borders {
+        *border = border.start.saturating_add_signed(ahead)..border.end.saturating_add_signed(ahead);
+    }
+    let pauses = pauses(&borders, &silences, &room);
 
     // Words need room up to the next pause, and to the end.
     let mut latest = vec![room.limits.end; borders.len()];
@@ -53,6 +60,20 @@ pub(super) fn place(words: &[Range<usize>], silences: &[Range<usize>], limits: R
         start = next;
     }
     placed
+}
+
+/// Frames by which attention is ahead of the speech; it differs from model to model. Where words part at a pause, their
+/// border by attention is before it, or behind it, by about as much; within it, nothing can be told.
+fn ahead(borders: &[Range<usize>], pauses: &[Option<Range<usize>>]) -> isize {
+    // Alignment begins at the window's beginning, whatever is said when.
+    let pairs = borders.iter().zip(pauses).skip(1).filter_map(|(border, pause)| Some((border, pause.as_ref()?)));
+    let distances = pairs.filter(|(_, pause)| pause.len() >= TELLING).map(|(border, pause)| {
+        let (early, late) = (pause.start.saturating_sub(border.start), border.end.saturating_sub(pause.end));
+        early.min(MOST_AHEAD) as isize - late.min(MOST_AHEAD) as isize
+    });
+    let (sum, count) = distances.filter(|way| *way != 0).fold((0, 0), |(sum, count), way| (sum + way, count + 1));
+    // One pause alone is half believed.
+    sum / (count + 1)
 }
 
 /// What words need.
@@ -82,11 +103,7 @@ struct Match {
 /// The silence of each border that has one.
 ///
 /// Leaving a silence inside a word costs its length, moving a border costs the way.
-fn pauses(
-    borders: &[Range<usize>],
-    silences: impl Iterator<Item = Range<usize>>,
-    room: &Room,
-) -> Vec<Option<Range<usize>>> {
+fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> Vec<Option<Range<usize>>> {
     let mut matches = vec![Match { cost: 0, last: None, before: 0 }];
     for silence in silences {
         let mut candidates = Vec::new();
