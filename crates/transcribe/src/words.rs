@@ -124,16 +124,19 @@ pub fn words_of(
     let mut before = earliest;
     let mut spoken = Vec::with_capacity(stretches.len());
     for (stretch, count) in stretches.iter().zip(counts) {
-        let mut words: Vec<Timed> = words.by_ref().take(count).collect();
-        cut_at_pauses(&mut words, before, median, &is_sure);
-        cut_at_timestamps(&mut words, &stretch.times, median);
-        let times = match &words[..] {
-            [] => stretch.times.start.clamp(before, frames)..stretch.times.end.clamp(before, frames),
-            [first, ..] => first.start..words[words.len() - 1].end,
+        let mut own: Vec<Timed> = words.by_ref().take(count).collect();
+        cut_at_pauses(&mut own, before, median, &is_sure);
+        cut_at_timestamps(&mut own, &stretch.times, median);
+        let times = if let (Some(first), Some(last)) = (own.first(), own.last()) {
+            first.start..last.end
+        } else {
+            // It leaves room for the words that follow.
+            let latest = words.as_slice().first().map_or(frames, |word| word.start);
+            let start = stretch.times.start.clamp(before, latest);
+            start..stretch.times.end.clamp(start, latest)
         };
-        let times = times.start..times.end.max(times.start);
         before = times.end;
-        spoken.push(Spoken { times, words: words.into_iter().map(|word| word.finish(listened.position)).collect() });
+        spoken.push(Spoken { times, words: own.into_iter().map(|word| word.finish(listened.position)).collect() });
     }
     spoken
 }
@@ -196,15 +199,13 @@ fn cut_at_pauses(words: &mut [Timed], before: usize, median: usize, is_sure: &dy
 /// Where the first word of a segment begins long before its timestamp, or the last ends long after it, the timestamp is
 /// believed.
 fn cut_at_timestamps(words: &mut [Timed], segment: &Range<usize>, median: usize) {
-    if let Some(first) = words.first_mut().filter(|word| word.start + OVERHANG < segment.start) {
-        if segment.start < first.end {
-            first.start = segment.start.min(first.end - median.min(first.length()));
-        }
+    let is_early = |word: &&mut Timed| word.start + OVERHANG < segment.start && segment.start < word.end;
+    if let Some(first) = words.first_mut().filter(is_early) {
+        first.start = segment.start.min(first.end - median.min(first.length()));
     }
-    if let Some(last) = words.last_mut().filter(|word| segment.end + OVERHANG < word.end) {
-        if last.start < segment.end {
-            last.end = segment.end.max(last.start + median.min(last.length()));
-        }
+    let is_late = |word: &&mut Timed| segment.end + OVERHANG < word.end && word.start < segment.end;
+    if let Some(last) = words.last_mut().filter(is_late) {
+        last.end = segment.end.max(last.start + median.min(last.length()));
     }
 }
 

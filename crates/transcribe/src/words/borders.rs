@@ -4,6 +4,7 @@
 //! may be anywhere. Silence says exactly when a word ends and another begins, but not which. So silences are matched with
 //! borders of words in the cheapest way, in which both keep their order.
 
+use std::iter::once;
 use std::ops::Range;
 
 /// Attention is not believed to be further ahead of the speech, or behind it, than so many frames.
@@ -24,11 +25,11 @@ const SHORTEST: usize = 4;
 /// The times of words as attention has them, in order, moved into `limits` and out of `silences`, which are in order too.
 /// Words stay in order; if there is room, all have a length.
 pub(super) fn place(words: &[Range<usize>], silences: &[Range<usize>], limits: Range<usize>) -> Vec<Range<usize>> {
-    let Some(last) = words.last() else { return Vec::new() };
+    let [Some(first), Some(last)] = [words.first(), words.last()] else { return Vec::new() };
     // The border before each word, and that behind the last: from the end of one word to the beginning of the next.
-    let mut borders: Vec<Range<usize>> = vec![words[0].start..words[0].start];
-    borders.extend(words.windows(2).map(|pair| pair[0].end..pair[1].start));
-    borders.push(last.end..last.end);
+    let inner = words.windows(2).map(|pair| pair[0].end..pair[1].start);
+    let mut borders: Vec<Range<usize>> =
+        once(first.start..first.start).chain(inner).chain(once(last.end..last.end)).collect();
     let room = Room { words: words.len(), shortest: SHORTEST.min(limits.len() / words.len()), limits };
     let inside = silences.iter().map(|silence| silence.start.max(room.limits.start)..silence.end.min(room.limits.end));
     let silences: Vec<Range<usize>> = inside.filter(|silence| !silence.is_empty()).collect();
@@ -139,4 +140,88 @@ fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> V
         at = matches[at].before;
     }
     pauses
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Places words that part at these times.
+    fn place_at(borders: &[usize], silences: &[Range<usize>], limits: Range<usize>) -> Vec<(usize, usize)> {
+        let words: Vec<Range<usize>> = borders.windows(2).map(|pair| pair[0]..pair[1]).collect();
+        place(&words, silences, limits).into_iter().map(|word| (word.start, word.end)).collect()
+    }
+
+    #[test]
+    fn without_silence_attention_is_believed() {
+        assert_eq!(place_at(&[10, 40, 80], &[], 0..100), [(10, 40), (40, 80)]);
+        assert_eq!(place_at(&[10, 40, 80], &[], 20..60), [(20, 40), (40, 60)]);
+        assert!(place_at(&[10], &[], 0..100).is_empty());
+    }
+
+    #[test]
+    fn words_keep_out_of_silence() {
+        // Attention of the second word begins in the silence before it, and of the first before it is spoken.
+        let silences = [0..30, 60..90, 140..200];
+        assert_eq!(place_at(&[0, 75, 150], &silences, 0..200), [(30, 60), (90, 140)]);
+    }
+
+    #[test]
+    fn every_silence_finds_its_border() {
+        // The second border lies in the first silence; but then the second silence would be inside a word.
+        let placed = place_at(&[20, 74, 125, 300], &[88..130, 150..230], 0..400);
+        assert_eq!((placed[0].1, placed[1], placed[2].0), (88, (130, 150), 230));
+    }
+
+    #[test]
+    fn a_click_in_a_pause_is_not_a_word() {
+        assert_eq!(place_at(&[0, 60, 150], &[50..70, 73..100], 0..150), [(0, 50), (100, 150)]);
+    }
+
+    #[test]
+    fn short_silences_far_from_borders_are_left_inside_words() {
+        assert_eq!(place_at(&[0, 100, 200], from_ref(&(30..42)), 0..200), [(0, 100), (100, 200)]);
+    }
+
+    #[test]
+    fn pauses_tell_how_far_attention_is_ahead() {
+        // Ten frames early at two pauses out of two: borders without a pause move by two thirds of that.
+        let placed = place_at(&[0, 50, 110, 130, 190], &[60..85, 140..165], 0..200);
+        assert_eq!(placed, [(6, 60), (85, 116), (116, 140), (165, 196)]);
+    }
+
+    #[test]
+    fn words_at_one_time_get_a_length_where_there_is_room() {
+        assert_eq!(place_at(&[50, 50, 50, 90], &[], 0..100), [(50, 54), (54, 58), (58, 90)]);
+        assert_eq!(place_at(&[50, 50, 50, 50], &[], 0..52), [(40, 44), (44, 48), (48, 52)]);
+        assert_eq!(place_at(&[0, 1, 1, 2], &[], 0..2), [(0, 1), (1, 1), (1, 2)]);
+        assert_eq!(place_at(&[5, 6, 7], from_ref(&(0..9)), 3..3), [(3, 3), (3, 3)]);
+    }
+
+    proptest! {
+        #[test]
+        fn words_stay_in_order_and_inside(
+            mut borders in prop::collection::vec(0_usize..700, 2..40),
+            mut edges in prop::collection::vec(0_usize..700, 0..24),
+            limits in (0_usize..300, 0_usize..400),
+        ) {
+            borders.sort_unstable();
+            edges.sort_unstable();
+            edges.dedup();
+            let silences: Vec<_> = edges.as_chunks::<2>().0.iter().map(|[start, end]| *start..*end).collect();
+            let limits = limits.0..limits.0 + limits.1;
+            let placed = place_at(&borders, &silences, limits.clone());
+            prop_assert_eq!(placed.len(), borders.len() - 1);
+            let shortest = SHORTEST.min(limits.len() / placed.len());
+            let mut before = limits.start;
+            for (start, end) in placed {
+                prop_assert!(before <= start && start + shortest <= end && end <= limits.end);
+                before = end;
+            }
+        }
+    }
 }

@@ -103,7 +103,7 @@ fn append(parts: Vec<Part>) -> Vec<Part> {
     for part in parts {
         match words.last_mut() {
             Some(word) if !word.text.ends_with(' ') && is_one_of(&part.text, APPENDED) => {
-                word.text.push_str(&part.text)
+                word.text.push_str(&part.text);
             }
             _ => words.push(part),
         }
