@@ -80,14 +80,18 @@ impl Engine {
         let times = first_times(&gaze.total, positions).into_iter().map(|time| time * FRAMES_PER_POSITION).collect();
 
         let n_vocab = self.vocabulary().n_vocab();
-        let mut probabilities = Vec::with_capacity(text.len());
-        for (index, text) in text.chunks(LOGIT_ROWS).enumerate() {
+        let mut probabilities = vec![0.0; text.len()];
+        for (index, (text, probabilities)) in
+            text.chunks(LOGIT_ROWS).zip(probabilities.chunks_mut(LOGIT_ROWS)).enumerate()
+        {
             let from = first + index * LOGIT_ROWS;
             self.decoder().project(context, from..from + text.len(), &mut buffers);
-            for (logits, token) in buffers.logits().chunks_exact(n_vocab).zip(text) {
-                let (largest, log_sum) = log_sum_exp(context.cpu, &logits[..eot as usize]);
-                probabilities.push((logits[*token as usize] - largest - log_sum).exp());
-            }
+            let logits = buffers.logits();
+            context.pool.chunks_mut(probabilities, 1, &|row, probability, _| {
+                let logits = &logits[row * n_vocab..][..eot as usize];
+                let (largest, log_sum) = log_sum_exp(context.cpu, logits);
+                probability[0] = (logits[text[row] as usize] - largest - log_sum).exp();
+            });
         }
         Ok(Alignment { times, probabilities })
     }
