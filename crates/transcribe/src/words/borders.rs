@@ -8,7 +8,10 @@ use std::iter::once;
 use std::ops::Range;
 
 /// Attention is not believed to be further ahead of the speech, or behind it, than so many frames.
-const MOST_AHEAD: usize = 10;
+const MOST_AHEAD: isize = 10;
+
+/// Frames of a position of attention.
+const SHIFT_STEP: usize = 2;
 
 /// Frames of a pause, at least, that tells how far attention is ahead.
 const TELLING: usize = 20;
@@ -28,16 +31,13 @@ pub(super) fn place(words: &[Range<usize>], silences: &[Range<usize>], limits: R
     let [Some(first), Some(last)] = [words.first(), words.last()] else { return Vec::new() };
     // The border before each word, and that behind the last: from the end of one word to the beginning of the next.
     let inner = words.windows(2).map(|pair| pair[0].end..pair[1].start);
-    let mut borders: Vec<Range<usize>> =
+    let borders: Vec<Range<usize>> =
         once(first.start..first.start).chain(inner).chain(once(last.end..last.end)).collect();
     let room = Room { words: words.len(), shortest: SHORTEST.min(limits.len() / words.len()), limits };
     let inside = silences.iter().map(|silence| silence.start.max(room.limits.start)..silence.end.min(room.limits.end));
     let silences: Vec<Range<usize>> = inside.filter(|silence| !silence.is_empty()).collect();
-    let ahead = ahead(&borders, &pauses(&borders, &silences, &room));
-    for border in &mut borders {
-        *border = border.start.saturating_add_signed(ahead)..border.end.saturating_add_signed(ahead);
-    }
-    let pauses = pauses(&borders, &silences, &room);
+    let pauses = best_pauses(&borders, &silences, &room);
+    let borders = shifted(&borders, ahead(&borders, &pauses));
 
     // Words need room up to the next pause, and to the end.
     let mut latest = vec![room.limits.end; borders.len()];
@@ -63,19 +63,40 @@ pub(super) fn place(words: &[Range<usize>], silences: &[Range<usize>], limits: R
     placed
 }
 
+/// The silences that belong to borders, once these are all moved by what makes them agree best with silences.
+fn best_pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> Pauses {
+    let at = |shift: isize| {
+        let (cost, pauses) = pauses(&shifted(borders, shift), silences, room);
+        // Without need there is no shift.
+        (2 * cost + shift.unsigned_abs(), pauses)
+    };
+    let shifts = (-MOST_AHEAD..=MOST_AHEAD).step_by(SHIFT_STEP);
+    shifts.map(at).min_by_key(|(cost, _)| *cost).map_or_else(|| at(0).1, |(_, pauses)| pauses)
+}
+
+/// All borders, `shift` frames later.
+fn shifted(borders: &[Range<usize>], shift: isize) -> Vec<Range<usize>> {
+    let later = |time: usize| time.saturating_add_signed(shift);
+    borders.iter().map(|border| later(border.start)..later(border.end)).collect()
+}
+
 /// Frames by which attention is ahead of the speech; it differs from model to model. Where words part at a pause, their
 /// border by attention is before it, or behind it, by about as much; within it, nothing can be told.
 fn ahead(borders: &[Range<usize>], pauses: &[Option<Range<usize>>]) -> isize {
     // Alignment begins at the window's beginning, whatever is said when.
     let pairs = borders.iter().zip(pauses).skip(1).filter_map(|(border, pause)| Some((border, pause.as_ref()?)));
     let distances = pairs.filter(|(_, pause)| pause.len() >= TELLING).map(|(border, pause)| {
-        let (early, late) = (pause.start.saturating_sub(border.start), border.end.saturating_sub(pause.end));
-        early.min(MOST_AHEAD) as isize - late.min(MOST_AHEAD) as isize
+        let early = pause.start.saturating_sub(border.start) as isize;
+        let late = border.end.saturating_sub(pause.end) as isize;
+        early.min(MOST_AHEAD) - late.min(MOST_AHEAD)
     });
     let (sum, count) = distances.filter(|way| *way != 0).fold((0, 0), |(sum, count), way| (sum + way, count + 1));
     // One pause alone is half believed.
     sum / (count + 1)
 }
+
+/// The silence of each border, where it has one.
+type Pauses = Vec<Option<Range<usize>>>;
 
 /// What words need.
 struct Room {
@@ -101,10 +122,10 @@ struct Match {
     before: usize,
 }
 
-/// The silence of each border that has one.
+/// The silence of each border that has one, and what the match costs.
 ///
 /// Leaving a silence inside a word costs its length, moving a border costs the way.
-fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> Vec<Option<Range<usize>>> {
+fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> (usize, Pauses) {
     let mut matches = vec![Match { cost: 0, last: None, before: 0 }];
     for silence in silences {
         let mut candidates = Vec::new();
@@ -131,15 +152,16 @@ fn pauses(borders: &[Range<usize>], silences: &[Range<usize>], room: &Room) -> V
         }
         matches.extend(candidates);
     }
-    let mut pauses: Vec<Option<Range<usize>>> = vec![None; borders.len()];
+    let mut pauses: Pauses = vec![None; borders.len()];
     let mut at = (0..matches.len()).min_by_key(|index| matches[*index].cost).unwrap_or(0);
+    let cost = matches[at].cost;
     while let Some((border, silence)) = &matches[at].last {
         // Several silences at one border are one pause.
         let end = pauses[*border].as_ref().map_or(silence.end, |later| later.end);
         pauses[*border] = Some(silence.start..end);
         at = matches[at].before;
     }
-    pauses
+    (cost, pauses)
 }
 
 #[cfg(test)]
