@@ -125,16 +125,23 @@ impl Vocabulary {
         self.special.first_timestamp..self.special.first_timestamp + self.n_timestamps as u32
     }
 
+    /// Whether a token stands for text.
+    pub fn is_text(&self, token: u32) -> bool {
+        token < self.special.eot
+    }
+
     /// The text of tokens. Special tokens and timestamps have none; bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.bytes(*token)).collect();
+        let mut bytes = Vec::new();
+        for token in tokens {
+            self.extend_bytes(*token, &mut bytes);
+        }
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The bytes of a token; special tokens and timestamps have none.
-    pub fn bytes(&self, token: u32) -> Vec<u8> {
-        let text = self.tokens.get(token as usize).filter(|_| token < self.special.eot);
-        let mut bytes = Vec::new();
+    /// Appends the bytes of a token's text, which need not be whole characters; special tokens and timestamps have none.
+    pub fn extend_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
+        let text = self.tokens.get(token as usize).filter(|_| self.is_text(token));
         for character in text.into_iter().flat_map(|text| text.chars()) {
             match byte_of(character) {
                 Some(byte) => bytes.push(byte),
@@ -142,12 +149,16 @@ impl Vocabulary {
                 None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        bytes
     }
 
     /// The tokens of a text, as the model was taught them: most words have a space in front.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let tokens = || (0..self.special.eot).map(|id| (id, self.bytes(id))).filter(|(_, bytes)| !bytes.is_empty());
+        let bytes_of = |id| {
+            let mut bytes = Vec::new();
+            self.extend_bytes(id, &mut bytes);
+            (id, bytes)
+        };
+        let tokens = || (0..self.special.eot).map(bytes_of).filter(|(_, bytes)| !bytes.is_empty());
         self.encoder.get_or_init(|| Encoder::new(tokens())).encode(text)
     }
 }

@@ -286,6 +286,53 @@ fn a_text_begins_with_its_prefix_and_repeats_nothing() {
 }
 
 #[test]
+fn a_text_is_aligned_the_same_on_any_number_of_threads() {
+    let options = DecodeOptions { language: None, task: Task::Transcribe, timestamps: true };
+    let text: Vec<u32> = (0..100).map(|i| (i * 7) % 36).collect();
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let mut first = None;
+        for threads in THREADS {
+            let engine = engine(compute_type, threads);
+            let window = engine.encode(&mel(0)).unwrap();
+            let alignment = engine.align(&window, &options, &text, 27).unwrap();
+            assert_eq!((alignment.times.len(), alignment.probabilities.len()), (101, 100));
+            assert!(alignment.times.is_sorted() && alignment.times.iter().all(|time| *time < 27));
+            // The probabilities are those of a decoder that is given one token after the other.
+            let mut sequence = engine.start(&window);
+            let mut logits = engine.step(&mut sequence, &[37, 44]);
+            for (token, probability) in text.iter().zip(&alignment.probabilities) {
+                let total: f64 = logits[..36].iter().map(|logit| f64::from(*logit).exp()).sum();
+                let expected = f64::from(logits[*token as usize]).exp() / total;
+                assert!((f64::from(*probability) - expected).abs() < 1e-4, "{probability} {expected}");
+                logits = engine.step(&mut sequence, &[*token]);
+            }
+            assert_eq!(*first.get_or_insert_with(|| alignment.clone()), alignment, "{compute_type}");
+        }
+    }
+}
+
+#[test]
+fn texts_of_any_length_are_aligned() {
+    let options = DecodeOptions { language: None, task: Task::Transcribe, timestamps: true };
+    let directory = tempfile::tempdir().unwrap();
+    write_model(directory.path(), &whisper(&SIZES, 1), DType::F16);
+    let align = |heads: &str, text: &[u32], n_frames| {
+        std::fs::write(directory.path().join("config.json"), format!(r#"{{"alignment_heads": {heads}}}"#)).unwrap();
+        let engine = load(directory.path(), ComputeType::F32, 1);
+        engine.align(&engine.encode(&mel(0)).unwrap(), &options, text, n_frames).unwrap().times
+    };
+    // A model's own heads count; those that it does not have leave all heads of the second half.
+    let text: Vec<u32> = (0..128).map(|i| (i * 7) % 36).collect();
+    let all = align("[]", &text, 40);
+    assert_eq!(align("[[3, 0], [0, 3]]", &text, 40), all);
+    assert_eq!(align("[[1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]", &text, 40), all);
+    assert_ne!(align("[[1, 0]]", &text, 40), all);
+    assert_eq!(align("[]", &text, 0), [0; 129]);
+    assert_eq!(align("[]", &text, 1 << 40), all);
+    assert_eq!(align("[]", &[], 40), [0]);
+}
+
+#[test]
 fn models_that_lack_something_are_refused() {
     let refusal = |change: &dyn Fn(&mut Tensors)| {
         let directory = tempfile::tempdir().unwrap();

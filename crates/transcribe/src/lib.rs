@@ -40,6 +40,7 @@ mod transcriber;
 mod transcript;
 mod voicing;
 mod windows;
+mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError};
 pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Rules, Task, VoiceDetector};

@@ -12,18 +12,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amanuensis_audio::LogMel;
-use amanuensis_engine::{DecodeOptions, VoiceDetector};
+use amanuensis_engine::{DecodeOptions, Encoded, VoiceDetector};
 
 use crate::attempts::{Attempts, Judged, repeated};
 use crate::context::Context;
 use crate::cut::{Cut, Piece, cut};
 use crate::model::{Model, Reader};
 use crate::options::{Strategy, TranscribeOptions};
-use crate::plan::{Planner, Stretch};
+use crate::plan::{Planned, Planner};
 use crate::scheduler::{Failure, Request};
 use crate::transcriber::Event;
 use crate::voicing::Voicing;
-use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, seconds};
+use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
+use crate::words::Listened;
 use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
@@ -65,6 +66,8 @@ pub(crate) struct LongForm<'a, M, R, S> {
 /// A window that is being read.
 struct Pending<T> {
     ticket: T,
+    /// Where it is silent, if the times of words are asked for.
+    listened: Option<Listened>,
     /// Where it begins, and how long it is, in frames.
     position: usize,
     frames: usize,
@@ -167,7 +170,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     }
 
     /// Reads on until it is known what to read next; none at the end.
-    fn next_stretch(&mut self) -> Result<Option<Stretch>, Error> {
+    fn next_stretch(&mut self) -> Result<Option<Planned>, Error> {
         loop {
             let stretch = match self.options.strategy {
                 Strategy::Batched => self.planner.next_window(),
@@ -180,7 +183,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 self.windows.move_to(stretch.frames.start);
                 // The last chunk may go on behind the recording's end, or begin there.
                 let frames = stretch.frames.start..stretch.frames.end.min(self.windows.frames_read());
-                return Ok(Some(Stretch { frames, ..stretch }).filter(|stretch| !stretch.frames.is_empty()));
+                return Ok(Some(Planned { frames, ..stretch }).filter(|stretch| !stretch.frames.is_empty()));
             }
             if self.windows.is_at_end() {
                 return Ok(None);
@@ -218,12 +221,15 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     }
 
     /// Hands over a window.
-    fn submit(&mut self, stretch: &Stretch) -> Result<Pending<R::Ticket>, Error> {
+    fn submit(&mut self, stretch: &Planned) -> Result<Pending<R::Ticket>, Error> {
         let frames = stretch.frames.len();
         let mut spectrogram = Vec::new();
         let samples = self.windows.window(frames);
         timed(&mut self.timings.mel, || self.mel.window(samples, &mut spectrogram))?;
         let position = self.windows.position();
+        let wants_words = self.options.word_timestamps;
+        let n_mels = spectrogram.len() / self.model.n_frames();
+        let listened = wants_words.then(|| Listened::new(position, frames, &spectrogram, n_mels));
         let request = Request {
             mel: spectrogram,
             language: self.language.filter(|_| !self.options.multilingual),
@@ -238,9 +244,10 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             previous_again: self.context.lasting(),
             attempts: Arc::clone(&self.attempts),
             seed: position as u64,
+            wants_window: wants_words,
             voiced: self.options.vad.map(|_| stretch.voiced),
         };
-        let pending = Pending { ticket: self.reader.submit(request), position, frames };
+        let pending = Pending { ticket: self.reader.submit(request), listened, position, frames };
         // A sequential window moves on only once it is known how far.
         if self.options.strategy == Strategy::Batched {
             self.windows.move_to(stretch.frames.end);
@@ -249,7 +256,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     }
 
     /// Waits for a window and makes segments of it.
-    fn take(&mut self, Pending { ticket, position, frames }: Pending<R::Ticket>) -> Result<(), Error> {
+    fn take(&mut self, Pending { ticket, listened, position, frames }: Pending<R::Ticket>) -> Result<(), Error> {
         let answer = self.reader.wait(ticket).map_err(|failure| match failure {
             Failure::Engine(error) => Error::Engine(error),
             Failure::NoLanguage => Error::NoLanguageDetected { model: self.name.to_owned() },
@@ -269,14 +276,15 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 self.language = Some(language);
                 self.tell(Event::Language { language, probability });
             }
-            let frame_of = |token| Some((self.model.timestamp(token)? * FRAMES_PER_SECOND as f64).round() as usize);
+            let frame_of = |token| Some(frames_of(self.model.timestamp(token)?));
             let Cut { mut pieces, rest, advance: next } = cut(tokens, frames, frame_of);
             match self.options.strategy {
                 Strategy::Batched => pieces.extend(rest),
                 Strategy::Sequential => advance = next,
             }
             let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
-            self.keep(position, &judged, &pieces, language);
+            let spoken = listened.zip(answer.window);
+            self.keep(position, &judged, pieces, language, spoken)?;
         }
         if self.options.strategy == Strategy::Sequential {
             self.windows.move_to(position + advance);
@@ -318,25 +326,45 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     }
 
     /// Makes segments of a window's pieces, those without text and those without length left out.
-    fn keep(&mut self, seek: usize, judged: &Judged, pieces: &[Piece], language: Option<Language>) {
+    fn keep(
+        &mut self,
+        seek: usize,
+        judged: &Judged,
+        mut pieces: Vec<Piece>,
+        language: Option<Language>,
+        spoken: Option<(Listened, Encoded)>,
+    ) -> Result<(), Error> {
         let decoded = &judged.decoded;
         if decoded.temperature > MOST_CHANCE || judged.repeats {
             self.context.forget();
         }
-        let flags = [(judged.repeats, Flag::Repetition), (judged.doubtful, Flag::LowConfidence)];
-        for piece in pieces {
-            let tokens = &decoded.tokens[piece.tokens.clone()];
-            let text = self.model.text(tokens);
-            if text.trim().is_empty() || piece.start == piece.end {
-                continue;
+        let tokens_of = |piece: &Piece| &decoded.tokens[piece.tokens.clone()];
+        pieces.retain(|piece| piece.start < piece.end && !self.model.text(tokens_of(piece)).trim().is_empty());
+        let mut words = Vec::new();
+        if let Some((listened, window)) = spoken.filter(|_| !pieces.is_empty()) {
+            let stretches: Vec<_> = pieces.iter().map(|piece| (piece.start..piece.end, tokens_of(piece))).collect();
+            let language = language.or(self.language).unwrap_or(Language::ENGLISH);
+            let before = self.segments.last().map_or(0, |segment| frames_of(segment.end));
+            let model = self.model;
+            let found = timed(&mut self.timings.decode, || {
+                model.words(&window, (language, self.options.task), &stretches, &listened, before)
+            })?;
+            for (piece, spoken) in pieces.iter_mut().zip(found) {
+                (piece.start, piece.end) = (spoken.times.start, spoken.times.end);
+                words.push(spoken.words);
             }
+        }
+        words.resize(pieces.len(), Vec::new());
+        let flags = [(judged.repeats, Flag::Repetition), (judged.doubtful, Flag::LowConfidence)];
+        for (piece, words) in pieces.iter().zip(words) {
+            let tokens = tokens_of(piece);
             self.context.push(tokens);
             let segment = Segment {
                 id: self.segments.len(),
                 seek,
                 start: seconds(seek + piece.start),
                 end: seconds(seek + piece.end),
-                text,
+                text: self.model.text(tokens),
                 tokens: tokens.to_vec(),
                 temperature: decoded.temperature,
                 avg_logprob: decoded.avg_logprob,
@@ -344,11 +372,12 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 no_speech_prob: decoded.no_speech_prob,
                 language,
                 flags: flags.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| *flag).collect(),
-                words: Vec::new(),
+                words,
             };
             self.tell(Event::Segment(&segment));
             self.segments.push(segment);
         }
+        Ok(())
     }
 
     fn warn_of_source(&mut self) {

@@ -44,6 +44,8 @@ pub struct TranscribeOptions {
     pub condition_on_previous_text: bool,
     /// Which tokens may come next.
     pub rules: Rules,
+    /// Whether to find the times of words.
+    pub word_timestamps: bool,
     /// What counts as speech, for a transcriber that has a voice detector; none reads everything.
     pub vad: Option<VadOptions>,
     /// What to read of the recording, in seconds; all of it where there is none.
@@ -70,6 +72,7 @@ impl Default for TranscribeOptions {
             prefix: None,
             condition_on_previous_text: false,
             rules: Rules::default(),
+            word_timestamps: false,
             vad: Some(VadOptions::default()),
             clips: Vec::new(),
         }

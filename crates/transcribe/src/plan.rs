@@ -54,7 +54,7 @@ const fn chunks_of(seconds: f64) -> usize {
 
 /// A stretch of a recording to be read.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Stretch {
+pub(crate) struct Planned {
     /// Frames of 10 ms from the beginning of the recording.
     pub(crate) frames: Range<usize>,
     /// Seconds of it that are voiced.
@@ -94,7 +94,7 @@ impl Planner {
     }
 
     /// The next window, once enough is known; none at all when everything was read that ends.
-    pub(crate) fn next_window(&mut self) -> Option<Stretch> {
+    pub(crate) fn next_window(&mut self) -> Option<Planned> {
         let speech = self.speech();
         let Some(start) = speech.iter().position(|is_speech| *is_speech) else {
             // What is silent and stays so whatever follows is done with.
@@ -110,7 +110,7 @@ impl Planner {
 
     /// The next window that begins at or after a frame: at the first speech there, and to the end of the last that it has
     /// room for. None where there is none, as far as is known.
-    pub(crate) fn window_from(&mut self, frame: usize) -> Option<Stretch> {
+    pub(crate) fn window_from(&mut self, frame: usize) -> Option<Planned> {
         self.drop_first((frame * HOP_LENGTH / VOICE_CHUNK).saturating_sub(self.first));
         let speech = self.speech();
         let start = speech.iter().position(|is_speech| *is_speech)?;
@@ -121,7 +121,7 @@ impl Planner {
         let stretch = self.stretch(start, end);
         let first = stretch.frames.start.max(frame);
         let frames = first..stretch.frames.end.clamp(first + 1, first + self.n_frames);
-        Some(Stretch { frames, ..stretch })
+        Some(Planned { frames, ..stretch })
     }
 
     /// The frame up to which nothing is left to be read.
@@ -134,9 +134,9 @@ impl Planner {
         frame + frame_of(self.longest + self.margin() + 3)
     }
 
-    fn stretch(&self, start: usize, end: usize) -> Stretch {
+    fn stretch(&self, start: usize, end: usize) -> Planned {
         let voiced = self.voiced()[start..end].iter().filter(|is_voiced| **is_voiced).count();
-        Stretch {
+        Planned {
             frames: frame_of(self.first + start)..frame_of(self.first + end),
             voiced: (voiced * VOICE_CHUNK) as f64 / f64::from(SAMPLE_RATE),
         }
@@ -245,7 +245,7 @@ mod tests {
 
     use super::*;
 
-    fn plan(probabilities: &[f32], block: usize) -> Vec<Stretch> {
+    fn plan(probabilities: &[f32], block: usize) -> Vec<Planned> {
         let mut planner = Planner::new(VadOptions::default(), 3000, &[]);
         let mut windows = Vec::new();
         for block in probabilities.chunks(block) {
@@ -264,7 +264,7 @@ mod tests {
         seconds.iter().enumerate().flat_map(turn).collect()
     }
 
-    fn seconds(windows: &[Stretch]) -> Vec<(f64, f64)> {
+    fn seconds(windows: &[Planned]) -> Vec<(f64, f64)> {
         windows.iter().map(|window| (window.frames.start as f64 / 100.0, window.frames.end as f64 / 100.0)).collect()
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) attempts: Arc<Attempts>,
     /// What chance begins with in this window.
     pub(crate) seed: u64,
+    /// Whether the answer is to hold the window.
+    pub(crate) wants_window: bool,
     /// Seconds in which somebody speaks, where that is known.
     pub(crate) voiced: Option<f64>,
 }
@@ -35,6 +37,8 @@ pub(crate) struct Request {
 /// What was read in a window.
 pub(crate) struct Answer {
     pub(crate) judged: Judged,
+    /// What was encoded, where it is asked for.
+    pub(crate) window: Option<Encoded>,
     /// The language and its probability, where it was detected.
     pub(crate) detected: Option<(Language, f32)>,
     /// Seconds that the encoder took.
@@ -246,8 +250,9 @@ impl<'e> Worker<'e> {
         let best =
             if judged.passes() { judged } else { active.best.take().map_or(judged.clone(), |best| best.or(judged)) };
         let Some(search) = again else {
-            let Active { job, begun: Begun { detected, encode, .. }, decode, .. } = active;
-            return job.answer(Ok(Answer { judged: best, detected, encode, decode }));
+            let Active { job, begun: Begun { window, detected, encode }, decode, .. } = active;
+            let window = Some(window).filter(|_| job.request.wants_window);
+            return job.answer(Ok(Answer { judged: best, window, detected, encode, decode }));
         };
         options.search = search;
         options.previous.clone_from(previous_again);

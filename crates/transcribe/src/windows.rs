@@ -118,6 +118,11 @@ pub(crate) fn seconds(frames: usize) -> f64 {
     frames as f64 / FRAMES_PER_SECOND as f64
 }
 
+/// The frame nearest to a time in seconds.
+pub(crate) fn frames_of(seconds: f64) -> usize {
+    (seconds * FRAMES_PER_SECOND as f64).round() as usize
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -9,7 +9,7 @@ mod search;
 mod slot;
 
 pub use self::batch::Batch;
-pub(crate) use self::prompt::MAX_PROMPT;
+pub(crate) use self::prompt::{MAX_PROMPT, prompt};
 
 /// What to write down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -86,6 +86,17 @@ impl Model for Script {
     fn timestamp(&self, token: u32) -> Option<f64> {
         Some(f64::from(token.checked_sub(TIME)?) * 0.02)
     }
+
+    fn words(
+        &self,
+        _: &Encoded,
+        _: (Language, Task),
+        _: &[(std::ops::Range<usize>, &[u32])],
+        _: &Listened,
+        _: usize,
+    ) -> Result<Vec<crate::words::Spoken>, amanuensis_engine::Error> {
+        unreachable!("no answer of the script holds a window")
+    }
 }
 
 impl Reader for Script {
@@ -115,7 +126,7 @@ impl Reader for Script {
         let decoded = next.map_err(failure)?;
         let text = self.text(&decoded.tokens);
         let judged = Attempts::new(&TranscribeOptions::default()).judge(decoded, &text, None);
-        Ok(Answer { judged, detected, encode: 0.5, decode: 0.25 })
+        Ok(Answer { judged, window: None, detected, encode: 0.5, decode: 0.25 })
     }
 }
 
