@@ -3,17 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use amanuensis_transcribe::{ComputeType, OutputFormat, Strategy, Task};
-use clap::builder::{
-    NonEmptyStringValueParser, OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser,
-    TypedValueParser,
-};
+use amanuensis_transcribe::{OutputFormat, Strategy};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::bench::args::BenchArgs;
+use crate::decoding::DecodingArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
-use crate::search::SearchArgs;
 use crate::subtitles::SubtitleArgs;
 
 /// Turns recorded speech into text, on this machine alone.
@@ -69,17 +66,9 @@ pub struct TranscribeArgs {
     #[arg(required = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(input))]
     pub files: Vec<Input>,
 
-    /// A model of `amanuensis models list`, or a model's directory or weight file
-    #[arg(short, long, value_name = "NAME|PATH", default_value = "base", value_parser = NonEmptyStringValueParser::new())]
-    pub model: String,
-
     /// The language spoken, as a code or a name; `auto` detects it
     #[arg(short, long, default_value = "auto")]
     pub language: Spoken,
-
-    /// Write in the language spoken, or translate to English
-    #[arg(long, default_value = "transcribe", value_parser = tasks())]
-    pub task: Task,
 
     /// What to write; several, separated by commas or by repeating the option, need --output-dir
     #[arg(short, long, value_name = "FORMAT", default_value = "txt", value_delimiter = ',', value_parser = formats())]
@@ -89,33 +78,12 @@ pub struct TranscribeArgs {
     #[arg(short, long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
 
-    /// Arithmetic: fast, or the slower reference
-    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
-    pub compute_type: ComputeType,
-
-    /// How to go through a long recording: many windows at once, cut where it is quiet, or one after the other, each from
-    /// where the text of the one before ends
-    #[arg(long, default_value = "batched", value_parser = strategies())]
-    pub strategy: Strategy,
-
-    /// Windows to decode at once with the batched strategy; the text does not depend on it [default: by memory]
-    #[arg(long, value_name = "N", value_parser = batch_sizes())]
-    pub batch_size: Option<usize>,
-
-    /// Processor cores to use [default: all]
-    #[arg(long, value_name = "N", value_parser = thread_counts())]
-    pub threads: Option<usize>,
-
     /// Show warnings and errors only
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Never use the network; the model has to be there
-    #[arg(long)]
-    pub offline: bool,
-
     #[command(flatten)]
-    pub search: SearchArgs,
+    pub decoding: DecodingArgs,
 
     #[command(flatten)]
     pub subtitles: SubtitleArgs,
@@ -189,18 +157,9 @@ pub fn batch_sizes() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..=32)
 }
 
-fn tasks() -> impl TypedValueParser<Value = Task> {
-    let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
-    tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
-}
-
 pub fn strategies() -> impl TypedValueParser<Value = Strategy> {
     let strategies = PossibleValuesParser::new(["batched", "sequential"]);
     strategies.map(|name| if name == "batched" { Strategy::Batched } else { Strategy::Sequential })
-}
-
-fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
-    PossibleValuesParser::new(["int8", "f32"]).try_map(|name| name.parse::<ComputeType>())
 }
 
 fn formats() -> impl TypedValueParser<Value = OutputFormat> {
@@ -210,6 +169,7 @@ fn formats() -> impl TypedValueParser<Value = OutputFormat> {
 
 #[cfg(test)]
 mod tests {
+    use amanuensis_transcribe::{ComputeType, Task};
     use clap::CommandFactory;
 
     use super::*;
@@ -231,8 +191,10 @@ mod tests {
     fn defaults() {
         let args = transcribe(&["a.mp3", "-"]).unwrap();
         assert_eq!(args.files, [Input::File("a.mp3".into()), Input::Stdin]);
-        assert_eq!((args.model.as_str(), args.language, args.task), ("base", Spoken::Auto, Task::Transcribe));
-        assert_eq!((args.format, args.compute_type, args.threads), (vec![OutputFormat::TXT], ComputeType::Int8, None));
+        assert_eq!((args.language, args.format), (Spoken::Auto, vec![OutputFormat::TXT]));
+        let decoding = args.decoding;
+        assert_eq!((decoding.model.as_str(), decoding.task), ("base", Task::Transcribe));
+        assert_eq!((decoding.compute_type, decoding.threads), (ComputeType::Int8, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod args;
 mod bench;
 mod console;
+mod decoding;
 mod failure;
 mod fetch;
 mod file;
@@ -13,6 +14,7 @@ mod language;
 mod models;
 mod outputs;
 mod search;
+mod speech;
 mod subtitles;
 mod transcribe;
 

@@ -57,6 +57,10 @@ pub struct SearchArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     condition_on_previous_text: Option<bool>,
 
+    /// Find the times of words: in json, and for subtitles that are cut or marked by words
+    #[arg(long)]
+    word_timestamps: bool,
+
     /// Detect the language anew in every window, for recordings that change between several
     #[arg(long)]
     multilingual: bool,
@@ -87,6 +91,7 @@ impl SearchArgs {
     pub fn options(&self, strategy: Strategy) -> TranscribeOptions {
         TranscribeOptions {
             multilingual: self.multilingual,
+            word_timestamps: self.word_timestamps,
             strategy,
             beam_size: self.beam_size,
             patience: self.patience,

@@ -3,22 +3,15 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::thread;
 use std::time::Instant;
 
-use amanuensis_models::{Error, Store};
-use amanuensis_transcribe::{
-    Ending, EngineOptions, Event, Segment, SubtitleOptions, TranscribeOptions, Transcriber, Transcript,
-};
+use amanuensis_transcribe::{Ending, Event, Segment, SubtitleOptions, TranscribeOptions, Transcriber, Transcript};
 
 use crate::args::TranscribeArgs;
 use crate::console::{Console, clock};
 use crate::failure::Failure;
-use crate::fetch;
 use crate::inputs::{Input, check_stdin};
 use crate::interrupt::Interrupt;
-use crate::language::Spoken;
-use crate::models;
 use crate::outputs::Outputs;
 
 const BAR: &str = "{prefix} [{wide_bar}] {percent}%, {msg}";
@@ -32,12 +25,8 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
 
     let inputs = check(&args.files, &outputs, &console)?;
-    let transcriber = load(args, &console, &interrupt)?;
-    let language = match args.language {
-        Spoken::Auto => None,
-        Spoken::In(language) => Some(language),
-    };
-    let options = TranscribeOptions { language, task: args.task, ..args.search.options(args.strategy) };
+    let transcriber = args.decoding.load(&console, &interrupt)?;
+    let options = args.decoding.options(args.language);
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let has_headers = outputs.is_live() && args.files.len() > 1;
@@ -72,31 +61,6 @@ fn check<'a>(files: &'a [Input], outputs: &Outputs, console: &Console) -> Result
         inputs.retain(|input| outputs.check(input).inspect_err(|reason| tell(input, reason)).is_ok());
     }
     if inputs.is_empty() { Err(Failure::Reported) } else { Ok(inputs) }
-}
-
-/// Finds the model, fetches it if need be, and loads it.
-fn load(args: &TranscribeArgs, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
-    let store = Store::open_default().map_err(models::failure)?;
-    let mut display = fetch::Display::new(console, interrupt, &args.model);
-    let path = interrupt.heed(|| store.resolve(&args.model, args.offline, &mut |step| display.show(step)));
-    console.clear_bar();
-    let path = path.map_err(|error| match error {
-        Error::UnknownModel { ref name, .. } => {
-            Failure::Usage(format!("{error}. A path to a model of your own needs a separator, for example ./{name}"))
-        }
-        error => models::failure(error),
-    })?;
-    let threads = args.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-    let options = EngineOptions { compute_type: args.compute_type, threads };
-    console.start_bar(None, SPINNER, format!("loading {}", args.model));
-    let transcriber = Transcriber::load(&path, &options);
-    console.clear_bar();
-    let transcriber =
-        transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
-    Ok(match args.batch_size {
-        Some(batch_size) => transcriber.with_batch_size(batch_size),
-        None => transcriber,
-    })
 }
 
 /// What all recordings of a run have in common.

@@ -1,0 +1,120 @@
+//! The options that say how recordings are turned into text, shared by the commands that do so.
+
+use std::thread;
+
+use amanuensis_models::{Error, Store};
+use amanuensis_transcribe::{
+    ComputeType, EngineOptions, Strategy, Task, TranscribeOptions, Transcriber, VoiceDetector,
+};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+
+use crate::args::{batch_sizes, strategies, thread_counts};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::fetch;
+use crate::interrupt::Interrupt;
+use crate::language::Spoken;
+use crate::models;
+use crate::search::SearchArgs;
+use crate::speech::SpeechArgs;
+
+const SPINNER: &str = "{spinner} {prefix} {msg}";
+
+/// A model, and what it is to do.
+#[derive(Debug, clap::Args)]
+pub struct DecodingArgs {
+    /// A model of `amanuensis models list`, or a model's directory or weight file
+    #[arg(short, long, value_name = "NAME|PATH", default_value = "base", value_parser = NonEmptyStringValueParser::new())]
+    pub model: String,
+
+    /// Write in the language spoken, or translate to English
+    #[arg(long, default_value = "transcribe", value_parser = tasks())]
+    pub task: Task,
+
+    /// Arithmetic: fast, or the slower reference
+    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
+    pub compute_type: ComputeType,
+
+    /// How to go through a long recording: many windows at once, cut where it is quiet, or one after the other, each from
+    /// where the text of the one before ends
+    #[arg(long, default_value = "batched", value_parser = strategies())]
+    pub strategy: Strategy,
+
+    /// Windows to decode at once with the batched strategy; the text does not depend on it [default: by memory]
+    #[arg(long, value_name = "N", value_parser = batch_sizes())]
+    pub batch_size: Option<usize>,
+
+    /// Processor cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = thread_counts())]
+    pub threads: Option<usize>,
+
+    /// Never use the network; the model has to be there
+    #[arg(long)]
+    pub offline: bool,
+
+    #[command(flatten)]
+    pub search: SearchArgs,
+
+    #[command(flatten)]
+    pub speech: SpeechArgs,
+}
+
+impl DecodingArgs {
+    /// What to make of a recording in this language.
+    pub fn options(&self, language: Spoken) -> TranscribeOptions {
+        let language = match language {
+            Spoken::Auto => None,
+            Spoken::In(language) => Some(language),
+        };
+        TranscribeOptions {
+            language,
+            task: self.task,
+            vad: self.speech.options(),
+            clips: self.speech.clips(),
+            ..self.search.options(self.strategy)
+        }
+    }
+
+    /// Finds the model, fetches it if need be, and loads it.
+    pub fn load(&self, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
+        let store = Store::open_default().map_err(models::failure)?;
+        let mut display = fetch::Display::new(console, interrupt, &self.model);
+        let path = interrupt.heed(|| store.resolve(&self.model, self.offline, &mut |step| display.show(step)));
+        console.clear_bar();
+        let path = path.map_err(|error| match error {
+            Error::UnknownModel { ref name, .. } => Failure::Usage(format!(
+                "{error}. A path to a model of your own needs a separator, for example ./{name}"
+            )),
+            error => models::failure(error),
+        })?;
+        let threads = self.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+        let options = EngineOptions { compute_type: self.compute_type, threads };
+        console.start_bar(None, SPINNER, format!("loading {}", self.model));
+        let transcriber = Transcriber::load(&path, &options);
+        console.clear_bar();
+        let transcriber =
+            transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", self.model)))?;
+        let transcriber = match self.batch_size {
+            Some(batch_size) => transcriber.with_batch_size(batch_size),
+            None => transcriber,
+        };
+        if self.speech.options().is_none() {
+            return Ok(transcriber);
+        }
+        let Some(path) = fetch::speech_detector(&store, self.offline, console, interrupt)? else {
+            return Ok(transcriber);
+        };
+        let detector = VoiceDetector::load(&path);
+        let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
+        Ok(transcriber.with_voice_detector(detector))
+    }
+}
+
+fn tasks() -> impl TypedValueParser<Value = Task> {
+    let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
+    tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
+}
+
+fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
+    PossibleValuesParser::new(["int8", "f32"]).try_map(|name| name.parse::<ComputeType>())
+}
