@@ -3,7 +3,9 @@
 use std::thread;
 
 use amanuensis_models::{Error, Store};
-use amanuensis_transcribe::{ComputeType, EngineOptions, Strategy, Task, TranscribeOptions, Transcriber};
+use amanuensis_transcribe::{
+    ComputeType, EngineOptions, Strategy, Task, TranscribeOptions, Transcriber, VoiceDetector,
+};
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use crate::args::{batch_sizes, strategies, thread_counts};
@@ -13,6 +15,8 @@ use crate::fetch;
 use crate::interrupt::Interrupt;
 use crate::language::Spoken;
 use crate::models;
+use crate::search::SearchArgs;
+use crate::speech::SpeechArgs;
 
 const SPINNER: &str = "{spinner} {prefix} {msg}";
 
@@ -47,6 +51,12 @@ pub struct DecodingArgs {
     /// Never use the network; the model has to be there
     #[arg(long)]
     pub offline: bool,
+
+    #[command(flatten)]
+    pub search: SearchArgs,
+
+    #[command(flatten)]
+    pub speech: SpeechArgs,
 }
 
 impl DecodingArgs {
@@ -56,7 +66,13 @@ impl DecodingArgs {
             Spoken::Auto => None,
             Spoken::In(language) => Some(language),
         };
-        TranscribeOptions { language, task: self.task, strategy: self.strategy }
+        TranscribeOptions {
+            language,
+            task: self.task,
+            vad: self.speech.options(),
+            clips: self.speech.clips(),
+            ..self.search.options(self.strategy)
+        }
     }
 
     /// Finds the model, fetches it if need be, and loads it.
@@ -78,10 +94,19 @@ impl DecodingArgs {
         console.clear_bar();
         let transcriber =
             transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", self.model)))?;
-        Ok(match self.batch_size {
+        let transcriber = match self.batch_size {
             Some(batch_size) => transcriber.with_batch_size(batch_size),
             None => transcriber,
-        })
+        };
+        if self.speech.options().is_none() {
+            return Ok(transcriber);
+        }
+        let Some(path) = fetch::speech_detector(&store, self.offline, console, interrupt)? else {
+            return Ok(transcriber);
+        };
+        let detector = VoiceDetector::load(&path);
+        let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
+        Ok(transcriber.with_voice_detector(detector))
     }
 }
 

@@ -1,11 +1,13 @@
 //! Models on their way here, as the user sees it.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
-use amanuensis_models::{Phase, Progress};
+use amanuensis_models::{Error, Phase, Progress, SPEECH_DETECTOR, Store};
 use indicatif::DecimalBytes;
 
 use crate::console::Console;
+use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
 const BAR: &str = "{prefix} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
@@ -49,6 +51,29 @@ impl<'a> Display<'a> {
             _ => {}
         }
         if self.interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// The directory of the model that finds speech, fetched first if it is missing and `offline` does not forbid it.
+///
+/// Recordings can be transcribed without it, if less well. So where it cannot be had there is a warning, which says why,
+/// and `None`.
+pub fn speech_detector(
+    store: &Store,
+    offline: bool,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Option<PathBuf>, Failure> {
+    let mut display = Display::new(console, interrupt, SPEECH_DETECTOR);
+    let path = interrupt.heed(|| store.path_or_pull(SPEECH_DETECTOR, offline, &mut |step| display.show(step)));
+    console.clear_bar();
+    match path {
+        Ok(path) => Ok(Some(path)),
+        Err(Error::Cancelled) => Err(Failure::Interrupted),
+        Err(error) => {
+            console.warning(format!("speech is not told from silence: {error}"));
+            Ok(None)
+        }
     }
 }
 

@@ -13,6 +13,8 @@ mod interrupt;
 mod language;
 mod models;
 mod outputs;
+mod search;
+mod speech;
 mod subtitles;
 mod transcribe;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use amanuensis_models::{Entry, Error, Report, State, Store};
+use amanuensis_models::{Entry, Error, Purpose, Report, SPEECH_DETECTOR, State, Store};
 use serde::Serialize;
 
 use crate::args::ModelsCommand;
@@ -27,7 +27,9 @@ pub fn run(command: ModelsCommand) -> Result<(), Failure> {
 /// What an error of the store means for the program.
 pub fn failure(error: Error) -> Failure {
     match error {
-        Error::UnknownModel { .. } | Error::NoSuchPath(_) | Error::BadEndpoint(_) => Failure::Usage(error.to_string()),
+        Error::UnknownModel { .. } | Error::DoesNotTranscribe { .. } | Error::NoSuchPath(_) | Error::BadEndpoint(_) => {
+            Failure::Usage(error.to_string())
+        }
         Error::Cancelled => Failure::Interrupted,
         error => Failure::Failed(error.to_string()),
     }
@@ -62,6 +64,7 @@ struct ListedModel<'a> {
     name: &'a str,
     aliases: &'a [String],
     description: &'a str,
+    purpose: &'static str,
     languages: &'a str,
     /// Bytes.
     size: Option<u64>,
@@ -75,6 +78,10 @@ fn json(entries: &[Entry<'_>]) -> String {
         name: model.name(),
         aliases: model.aliases(),
         description: model.description(),
+        purpose: match model.purpose() {
+            Purpose::SpeechDetection => "speech detection",
+            _ => "transcription",
+        },
         languages: model.languages(),
         size: model.size(),
         state: if *state == State::NotInstalled { "not installed" } else { label(state) },
@@ -86,13 +93,22 @@ fn json(entries: &[Entry<'_>]) -> String {
 
 fn pull(store: &Store, names: &[String], console: &Console) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
+    let mut transcribes = false;
     each(store, names, |name| {
         let mut display = fetch::Display::new(console, &interrupt, name);
         let path = interrupt.heed(|| store.pull(name, &mut |step| display.show(step)));
         console.clear_bar();
         console.note(format!("{name}: installed in {}", path.map_err(failure)?.display()));
+        transcribes |= store.catalogue().find(name).is_ok_and(|model| model.purpose() == Purpose::Transcription);
         Ok(())
-    })
+    })?;
+    // What is pulled now is often used where there is no network: then all of it should be there.
+    if transcribes && store.path(SPEECH_DETECTOR).is_err() {
+        if let Some(path) = fetch::speech_detector(store, false, console, &interrupt)? {
+            console.note(format!("{SPEECH_DETECTOR}: installed in {}", path.display()));
+        }
+    }
+    Ok(())
 }
 
 fn verify(store: &Store, names: &[String]) -> Result<(), Failure> {

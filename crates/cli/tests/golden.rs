@@ -8,6 +8,7 @@ use std::process::Command;
 
 use amanuensis_engine::{ComputeType, DecodeOptions, Decoded, Engine, EngineOptions, Task};
 use amanuensis_models::Store;
+use amanuensis_transcribe::{Listened, Stretch, words_of};
 
 /// The golden greedy tokens without timestamps.
 const JFK: [u32; 25] = [
@@ -102,7 +103,7 @@ fn greedy_tokens_and_probabilities() {
         let window = engine.encode(&mel).unwrap();
         let decode = |timestamps| -> Decoded {
             let language = Some("en".to_owned());
-            engine.decode(&window, &DecodeOptions { language, task: Task::Transcribe, timestamps }).unwrap()
+            engine.decode(&window, &DecodeOptions { language, timestamps, ..DecodeOptions::default() }).unwrap()
         };
         let (plain, timed) = (decode(false), decode(true));
         for decoded in [&plain, &timed] {
@@ -119,6 +120,16 @@ fn greedy_tokens_and_probabilities() {
         }
         let detected = engine.detect_language(&window);
         assert!(detected[0].0 == "en" && detected[0].1 > 0.9 && detected.len() == 99);
+    }
+}
+
+#[test]
+fn texts_are_encoded_as_the_model_decodes_them() {
+    let Some(engine) = base(ComputeType::Int8) else { return };
+    let vocabulary = engine.vocabulary();
+    assert_eq!(vocabulary.encode(&format!(" {JFK_TEXT}")), JFK);
+    for text in [" Grüße, 42 Ωmega!  Don't\n\nyou’ll", "数字と文字", " naïve café—x"] {
+        assert_eq!(vocabulary.decode(&vocabulary.encode(text)), text);
     }
 }
 
@@ -143,6 +154,29 @@ fn cached_decoding_equals_uncached_over_100_steps() {
         }
         println!("cached against uncached, {compute_type}: {largest:e}");
         assert!(largest <= 1e-4, "{compute_type}: {largest}");
+    }
+}
+
+#[test]
+fn words_are_where_they_are_said() {
+    let Some(mel) = jfk_mel() else { return };
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let Some(engine) = base(compute_type) else { return };
+        let window = engine.encode(&mel).unwrap();
+        let options = DecodeOptions { language: Some("en".to_owned()), task: Task::Transcribe, timestamps: true };
+        let alignment = engine.align(&window, &options, &JFK, 1100).unwrap();
+        let mean = alignment.probabilities.iter().sum::<f32>() / JFK.len() as f32;
+        assert!(mean > 0.9, "{compute_type}: {mean}");
+        let stretch = Stretch::new(0..1100, &JFK, engine.vocabulary());
+        let spoken = words_of(&[stretch], &alignment, "en", &Listened::new(0, 1100, &mel, engine.n_mels()), 0);
+        let words = &spoken[0].words;
+        assert_eq!(words.iter().map(|word| word.word.as_str()).collect::<String>().trim(), JFK_TEXT);
+        // Words after pauses, and the end: where the waveform is silent before, and after.
+        for (index, word, start) in [(0, " And", 0.33), (5, " ask", 3.29), (7, " what", 5.4), (14, " ask", 8.19)] {
+            assert_eq!(words[index].word, word);
+            assert!((words[index].start - start).abs() < 0.15, "{compute_type}: {:?}", words[index]);
+        }
+        assert!((words[21].end - 10.45).abs() < 0.2, "{compute_type}: {:?}", words[21]);
     }
 }
 

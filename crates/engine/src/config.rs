@@ -16,6 +16,8 @@ pub(crate) struct Config {
     /// Attention heads, for weight files that do not say.
     pub(crate) encoder_heads: Option<usize>,
     pub(crate) decoder_heads: Option<usize>,
+    /// Heads of the decoder's cross-attention that follow the speech: layer and head.
+    pub(crate) alignment_heads: Vec<(usize, usize)>,
 }
 
 impl Config {
@@ -33,7 +35,13 @@ impl Config {
             list.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
         };
         let count = |name: &str| find(&[name]).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
+        let pair = |pair: &Value| {
+            let [layer, head] = pair.as_array()?.as_slice() else { return None };
+            Some((usize::try_from(layer.as_u64()?).ok()?, usize::try_from(head.as_u64()?).ok()?))
+        };
+        let heads = find(&["alignment_heads"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         Ok(Self {
+            alignment_heads: heads.iter().filter_map(pair).collect(),
             suppress: tokens(&["suppress_tokens", "suppress_ids"]),
             suppress_at_begin: tokens(&["begin_suppress_tokens", "suppress_ids_begin"]),
             encoder_heads: count("encoder_attention_heads"),
@@ -73,13 +81,23 @@ mod tests {
 
     #[test]
     fn both_dialects_are_read() {
-        let ctranslate2 =
-            config_of(&[("config.json", r#"{"suppress_ids": [1, 2], "suppress_ids_begin": [220, 50257]}"#)]);
+        let ctranslate2 = config_of(&[(
+            "config.json",
+            r#"{"suppress_ids": [1, 2], "suppress_ids_begin": [220, 50257], "alignment_heads": [[3, 1], [5, 0]]}"#,
+        )]);
         let hugging_face = config_of(&[
             ("config.json", r#"{"suppress_tokens": null, "encoder_attention_heads": 8, "decoder_attention_heads": 6}"#),
-            ("generation_config.json", r#"{"suppress_tokens": [1, 2], "begin_suppress_tokens": [220, 50257]}"#),
+            (
+                "generation_config.json",
+                r#"{"suppress_tokens": [1, 2], "begin_suppress_tokens": [220, 50257], "alignment_heads": [[3, 1], [5, 0]]}"#,
+            ),
         ]);
-        let lists = Config { suppress: vec![1, 2], suppress_at_begin: vec![220, 50257], ..Config::default() };
+        let lists = Config {
+            suppress: vec![1, 2],
+            suppress_at_begin: vec![220, 50257],
+            alignment_heads: vec![(3, 1), (5, 0)],
+            ..Config::default()
+        };
         assert_eq!(ctranslate2.unwrap(), lists);
         assert_eq!(hugging_face.unwrap(), Config { encoder_heads: Some(8), decoder_heads: Some(6), ..lists });
         assert_eq!(config_of(&[]).unwrap(), Config::default());
@@ -95,8 +113,8 @@ mod tests {
     fn odd_values_are_left_out() {
         let config = config_of(&[(
             "config.json",
-            r#"{"suppress_ids": [-1, 7, "x", 99999999999], "decoder_attention_heads": -3}"#,
+            r#"{"suppress_ids": [-1, 7, "x", 99999999999], "decoder_attention_heads": -3, "alignment_heads": [[1], 2, [0, 4], [-1, 0]]}"#,
         )]);
-        assert_eq!(config.unwrap(), Config { suppress: vec![7], ..Config::default() });
+        assert_eq!(config.unwrap(), Config { suppress: vec![7], alignment_heads: vec![(0, 4)], ..Config::default() });
     }
 }

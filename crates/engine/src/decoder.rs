@@ -3,6 +3,7 @@
 //! Every row of a step is computed by itself, so a sequence gets the same logits alone as in company.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use amanuensis_kernels::Context;
@@ -63,6 +64,14 @@ impl Sequence {
         self.length
     }
 
+    /// Becomes a copy of `other`, a text of the same window whose first `common` tokens are those of this one.
+    pub(crate) fn become_like(&mut self, other: &Self, common: usize) {
+        for (cache, other_cache) in self.cache.iter_mut().zip(other.cache.iter()) {
+            cache.copy_from(other_cache, common..other.length);
+        }
+        self.length = other.length;
+    }
+
     /// Whether nothing was decoded yet.
     pub fn is_empty(&self) -> bool {
         self.length == 0
@@ -77,6 +86,9 @@ pub struct Step<'s> {
     /// At least one.
     pub tokens: &'s [u32],
 }
+
+/// `listen(layer, queries)`.
+type Listen<'a> = dyn FnMut(usize, RowsF32<'_>) + 'a;
 
 impl Decoder {
     pub(crate) fn load(loader: &Loader<'_>, heads: usize) -> Result<Self, Error> {
@@ -133,6 +145,10 @@ impl Decoder {
 
     pub(crate) fn n_layers(&self) -> usize {
         self.layers.len()
+    }
+
+    pub(crate) fn n_heads(&self) -> usize {
+        self.heads
     }
 
     pub(crate) fn d_model(&self) -> usize {
@@ -192,24 +208,48 @@ impl Decoder {
         embed: &dyn Fn(u32, &mut [f32]),
         buffers: &mut StepBuffers,
     ) {
+        self.run(context, batch, embed, buffers, &mut |_, _| {});
+        // Only the last row of each sequence is asked for.
         let d = self.d_model;
+        let mut row = 0;
+        for (index, step) in batch.iter().enumerate() {
+            row += step.tokens.len();
+            buffers.states.copy_within((row - 1) * d..row * d, index * d);
+        }
+        self.project(context, 0..batch.len(), buffers);
+    }
+
+    /// Appends tokens to each sequence; `buffers` then holds the states after every token. `listen(layer, queries)` is
+    /// told with what the rows look up their windows, `(rows, d_model)`.
+    ///
+    /// # Panics
+    /// As [`Self::step`].
+    pub(crate) fn run(
+        &self,
+        context: &Context,
+        batch: &mut [Step<'_>],
+        embed: &dyn Fn(u32, &mut [f32]),
+        buffers: &mut StepBuffers,
+        listen: &mut Listen<'_>,
+    ) {
         self.embed(batch, embed, &mut buffers.states);
         let length = buffers.states.len();
         buffers.qkv.resize(3 * length, 0.0);
         buffers.attended.resize(length, 0.0);
         for (index, layer) in self.layers.iter().enumerate() {
-            layer.run(context, index, batch, buffers, (d, self.heads));
+            layer.run(context, index, batch, buffers, (self.d_model, self.heads), listen);
         }
-        // Only the last row of each sequence is asked for.
-        let mut row = 0;
-        for (index, step) in batch.iter_mut().enumerate() {
-            row += step.tokens.len();
+        for step in batch {
             step.sequence.length += step.tokens.len();
-            buffers.states.copy_within((row - 1) * d..row * d, index * d);
         }
-        let last_rows = RowsF32::new(&buffers.states[..batch.len() * d], d);
-        buffers.input.assign_norm(context, last_rows, &self.norm);
-        buffers.logits.resize(batch.len() * self.logits.n(), 0.0);
+    }
+
+    /// `buffers.logits` becomes the logits after these rows of the last step, `(rows, n_vocab)`.
+    pub(crate) fn project(&self, context: &Context, rows: Range<usize>, buffers: &mut StepBuffers) {
+        let d = self.d_model;
+        buffers.logits.resize(rows.len() * self.logits.n(), 0.0);
+        let states = RowsF32::new(&buffers.states[rows.start * d..rows.end * d], d);
+        buffers.input.assign_norm(context, states, &self.norm);
         self.logits.write(context, &buffers.input, &mut buffers.logits);
     }
 
@@ -264,6 +304,7 @@ impl Layer {
         batch: &mut [Step<'_>],
         buffers: &mut StepBuffers,
         (d, heads): (usize, usize),
+        listen: &mut Listen<'_>,
     ) {
         let StepBuffers { states, input, hidden, qkv, attended, .. } = buffers;
         input.assign_norm(context, RowsF32::new(states, d), &self.self_norm);
@@ -277,6 +318,7 @@ impl Layer {
         input.assign_norm(context, RowsF32::new(states, d), &self.cross_norm);
         let queries = &mut qkv[..states.len()];
         self.cross_q.write(context, input, queries);
+        listen(index, RowsF32::new(queries, d));
         cross_attention(context, RowsF32::new(queries, d), &windows(batch, index), attended);
         input.assign(context, RowsF32::new(attended, d));
         self.cross_out.add(context, input, states);
@@ -307,7 +349,9 @@ fn pasts<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Past<'s>> {
     batch.iter().flat_map(row).collect()
 }
 
-/// Every token attends to the whole window.
+/// Every token attends to the whole window. Texts of one window that lie side by side look it up together.
 fn windows<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<(&'s KeyValues, usize)> {
-    batch.iter().map(|step| (&step.sequence.window.cross()[layer], step.tokens.len())).collect()
+    let of_one_window = batch.chunk_by(|a, b| a.sequence.window.is_same_as(&b.sequence.window));
+    let count = |steps: &[Step<'_>]| steps.iter().map(|step| step.tokens.len()).sum();
+    of_one_window.map(|steps| (&steps[0].sequence.window.cross()[layer], count(steps))).collect()
 }

@@ -77,6 +77,11 @@ impl Encoded {
         &self.0.states
     }
 
+    /// Whether both are the same window.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Keys and values for the decoder's cross-attention, a layer each.
     pub(crate) fn cross(&self) -> &[KeyValues] {
         &self.0.cross

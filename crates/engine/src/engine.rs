@@ -277,7 +277,7 @@ impl Engine {
         self.decoder.step(&self.context, batch, &|token, out| self.embed(token, out), buffers);
     }
 
-    fn embed(&self, token: u32, out: &mut [f32]) {
+    pub(crate) fn embed(&self, token: u32, out: &mut [f32]) {
         let row = token as usize;
         self.embedding().rows_f32(row..row + 1, out);
     }
@@ -285,6 +285,10 @@ impl Engine {
     fn embedding(&self) -> Tensor<'_> {
         // `load` read this tensor, and a checkpoint does not change.
         self.checkpoint.get("decoder.embed_tokens.weight").expect("the embedding was loaded")
+    }
+
+    pub(crate) fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 
     pub(crate) fn config(&self) -> &Config {

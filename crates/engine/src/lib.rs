@@ -1,7 +1,8 @@
 //! Whisper (Radford et al., arXiv 2212.04356): log-mel windows in, tokens and times out.
 //!
 //! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window, [`Engine::decode`] reads its text,
-//! and a [`Batch`] that of many windows at once; [`Engine::detect_language`] only asks in which language it is. Every fact
+//! and a [`Batch`] that of many windows at once; [`Engine::detect_language`] only asks in which language it is, and
+//! [`Engine::align`] when each token of a text is spoken. Every fact
 //! about a model - sizes, token ids, suppress lists - comes from the model's files.
 //!
 //! What is not here: audio files, HTTP, a clock. What is below: [`amanuensis_kernels`] does the arithmetic behind the
@@ -12,9 +13,12 @@
 pub mod backend;
 
 mod activations;
+mod align;
 mod config;
 mod decode;
 mod decoder;
+mod dtw;
+mod encode;
 mod encoder;
 mod engine;
 mod error;
@@ -22,10 +26,13 @@ mod linear;
 mod loader;
 mod spares;
 mod vocabulary;
+mod voice;
 
-pub use decode::{Batch, DecodeOptions, Decoded, Task};
+pub use align::Alignment;
+pub use decode::{Batch, DecodeOptions, Decoded, Rules, Search, Task};
 pub use decoder::{Sequence, Step, StepBuffers};
 pub use encoder::Encoded;
 pub use engine::{ComputeType, Engine, EngineOptions};
 pub use error::Error;
 pub use vocabulary::Vocabulary;
+pub use voice::{CHUNK as VOICE_CHUNK, VoiceDetector, VoiceStream};

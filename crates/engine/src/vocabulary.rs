@@ -4,11 +4,13 @@
 //! Special tokens are looked up by their names, never by number: the ids differ from one vocabulary to the next.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::Error;
 use crate::config::{read_if_there, read_json};
+use crate::encode::Encoder;
 
 /// Up to this many entries of a vocabulary are believed; the largest Whisper has 51,866.
 const MOST_TOKENS: usize = 1 << 20;
@@ -28,6 +30,8 @@ pub struct Vocabulary {
     special: Special,
     /// `(code, id)`, in the order of ids.
     languages: Vec<(String, u32)>,
+    /// Made when the first text is encoded.
+    encoder: OnceLock<Encoder>,
 }
 
 /// Ids of the tokens that steer Whisper.
@@ -37,6 +41,7 @@ pub(crate) struct Special {
     pub(crate) sot: u32,
     pub(crate) translate: u32,
     pub(crate) transcribe: u32,
+    pub(crate) start_of_previous: u32,
     pub(crate) no_speech: u32,
     pub(crate) no_timestamps: u32,
     pub(crate) first_timestamp: u32,
@@ -62,6 +67,7 @@ impl Vocabulary {
             sot: need("<|startoftranscript|>")?,
             translate: need("<|translate|>")?,
             transcribe: need("<|transcribe|>")?,
+            start_of_previous: need("<|startofprev|>")?,
             no_speech,
             no_timestamps,
             first_timestamp: find("<|0.00|>").unwrap_or(no_timestamps + 1),
@@ -76,7 +82,7 @@ impl Vocabulary {
             return Err(Error::Inconsistent { directory: directory.to_owned(), problem });
         }
         let seconds_per_timestamp = window_seconds / n_audio_ctx as f64;
-        Ok(Self { tokens, n_vocab, n_timestamps, seconds_per_timestamp, special, languages })
+        Ok(Self { tokens, n_vocab, n_timestamps, seconds_per_timestamp, special, languages, encoder: OnceLock::new() })
     }
 
     /// The number of token ids.
@@ -119,18 +125,41 @@ impl Vocabulary {
         self.special.first_timestamp..self.special.first_timestamp + self.n_timestamps as u32
     }
 
+    /// Whether a token stands for text.
+    pub fn is_text(&self, token: u32) -> bool {
+        token < self.special.eot
+    }
+
     /// The text of tokens. Special tokens and timestamps have none; bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
-        let text_of = |token: &u32| self.tokens.get(*token as usize).filter(|_| *token < self.special.eot);
         let mut bytes = Vec::new();
-        for character in tokens.iter().filter_map(text_of).flat_map(|text| text.chars()) {
+        for token in tokens {
+            self.extend_bytes(*token, &mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Appends the bytes of a token's text, which need not be whole characters; special tokens and timestamps have none.
+    pub fn extend_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
+        let text = self.tokens.get(token as usize).filter(|_| self.is_text(token));
+        for character in text.into_iter().flat_map(|text| text.chars()) {
             match byte_of(character) {
                 Some(byte) => bytes.push(byte),
                 // A character outside the alphabet stands for itself.
                 None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The tokens of a text, as the model was taught them: most words have a space in front.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let bytes_of = |id| {
+            let mut bytes = Vec::new();
+            self.extend_bytes(id, &mut bytes);
+            (id, bytes)
+        };
+        let tokens = || (0..self.special.eot).map(bytes_of).filter(|(_, bytes)| !bytes.is_empty());
+        self.encoder.get_or_init(|| Encoder::new(tokens())).encode(text)
     }
 }
 
@@ -238,6 +267,7 @@ mod tests {
             sot: 5,
             translate: 8,
             transcribe: 9,
+            start_of_previous: 11,
             no_speech: 12,
             no_timestamps: 13,
             first_timestamp: 14,

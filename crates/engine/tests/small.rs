@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Engine, EngineOptions, Error, Step, Task};
+use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Engine, EngineOptions, Error, Search, Step, Task};
 use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors};
 
@@ -135,7 +135,7 @@ fn int8_files_are_taken_as_they_are() {
 
 #[test]
 fn decoding_keeps_the_rules_of_timestamps() {
-    let options = |timestamps| DecodeOptions { language: None, task: Task::Transcribe, timestamps };
+    let options = |timestamps| DecodeOptions { timestamps, ..DecodeOptions::default() };
     for seed in 0..8 {
         let engine = engine(ComputeType::Int8, 1);
         let window = engine.encode(&mel(seed)).unwrap();
@@ -158,7 +158,8 @@ fn what_the_model_cannot_do_is_refused() {
     let engine = engine(ComputeType::Int8, 1);
     let window = engine.encode(&mel(0)).unwrap();
     let decode = |language: Option<&str>, task| {
-        engine.decode(&window, &DecodeOptions { language: language.map(str::to_owned), task, timestamps: true })
+        engine
+            .decode(&window, &DecodeOptions { language: language.map(str::to_owned), task, ..DecodeOptions::default() })
     };
     // With fewer tokens than a multilingual vocabulary this model counts as English-only.
     assert!(decode(Some("en"), Task::Transcribe).is_ok());
@@ -193,8 +194,18 @@ fn windows_join_and_leave_a_batch_and_keep_their_text() {
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let engine = engine(compute_type, 2);
         let windows: Vec<_> = (0..5).map(|seed| engine.encode(&mel(seed)).unwrap()).collect();
-        let options =
-            |i: usize| DecodeOptions { language: None, task: Task::Transcribe, timestamps: i.is_multiple_of(2) };
+        let searches = [
+            Search::Greedy,
+            Search::Beam { size: 3, patience: 1.0 },
+            Search::Sample { temperature: 0.6, best_of: 4, seed: 9 },
+        ];
+        let options = |i: usize| DecodeOptions {
+            timestamps: i.is_multiple_of(2),
+            search: searches[i % searches.len()],
+            previous: vec![7; i],
+            prefix: vec![8; i / 3],
+            ..DecodeOptions::default()
+        };
         let mut batch = Batch::new(&engine);
         let mut together = vec![None; windows.len()];
         for (ticket, window) in windows.iter().enumerate() {
@@ -212,6 +223,113 @@ fn windows_join_and_leave_a_batch_and_keep_their_text() {
             assert_eq!(together[i], Some(engine.decode(window, &options(i)).unwrap()), "{compute_type}, window {i}");
         }
     }
+}
+
+/// Texts that are followed side by side share, copy and hand over what the decoder remembers of them: the best must have
+/// the probability that it has when it is decoded by itself.
+#[test]
+fn the_best_text_of_a_search_is_as_probable_as_by_itself() {
+    let engine = engine(ComputeType::F32, 1);
+    let special = |name: &str| vocabulary().lines().position(|token| token == name).unwrap();
+    let (eot, sot, no_timestamps) = (36, special("<|startoftranscript|>"), special("<|notimestamps|>"));
+    for seed in 0..6 {
+        let window = engine.encode(&mel(seed)).unwrap();
+        let decode = |search| {
+            let options = DecodeOptions { search, timestamps: false, ..DecodeOptions::default() };
+            engine.decode(&window, &options).unwrap()
+        };
+        let greedy = decode(Search::Greedy);
+        assert_eq!(decode(Search::Beam { size: 1, patience: 1.0 }), greedy);
+        let beam = decode(Search::Beam { size: 4, patience: 1.5 });
+        let drawn = decode(Search::Sample { temperature: 0.8, best_of: 3, seed: seed as u64 });
+        assert_eq!(decode(Search::Sample { temperature: 0.8, best_of: 3, seed: seed as u64 }), drawn);
+        for decoded in [&greedy, &beam, &drawn] {
+            let mut sequence = engine.start(&window);
+            engine.step(&mut sequence, &[sot as u32]);
+            let mut logits = engine.step(&mut sequence, &[no_timestamps as u32]);
+            let mut sum = 0.0;
+            for (at, token) in decoded.tokens.iter().copied().chain([eot]).enumerate() {
+                // Allowed are text and its end, without what the model's files leave out.
+                let is_allowed = |id: &usize| *id <= 36 && *id != 3 && (at > 0 || ![5, 36].contains(id));
+                let total: f32 = (0..logits.len()).filter(is_allowed).map(|id| logits[id].exp()).sum();
+                // A text that fills all positions is not ended.
+                if sequence.len() < SIZES.n_text_ctx - 1 || token != eot {
+                    sum += logits[token as usize] - total.ln();
+                }
+                if sequence.len() < SIZES.n_text_ctx {
+                    logits = engine.step(&mut sequence, &[token]);
+                }
+            }
+            let mean = sum / (decoded.tokens.len() + 1) as f32;
+            assert!((mean - decoded.avg_logprob).abs() < 1e-4, "{mean} {decoded:?}");
+        }
+    }
+}
+
+#[test]
+fn a_text_begins_with_its_prefix_and_repeats_nothing() {
+    let engine = engine(ComputeType::Int8, 1);
+    let window = engine.encode(&mel(1)).unwrap();
+    let mut options = DecodeOptions { prefix: vec![8, 9], ..DecodeOptions::default() };
+    let decoded = engine.decode(&window, &options).unwrap();
+    assert!(engine.vocabulary().is_timestamp(decoded.tokens[0]) && decoded.tokens[1..3] == [8, 9]);
+    options.timestamps = false;
+    options.rules.no_repeat_ngram_size = 2;
+    let text = engine.decode(&window, &options).unwrap().tokens;
+    let mut pairs: Vec<_> = text.windows(2).collect();
+    let count = pairs.len();
+    pairs.sort_unstable();
+    pairs.dedup();
+    assert!(text[..2] == [8, 9] && pairs.len() == count, "{text:?}");
+    options.rules.suppress = vec![0, 1, 2];
+    assert!(engine.decode(&window, &options).unwrap().tokens.iter().all(|token| *token > 2));
+}
+
+#[test]
+fn a_text_is_aligned_the_same_on_any_number_of_threads() {
+    let options = DecodeOptions { language: None, task: Task::Transcribe, timestamps: true };
+    let text: Vec<u32> = (0..100).map(|i| (i * 7) % 36).collect();
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let mut first = None;
+        for threads in THREADS {
+            let engine = engine(compute_type, threads);
+            let window = engine.encode(&mel(0)).unwrap();
+            let alignment = engine.align(&window, &options, &text, 27).unwrap();
+            assert_eq!((alignment.times.len(), alignment.probabilities.len()), (101, 100));
+            assert!(alignment.times.is_sorted() && alignment.times.iter().all(|time| *time < 27));
+            // The probabilities are those of a decoder that is given one token after the other.
+            let mut sequence = engine.start(&window);
+            let mut logits = engine.step(&mut sequence, &[37, 44]);
+            for (token, probability) in text.iter().zip(&alignment.probabilities) {
+                let total: f64 = logits[..36].iter().map(|logit| f64::from(*logit).exp()).sum();
+                let expected = f64::from(logits[*token as usize]).exp() / total;
+                assert!((f64::from(*probability) - expected).abs() < 1e-4, "{probability} {expected}");
+                logits = engine.step(&mut sequence, &[*token]);
+            }
+            assert_eq!(*first.get_or_insert_with(|| alignment.clone()), alignment, "{compute_type}");
+        }
+    }
+}
+
+#[test]
+fn texts_of_any_length_are_aligned() {
+    let options = DecodeOptions { language: None, task: Task::Transcribe, timestamps: true };
+    let directory = tempfile::tempdir().unwrap();
+    write_model(directory.path(), &whisper(&SIZES, 1), DType::F16);
+    let align = |heads: &str, text: &[u32], n_frames| {
+        std::fs::write(directory.path().join("config.json"), format!(r#"{{"alignment_heads": {heads}}}"#)).unwrap();
+        let engine = load(directory.path(), ComputeType::F32, 1);
+        engine.align(&engine.encode(&mel(0)).unwrap(), &options, text, n_frames).unwrap().times
+    };
+    // A model's own heads count; those that it does not have leave all heads of the second half.
+    let text: Vec<u32> = (0..128).map(|i| (i * 7) % 36).collect();
+    let all = align("[]", &text, 40);
+    assert_eq!(align("[[3, 0], [0, 3]]", &text, 40), all);
+    assert_eq!(align("[[1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]]", &text, 40), all);
+    assert_ne!(align("[[1, 0]]", &text, 40), all);
+    assert_eq!(align("[]", &text, 0), [0; 129]);
+    assert_eq!(align("[]", &text, 1 << 40), all);
+    assert_eq!(align("[]", &[], 40), [0]);
 }
 
 #[test]

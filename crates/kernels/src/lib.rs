@@ -14,6 +14,7 @@ mod pool;
 
 pub mod attention;
 pub mod gemm;
+pub mod lstm;
 pub mod norm;
 pub mod quantise;
 pub mod roofline;

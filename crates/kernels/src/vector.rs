@@ -130,6 +130,26 @@ multiversion! {
 }
 
 multiversion! {
+    /// The median of every 7 values in a row: `out[i]` is that of `values[i..i + 7]`.
+    pub fn median_of_7(values: &[f32], out: &mut [f32]) {
+        /// Exchanges that bring the median to the middle (Devillard, "Fast median search", 1998).
+        const EXCHANGES: [(usize, usize); 13] = [
+            (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4),
+        ];
+        let count = out.len();
+        let values: [&[f32]; 7] = std::array::from_fn(|offset| &values[offset..offset + count]);
+        for (index, out) in out.iter_mut().enumerate() {
+            let mut window: [f32; 7] = std::array::from_fn(|offset| values[offset][index]);
+            for (a, b) in EXCHANGES {
+                let (low, high) = (window[a], window[b]);
+                (window[a], window[b]) = (if low < high { low } else { high }, larger(high, low));
+            }
+            *out = window[3];
+        }
+    }
+}
+
+multiversion! {
     /// `(largest, log of the sum of e^(x - largest))`: the log-probability of `x[i]` is `x[i] - largest - log_sum`.
     /// Minus infinity counts as probability zero.
     pub fn log_sum_exp(logits: &[f32]) -> (f32, f32) {
@@ -234,6 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn medians_are_in_the_middle() {
+        let values: Vec<f32> = (0..300).map(|i| ((i * 7919) % 101) as f32 - 50.0).collect();
+        let mut medians = vec![0.0; 294];
+        median_of_7(reference(), &values, &mut medians);
+        for (window, median) in values.windows(7).zip(medians) {
+            let mut sorted = window.to_vec();
+            sorted.sort_by(f32::total_cmp);
+            assert_eq!(median.to_bits(), sorted[3].to_bits());
+        }
+    }
+
+    #[test]
     fn every_instruction_set_gives_the_same_bits() {
         let values: Vec<f32> = (0..1501).map(|i| ((i * 7919) % 1009) as f32 * 0.037 - 18.6).collect();
         let run = |cpu| {
@@ -241,7 +273,9 @@ mod tests {
             gelu(cpu, &mut a);
             softmax(cpu, &mut b, 0.125);
             let (largest, sum) = log_sum_exp(cpu, &values);
-            a.into_iter().chain(b).chain([largest, sum]).map(f32::to_bits).collect::<Vec<_>>()
+            let mut medians = vec![0.0; values.len() - 6];
+            median_of_7(cpu, &values, &mut medians);
+            a.into_iter().chain(b).chain(medians).chain([largest, sum]).map(f32::to_bits).collect::<Vec<_>>()
         };
         for cpu in Cpu::all() {
             assert_eq!(run(cpu), run(reference()), "{}", cpu.isa());

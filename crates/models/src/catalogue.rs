@@ -11,6 +11,9 @@ use crate::manifest::MANIFEST;
 
 const BUILTIN: &str = include_str!("catalogue.json");
 
+/// The model that finds speech: every model that writes speech down is used together with it.
+pub const SPEECH_DETECTOR: &str = "silero-vad";
+
 /// All models that can be asked for by name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,9 +28,23 @@ pub struct Model {
     name: String,
     #[serde(default)]
     aliases: Vec<String>,
+    #[serde(default)]
+    purpose: Purpose,
     description: String,
     languages: String,
     sources: Vec<SourceSpec>,
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Purpose {
+    /// Writing speech down: what a user chooses among.
+    #[default]
+    Transcription,
+    /// Finding where speech is.
+    SpeechDetection,
 }
 
 /// Where a model can be had, and which files to expect from there.
@@ -91,7 +108,7 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// The models in the order of the catalogue, from small to large.
+    /// The models in the order of the catalogue: from small to large, and then those that only help.
     pub fn models(&self) -> &[Model] {
         &self.models
     }
@@ -141,6 +158,11 @@ impl Model {
     /// Further names that mean this model.
     pub fn aliases(&self) -> &[String] {
         &self.aliases
+    }
+
+    /// What it is for.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// One line for people.

@@ -22,6 +22,16 @@ pub enum Error {
         known: Vec<String>,
     },
 
+    /// The model is one that helps others and does not write speech down itself.
+    #[error(
+        "the model {name:?} finds where speech is and writes none of it down; it is used by itself along with any \
+             other model, for example `base`"
+    )]
+    DoesNotTranscribe {
+        /// The model's name.
+        name: String,
+    },
+
     /// A path was given and nothing is there.
     #[error("there is no model at {}: no such file or directory", .0.display())]
     NoSuchPath(PathBuf),

@@ -49,7 +49,7 @@ mod store;
 mod transfer;
 mod wheels;
 
-pub use catalogue::{Catalogue, Model};
+pub use catalogue::{Catalogue, Model, Purpose, SPEECH_DETECTOR};
 pub use digest::{NotSha256, Sha256};
 pub use error::{Error, Fault, Problem, SourceFailure};
 pub use manifest::{FileRecord, Manifest};

@@ -3,12 +3,14 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use crate::catalogue::Purpose;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::store::Store;
 
 impl Store {
-    /// The directory or file that `model` means, fetched first if it is a model of the catalogue that is not installed.
+    /// The directory or file that `model`, which is to write speech down, means; fetched first if it is a model of the
+    /// catalogue that is not installed.
     ///
     /// In this order: text with a path separator is a path and has to exist; a name or alias of the catalogue is that
     /// model; anything else that exists is a path; the rest is an unknown name. So a directory called `base` is reached
@@ -18,8 +20,8 @@ impl Store {
     /// [`Error::NotInstalled`], which names the command to install it.
     ///
     /// # Errors
-    /// Besides: [`Error::UnknownModel`], [`Error::NoSuchPath`], [`Error::Damaged`] for a model whose files are not all
-    /// there, and what [`Store::pull`] returns.
+    /// Besides: [`Error::UnknownModel`], [`Error::DoesNotTranscribe`], [`Error::NoSuchPath`], [`Error::Damaged`] for a
+    /// model whose files are not all there, and what [`Store::pull`] returns.
     pub fn resolve(
         &self,
         model: &str,
@@ -30,11 +32,29 @@ impl Store {
         if model.contains(std::path::is_separator) {
             return if path.exists() { Ok(path) } else { Err(Error::NoSuchPath(path)) };
         }
-        if self.catalogue().find(model).is_err() && path.exists() {
-            return Ok(path);
+        match self.catalogue().find(model) {
+            Err(_) if path.exists() => return Ok(path),
+            Ok(model) if model.purpose() != Purpose::Transcription => {
+                return Err(Error::DoesNotTranscribe { name: model.name().to_owned() });
+            }
+            _ => {}
         }
-        match self.path(model) {
-            Err(Error::NotInstalled { .. }) if !offline => self.pull(model, progress),
+        self.path_or_pull(model, offline, progress)
+    }
+
+    /// The directory of the model of the catalogue called `name`, fetched first if it is not installed; with `offline`,
+    /// that is [`Error::NotInstalled`].
+    ///
+    /// # Errors
+    /// Those of [`Store::path`] and [`Store::pull`].
+    pub fn path_or_pull(
+        &self,
+        name: &str,
+        offline: bool,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<PathBuf, Error> {
+        match self.path(name) {
+            Err(Error::NotInstalled { .. }) if !offline => self.pull(name, progress),
             found => found,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use amanuensis_models::{Catalogue, Error, Fault, Progress, State, Store};
+use amanuensis_models::{Catalogue, Error, Fault, Progress, Purpose, SPEECH_DETECTOR, State, Store};
 use support::{Response, Server, file, hub_catalogue, left_in, noise, quiet, store};
 use tempfile::TempDir;
 
@@ -204,6 +204,22 @@ fn the_built_in_catalogue_has_every_model_of_the_family() {
     assert_eq!(catalogue.find("Large").unwrap().name(), "large-v3");
     assert_eq!(catalogue.find("turbo").unwrap().name(), "large-v3-turbo");
     assert_eq!(catalogue.find("base").unwrap().size(), Some(147_882_941));
+}
+
+#[test]
+fn what_finds_speech_is_a_model_but_not_one_to_transcribe_with() {
+    let catalogue = Catalogue::builtin();
+    let detector = catalogue.find(SPEECH_DETECTOR).unwrap();
+    assert_eq!((detector.purpose(), detector.size()), (Purpose::SpeechDetection, Some(1_240_823)));
+    let others = catalogue.models().iter().filter(|model| model.name() != SPEECH_DETECTOR);
+    assert!(others.into_iter().all(|model| model.purpose() == Purpose::Transcription));
+
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::at(dir.path());
+    let error = store.resolve(SPEECH_DETECTOR, true, &mut quiet).unwrap_err();
+    assert!(matches!(error, Error::DoesNotTranscribe { .. }), "{error}");
+    let error = store.path_or_pull(SPEECH_DETECTOR, true, &mut quiet).unwrap_err();
+    assert!(matches!(error, Error::NotInstalled { .. }), "{error}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ pub enum Error {
     /// The model cannot be loaded or run.
     #[error(transparent)]
     Engine(#[from] amanuensis_engine::Error),
+    /// The options make no sense together, for this reason.
+    #[error("{0}")]
+    Options(String),
     /// An English-only model was asked for another language.
     #[error(
         "the model {model:?} knows English only, not {language}; choose a multilingual one, most often the name without `.en`"

@@ -25,21 +25,29 @@
 //! What is not here: HTTP, async code, a terminal.
 #![forbid(unsafe_code)]
 
+mod attempts;
+mod context;
 mod cut;
 mod error;
 mod language;
 mod long_form;
 mod model;
+mod options;
 mod output;
+mod plan;
 mod scheduler;
 mod transcriber;
 mod transcript;
+mod voicing;
 mod windows;
+mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError};
-pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Task};
+pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Rules, Task, VoiceDetector};
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
+pub use options::{Strategy, TranscribeOptions};
 pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
-pub use transcriber::{Event, Strategy, TranscribeOptions, Transcriber};
-pub use transcript::{Ending, Segment, Timings, Transcript, Word};
+pub use plan::VadOptions;
+pub use transcriber::{Event, Transcriber};
+pub use transcript::{Ending, Flag, Segment, Timings, Transcript, Word};

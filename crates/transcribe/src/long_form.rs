@@ -4,37 +4,38 @@
 //! begins at the last timestamp found in the one before. Batched: windows are cut where it is quiet, so that none has to
 //! wait for another, and many are read at once.
 //!
-//! Not done here: prompting a window with the text before it, and decoding again at a higher temperature.
+//! What is done about a window whose text does not pass is in `attempts.rs`.
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
-use amanuensis_audio::{HOP_LENGTH, LogMel};
-use amanuensis_engine::Decoded;
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use amanuensis_audio::LogMel;
+use amanuensis_engine::{DecodeOptions, Encoded, VoiceDetector};
 
+use crate::attempts::{Attempts, Judged, repeated};
+use crate::context::Context;
 use crate::cut::{Cut, Piece, cut};
 use crate::model::{Model, Reader};
+use crate::options::{Strategy, TranscribeOptions};
+use crate::plan::{Planned, Planner};
 use crate::scheduler::{Failure, Request};
-use crate::transcriber::{Event, Strategy, TranscribeOptions};
-use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, seconds};
-use crate::{Ending, Error, Language, Segment, Timings, Transcript};
+use crate::transcriber::Event;
+use crate::voicing::Voicing;
+use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
+use crate::words::Listened;
+use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
 /// shorter, and a model that is given next to nothing invents something.
 const SHORTEST: usize = 20;
 
-/// A window is silent if the probability of no speech is above the one, and the mean log-probability of what was decoded
-/// all the same not above the other.
-const NO_SPEECH_THRESHOLD: f32 = 0.6;
-const LOGPROB_THRESHOLD: f32 = -1.0;
+/// A text drawn at a higher temperature than this is nothing for the next window to go by.
+const MOST_CHANCE: f32 = 0.5;
 
-/// A batched window is cut at its quietest place between these frames before the end of what the model can take. Some
-/// silence is left: at the end of a window that is full to the brim, a model keeps back a sentence that may go on.
-const CUT_RANGE: (usize, usize) = (1000, 200);
+/// Frames that are read at a time: a second.
+const AT_ONCE: usize = FRAMES_PER_SECOND;
 
 /// One transcription at work.
 pub(crate) struct LongForm<'a, M, R, S> {
@@ -45,10 +46,17 @@ pub(crate) struct LongForm<'a, M, R, S> {
     on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     mel: LogMel,
     windows: Windows<S>,
+    voicing: Voicing<'a>,
+    planner: Planner,
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
+    attempts: Arc<Attempts>,
+    context: Context,
+    /// What the first text begins with, until it has been asked for.
+    prefix: Vec<u32>,
     segments: Vec<Segment>,
+    warnings: Vec<String>,
     /// What has been transcribed, in frames.
     done: usize,
     timings: Timings,
@@ -58,6 +66,8 @@ pub(crate) struct LongForm<'a, M, R, S> {
 /// A window that is being read.
 struct Pending<T> {
     ticket: T,
+    /// Where it is silent, if the times of words are asked for.
+    listened: Option<Listened>,
     /// Where it begins, and how long it is, in frames.
     position: usize,
     frames: usize,
@@ -65,7 +75,7 @@ struct Pending<T> {
 
 impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn new(
-        (model, reader): (&'a M, &'a R),
+        (model, reader, detector): (&'a M, &'a R, Option<&'a VoiceDetector>),
         name: &'a str,
         mel: LogMel,
         samples: S,
@@ -82,8 +92,14 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             mel,
             total: samples.expected_duration(),
             windows: Windows::new(samples),
+            voicing: Voicing::new(detector.filter(|_| options.vad.is_some())),
+            planner: Planner::new(options.vad.unwrap_or_default(), model.n_frames(), &options.clips),
             language,
+            attempts: Arc::new(Attempts::new(options)),
+            context: Context::new(model, options),
+            prefix: options.prefix.as_deref().map_or_else(Vec::new, |text| model.encode(&format!(" {}", text.trim()))),
             segments: Vec::new(),
+            warnings: Vec::new(),
             done: 0,
             timings: Timings::default(),
             cancelled: false,
@@ -94,7 +110,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn run(mut self) -> Result<Transcript, Error> {
         let start = Instant::now();
         let ending = self.windows()?;
-        let warnings = self.warnings();
+        self.warn_of_source();
         let duration = match ending {
             Ending::Complete => self.windows.seconds_read(),
             // An end that cannot be read leaves everything before it transcribed.
@@ -109,7 +125,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             segments: self.segments,
             model: self.name.to_owned(),
             timings: self.timings,
-            warnings,
+            warnings: self.warnings,
             ending,
         })
     }
@@ -117,9 +133,14 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn windows(&mut self) -> Result<Ending, Error> {
         let mut pending = VecDeque::new();
         loop {
-            while pending.len() < self.ahead() && self.fill()? >= SHORTEST {
-                let frames = self.window_length();
-                pending.push_back(self.submit(frames)?);
+            while pending.len() < self.ahead() {
+                let Some(stretch) = self.next_stretch()? else { break };
+                // What is left behind the last timestamp is often shorter.
+                if stretch.frames.len() >= SHORTEST {
+                    pending.push_back(self.submit(&stretch)?);
+                } else {
+                    self.windows.move_to(stretch.frames.end);
+                }
             }
             let Some(window) = pending.pop_front() else {
                 return Ok(match self.windows.failure() {
@@ -143,46 +164,99 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     /// Until the language is known, each window waits for what the one before says of it.
     fn ahead(&self) -> usize {
         match self.options.strategy {
-            Strategy::Batched if self.language.is_some() => self.reader.batch_size() + 2,
+            Strategy::Batched if self.language.is_some() || self.options.multilingual => self.reader.batch_size() + 2,
             _ => 1,
         }
     }
 
-    /// Reads on until there is a whole window, and a little more where there is more; returns the window's frames.
-    fn fill(&mut self) -> Result<usize, Error> {
-        let n_frames = self.model.n_frames();
-        timed(&mut self.timings.audio_decode, || self.windows.fill(n_frames + 1))?;
-        Ok(self.windows.window(n_frames).len() / HOP_LENGTH)
-    }
-
-    /// Frames of the window that is read next. A sequential one is as long as can be.
-    fn window_length(&self) -> usize {
-        let n_frames = self.model.n_frames();
-        let held = self.windows.window(n_frames).len() / HOP_LENGTH;
-        let is_last = self.windows.window(n_frames + 1).len() <= n_frames * HOP_LENGTH;
-        let [from, to] = [CUT_RANGE.0, CUT_RANGE.1].map(|before_end| n_frames.saturating_sub(before_end));
-        match self.options.strategy {
-            Strategy::Batched if !is_last => self.windows.quietest(from, to),
-            _ => held,
+    /// Reads on until it is known what to read next; none at the end.
+    fn next_stretch(&mut self) -> Result<Option<Planned>, Error> {
+        loop {
+            let stretch = match self.options.strategy {
+                Strategy::Batched => self.planner.next_window(),
+                Strategy::Sequential => {
+                    self.listen_to(self.planner.needed(self.windows.position()))?;
+                    self.planner.window_from(self.windows.position())
+                }
+            };
+            if let Some(stretch) = stretch {
+                self.windows.move_to(stretch.frames.start);
+                // The last chunk may go on behind the recording's end, or begin there.
+                let frames = stretch.frames.start..stretch.frames.end.min(self.windows.frames_read());
+                return Ok(Some(Planned { frames, ..stretch }).filter(|stretch| !stretch.frames.is_empty()));
+            }
+            if self.windows.is_at_end() {
+                return Ok(None);
+            }
+            if self.options.strategy == Strategy::Sequential {
+                // Nothing is said in all that was read, as far as can be told yet.
+                self.windows.move_to(self.windows.frames_read().saturating_sub(self.model.n_frames() / 2));
+            } else {
+                self.windows.move_to(self.planner.done());
+            }
+            self.listen_to(self.windows.frames_read() + AT_ONCE)?;
         }
     }
 
-    /// Hands over the window that lies ahead, which holds `frames` frames of the recording.
-    fn submit(&mut self, frames: usize) -> Result<Pending<R::Ticket>, Error> {
+    /// Reads up to a frame, if the recording is that long, and hears what is said there.
+    fn listen_to(&mut self, frame: usize) -> Result<(), Error> {
+        if self.windows.is_at_end() || frame <= self.windows.frames_read() {
+            return Ok(());
+        }
+        let Self { windows, voicing, planner, timings, .. } = self;
+        let (mut heard, mut probabilities) = (0.0, Vec::new());
+        let mut hear = |samples: &[f32]| timed(&mut heard, || voicing.push(samples, &mut probabilities));
+        let start = Instant::now();
+        let result = windows.read_to(frame, &mut hear);
+        if windows.is_at_end() {
+            timed(&mut heard, || voicing.finish(&mut probabilities));
+        }
+        timings.audio_decode += start.elapsed().as_secs_f64() - heard;
+        timings.vad += heard;
+        planner.push(&probabilities);
+        if windows.is_at_end() {
+            planner.finish();
+        }
+        Ok(result?)
+    }
+
+    /// Hands over a window.
+    fn submit(&mut self, stretch: &Planned) -> Result<Pending<R::Ticket>, Error> {
+        let frames = stretch.frames.len();
         let mut spectrogram = Vec::new();
         let samples = self.windows.window(frames);
         timed(&mut self.timings.mel, || self.mel.window(samples, &mut spectrogram))?;
-        let request = Request { mel: spectrogram, language: self.language, task: self.options.task };
-        let pending = Pending { ticket: self.reader.submit(request), position: self.windows.position(), frames };
+        let position = self.windows.position();
+        let wants_words = self.options.word_timestamps;
+        let n_mels = spectrogram.len() / self.model.n_frames();
+        let listened = wants_words.then(|| Listened::new(position, frames, &spectrogram, n_mels));
+        let request = Request {
+            mel: spectrogram,
+            language: self.language.filter(|_| !self.options.multilingual),
+            options: DecodeOptions {
+                task: self.options.task,
+                length_penalty: self.options.length_penalty,
+                previous: self.context.next(),
+                prefix: std::mem::take(&mut self.prefix),
+                rules: self.options.rules.clone(),
+                ..DecodeOptions::default()
+            },
+            previous_again: self.context.lasting(),
+            attempts: Arc::clone(&self.attempts),
+            seed: position as u64,
+            wants_window: wants_words,
+            voiced: self.options.vad.map(|_| stretch.voiced),
+        };
+        let pending = Pending { ticket: self.reader.submit(request), listened, position, frames };
         // A sequential window moves on only once it is known how far.
         if self.options.strategy == Strategy::Batched {
-            self.windows.advance(frames);
+            self.windows.move_to(stretch.frames.end);
         }
         Ok(pending)
     }
 
     /// Waits for a window and makes segments of it.
-    fn take(&mut self, Pending { ticket, position, frames }: Pending<R::Ticket>) -> Result<(), Error> {
+    fn take(&mut self, Pending { ticket, listened, position, frames }: Pending<R::Ticket>) -> Result<(), Error> {
         let answer = self.reader.wait(ticket).map_err(|failure| match failure {
             Failure::Engine(error) => Error::Engine(error),
             Failure::NoLanguage => Error::NoLanguageDetected { model: self.name.to_owned() },
@@ -190,83 +264,139 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         })?;
         self.timings.encode += answer.encode;
         self.timings.decode += answer.decode;
-        let decoded = &answer.decoded;
+        let mut judged = answer.judged;
         let mut advance = frames;
-        if !is_silent(decoded) {
+        if !judged.silent {
+            self.drop_inventions(position, frames, &mut judged);
+            let tokens = &judged.decoded.tokens;
             // What was detected where nothing is said means nothing: then the next window decides.
-            let says_something = !self.model.text(&decoded.tokens).trim().is_empty();
-            if let Some((language, probability)) = answer.detected.filter(|_| says_something) {
+            let says_something = !self.model.text(tokens).trim().is_empty();
+            let detected = answer.detected.filter(|_| says_something);
+            if let Some((language, probability)) = detected.filter(|_| self.language.is_none()) {
                 self.language = Some(language);
                 self.tell(Event::Language { language, probability });
             }
-            let frame_of = |token| Some((self.model.timestamp(token)? * FRAMES_PER_SECOND as f64).round() as usize);
-            let Cut { mut pieces, rest, advance: next } = cut(&decoded.tokens, frames, frame_of);
+            let frame_of = |token| Some(frames_of(self.model.timestamp(token)?));
+            let Cut { mut pieces, rest, advance: next } = cut(tokens, frames, frame_of);
             match self.options.strategy {
                 Strategy::Batched => pieces.extend(rest),
                 Strategy::Sequential => advance = next,
             }
-            self.keep(position, decoded, &pieces);
+            let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
+            let spoken = listened.zip(answer.window);
+            self.keep(position, &judged, pieces, language, spoken)?;
         }
         if self.options.strategy == Strategy::Sequential {
-            self.windows.advance(advance);
+            self.windows.move_to(position + advance);
         }
         self.done = position + advance;
         Ok(())
     }
 
-    /// Makes segments of a window's pieces, those without text and those without length left out.
-    fn keep(&mut self, seek: usize, decoded: &Decoded, pieces: &[Piece]) {
-        let compression_ratio = compression_ratio(self.model.text(&decoded.tokens).trim());
-        for piece in pieces {
-            let tokens = &decoded.tokens[piece.tokens.clone()];
-            let text = self.model.text(tokens);
-            if text.trim().is_empty() || piece.start == piece.end {
-                continue;
+    /// Takes out of a text what no attempt could prevent: a phrase that comes over and over stays once, and more than can
+    /// have been said is not believed at all.
+    fn drop_inventions(&mut self, position: usize, frames: usize, judged: &mut Judged) {
+        let place = |model: &M, tokens: &[u32]| {
+            let text: String = model.text(tokens).trim().chars().take(60).collect();
+            format!("between {:.1} and {:.1} s ({text:?})", seconds(position), seconds(position + frames))
+        };
+        let tokens = &mut judged.decoded.tokens;
+        if judged.repeats {
+            let is_time = |token: &u32| self.model.timestamp(*token).is_some();
+            let places: Vec<usize> = (0..tokens.len()).filter(|&at| !is_time(&tokens[at])).collect();
+            let text: Vec<u32> = places.iter().map(|&at| tokens[at]).collect();
+            let again = repeated(&text);
+            if again.is_empty() {
+                judged.repeats = false;
+            } else {
+                let warning =
+                    format!("left out what was repeated over and over {}", place(self.model, &text[again.clone()]));
+                let mut at = 0..;
+                tokens.retain(|_| {
+                    let at = at.next();
+                    !places[again.clone()].iter().any(|place| Some(*place) == at)
+                });
+                self.warn(warning);
             }
+        } else if judged.too_long {
+            let warning = format!("left out more text than can have been said {}", place(self.model, tokens));
+            tokens.clear();
+            self.warn(warning);
+        }
+    }
+
+    /// Makes segments of a window's pieces, those without text and those without length left out.
+    fn keep(
+        &mut self,
+        seek: usize,
+        judged: &Judged,
+        mut pieces: Vec<Piece>,
+        language: Option<Language>,
+        spoken: Option<(Listened, Encoded)>,
+    ) -> Result<(), Error> {
+        let decoded = &judged.decoded;
+        if decoded.temperature > MOST_CHANCE || judged.repeats {
+            self.context.forget();
+        }
+        let tokens_of = |piece: &Piece| &decoded.tokens[piece.tokens.clone()];
+        pieces.retain(|piece| piece.start < piece.end && !self.model.text(tokens_of(piece)).trim().is_empty());
+        let mut words = Vec::new();
+        if let Some((listened, window)) = spoken.filter(|_| !pieces.is_empty()) {
+            let stretches: Vec<_> = pieces.iter().map(|piece| (piece.start..piece.end, tokens_of(piece))).collect();
+            let language = language.or(self.language).unwrap_or(Language::ENGLISH);
+            let before = self.segments.last().map_or(0, |segment| frames_of(segment.end));
+            let model = self.model;
+            let found = timed(&mut self.timings.decode, || {
+                model.words(&window, (language, self.options.task), &stretches, &listened, before)
+            })?;
+            for (piece, spoken) in pieces.iter_mut().zip(found) {
+                (piece.start, piece.end) = (spoken.times.start, spoken.times.end);
+                words.push(spoken.words);
+            }
+        }
+        words.resize(pieces.len(), Vec::new());
+        let flags = [(judged.repeats, Flag::Repetition), (judged.doubtful, Flag::LowConfidence)];
+        for (piece, words) in pieces.iter().zip(words) {
+            let tokens = tokens_of(piece);
+            self.context.push(tokens);
             let segment = Segment {
                 id: self.segments.len(),
                 seek,
                 start: seconds(seek + piece.start),
                 end: seconds(seek + piece.end),
-                text,
+                text: self.model.text(tokens),
                 tokens: tokens.to_vec(),
                 temperature: decoded.temperature,
                 avg_logprob: decoded.avg_logprob,
-                compression_ratio,
+                compression_ratio: judged.compression_ratio,
                 no_speech_prob: decoded.no_speech_prob,
-                words: Vec::new(),
+                language,
+                flags: flags.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| *flag).collect(),
+                words,
             };
             self.tell(Event::Segment(&segment));
             self.segments.push(segment);
         }
+        Ok(())
     }
 
-    fn warnings(&mut self) -> Vec<String> {
+    fn warn_of_source(&mut self) {
         let mut warnings = self.windows.source().warnings();
         if self.windows.seconds_read() < seconds(SHORTEST) {
             let ms = 1000.0 * self.windows.seconds_read();
             warnings.push(format!("the recording is too short for speech ({ms:.0} ms)"));
         }
-        for warning in &warnings {
-            self.tell(Event::Warning(warning));
-        }
-        warnings
+        warnings.into_iter().for_each(|warning| self.warn(warning));
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.tell(Event::Warning(&warning));
+        self.warnings.push(warning);
     }
 
     fn tell(&mut self, event: Event<'_>) {
         self.cancelled |= (self.on_event)(event).is_break();
     }
-}
-
-fn is_silent(decoded: &Decoded) -> bool {
-    decoded.no_speech_prob > NO_SPEECH_THRESHOLD && decoded.avg_logprob <= LOGPROB_THRESHOLD
-}
-
-/// Bytes of `text` to its bytes compressed by zlib.
-fn compression_ratio(text: &str) -> f32 {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-    text.len() as f32 / compressed.expect("writing to memory does not fail").len() as f32
 }
 
 /// Runs `work` and adds the seconds it took.

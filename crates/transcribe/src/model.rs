@@ -1,8 +1,12 @@
 //! What long-form transcription asks of a model, so that it can be tested with a scripted one.
 
-use amanuensis_engine::Engine;
+use std::ops::Range;
+
+use amanuensis_engine::{DecodeOptions, Encoded, Engine, Error as EngineError};
 
 use crate::scheduler::{Answer, Failure, Request, Scheduler, Ticket};
+use crate::words::{Listened, Spoken, Stretch, words_of};
+use crate::{Language, Task};
 
 /// Facts about a model, and the texts of its tokens.
 pub(crate) trait Model {
@@ -12,10 +16,25 @@ pub(crate) trait Model {
     /// Mel frames of a window, 10 ms each.
     fn n_frames(&self) -> usize;
 
+    /// Tokens of context that a window may be given.
+    fn context_tokens(&self) -> usize;
+    /// The tokens of a text.
+    fn encode(&self, text: &str) -> Vec<u32>;
     /// The text of tokens, timestamps left out.
     fn text(&self, tokens: &[u32]) -> String;
     /// The time a token stands for, in seconds from the start of its window.
     fn timestamp(&self, token: u32) -> Option<f64>;
+
+    /// The words of a window's stretches, each with its frames and tokens; `before` is the end of the segment before, in
+    /// frames of the recording.
+    fn words(
+        &self,
+        window: &Encoded,
+        asked: (Language, Task),
+        stretches: &[(Range<usize>, &[u32])],
+        listened: &Listened,
+        before: usize,
+    ) -> Result<Vec<Spoken>, EngineError>;
 }
 
 /// What reads windows, several at a time.
@@ -42,12 +61,40 @@ impl Model for Engine {
         self.n_frames()
     }
 
+    fn context_tokens(&self) -> usize {
+        (self.n_text_ctx() / 2).saturating_sub(1)
+    }
+
+    fn encode(&self, text: &str) -> Vec<u32> {
+        self.vocabulary().encode(text)
+    }
+
     fn text(&self, tokens: &[u32]) -> String {
         self.vocabulary().decode(tokens)
     }
 
     fn timestamp(&self, token: u32) -> Option<f64> {
         self.vocabulary().timestamp(token)
+    }
+
+    fn words(
+        &self,
+        window: &Encoded,
+        (language, task): (Language, Task),
+        stretches: &[(Range<usize>, &[u32])],
+        listened: &Listened,
+        before: usize,
+    ) -> Result<Vec<Spoken>, EngineError> {
+        let vocabulary = self.vocabulary();
+        let code = Some(language.code().to_owned()).filter(|_| self.is_multilingual());
+        let options = DecodeOptions { language: code, task, ..DecodeOptions::default() };
+        let tokens = stretches.iter().flat_map(|(_, tokens)| tokens.iter().copied());
+        let text: Vec<u32> = tokens.filter(|token| vocabulary.is_text(*token)).collect();
+        let alignment = self.align(window, &options, &text, listened.frames)?;
+        let stretch = |(times, tokens): &(Range<usize>, &[u32])| Stretch::new(times.clone(), tokens, vocabulary);
+        let stretches: Vec<Stretch> = stretches.iter().map(stretch).collect();
+        let written = if task == Task::Translate { Language::ENGLISH } else { language };
+        Ok(words_of(&stretches, &alignment, written.code(), listened, before))
     }
 }
 

@@ -9,9 +9,10 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use amanuensis_engine::{Batch, DecodeOptions, Decoded, Engine, Error as EngineError};
+use amanuensis_engine::{Batch, DecodeOptions, Decoded, Encoded, Engine, Error as EngineError};
 
-use crate::{Language, Task};
+use crate::Language;
+use crate::attempts::{Attempts, Judged};
 
 /// A window to be read.
 pub(crate) struct Request {
@@ -19,12 +20,25 @@ pub(crate) struct Request {
     pub(crate) mel: Vec<f32>,
     /// The language spoken; to be detected where a multilingual model is given none.
     pub(crate) language: Option<Language>,
-    pub(crate) task: Task,
+    /// How to decode it the first time; language and search are left to the scheduler.
+    pub(crate) options: DecodeOptions,
+    /// What takes the place of [`DecodeOptions::previous`] where it has to be decoded again.
+    pub(crate) previous_again: Vec<u32>,
+    /// How to decode it, and when to do so again.
+    pub(crate) attempts: Arc<Attempts>,
+    /// What chance begins with in this window.
+    pub(crate) seed: u64,
+    /// Whether the answer is to hold the window.
+    pub(crate) wants_window: bool,
+    /// Seconds in which somebody speaks, where that is known.
+    pub(crate) voiced: Option<f64>,
 }
 
 /// What was read in a window.
 pub(crate) struct Answer {
-    pub(crate) decoded: Decoded,
+    pub(crate) judged: Judged,
+    /// What was encoded, where it is asked for.
+    pub(crate) window: Option<Encoded>,
     /// The language and its probability, where it was detected.
     pub(crate) detected: Option<(Language, f32)>,
     /// Seconds that the encoder took.
@@ -135,12 +149,17 @@ struct Worker<'e> {
 struct Active {
     job: Job,
     begun: Begun,
+    /// How often it was decoded before.
+    attempt: usize,
+    /// The best of the texts that did not pass.
+    best: Option<Judged>,
     /// Seconds of decoding so far.
     decode: f64,
 }
 
 /// A window that has joined the batch.
 struct Begun {
+    window: Encoded,
     detected: Option<(Language, f32)>,
     /// Seconds that the encoder took.
     encode: f64,
@@ -176,13 +195,13 @@ impl<'e> Worker<'e> {
         self.next_ticket += 1;
         // The spectrogram is a megabyte that nobody needs once it is encoded.
         let mel = std::mem::take(&mut job.request.mel);
-        match self.begin(ticket, &mel, &job.request) {
-            Ok(begun) => drop(self.active.insert(ticket, Active { job, begun, decode: 0.0 })),
+        match self.begin(ticket, &mel, &mut job.request) {
+            Ok(begun) => drop(self.active.insert(ticket, Active { job, begun, attempt: 0, best: None, decode: 0.0 })),
             Err(failure) => job.answer(Err(failure)),
         }
     }
 
-    fn begin(&mut self, ticket: u64, mel: &[f32], request: &Request) -> Result<Begun, Failure> {
+    fn begin(&mut self, ticket: u64, mel: &[f32], request: &mut Request) -> Result<Begun, Failure> {
         let start = Instant::now();
         let window = self.engine.encode(mel)?;
         let encode = start.elapsed().as_secs_f64();
@@ -193,13 +212,11 @@ impl<'e> Worker<'e> {
         });
         let detected = detected.map(|found| found.ok_or(Failure::NoLanguage)).transpose()?;
         let language = request.language.or(detected.map(|(language, _)| language));
-        let options = DecodeOptions {
-            language: language.filter(|_| self.engine.is_multilingual()).map(|language| language.code().to_owned()),
-            task: request.task,
-            timestamps: true,
-        };
-        self.batch.join(ticket, &window, &options)?;
-        Ok(Begun { detected, encode })
+        let code = language.filter(|_| self.engine.is_multilingual()).map(|language| language.code().to_owned());
+        request.options.language = code;
+        request.options.search = request.attempts.search(0, request.seed).unwrap_or(request.options.search);
+        self.batch.join(ticket, &window, &request.options)?;
+        Ok(Begun { window, detected, encode })
     }
 
     /// Takes the batch one token further.
@@ -216,10 +233,32 @@ impl<'e> Worker<'e> {
         let share = start.elapsed().as_secs_f64() / self.active.len().max(1) as f64;
         self.active.values_mut().for_each(|active| active.decode += share);
         for (ticket, decoded) in finished {
-            let Some(Active { job, begun: Begun { detected, encode }, decode }) = self.active.remove(&ticket) else {
-                continue;
-            };
-            job.answer(Ok(Answer { decoded, detected, encode, decode }));
+            self.finish(ticket, decoded);
+        }
+    }
+
+    /// Answers with the text of a window, or has it decoded again if the text does not pass.
+    fn finish(&mut self, ticket: u64, decoded: Decoded) {
+        let Some(mut active) = self.active.remove(&ticket) else { return };
+        let Request { attempts, options, previous_again, seed, voiced, .. } = &mut active.job.request;
+        let judged = {
+            let text = self.engine.vocabulary().decode(&decoded.tokens);
+            attempts.judge(decoded, &text, *voiced)
+        };
+        active.attempt += 1;
+        let again = attempts.search(active.attempt, *seed).filter(|_| !judged.passes());
+        let best =
+            if judged.passes() { judged } else { active.best.take().map_or(judged.clone(), |best| best.or(judged)) };
+        let Some(search) = again else {
+            let Active { job, begun: Begun { window, detected, encode }, decode, .. } = active;
+            let window = Some(window).filter(|_| job.request.wants_window);
+            return job.answer(Ok(Answer { judged: best, window, detected, encode, decode }));
+        };
+        options.search = search;
+        options.previous.clone_from(previous_again);
+        match self.batch.join(ticket, &active.begun.window, options) {
+            Ok(()) => drop(self.active.insert(ticket, Active { best: Some(best), ..active })),
+            Err(error) => active.job.answer(Err(error.into())),
         }
     }
 }

@@ -5,33 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use amanuensis_audio::{Audio, LogMel};
-use amanuensis_engine::{Engine, EngineOptions, Task};
+use amanuensis_engine::{Engine, EngineOptions, Task, VoiceDetector};
 
 use crate::long_form::LongForm;
 use crate::model::Model;
 use crate::scheduler::Scheduler;
-use crate::{Error, Language, Segment, Transcript};
-
-/// What to make of a recording. By default: text in the language spoken, which is detected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TranscribeOptions {
-    /// The language spoken; detected where it is not given.
-    pub language: Option<Language>,
-    /// Whether to write in the language spoken, or in English.
-    pub task: Task,
-    /// How to go through the recording.
-    pub strategy: Strategy,
-}
-
-/// How to go through a recording that is longer than a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// Windows are cut where it is quiet, and many are read at once.
-    #[default]
-    Batched,
-    /// One window after the other, each from where the text of the one before ends.
-    Sequential,
-}
+use crate::{Error, Language, Segment, TranscribeOptions, Transcript};
 
 /// What happens during a transcription, as it happens.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +40,7 @@ pub enum Event<'a> {
 pub struct Transcriber {
     engine: Arc<Engine>,
     scheduler: Scheduler,
+    detector: Option<VoiceDetector>,
     name: String,
 }
 
@@ -69,7 +49,7 @@ impl Transcriber {
     pub fn new(engine: Engine, name: impl Into<String>) -> Self {
         let (engine, name) = (Arc::new(engine), name.into());
         let scheduler = Scheduler::new(Arc::clone(&engine), default_batch_size(&engine));
-        Self { engine, scheduler, name }
+        Self { engine, scheduler, detector: None, name }
     }
 
     /// Loads the model in a directory, or of a weight file, and calls it by the name of that directory.
@@ -81,6 +61,13 @@ impl Transcriber {
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The same model, reading only what `detector` takes for speech. Without one, everything is read: text may be
+    /// invented where nobody speaks.
+    #[must_use]
+    pub fn with_voice_detector(self, detector: VoiceDetector) -> Self {
+        Self { detector: Some(detector), ..self }
     }
 
     /// The same model, decoding up to `batch_size` windows at once; at least one. More is faster, up to a point, and
@@ -109,7 +96,7 @@ impl Transcriber {
     /// Whether this model can do what `options` ask.
     ///
     /// # Errors
-    /// [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
+    /// [`Error::Options`] where they contradict each other, [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), Error> {
         check(&*self.engine, &self.name, options)
     }
@@ -131,7 +118,8 @@ impl Transcriber {
     ) -> Result<Transcript, Error> {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
-        LongForm::new((&*self.engine, &self.scheduler), &self.name, mel, audio, options, on_event).run()
+        let parts = (&*self.engine, &self.scheduler, self.detector.as_ref());
+        LongForm::new(parts, &self.name, mel, audio, options, on_event).run()
     }
 }
 
@@ -148,6 +136,7 @@ fn default_batch_size(engine: &Engine) -> usize {
 }
 
 pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
+    options.check()?;
     let name = || name.to_owned();
     match options.language {
         Some(language) if !model.is_multilingual() && language != Language::ENGLISH => {

@@ -75,9 +75,26 @@ pub struct Segment {
     pub compression_ratio: f32,
     /// Probability that nobody speaks.
     pub no_speech_prob: f32,
+    /// The language of its window, where every window's was detected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// What is suspicious about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
     /// The words, where their times were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<Word>,
+}
+
+/// What may be wrong with a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Flag {
+    /// The text repeated itself over and over; it is given once.
+    Repetition,
+    /// The model holds its own text for improbable.
+    LowConfidence,
 }
 
 /// A word and when it is spoken.
@@ -110,6 +127,8 @@ pub(crate) fn on_one_line(text: &str) -> String {
 pub struct Timings {
     /// Reading the recording: decoding its codec, mixing to mono and resampling to 16 kHz.
     pub audio_decode: f64,
+    /// Listening for speech.
+    pub vad: f64,
     /// Computing log-mel spectrograms.
     pub mel: f64,
     /// The model's encoder.
@@ -137,6 +156,8 @@ pub(crate) mod tests {
             avg_logprob: -0.25,
             compression_ratio: 1.5,
             no_speech_prob: 0.125,
+            language: None,
+            flags: Vec::new(),
             words: Vec::new(),
         }
     }
@@ -149,7 +170,7 @@ pub(crate) mod tests {
             duration: segments.last().map_or(0.0, |segment| segment.end),
             segments,
             model: "base".to_owned(),
-            timings: Timings { audio_decode: 0.5, mel: 0.25, encode: 1.0, decode: 2.0, total: 4.0 },
+            timings: Timings { audio_decode: 0.5, vad: 0.125, mel: 0.25, encode: 1.0, decode: 2.0, total: 4.0 },
             warnings: Vec::new(),
             ending: Ending::Complete,
         }

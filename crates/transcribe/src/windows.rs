@@ -5,9 +5,6 @@ use amanuensis_audio::{Audio, Error, HOP_LENGTH, SAMPLE_RATE};
 /// Mel frames of a second.
 pub(crate) const FRAMES_PER_SECOND: usize = SAMPLE_RATE as usize / HOP_LENGTH;
 
-/// Frames that a place to cut at is quiet for: less would be the closure of a stop consonant.
-const QUIET: usize = 30;
-
 /// A stream of 16 kHz mono samples.
 pub(crate) trait Samples {
     /// The next samples, `None` at the end.
@@ -49,17 +46,19 @@ impl<S: Samples> Windows<S> {
         Self { source, held: Vec::new(), position: 0, read: 0, ended: false, failure: None }
     }
 
-    /// Reads on until the window holds `frames` frames, or the recording is at its end.
+    /// Reads on until `frames` frames from the beginning of the recording are there, or it is at its end, and gives `hear`
+    /// what is read.
     ///
     /// # Errors
     /// Only where the recording cannot be read from its beginning. What fails later ends the recording early:
     /// [`Self::failure`].
-    pub(crate) fn fill(&mut self, frames: usize) -> Result<(), Error> {
-        while self.held.len() < frames * HOP_LENGTH && !self.ended {
+    pub(crate) fn read_to(&mut self, frames: usize, hear: &mut dyn FnMut(&[f32])) -> Result<(), Error> {
+        while self.read < frames * HOP_LENGTH && !self.ended {
             match self.source.next_block() {
                 Ok(Some(block)) => {
                     self.held.extend_from_slice(block);
                     self.read += block.len();
+                    hear(block);
                 }
                 Ok(None) => self.ended = true,
                 Err(error) if self.read == 0 => return Err(error),
@@ -72,26 +71,24 @@ impl<S: Samples> Windows<S> {
         Ok(())
     }
 
+    /// Whether there is nothing left to read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.ended
+    }
+
+    /// Frames read so far.
+    pub(crate) fn frames_read(&self) -> usize {
+        self.read / HOP_LENGTH
+    }
+
     /// The samples of a window of `frames` frames; fewer at the end of the recording.
     pub(crate) fn window(&self, frames: usize) -> &[f32] {
         &self.held[..self.held.len().min(frames * HOP_LENGTH)]
     }
 
-    /// The middle of the quietest 300 ms between two frames of the window, which holds them all; the later of equals.
-    pub(crate) fn quietest(&self, from: usize, to: usize) -> usize {
-        let power = |frame: usize| -> f64 {
-            let samples = &self.held[frame * HOP_LENGTH..(frame + 1) * HOP_LENGTH];
-            samples.iter().map(|sample| f64::from(*sample) * f64::from(*sample)).sum()
-        };
-        let powers: Vec<f64> = (from..to).map(power).collect();
-        let stretch = |first: &usize| powers[*first..first + QUIET.min(powers.len())].iter().sum::<f64>();
-        let firsts = 0..=powers.len().saturating_sub(QUIET);
-        let quietest = firsts.rev().min_by(|a, b| stretch(a).total_cmp(&stretch(b)));
-        quietest.map_or(to, |first| from + first + QUIET / 2)
-    }
-
-    /// Moves the window on.
-    pub(crate) fn advance(&mut self, frames: usize) {
+    /// Moves the window on, to begin at `position`, in frames.
+    pub(crate) fn move_to(&mut self, position: usize) {
+        let frames = position.saturating_sub(self.position);
         self.held.drain(..self.held.len().min(frames * HOP_LENGTH));
         self.position += frames;
     }
@@ -119,6 +116,11 @@ impl<S: Samples> Windows<S> {
 /// A time as frames of 10 ms, in seconds.
 pub(crate) fn seconds(frames: usize) -> f64 {
     frames as f64 / FRAMES_PER_SECOND as f64
+}
+
+/// The frame nearest to a time in seconds.
+pub(crate) fn frames_of(seconds: f64) -> usize {
+    (seconds * FRAMES_PER_SECOND as f64).round() as usize
 }
 
 #[cfg(test)]
@@ -160,38 +162,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_quietest_place_is_found() {
-        let mut windows = Windows::new(Scripted::seconds(3));
-        windows.fill(300).unwrap();
-        assert_eq!(windows.quietest(0, 300), 285, "all is silent: as late as can be");
-        for (index, sample) in windows.held.iter_mut().enumerate() {
-            let frame = index / HOP_LENGTH;
-            // A short silence, a long but not quite as deep one, and noise.
-            *sample = if (60..70).contains(&frame) {
-                0.0
-            } else if (100..150).contains(&frame) {
-                0.01
-            } else {
-                0.5
-            };
-        }
-        let cut = windows.quietest(20, 300);
-        assert!((115..=135).contains(&cut), "{cut}");
-        assert_eq!(windows.quietest(280, 290), 295.min(280 + QUIET / 2));
-    }
-
-    #[test]
     fn no_more_is_held_than_a_window_and_a_block() {
         let mut windows = Windows::new(Scripted { blocks: vec![7_000; 1000], ..Scripted::default() });
         let mut total = 0;
         loop {
-            windows.fill(3000).unwrap();
+            windows.read_to(windows.position() + 3000, &mut |_| {}).unwrap();
             assert!(windows.held.len() < 480_000 + 7_000);
             let frames = windows.window(3000).len() / 160;
             if frames == 0 {
                 break;
             }
-            windows.advance(frames.min(1234));
+            windows.move_to(windows.position() + frames.min(1234));
             total += frames.min(1234);
         }
         assert_eq!((total, windows.position()), (7_000_000 / 160, 7_000_000 / 160));
@@ -201,10 +182,10 @@ pub(crate) mod tests {
     #[test]
     fn a_failure_later_on_ends_the_recording() {
         let mut windows = Windows::new(Scripted { fails: true, ..Scripted::seconds(2) });
-        windows.fill(3000).unwrap();
+        windows.read_to(3000, &mut |_| {}).unwrap();
         assert_eq!(windows.window(3000).len(), 32_000);
         assert!(windows.failure().is_some());
         let mut nothing = Windows::new(Scripted { fails: true, ..Scripted::seconds(0) });
-        assert!(nothing.fill(3000).is_err());
+        assert!(nothing.read_to(3000, &mut |_| {}).is_err());
     }
 }

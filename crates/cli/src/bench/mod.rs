@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use amanuensis_kernels::{Cpu, Pool};
-use amanuensis_models::Store;
+use amanuensis_models::{SPEECH_DETECTOR, Store};
 
 use crate::failure::Failure;
 use crate::models;
@@ -81,6 +81,12 @@ fn int8_peak(cpu: Cpu, pool: &Pool) -> f64 {
 fn installed(model: &str) -> Result<PathBuf, Failure> {
     let store = Store::open_default().map_err(models::failure)?;
     store.resolve(model, true, &mut |_| ControlFlow::Continue(())).map_err(models::failure)
+}
+
+/// The weights of the installed voice detector, which a transcription takes too.
+fn installed_detector() -> Result<PathBuf, Failure> {
+    let store = Store::open_default().map_err(models::failure)?;
+    store.path(SPEECH_DETECTOR).map_err(models::failure)
 }
 
 /// The most memory that this process had, in 10^6 bytes, where the system tells.

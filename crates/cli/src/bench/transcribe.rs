@@ -4,13 +4,11 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use amanuensis_transcribe::{
-    ComputeType, Ending, EngineOptions, Task, Timings, TranscribeOptions, Transcriber, Transcript,
-};
+use amanuensis_transcribe::{ComputeType, Ending, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript};
 use serde_json::json;
 
 use super::args::BenchTranscribeArgs;
-use super::{installed, peak_rss_mb, threads};
+use super::{installed, installed_detector, peak_rss_mb, threads};
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::language::Spoken;
@@ -30,6 +28,9 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     let start = Instant::now();
     let transcriber = Transcriber::load(&path, &engine)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
+    let detector = VoiceDetector::load(&installed_detector()?);
+    let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
+    let transcriber = transcriber.with_voice_detector(detector);
     let load_ms = 1e3 * start.elapsed().as_secs_f64();
     let transcriber = match args.batch_size {
         Some(batch_size) => transcriber.with_batch_size(batch_size),
@@ -39,7 +40,7 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
         Spoken::Auto => None,
         Spoken::In(language) => Some(language),
     };
-    let options = TranscribeOptions { language, task: Task::Transcribe, strategy: args.strategy };
+    let options = TranscribeOptions { language, strategy: args.strategy, ..TranscribeOptions::default() };
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let mut sums = Sums::default();
@@ -52,9 +53,15 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     let isa = transcriber.engine().isa();
     let Sums { audio, wall, phases } = sums;
     let speed = audio / wall;
-    let Timings { audio_decode, mel, encode, decode, total } = phases;
-    let phases =
-        [("audio_decode", audio_decode), ("mel", mel), ("encode", encode), ("decode", decode), ("total", total)];
+    let Timings { audio_decode, vad, mel, encode, decode, total } = phases;
+    let phases = [
+        ("audio_decode", audio_decode),
+        ("vad", vad),
+        ("mel", mel),
+        ("encode", encode),
+        ("decode", decode),
+        ("total", total),
+    ];
     if args.json {
         let phases: serde_json::Map<_, _> =
             phases.iter().map(|(name, seconds)| ((*name).to_owned(), json!(1e3 * seconds))).collect();
@@ -107,10 +114,11 @@ fn transcribe(transcriber: &Transcriber, options: &TranscribeOptions, input: &In
 
 impl Sums {
     fn add(&mut self, transcript: &Transcript, wall: f64) {
-        let Timings { audio_decode, mel, encode, decode, total } = transcript.timings;
+        let Timings { audio_decode, vad, mel, encode, decode, total } = transcript.timings;
         self.audio += transcript.duration;
         self.wall += wall;
         self.phases.audio_decode += audio_decode;
+        self.phases.vad += vad;
         self.phases.mel += mel;
         self.phases.encode += encode;
         self.phases.decode += decode;

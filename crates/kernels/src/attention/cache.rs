@@ -2,6 +2,8 @@
 //!
 //! One query at a time looks them up, so nothing is gained by packing them, and a new position is two rows to copy.
 
+use std::ops::Range;
+
 use crate::cpu::multiversion;
 use crate::vector::{LANES, reduce, softmax};
 use crate::{Aligned, Cpu};
@@ -36,14 +38,30 @@ impl Cache {
     /// # Panics
     /// If the width differs.
     pub fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
+        self.reserve(position + 1);
+        self.keys[position * self.d..][..self.d].copy_from_slice(key);
+        self.values[position * self.d..][..self.d].copy_from_slice(value);
+    }
+
+    /// Takes over the given positions of another cache.
+    ///
+    /// # Panics
+    /// If the width differs, or the other has no such positions.
+    pub fn copy_from(&mut self, other: &Self, positions: Range<usize>) {
+        assert!(self.d == other.d, "caches of other widths");
+        self.reserve(positions.end);
+        let elements = positions.start * self.d..positions.end * self.d;
+        self.keys[elements.clone()].copy_from_slice(&other.keys[elements.clone()]);
+        self.values[elements.clone()].copy_from_slice(&other.values[elements]);
+    }
+
+    fn reserve(&mut self, positions: usize) {
         let capacity = self.keys.len() / self.d;
-        if position >= capacity {
-            let capacity = (2 * capacity).max(position + 1).max(SMALLEST);
+        if positions > capacity {
+            let capacity = (2 * capacity).max(positions).max(SMALLEST);
             self.keys.resize(capacity * self.d);
             self.values.resize(capacity * self.d);
         }
-        self.keys[position * self.d..][..self.d].copy_from_slice(key);
-        self.values[position * self.d..][..self.d].copy_from_slice(value);
     }
 
     /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, of the heads whose columns begin at

@@ -33,6 +33,28 @@ impl HeadF32 {
         }
     }
 
+    /// `queries k^T / sqrt(width)`; `store(row, scores)` takes the scores of each row, `(n_ctx)`.
+    pub(super) fn scores(
+        &self,
+        cpu: Cpu,
+        queries: RowsF32<'_>,
+        scratch: &mut Scratch,
+        store: &mut dyn FnMut(usize, &mut [f32]),
+    ) {
+        let (length, width) = self.shape();
+        let padded_length = length.next_multiple_of(PANEL);
+        let scores = scratch_of(&mut scratch.block, queries.rows * padded_length);
+        kernel(cpu).f32(queries, self.keys.panels(0, padded_length / PANEL), scores);
+        let scale = 1.0 / (width as f32).sqrt();
+        for (row, scores) in scores.chunks_exact_mut(padded_length).enumerate() {
+            let scores = &mut scores[..length];
+            for score in &mut *scores {
+                *score *= scale;
+            }
+            store(row, scores);
+        }
+    }
+
     pub(super) fn attend(
         &self,
         cpu: Cpu,

@@ -9,7 +9,7 @@ use crate::gemm::{PANEL, PackedI8, RowsF32, RowsOf, kernel, padded_k, place};
 use crate::pool::scratch_of;
 use crate::quantise::{quantise_row, round_to_bits};
 use crate::vector::{LANES, larger, maximum, reduce};
-use crate::{Arena, Cpu, Scratch};
+use crate::{Aligned, Arena, Cpu, Scratch};
 
 /// The keys and values of one head.
 #[derive(Debug)]
@@ -72,6 +72,50 @@ impl HeadI8 {
         }
     }
 
+    /// `queries k^T` as exact sums `(rows, n_ctx)`, each row padded to whole panels. The score of a position is its sum
+    /// times the scale of its key times the scale of its row, `(rows)`, which holds `1 / sqrt(width)` too.
+    fn products<'s>(
+        &self,
+        cpu: Cpu,
+        queries: RowsF32<'_>,
+        bytes: &mut Aligned<i8>,
+        scales: &mut [f32],
+        sums: &'s mut Aligned<i32>,
+    ) -> &'s mut [i32] {
+        let (n_ctx, width) = self.shape();
+        let (depth, padded_length) = (padded_k(width), n_ctx.next_multiple_of(PANEL));
+        let quantised = scratch_of(bytes, queries.rows * depth);
+        quantised.fill(0);
+        for (row, (quantised, scale)) in quantised.chunks_exact_mut(depth).zip(scales).enumerate() {
+            *scale = quantise_row(cpu, queries.row(row), &mut quantised[..width]) / (width as f32).sqrt();
+        }
+        let rows = RowsOf { data: quantised, stride: depth, rows: queries.rows, padded_k: depth };
+        let products = scratch_of(sums, queries.rows * padded_length);
+        kernel(cpu).int8(rows, self.keys.panels(0, padded_length / PANEL), products);
+        products
+    }
+
+    /// `queries k^T / sqrt(width)`; `store(row, scores)` takes the scores of each row, `(n_ctx)`.
+    pub(super) fn scores(
+        &self,
+        cpu: Cpu,
+        queries: RowsF32<'_>,
+        scratch: &mut Scratch,
+        store: &mut dyn FnMut(usize, &mut [f32]),
+    ) {
+        let n_ctx = self.shape().0;
+        let Scratch { sums, bytes, block, block2, .. } = scratch;
+        let scales = scratch_of(block2, queries.rows);
+        let products = self.products(cpu, queries, bytes, scales, sums);
+        let scores = scratch_of(block, n_ctx);
+        for (row, (products, scale)) in products.chunks_exact(n_ctx.next_multiple_of(PANEL)).zip(scales).enumerate() {
+            for ((score, product), key) in scores.iter_mut().zip(products).zip(self.keys.scales()) {
+                *score = *product as f32 * *key * *scale;
+            }
+            store(row, scores);
+        }
+    }
+
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -79,21 +123,13 @@ impl HeadI8 {
         scratch: &mut Scratch,
         store: &mut dyn FnMut(usize, &[f32]),
     ) {
-        let kernel = kernel(cpu);
         let (n_ctx, width) = self.shape();
-        let (depth, padded_length) = (padded_k(width), n_ctx.next_multiple_of(PANEL));
+        let padded_length = n_ctx.next_multiple_of(PANEL);
         let (padded_n_ctx, padded_width) = (padded_k(n_ctx), width.next_multiple_of(PANEL));
         let Scratch { sums, bytes, unsigned, block, block2, .. } = scratch;
 
-        let quantised = scratch_of(bytes, queries.rows * depth);
-        quantised.fill(0);
         let scales = scratch_of(block2, queries.rows.max(width));
-        for (row, (quantised, scale)) in quantised.chunks_exact_mut(depth).zip(&mut *scales).enumerate() {
-            *scale = quantise_row(cpu, queries.row(row), &mut quantised[..width]) / (width as f32).sqrt();
-        }
-        let rows = RowsOf { data: quantised, stride: depth, rows: queries.rows, padded_k: depth };
-        let scores = scratch_of(sums, queries.rows * padded_length);
-        kernel.int8(rows, self.keys.panels(0, padded_length / PANEL), scores);
+        let scores = self.products(cpu, queries, bytes, scales, sums);
 
         let weights = scratch_of(unsigned, queries.rows * padded_n_ctx);
         let buffer = scratch_of(block, n_ctx);
@@ -106,7 +142,7 @@ impl HeadI8 {
         }
         let rows = RowsOf { data: weights, stride: padded_n_ctx, rows: queries.rows, padded_k: padded_n_ctx };
         let result = scratch_of(sums, queries.rows * padded_width);
-        kernel.uint8(rows, self.values.panels(0, padded_width / PANEL), result);
+        kernel(cpu).uint8(rows, self.values.panels(0, padded_width / PANEL), result);
         let values = scratch_of(block, width);
         for (row, (sums, scale)) in result.chunks_exact(padded_width).zip(&*scales).enumerate() {
             for ((value, sum), channel) in values.iter_mut().zip(sums).zip(self.values.scales()) {

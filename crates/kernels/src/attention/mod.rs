@@ -17,6 +17,7 @@ use self::float::HeadF32;
 use self::int8::HeadI8;
 use crate::gemm::{Blocks, Output, RowsF32};
 use crate::pool::{Disjoint, scratch_of};
+use crate::vector::softmax;
 use crate::{Context, Cpu, Number, Scratch};
 
 /// Queries of a block: their 1,500 scores take 192 KiB.
@@ -47,6 +48,34 @@ impl KeyValues {
             Self::F32(heads) => heads.len(),
             Self::Int8(heads) => heads.len(),
         }
+    }
+
+    /// Where one head looks: `softmax(queries k^T / sqrt(width))` over the first positions of the window only, as if the
+    /// others were not there. `queries` is `(rows, d)`, all heads; `out` is `(rows, positions)`.
+    ///
+    /// # Panics
+    /// If there are more positions than the window has, or no rows or no positions.
+    pub fn weights(&self, context: &Context, head: usize, queries: RowsF32<'_>, out: &mut [f32]) {
+        let width = queries.k / self.heads();
+        let positions = out.len() / queries.rows;
+        let n_ctx = match self {
+            Self::F32(heads) => heads[head].shape().0,
+            Self::Int8(heads) => heads[head].shape().0,
+        };
+        assert!((1..=n_ctx).contains(&positions) && out.len() == queries.rows * positions, "weights of another shape");
+        context.pool.chunks_mut(out, BLOCK * positions, &|block, out, scratch| {
+            let data = &queries.data[block * BLOCK * queries.stride + head * width..];
+            let queries = RowsF32 { data, stride: queries.stride, rows: out.len() / positions, k: width };
+            let mut store = |row: usize, scores: &mut [f32]| {
+                let scores = &mut scores[..positions];
+                softmax(context.cpu, scores, 1.0);
+                out[row * positions..][..positions].copy_from_slice(scores);
+            };
+            match self {
+                Self::F32(heads) => heads[head].scores(context.cpu, queries, scratch, &mut store),
+                Self::Int8(heads) => heads[head].scores(context.cpu, queries, scratch, &mut store),
+            }
+        });
     }
 
     /// `softmax(queries k^T / sqrt(width)) v` of one head; `queries` is `(rows, width)`, and `store(row, values)` takes each

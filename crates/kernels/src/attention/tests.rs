@@ -157,6 +157,50 @@ fn rows_of_windows_are_the_same_alone() {
     }
 }
 
+#[test]
+fn weights_of_a_head_follow_the_definition_and_are_the_same_alone() {
+    let (n_ctx, heads, width, rows) = (70, 2, 20, 37);
+    let d = heads * width;
+    let (kv, queries) = (wave(2 * n_ctx * d, 1), wave(rows * d, 3));
+    for (make, tolerance) in [(KeyValues::F32 as fn(_) -> _, 1e-5), (|_| KeyValues::Int8(Vec::new()), 0.02)] {
+        let mut first: Vec<Vec<u32>> = Vec::new();
+        for context in contexts() {
+            let (mut blocks, mut window) = (Blocks::default(), make(Vec::new()));
+            blocks.reset(n_ctx, 2 * d, width);
+            blocks.data_mut().copy_from_slice(&kv);
+            window.pack(&context, &blocks);
+            for (index, (head, positions)) in [(0, n_ctx), (1, 33)].into_iter().enumerate() {
+                let mut out = vec![0.0; rows * positions];
+                window.weights(&context, head, RowsF32::new(&queries, d), &mut out);
+                let keys = &kv[head * n_ctx * width..];
+                for (row, weights) in out.chunks_exact(positions).enumerate() {
+                    let all = &queries[row * d..][..d];
+                    let mut alone = vec![0.0; positions];
+                    window.weights(&context, head, RowsF32::new(all, d), &mut alone);
+                    assert_eq!(alone, weights);
+                    let query = &all[head * width..][..width];
+                    let score = |key: &[f32]| query.iter().zip(key).map(|(q, k)| f64::from(q * k)).sum::<f64>();
+                    let scores = keys.chunks_exact(width).take(positions).map(score);
+                    let exact: Vec<f64> = scores.map(|score| (score / (width as f64).sqrt()).exp()).collect();
+                    let total: f64 = exact.iter().sum();
+                    for (got, exact) in weights.iter().zip(exact) {
+                        assert!((f64::from(*got) - exact / total).abs() < tolerance, "{got} {}", exact / total);
+                    }
+                }
+                // f32 products differ between instruction sets by rounding, int8 ones do not.
+                if matches!(window, KeyValues::Int8(_)) {
+                    let bits: Vec<u32> = out.into_iter().map(f32::to_bits).collect();
+                    if first.len() <= index {
+                        first.push(bits);
+                    } else {
+                        assert_eq!(bits, first[index], "{}", context.cpu.isa());
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Scores of hundreds, which two to their power would be infinite of.
 #[test]
 fn bf16_takes_scores_of_any_size() {

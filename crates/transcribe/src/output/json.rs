@@ -63,7 +63,7 @@ mod tests {
                 r#"{"task":"transcribe","language":"english","duration":2.54,"text":"\"One\".","segments":["#,
                 r#"{"id":0,"seek":0,"start":0.0,"end":2.54,"text":" \"One\".","tokens":[50364,11,50464],"#,
                 r#""temperature":0.0,"avg_logprob":-0.25,"compression_ratio":1.5,"no_speech_prob":0.125}],"#,
-                r#""model":"base","timings":{"audio_decode":0.5,"mel":0.25,"encode":1.0,"decode":2.0,"total":4.0}}"#,
+                r#""model":"base","timings":{"audio_decode":0.5,"vad":0.125,"mel":0.25,"encode":1.0,"decode":2.0,"total":4.0}}"#,
                 "\n"
             )
         );

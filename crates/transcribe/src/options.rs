@@ -1,0 +1,131 @@
+//! What can be asked of a transcription.
+
+use std::ops::Range;
+
+use amanuensis_engine::{Rules, Task};
+
+use crate::plan::VadOptions;
+use crate::{Error, Language};
+
+/// What to make of a recording. By default: text in the language spoken, which is detected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TranscribeOptions {
+    /// The language spoken; detected where it is not given.
+    pub language: Option<Language>,
+    /// Whether the language is detected anew in every window, for recordings that change between several.
+    pub multilingual: bool,
+    /// Whether to write in the language spoken, or in English.
+    pub task: Task,
+    /// How to go through the recording.
+    pub strategy: Strategy,
+    /// Texts that are followed at once in a window; 1 is greedy.
+    pub beam_size: usize,
+    /// A beam search ends when so many times its size texts have ended.
+    pub patience: f32,
+    /// See [`DecodeOptions::length_penalty`](amanuensis_engine::DecodeOptions::length_penalty).
+    pub length_penalty: Option<f32>,
+    /// The temperatures to decode a window at, one after the other until its text passes; 0 draws nothing by chance.
+    pub temperatures: Vec<f32>,
+    /// Texts drawn at a temperature above 0, of which the best is taken.
+    pub best_of: usize,
+    /// A text that compresses better than this repeats itself, and does not pass.
+    pub compression_ratio_threshold: Option<f32>,
+    /// A text whose mean log-probability is lower than this does not pass.
+    pub logprob_threshold: Option<f32>,
+    /// A window with a higher probability of no speech is silent, if its text is improbable too.
+    pub no_speech_threshold: Option<f32>,
+    /// What the model is told before the text of every window: names, spelling, style.
+    pub initial_prompt: Option<String>,
+    /// Words to expect, which the model is told before every window.
+    pub hotwords: Option<String>,
+    /// What the first text begins with.
+    pub prefix: Option<String>,
+    /// Whether the model is told the text before a window. Only the sequential strategy knows it.
+    pub condition_on_previous_text: bool,
+    /// Which tokens may come next.
+    pub rules: Rules,
+    /// Whether to find the times of words.
+    pub word_timestamps: bool,
+    /// What counts as speech, for a transcriber that has a voice detector; none reads everything.
+    pub vad: Option<VadOptions>,
+    /// What to read of the recording, in seconds; all of it where there is none.
+    pub clips: Vec<Range<f64>>,
+}
+
+impl Default for TranscribeOptions {
+    fn default() -> Self {
+        Self {
+            language: None,
+            multilingual: false,
+            task: Task::Transcribe,
+            strategy: Strategy::Batched,
+            beam_size: 1,
+            patience: 1.0,
+            length_penalty: None,
+            temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            best_of: 5,
+            compression_ratio_threshold: Some(2.4),
+            logprob_threshold: Some(-1.0),
+            no_speech_threshold: Some(0.6),
+            initial_prompt: None,
+            hotwords: None,
+            prefix: None,
+            condition_on_previous_text: false,
+            rules: Rules::default(),
+            word_timestamps: false,
+            vad: Some(VadOptions::default()),
+            clips: Vec::new(),
+        }
+    }
+}
+
+/// How to go through a recording that is longer than a window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Windows are cut where it is quiet, and many are read at once.
+    #[default]
+    Batched,
+    /// One window after the other, each from where the text of the one before ends.
+    Sequential,
+}
+
+impl TranscribeOptions {
+    /// Whether the options make sense together, whatever the model.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |problem: &str| Err(Error::Options(problem.to_owned()));
+        let is_temperature = |temperature: &f32| (0.0..=2.0).contains(temperature);
+        if self.strategy == Strategy::Batched && self.condition_on_previous_text {
+            return refuse(
+                "windows that are read at once cannot be told the text before them; use the sequential strategy",
+            );
+        }
+        if self.temperatures.is_empty() || !self.temperatures.iter().all(is_temperature) {
+            return refuse("temperatures lie between 0 and 2, and at least one is needed");
+        }
+        if !(1..=MOST_TEXTS).contains(&self.beam_size) || !(1..=MOST_TEXTS).contains(&self.best_of) {
+            return refuse("from 1 to 32 texts of a window can be followed at once");
+        }
+        if !(self.patience > 0.0 && self.patience <= 100.0) {
+            return refuse("the patience of a beam search lies above 0, and not above 100");
+        }
+        if !(self.rules.repetition_penalty >= 1.0 && self.rules.repetition_penalty.is_finite()) {
+            return refuse("a repetition penalty is 1, which changes nothing, or more");
+        }
+        if !(self.rules.max_initial_timestamp >= 0.0) {
+            return refuse("the latest first timestamp is a number of seconds");
+        }
+        if self.vad.is_some_and(|vad| !vad.is_sound()) {
+            return refuse("of speech, the threshold lies between 0 and 1, and times are not negative");
+        }
+        if !self.clips.iter().all(|clip| 0.0 <= clip.start && clip.start < clip.end) {
+            return refuse("a clip ends after it begins, and begins in the recording");
+        }
+        if self.multilingual && self.language.is_some() {
+            return refuse("either the language is given, or it is detected in every window");
+        }
+        Ok(())
+    }
+}
+
+/// Texts of a window that are followed at once, at most.
+const MOST_TEXTS: usize = 32;

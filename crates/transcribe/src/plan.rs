@@ -1,0 +1,342 @@
+//! Where windows begin and end: around speech, from pause to pause.
+//!
+//! Speech is what is probable enough, with some time around it, where voices rise and fade. A window goes on over short
+//! pauses, ends before long ones, which are not read at all, and where there is none in time it is cut where speech is
+//! least probable.
+
+use std::ops::Range;
+
+use amanuensis_audio::{HOP_LENGTH, SAMPLE_RATE};
+use amanuensis_engine::VOICE_CHUNK;
+
+/// What counts as speech.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VadOptions {
+    /// Speech begins where it is as probable as this, and ends where it is less probable by [`VadOptions::HYSTERESIS`].
+    pub threshold: f32,
+    /// Seconds; what is shorter is no speech.
+    pub min_speech: f64,
+    /// Seconds; a pause that is shorter does not end speech.
+    pub min_silence: f64,
+    /// Seconds before and after speech that are read with it.
+    pub padding: f64,
+}
+
+impl VadOptions {
+    /// How much less probable than its beginning speech may become before it ends.
+    pub const HYSTERESIS: f32 = 0.15;
+
+    /// Whether the values make sense.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_time = |seconds: f64| (0.0..=60.0).contains(&seconds);
+        (0.0..=1.0).contains(&self.threshold)
+            && [self.min_speech, self.min_silence, self.padding].into_iter().all(is_time)
+    }
+}
+
+impl Default for VadOptions {
+    fn default() -> Self {
+        Self { threshold: 0.4, min_speech: 0.1, min_silence: 0.1, padding: 0.4 }
+    }
+}
+
+/// Chunks of silence that end a window.
+const LONG_PAUSE: usize = chunks_of(5.0);
+/// A window that has to be cut is so at the least probable speech between these chunks. Some silence is left at its end:
+/// of a window that is full to the brim, a model keeps back a sentence that may go on.
+const CUT: Range<usize> = chunks_of(20.0)..chunks_of(28.0);
+/// Chunks on both sides that a place to cut at is judged by: less would be the closure of a stop consonant.
+const AROUND: usize = 5;
+
+const fn chunks_of(seconds: f64) -> usize {
+    (seconds * SAMPLE_RATE as f64 / VOICE_CHUNK as f64) as usize
+}
+
+/// A stretch of a recording to be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Planned {
+    /// Frames of 10 ms from the beginning of the recording.
+    pub(crate) frames: Range<usize>,
+    /// Seconds of it that are voiced.
+    pub(crate) voiced: f64,
+}
+
+/// The speech of a recording, as far as it is known.
+pub(crate) struct Planner {
+    options: VadOptions,
+    /// The most frames of a window, and the whole chunks in it.
+    n_frames: usize,
+    longest: usize,
+    /// The first chunk that no window has, and how probable speech is from there on.
+    first: usize,
+    probabilities: Vec<f32>,
+    /// What is to be read at all, in chunks; everything where there is none.
+    clips: Vec<Range<usize>>,
+    ended: bool,
+}
+
+impl Planner {
+    /// For windows of up to `n_frames` frames, within `clips`, in seconds, if there are any.
+    pub(crate) fn new(options: VadOptions, n_frames: usize, clips: &[Range<f64>]) -> Self {
+        let longest = n_frames * HOP_LENGTH / VOICE_CHUNK;
+        let clips = clips.iter().map(|clip| chunks_of(clip.start)..chunks_of(clip.end)).collect();
+        Self { options, n_frames, longest, first: 0, probabilities: Vec::new(), clips, ended: false }
+    }
+
+    /// Takes how probable speech is in the chunks that follow.
+    pub(crate) fn push(&mut self, probabilities: &[f32]) {
+        self.probabilities.extend_from_slice(probabilities);
+    }
+
+    /// There is nothing more to come.
+    pub(crate) fn finish(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next window, once enough is known; none at all when everything was read that ends.
+    pub(crate) fn next_window(&mut self) -> Option<Planned> {
+        let speech = self.speech();
+        let Some(start) = speech.iter().position(|is_speech| *is_speech) else {
+            // What is silent and stays so whatever follows is done with.
+            let lasting = if self.ended { speech.len() } else { speech.len().saturating_sub(self.margin()) };
+            self.drop_first(lasting);
+            return None;
+        };
+        let end = self.end(&speech, start)?;
+        let stretch = self.stretch(start, end);
+        self.drop_first(end);
+        Some(stretch)
+    }
+
+    /// The next window that begins at or after a frame: at the first speech there, and to the end of the last that it has
+    /// room for. None where there is none, as far as is known.
+    pub(crate) fn window_from(&mut self, frame: usize) -> Option<Planned> {
+        self.drop_first((frame * HOP_LENGTH / VOICE_CHUNK).saturating_sub(self.first));
+        let speech = self.speech();
+        let start = speech.iter().position(|is_speech| *is_speech)?;
+        // A window begins where it was asked to, also within a chunk, and may end within another.
+        let most = speech.len().min(start + self.longest + 2);
+        let within = &speech[..long_pause(&speech[..most], start).unwrap_or(most)];
+        let end = within.iter().rposition(|is_speech| *is_speech).map_or(start, |last| last + 1);
+        let stretch = self.stretch(start, end);
+        let first = stretch.frames.start.max(frame);
+        let frames = first..stretch.frames.end.clamp(first + 1, first + self.n_frames);
+        Some(Planned { frames, ..stretch })
+    }
+
+    /// The frame up to which nothing is left to be read.
+    pub(crate) fn done(&self) -> usize {
+        frame_of(self.first)
+    }
+
+    /// Frames of which all is known that windows need to know, if `window_from` is asked for one that begins in `frame`.
+    pub(crate) fn needed(&self, frame: usize) -> usize {
+        frame + frame_of(self.longest + self.margin() + 3)
+    }
+
+    fn stretch(&self, start: usize, end: usize) -> Planned {
+        let voiced = self.voiced()[start..end].iter().filter(|is_voiced| **is_voiced).count();
+        Planned {
+            frames: frame_of(self.first + start)..frame_of(self.first + end),
+            voiced: (voiced * VOICE_CHUNK) as f64 / f64::from(SAMPLE_RATE),
+        }
+    }
+
+    /// Chunks at the end of which nothing is certain yet.
+    fn margin(&self) -> usize {
+        chunks_of(self.options.padding + self.options.min_silence.max(self.options.min_speech)) + 1
+    }
+
+    /// Where the window that begins at `start` ends, if that can be told already.
+    fn end(&self, speech: &[bool], start: usize) -> Option<usize> {
+        let certain = if self.ended { speech.len() } else { speech.len().saturating_sub(self.margin()) };
+        let last_speech = |end: usize| speech[..end].iter().rposition(|is_speech| *is_speech).map_or(end, |at| at + 1);
+        if let Some(pause) = long_pause(&speech[..certain.clamp(start, start + self.longest)], start) {
+            return Some(last_speech(pause));
+        }
+        if self.ended && last_speech(speech.len()) <= start + self.longest {
+            return Some(last_speech(speech.len()));
+        }
+        (certain > start + self.longest).then(|| last_speech(self.cut(start)).max(start + 1))
+    }
+
+    /// The chunk at which to cut a window that begins at `start`: where speech is least probable, the later of equals.
+    fn cut(&self, start: usize) -> usize {
+        let around = |at: usize| {
+            let near = &self.probabilities[at - AROUND..(at + AROUND).min(self.probabilities.len())];
+            near.iter().sum::<f32>() / near.len() as f32
+        };
+        let places = start + CUT.start.min(self.longest / 2)..start + CUT.end.min(self.longest);
+        let least = places.clone().rev().min_by(|a, b| around(*a).total_cmp(&around(*b)));
+        least.unwrap_or(places.end)
+    }
+
+    /// Whether each chunk is voiced, from [`Self::first`] on.
+    fn voiced(&self) -> Vec<bool> {
+        let VadOptions { threshold, min_speech, min_silence, .. } = self.options;
+        let mut is_voiced = false;
+        let mut voiced: Vec<bool> = Vec::with_capacity(self.probabilities.len());
+        for probability in &self.probabilities {
+            let bar = if is_voiced { threshold - VadOptions::HYSTERESIS } else { threshold };
+            is_voiced = *probability >= bar;
+            voiced.push(is_voiced);
+        }
+        // Silence at the beginning or the end may be longer than what is seen of it.
+        replace_short(&mut voiced, false, chunks_of(min_silence));
+        replace_short(&mut voiced, true, chunks_of(min_speech));
+        voiced
+    }
+
+    /// Whether each chunk is voiced, or near enough to one that is.
+    fn speech(&self) -> Vec<bool> {
+        let voiced = self.voiced();
+        let padding = chunks_of(self.options.padding);
+        let mut speech = vec![false; voiced.len()];
+        for run in runs(&voiced).filter(|run| voiced[run.start]) {
+            let end = (run.end + padding).min(speech.len());
+            speech[run.start.saturating_sub(padding)..end].fill(true);
+        }
+        if !self.clips.is_empty() {
+            for (at, is_speech) in speech.iter_mut().enumerate() {
+                *is_speech &= self.clips.iter().any(|clip| clip.contains(&(self.first + at)));
+            }
+        }
+        speech
+    }
+
+    fn drop_first(&mut self, chunks: usize) {
+        let chunks = chunks.min(self.probabilities.len());
+        self.probabilities.drain(..chunks);
+        self.first += chunks;
+    }
+}
+
+fn frame_of(chunk: usize) -> usize {
+    chunk * VOICE_CHUNK / HOP_LENGTH
+}
+
+/// Somewhere in the first pause at or after `start` that is long enough to end a window.
+fn long_pause(speech: &[bool], start: usize) -> Option<usize> {
+    let pause = runs(&speech[start..]).find(|run| !speech[start + run.start] && run.len() >= LONG_PAUSE)?;
+    Some(start + pause.start + 1)
+}
+
+/// Turns runs of `value` that are shorter than `least` over, but for those at the ends.
+fn replace_short(values: &mut [bool], value: bool, least: usize) {
+    let short: Vec<_> = runs(values)
+        .filter(|run| values[run.start] == value && run.len() < least && run.start > 0 && run.end < values.len())
+        .collect();
+    short.into_iter().for_each(|run| values[run].fill(!value));
+}
+
+/// Stretches of equal values.
+fn runs(values: &[bool]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    values.chunk_by(|a, b| a == b).map(move |run| {
+        let range = start..start + run.len();
+        start = range.end;
+        range
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plan(probabilities: &[f32], block: usize) -> Vec<Planned> {
+        let mut planner = Planner::new(VadOptions::default(), 3000, &[]);
+        let mut windows = Vec::new();
+        for block in probabilities.chunks(block) {
+            planner.push(block);
+            windows.extend(std::iter::from_fn(|| planner.next_window()));
+        }
+        planner.finish();
+        windows.extend(std::iter::from_fn(|| planner.next_window()));
+        windows
+    }
+
+    /// Seconds of silence and speech in turns, silence first.
+    fn turns(seconds: &[f64]) -> Vec<f32> {
+        let turn =
+            |(index, seconds): (usize, &f64)| vec![if index % 2 == 0 { 0.01 } else { 0.95 }; chunks_of(*seconds)];
+        seconds.iter().enumerate().flat_map(turn).collect()
+    }
+
+    fn seconds(windows: &[Planned]) -> Vec<(f64, f64)> {
+        windows.iter().map(|window| (window.frames.start as f64 / 100.0, window.frames.end as f64 / 100.0)).collect()
+    }
+
+    fn assert_near(found: &[(f64, f64)], expected: &[(f64, f64)]) {
+        let is_near = |(found, expected): (&(f64, f64), &(f64, f64))| {
+            (found.0 - expected.0).abs() < 0.15 && (found.1 - expected.1).abs() < 0.15
+        };
+        assert!(found.len() == expected.len() && found.iter().zip(expected).all(is_near), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn short_pauses_stay_inside_and_long_ones_are_not_read() {
+        let windows = plan(&turns(&[10.0, 5.0, 2.0, 5.0, 30.0, 3.0, 20.0]), 100);
+        assert_near(&seconds(&windows), &[(9.6, 22.4), (51.6, 55.4)]);
+        assert!((windows[0].voiced - 10.0).abs() < 0.1);
+        assert!(plan(&turns(&[60.0]), 50).is_empty());
+    }
+
+    #[test]
+    fn speech_without_end_is_cut_at_a_pause() {
+        let windows = seconds(&plan(&turns(&[0.0, 22.0, 0.5, 30.0, 0.5, 8.0]), 64));
+        assert_near(&windows, &[(0.0, 22.3), (22.3, 50.27), (50.27, 61.0)]);
+    }
+
+    #[test]
+    fn a_recording_that_fits_is_one_window() {
+        assert_near(&seconds(&plan(&turns(&[0.0, 29.5]), 64)), &[(0.0, 29.5)]);
+    }
+
+    #[test]
+    fn nothing_is_read_outside_of_clips() {
+        let mut planner = Planner::new(VadOptions::default(), 3000, &[2.0..5.0, 20.0..21.0]);
+        planner.push(&turns(&[0.0, 60.0]));
+        planner.finish();
+        let windows: Vec<_> = std::iter::from_fn(|| planner.next_window()).collect();
+        assert_near(&seconds(&windows), &[(2.0, 5.0), (20.0, 21.0)]);
+    }
+
+    #[test]
+    fn a_window_begins_where_it_is_asked_for_or_at_the_next_speech() {
+        let mut planner = Planner::new(VadOptions::default(), 3000, &[]);
+        planner.push(&turns(&[0.0, 20.0, 3.0, 10.0, 10.0, 5.0]));
+        planner.finish();
+        let mut from = |frame| planner.window_from(frame).map(|window| window.frames);
+        assert_eq!(from(501).map(|frames| frames.start), Some(501));
+        let frames = from(2200).unwrap();
+        assert!((2250..2270).contains(&frames.start) && (3320..3350).contains(&frames.end), "{frames:?}");
+        assert!(from(4800).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn windows_are_in_order_and_hold_all_speech(
+            lengths in prop::collection::vec(0.0_f64..40.0, 0..12),
+            block in 1_usize..300,
+        ) {
+            let probabilities = turns(&lengths);
+            let windows = plan(&probabilities, block);
+            prop_assert_eq!(&windows, &plan(&probabilities, 10_000), "it does not matter how they come");
+            let mut end = 0;
+            for window in &windows {
+                prop_assert!(window.frames.start >= end && !window.frames.is_empty() && window.frames.len() <= 3000);
+                end = window.frames.end;
+            }
+            let least = chunks_of(VadOptions::default().min_speech);
+            let voiced: Vec<bool> = probabilities.iter().map(|p| *p > 0.5).collect();
+            for run in runs(&voiced).filter(|run| voiced[run.start] && run.len() >= least) {
+                for chunk in run {
+                    let frame = frame_of(chunk) + 1;
+                    prop_assert!(windows.iter().any(|window| window.frames.contains(&frame)), "{}", frame);
+                }
+            }
+        }
+    }
+}
