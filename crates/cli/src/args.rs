@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::args::BenchArgs;
 use crate::decoding::DecodingArgs;
+use crate::eval::args::EvalArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
 use crate::subtitles::SubtitleArgs;
@@ -29,6 +30,8 @@ pub enum Command {
     Models(ModelsArgs),
     /// Measure what this machine can do, and what a model takes on it
     Bench(BenchArgs),
+    /// Transcribe recordings whose text is known, and count the errors
+    Eval(Box<EvalArgs>),
 }
 
 const TRANSCRIBE_HELP: &str = "\

@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod console;
 mod decoding;
+mod eval;
 mod failure;
 mod fetch;
 mod file;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
+        Command::Eval(args) => eval::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
