@@ -4,7 +4,9 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use amanuensis_transcribe::{ComputeType, Ending, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript};
+use amanuensis_transcribe::{
+    ComputeType, Ending, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript, VoiceDetector,
+};
 use serde_json::json;
 
 use super::args::BenchTranscribeArgs;
