@@ -7,11 +7,12 @@ mod table;
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::time::Instant;
 
 use amanuensis_score::Scorer;
-use amanuensis_transcribe::{Ending, OutputFormat, Segment, Strategy, SubtitleOptions, Transcriber, Transcript};
+use amanuensis_transcribe::{
+    Ending, OutputFormat, Segment, Strategy, SubtitleOptions, Transcriber, Transcript, UnknownFormat,
+};
 
 use crate::console::Console;
 use crate::failure::Failure;
@@ -29,15 +30,16 @@ const BAR: &str = "[{wide_bar}] {pos}/{len}, {msg}";
 pub fn run(args: &EvalArgs) -> Result<(), Failure> {
     let console = Console::new(args.quiet);
     let clips = manifest::read(&args.manifest)?;
+    let format: OutputFormat = "json".parse().map_err(|error: UnknownFormat| Failure::Failed(error.to_string()))?;
     if let Some(directory) = &args.output_dir {
-        Outputs::Directory(directory.clone(), vec![OutputFormat::JSON]).prepare()?;
+        Outputs::Directory(directory.clone(), vec![format]).prepare()?;
     }
     let interrupt = Interrupt::install()?;
     let transcriber = args.decoding.load(&console, &interrupt)?;
     let options = args.decoding.options(args.language.unwrap_or(Spoken::Auto));
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
-    let session = Session { args, transcriber, console, interrupt, scorer: Scorer::new() };
+    let session = Session { args, format, transcriber, console, interrupt, scorer: Scorer::new() };
     let (results, failed) = session.evaluate(&clips)?;
     let report = if args.json { results.json() } else { table::table(&results) };
     io::stdout().write_all(report.as_bytes()).map_err(|error| Failure::of_stdout(&error).after(failed))?;
@@ -47,6 +49,8 @@ pub fn run(args: &EvalArgs) -> Result<(), Failure> {
 /// What all recordings have in common.
 struct Session<'a> {
     args: &'a EvalArgs,
+    /// The format of transcripts that are kept.
+    format: OutputFormat,
     transcriber: Transcriber,
     console: Console,
     interrupt: Interrupt,
@@ -121,9 +125,9 @@ impl Session<'_> {
     /// Writes the transcript where the user wants to have it.
     fn keep(&self, clip: &Clip, transcript: &Transcript) -> Result<(), Failure> {
         let Some(directory) = self.args.output_dir.as_deref() else { return Ok(()) };
-        let path = directory.join(Path::new(&format!("{}.json", clip.id)));
+        let path = directory.join(format!("{}.{}", clip.id, self.format.name()));
         let options = SubtitleOptions::default();
-        file::write(&path, |out| OutputFormat::JSON.write(transcript, &options, out))
+        file::write(&path, |out| self.format.write(transcript, &options, out))
             .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
     }
 
