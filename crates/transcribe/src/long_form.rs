@@ -7,11 +7,11 @@
 //! What is done about a window whose text does not pass is in `attempts.rs`.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Instant;
 
-use amanuensis_audio::LogMel;
+use amanuensis_audio::{HOP_LENGTH, LogMel};
 use amanuensis_engine::{DecodeOptions, Encoded, VoiceDetector};
 
 use crate::attempts::{Attempts, Judged, repeated};
@@ -19,13 +19,13 @@ use crate::context::Context;
 use crate::cut::{Cut, Piece, cut};
 use crate::model::{Model, Reader};
 use crate::options::{Strategy, TranscribeOptions};
-use crate::plan::{Planned, Planner};
+use crate::plan::{Planned, Planner, voiced_frames};
 use crate::scheduler::{Failure, Request};
 use crate::transcriber::Event;
 use crate::voicing::Voicing;
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
 use crate::words::Listened;
-use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript};
+use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript, Word};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
 /// shorter, and a model that is given next to nothing invents something.
@@ -37,6 +37,12 @@ const MOST_CHANCE: f32 = 0.5;
 /// Frames that are read at a time: a second.
 const AT_ONCE: usize = FRAMES_PER_SECOND;
 
+/// Voiced frames without a text that are read again: shorter ones are sighs, or times that are not exact.
+const GAP: usize = 150;
+
+/// How often a part of the recording is read, at most.
+const MOST_READINGS: usize = 3;
+
 /// One transcription at work.
 pub(crate) struct LongForm<'a, M, R, S> {
     model: &'a M,
@@ -47,6 +53,8 @@ pub(crate) struct LongForm<'a, M, R, S> {
     mel: LogMel,
     windows: Windows<S>,
     voicing: Voicing<'a>,
+    /// Whether it is known where somebody speaks.
+    detects_speech: bool,
     planner: Planner,
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
@@ -71,6 +79,10 @@ struct Pending<T> {
     /// Where it begins, and how long it is, in frames.
     position: usize,
     frames: usize,
+    /// Its samples, in case a part of it has to be read again.
+    samples: Vec<f32>,
+    /// Where in it somebody speaks, in frames of the recording.
+    voiced: Vec<Range<usize>>,
 }
 
 impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
@@ -93,6 +105,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             total: samples.expected_duration(),
             windows: Windows::new(samples),
             voicing: Voicing::new(detector.filter(|_| options.vad.is_some())),
+            detects_speech: detector.is_some() && options.vad.is_some(),
             planner: Planner::new(options.vad.unwrap_or_default(), model.n_frames(), &options.clips),
             language,
             attempts: Arc::new(Attempts::new(options)),
@@ -137,7 +150,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 let Some(stretch) = self.next_stretch()? else { break };
                 // What is left behind the last timestamp is often shorter.
                 if stretch.frames.len() >= SHORTEST {
-                    pending.push_back(self.submit(&stretch)?);
+                    pending.push_back(self.submit(stretch)?);
                 } else {
                     self.windows.move_to(stretch.frames.end);
                 }
@@ -220,13 +233,21 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         Ok(result?)
     }
 
-    /// Hands over a window.
-    fn submit(&mut self, stretch: &Planned) -> Result<Pending<R::Ticket>, Error> {
-        let frames = stretch.frames.len();
+    /// Hands over the next window.
+    fn submit(&mut self, planned: Planned) -> Result<Pending<R::Ticket>, Error> {
+        let samples = self.windows.window(planned.frames.len()).to_vec();
+        // A sequential window moves on only once it is known how far.
+        if self.options.strategy == Strategy::Batched {
+            self.windows.move_to(planned.frames.end);
+        }
+        self.submit_samples(planned, samples)
+    }
+
+    fn submit_samples(&mut self, planned: Planned, samples: Vec<f32>) -> Result<Pending<R::Ticket>, Error> {
+        let Planned { frames: Range { start: position, end }, voiced } = planned;
+        let frames = end - position;
         let mut spectrogram = Vec::new();
-        let samples = self.windows.window(frames);
-        timed(&mut self.timings.mel, || self.mel.window(samples, &mut spectrogram))?;
-        let position = self.windows.position();
+        timed(&mut self.timings.mel, || self.mel.window(&samples, &mut spectrogram))?;
         let wants_words = self.options.word_timestamps;
         let n_mels = spectrogram.len() / self.model.n_frames();
         let listened = wants_words.then(|| Listened::new(position, frames, &spectrogram, n_mels));
@@ -245,18 +266,33 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             attempts: Arc::clone(&self.attempts),
             seed: position as u64,
             wants_window: wants_words,
-            voiced: self.options.vad.map(|_| stretch.voiced),
+            voiced: self.detects_speech.then(|| seconds(voiced_frames(&voiced, &(position..end)))),
         };
-        let pending = Pending { ticket: self.reader.submit(request), listened, position, frames };
-        // A sequential window moves on only once it is known how far.
-        if self.options.strategy == Strategy::Batched {
-            self.windows.move_to(stretch.frames.end);
-        }
-        Ok(pending)
+        Ok(Pending { ticket: self.reader.submit(request), listened, position, frames, samples, voiced })
     }
 
-    /// Waits for a window and makes segments of it.
-    fn take(&mut self, Pending { ticket, listened, position, frames }: Pending<R::Ticket>) -> Result<(), Error> {
+    /// Waits for a window, makes segments of it, and moves on.
+    fn take(&mut self, window: Pending<R::Ticket>) -> Result<(), Error> {
+        let position = window.position;
+        let (mut found, advance) = self.read(window, MOST_READINGS)?;
+        found.sort_by(|a, b| a.start.total_cmp(&b.start));
+        for segment in found {
+            let segment = Segment { id: self.segments.len(), ..segment };
+            self.context.push(&segment.tokens);
+            self.tell(Event::Segment(&segment));
+            self.segments.push(segment);
+        }
+        if self.options.strategy == Strategy::Sequential {
+            self.windows.move_to(position + advance);
+        }
+        self.done = position + advance;
+        Ok(())
+    }
+
+    /// Waits for a window and gives its segments, and the frames from its beginning to where the next begins. Where
+    /// somebody speaks for long and nothing was written down, that part is read again by itself: models skip sentences.
+    fn read(&mut self, window: Pending<R::Ticket>, readings: usize) -> Result<(Vec<Segment>, usize), Error> {
+        let Pending { ticket, listened, position, frames, samples, voiced } = window;
         let answer = self.reader.wait(ticket).map_err(|failure| match failure {
             Failure::Engine(error) => Error::Engine(error),
             Failure::NoLanguage => Error::NoLanguageDetected { model: self.name.to_owned() },
@@ -265,32 +301,43 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         self.timings.encode += answer.encode;
         self.timings.decode += answer.decode;
         let mut judged = answer.judged;
-        let mut advance = frames;
-        if !judged.silent {
-            self.drop_inventions(position, frames, &mut judged);
-            let tokens = &judged.decoded.tokens;
-            // What was detected where nothing is said means nothing: then the next window decides.
-            let says_something = !self.model.text(tokens).trim().is_empty();
-            let detected = answer.detected.filter(|_| says_something);
-            if let Some((language, probability)) = detected.filter(|_| self.language.is_none()) {
-                self.language = Some(language);
-                self.tell(Event::Language { language, probability });
-            }
-            let frame_of = |token| Some(frames_of(self.model.timestamp(token)?));
-            let Cut { mut pieces, rest, advance: next } = cut(tokens, frames, frame_of);
-            match self.options.strategy {
-                Strategy::Batched => pieces.extend(rest),
-                Strategy::Sequential => advance = next,
-            }
-            let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
-            let spoken = listened.zip(answer.window);
-            self.keep(position, &judged, pieces, language, spoken)?;
+        if judged.silent {
+            return Ok((Vec::new(), frames));
         }
-        if self.options.strategy == Strategy::Sequential {
-            self.windows.move_to(position + advance);
+        self.drop_inventions(position, frames, &mut judged);
+        let tokens = &judged.decoded.tokens;
+        // What was detected where nothing is said means nothing: then the next window decides.
+        let says_something = !self.model.text(tokens).trim().is_empty();
+        let detected = answer.detected.filter(|_| says_something);
+        if let Some((language, probability)) = detected.filter(|_| self.language.is_none()) {
+            self.language = Some(language);
+            self.tell(Event::Language { language, probability });
         }
-        self.done = position + advance;
-        Ok(())
+        let frame_of = |token| Some(frames_of(self.model.timestamp(token)?));
+        let Cut { mut pieces, rest, advance: next } = cut(tokens, frames, frame_of);
+        let advance = match self.options.strategy {
+            Strategy::Batched => {
+                pieces.extend(rest);
+                frames
+            }
+            Strategy::Sequential => next,
+        };
+        let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
+        let mut segments = self.keep(position, &judged, pieces, language, listened.zip(answer.window))?;
+        if readings > 1 && self.detects_speech && !segments.is_empty() {
+            let written = segments.iter().map(|segment| frames_of(segment.start)..frames_of(segment.end));
+            for gap in gaps(written, &voiced, position..position + advance) {
+                let samples = samples[(gap.start - position) * HOP_LENGTH..][..gap.len() * HOP_LENGTH].to_vec();
+                let voiced = voiced.iter().filter(|run| run.start < gap.end && gap.start < run.end).cloned().collect();
+                let again = self.submit_samples(Planned { frames: gap, voiced }, samples)?;
+                match self.read(again, readings - 1) {
+                    Ok((found, _)) => segments.extend(found),
+                    // What was found before is not lost for that.
+                    Err(error) => self.warn(format!("a part of the recording could not be read again: {error}")),
+                }
+            }
+        }
+        Ok((segments, advance))
     }
 
     /// Takes out of a text what no attempt could prevent: a phrase that comes over and over stays once, and more than can
@@ -325,7 +372,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
     }
 
-    /// Makes segments of a window's pieces, those without text and those without length left out.
+    /// The segments of a window's pieces, those without text and those without length left out.
     fn keep(
         &mut self,
         seek: usize,
@@ -333,7 +380,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         mut pieces: Vec<Piece>,
         language: Option<Language>,
         spoken: Option<(Listened, Encoded)>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Segment>, Error> {
         let decoded = &judged.decoded;
         if decoded.temperature > MOST_CHANCE || judged.repeats {
             self.context.forget();
@@ -344,7 +391,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         if let Some((listened, window)) = spoken.filter(|_| !pieces.is_empty()) {
             let stretches: Vec<_> = pieces.iter().map(|piece| (piece.start..piece.end, tokens_of(piece))).collect();
             let language = language.or(self.language).unwrap_or(Language::ENGLISH);
-            let before = self.segments.last().map_or(0, |segment| frames_of(segment.end));
+            let before = self.segments.last().map_or(0, |segment| frames_of(segment.end)).max(seek);
             let model = self.model;
             let found = timed(&mut self.timings.decode, || {
                 model.words(&window, (language, self.options.task), &stretches, &listened, before)
@@ -356,28 +403,22 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
         words.resize(pieces.len(), Vec::new());
         let flags = [(judged.repeats, Flag::Repetition), (judged.doubtful, Flag::LowConfidence)];
-        for (piece, words) in pieces.iter().zip(words) {
-            let tokens = tokens_of(piece);
-            self.context.push(tokens);
-            let segment = Segment {
-                id: self.segments.len(),
-                seek,
-                start: seconds(seek + piece.start),
-                end: seconds(seek + piece.end),
-                text: self.model.text(tokens),
-                tokens: tokens.to_vec(),
-                temperature: decoded.temperature,
-                avg_logprob: decoded.avg_logprob,
-                compression_ratio: judged.compression_ratio,
-                no_speech_prob: decoded.no_speech_prob,
-                language,
-                flags: flags.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| *flag).collect(),
-                words,
-            };
-            self.tell(Event::Segment(&segment));
-            self.segments.push(segment);
-        }
-        Ok(())
+        let segment = |(piece, words): (&Piece, Vec<Word>)| Segment {
+            id: 0,
+            seek,
+            start: seconds(seek + piece.start),
+            end: seconds(seek + piece.end),
+            text: self.model.text(tokens_of(piece)),
+            tokens: tokens_of(piece).to_vec(),
+            temperature: decoded.temperature,
+            avg_logprob: decoded.avg_logprob,
+            compression_ratio: judged.compression_ratio,
+            no_speech_prob: decoded.no_speech_prob,
+            language,
+            flags: flags.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| *flag).collect(),
+            words,
+        };
+        Ok(pieces.iter().zip(words).map(segment).collect())
     }
 
     fn warn_of_source(&mut self) {
@@ -397,6 +438,23 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn tell(&mut self, event: Event<'_>) {
         self.cancelled |= (self.on_event)(event).is_break();
     }
+}
+
+/// Parts of a window in which somebody speaks for longer than [`GAP`] while nothing of it was written down. `written` are
+/// the times of its segments, in order; all are frames of the recording.
+fn gaps(
+    written: impl Iterator<Item = Range<usize>>,
+    voiced: &[Range<usize>],
+    window: Range<usize>,
+) -> Vec<Range<usize>> {
+    let mut begin = window.start;
+    let mut found = Vec::new();
+    for segment in written.chain([window.end..window.end]) {
+        found.push(begin..segment.start.clamp(begin, window.end));
+        begin = begin.max(segment.end.min(window.end));
+    }
+    found.retain(|gap| voiced_frames(voiced, gap) >= GAP);
+    found
 }
 
 /// Runs `work` and adds the seconds it took.

@@ -57,8 +57,13 @@ const fn chunks_of(seconds: f64) -> usize {
 pub(crate) struct Planned {
     /// Frames of 10 ms from the beginning of the recording.
     pub(crate) frames: Range<usize>,
-    /// Seconds of it that are voiced.
-    pub(crate) voiced: f64,
+    /// Where in it somebody speaks, in order, in frames of the recording; not beyond it by more than a part of a chunk.
+    pub(crate) voiced: Vec<Range<usize>>,
+}
+
+/// How much of a stretch is voiced, in frames.
+pub(crate) fn voiced_frames(voiced: &[Range<usize>], stretch: &Range<usize>) -> usize {
+    voiced.iter().map(|run| run.end.min(stretch.end).saturating_sub(run.start.max(stretch.start))).sum()
 }
 
 /// The speech of a recording, as far as it is known.
@@ -135,10 +140,12 @@ impl Planner {
     }
 
     fn stretch(&self, start: usize, end: usize) -> Planned {
-        let voiced = self.voiced()[start..end].iter().filter(|is_voiced| **is_voiced).count();
+        let frames_of = |chunks: Range<usize>| frame_of(self.first + chunks.start)..frame_of(self.first + chunks.end);
+        let voiced = &self.voiced()[start..end];
+        let runs = runs(voiced).filter(|run| voiced[run.start]);
         Planned {
-            frames: frame_of(self.first + start)..frame_of(self.first + end),
-            voiced: (voiced * VOICE_CHUNK) as f64 / f64::from(SAMPLE_RATE),
+            frames: frames_of(start..end),
+            voiced: runs.map(|run| frames_of(start + run.start..start + run.end)).collect(),
         }
     }
 
@@ -279,7 +286,9 @@ mod tests {
     fn short_pauses_stay_inside_and_long_ones_are_not_read() {
         let windows = plan(&turns(&[10.0, 5.0, 2.0, 5.0, 30.0, 3.0, 20.0]), 100);
         assert_near(&seconds(&windows), &[(9.6, 22.4), (51.6, 55.4)]);
-        assert!((windows[0].voiced - 10.0).abs() < 0.1);
+        let voiced = voiced_frames(&windows[0].voiced, &windows[0].frames);
+        assert!((990..1010).contains(&voiced), "{voiced}");
+        assert_eq!(voiced_frames(&[0..10, 20..30], &(5..22)), 7);
         assert!(plan(&turns(&[60.0]), 50).is_empty());
     }
 
