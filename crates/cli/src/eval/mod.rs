@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use amanuensis_score::Scorer;
 use amanuensis_transcribe::{
-    Ending, OutputFormat, Segment, Strategy, SubtitleOptions, Transcriber, Transcript, UnknownFormat,
+    Ending, Language, OutputFormat, Segment, Strategy, SubtitleOptions, Transcriber, Transcript, UnknownFormat,
 };
 
 use crate::console::Console;
@@ -137,7 +137,7 @@ impl Session<'_> {
         let is_detected = self.spoken(clip) == Spoken::Auto;
         ClipResult {
             clip,
-            detected: transcript.language.filter(|_| is_detected).map(|language| language.code()),
+            detected: transcript.language.filter(|_| is_detected).map(Language::code),
             errors: reference.map(|reference| self.scorer.compare(reference, &text, language_of(clip))),
             text,
             flags: flags(&transcript.segments),

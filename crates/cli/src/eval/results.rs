@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use amanuensis_score::Errors;
+use amanuensis_transcribe::Language;
 use serde_json::{Map, Value, json};
 
 use super::manifest::Clip;
@@ -25,7 +26,7 @@ impl ClipResult<'_> {
     fn json(&self) -> Value {
         let errors = self.errors.as_ref();
         json!({
-            "id": self.clip.id, "file": self.clip.file, "language": self.clip.language.map(|language| language.code()),
+            "id": self.clip.id, "file": self.clip.file, "language": self.clip.language.map(Language::code),
             "detected": self.detected, "error_rate_percent": errors.and_then(rate),
             "substitutions": errors.map(|errors| errors.substitutions),
             "deletions": errors.map(|errors| errors.deletions),
@@ -93,7 +94,7 @@ impl Results<'_> {
 
 /// The code of the language by whose rules a recording is counted: English where the manifest says nothing.
 pub fn language_of(clip: &Clip) -> &'static str {
-    clip.language.map_or("en", |language| language.code())
+    clip.language.unwrap_or(Language::ENGLISH).code()
 }
 
 /// The error rate in percent, to two decimals.
@@ -103,8 +104,6 @@ pub fn rate(errors: &Errors) -> Option<f64> {
 
 #[cfg(test)]
 pub mod tests {
-    use amanuensis_transcribe::Language;
-
     use super::*;
 
     pub fn clip(id: &str, language: Option<&str>) -> Clip {
