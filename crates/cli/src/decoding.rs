@@ -101,7 +101,9 @@ impl DecodingArgs {
         if self.speech.options().is_none() {
             return Ok(transcriber);
         }
-        let Some(path) = fetch::speech_detector(&store, self.offline, console, interrupt)? else {
+        // Who names a path of the own expects no network.
+        let offline = self.offline || store.catalogue().find(&self.model).is_err();
+        let Some(path) = fetch::speech_detector(&store, offline, console, interrupt)? else {
             return Ok(transcriber);
         };
         let detector = VoiceDetector::load(&path);

@@ -103,10 +103,11 @@ fn pull(store: &Store, names: &[String], console: &Console) -> Result<(), Failur
         Ok(())
     })?;
     // What is pulled now is often used where there is no network: then all of it should be there.
-    if transcribes && store.path(SPEECH_DETECTOR).is_err() {
-        if let Some(path) = fetch::speech_detector(store, false, console, &interrupt)? {
-            console.note(format!("{SPEECH_DETECTOR}: installed in {}", path.display()));
-        }
+    if transcribes
+        && store.path(SPEECH_DETECTOR).is_err()
+        && let Some(path) = fetch::speech_detector(store, false, console, &interrupt)?
+    {
+        console.note(format!("{SPEECH_DETECTOR}: installed in {}", path.display()));
     }
     Ok(())
 }

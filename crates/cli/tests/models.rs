@@ -38,6 +38,22 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
+fn what_finds_speech_is_listed_and_does_not_transcribe() {
+    let workspace = Workspace::new();
+    let table = workspace.run(&["models", "list"]).stdout;
+    let line = table.lines().find(|line| line.starts_with("silero-vad ")).unwrap();
+    assert!(line.contains("1.24 MB") && line.contains("finds where speech is"), "{line}");
+    let json = workspace.run(&["models", "list", "--json"]).stdout;
+    let models: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    let purpose = |name: &str| models.iter().find(|model| model["name"] == name).unwrap()["purpose"].clone();
+    assert_eq!([purpose("base"), purpose("silero-vad")], ["transcription", "speech detection"]);
+
+    workspace.recording("a.wav", 1.0);
+    let run = workspace.run(&["transcribe", "--model", "silero-vad", "a.wav"]);
+    run.ended(2, &["\"silero-vad\" finds where speech is", "`base`"]);
+}
+
+#[test]
 fn a_damaged_model_is_found_and_can_be_removed() {
     let workspace = Workspace::new();
     fs::create_dir_all(workspace.path("store/base")).unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use common::{Run, Workspace, names_in};
+use common::{BELIEVED, Run, Workspace, names_in};
 use serde_json::Value;
 
 fn workspace() -> Workspace {
@@ -163,7 +163,11 @@ fn what_does_not_fit_on_the_disk_goes_to_the_standard_output() {
         // A limit on the size of files stands for a full disk.
         let arguments = ["transcribe", "--model", "gibberish", "--format", formats, "--output-dir", "out", "talk.wav"];
         let mut command = std::process::Command::new("sh");
-        command.args(["-c", &format!("trap '' XFSZ; {shell}; exec \"$@\""), "sh"]).arg(&program).args(arguments);
+        command
+            .args(["-c", &format!("trap '' XFSZ; {shell}; exec \"$@\""), "sh"])
+            .arg(&program)
+            .args(arguments)
+            .args(BELIEVED);
         Run::of(&command.current_dir(workspace.path("")).output().unwrap())
     };
     let run = transcribe("ulimit -f 1", "json,txt");

@@ -20,6 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     stream.finish(&mut probabilities);
     let (audio, wall) = (samples.len() as f64 / 16_000.0, start.elapsed().as_secs_f64());
     eprintln!("{audio:.1} s of audio in {wall:.4} s: {:.0} times real time", audio / wall);
-    probabilities.iter().for_each(|probability| println!("{probability:.6}"));
+    for probability in probabilities {
+        println!("{probability:.6}");
+    }
     Ok(())
 }

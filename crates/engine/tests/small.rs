@@ -287,7 +287,7 @@ fn a_text_begins_with_its_prefix_and_repeats_nothing() {
 
 #[test]
 fn a_text_is_aligned_the_same_on_any_number_of_threads() {
-    let options = DecodeOptions { language: None, task: Task::Transcribe, timestamps: true };
+    let options = DecodeOptions::default();
     let text: Vec<u32> = (0..100).map(|i| (i * 7) % 36).collect();
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let mut first = None;
@@ -313,7 +313,7 @@ fn a_text_is_aligned_the_same_on_any_number_of_threads() {
 
 #[test]
 fn texts_of_any_length_are_aligned() {
-    let options = DecodeOptions { language: None, task: Task::Transcribe, timestamps: true };
+    let options = DecodeOptions::default();
     let directory = tempfile::tempdir().unwrap();
     write_model(directory.path(), &whisper(&SIZES, 1), DType::F16);
     let align = |heads: &str, text: &[u32], n_frames| {

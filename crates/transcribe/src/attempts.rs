@@ -24,6 +24,7 @@ pub(crate) struct Attempts {
 
 /// A text, and what is to be thought of it.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(crate) struct Judged {
     pub(crate) decoded: Decoded,
     /// Bytes of the text to its bytes compressed by zlib.

@@ -48,6 +48,6 @@ pub use error::Error;
 pub use language::{Language, UnknownLanguage};
 pub use options::{Strategy, TranscribeOptions};
 pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
-pub use plan::VadOptions;
+pub use plan::{VadOptions, windows_of_speech};
 pub use transcriber::{Event, Transcriber};
 pub use transcript::{Ending, Flag, Segment, Timings, Transcript, Word};

@@ -95,6 +95,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Self {
         let language = if model.is_multilingual() { options.language } else { Some(Language::ENGLISH) };
+        let planner = Planner::new(options.vad.unwrap_or_default(), model.n_frames(), &options.clips);
         Self {
             model,
             reader,
@@ -106,7 +107,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             windows: Windows::new(samples),
             voicing: Voicing::new(detector.filter(|_| options.vad.is_some())),
             detects_speech: detector.is_some() && options.vad.is_some(),
-            planner: Planner::new(options.vad.unwrap_or_default(), model.n_frames(), &options.clips),
+            planner: if options.multilingual { planner.by_turns() } else { planner },
             language,
             attempts: Arc::new(Attempts::new(options)),
             context: Context::new(model, options),
@@ -427,7 +428,9 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             let ms = 1000.0 * self.windows.seconds_read();
             warnings.push(format!("the recording is too short for speech ({ms:.0} ms)"));
         }
-        warnings.into_iter().for_each(|warning| self.warn(warning));
+        for warning in warnings {
+            self.warn(warning);
+        }
     }
 
     fn warn(&mut self, warning: String) {
@@ -449,7 +452,7 @@ fn gaps(
 ) -> Vec<Range<usize>> {
     let mut begin = window.start;
     let mut found = Vec::new();
-    for segment in written.chain([window.end..window.end]) {
+    for segment in written.chain(std::iter::once(window.end..window.end)) {
         found.push(begin..segment.start.clamp(begin, window.end));
         begin = begin.max(segment.end.min(window.end));
     }

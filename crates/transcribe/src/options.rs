@@ -111,8 +111,8 @@ impl TranscribeOptions {
         if !(self.rules.repetition_penalty >= 1.0 && self.rules.repetition_penalty.is_finite()) {
             return refuse("a repetition penalty is 1, which changes nothing, or more");
         }
-        if !(self.rules.max_initial_timestamp >= 0.0) {
-            return refuse("the latest first timestamp is a number of seconds");
+        if !(0.0..=60.0).contains(&self.rules.max_initial_timestamp) {
+            return refuse("the latest first timestamp is a number of seconds, up to 60");
         }
         if self.vad.is_some_and(|vad| !vad.is_sound()) {
             return refuse("of speech, the threshold lies between 0 and 1, and times are not negative");

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use amanuensis_audio::{HOP_LENGTH, SAMPLE_RATE};
-use amanuensis_engine::VOICE_CHUNK;
+use amanuensis_engine::{VOICE_CHUNK, VoiceDetector};
 
 /// What counts as speech.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,15 +36,29 @@ impl VadOptions {
 
 impl Default for VadOptions {
     fn default() -> Self {
-        Self { threshold: 0.4, min_speech: 0.1, min_silence: 0.1, padding: 0.4 }
+        Self { threshold: 0.4, min_speech: 0.1, min_silence: 0.1, padding: 0.5 }
     }
 }
 
-/// Chunks of silence that end a window.
-const LONG_PAUSE: usize = chunks_of(5.0);
-/// A window that has to be cut is so at the least probable speech between these chunks. Some silence is left at its end:
-/// of a window that is full to the brim, a model keeps back a sentence that may go on.
-const CUT: Range<usize> = chunks_of(20.0)..chunks_of(28.0);
+/// How windows are cut out of speech, in chunks.
+#[derive(Debug, Clone)]
+struct Cutting {
+    /// Silence that ends a window.
+    long_pause: usize,
+    /// A window that has to be cut is so at the least probable speech between these.
+    places: Range<usize>,
+}
+
+impl Cutting {
+    /// Few windows. Some silence is left at their end: of a window that is full to the brim, a model keeps back a sentence
+    /// that may go on.
+    const LONG: Self = Self { long_pause: chunks_of(5.0), places: chunks_of(20.0)..chunks_of(28.0) };
+    /// Windows in which one person speaks, as far as pauses tell.
+    const TURNS: Self = Self { long_pause: chunks_of(0.1), places: chunks_of(8.0)..chunks_of(16.0) };
+}
+
+/// Silence that is read between two windows.
+const SHORT_PAUSE: usize = chunks_of(1.0);
 /// Chunks on both sides that a place to cut at is judged by: less would be the closure of a stop consonant.
 const AROUND: usize = 5;
 
@@ -74,9 +88,12 @@ pub(crate) struct Planner {
     longest: usize,
     /// The first chunk that no window has, and how probable speech is from there on.
     first: usize,
+    /// The chunk at which the window before ended.
+    read: usize,
     probabilities: Vec<f32>,
     /// What is to be read at all, in chunks; everything where there is none.
     clips: Vec<Range<usize>>,
+    cutting: Cutting,
     ended: bool,
 }
 
@@ -85,7 +102,22 @@ impl Planner {
     pub(crate) fn new(options: VadOptions, n_frames: usize, clips: &[Range<f64>]) -> Self {
         let longest = n_frames * HOP_LENGTH / VOICE_CHUNK;
         let clips = clips.iter().map(|clip| chunks_of(clip.start)..chunks_of(clip.end)).collect();
-        Self { options, n_frames, longest, first: 0, probabilities: Vec::new(), clips, ended: false }
+        Self {
+            options,
+            n_frames,
+            longest,
+            first: 0,
+            read: 0,
+            probabilities: Vec::new(),
+            clips,
+            cutting: Cutting::LONG,
+            ended: false,
+        }
+    }
+
+    /// With windows that are shorter, and end where somebody else may begin to speak.
+    pub(crate) fn by_turns(self) -> Self {
+        Self { cutting: Cutting::TURNS, ..self }
     }
 
     /// Takes how probable speech is in the chunks that follow.
@@ -101,15 +133,23 @@ impl Planner {
     /// The next window, once enough is known; none at all when everything was read that ends.
     pub(crate) fn next_window(&mut self) -> Option<Planned> {
         let speech = self.speech();
-        let Some(start) = speech.iter().position(|is_speech| *is_speech) else {
+        let start = speech.iter().position(|is_speech| *is_speech);
+        // A short pause between two windows is read too: it may hold what is hardly heard.
+        let pause = |start: usize| (self.first + start).saturating_sub(self.read);
+        let start = start.map(|start| match pause(start) {
+            pause if pause <= SHORT_PAUSE && self.clips.is_empty() => start - pause.min(start),
+            _ => start,
+        });
+        let Some(start) = start else {
             // What is silent and stays so whatever follows is done with.
             let lasting = if self.ended { speech.len() } else { speech.len().saturating_sub(self.margin()) };
-            self.drop_first(lasting);
+            self.drop_first(lasting.saturating_sub(SHORT_PAUSE));
             return None;
         };
         let end = self.end(&speech, start)?;
         let stretch = self.stretch(start, end);
         self.drop_first(end);
+        self.read = self.first;
         Some(stretch)
     }
 
@@ -121,7 +161,7 @@ impl Planner {
         let start = speech.iter().position(|is_speech| *is_speech)?;
         // A window begins where it was asked to, also within a chunk, and may end within another.
         let most = speech.len().min(start + self.longest + 2);
-        let within = &speech[..long_pause(&speech[..most], start).unwrap_or(most)];
+        let within = &speech[..long_pause(&speech[..most], start, self.cutting.long_pause).unwrap_or(most)];
         let end = within.iter().rposition(|is_speech| *is_speech).map_or(start, |last| last + 1);
         let stretch = self.stretch(start, end);
         let first = stretch.frames.start.max(frame);
@@ -158,13 +198,20 @@ impl Planner {
     fn end(&self, speech: &[bool], start: usize) -> Option<usize> {
         let certain = if self.ended { speech.len() } else { speech.len().saturating_sub(self.margin()) };
         let last_speech = |end: usize| speech[..end].iter().rposition(|is_speech| *is_speech).map_or(end, |at| at + 1);
-        if let Some(pause) = long_pause(&speech[..certain.clamp(start, start + self.longest)], start) {
+        if let Some(pause) =
+            long_pause(&speech[..certain.clamp(start, start + self.longest)], start, self.cutting.long_pause)
+        {
             return Some(last_speech(pause));
         }
-        if self.ended && last_speech(speech.len()) <= start + self.longest {
+        if self.ended && last_speech(speech.len()) <= start + self.most_at_end() {
             return Some(last_speech(speech.len()));
         }
-        (certain > start + self.longest).then(|| last_speech(self.cut(start)).max(start + 1))
+        (certain > start + self.most_at_end()).then(|| self.cut(start))
+    }
+
+    /// Chunks that are left in one window where nothing follows.
+    fn most_at_end(&self) -> usize {
+        self.longest.min(self.cutting.places.end + chunks_of(2.0))
     }
 
     /// The chunk at which to cut a window that begins at `start`: where speech is least probable, the later of equals.
@@ -173,7 +220,8 @@ impl Planner {
             let near = &self.probabilities[at - AROUND..(at + AROUND).min(self.probabilities.len())];
             near.iter().sum::<f32>() / near.len() as f32
         };
-        let places = start + CUT.start.min(self.longest / 2)..start + CUT.end.min(self.longest);
+        let Range { start: earliest, end: latest } = self.cutting.places;
+        let places = start + earliest.min(self.longest / 2)..start + latest.min(self.longest);
         let least = places.clone().rev().min_by(|a, b| around(*a).total_cmp(&around(*b)));
         least.unwrap_or(places.end)
     }
@@ -218,13 +266,31 @@ impl Planner {
     }
 }
 
+/// The windows of up to `n_frames` frames, 10 ms each, in which a recording of 16 kHz mono samples would be read.
+pub fn windows_of_speech(
+    detector: &VoiceDetector,
+    options: &VadOptions,
+    n_frames: usize,
+    samples: &[f32],
+) -> Vec<Range<usize>> {
+    let (mut stream, mut probabilities) = (detector.stream(), Vec::new());
+    stream.push(samples, &mut probabilities);
+    stream.finish(&mut probabilities);
+    let mut planner = Planner::new(*options, n_frames, &[]);
+    planner.push(&probabilities);
+    planner.finish();
+    let end = samples.len() / HOP_LENGTH;
+    let windows = std::iter::from_fn(|| planner.next_window());
+    windows.map(|window| window.frames.start..window.frames.end.min(end)).filter(|frames| !frames.is_empty()).collect()
+}
+
 fn frame_of(chunk: usize) -> usize {
     chunk * VOICE_CHUNK / HOP_LENGTH
 }
 
 /// Somewhere in the first pause at or after `start` that is long enough to end a window.
-fn long_pause(speech: &[bool], start: usize) -> Option<usize> {
-    let pause = runs(&speech[start..]).find(|run| !speech[start + run.start] && run.len() >= LONG_PAUSE)?;
+fn long_pause(speech: &[bool], start: usize, least: usize) -> Option<usize> {
+    let pause = runs(&speech[start..]).find(|run| !speech[start + run.start] && run.len() >= least)?;
     Some(start + pause.start + 1)
 }
 
@@ -233,7 +299,9 @@ fn replace_short(values: &mut [bool], value: bool, least: usize) {
     let short: Vec<_> = runs(values)
         .filter(|run| values[run.start] == value && run.len() < least && run.start > 0 && run.end < values.len())
         .collect();
-    short.into_iter().for_each(|run| values[run].fill(!value));
+    for run in short {
+        values[run].fill(!value);
+    }
 }
 
 /// Stretches of equal values.
@@ -285,7 +353,7 @@ mod tests {
     #[test]
     fn short_pauses_stay_inside_and_long_ones_are_not_read() {
         let windows = plan(&turns(&[10.0, 5.0, 2.0, 5.0, 30.0, 3.0, 20.0]), 100);
-        assert_near(&seconds(&windows), &[(9.6, 22.4), (51.6, 55.4)]);
+        assert_near(&seconds(&windows), &[(9.5, 22.5), (51.5, 55.4)]);
         let voiced = voiced_frames(&windows[0].voiced, &windows[0].frames);
         assert!((990..1010).contains(&voiced), "{voiced}");
         assert_eq!(voiced_frames(&[0..10, 20..30], &(5..22)), 7);
@@ -320,7 +388,7 @@ mod tests {
         let mut from = |frame| planner.window_from(frame).map(|window| window.frames);
         assert_eq!(from(501).map(|frames| frames.start), Some(501));
         let frames = from(2200).unwrap();
-        assert!((2250..2270).contains(&frames.start) && (3320..3350).contains(&frames.end), "{frames:?}");
+        assert!((2240..2260).contains(&frames.start) && (3320..3350).contains(&frames.end), "{frames:?}");
         assert!(from(4800).is_none());
     }
 

@@ -124,7 +124,9 @@ impl Scheduler {
         let wanted = Arc::new(());
         let job = Job { request, reply, wanted: Arc::downgrade(&wanted) };
         // If the thread is gone, so is the other end of `answer`, and waiting for it says so.
-        let _ = self.queue.as_ref().map(|queue| queue.send(job));
+        if let Some(queue) = &self.queue {
+            let _ = queue.send(job);
+        }
         Ticket { reply: answer, _wanted: wanted }
     }
 }

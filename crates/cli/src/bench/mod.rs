@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use amanuensis_kernels::{Cpu, Pool};
 use amanuensis_models::{SPEECH_DETECTOR, Store};
+use amanuensis_transcribe::VoiceDetector;
 
 use crate::failure::Failure;
 use crate::models;
@@ -83,10 +84,12 @@ fn installed(model: &str) -> Result<PathBuf, Failure> {
     store.resolve(model, true, &mut |_| ControlFlow::Continue(())).map_err(models::failure)
 }
 
-/// The weights of the installed voice detector, which a transcription takes too.
-fn installed_detector() -> Result<PathBuf, Failure> {
+/// The voice detector, which a transcription takes too, where it is installed.
+fn installed_detector() -> Result<Option<VoiceDetector>, Failure> {
     let store = Store::open_default().map_err(models::failure)?;
-    store.path(SPEECH_DETECTOR).map_err(models::failure)
+    let Ok(path) = store.path(SPEECH_DETECTOR) else { return Ok(None) };
+    let detector = VoiceDetector::load(&path);
+    detector.map(Some).map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))
 }
 
 /// The most memory that this process had, in 10^6 bytes, where the system tells.

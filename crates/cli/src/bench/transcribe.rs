@@ -4,9 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use amanuensis_transcribe::{
-    ComputeType, Ending, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript, VoiceDetector,
-};
+use amanuensis_transcribe::{ComputeType, Ending, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript};
 use serde_json::json;
 
 use super::args::BenchTranscribeArgs;
@@ -30,9 +28,10 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     let start = Instant::now();
     let transcriber = Transcriber::load(&path, &engine)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
-    let detector = VoiceDetector::load(&installed_detector()?);
-    let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
-    let transcriber = transcriber.with_voice_detector(detector);
+    let transcriber = match installed_detector()? {
+        Some(detector) => transcriber.with_voice_detector(detector),
+        None => transcriber,
+    };
     let load_ms = 1e3 * start.elapsed().as_secs_f64();
     let transcriber = match args.batch_size {
         Some(batch_size) => transcriber.with_batch_size(batch_size),

@@ -135,17 +135,17 @@ pub mod tests {
         }
     }
 
-    pub fn errors(substitutions: usize, units: usize) -> Option<Errors> {
-        Some(Errors { substitutions, units, ..Errors::default() })
+    pub fn errors(substitutions: usize, units: usize) -> Errors {
+        Errors { substitutions, units, ..Errors::default() }
     }
 
     #[test]
     fn rates_are_pooled() {
         let clips = [
-            (clip("a", None), errors(1, 10)),
-            (clip("b", Some("en")), errors(2, 10)),
-            (clip("c", Some("de")), errors(1, 4)),
-            (clip("d", Some("fr")), errors(0, 2)),
+            (clip("a", None), Some(errors(1, 10))),
+            (clip("b", Some("en")), Some(errors(2, 10))),
+            (clip("c", Some("de")), Some(errors(1, 4))),
+            (clip("d", Some("fr")), Some(errors(0, 2))),
             (clip("e", Some("it")), None),
         ];
         let results: Value = serde_json::from_str(&results(&clips).json()).unwrap();

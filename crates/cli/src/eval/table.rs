@@ -65,8 +65,8 @@ mod tests {
     #[test]
     fn recordings_languages_and_speed_are_there() {
         let clips = [
-            (clip("talk-1", Some("en")), errors(1, 3)),
-            (clip("talk-2", Some("ja")), errors(0, 4)),
+            (clip("talk-1", Some("en")), Some(errors(1, 3))),
+            (clip("talk-2", Some("ja")), Some(errors(0, 4))),
             (clip("talk-3", Some("en")), None),
         ];
         let mut results = results(&clips);

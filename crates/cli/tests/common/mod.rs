@@ -10,6 +10,9 @@ use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, whisper, write_ctranslate2};
 use tempfile::TempDir;
 
+/// Options of `transcribe` that have everything read, once, and all text believed.
+pub const BELIEVED: [&str; 3] = ["--vad-filter=false", "--temperature=0", "--compression-ratio-threshold=none"];
+
 /// A directory for one test, with an empty model store in it.
 pub struct Workspace(TempDir);
 
@@ -22,10 +25,14 @@ impl Workspace {
         self.0.path().join(name)
     }
 
-    /// The program in this directory, without a network to speak of.
+    /// The program in this directory, without a network to speak of. The recordings of these tests are tones and the
+    /// model's text is gibberish: everything is read, once, and believed.
     pub fn amanuensis(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amanuensis"));
         command.args(arguments).current_dir(self.0.path());
+        if arguments.first() == Some(&"transcribe") {
+            command.args(BELIEVED);
+        }
         command.env("AMANUENSIS_MODELS", self.path("store")).env("HF_ENDPOINT", "http://127.0.0.1:1");
         command.env_remove("HF_TOKEN");
         command

@@ -1,0 +1,170 @@
+//! The model that finds speech, where it is installed: its probabilities, and what becomes of real recordings.
+//!
+//! Recordings are found through `AMANUENSIS_TEST_DATA`. What is missing is skipped.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use amanuensis_models::{SPEECH_DETECTOR, Store};
+use amanuensis_transcribe::{Audio, VadOptions, VoiceDetector, windows_of_speech};
+
+/// Samples of a frame of 10 ms.
+const FRAME: usize = 160;
+
+fn detector() -> Option<VoiceDetector> {
+    let path = Store::open_default().and_then(|store| store.path(SPEECH_DETECTOR));
+    let path = path.map_err(|error| println!("skipped: {error}")).ok()?;
+    Some(VoiceDetector::load(&path).unwrap())
+}
+
+fn speech() -> Option<PathBuf> {
+    let data = std::env::var_os("AMANUENSIS_TEST_DATA");
+    if data.is_none() {
+        println!("skipped: AMANUENSIS_TEST_DATA is not set");
+    }
+    Some(PathBuf::from(data?).join("speech"))
+}
+
+fn probabilities_of(vad: &VoiceDetector, samples: &[f32]) -> Vec<f32> {
+    let (mut stream, mut probabilities) = (vad.stream(), Vec::new());
+    stream.push(samples, &mut probabilities);
+    stream.finish(&mut probabilities);
+    probabilities
+}
+
+/// The windows that are read of a recording, in frames.
+fn windows_of(vad: &VoiceDetector, samples: &[f32]) -> Vec<Range<usize>> {
+    windows_of_speech(vad, &VadOptions::default(), 3000, samples)
+}
+
+fn samples_of(path: &Path) -> Vec<f32> {
+    let mut audio = Audio::open(path).unwrap();
+    let mut samples = Vec::new();
+    while let Some(block) = audio.next_block().unwrap() {
+        samples.extend_from_slice(block);
+    }
+    samples
+}
+
+/// A buzz with a formant, vibrato and syllables, after 300 ms of silence; what the definition of the network that comes
+/// with the weights (`tinygrad_model.py`), in f64, makes of it, every fifth chunk.
+#[test]
+fn probabilities_are_those_of_the_original() {
+    use std::f64::consts::TAU;
+    const GOLDEN: [f32; 9] =
+        [0.018_007, 0.012_870, 0.837_262, 0.350_697, 0.551_064, 0.946_984, 0.490_829, 0.916_077, 0.820_040];
+    let Some(vad) = detector() else { return };
+    let sample = |at: usize| {
+        let t = at as f64 / 16_000.0;
+        let phase = TAU * (120.0 * t + 3.0 * (TAU * 2.0 * t).sin());
+        let formant = |k: f64| (-((k * 120.0 - 600.0) / 500.0).powi(2)).exp() / k;
+        let buzz: f64 = (1..25).map(f64::from).map(|k| (k * phase).sin() * formant(k)).sum();
+        let loudness = if t > 0.3 { 0.3 * (0.55 + 0.45 * (TAU * 3.0 * t).sin()) } else { 0.0 };
+        (loudness * buzz) as f32
+    };
+    let samples: Vec<f32> = (0..512 * 40 + 200).map(sample).collect();
+    let found: Vec<f32> = probabilities_of(&vad, &samples).into_iter().step_by(5).collect();
+    let differences = found.iter().zip(GOLDEN).map(|(found, golden)| (found - golden).abs());
+    assert!(found.len() == GOLDEN.len() && differences.into_iter().all(|d| d < 1e-4), "{found:?}");
+}
+
+#[test]
+fn nothing_is_said_in_silence_noise_and_tones() {
+    let Some(vad) = detector() else { return };
+    let mut random = 1_u64;
+    let mut white = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 40) as f32 / f32::from(1_u16 << 15) / 256.0 - 1.0
+    };
+    assert_eq!(windows_of(&vad, &vec![0.0; 60 * 16_000]), []);
+    for level in [-60.0_f32, -40.0, -20.0, -10.0] {
+        let scale = 10_f32.powf(level / 20.0);
+        let mut pink = [0.0_f32; 5];
+        // The sum of white noises that have passed filters of different lengths falls by some 3 dB an octave.
+        let mut pink_noise = || {
+            let mut sum = 0.0;
+            for (value, length) in pink.iter_mut().zip([2.0, 8.0, 32.0, 128.0, 512.0_f32]) {
+                *value += (white() * length.sqrt() - *value) / length;
+                sum += *value;
+            }
+            sum
+        };
+        let pink: Vec<f32> = (0..60 * 16_000).map(|_| scale * pink_noise()).collect();
+        let noise: Vec<f32> = (0..60 * 16_000).map(|_| scale * 1.7 * white()).collect();
+        let tone = |hertz: f32| -> Vec<f32> {
+            let turns = |at: usize| (at as f32 * hertz / 16_000.0).fract();
+            (0..60 * 16_000).map(|at| scale * 1.4 * (turns(at) * std::f32::consts::TAU).sin()).collect()
+        };
+        let (whistle, hum) = (tone(1000.0), tone(50.0));
+        for (name, samples) in [("white", noise), ("pink", pink), ("tone", whistle), ("hum", hum)] {
+            let largest = probabilities_of(&vad, &samples).into_iter().fold(0.0, f32::max);
+            println!("{name}, {level} dB: at most {largest:.2}");
+            assert_eq!(windows_of(&vad, &samples), [], "{name}, {level} dB");
+        }
+    }
+}
+
+/// The first and the last 20 ms frame above 8 % of the level that the loudest twentieth of the frames have.
+fn voiced(samples: &[f32]) -> Range<usize> {
+    const PART: usize = 320;
+    let level = |part: &[f32]| (part.iter().map(|x| x * x).sum::<f32>() / PART as f32).sqrt();
+    let levels: Vec<f32> = samples.chunks_exact(PART).map(level).collect();
+    let mut sorted = levels.clone();
+    sorted.sort_by(f32::total_cmp);
+    let least = 0.08 * sorted[(sorted.len() - 1) * 95 / 100];
+    let first = levels.iter().position(|level| *level > least).unwrap_or(0);
+    let last = levels.iter().rposition(|level| *level > least).unwrap_or(0);
+    first * PART..(last + 1) * PART
+}
+
+/// What is said in a recording, by the samples: utterances of its transcript, or who speaks when, or all of it.
+fn said(clip: &serde_json::Value, speech: &Path, samples: &[f32]) -> Vec<Range<usize>> {
+    let part = |start: f64, end: f64| {
+        let [start, end] = [start, end].map(|seconds| ((seconds * 16_000.0) as usize).min(samples.len()));
+        start..end
+    };
+    if let Some(utterances) = clip["utterances"].as_array() {
+        let time = |utterance: &serde_json::Value, name: &str| utterance[name].as_f64().unwrap();
+        return utterances.iter().map(|one| part(time(one, "start"), time(one, "end"))).collect();
+    }
+    let turns = speech.join("rttm").join(format!("{}.rttm", clip["id"].as_str().unwrap()));
+    let Ok(turns) = std::fs::read_to_string(turns) else { return std::iter::once(0..samples.len()).collect() };
+    let times = turns.lines().map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (start, length): (f64, f64) = (fields[3].parse().unwrap(), fields[4].parse().unwrap());
+        part(start, start + length)
+    });
+    times.collect()
+}
+
+/// Whatever the references of the test data say was said lies in a window.
+#[test]
+fn nothing_that_is_said_is_left_out() {
+    let (Some(vad), Some(speech)) = (detector(), speech()) else { return };
+    let manifest = std::fs::read_to_string(speech.join("manifest.jsonl")).unwrap();
+    let (mut utterances, mut least, mut planned, mut total, mut count) = (0, 1.0_f64, 0, 0, 0);
+    for line in manifest.lines() {
+        let clip: serde_json::Value = serde_json::from_str(line).unwrap();
+        let samples = samples_of(&speech.join(clip["file"].as_str().unwrap()));
+        let windows = windows_of(&vad, &samples);
+        assert!(windows.iter().all(|window| window.len() <= 3000));
+        total += samples.len() / FRAME;
+        planned += windows.iter().map(Range::len).sum::<usize>();
+        count += windows.len();
+        for part in said(&clip, &speech, &samples) {
+            let inside = voiced(&samples[part.clone()]);
+            let frames =
+                (part.start + inside.start) / FRAME..((part.start + inside.end) / FRAME).min(samples.len() / FRAME);
+            let covered = frames.clone().filter(|frame| windows.iter().any(|window| window.contains(frame))).count();
+            let share = covered as f64 / frames.len() as f64;
+            utterances += 1;
+            least = least.min(share);
+            assert!(share >= 0.99, "{}: of {frames:?}, {share:.4} is in {windows:?}", clip["id"]);
+        }
+    }
+    println!(
+        "{utterances} utterances, at least {:.2} % of each in a window; {count} windows with {:.1} % of the sound",
+        100.0 * least,
+        100.0 * planned as f64 / total as f64
+    );
+}
