@@ -13,6 +13,9 @@ use crate::TranscribeOptions;
 const MOST_PER_SECOND: f64 = 30.0;
 const MOST_AT_ONCE: f64 = 20.0;
 
+/// Seconds; so little that is voiced may as well be music or noise.
+const HARDLY: f64 = 2.0;
+
 /// How often a window is decoded, and what its text must be like.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempts {
@@ -88,12 +91,16 @@ impl Attempts {
         let is_improbable = |threshold: Option<f32>| threshold.is_some_and(|bar| decoded.avg_logprob < bar);
         let characters = text.trim().chars().count() as f64;
         let no_speech = self.no_speech_threshold.is_some_and(|bar| decoded.no_speech_prob > bar);
+        // Where next to nothing is voiced, half the doubt is enough.
+        let bar = self
+            .logprob_threshold
+            .map(|bar| if voiced.is_some_and(|seconds| seconds < HARDLY) { bar / 2.0 } else { bar });
         Judged {
             compression_ratio,
             repeats: self.compression_ratio_threshold.is_some_and(|bar| compression_ratio > bar),
             too_long: voiced.is_some_and(|seconds| characters > MOST_PER_SECOND * seconds + MOST_AT_ONCE),
             doubtful: is_improbable(self.logprob_threshold),
-            silent: no_speech && (self.logprob_threshold.is_none() || is_improbable(self.logprob_threshold)),
+            silent: no_speech && (bar.is_none() || is_improbable(bar)),
             decoded,
         }
     }
@@ -104,27 +111,6 @@ pub(crate) fn compression_ratio(text: &str) -> f32 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
     text.len() as f32 / compressed.expect("writing to memory does not fail").len() as f32
-}
-
-/// Where a text begins to repeat itself over and over: the positions of all that follows the first time. `text` are tokens
-/// without times.
-pub(crate) fn repeated(text: &[u32]) -> std::ops::Range<usize> {
-    /// Repetitions beyond the first, and tokens of them, from which on it is no figure of speech.
-    const TIMES: usize = 3;
-    const TOKENS: usize = 12;
-    let mut longest = 0..0;
-    for period in 1..=text.len() / (TIMES + 1) {
-        let mut start = period;
-        while start < text.len() {
-            let run = (start..text.len()).take_while(|&at| text[at] == text[at - period]).count();
-            let end = start + run;
-            if run >= (TIMES * period).max(TOKENS) && run > longest.len() {
-                longest = start..end;
-            }
-            start = end + 1;
-        }
-    }
-    longest
 }
 
 #[cfg(test)]
@@ -146,6 +132,8 @@ mod tests {
         let silent = judge(-1.2, 0.9, " Thank you.");
         assert!(silent.silent && silent.passes());
         assert!(!judge(-0.9, 0.9, " Thank you.").silent);
+        assert!(attempts.judge(decoded(-0.9, 0.9), " Thank you.", Some(0.6)).silent, "next to nothing is voiced");
+        assert!(!attempts.judge(decoded(-0.9, 0.2), " Thank you.", Some(0.6)).silent);
         let loops = judge(-0.1, 0.1, &" and again".repeat(40));
         assert!(loops.repeats && loops.too_long && !loops.passes());
         // The better text is the one that does not repeat itself, however improbable.
@@ -171,17 +159,6 @@ mod tests {
         assert_eq!(attempts.search(0, 7), Some(Search::Beam { size: 3, patience: 1.0 }));
         assert_eq!(attempts.search(1, 7), Some(Search::Sample { temperature: 0.5, best_of: 5, seed: 7 }));
         assert_eq!(attempts.search(2, 7), None);
-    }
-
-    #[test]
-    fn what_is_said_over_and_over_is_found() {
-        let mut text = vec![1, 2, 3];
-        text.extend([7, 8].repeat(9));
-        text.extend([4, 5]);
-        assert_eq!(repeated(&text), 5..21);
-        assert!(repeated(&[1, 2, 3, 1, 2, 3, 1, 2, 3]).is_empty(), "thrice is a figure of speech");
-        assert_eq!(repeated(&[6; 20]), 1..20);
-        assert!(repeated(&[]).is_empty());
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod model;
 mod options;
 mod output;
 mod plan;
+mod repetition;
 mod scheduler;
 mod transcriber;
 mod transcript;

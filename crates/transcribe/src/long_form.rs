@@ -14,12 +14,13 @@ use std::time::Instant;
 use amanuensis_audio::{HOP_LENGTH, LogMel};
 use amanuensis_engine::{DecodeOptions, Encoded, VoiceDetector};
 
-use crate::attempts::{Attempts, Judged, repeated};
+use crate::attempts::{Attempts, Judged};
 use crate::context::Context;
 use crate::cut::{Cut, Piece, cut};
 use crate::model::{Model, Reader};
 use crate::options::{Strategy, TranscribeOptions};
-use crate::plan::{Planned, Planner, voiced_frames};
+use crate::plan::{Planned, Planner, gaps, voiced_frames};
+use crate::repetition::take_out;
 use crate::scheduler::{Failure, Request};
 use crate::transcriber::Event;
 use crate::voicing::Voicing;
@@ -36,9 +37,6 @@ const MOST_CHANCE: f32 = 0.5;
 
 /// Frames that are read at a time: a second.
 const AT_ONCE: usize = FRAMES_PER_SECOND;
-
-/// Voiced frames without a text that are read again: shorter ones are sighs, or times that are not exact.
-const GAP: usize = 150;
 
 /// How often a part of the recording is read, at most.
 const MOST_READINGS: usize = 3;
@@ -350,21 +348,10 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         };
         let tokens = &mut judged.decoded.tokens;
         if judged.repeats {
-            let is_time = |token: &u32| self.model.timestamp(*token).is_some();
-            let places: Vec<usize> = (0..tokens.len()).filter(|&at| !is_time(&tokens[at])).collect();
-            let text: Vec<u32> = places.iter().map(|&at| tokens[at]).collect();
-            let again = repeated(&text);
-            if again.is_empty() {
-                judged.repeats = false;
-            } else {
-                let warning =
-                    format!("left out what was repeated over and over {}", place(self.model, &text[again.clone()]));
-                let mut at = 0..;
-                tokens.retain(|_| {
-                    let at = at.next();
-                    !places[again.clone()].iter().any(|place| Some(*place) == at)
-                });
-                self.warn(warning);
+            let again = take_out(tokens, |token| self.model.timestamp(token).is_some());
+            judged.repeats = !again.is_empty();
+            if judged.repeats {
+                self.warn(format!("left out what was repeated over and over {}", place(self.model, &again)));
             }
         } else if judged.too_long {
             let warning = format!("left out more text than can have been said {}", place(self.model, tokens));
@@ -441,23 +428,6 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn tell(&mut self, event: Event<'_>) {
         self.cancelled |= (self.on_event)(event).is_break();
     }
-}
-
-/// Parts of a window in which somebody speaks for longer than [`GAP`] while nothing of it was written down. `written` are
-/// the times of its segments, in order; all are frames of the recording.
-fn gaps(
-    written: impl Iterator<Item = Range<usize>>,
-    voiced: &[Range<usize>],
-    window: Range<usize>,
-) -> Vec<Range<usize>> {
-    let mut begin = window.start;
-    let mut found = Vec::new();
-    for segment in written.chain(std::iter::once(window.end..window.end)) {
-        found.push(begin..segment.start.clamp(begin, window.end));
-        begin = begin.max(segment.end.min(window.end));
-    }
-    found.retain(|gap| voiced_frames(voiced, gap) >= GAP);
-    found
 }
 
 /// Runs `work` and adds the seconds it took.

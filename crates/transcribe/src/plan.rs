@@ -62,6 +62,9 @@ const SHORT_PAUSE: usize = chunks_of(1.0);
 /// Chunks on both sides that a place to cut at is judged by: less would be the closure of a stop consonant.
 const AROUND: usize = 5;
 
+/// Voiced frames without a text that are read again: shorter ones are sighs, or times that are not exact.
+const GAP: usize = 150;
+
 const fn chunks_of(seconds: f64) -> usize {
     (seconds * SAMPLE_RATE as f64 / VOICE_CHUNK as f64) as usize
 }
@@ -78,6 +81,23 @@ pub(crate) struct Planned {
 /// How much of a stretch is voiced, in frames.
 pub(crate) fn voiced_frames(voiced: &[Range<usize>], stretch: &Range<usize>) -> usize {
     voiced.iter().map(|run| run.end.min(stretch.end).saturating_sub(run.start.max(stretch.start))).sum()
+}
+
+/// Parts of a window in which somebody speaks for longer than [`GAP`] while nothing of it was written down. `written` are
+/// the times of its segments, in order; all are frames of the recording.
+pub(crate) fn gaps(
+    written: impl Iterator<Item = Range<usize>>,
+    voiced: &[Range<usize>],
+    window: Range<usize>,
+) -> Vec<Range<usize>> {
+    let mut begin = window.start;
+    let mut found = Vec::new();
+    for segment in written.chain(std::iter::once(window.end..window.end)) {
+        found.push(begin..segment.start.clamp(begin, window.end));
+        begin = begin.max(segment.end.min(window.end));
+    }
+    found.retain(|gap| voiced_frames(voiced, gap) >= GAP);
+    found
 }
 
 /// The speech of a recording, as far as it is known.

@@ -339,16 +339,3 @@ fn progress_comes_before_every_window() {
     assert!(transcript.unwrap().is_complete());
     assert_eq!(done, [0.0, 20.0]);
 }
-
-#[test]
-fn speech_without_a_text_is_found() {
-    let voiced = [0..1000, 1100..1400, 1500..2000];
-    let find = |written: &[(usize, usize)]| -> Vec<(usize, usize)> {
-        let written = written.iter().map(|(start, end)| *start..*end);
-        gaps(written, &voiced, 0..2000).into_iter().map(|gap| (gap.start, gap.end)).collect()
-    };
-    assert_eq!(find(&[(0, 1000), (1100, 1990)]), []);
-    assert_eq!(find(&[(0, 600)]), [(600, 2000)], "to the end of the window");
-    assert_eq!(find(&[(200, 1000), (1450, 1800)]), [(0, 200), (1000, 1450), (1800, 2000)]);
-    assert_eq!(find(&[(0, 900), (1300, 2500)]), [(900, 1300)]);
-}
