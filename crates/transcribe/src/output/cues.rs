@@ -56,7 +56,9 @@ pub(super) fn cues(transcript: &Transcript, options: &SubtitleOptions) -> Vec<Cu
     let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| of_segment(segment, options)).collect();
     let mut earliest = 0.0;
     for at in 0..cues.len() {
-        let next = cues.get(at + 1).map_or(f64::INFINITY, |next| next.start);
+        // The last one does not outlast the recording, unless its segment does.
+        let end = transcript.duration.max(cues[at].end);
+        let next = cues.get(at + 1).map_or(end, |next| next.start);
         let cue = &mut cues[at];
         let characters = cue.text(" ", |word| word.word.clone()).chars().count();
         let wanted = (characters as f64 / READING_SPEED).max(SHORTEST);
@@ -110,7 +112,7 @@ fn words(segment: &Segment) -> Vec<Word> {
     one_line.filter(|word| !word.word.trim().is_empty()).collect()
 }
 
-/// The words of the text, separated by spaces, each with a share of the time.
+/// The words of the text, separated by spaces, each with a share of the time; of scripts without spaces, the characters.
 fn by_length(segment: &Segment) -> Vec<Word> {
     let line = segment.line();
     let total = line.chars().count().max(1) as f64;
@@ -118,13 +120,34 @@ fn by_length(segment: &Segment) -> Vec<Word> {
     let mut before = 0;
     let mut words = Vec::new();
     for part in line.split_inclusive(char::is_whitespace) {
-        let length = part.chars().count();
-        let space = if words.is_empty() { "" } else { " " };
-        let word = format!("{space}{}", part.trim());
-        words.push(Word { word, start: time(before), end: time(before + length), probability: 1.0 });
-        before += length;
+        let mut space = if words.is_empty() { "" } else { " " };
+        for part in breakable(part) {
+            let length = part.chars().count();
+            let word = format!("{space}{}", part.trim());
+            words.push(Word { word, start: time(before), end: time(before + length), probability: 1.0 });
+            before += length;
+            space = "";
+        }
     }
     words
+}
+
+/// The parts of a word between which a line may end: before Chinese characters and Japanese syllables.
+fn breakable(word: &str) -> Vec<&str> {
+    let is_syllable =
+        |c: char| matches!(c, '\u{3041}'..='\u{30fa}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3fffd}');
+    // Small syllables and the mark of a long vowel belong to what is before them.
+    let may_begin = |c: char| is_syllable(c) && !"ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ".contains(c);
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (at, c) in word.char_indices() {
+        if at > start && may_begin(c) {
+            parts.push(&word[start..at]);
+            start = at;
+        }
+    }
+    parts.push(&word[start..]);
+    parts
 }
 
 #[cfg(test)]
@@ -163,6 +186,12 @@ mod tests {
     }
 
     #[test]
+    fn scripts_without_spaces_are_broken_too() {
+        let options = SubtitleOptions { max_line_width: Some(5), ..SubtitleOptions::default() };
+        assert_eq!(texts(&cut("知識が成立した、キャット。", options)), ["知識が成立|した、|キャット。"]);
+    }
+
+    #[test]
     fn lines_of_so_many_words_are_cues() {
         let options = SubtitleOptions { max_words_per_line: Some(2), ..SubtitleOptions::default() };
         assert_eq!(texts(&cut(" One two three four five", options)), ["One two", "three four", "five"]);
@@ -174,9 +203,14 @@ mod tests {
     fn a_short_cue_stays_while_it_is_read_but_not_into_the_next() {
         let segments =
             vec![segment(0, 1.0, 1.2, " A long text that takes a second and a half"), segment(1, 2.0, 2.1, " Yes.")];
-        let cues = cues(&transcript(segments), &SubtitleOptions::default());
-        assert_eq!((cues[0].end, cues[1].start), (2.0, 2.0));
-        assert!((cues[1].end - 2.8).abs() < 1e-9);
+        let mut transcript = transcript(segments);
+        transcript.duration = 10.0;
+        let found = cues(&transcript, &SubtitleOptions::default());
+        assert_eq!((found[0].end, found[1].start), (2.0, 2.0));
+        assert!((found[1].end - 2.8).abs() < 1e-9);
+        transcript.duration = 2.5;
+        let found = cues(&transcript, &SubtitleOptions::default());
+        assert!((found[1].end - 2.5).abs() < 1e-9, "not longer than the recording");
     }
 
     proptest! {

@@ -31,7 +31,8 @@ fn timed(cue: &Cue) -> String {
     let mut text = String::new();
     for word in cue.words() {
         now = word.start.clamp(now, cue.end);
-        let _ = write!(text, "<{}>{} ", clock(now), escaped(word.word.trim()));
+        let space = if text.is_empty() || !word.word.starts_with(char::is_whitespace) { "" } else { " " };
+        let _ = write!(text, "{space}<{}>{}", clock(now), escaped(word.word.trim()));
     }
     text + &format!("<{}>", clock(cue.end))
 }
@@ -64,7 +65,7 @@ mod tests {
         let written = written_with("lrc", &[(1.0, 3.0, " a b c d")], &options);
         assert_eq!(
             written,
-            "[00:01.00]<00:01.00>a <00:01.57>b <00:02.14>\n[00:02.14]<00:02.14>c <00:02.71>d <00:03.00>\n[00:03.00]\n"
+            "[00:01.00]<00:01.00>a <00:01.57>b<00:02.14>\n[00:02.14]<00:02.14>c <00:02.71>d<00:03.00>\n[00:03.00]\n"
         );
     }
 }
