@@ -2,11 +2,17 @@
 //!
 //! Recordings are found through `AMANUENSIS_TEST_DATA`. What is missing is skipped.
 
-use std::ops::Range;
+mod common;
+
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use amanuensis_models::{SPEECH_DETECTOR, Store};
-use amanuensis_transcribe::{Audio, VadOptions, VoiceDetector, windows_of_speech};
+use amanuensis_transcribe::{
+    Audio, ComputeType, EngineOptions, TranscribeOptions, Transcriber, Transcript, VadOptions, VoiceDetector,
+    windows_of_speech,
+};
+use common::wav_header;
 
 /// Samples of a frame of 10 ms.
 const FRAME: usize = 160;
@@ -102,6 +108,47 @@ fn nothing_is_said_in_silence_noise_and_tones() {
             assert_eq!(windows_of(&vad, &samples), [], "{name}, {level} dB");
         }
     }
+}
+
+/// Nothing is written down of the hiss before, between and after what is said, and all of what is said.
+#[test]
+fn speech_in_noise_gives_its_text_and_nothing_else() {
+    let Some(detector) = detector() else { return };
+    let base = Store::open_default().and_then(|store| store.path("base"));
+    let Ok(base) = base.map_err(|error| println!("skipped: {error}")) else { return };
+    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
+    let transcriber = Transcriber::load(&base, &engine).unwrap().with_voice_detector(detector);
+    let directory = tempfile::tempdir().unwrap();
+    let transcribe = |samples: &[f32]| -> Transcript {
+        let mut wav = wav_header(2 * samples.len() as u32, 16_000, 16);
+        wav.extend(samples.iter().flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes()));
+        let path = directory.path().join("recording.wav");
+        std::fs::write(&path, wav).unwrap();
+        let audio = Audio::open(&path).unwrap();
+        transcriber.transcribe(audio, &TranscribeOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap()
+    };
+    let speech = samples_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus"));
+    let mut random = 7_u32;
+    let noise: Vec<f32> = (0..40 * 16_000)
+        .map(|_| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.02 * (f32::from((random >> 16) as u16) / 32_768.0 - 1.0)
+        })
+        .collect();
+    // Commas come and go.
+    let words = |transcript: &Transcript| transcript.text().replace(',', "");
+    let said = words(&transcribe(&speech));
+    assert!(!said.is_empty());
+    let long = transcribe(&[&noise, &speech[..], &noise, &speech, &noise].concat());
+    assert_eq!(words(&long), format!("{said} {said}"));
+    let seconds = speech.len() as f64 / 16_000.0;
+    for (segment, range) in [
+        (&long.segments[0], 40.0..40.0 + seconds),
+        (&long.segments[long.segments.len() - 1], 80.0 + seconds..80.0 + 2.0 * seconds),
+    ] {
+        assert!(range.start - 0.6 < segment.start && segment.end < range.end + 0.6, "{segment:?}");
+    }
+    assert_eq!(transcribe(&noise).segments, []);
 }
 
 /// The first and the last 20 ms frame above 8 % of the level that the loudest twentieth of the frames have.

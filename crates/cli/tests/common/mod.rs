@@ -93,7 +93,7 @@ impl Workspace {
 }
 
 /// The header of a mono WAV file with `bytes` bytes of samples.
-fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
+pub fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
     let width = u32::from(bits / 8);
     let mut wav = Vec::new();
     wav.extend(b"RIFF");
