@@ -49,12 +49,12 @@ pub struct SearchArgs {
     #[arg(long, value_name = "WORDS")]
     hotwords: Option<String>,
 
-    /// What the text begins with
+    /// What the text of the first window begins with: a sentence or two at most
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 
     /// Whether the model is told the text before a window: only with the sequential strategy [default there: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL")]
     condition_on_previous_text: Option<bool>,
 
     /// Find the times of words: in json, and for subtitles that are cut or marked by words
@@ -63,11 +63,11 @@ pub struct SearchArgs {
 
     /// Detect the language anew in every window, for recordings that change between several
     #[arg(long)]
-    multilingual: bool,
+    pub multilingual: bool,
 
-    /// Ids of tokens never to be sampled; -1 stands for those that the model's own files list
-    #[arg(long, value_name = "IDS", default_value = "-1", value_delimiter = ',', allow_hyphen_values = true)]
-    suppress_tokens: Vec<i64>,
+    /// Ids of tokens never to be sampled; -1 stands for those that the model's own files list, `none` for none
+    #[arg(long, value_name = "IDS", default_value = "-1", allow_hyphen_values = true)]
+    suppress_tokens: TokenIds,
 
     /// Whether a text may not begin with a blank
     #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
@@ -106,8 +106,8 @@ impl SearchArgs {
             prefix: self.prefix.clone(),
             condition_on_previous_text: self.condition_on_previous_text.unwrap_or(strategy == Strategy::Sequential),
             rules: Rules {
-                suppress_listed: self.suppress_tokens.contains(&-1),
-                suppress: self.suppress_tokens.iter().filter_map(|id| u32::try_from(*id).ok()).collect(),
+                suppress_listed: self.suppress_tokens.listed,
+                suppress: self.suppress_tokens.ids.clone(),
                 suppress_blank: self.suppress_blank,
                 max_initial_timestamp: self.max_initial_timestamp,
                 no_repeat_ngram_size: self.no_repeat_ngram_size,
@@ -115,6 +115,24 @@ impl SearchArgs {
             },
             ..TranscribeOptions::default()
         }
+    }
+}
+
+/// Tokens, those of the model's list among them or not.
+#[derive(Debug, Clone, PartialEq)]
+struct TokenIds {
+    listed: bool,
+    ids: Vec<u32>,
+}
+
+impl FromStr for TokenIds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = || text.split(',').map(str::trim).filter(|id| !id.is_empty() && !id.eq_ignore_ascii_case("none"));
+        let id = |id: &str| id.parse::<u32>().map_err(|_| format!("{id:?} is no id of a token"));
+        let ids = parts().filter(|id| *id != "-1").map(id).collect::<Result<_, String>>()?;
+        Ok(Self { listed: parts().any(|id| id == "-1"), ids })
     }
 }
 
@@ -169,7 +187,14 @@ mod tests {
         let options = options(&arguments, Strategy::Batched);
         assert_eq!((options.temperatures, options.logprob_threshold), (vec![0.0, 0.5], None));
         assert_eq!((options.rules.suppress_listed, options.rules.suppress), (false, vec![7, 8]));
-        for refused in [["--no-speech-threshold", "high"], ["--beam-size", "0"], ["--temperature", "hot"]] {
+        let none = self::options(&["--suppress-tokens", "none"], Strategy::Batched).rules;
+        assert!(!none.suppress_listed && none.suppress.is_empty());
+        for refused in [
+            ["--suppress-tokens", "-2"],
+            ["--no-speech-threshold", "high"],
+            ["--beam-size", "0"],
+            ["--temperature", "hot"],
+        ] {
             assert!(Command::try_parse_from(["command"].iter().chain(&refused)).is_err(), "{refused:?}");
         }
     }

@@ -11,8 +11,7 @@ use clap::builder::{RangedU64ValueParser, TypedValueParser};
 #[command(next_help_heading = "Speech")]
 pub struct SpeechArgs {
     /// Whether only speech is read; text may be invented over silence and music otherwise
-    #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, default_missing_value = "true",
-          action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
     vad_filter: bool,
 
     /// How probable speech has to be
@@ -106,7 +105,7 @@ mod tests {
         let speech = parse(&[]).unwrap();
         assert_eq!((speech.options(), speech.clips()), (Some(VadOptions::default()), Vec::new()));
         assert_eq!(parse(&["--vad-filter=false"]).unwrap().options(), None);
-        assert!(parse(&["--vad-filter"]).unwrap().options().is_some());
+        assert!(parse(&["--vad-filter", "true"]).unwrap().options().is_some());
         let padded = parse(&["--vad-speech-pad-ms", "250"]).unwrap().options().unwrap();
         assert!((padded.padding - 0.25).abs() < 1e-9);
     }

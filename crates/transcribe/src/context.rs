@@ -10,6 +10,8 @@ pub(crate) struct Context {
     text: Option<Vec<u32>>,
     /// Tokens that there is room for.
     room: usize,
+    /// Whether hot words and prompt are longer.
+    is_cut: bool,
 }
 
 impl Context {
@@ -20,10 +22,18 @@ impl Context {
             text.map_or_else(Vec::new, |text| model.encode(&format!(" {text}")))
         };
         let mut lasting = encoded(&options.hotwords);
-        lasting.extend(encoded(&options.initial_prompt));
-        // Of too many, the first: the words to expect come before the prompt.
+        let prompt = encoded(&options.initial_prompt);
+        let is_cut = lasting.len() + prompt.len() > room;
+        // Of too many words to expect the first, of a prompt the end, as of any text before a window.
         lasting.truncate(room);
-        Self { lasting, text: options.condition_on_previous_text.then(Vec::new), room }
+        let most = room - lasting.len();
+        lasting.extend(&prompt[prompt.len().saturating_sub(most)..]);
+        Self { lasting, text: options.condition_on_previous_text.then(Vec::new), room, is_cut }
+    }
+
+    /// Whether there is no room for all that windows are to be told.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// What every window is told.

@@ -109,7 +109,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             language,
             attempts: Arc::new(Attempts::new(options)),
             context: Context::new(model, options),
-            prefix: options.prefix.as_deref().map_or_else(Vec::new, |text| model.encode(&format!(" {}", text.trim()))),
+            prefix: prefix_of(model, options),
             segments: Vec::new(),
             warnings: Vec::new(),
             done: 0,
@@ -121,6 +121,11 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     /// Transcribes the recording to its end, or until there is a reason not to.
     pub(crate) fn run(mut self) -> Result<Transcript, Error> {
         let start = Instant::now();
+        if self.context.is_cut() {
+            self.warn(
+                "hot words and initial prompt are longer than the model's context; a part is left out".to_owned(),
+            );
+        }
         let ending = self.windows()?;
         self.warn_of_source();
         let duration = match ending {
@@ -250,6 +255,8 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let wants_words = self.options.word_timestamps;
         let n_mels = spectrogram.len() / self.model.n_frames();
         let listened = wants_words.then(|| Listened::new(position, frames, &spectrogram, n_mels));
+        let prefix = std::mem::take(&mut self.prefix);
+        let has_prefix = !prefix.is_empty();
         let request = Request {
             mel: spectrogram,
             language: self.language.filter(|_| !self.options.multilingual),
@@ -257,7 +264,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 task: self.options.task,
                 length_penalty: self.options.length_penalty,
                 previous: self.context.next(),
-                prefix: std::mem::take(&mut self.prefix),
+                prefix,
                 rules: self.options.rules.clone(),
                 ..DecodeOptions::default()
             },
@@ -265,7 +272,8 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             attempts: Arc::clone(&self.attempts),
             seed: position as u64,
             wants_window: wants_words,
-            voiced: self.detects_speech.then(|| seconds(voiced_frames(&voiced, &(position..end)))),
+            // A prefix need not be said.
+            voiced: (self.detects_speech && !has_prefix).then(|| seconds(voiced_frames(&voiced, &(position..end)))),
         };
         Ok(Pending { ticket: self.reader.submit(request), listened, position, frames, samples, voiced })
     }
@@ -415,6 +423,9 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             let ms = 1000.0 * self.windows.seconds_read();
             warnings.push(format!("the recording is too short for speech ({ms:.0} ms)"));
         }
+        if self.windows.is_at_end() && self.options.clips.iter().any(|clip| clip.start >= self.windows.seconds_read()) {
+            warnings.push("a part that was asked for begins behind the end of the recording".to_owned());
+        }
         for warning in warnings {
             self.warn(warning);
         }
@@ -428,6 +439,12 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn tell(&mut self, event: Event<'_>) {
         self.cancelled |= (self.on_event)(event).is_break();
     }
+}
+
+/// What the first text begins with, if it is to begin with something.
+pub(crate) fn prefix_of(model: &impl Model, options: &TranscribeOptions) -> Vec<u32> {
+    let text = options.prefix.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    text.map_or_else(Vec::new, |text| model.encode(&format!(" {text}")))
 }
 
 /// Runs `work` and adds the seconds it took.

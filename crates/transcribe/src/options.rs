@@ -93,17 +93,20 @@ impl TranscribeOptions {
     /// Whether the options make sense together, whatever the model.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |problem: &str| Err(Error::Options(problem.to_owned()));
-        let is_temperature = |temperature: &f32| (0.0..=2.0).contains(temperature);
+        let is_temperature = |temperature: &f32| *temperature == 0.0 || (0.01..=2.0).contains(temperature);
         if self.strategy == Strategy::Batched && self.condition_on_previous_text {
             return refuse(
                 "windows that are read at once cannot be told the text before them; use the sequential strategy",
             );
         }
         if self.temperatures.is_empty() || !self.temperatures.iter().all(is_temperature) {
-            return refuse("temperatures lie between 0 and 2, and at least one is needed");
+            return refuse("temperatures are 0, or lie between 0.01 and 2, and at least one is needed");
         }
         if !(1..=MOST_TEXTS).contains(&self.beam_size) || !(1..=MOST_TEXTS).contains(&self.best_of) {
             return refuse("from 1 to 32 texts of a window can be followed at once");
+        }
+        if self.length_penalty.is_some_and(|penalty| !(-10.0..=10.0).contains(&penalty)) {
+            return refuse("the exponent that favours long texts lies between -10 and 10");
         }
         if !(self.patience > 0.0 && self.patience <= 100.0) {
             return refuse("the patience of a beam search lies above 0, and not above 100");
@@ -115,7 +118,9 @@ impl TranscribeOptions {
             return refuse("the latest first timestamp is a number of seconds, up to 60");
         }
         if self.vad.is_some_and(|vad| !vad.is_sound()) {
-            return refuse("of speech, the threshold lies between 0 and 1, and times are not negative");
+            return refuse(
+                "the threshold of speech is a probability, from 0 to 1, and its times lie between 0 and 60 seconds",
+            );
         }
         if !self.clips.iter().all(|clip| 0.0 <= clip.start && clip.start < clip.end) {
             return refuse("a clip ends after it begins, and begins in the recording");

@@ -9,10 +9,13 @@ use std::ops::Range;
 use amanuensis_audio::{HOP_LENGTH, SAMPLE_RATE};
 use amanuensis_engine::{VOICE_CHUNK, VoiceDetector};
 
+use crate::windows::frames_of;
+
 /// What counts as speech.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VadOptions {
-    /// Speech begins where it is as probable as this, and ends where it is less probable by [`VadOptions::HYSTERESIS`].
+    /// Speech begins where it is as probable as this, and ends where it is less probable by
+    /// [`VadOptions::HYSTERESIS`], or half as probable.
     pub threshold: f32,
     /// Seconds; what is shorter is no speech.
     pub min_speech: f64,
@@ -111,7 +114,7 @@ pub(crate) struct Planner {
     /// The chunk at which the window before ended.
     read: usize,
     probabilities: Vec<f32>,
-    /// What is to be read at all, in chunks; everything where there is none.
+    /// What is to be read at all, in frames; everything where there is none.
     clips: Vec<Range<usize>>,
     cutting: Cutting,
     ended: bool,
@@ -121,7 +124,7 @@ impl Planner {
     /// For windows of up to `n_frames` frames, within `clips`, in seconds, if there are any.
     pub(crate) fn new(options: VadOptions, n_frames: usize, clips: &[Range<f64>]) -> Self {
         let longest = n_frames * HOP_LENGTH / VOICE_CHUNK;
-        let clips = clips.iter().map(|clip| chunks_of(clip.start)..chunks_of(clip.end)).collect();
+        let clips = clips.iter().map(|clip| frames_of(clip.start)..frames_of(clip.end)).collect();
         Self {
             options,
             n_frames,
@@ -180,7 +183,7 @@ impl Planner {
         let speech = self.speech();
         let start = speech.iter().position(|is_speech| *is_speech)?;
         // A window begins where it was asked to, also within a chunk, and may end within another.
-        let most = speech.len().min(start + self.longest + 2);
+        let most = speech.len().min(start + self.longest + 2).min(self.clip_end(start));
         let within = &speech[..long_pause(&speech[..most], start, self.cutting.long_pause).unwrap_or(most)];
         let end = within.iter().rposition(|is_speech| *is_speech).map_or(start, |last| last + 1);
         let stretch = self.stretch(start, end);
@@ -201,12 +204,26 @@ impl Planner {
 
     fn stretch(&self, start: usize, end: usize) -> Planned {
         let frames_of = |chunks: Range<usize>| frame_of(self.first + chunks.start)..frame_of(self.first + chunks.end);
+        let clip = self.clip_at(start).map_or(0..usize::MAX, Clone::clone);
         let voiced = &self.voiced()[start..end];
         let runs = runs(voiced).filter(|run| voiced[run.start]);
         Planned {
-            frames: frames_of(start..end),
+            frames: frames_of(start..end).start.max(clip.start)..frames_of(start..end).end.min(clip.end),
             voiced: runs.map(|run| frames_of(start + run.start..start + run.end)).collect(),
         }
+    }
+
+    /// The clip that a chunk is part of, from [`Self::first`] on.
+    fn clip_at(&self, chunk: usize) -> Option<&Range<usize>> {
+        let frames = frame_of(self.first + chunk)..frame_of(self.first + chunk + 1);
+        self.clips.iter().find(|clip| clip.start < frames.end && frames.start < clip.end)
+    }
+
+    /// The chunk in which the clip that `chunk` is part of ends, or would.
+    fn clip_end(&self, chunk: usize) -> usize {
+        let end =
+            self.clip_at(chunk).map_or(usize::MAX, |clip| clip.end.saturating_mul(HOP_LENGTH).div_ceil(VOICE_CHUNK));
+        end.saturating_sub(self.first).max(chunk + 1)
     }
 
     /// Chunks at the end of which nothing is certain yet.
@@ -217,13 +234,17 @@ impl Planner {
     /// Where the window that begins at `start` ends, if that can be told already.
     fn end(&self, speech: &[bool], start: usize) -> Option<usize> {
         let certain = if self.ended { speech.len() } else { speech.len().saturating_sub(self.margin()) };
+        // A clip ends like a recording.
+        let clip_end = self.clip_end(start);
+        let is_end = self.ended || clip_end <= certain;
+        let (certain, speech) = (certain.min(clip_end), &speech[..speech.len().min(clip_end)]);
         let last_speech = |end: usize| speech[..end].iter().rposition(|is_speech| *is_speech).map_or(end, |at| at + 1);
         if let Some(pause) =
             long_pause(&speech[..certain.clamp(start, start + self.longest)], start, self.cutting.long_pause)
         {
             return Some(last_speech(pause));
         }
-        if self.ended && last_speech(speech.len()) <= start + self.most_at_end() {
+        if is_end && last_speech(speech.len()) <= start + self.most_at_end() {
             return Some(last_speech(speech.len()));
         }
         (certain > start + self.most_at_end()).then(|| self.cut(start))
@@ -252,7 +273,7 @@ impl Planner {
         let mut is_voiced = false;
         let mut voiced: Vec<bool> = Vec::with_capacity(self.probabilities.len());
         for probability in &self.probabilities {
-            let bar = if is_voiced { threshold - VadOptions::HYSTERESIS } else { threshold };
+            let bar = if is_voiced { (threshold - VadOptions::HYSTERESIS).max(threshold / 2.0) } else { threshold };
             is_voiced = *probability >= bar;
             voiced.push(is_voiced);
         }
@@ -273,7 +294,7 @@ impl Planner {
         }
         if !self.clips.is_empty() {
             for (at, is_speech) in speech.iter_mut().enumerate() {
-                *is_speech &= self.clips.iter().any(|clip| clip.contains(&(self.first + at)));
+                *is_speech &= self.clip_at(at).is_some();
             }
         }
         speech

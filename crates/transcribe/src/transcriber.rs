@@ -7,7 +7,7 @@ use std::sync::Arc;
 use amanuensis_audio::{Audio, LogMel};
 use amanuensis_engine::{Engine, EngineOptions, Task, VoiceDetector};
 
-use crate::long_form::LongForm;
+use crate::long_form::{LongForm, prefix_of};
 use crate::model::Model;
 use crate::scheduler::Scheduler;
 use crate::{Error, Language, Segment, TranscribeOptions, Transcript};
@@ -137,6 +137,13 @@ fn default_batch_size(engine: &Engine) -> usize {
 
 pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
     options.check()?;
+    // It is to begin a text, not to be one.
+    if prefix_of(model, options).len() > model.context_tokens() / 4 {
+        return Err(Error::Options("the prefix is longer than a sentence or two".to_owned()));
+    }
+    if options.multilingual && !model.is_multilingual() {
+        return Err(Error::Options(format!("the model {name:?} knows English only, and no other language to detect")));
+    }
     let name = || name.to_owned();
     match options.language {
         Some(language) if !model.is_multilingual() && language != Language::ENGLISH => {

@@ -119,7 +119,9 @@ impl Session<'_> {
 
     /// The language that a recording is transcribed in: the one asked for, or else the manifest's.
     fn spoken(&self, clip: &Clip) -> Spoken {
-        self.args.language.unwrap_or(clip.language.map_or(Spoken::Auto, Spoken::In))
+        // Where it is detected in every window, what the manifest says is only compared with.
+        let known = clip.language.filter(|_| !self.args.decoding.search.multilingual);
+        self.args.language.unwrap_or(known.map_or(Spoken::Auto, Spoken::In))
     }
 
     /// Writes the transcript where the user wants to have it.

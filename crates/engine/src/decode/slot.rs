@@ -168,7 +168,12 @@ impl Scope {
             return Outcome { no_speech_prob, candidates: Vec::new() };
         }
         self.filters.apply(cpu, &text.tokens[self.prompt_len..], logits);
-        Outcome { no_speech_prob, candidates: self.candidates(cpu, text, logits) }
+        let mut candidates = self.candidates(cpu, text, logits);
+        if candidates.iter().all(|candidate| !candidate.logprob.is_finite()) {
+            // Every token is forbidden: the text ends.
+            candidates = vec![Candidate { token: engine.vocabulary().special().eot, logprob: 0.0 }];
+        }
+        Outcome { no_speech_prob, candidates }
     }
 
     fn candidates(&self, cpu: Cpu, text: &Hypothesis, logits: &mut [f32]) -> Vec<Candidate> {
