@@ -192,8 +192,11 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             let stretch = match self.options.strategy {
                 Strategy::Batched => self.planner.next_window(),
                 Strategy::Sequential => {
-                    self.listen_to(self.planner.needed(self.windows.position()))?;
-                    self.planner.window_from(self.windows.position())
+                    let position = self.windows.position();
+                    while !self.planner.knows(position) {
+                        self.listen_on()?;
+                    }
+                    self.planner.window_from(position)
                 }
             };
             if let Some(stretch) = stretch {
@@ -211,20 +214,17 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             } else {
                 self.windows.move_to(self.planner.done());
             }
-            self.listen_to(self.windows.frames_read() + AT_ONCE)?;
+            self.listen_on()?;
         }
     }
 
-    /// Reads up to a frame, if the recording is that long, and hears what is said there.
-    fn listen_to(&mut self, frame: usize) -> Result<(), Error> {
-        if self.windows.is_at_end() || frame <= self.windows.frames_read() {
-            return Ok(());
-        }
+    /// Reads a second more, if the recording is that long, and hears what is said there.
+    fn listen_on(&mut self) -> Result<(), Error> {
         let Self { windows, voicing, planner, timings, .. } = self;
         let (mut heard, mut probabilities) = (0.0, Vec::new());
         let mut hear = |samples: &[f32]| timed(&mut heard, || voicing.push(samples, &mut probabilities));
         let start = Instant::now();
-        let result = windows.read_to(frame, &mut hear);
+        let result = windows.read_to(windows.frames_read() + AT_ONCE, &mut hear);
         if windows.is_at_end() {
             timed(&mut heard, || voicing.finish(&mut probabilities));
         }

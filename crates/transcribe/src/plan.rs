@@ -197,9 +197,11 @@ impl Planner {
         frame_of(self.first)
     }
 
-    /// Frames of which all is known that windows need to know, if `window_from` is asked for one that begins in `frame`.
-    pub(crate) fn needed(&self, frame: usize) -> usize {
-        frame + frame_of(self.longest + self.margin() + 3)
+    /// Whether enough is known for [`Self::window_from`] to be asked for a window that begins at `frame`: how probable speech
+    /// is becomes known some time after it was read.
+    pub(crate) fn knows(&self, frame: usize) -> bool {
+        let known = frame_of(self.first + self.probabilities.len());
+        self.ended || known >= frame + frame_of(self.longest + self.margin() + 3)
     }
 
     fn stretch(&self, start: usize, end: usize) -> Planned {

@@ -103,7 +103,7 @@ all recordings and run beside one another, so that they need not add up to the t
 
 JSON:
   model, isa, threads, batch_size, files, audio_s, wall_s, speed, load_ms,
-  phases_ms: {audio_decode, mel, encode, decode, total},
+  phases_ms: {audio_decode, vad, mel, encode, decode, total} (vad is 0 where silero-vad is not installed),
   peak_rss_mb (null where the system does not tell)";
 
 #[derive(Debug, clap::Args)]
