@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use amanuensis_models::{SPEECH_DETECTOR, Store};
 use amanuensis_transcribe::{
-    Audio, ComputeType, EngineOptions, TranscribeOptions, Transcriber, Transcript, VadOptions, VoiceDetector,
+    Audio, ComputeType, EngineOptions, Strategy, TranscribeOptions, Transcriber, Transcript, VadOptions, VoiceDetector,
     windows_of_speech,
 };
 use common::wav_header;
@@ -119,13 +119,14 @@ fn speech_in_noise_gives_its_text_and_nothing_else() {
     let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
     let transcriber = Transcriber::load(&base, &engine).unwrap().with_voice_detector(detector);
     let directory = tempfile::tempdir().unwrap();
-    let transcribe = |samples: &[f32]| -> Transcript {
+    let transcribe = |samples: &[f32], strategy: Strategy| -> Transcript {
         let mut wav = wav_header(2 * samples.len() as u32, 16_000, 16);
         wav.extend(samples.iter().flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes()));
         let path = directory.path().join("recording.wav");
         std::fs::write(&path, wav).unwrap();
         let audio = Audio::open(&path).unwrap();
-        transcriber.transcribe(audio, &TranscribeOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap()
+        let options = TranscribeOptions { strategy, ..TranscribeOptions::default() };
+        transcriber.transcribe(audio, &options, &mut |_| ControlFlow::Continue(())).unwrap()
     };
     let speech = samples_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus"));
     let mut random = 7_u32;
@@ -137,18 +138,20 @@ fn speech_in_noise_gives_its_text_and_nothing_else() {
         .collect();
     // Commas come and go.
     let words = |transcript: &Transcript| transcript.text().replace(',', "");
-    let said = words(&transcribe(&speech));
-    assert!(!said.is_empty());
-    let long = transcribe(&[&noise, &speech[..], &noise, &speech, &noise].concat());
-    assert_eq!(words(&long), format!("{said} {said}"));
     let seconds = speech.len() as f64 / 16_000.0;
-    for (segment, range) in [
-        (&long.segments[0], 40.0..40.0 + seconds),
-        (&long.segments[long.segments.len() - 1], 80.0 + seconds..80.0 + 2.0 * seconds),
-    ] {
-        assert!(range.start - 0.6 < segment.start && segment.end < range.end + 0.6, "{segment:?}");
+    for strategy in [Strategy::Batched, Strategy::Sequential] {
+        let said = words(&transcribe(&speech, strategy));
+        assert!(!said.is_empty());
+        let long = transcribe(&[&noise, &speech[..], &noise, &speech, &noise].concat(), strategy);
+        assert_eq!(words(&long), format!("{said} {said}"), "{strategy:?}");
+        for (segment, range) in [
+            (&long.segments[0], 40.0..40.0 + seconds),
+            (&long.segments[long.segments.len() - 1], 80.0 + seconds..80.0 + 2.0 * seconds),
+        ] {
+            assert!(range.start - 0.6 < segment.start && segment.end < range.end + 0.6, "{strategy:?}: {segment:?}");
+        }
+        assert_eq!(transcribe(&noise, strategy).segments, []);
     }
-    assert_eq!(transcribe(&noise).segments, []);
 }
 
 /// The first and the last 20 ms frame above 8 % of the level that the loudest twentieth of the frames have.

@@ -191,13 +191,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         loop {
             let stretch = match self.options.strategy {
                 Strategy::Batched => self.planner.next_window(),
-                Strategy::Sequential => {
-                    let position = self.windows.position();
-                    while !self.planner.knows(position) {
-                        self.listen_on()?;
-                    }
-                    self.planner.window_from(position)
-                }
+                Strategy::Sequential => self.planner.window_from(self.windows.position()),
             };
             if let Some(stretch) = stretch {
                 self.windows.move_to(stretch.frames.start);
@@ -208,12 +202,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             if self.windows.is_at_end() {
                 return Ok(None);
             }
-            if self.options.strategy == Strategy::Sequential {
-                // Nothing is said in all that was read, as far as can be told yet.
-                self.windows.move_to(self.windows.frames_read().saturating_sub(self.model.n_frames() / 2));
-            } else {
-                self.windows.move_to(self.planner.done());
-            }
+            self.windows.move_to(self.planner.done());
             self.listen_on()?;
         }
     }

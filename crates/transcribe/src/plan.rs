@@ -164,9 +164,7 @@ impl Planner {
             _ => start,
         });
         let Some(start) = start else {
-            // What is silent and stays so whatever follows is done with.
-            let lasting = if self.ended { speech.len() } else { speech.len().saturating_sub(self.margin()) };
-            self.drop_first(lasting.saturating_sub(SHORT_PAUSE));
+            self.drop_silence();
             return None;
         };
         let end = self.end(&speech, start)?;
@@ -177,13 +175,20 @@ impl Planner {
     }
 
     /// The next window that begins at or after a frame: at the first speech there, and to the end of the last that it has
-    /// room for. None where there is none, as far as is known.
+    /// room for. None until that is known.
     pub(crate) fn window_from(&mut self, frame: usize) -> Option<Planned> {
         self.drop_first((frame * HOP_LENGTH / VOICE_CHUNK).saturating_sub(self.first));
         let speech = self.speech();
-        let start = speech.iter().position(|is_speech| *is_speech)?;
+        let Some(start) = speech.iter().position(|is_speech| *is_speech) else {
+            self.drop_silence();
+            return None;
+        };
         // A window begins where it was asked to, also within a chunk, and may end within another.
-        let most = speech.len().min(start + self.longest + 2).min(self.clip_end(start));
+        let room = start + self.longest + 2;
+        if !self.ended && speech.len() < room + self.margin() {
+            return None;
+        }
+        let most = speech.len().min(room).min(self.clip_end(start));
         let within = &speech[..long_pause(&speech[..most], start, self.cutting.long_pause).unwrap_or(most)];
         let end = within.iter().rposition(|is_speech| *is_speech).map_or(start, |last| last + 1);
         let stretch = self.stretch(start, end);
@@ -195,13 +200,6 @@ impl Planner {
     /// The frame up to which nothing is left to be read.
     pub(crate) fn done(&self) -> usize {
         frame_of(self.first)
-    }
-
-    /// Whether enough is known for [`Self::window_from`] to be asked for a window that begins at `frame`: how probable speech
-    /// is becomes known some time after it was read.
-    pub(crate) fn knows(&self, frame: usize) -> bool {
-        let known = frame_of(self.first + self.probabilities.len());
-        self.ended || known >= frame + frame_of(self.longest + self.margin() + 3)
     }
 
     fn stretch(&self, start: usize, end: usize) -> Planned {
@@ -300,6 +298,12 @@ impl Planner {
             }
         }
         speech
+    }
+
+    /// All that is known is silence: what stays so whatever follows is done with, but for a pause that may be read.
+    fn drop_silence(&mut self) {
+        let lasting = if self.ended { 0 } else { self.margin() } + SHORT_PAUSE;
+        self.drop_first(self.probabilities.len().saturating_sub(lasting));
     }
 
     fn drop_first(&mut self, chunks: usize) {
