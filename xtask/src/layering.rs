@@ -9,13 +9,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
     // `bench` measures the parts by themselves.
     ("amanuensis",            &["amanuensis-transcribe", "amanuensis-models", "amanuensis-engine", "amanuensis-audio",
-                                "amanuensis-kernels", "amanuensis-score"]),
+                                "amanuensis-kernels", "amanuensis-score", "amanuensis-xdna"]),
     ("amanuensis-transcribe", &["amanuensis-audio", "amanuensis-engine"]),
-    ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights"]),
+    ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights", "amanuensis-xdna"]),
     ("amanuensis-models",     &[]),
     ("amanuensis-score",      &[]),
     ("amanuensis-audio",      &[]),
     ("amanuensis-weights",    &[]),
+    ("amanuensis-xdna",       &["amanuensis-kernels"]),
     ("amanuensis-kernels",    &[]),
 ];
 

@@ -1,0 +1,1 @@
+//! Int8 matrix products on AMD XDNA NPUs, without a vendor runtime.
