@@ -10,6 +10,8 @@ mod error;
 mod ioctl;
 pub mod packet;
 
+pub mod xclbin;
+
 pub use error::Error;
 #[cfg(target_os = "linux")]
 pub use ioctl::Ioctl;
