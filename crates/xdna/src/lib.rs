@@ -8,8 +8,8 @@ pub mod driver;
 mod error;
 #[cfg(target_os = "linux")]
 mod ioctl;
+pub mod matmul;
 pub mod packet;
-
 pub mod xclbin;
 
 pub use error::Error;
