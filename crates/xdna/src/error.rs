@@ -89,6 +89,14 @@ pub enum Error {
         /// What is here.
         device: String,
     },
+    /// A product that is not what the host computes.
+    #[error("{wrong} of {elements} elements are wrong: the device does not compute what its design says")]
+    Wrong {
+        /// How many.
+        wrong: usize,
+        /// Of how many.
+        elements: usize,
+    },
     /// A request that makes no sense of the buffers that there are.
     #[error("a range of {length} bytes from {offset} does not lie in a buffer of {size}")]
     Range {
@@ -108,10 +116,10 @@ impl From<Failure> for Error {
             (Call::Map | Call::CreateHeap, errno::AGAIN | errno::PERM) => Self::MemoryLock,
             (Call::CreateContext, errno::NOENT) => refused("a context needs the device heap, and there is none"),
             (Call::CreateContext, errno::NOSPC | errno::BUSY) => Self::NoContext,
-            (Call::CreateDeviceBuffer, errno::NOENT) => refused("there is no device heap yet"),
+            (Call::CreateDeviceBuffer, errno::INVAL) => refused("there is no device heap, or the size makes no sense"),
             (Call::CreateDeviceBuffer, errno::NOSPC | errno::NOMEM) => refused("the device heap is full"),
             (Call::CreateBuffer | Call::CreateHeap, errno::NOMEM) => refused("there is not enough memory"),
-            (Call::CreateBuffer | Call::CreateHeap | Call::CreateDeviceBuffer, errno::INVAL) => {
+            (Call::CreateBuffer | Call::CreateHeap, errno::INVAL) => {
                 refused("the size is not one that the driver gives")
             }
             (Call::Sync, errno::INVAL) => refused("the range does not lie in the buffer"),

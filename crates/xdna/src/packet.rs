@@ -120,14 +120,18 @@ pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32
             payload.extend([instructions.words * size_of::<u32>() as u32, 0]);
         }
     }
-    buffers.iter().for_each(|address| push(&mut payload, *address));
+    for address in buffers {
+        push(&mut payload, *address);
+    }
     command(if how == Start::Cu { START_CU } else { START_NPU }, payload)
 }
 
 /// Commands to be carried out one after the other, by the handles of their buffers.
 pub fn chain(commands: &[u32]) -> Vec<u32> {
     let mut payload = vec![commands.len() as u32, 0, 0, 0, 0, 0];
-    commands.iter().for_each(|handle| push(&mut payload, u64::from(*handle)));
+    for handle in commands {
+        push(&mut payload, u64::from(*handle));
+    }
     command(CMD_CHAIN, payload)
 }
 

@@ -108,7 +108,9 @@ impl Pdi<'_> {
     fn holds(&self, kernel_id: u16) -> bool {
         (0..self.groups.0.len() / CDO_GROUP).any(|group| {
             let ids = self.section.array(&self.groups, group * CDO_GROUP + 16, 8);
-            ids.is_ok_and(|ids| ids.0.as_chunks::<8>().0.iter().any(|id| u64::from_le_bytes(*id) == kernel_id.into()))
+            ids.is_ok_and(|ids| {
+                ids.0.as_chunks::<8>().0.iter().any(|id| u64::from_le_bytes(*id) == u64::from(kernel_id))
+            })
         })
     }
 }
