@@ -118,7 +118,7 @@ fn pci_id(device: &Path) -> Option<(u16, u16)> {
 }
 
 /// The entries of a directory, by name; none where there is no such directory.
-fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+fn entries(directory: &Path) -> std::vec::IntoIter<PathBuf> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();

@@ -229,6 +229,44 @@ fn the_driver_gives_every_output_on_every_split() {
 }
 
 #[test]
+fn sums_from_elsewhere_end_as_ones_own() {
+    for context in contexts() {
+        for (m, n, k) in [(1, 1, 1), (3, 40, 70), (70, 33, 9), (129, 48, 64)] {
+            let (a, b, bias) = (bytes(m * k, 1), bytes(n * k, 2), floats(n, 3));
+            let mut rows = quantised_rows(&context, &a, k);
+            rows.parts().2.iter_mut().enumerate().for_each(|(row, scale)| *scale = 0.01 * (row + 1) as f32);
+            let weights = PackedI8::from_int8(&context, n, k, &|channel, out| {
+                out.copy_from_slice(&b[channel * k..][..k]);
+                0.02 * (channel + 1) as f32
+            });
+            let mut channel = vec![0; k];
+            for (index, expected) in b.chunks_exact(k).enumerate() {
+                weights.channel(index, &mut channel);
+                assert_eq!(channel, expected);
+            }
+            let sums = exact(&a, &b, k);
+            let epilogue = Epilogue { bias: Some(&bias), activation: Activation::Gelu };
+            let both = |output: &mut dyn FnMut(usize, &dyn Fn(Output<'_>))| {
+                output(0, &|output| gemm_int8(&context, &rows, &weights, &epilogue, output));
+                output(1, &|output| finish_sums(&context, &sums, rows.scales(), weights.scales(), &epilogue, output));
+            };
+            let mut written = [vec![0.5; m * n], vec![0.5; m * n]];
+            both(&mut |which, run| run(Output::Write(&mut written[which])));
+            both(&mut |which, run| run(Output::Add(&mut written[which])));
+            assert_eq!(written[0], written[1]);
+            let mut quantised = [QuantisedRows::default(), QuantisedRows::default()];
+            both(&mut |which, run| run(Output::Quantise(&mut quantised[which])));
+            assert_eq!(quantised[0].scales(), quantised[1].scales());
+            assert!((0..m).all(|row| quantised[0].row(row) == quantised[1].row(row)));
+            let mut blocks = [Blocks::<u16>::default(), Blocks::default()];
+            blocks.iter_mut().for_each(|blocks| blocks.reset(m, n, n));
+            both(&mut |which, run| run(Output::BlocksBf16(&mut blocks[which])));
+            assert!((0..m).all(|row| blocks[0].row(row, 0) == blocks[1].row(row, 0)));
+        }
+    }
+}
+
+#[test]
 fn gelu_comes_after_the_bias_and_before_the_residual() {
     for context in contexts() {
         let weights = PackedF32::pack(&context.pool, 3, 1, &|row, out| out[0] = row as f32);
