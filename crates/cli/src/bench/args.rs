@@ -48,33 +48,37 @@ pub struct BenchRooflineArgs {
 }
 
 const MATMUL_HELP: &str = "\
-Two contracts. Full: exact i32 sums over the whole depth, as the engine needs them. Tile-exact: what an NPU makes of
-launches of an int8 tile kernel, clamp((a x b) >> 7, -128, 127) each, added up and clamped once.
+Two contracts. Full: exact i32 sums over the whole depth, as the engine needs them. Tile-exact: what
+an NPU makes of launches of an int8 tile kernel, clamp((a x b) >> 7, -128, 127) each, added up and
+clamped once.
 
-Tile-exact, of sizes up to 1024: the processor stands in for the device, its launches run on a thread behind a queue.
+Tile-exact, cubes up to 1024: the processor is the device, its launches run on a thread behind a queue.
   sequential  for each pair of tiles: write, synchronise, launch, wait, synchronise, accumulate
   batched     many launches a wave, synchronised once each way, submitted and waited for together
-`hand-over left out` is the same with launches on the calling thread. `MAE` and `within 1` compare a right result with
-clamp((A x B) >> 7): they tell of the data (here -64..63) and the tile size, not of errors.
+`hand-over left out` is the same with launches on the calling thread. `from one shift` compares a right
+result with clamp((A x B) >> 7): mean absolute error, and the share that differs by 1 at most. They
+tell of the data (here -64..63) and of the tile size, not of errors.
 
 Full: a shape MxKxN multiplies M rows of activations with N channels of weights, K deep: 2 M K N operations.
   bare      the exact i32 sums, block by block
   f32       scales and bias too, and all of it written as f32
   quantise  scales and bias too, and all of it quantised to int8 for the next product
 Shares are of what the int8 instructions of the set reach in registers on as many threads, measured in the same run.
-In the table of both contracts, `full` is f32, and its speed-up is over sequential tiles of the first of --tiles.
---threads is for the full contract; a device has one thread, beside the host's.
+`full` in the table of both contracts is f32; its speed-up is over sequential in the first of --tiles.
+--threads is for full; tiles have the device's thread and the host's.
 
-`equal` says whether results are those of the contract's reference, bit for bit; of big shapes by the full contract some
-rows are compared, evenly spread. Where they are not equal, the exit code is 1.
+`equal` says whether results are the reference's, bit for bit; of big shapes some rows of full are compared, evenly
+spread. Where they are not equal, the exit code is 1.
 
 JSON:
   threads; isa and roofline_tops of the first instruction set; rows: [{
-    size (null if not a cube), tile (null: full), contract: tile-exact|full, mode: sequential|batched|kernel,
-    ms, gops, equal, speedup (over sequential; null if not measured), shape: [M, K, N], isa,
-    tile-exact: direct_ms, direct_speedup (hand-over left out), mae, within_1, syncs, submissions, launches,
-    full: roofline_tops, bare_gops, bare_share, f32_gops, f32_share, quantise_gops, quantise_share, rows_compared}],
-  shares from 0 to 1; ms and gops of full are those of f32
+    size (null: no cube), tile (null: full), contract: tile-exact|full, mode: sequential|batched|kernel,
+    ms, gops (of full: f32), equal, speedup (over sequential; null: no such row), shape: [M, K, N], isa,
+  and tile-exact
+    direct_ms, direct_speedup (hand-over left out), mae, within_1, syncs, submissions, launches
+  or full
+    roofline_tops, bare_gops, bare_share, f32_gops, f32_share,
+    quantise_gops, quantise_share, rows_compared}], shares from 0 to 1
 
 Environment:
   AMANUENSIS_ISA  the instruction set, where --isa names none (default: the best)";

@@ -69,7 +69,7 @@ impl TileRow {
     fn line(&self) -> String {
         let (sequential, batched) = (&self.sequential, &self.batched);
         format!(
-            "{:<5}{:<5}{} {} {:>8.1} x {:>9.3} {:>9.3} {:>6.1} x  {:<6}{:>5.2} {:>8.1} %",
+            "{:<5}{:<5}{} {} {:>8.1} x {:>9.4} {:>9.4} {:>6.1} x  {:<6}{:>5.2} {:>8.1} %",
             self.size,
             self.tile.side(),
             self.speed(sequential.seconds),
@@ -91,7 +91,7 @@ impl TileRow {
     }
 
     fn speed(&self, seconds: f64) -> String {
-        format!("{:>10.3} {:>8.2}", seconds * 1e3, self.giga_operations() / seconds)
+        format!("{:>10.4} {:>8.2}", seconds * 1e3, self.giga_operations() / seconds)
     }
 }
 
