@@ -16,6 +16,9 @@ use super::SHIFT;
 /// Columns whose sums fill a register.
 const COLUMNS: usize = 16;
 
+/// Rows that are computed together: independent sums hide the latency of the products.
+const ROWS: usize = 4;
+
 /// A tile that begins at a cache line.
 #[repr(align(64))]
 struct Unsigned<const T: usize>([[u8; T]; T]);
@@ -45,15 +48,20 @@ pub(super) unsafe fn product<const T: usize, const LINES: usize>(a: &[i8], b: &[
             added = _mm512_dpbusd_epi32(added, flip, *line);
         }
         let begin = _mm512_sub_epi32(_mm512_setzero_si512(), added);
-        for (row, left) in left.0.iter().enumerate() {
-            let (depths, _) = left.as_chunks::<4>();
-            let mut sums = begin;
-            for (depths, line) in depths.iter().zip(&lines) {
-                sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(i32::from_ne_bytes(*depths)), *line);
+        for (block, left) in left.0.as_chunks::<ROWS>().0.iter().enumerate() {
+            let mut sums = [begin; ROWS];
+            for (index, line) in lines.iter().enumerate() {
+                for (left, sums) in left.iter().zip(&mut sums) {
+                    let depths = i32::from_ne_bytes(left.as_chunks::<4>().0[index]);
+                    *sums = _mm512_dpbusd_epi32(*sums, _mm512_set1_epi32(depths), *line);
+                }
             }
-            let shifted = _mm512_cvtsepi32_epi8(_mm512_srai_epi32::<SHIFT>(sums));
-            // SAFETY: the tile has 16 columns from `column` on in row `row`.
-            unsafe { _mm_storeu_si128(c.as_mut_ptr().add(row * T + column).cast(), shifted) };
+            for (row, sums) in sums.into_iter().enumerate() {
+                let shifted = _mm512_cvtsepi32_epi8(_mm512_srai_epi32::<SHIFT>(sums));
+                let at = (block * ROWS + row) * T + column;
+                // SAFETY: the tile has 16 columns from `column` on in that row.
+                unsafe { _mm_storeu_si128(c.as_mut_ptr().add(at).cast(), shifted) };
+            }
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct CpuDevice {
     next_buffer: u32,
     submitted: Ticket,
     worker: Option<Worker>,
+    /// Where there is no worker: the result of a launch.
+    result: Vec<i8>,
     counters: Counters,
 }
 
@@ -59,16 +61,26 @@ pub enum CpuDeviceError {
     Stopped,
 }
 
+/// A buffer as the device sees it.
+type Shared = Arc<Mutex<Aligned<i8>>>;
+
 /// A buffer as both sides see it.
 #[derive(Debug)]
 struct Memory {
     host: Aligned<i8>,
-    device: Arc<Mutex<Aligned<i8>>>,
+    device: Shared,
+}
+
+/// A buffer that a submission names.
+struct Named {
+    buffer: Buffer,
+    length: usize,
+    memory: Shared,
 }
 
 /// A submission on its way: the buffers that it names, and its launches.
 struct Job {
-    buffers: Vec<(Buffer, Arc<Mutex<Aligned<i8>>>)>,
+    buffers: Vec<Named>,
     launches: Vec<Launch>,
     ticket: Ticket,
 }
@@ -100,6 +112,7 @@ impl CpuDevice {
             next_buffer: 1,
             submitted: Ticket(0),
             worker: None,
+            result: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -109,27 +122,29 @@ impl CpuDevice {
     }
 
     /// The buffers that launches name, each once; all tiles lie in them.
-    fn named(&self, launches: &[Launch]) -> Result<Vec<(Buffer, Arc<Mutex<Aligned<i8>>>)>, CpuDeviceError> {
+    fn named(&self, launches: &[Launch]) -> Result<Vec<Named>, CpuDeviceError> {
         let bytes = self.tile.elements();
-        let mut named: Vec<(Buffer, &Memory)> = Vec::new();
+        let mut named: Vec<Named> = Vec::new();
         for Launch { a, b, c } in launches {
             for place in [a, b, c] {
-                let known = named.iter().find(|(buffer, _)| *buffer == place.buffer);
-                let memory = match known {
-                    Some((_, memory)) => memory,
-                    None => self.memory(place.buffer)?,
-                };
+                let known = named.iter().position(|named| named.buffer == place.buffer);
+                let index = known.unwrap_or(named.len());
                 if known.is_none() {
-                    named.push((place.buffer, memory));
+                    let memory = self.memory(place.buffer)?;
+                    named.push(Named {
+                        buffer: place.buffer,
+                        length: memory.host.len(),
+                        memory: Arc::clone(&memory.device),
+                    });
                 }
-                check_range(&(place.offset..place.offset.saturating_add(bytes)), memory.host.len())?;
+                check_range(&(place.offset..place.offset.saturating_add(bytes)), named[index].length)?;
             }
             let overlaps = |place: &Place| place.buffer == c.buffer && place.offset.abs_diff(c.offset) < bytes;
             if overlaps(a) || overlaps(b) {
                 return Err(CpuDeviceError::Overlap(c.offset));
             }
         }
-        Ok(named.into_iter().map(|(buffer, memory)| (buffer, Arc::clone(&memory.device))).collect())
+        Ok(named)
     }
 }
 
@@ -202,7 +217,7 @@ impl TileDevice for CpuDevice {
         let job = Job { buffers: self.named(launches)?, launches: launches.to_vec(), ticket };
         match &self.worker {
             Some(worker) => worker.submit(job)?,
-            None => job.run(self.cpu, self.tile),
+            None => job.run(self.cpu, self.tile, &mut self.result),
         }
         self.submitted = ticket;
         self.counters.submissions += 1;
@@ -224,20 +239,20 @@ impl TileDevice for CpuDevice {
 }
 
 impl Job {
-    fn run(&self, cpu: Cpu, tile: TileSize) {
+    /// Runs all launches; `result` is memory for the result of one.
+    fn run(&self, cpu: Cpu, tile: TileSize, result: &mut Vec<i8>) {
         let bytes = tile.elements();
-        let mut memories: Vec<MutexGuard<'_, Aligned<i8>>> =
-            self.buffers.iter().map(|(_, memory)| lock(memory)).collect();
+        let mut memories: Vec<_> = self.buffers.iter().map(|named| lock(&named.memory)).collect();
         let index = |place: Place| {
-            let at = self.buffers.iter().position(|(buffer, _)| *buffer == place.buffer);
+            let at = self.buffers.iter().position(|named| named.buffer == place.buffer);
             at.expect("a job has all buffers that its launches name")
         };
         // A buffer may hold all three tiles of a launch: the result is made beside it.
-        let mut result = vec![0; bytes];
+        result.resize(bytes, 0);
         for launch in &self.launches {
             let read = |place: Place| &memories[index(place)][place.offset..][..bytes];
-            product(cpu, tile, read(launch.a), read(launch.b), &mut result);
-            memories[index(launch.c)][launch.c.offset..][..bytes].copy_from_slice(&result);
+            product(cpu, tile, read(launch.a), read(launch.b), result);
+            memories[index(launch.c)][launch.c.offset..][..bytes].copy_from_slice(result);
         }
     }
 }
@@ -247,8 +262,9 @@ impl Worker {
         let (queue, jobs) = channel::<Job>();
         let (finished, done) = channel();
         let run = move || {
+            let mut result = Vec::new();
             for job in jobs {
-                job.run(cpu, tile);
+                job.run(cpu, tile, &mut result);
                 if finished.send(job.ticket).is_err() {
                     break;
                 }

@@ -92,7 +92,7 @@ impl<D: TileDevice> TileMatmul<D> {
             Mode::Batched => self.in_waves(a, b, &mut c),
         };
         if done.is_err() {
-            // Nothing is known of the buffers any more.
+            // The device may still be writing to them: they are neither used again nor given back.
             self.sets = [None; 2];
         }
         done?;

@@ -90,60 +90,84 @@ proptest! {
     }
 }
 
-/// A device whose right tiles arrive transposed: the mistake that is made most easily.
-struct Transposing(CpuDevice);
+/// A device with a fault.
+struct Faulty {
+    device: CpuDevice,
+    fault: Fault,
+}
 
-impl Transposing {
+enum Fault {
+    /// Right tiles arrive transposed: the mistake that is made most easily.
+    Transposes,
+    /// The wait after so many others fails, once.
+    FailsAfter(usize),
+}
+
+impl Faulty {
+    fn transposing(tile: TileSize) -> Self {
+        Self { device: direct(tile), fault: Fault::Transposes }
+    }
+
     fn transpose(&mut self, launches: &[Launch]) -> Result<(), CpuDeviceError> {
-        let t = self.0.tile().side();
+        let t = self.device.tile().side();
         let mut places: Vec<Place> = launches.iter().map(|launch| launch.b).collect();
         places.dedup();
         places.sort_unstable_by_key(|place| place.offset);
         places.dedup();
         for place in places {
             let range = place.offset..place.offset + t * t;
-            let tile = &mut self.0.host_mut(place.buffer)?[range.clone()];
+            let tile = &mut self.device.host_mut(place.buffer)?[range.clone()];
             let rows = tile.to_vec();
             tile.iter_mut().enumerate().for_each(|(at, value)| *value = rows[at % t * t + at / t]);
-            self.0.sync(place.buffer, range, Direction::ToDevice)?;
+            self.device.sync(place.buffer, range, Direction::ToDevice)?;
         }
         Ok(())
     }
 }
 
-impl TileDevice for Transposing {
+impl TileDevice for Faulty {
     type Error = CpuDeviceError;
 
     fn tile(&self) -> TileSize {
-        self.0.tile()
+        self.device.tile()
     }
     fn allocate(&mut self, bytes: usize) -> Result<Buffer, CpuDeviceError> {
-        self.0.allocate(bytes)
+        self.device.allocate(bytes)
     }
     fn free(&mut self, buffer: Buffer) -> Result<(), CpuDeviceError> {
-        self.0.free(buffer)
+        self.device.free(buffer)
     }
     fn host(&self, buffer: Buffer) -> Result<&[i8], CpuDeviceError> {
-        self.0.host(buffer)
+        self.device.host(buffer)
     }
     fn host_mut(&mut self, buffer: Buffer) -> Result<&mut [i8], CpuDeviceError> {
-        self.0.host_mut(buffer)
+        self.device.host_mut(buffer)
     }
     fn sync(&mut self, buffer: Buffer, range: Range<usize>, direction: Direction) -> Result<(), CpuDeviceError> {
-        self.0.sync(buffer, range, direction)
+        self.device.sync(buffer, range, direction)
     }
     fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, CpuDeviceError> {
+        if !matches!(self.fault, Fault::Transposes) {
+            return self.device.submit(launches);
+        }
         self.transpose(launches)?;
-        let ticket = self.0.submit(launches)?;
-        self.0.wait(ticket)?;
+        let ticket = self.device.submit(launches)?;
+        self.device.wait(ticket)?;
         self.transpose(launches)?;
         Ok(ticket)
     }
     fn wait(&mut self, ticket: Ticket) -> Result<(), CpuDeviceError> {
-        self.0.wait(ticket)
+        if let Fault::FailsAfter(waits) = &mut self.fault {
+            let fails = *waits == 0;
+            *waits = waits.wrapping_sub(1);
+            if fails {
+                return Err(CpuDeviceError::Stopped);
+            }
+        }
+        self.device.wait(ticket)
     }
     fn counters(&self) -> Counters {
-        self.0.counters()
+        self.device.counters()
     }
 }
 
@@ -158,15 +182,30 @@ fn a_transposed_right_tile_is_found() {
             let right = TileMatmul::new(direct(tile), Cpu::detect()).multiply(mode, &a, &b, shape).unwrap();
             assert_eq!(right, expected);
             let wrong =
-                TileMatmul::new(Transposing(direct(tile)), Cpu::detect()).multiply(mode, &a, &b, shape).unwrap();
+                TileMatmul::new(Faulty::transposing(tile), Cpu::detect()).multiply(mode, &a, &b, shape).unwrap();
             let differ = wrong.iter().zip(&expected).filter(|(wrong, expected)| wrong != expected).count();
             assert!(differ > expected.len() / 2, "{differ} of {} differ", expected.len());
             // Tiles that are their own transposes would not tell: the numbers above do because they are not.
             let symmetric = vec![3; b.len()];
-            let c = TileMatmul::new(Transposing(direct(tile)), Cpu::detect())
+            let c = TileMatmul::new(Faulty::transposing(tile), Cpu::detect())
                 .multiply(mode, &a, &symmetric, shape)
                 .unwrap();
             assert_eq!(c, tile_exact_reference(&a, &symmetric, shape, tile));
+        }
+    }
+}
+
+#[test]
+fn a_failure_is_told_and_the_next_product_is_right() {
+    let (tile, shape) = (TileSize::T16, [64, 64, 64]);
+    let (a, b) = (bytes(64 * 64, 11), bytes(64 * 64, 12));
+    for mode in [Mode::Sequential, Mode::Batched] {
+        for waits in 0..4 {
+            let device = Faulty { device: threaded(tile), fault: Fault::FailsAfter(waits) };
+            let mut products = TileMatmul::new(device, Cpu::detect()).with_wave_bytes(16 * 256);
+            let error = products.multiply(mode, &a, &b, shape).unwrap_err();
+            assert!(matches!(error, MatmulError::Device(CpuDeviceError::Stopped)), "{error}");
+            assert_eq!(products.multiply(mode, &a, &b, shape).unwrap(), tile_exact_reference(&a, &b, shape, tile));
         }
     }
 }
