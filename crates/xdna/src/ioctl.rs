@@ -250,6 +250,8 @@ unsafe impl<T: Request> IoctlRequest for Wrapped<T> {
         self.0.cast()
     }
 
+    /// # Safety
+    /// As the trait has it; the pointer is not looked at.
     unsafe fn output_from_ptr(_: IoctlOutput, _: *mut c_void) -> rustix::io::Result<()> {
         Ok(())
     }
@@ -327,6 +329,8 @@ impl Drop for Mapping {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
     use super::*;
 
     #[test]
@@ -342,7 +346,6 @@ mod tests {
             assert_eq!(mapping.bytes().len(), 4096);
             mapping.bytes_mut()[5] = 7;
             drop(mapping);
-            use std::io::{Read, Seek, SeekFrom};
             let mut byte = [0];
             file.seek(SeekFrom::Start(4096 + 5)).unwrap();
             file.read_exact(&mut byte).unwrap();

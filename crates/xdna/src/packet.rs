@@ -5,7 +5,7 @@
 //! | 3..0 | state: written by who makes the command (new) and by the driver |
 //! | 22..12 | words behind the header |
 //! | 27..23 | opcode |
-//! | 31..28 | type: 0, made by a program |
+//! | 31..28 | type: 3 starts a kernel, as the vendor's runtime has it; the driver does not look |
 
 use std::fmt;
 
@@ -72,6 +72,11 @@ const COUNT_SHIFT: u32 = 12;
 const COUNT: u32 = 0x7FF;
 const OPCODE_SHIFT: u32 = 23;
 const OPCODE: u32 = 0x1F;
+const TYPE_SHIFT: u32 = 28;
+/// `ERT_CU`.
+const TYPE_CU: u32 = 3;
+/// `ERT_DEFAULT`.
+const TYPE_DEFAULT: u32 = 0;
 
 /// `ERT_START_CU`: the words are the arguments of a kernel, as the design has them.
 pub(crate) const START_CU: u32 = 0;
@@ -123,7 +128,7 @@ pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32
     for address in buffers {
         push(&mut payload, *address);
     }
-    command(if how == Start::Cu { START_CU } else { START_NPU }, payload)
+    command(TYPE_CU, if how == Start::Cu { START_CU } else { START_NPU }, payload)
 }
 
 /// Commands to be carried out one after the other, by the handles of their buffers.
@@ -132,11 +137,12 @@ pub fn chain(commands: &[u32]) -> Vec<u32> {
     for handle in commands {
         push(&mut payload, u64::from(*handle));
     }
-    command(CMD_CHAIN, payload)
+    command(TYPE_DEFAULT, CMD_CHAIN, payload)
 }
 
-fn command(opcode: u32, payload: Vec<u32>) -> Vec<u32> {
-    let header = CommandState::New as u32 | (payload.len() as u32) << COUNT_SHIFT | opcode << OPCODE_SHIFT;
+fn command(kind: u32, opcode: u32, payload: Vec<u32>) -> Vec<u32> {
+    let count = payload.len() as u32;
+    let header = CommandState::New as u32 | count << COUNT_SHIFT | opcode << OPCODE_SHIFT | kind << TYPE_SHIFT;
     std::iter::once(header).chain(payload).collect()
 }
 
@@ -213,8 +219,14 @@ pub(crate) const CHAIN_BYTES: usize = 4096;
 mod tests {
     use super::*;
 
-    fn hex(words: &[u32]) -> String {
-        bytes(words).map(|byte| format!("{byte:02x}")).collect()
+    /// The bytes of hexadecimal digits.
+    fn hex(digits: &str) -> Vec<u8> {
+        let pairs = digits.as_bytes().as_chunks::<2>().0;
+        pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    fn bytes_of(words: &[u32]) -> Vec<u8> {
+        bytes(words).collect()
     }
 
     const INSTRUCTIONS: Instructions = Instructions { address: 0x0000_0004_0001_2340, words: 0x155 };
@@ -222,9 +234,9 @@ mod tests {
 
     #[test]
     fn start_cu_byte_for_byte() {
-        // Header: state 1, count 12 << 12, opcode 0. Mask 1, opcode 3, address, words, three addresses.
+        // Header: state 1, count 12 << 12, opcode 0, type 3 << 28. Mask 1, opcode 3, address, words, three addresses.
         let expected = concat!(
-            "01c00000",
+            "01c00030",
             "01000000",
             "0300000000000000",
             "4023010004000000",
@@ -233,14 +245,14 @@ mod tests {
             "00805634127f0000",
             "40905634127f0000",
         );
-        assert_eq!(hex(&start(Start::Cu, INSTRUCTIONS, &BUFFERS)), expected);
+        assert_eq!(bytes_of(&start(Start::Cu, INSTRUCTIONS, &BUFFERS)), hex(expected));
     }
 
     #[test]
     fn start_npu_byte_for_byte() {
-        // Header: state 1, count 11 << 12 = 0xB000, opcode 20 << 23 = 0x0A000000. 0x155 words are 0x554 bytes.
+        // Header: state 1, count 11 << 12 = 0xB000, opcode 20 << 23 = 0x0A000000, type 3 << 28. 0x155 words are 0x554 bytes.
         let expected = concat!(
-            "01b0000a",
+            "01b0003a",
             "01000000",
             "4023010004000000",
             "54050000",
@@ -249,7 +261,7 @@ mod tests {
             "00805634127f0000",
             "40905634127f0000",
         );
-        assert_eq!(hex(&start(Start::Npu, INSTRUCTIONS, &BUFFERS)), expected);
+        assert_eq!(bytes_of(&start(Start::Npu, INSTRUCTIONS, &BUFFERS)), hex(expected));
     }
 
     #[test]
@@ -264,7 +276,7 @@ mod tests {
             "0700000000000000",
             "0900000000000000",
         );
-        assert_eq!(hex(&chain(&[7, 9])), expected);
+        assert_eq!(bytes_of(&chain(&[7, 9])), hex(expected));
     }
 
     #[test]

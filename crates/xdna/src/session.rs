@@ -94,6 +94,8 @@ pub struct Session {
     info: Info,
     context: Context,
     instructions: Instructions,
+    /// The buffer that they are in.
+    program: u32,
     /// Of each data buffer, where the device sees it and how large it is.
     buffers: BTreeMap<u32, (u64, usize)>,
     /// Command buffers, used again and again.
@@ -126,14 +128,15 @@ impl Session {
         let pdi = upload(&mut *driver, &design.pdi)?;
         driver.configure(context, &[ComputeUnit { buffer: pdi.handle, function: design.function }])?;
         let program: Vec<u8> = bytes(&design.instructions).collect();
-        let address = upload(&mut *driver, &program)?.address;
-        let instructions = Instructions { address, words: design.instructions.len() as u32 };
+        let program = upload(&mut *driver, &program)?;
+        let instructions = Instructions { address: program.address, words: design.instructions.len() as u32 };
         Ok(Self {
             driver,
             design,
             info,
             context,
             instructions,
+            program: program.handle,
             buffers: BTreeMap::new(),
             slots: Vec::new(),
             under_way: Vec::new(),
@@ -212,7 +215,8 @@ impl Session {
     }
 
     fn submit_chain(&mut self, launches: &[Launch]) -> Result<u64, Error> {
-        let mut arguments = Vec::new();
+        // The instructions are an argument too, as far as the driver is concerned.
+        let mut arguments = vec![self.program];
         let mut commands = Vec::with_capacity(launches.len());
         for launch in launches {
             let addresses = self.addresses(launch, &mut arguments)?;

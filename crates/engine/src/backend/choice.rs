@@ -99,7 +99,8 @@ pub(crate) fn choose(options: &DeviceOptions, compute_type: ComputeType) -> Resu
     let mut notice = None;
     for opener in BACKENDS {
         let is_named = opener.device == options.device;
-        if !is_named && !(options.device == Device::Auto && opener.is_automatic) {
+        let is_tried = options.device == Device::Auto && opener.is_automatic;
+        if !(is_named || is_tried) {
             continue;
         }
         match (opener.open)(options) {

@@ -246,21 +246,33 @@ fn sums_from_elsewhere_end_as_ones_own() {
             }
             let sums = exact(&a, &b, k);
             let epilogue = Epilogue { bias: Some(&bias), activation: Activation::Gelu };
-            let both = |output: &mut dyn FnMut(usize, &dyn Fn(Output<'_>))| {
-                output(0, &|output| gemm_int8(&context, &rows, &weights, &epilogue, output));
-                output(1, &|output| finish_sums(&context, &sums, rows.scales(), weights.scales(), &epilogue, output));
+            let run = |is_own: bool, output: Output<'_>| {
+                if is_own {
+                    gemm_int8(&context, &rows, &weights, &epilogue, output);
+                } else {
+                    finish_sums(&context, &sums, rows.scales(), weights.scales(), &epilogue, output);
+                }
             };
-            let mut written = [vec![0.5; m * n], vec![0.5; m * n]];
-            both(&mut |which, run| run(Output::Write(&mut written[which])));
-            both(&mut |which, run| run(Output::Add(&mut written[which])));
+            let written = [true, false].map(|is_own| {
+                let mut out = vec![0.5; m * n];
+                run(is_own, Output::Write(&mut out));
+                run(is_own, Output::Add(&mut out));
+                out
+            });
             assert_eq!(written[0], written[1]);
-            let mut quantised = [QuantisedRows::default(), QuantisedRows::default()];
-            both(&mut |which, run| run(Output::Quantise(&mut quantised[which])));
+            let quantised = [true, false].map(|is_own| {
+                let mut out = QuantisedRows::default();
+                run(is_own, Output::Quantise(&mut out));
+                out
+            });
             assert_eq!(quantised[0].scales(), quantised[1].scales());
             assert!((0..m).all(|row| quantised[0].row(row) == quantised[1].row(row)));
-            let mut blocks = [Blocks::<u16>::default(), Blocks::default()];
-            blocks.iter_mut().for_each(|blocks| blocks.reset(m, n, n));
-            both(&mut |which, run| run(Output::BlocksBf16(&mut blocks[which])));
+            let blocks = [true, false].map(|is_own| {
+                let mut out = Blocks::<u16>::default();
+                out.reset(m, n, n);
+                run(is_own, Output::BlocksBf16(&mut out));
+                out
+            });
             assert!((0..m).all(|row| blocks[0].row(row, 0) == blocks[1].row(row, 0)));
         }
     }

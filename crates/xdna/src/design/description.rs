@@ -35,7 +35,7 @@ struct Description {
     b: Layout,
     #[serde(default)]
     output: Output,
-    #[serde(default = "three_arguments")]
+    #[serde(default = "default_arguments")]
     arguments: Vec<Argument>,
 }
 
@@ -47,8 +47,8 @@ enum HowToStart {
     Npu,
 }
 
-fn three_arguments() -> Vec<Argument> {
-    vec![Argument::A, Argument::B, Argument::C]
+fn default_arguments() -> Vec<Argument> {
+    Argument::DEFAULT.to_vec()
 }
 
 /// Reads the design in a directory, and checks it.

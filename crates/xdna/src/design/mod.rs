@@ -86,6 +86,11 @@ pub enum Argument {
     None,
 }
 
+impl Argument {
+    /// What kernels of the public design tools are given: three buffers, and two that they could have been given.
+    pub const DEFAULT: [Self; 5] = [Self::A, Self::B, Self::C, Self::None, Self::None];
+}
+
 /// What is loaded, and how it is used.
 #[derive(Clone, Debug)]
 pub struct Design {
@@ -130,7 +135,7 @@ impl Design {
             function: 0,
             instructions: Program { target, launch, tile, b, output }.instructions(),
             start: Start::Cu,
-            arguments: vec![Argument::A, Argument::B, Argument::C],
+            arguments: Argument::DEFAULT.to_vec(),
             launch,
             tile,
             b,
