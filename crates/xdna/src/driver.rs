@@ -77,6 +77,7 @@ pub enum BufferKind {
 
 impl BufferKind {
     /// The driver's number for it.
+    #[cfg(target_os = "linux")]
     pub(crate) fn code(self) -> u32 {
         match self {
             Self::Data => 1,
@@ -131,7 +132,6 @@ pub mod errno {
     pub const IO: i32 = 5;
     pub const AGAIN: i32 = 11;
     pub const NOMEM: i32 = 12;
-    pub const ACCES: i32 = 13;
     pub const BUSY: i32 = 16;
     pub const NODEV: i32 = 19;
     pub const INVAL: i32 = 22;
@@ -144,8 +144,6 @@ pub mod errno {
 /// What was asked when something went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Opening the device file.
-    Open,
     /// Asking about the device.
     Info,
     /// Making a data or command buffer.
@@ -175,7 +173,6 @@ pub enum Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Open => "open the device",
             Self::Info => "ask about the device",
             Self::CreateBuffer => "make a buffer",
             Self::CreateHeap => "make the device heap",

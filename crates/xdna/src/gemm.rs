@@ -265,7 +265,8 @@ mod tests {
     use amanuensis_kernels::tile::full_reference;
 
     use super::*;
-    use crate::fake::Fake;
+    use crate::design::Program;
+    use crate::fake::{Controls, Fake};
     use crate::target::Target;
 
     fn noise(length: usize, mut seed: u32) -> Vec<i8> {
@@ -276,27 +277,13 @@ mod tests {
         (0..length).map(|_| next()).collect()
     }
 
-    fn device(target: Target, b: Layout, mode: Mode) -> (Gemm, Fake) {
+    fn device(target: Target, b: Layout, mode: Mode) -> (Gemm, Controls) {
         let fake = Fake::new(target, usize::MAX);
         let controls = fake.controls();
-        let mut design = Design::for_fake(target, Shape::new(16, 24, 32), Shape::new(8, 8, 16), Output::Int32);
-        if design.b != b {
-            design = Design {
-                b,
-                instructions: crate::design::Program {
-                    target,
-                    launch: design.launch,
-                    tile: design.tile,
-                    b,
-                    output: Output::Int32,
-                }
-                .instructions(),
-                ..design
-            };
-        }
-        let gemm = Gemm::open(Box::new(fake), design, mode).unwrap();
-        let other = Fake::open(target, &controls).unwrap();
-        (gemm, other)
+        let design = Design::for_fake(target, Shape::new(16, 24, 32), Shape::new(8, 8, 16), Output::Int32);
+        let program = Program { target, launch: design.launch, tile: design.tile, b, output: Output::Int32 };
+        let design = Design { b, instructions: program.instructions(), ..design };
+        (Gemm::open(Box::new(fake), design, mode).unwrap(), controls)
     }
 
     fn multiply(gemm: &mut Gemm, a: &[i8], b: &[i8], [m, k, n]: [usize; 3]) -> Vec<i32> {
@@ -334,15 +321,15 @@ mod tests {
         let [m, k, n] = [100, 96, 128];
         let (a, b) = (noise(m * k, 5), noise(n * k, 6));
         let counters = |mode| {
-            let (mut gemm, fake) = device(Target::Npu1, Layout::ColumnMajor, mode);
+            let (mut gemm, controls) = device(Target::Npu1, Layout::ColumnMajor, mode);
             let weights = gemm.prepare((n, k), &|index, out| out.copy_from_slice(&b[index * k..][..k])).unwrap();
             let before = gemm.counters();
             gemm.multiply(m, &|row| &a[row * k..][..k], &weights, &mut vec![0; m * n]).unwrap();
             let after = gemm.counters();
             // The driver counts what the session does, and the two uploads of the design before it.
-            assert_eq!(fake.controls().counters().syncs, after.syncs + 2);
-            assert_eq!(fake.controls().counters().launches, after.launches);
-            assert_eq!(fake.controls().counters().submissions, after.submissions);
+            assert_eq!(controls.counters().syncs, after.syncs + 2);
+            assert_eq!(controls.counters().launches, after.launches);
+            assert_eq!(controls.counters().submissions, after.submissions);
             (after.syncs - before.syncs, after.launches)
         };
         let launches = 7 * 4 * 4;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use amanuensis_engine::Device;
-use amanuensis_xdna::cost::{Predicted, predict};
+use amanuensis_xdna::cost::{Costs, Predicted, predict};
 use amanuensis_xdna::design::{self, Design};
 use amanuensis_xdna::driver::{Driver, HEAP_SIZE};
 use amanuensis_xdna::fake::Controls;
@@ -66,6 +66,7 @@ impl Report {
         match self.device {
             Device::NpuFake => {
                 let target = Target::default();
+                self.note("design", Ok(((), describe_design(&Design::for_fake_encoder(target)))));
                 let open = || Ok(Box::new(Fake::open(target, &Controls::default())?) as Box<dyn Driver>);
                 self.multiply(&Design::for_fake_encoder(target), &open)
             }
@@ -176,8 +177,15 @@ fn describe(found: &Found) -> String {
 fn describe_design(design: &Design) -> String {
     let (launch, tile) = (design.launch, design.tile);
     format!(
-        "for {}: {}x{}x{} a launch, in tiles of {}x{}x{}",
-        design.target, launch.m, launch.k, launch.n, tile.m, tile.k, tile.n
+        "for {}: {}x{}x{} a launch, in tiles of {}x{}x{}; predicted {:.1} ms to load it",
+        design.target,
+        launch.m,
+        launch.k,
+        launch.n,
+        tile.m,
+        tile.k,
+        tile.n,
+        Costs::of(design.target).reconfiguration * 1e3,
     )
 }
 

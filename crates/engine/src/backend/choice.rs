@@ -8,7 +8,7 @@ use std::sync::Arc;
 use amanuensis_xdna::fake::Controls;
 use amanuensis_xdna::matmul::Mode;
 
-use super::{BACKENDS, Backend, Cpu, Unavailable};
+use super::{BACKENDS, Backend, Cpu, Opener, Unavailable};
 use crate::{ComputeType, Error};
 
 /// What multiplies the encoder's matrices. The text does not depend on it.
@@ -89,6 +89,10 @@ pub(crate) struct Chosen {
 
 /// Opens the backend that is asked for, or the best that there is.
 pub(crate) fn choose(options: &DeviceOptions, compute_type: ComputeType) -> Result<Chosen, Error> {
+    choose_from(BACKENDS, options, compute_type)
+}
+
+fn choose_from(openers: &[Opener], options: &DeviceOptions, compute_type: ComputeType) -> Result<Chosen, Error> {
     let unavailable = |reason: String| Error::Device { device: options.device, reason };
     if compute_type == ComputeType::F32 {
         return match options.device {
@@ -97,7 +101,7 @@ pub(crate) fn choose(options: &DeviceOptions, compute_type: ComputeType) -> Resu
         };
     }
     let mut notice = None;
-    for opener in BACKENDS {
+    for opener in openers {
         let is_named = opener.device == options.device;
         let is_tried = options.device == Device::Auto && opener.is_automatic;
         if !(is_named || is_tried) {
@@ -117,4 +121,39 @@ pub(crate) fn choose(options: &DeviceOptions, compute_type: ComputeType) -> Resu
     }
     // The processor is in the list, and always there.
     Ok(Chosen { backend: Arc::new(Cpu), notice })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(
+        open: fn(&DeviceOptions) -> Result<Arc<dyn Backend>, Unavailable>,
+        device: Device,
+    ) -> Result<Chosen, Error> {
+        let openers = [Opener { device: Device::Npu, open, is_automatic: true }];
+        choose_from(&openers, &device.into(), ComputeType::Int8)
+    }
+
+    #[test]
+    fn auto_tells_of_what_is_there_and_cannot_be_used() {
+        let absent = |_: &DeviceOptions| Err(Unavailable::Absent("no NPU".to_owned()));
+        let unusable = |_: &DeviceOptions| Err(Unavailable::Unusable("no permission".to_owned()));
+        let auto = chosen(absent, Device::Auto).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((auto.backend.name(), auto.notice), ("cpu", None));
+        let auto = chosen(unusable, Device::Auto).unwrap_or_else(|error| panic!("{error}"));
+        assert!(auto.backend.name() == "cpu" && auto.notice.is_some_and(|notice| notice.contains("no permission")));
+        for open in [absent, unusable] {
+            let error = chosen(open, Device::Npu).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("`npu` cannot be used"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for device in Device::ALL {
+            assert_eq!(device.name().parse(), Ok(device));
+        }
+        assert!("gpu".parse::<Device>().is_err());
+    }
 }

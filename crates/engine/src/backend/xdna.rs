@@ -126,11 +126,16 @@ impl Shared {
 impl State {
     /// Does something on the device, if it still works; if it fails, that was its last.
     fn attempt<T>(&mut self, run: impl FnOnce(&mut Gemm, &mut Vec<i32>) -> Result<T, Error>) -> Option<T> {
-        let outcome = run(self.gemm.as_mut()?, &mut self.sums);
-        outcome.inspect_err(|error| self.failure = Some(error.to_string())).ok().or_else(|| {
-            self.usage = self.gemm.take().as_ref().map(usage);
-            None
-        })
+        let gemm = self.gemm.as_mut()?;
+        match run(gemm, &mut self.sums) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.failure = Some(error.to_string());
+                self.usage = Some(usage(gemm));
+                self.gemm = None;
+                None
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! A model of the driver and the device, for development: it keeps the driver's rules, carries out products from nothing
 //! but the bytes of buffers and commands, counts what is asked, and fails on demand.
 //!
-//! [`memory`] holds the buffers as either side sees them, [`queue`] the contexts and their commands, [`array`] multiplies
-//! as the array does. What silicon alone can show - time, power, whether a real design computes what it should - it does
+//! `memory` holds the buffers as either side sees them, `queue` the contexts and their commands, `array` multiplies as
+//! the array does. What silicon alone can show - time, power, whether a real design computes what it should - it does
 //! not know.
 
 mod array;
