@@ -5,7 +5,7 @@
 //! may be anything from -128 to 127.
 
 use std::arch::x86_64::{
-    __m128i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_broadcast_i32x4, _mm512_castsi128_si512,
+    __m128i, __m512i, _mm_loadu_si128, _mm_setr_epi8, _mm_storeu_si128, _mm512_broadcast_i32x4, _mm512_castsi128_si512,
     _mm512_cvtsepi32_epi8, _mm512_dpbusd_epi32, _mm512_inserti32x4, _mm512_loadu_si512, _mm512_permutexvar_epi32,
     _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8,
     _mm512_srai_epi32, _mm512_store_si512, _mm512_sub_epi32, _mm512_xor_si512,
@@ -85,8 +85,6 @@ unsafe fn line_of<const T: usize>(start: *const i8) -> __m512i {
     };
     // Four columns of each row into each quarter, then the four rows of each column side by side.
     let quarters = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    let transposed = u128::from_le_bytes([0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]);
-    // SAFETY: both are 16 bytes, of which every pattern is a value.
-    let transposed = unsafe { std::mem::transmute::<u128, __m128i>(transposed) };
+    let transposed = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     _mm512_shuffle_epi8(_mm512_permutexvar_epi32(quarters, rows), _mm512_broadcast_i32x4(transposed))
 }
