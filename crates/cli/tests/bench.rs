@@ -42,16 +42,59 @@ fn products_are_measured_and_equal_on_every_instruction_set() {
     assert_eq!(measured["threads"], 2);
     assert!(measured["isa"].is_string() && measured["roofline_tops"].as_f64().unwrap() > 0.0, "{measured}");
     let rows = measured["rows"].as_array().unwrap();
-    assert!(rows.len().is_multiple_of(3) && rows.last().unwrap()["isa"] == "reference", "{measured}");
-    for row in rows {
-        let keys =
-            ["bare_gops", "bare_share", "f32_gops", "f32_share", "quantise_gops", "quantise_share", "roofline_tops"];
+    let (tiles, full): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(|row| row["contract"] == "tile-exact");
+    assert!(full.len().is_multiple_of(3) && full.last().unwrap()["isa"] == "reference", "{measured}");
+    for row in full {
+        let keys = [
+            "bare_gops",
+            "bare_share",
+            "f32_gops",
+            "f32_share",
+            "quantise_gops",
+            "quantise_share",
+            "roofline_tops",
+            "ms",
+        ];
         assert!(keys.iter().all(|key| row[key].as_f64().unwrap() > 0.0), "{row}");
+        assert_eq!((&row["contract"], &row["mode"], &row["tile"]), (&"full".into(), &"kernel".into(), &Value::Null));
         assert_eq!((&row["equal"], &row["rows_compared"]), (&true.into(), &row["shape"][0]));
+        let is_cube = row["size"] == 16;
+        assert_eq!((row["size"].is_null(), row["speedup"].is_null()), (!is_cube, !is_cube), "{row}");
     }
+    // Three tile sizes and two modes on each instruction set.
+    assert!(!tiles.is_empty() && tiles.len().is_multiple_of(6) && tiles.iter().all(|row| row["equal"] == true));
     let table = workspace.run(&["bench", "matmul", "--sizes", "16", "--isa", "reference", "--threads", "1"]);
     table.ended(0, &[]);
     assert!(table.stdout.contains("16x16x16") && table.stdout.contains("yes, all rows"), "{table:?}");
+    assert!(table.stdout.contains("sequential") && table.stdout.contains("16   full"), "{table:?}");
+}
+
+#[test]
+fn both_modes_of_tiles_are_measured_and_equal() {
+    let arguments = ["bench", "matmul", "--sizes", "40", "--tiles", "32,16", "--json"];
+    let measured = json(&Workspace::new(), &arguments);
+    let rows = measured["rows"].as_array().unwrap();
+    let named: Vec<[&Value; 4]> =
+        rows.iter().map(|row| ["size", "tile", "contract", "mode"].map(|key| &row[key])).collect();
+    let expected = serde_json::json!([
+        [40, 32, "tile-exact", "sequential"],
+        [40, 32, "tile-exact", "batched"],
+        [40, 16, "tile-exact", "sequential"],
+        [40, 16, "tile-exact", "batched"],
+        [40, null, "full", "kernel"],
+    ]);
+    assert_eq!(serde_json::json!(named), expected);
+    for row in rows {
+        assert_eq!(row["equal"], true, "{row}");
+        assert!(["ms", "gops", "speedup"].iter().all(|key| row[key].as_f64().unwrap() > 0.0), "{row}");
+    }
+    // 40 is two tiles of 32 or three of 16; sequentially there is a synchronisation each way for each launch.
+    for (row, launches) in rows.iter().zip([8, 8, 27, 27]) {
+        let syncs = if row["mode"] == "batched" { 2 } else { 2 * launches };
+        assert_eq!((&row["launches"], &row["syncs"]), (&launches.into(), &syncs.into()), "{row}");
+        assert!(["direct_ms", "direct_speedup"].iter().all(|key| row[key].as_f64().unwrap() > 0.0), "{row}");
+        assert!(row["mae"].is_number() && row["within_1"].as_f64().unwrap() <= 1.0, "{row}");
+    }
 }
 
 #[test]
@@ -62,6 +105,8 @@ fn products_that_make_no_sense_are_refused() {
     matmul(&["--shapes", "axb"]).ended(2, &["axb", "as in 1500x512x2048"]);
     matmul(&["--shapes", "1x200000x1"]).ended(2, &["may overflow"]);
     matmul(&["--shapes", "10000000x1000x10000000"]).ended(1, &["10000000x1000x10000000", "GB of memory"]);
+    matmul(&["--tiles", "17"]).ended(2, &["17", "--tiles"]);
+    matmul(&["--tiles", "16", "--shapes", "1x2x3"]).ended(2, &["--tiles is for square shapes up to 1024"]);
     matmul(&["--isa", "sse9"]).ended(2, &["sse9", "avx2"]);
     let mut command = workspace.amanuensis(&["bench", "matmul", "--sizes", "16"]);
     Run::of(&command.env("AMANUENSIS_ISA", "sse9").output().unwrap()).ended(2, &["sse9"]);

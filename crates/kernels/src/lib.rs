@@ -18,6 +18,7 @@ pub mod lstm;
 pub mod norm;
 pub mod quantise;
 pub mod roofline;
+pub mod tile;
 pub mod vector;
 
 pub use aligned::{Aligned, Number};

@@ -1,6 +1,7 @@
 //! The arguments of `amanuensis bench`, and their help.
 
 use amanuensis_kernels::Isa;
+use amanuensis_kernels::tile::TileSize;
 use amanuensis_transcribe::Strategy;
 use clap::Subcommand;
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, PossibleValuesParser, TypedValueParser};
@@ -47,18 +48,37 @@ pub struct BenchRooflineArgs {
 }
 
 const MATMUL_HELP: &str = "\
-A shape MxKxN multiplies M rows of activations with N channels of weights, K deep: 2 M K N operations.
+Two contracts. Full: exact i32 sums over the whole depth, as the engine needs them. Tile-exact: what
+an NPU makes of launches of an int8 tile kernel, clamp((a x b) >> 7, -128, 127) each, added up and
+clamped once.
+
+Tile-exact, cubes up to 1024: the processor is the device, its launches run on a thread behind a queue.
+  sequential  for each pair of tiles: write, synchronise, launch, wait, synchronise, accumulate
+  batched     many launches a wave, synchronised once each way, submitted and waited for together
+`hand-over left out` is the same with launches on the calling thread. `from one shift` compares a right
+result with clamp((A x B) >> 7): mean absolute error, and the share that differs by 1 at most. They
+tell of the data (here -64..63) and of the tile size, not of errors.
+
+Full: a shape MxKxN multiplies M rows of activations with N channels of weights, K deep: 2 M K N operations.
   bare      the exact i32 sums, block by block
   f32       scales and bias too, and all of it written as f32
   quantise  scales and bias too, and all of it quantised to int8 for the next product
 Shares are of what the int8 instructions of the set reach in registers on as many threads, measured in the same run.
-`equal` says whether the sums are the reference's, bit for bit; of big shapes some rows are compared, evenly spread.
-Where they are not equal, the exit code is 1.
+`full` in the table of both contracts is f32; its speed-up is over sequential in the first of --tiles.
+--threads is for full; tiles have the device's thread and the host's.
+
+`equal` says whether results are the reference's, bit for bit; of big shapes some rows of full are compared, evenly
+spread. Where they are not equal, the exit code is 1.
 
 JSON:
   threads; isa and roofline_tops of the first instruction set; rows: [{
-    shape: [M, K, N], isa, roofline_tops, bare_gops, bare_share, f32_gops, f32_share,
-    quantise_gops, quantise_share, equal, rows_compared}], shares from 0 to 1
+    size (null: no cube), tile (null: full), contract: tile-exact|full, mode: sequential|batched|kernel,
+    ms, gops (of full: f32), equal, speedup (over sequential; null: no such row), shape: [M, K, N], isa,
+  and tile-exact
+    direct_ms, direct_speedup (hand-over left out), mae, within_1, syncs, submissions, launches
+  or full
+    roofline_tops, bare_gops, bare_share, f32_gops, f32_share,
+    quantise_gops, quantise_share, rows_compared}], shares from 0 to 1
 
 Environment:
   AMANUENSIS_ISA  the instruction set, where --isa names none (default: the best)";
@@ -72,6 +92,9 @@ pub struct BenchMatmulArgs {
     /// Shapes [default: those of the layers of the model `base`, where no --sizes are given]
     #[arg(long, value_name = "MxKxN,...", value_delimiter = ',')]
     pub shapes: Vec<Shape>,
+    /// Sides of the tiles of square shapes, 16, 32 or 64 [default: all]
+    #[arg(long, value_name = "T,...", value_delimiter = ',', value_parser = tile_sizes(), hide_possible_values = true)]
+    pub tiles: Vec<TileSize>,
     /// Instruction sets, or `all` that this machine has [default: the best]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = isas())]
     pub isa: Vec<Choice>,
@@ -139,6 +162,13 @@ pub enum Choice {
     One(Isa),
 }
 
+fn tile_sizes() -> impl TypedValueParser<Value = TileSize> {
+    PossibleValuesParser::new(["16", "32", "64"]).map(|side| {
+        let size = side.parse().ok().and_then(TileSize::of);
+        size.expect("these are the sides of tiles")
+    })
+}
+
 fn isas() -> impl TypedValueParser<Value = Choice> {
     let names = Isa::ALL.iter().map(|isa| isa.name());
     PossibleValuesParser::new(names.chain(["all"])).map(|name| {
@@ -164,15 +194,18 @@ mod tests {
 
     #[test]
     fn lists_are_separated_by_commas() {
-        let command = bench(&["matmul", "--sizes", "16,64", "--shapes", "1x2x3,4x5x6", "--isa", "avx2,all"]).unwrap();
+        let command =
+            bench(&["matmul", "--sizes", "16,64", "--shapes", "1x2x3,4x5x6", "--isa", "avx2,all", "--tiles", "64,16"])
+                .unwrap();
         let BenchCommand::Matmul(args) = command else { unreachable!("the command is `matmul`") };
         assert_eq!((args.sizes.len(), args.shapes.len()), (2, 2));
         assert_eq!(args.isa, [Choice::One(Isa::Avx2), Choice::All]);
+        assert_eq!(args.tiles, [TileSize::T64, TileSize::T16]);
     }
 
     #[test]
     fn nonsense_is_refused() {
-        let refused: [&[&str]; 12] = [
+        let refused: [&[&str]; 14] = [
             &["matmul", "--sizes", "0"],
             &["matmul", "--sizes", ""],
             &["matmul", "--sizes", "16,"],
@@ -180,6 +213,8 @@ mod tests {
             &["matmul", "--shapes", "1x0x1"],
             &["matmul", "--isa", "sse9"],
             &["matmul", "--threads", "0"],
+            &["matmul", "--tiles", "17"],
+            &["matmul", "--tiles", ""],
             &["transcribe"],
             &["transcribe", ""],
             &["transcribe", "--batch-size", "33", "a"],

@@ -1,4 +1,4 @@
-//! `amanuensis bench matmul`: int8 products by themselves, and whether they are right.
+//! `amanuensis bench matmul`: int8 products by themselves, by both contracts, and whether they are right.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,11 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use amanuensis_kernels::gemm::{Epilogue, Output, PANEL, PackedI8, QuantisedRows, RowsF32, gemm_int8, kernel};
+use amanuensis_kernels::tile::TileSize;
 use amanuensis_kernels::{Aligned, Context, Cpu, Isa, Pool};
 use serde_json::{Value, json};
 
 use super::args::{BenchMatmulArgs, Choice};
 use super::shape::{Shape, available_memory, fits};
+use super::tiles::{self, TileRow};
 use super::{ROUND, ROUNDS, int8_peak, print, seconds, threads};
 use crate::failure::Failure;
 
@@ -43,8 +45,21 @@ impl Row {
         gops / 1e3 / self.peak_tops
     }
 
-    fn json(&self) -> Value {
+    /// Seconds of the whole product, written as f32.
+    fn seconds(&self) -> f64 {
+        self.shape.operations() / self.f32 / 1e9
+    }
+
+    /// How much faster it is than the same cube in tiles, one launch at a time.
+    fn speedup(&self, tiles: &[TileRow]) -> Option<f64> {
+        let same = tiles.iter().find(|row| Some(row.size) == self.shape.side() && row.isa == self.isa)?;
+        Some(same.sequential_seconds() / self.seconds())
+    }
+
+    fn json(&self, tiles: &[TileRow]) -> Value {
         json!({
+            "size": self.shape.side(), "tile": null, "contract": "full", "mode": "kernel",
+            "ms": self.seconds() * 1e3, "gops": self.f32, "speedup": self.speedup(tiles),
             "shape": [self.shape.m, self.shape.k, self.shape.n], "isa": self.isa.name(), "roofline_tops": self.peak_tops,
             "bare_gops": self.bare, "bare_share": self.share(self.bare),
             "f32_gops": self.f32, "f32_share": self.share(self.f32),
@@ -69,30 +84,58 @@ pub fn run(args: &BenchMatmulArgs) -> Result<(), Failure> {
     let cpus = chosen(&args.isa)?;
     let shapes = shapes(args);
     shapes.iter().try_for_each(|shape| fits(*shape, available_memory()))?;
+    let cubes: Vec<usize> =
+        shapes.iter().filter_map(|shape| shape.side()).filter(|side| *side <= tiles::LARGEST).collect();
+    let sizes_of_tiles = if args.tiles.is_empty() { &TileSize::ALL[..] } else { &args.tiles };
+    if cubes.is_empty() && !args.tiles.is_empty() {
+        let message = format!("--tiles is for square shapes up to {}, and none is asked for", tiles::LARGEST);
+        return Err(Failure::Usage(message));
+    }
     let mut context = Context::with(cpus[0], threads(args.threads));
     let peaks: Vec<(Cpu, f64)> = cpus.iter().map(|cpu| (*cpu, int8_peak(*cpu, &context.pool))).collect();
+    let mut tiled = Vec::new();
+    for size in cubes {
+        tiled.extend(tiles::measure(size, sizes_of_tiles, &cpus)?);
+    }
     let rows: Vec<Row> = shapes.iter().flat_map(|shape| measure(*shape, &peaks, &mut context)).collect();
 
     let threads = context.pool.threads();
     if args.json {
         let (isa, peak) = (peaks[0].0.isa().name(), peaks[0].1);
-        let rows: Vec<Value> = rows.iter().map(Row::json).collect();
+        let full = rows.iter().map(|row| row.json(&tiled));
+        let rows: Vec<Value> = tiled.iter().flat_map(TileRow::json).chain(full).collect();
         print(&format!("{}\n", json!({ "threads": threads, "isa": isa, "roofline_tops": peak, "rows": rows })))?;
     } else {
-        let mut table: Vec<String> = Vec::new();
-        for (cpu, peak) in &peaks {
-            table.push(format!("{}, {threads} thread(s): {peak:.3} TOP/s in registers", cpu.isa()));
-        }
-        table.push(format!("{:<18}{:<13}{:>15}{:>23}{:>23}{:>15}", "", "", "bare", "to f32", "quantised", "equal"));
-        table.extend(rows.iter().map(Row::line));
-        print(&(table.join("\n") + "\n"))?;
+        print(&(table(&tiled, &rows, &peaks, threads).join("\n") + "\n"))?;
     }
-    match rows.iter().find(|row| !row.equal) {
-        Some(Row { shape, isa, .. }) => {
-            Err(Failure::Failed(format!("{isa} gives other sums than the reference for {shape}")))
-        }
+    let wrong =
+        tiled.iter().find(|row| !row.equal()).map(|row| (row.isa, format!("{0} in tiles of {1}", row.size, row.tile)));
+    let wrong = wrong.or_else(|| rows.iter().find(|row| !row.equal).map(|row| (row.isa, row.shape.to_string())));
+    match wrong {
+        Some((isa, what)) => Err(Failure::Failed(format!("{isa} gives other results than the reference for {what}"))),
         None => Ok(()),
     }
+}
+
+fn table(tiled: &[TileRow], rows: &[Row], peaks: &[(Cpu, f64)], threads: usize) -> Vec<String> {
+    let mut table: Vec<String> = Vec::new();
+    for (cpu, peak) in peaks {
+        table.push(format!("{}, {threads} thread(s): {peak:.3} TOP/s in registers", cpu.isa()));
+    }
+    for isa in peaks.iter().map(|(cpu, _)| cpu.isa()) {
+        let tiled: Vec<&TileRow> = tiled.iter().filter(|row| row.isa == isa).collect();
+        let full = |size| rows.iter().find(|row| row.isa == isa && row.shape.side() == Some(size));
+        if !tiled.is_empty() {
+            table.push(format!("\nboth contracts, {isa}, tiles on the processor as a device"));
+            table.extend(tiles::table(&tiled, |size| full(size).map(|row| (row.seconds(), row.equal))));
+        }
+    }
+    table.push(format!(
+        "\n{:<18}{:<13}{:>15}{:>23}{:>23}{:>15}",
+        "full contract", "", "bare", "to f32", "quantised", "equal"
+    ));
+    table.extend(rows.iter().map(Row::line));
+    table
 }
 
 /// The shapes asked for, or the usual ones.
@@ -132,7 +175,7 @@ fn lacks(isa: Isa) -> Failure {
 }
 
 /// Numbers that look random and are the same every time, over all of -127..=127.
-fn byte(index: usize) -> i8 {
+pub fn byte(index: usize) -> i8 {
     // The finaliser of SplitMix64.
     let mut bits = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -182,7 +225,7 @@ fn measure(shape: Shape, peaks: &[(Cpu, f64)], context: &mut Context) -> Vec<Row
 }
 
 /// Seconds that the work takes at best, after a round that warms up; short work is repeated within a round.
-fn quickest(work: &mut dyn FnMut()) -> f64 {
+pub fn quickest(work: &mut dyn FnMut()) -> f64 {
     let start = Instant::now();
     let first = seconds(&mut *work).max(1e-9);
     let repeats = (ROUND.as_secs_f64() / first).clamp(1.0, 1e6) as usize;

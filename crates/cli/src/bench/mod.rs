@@ -7,6 +7,7 @@ mod matmul;
 mod model;
 mod roofline;
 mod shape;
+mod tiles;
 mod transcribe;
 
 use std::hint::black_box;

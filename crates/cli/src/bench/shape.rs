@@ -35,6 +35,11 @@ impl Shape {
         Self::new([text.trim().parse().map_err(|_| "no number of 64 bits")?; 3])
     }
 
+    /// The side of a cube; nothing for other shapes.
+    pub fn side(self) -> Option<usize> {
+        (self.m == self.k && self.k == self.n).then_some(self.m)
+    }
+
     pub fn operations(self) -> f64 {
         2.0 * self.m as f64 * self.k as f64 * self.n as f64
     }

@@ -1,0 +1,46 @@
+//! Both contracts by their definitions, in plain Rust.
+
+use super::{TileSize, clamped, shifted};
+
+/// `A x B` by the tile-exact contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
+///
+/// # Panics
+/// If the lengths do not agree with `[m, k, n]`.
+pub fn tile_exact_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3], size: TileSize) -> Vec<i8> {
+    check(a, b, [m, k, n]);
+    // Rows and columns of zeros would add rows and columns of zeros; only the depths of a launch matter.
+    let mut c = Vec::with_capacity(m * n);
+    for row in 0..m {
+        let mut sums = vec![0; n];
+        for depth in (0..k).step_by(size.side()) {
+            let depths = depth..k.min(depth + size.side());
+            let launch = row_of_sums(&a[row * k..][depths.clone()], &b[depths.start * n..depths.end * n], n);
+            sums.iter_mut().zip(launch).for_each(|(sum, launch)| *sum += i32::from(shifted(launch)));
+        }
+        c.extend(sums.into_iter().map(clamped));
+    }
+    c
+}
+
+/// `A x B` by the full contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
+///
+/// # Panics
+/// If the lengths do not agree with `[m, k, n]`.
+pub fn full_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3]) -> Vec<i32> {
+    check(a, b, [m, k, n]);
+    (0..m).flat_map(|row| row_of_sums(&a[row * k..][..k], b, n)).collect()
+}
+
+/// A row of A times all of B, whose rows have `n` numbers.
+fn row_of_sums(a: &[i8], b: &[i8], n: usize) -> Vec<i32> {
+    let mut sums = vec![0; n];
+    for (depth, a) in a.iter().enumerate() {
+        let b = &b[depth * n..][..n];
+        sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += i32::from(*a) * i32::from(*b));
+    }
+    sums
+}
+
+fn check(a: &[i8], b: &[i8], [m, k, n]: [usize; 3]) {
+    assert!(a.len() == m * k && b.len() == k * n, "matrices of another shape than {m}x{k}x{n}");
+}

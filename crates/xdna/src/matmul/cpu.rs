@@ -1,0 +1,297 @@
+//! The processor as a device of its own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use amanuensis_kernels::tile::{TileSize, product};
+use amanuensis_kernels::{Aligned, Cpu};
+
+use super::device::{Buffer, Counters, Direction, Launch, Place, Ticket, TileDevice};
+
+/// A device that is always there: the processor's own tile kernels.
+///
+/// As with a real one, host and device have memories of their own, which only [`TileDevice::sync`] makes alike, and
+/// launches run on a thread of their own, in the order of a queue. [`Self::on_calling_thread`] leaves that thread out, so
+/// that what handing work over costs can be told from the rest.
+#[derive(Debug)]
+pub struct CpuDevice {
+    cpu: Cpu,
+    tile: TileSize,
+    buffers: BTreeMap<Buffer, Memory>,
+    next_buffer: u32,
+    submitted: Ticket,
+    worker: Option<Worker>,
+    /// Where there is no worker: the result of a launch.
+    result: Vec<i8>,
+    counters: Counters,
+}
+
+/// What went wrong on the processor.
+#[derive(Debug, thiserror::Error)]
+pub enum CpuDeviceError {
+    /// There is no such buffer, or none any more.
+    #[error("there is no buffer {}", .0.0)]
+    NoBuffer(Buffer),
+    /// Bytes behind the end of a buffer.
+    #[error("bytes {} to {} of a buffer that has {length}", range.start, range.end)]
+    OutOfBounds {
+        /// Which bytes.
+        range: Range<usize>,
+        /// How many there are.
+        length: usize,
+    },
+    /// The result of a launch would overwrite a tile that it reads.
+    #[error("the result of a launch lies over a tile that it reads, at byte {0}")]
+    Overlap(usize),
+    /// Nothing to do.
+    #[error("a submission without launches")]
+    NoLaunches,
+    /// Nothing of this number was submitted.
+    #[error("nothing was submitted as {}", .0.0)]
+    NoSubmission(Ticket),
+    /// The system gives no thread.
+    #[error("no thread for the launches: {0}")]
+    NoThread(#[source] io::Error),
+    /// The thread is gone.
+    #[error("the thread that runs launches has stopped")]
+    Stopped,
+}
+
+/// A buffer as the device sees it.
+type Shared = Arc<Mutex<Aligned<i8>>>;
+
+/// A buffer as both sides see it.
+#[derive(Debug)]
+struct Memory {
+    host: Aligned<i8>,
+    device: Shared,
+}
+
+/// A buffer that a submission names.
+struct Named {
+    buffer: Buffer,
+    length: usize,
+    memory: Shared,
+}
+
+/// A submission on its way: the buffers that it names, and its launches.
+struct Job {
+    buffers: Vec<Named>,
+    launches: Vec<Launch>,
+    ticket: Ticket,
+}
+
+/// The thread that runs launches, and the two ends of its queues.
+#[derive(Debug)]
+struct Worker {
+    /// Gone when the device is dropped, which ends the thread.
+    queue: Option<Sender<Job>>,
+    done: Receiver<Ticket>,
+    last_done: Ticket,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl CpuDevice {
+    /// A device for tiles of one size, with a thread for its launches.
+    pub fn new(cpu: Cpu, tile: TileSize) -> Result<Self, CpuDeviceError> {
+        let mut device = Self::on_calling_thread(cpu, tile);
+        device.worker = Some(Worker::new(cpu, tile).map_err(CpuDeviceError::NoThread)?);
+        Ok(device)
+    }
+
+    /// The same, but launches run within [`TileDevice::submit`].
+    pub fn on_calling_thread(cpu: Cpu, tile: TileSize) -> Self {
+        Self {
+            cpu,
+            tile,
+            buffers: BTreeMap::new(),
+            next_buffer: 1,
+            submitted: Ticket(0),
+            worker: None,
+            result: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    fn memory(&self, buffer: Buffer) -> Result<&Memory, CpuDeviceError> {
+        self.buffers.get(&buffer).ok_or(CpuDeviceError::NoBuffer(buffer))
+    }
+
+    /// The buffers that launches name, each once; all tiles lie in them.
+    fn named(&self, launches: &[Launch]) -> Result<Vec<Named>, CpuDeviceError> {
+        let bytes = self.tile.elements();
+        let mut named: Vec<Named> = Vec::new();
+        for Launch { a, b, c } in launches {
+            for place in [a, b, c] {
+                let known = named.iter().position(|named| named.buffer == place.buffer);
+                let index = known.unwrap_or(named.len());
+                if known.is_none() {
+                    let memory = self.memory(place.buffer)?;
+                    named.push(Named {
+                        buffer: place.buffer,
+                        length: memory.host.len(),
+                        memory: Arc::clone(&memory.device),
+                    });
+                }
+                check_range(&(place.offset..place.offset.saturating_add(bytes)), named[index].length)?;
+            }
+            let overlaps = |place: &Place| place.buffer == c.buffer && place.offset.abs_diff(c.offset) < bytes;
+            if overlaps(a) || overlaps(b) {
+                return Err(CpuDeviceError::Overlap(c.offset));
+            }
+        }
+        Ok(named)
+    }
+}
+
+fn check_range(range: &Range<usize>, length: usize) -> Result<(), CpuDeviceError> {
+    if range.start <= range.end && range.end <= length {
+        Ok(())
+    } else {
+        Err(CpuDeviceError::OutOfBounds { range: range.clone(), length })
+    }
+}
+
+fn lock(memory: &Mutex<Aligned<i8>>) -> MutexGuard<'_, Aligned<i8>> {
+    // Bytes are bytes, whatever happened to who held them.
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TileDevice for CpuDevice {
+    type Error = CpuDeviceError;
+
+    fn tile(&self) -> TileSize {
+        self.tile
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<Buffer, CpuDeviceError> {
+        let buffer = Buffer(self.next_buffer);
+        self.next_buffer += 1;
+        let mut host = Aligned::default();
+        host.resize(bytes);
+        let device = Arc::new(Mutex::new(host.clone()));
+        self.buffers.insert(buffer, Memory { host, device });
+        Ok(buffer)
+    }
+
+    fn free(&mut self, buffer: Buffer) -> Result<(), CpuDeviceError> {
+        self.buffers.remove(&buffer).map(drop).ok_or(CpuDeviceError::NoBuffer(buffer))
+    }
+
+    fn host(&self, buffer: Buffer) -> Result<&[i8], CpuDeviceError> {
+        Ok(&self.memory(buffer)?.host)
+    }
+
+    fn host_mut(&mut self, buffer: Buffer) -> Result<&mut [i8], CpuDeviceError> {
+        Ok(&mut self.buffers.get_mut(&buffer).ok_or(CpuDeviceError::NoBuffer(buffer))?.host)
+    }
+
+    fn sync(&mut self, buffer: Buffer, range: Range<usize>, direction: Direction) -> Result<(), CpuDeviceError> {
+        let Memory { host, device } = self.buffers.get_mut(&buffer).ok_or(CpuDeviceError::NoBuffer(buffer))?;
+        check_range(&range, host.len())?;
+        let bytes = range.len() as u64;
+        let mut device = lock(device);
+        self.counters.syncs += 1;
+        match direction {
+            Direction::ToDevice => {
+                device[range.clone()].copy_from_slice(&host[range]);
+                self.counters.bytes_to_device += bytes;
+            }
+            Direction::FromDevice => {
+                host[range.clone()].copy_from_slice(&device[range]);
+                self.counters.bytes_from_device += bytes;
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, CpuDeviceError> {
+        if launches.is_empty() {
+            return Err(CpuDeviceError::NoLaunches);
+        }
+        let ticket = Ticket(self.submitted.0 + 1);
+        let job = Job { buffers: self.named(launches)?, launches: launches.to_vec(), ticket };
+        match &self.worker {
+            Some(worker) => worker.submit(job)?,
+            None => job.run(self.cpu, self.tile, &mut self.result),
+        }
+        self.submitted = ticket;
+        self.counters.submissions += 1;
+        self.counters.launches += launches.len() as u64;
+        Ok(ticket)
+    }
+
+    fn wait(&mut self, ticket: Ticket) -> Result<(), CpuDeviceError> {
+        if ticket > self.submitted {
+            return Err(CpuDeviceError::NoSubmission(ticket));
+        }
+        self.counters.waits += 1;
+        self.worker.as_mut().map_or(Ok(()), |worker| worker.wait(ticket))
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+}
+
+impl Job {
+    /// Runs all launches; `result` is memory for the result of one.
+    fn run(&self, cpu: Cpu, tile: TileSize, result: &mut Vec<i8>) {
+        let bytes = tile.elements();
+        let mut memories: Vec<_> = self.buffers.iter().map(|named| lock(&named.memory)).collect();
+        let index = |place: Place| {
+            let at = self.buffers.iter().position(|named| named.buffer == place.buffer);
+            at.expect("a job has all buffers that its launches name")
+        };
+        // A buffer may hold all three tiles of a launch: the result is made beside it.
+        result.resize(bytes, 0);
+        for launch in &self.launches {
+            let read = |place: Place| &memories[index(place)][place.offset..][..bytes];
+            product(cpu, tile, read(launch.a), read(launch.b), result);
+            memories[index(launch.c)][launch.c.offset..][..bytes].copy_from_slice(result);
+        }
+    }
+}
+
+impl Worker {
+    fn new(cpu: Cpu, tile: TileSize) -> io::Result<Self> {
+        let (queue, jobs) = channel::<Job>();
+        let (finished, done) = channel();
+        let run = move || {
+            let mut result = Vec::new();
+            for job in jobs {
+                job.run(cpu, tile, &mut result);
+                if finished.send(job.ticket).is_err() {
+                    break;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("tile launches".to_owned()).spawn(run)?;
+        Ok(Self { queue: Some(queue), done, last_done: Ticket(0), thread: Some(thread) })
+    }
+
+    fn submit(&self, job: Job) -> Result<(), CpuDeviceError> {
+        self.queue.as_ref().and_then(|queue| queue.send(job).ok()).ok_or(CpuDeviceError::Stopped)
+    }
+
+    fn wait(&mut self, ticket: Ticket) -> Result<(), CpuDeviceError> {
+        while self.last_done < ticket {
+            self.last_done = self.done.recv().map_err(|_| CpuDeviceError::Stopped)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // Nobody waits for what it may have failed at.
+            let _ = thread.join();
+        }
+    }
+}

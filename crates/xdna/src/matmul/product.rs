@@ -1,0 +1,248 @@
+//! A product made of launches, one at a time or in waves.
+
+use amanuensis_kernels::Cpu;
+use amanuensis_kernels::tile::{TileSize, accumulate, clamp_sums};
+
+use super::device::{Buffer, Direction, Launch, Place, Ticket, TileDevice};
+use super::error::{MatmulError, check};
+use super::scaled::{Scaled, quantise_columns, quantise_rows};
+use super::tiles::{Matrix, put};
+use super::waves::{Extent, Wave, extent, waves};
+
+/// The most depths of a product: results of as many launches, -128 each, fit into 32 bits.
+const MAX_DEPTH: usize = 1 << 27;
+
+/// Bytes of a wave's results: they, and the sums of the wave, stay in the caches of a core.
+const WAVE_BYTES: usize = 1 << 20;
+
+/// How launches are handed to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// For each pair of tiles: write, synchronise, launch, wait, synchronise, read and accumulate.
+    Sequential,
+    /// Waves of many launches: all tiles of a wave in one buffer, synchronised once, one submission, one wait, results
+    /// synchronised once and accumulated together. While the device works on a wave the host prepares the next one and
+    /// accumulates the one before.
+    Batched,
+}
+
+impl Mode {
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Sequential => "sequential",
+            Mode::Batched => "batched",
+        }
+    }
+}
+
+/// Products by the tile-exact contract on a device. Its buffers stay for the next product.
+#[derive(Debug)]
+pub struct TileMatmul<D: TileDevice> {
+    device: D,
+    cpu: Cpu,
+    wave_bytes: usize,
+    /// Two sets: the device works on one while the host works on the other.
+    sets: [Option<Set>; 2],
+    launches: Vec<Launch>,
+    sums: Vec<i32>,
+}
+
+/// The buffers of a wave.
+#[derive(Clone, Copy, Debug)]
+struct Set {
+    /// Tiles of A, then tiles of B.
+    inputs: (Buffer, usize),
+    /// Results.
+    outputs: (Buffer, usize),
+}
+
+impl<D: TileDevice> TileMatmul<D> {
+    /// Products on `device`; what the host has to do is done with the instructions of `cpu`.
+    pub fn new(device: D, cpu: Cpu) -> Self {
+        Self { device, cpu, wave_bytes: WAVE_BYTES, sets: [None; 2], launches: Vec::new(), sums: Vec::new() }
+    }
+
+    /// The results of a wave take at most so many bytes (but at least one tile); 1 MiB where nothing is said.
+    #[must_use]
+    pub fn with_wave_bytes(mut self, bytes: usize) -> Self {
+        self.wave_bytes = bytes;
+        self
+    }
+
+    /// The device.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// `A x B` by the tile-exact contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`, all in rows.
+    pub fn multiply(
+        &mut self,
+        mode: Mode,
+        a: &[i8],
+        b: &[i8],
+        [m, k, n]: [usize; 3],
+    ) -> Result<Vec<i8>, MatmulError<D::Error>> {
+        check(a.len(), b.len(), [m, k, n], MAX_DEPTH)?;
+        let a = Matrix { data: a, rows: m, columns: k };
+        let b = Matrix { data: b, rows: k, columns: n };
+        let mut c = vec![0; m * n];
+        let done = match mode {
+            Mode::Sequential => self.one_by_one(a, b, &mut c),
+            Mode::Batched => self.in_waves(a, b, &mut c),
+        };
+        if done.is_err() {
+            // The device may still be writing to them: they are neither used again nor given back.
+            self.sets = [None; 2];
+        }
+        done?;
+        Ok(c)
+    }
+
+    /// The same for f32: A is quantised by rows, B by columns, symmetric, the largest magnitude becoming 127. The result
+    /// is int8 with the scales beside it. By the contract a unit of it is worth 128 products, and it saturates.
+    pub fn multiply_f32(
+        &mut self,
+        mode: Mode,
+        a: &[f32],
+        b: &[f32],
+        [m, k, n]: [usize; 3],
+    ) -> Result<Scaled<i8>, MatmulError<D::Error>> {
+        check(a.len(), b.len(), [m, k, n], MAX_DEPTH)?;
+        let (a, row_scales) = quantise_rows(self.cpu, a, [m, k]).ok_or(MatmulError::NotFinite("A"))?;
+        let (b, column_scales) = quantise_columns(self.cpu, b, [k, n]).ok_or(MatmulError::NotFinite("B"))?;
+        let values = self.multiply(mode, &a, &b, [m, k, n])?;
+        Ok(Scaled::of_tiles(values, row_scales, column_scales))
+    }
+
+    fn one_by_one(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [i8]) -> Result<(), D::Error> {
+        let size = self.device.tile();
+        let tile = size.elements();
+        let product = tiles_of(a, b, size);
+        let Set { inputs: (inputs, _), outputs: (outputs, _) } = self.set(0, 2 * tile, tile)?;
+        let launch = Launch {
+            a: Place { buffer: inputs, offset: 0 },
+            b: Place { buffer: inputs, offset: tile },
+            c: Place { buffer: outputs, offset: 0 },
+        };
+        let (mut sums, mut clamped) = (vec![0; tile], vec![0; tile]);
+        for (row, column) in (0..product.rows).flat_map(|row| (0..product.columns).map(move |column| (row, column))) {
+            sums.fill(0);
+            for depth in 0..product.depths {
+                let (left, right) = self.device.host_mut(inputs)?[..2 * tile].split_at_mut(tile);
+                a.tile(size, (row, depth), left);
+                b.tile(size, (depth, column), right);
+                self.device.sync(inputs, 0..2 * tile, Direction::ToDevice)?;
+                let ticket = self.device.submit(&[launch])?;
+                self.device.wait(ticket)?;
+                self.device.sync(outputs, 0..tile, Direction::FromDevice)?;
+                accumulate(self.cpu, &self.device.host(outputs)?[..tile], &mut sums);
+            }
+            clamp_sums(self.cpu, &sums, &mut clamped);
+            put(&clamped, size, (row, column), (a.rows, b.columns), c);
+        }
+        Ok(())
+    }
+
+    fn in_waves(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [i8]) -> Result<(), D::Error> {
+        let size = self.device.tile();
+        let product = tiles_of(a, b, size);
+        let largest = extent(product, (self.wave_bytes / size.elements()).max(1));
+        self.sums.clear();
+        self.sums.resize(largest.rows * largest.columns * size.elements(), 0);
+        let mut under_way: Option<(Wave, Set, Ticket)> = None;
+        for (index, wave) in waves(product, largest).enumerate() {
+            let (inputs, outputs) = (largest.inputs() * size.elements(), largest.launches() * size.elements());
+            let set = self.set(index % 2, inputs, outputs)?;
+            let ticket = self.begin(&wave, set, a, b)?;
+            if let Some((wave, set, ticket)) = under_way.replace((wave, set, ticket)) {
+                self.finish(&wave, set, ticket, (a.rows, b.columns), c)?;
+            }
+        }
+        match under_way {
+            Some((wave, set, ticket)) => self.finish(&wave, set, ticket, (a.rows, b.columns), c),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the tiles of a wave, and hands its launches over.
+    fn begin(&mut self, wave: &Wave, set: Set, a: Matrix<'_>, b: Matrix<'_>) -> Result<Ticket, D::Error> {
+        let (size, extent) = (self.device.tile(), wave.extent());
+        let tile = size.elements();
+        let inputs = self.device.host_mut(set.inputs.0)?;
+        // A by rows and B by columns, depths together in both.
+        let left = wave.rows.clone().flat_map(|row| wave.depths.clone().map(move |depth| (row, depth)));
+        let right = wave.columns.clone().flat_map(|column| wave.depths.clone().map(move |depth| (depth, column)));
+        let (left_tiles, right_tiles) = inputs.split_at_mut(extent.rows * extent.depths * tile);
+        left_tiles.chunks_exact_mut(tile).zip(left).for_each(|(tile, at)| a.tile(size, at, tile));
+        right_tiles.chunks_exact_mut(tile).zip(right).for_each(|(tile, at)| b.tile(size, at, tile));
+        self.device.sync(set.inputs.0, 0..extent.inputs() * tile, Direction::ToDevice)?;
+
+        self.launches.clear();
+        let input = |index: usize| Place { buffer: set.inputs.0, offset: index * tile };
+        for row in 0..extent.rows {
+            for column in 0..extent.columns {
+                let (left, right) = (row * extent.depths, (extent.rows + column) * extent.depths);
+                let result = (row * extent.columns + column) * extent.depths;
+                self.launches.extend((0..extent.depths).map(|depth| Launch {
+                    a: input(left + depth),
+                    b: input(right + depth),
+                    c: Place { buffer: set.outputs.0, offset: (result + depth) * tile },
+                }));
+            }
+        }
+        self.device.submit(&self.launches)
+    }
+
+    /// Waits for a wave, adds its results up, and writes what is complete to the matrix.
+    fn finish(
+        &mut self,
+        wave: &Wave,
+        set: Set,
+        ticket: Ticket,
+        shape: (usize, usize),
+        c: &mut [i8],
+    ) -> Result<(), D::Error> {
+        let (size, extent) = (self.device.tile(), wave.extent());
+        let tile = size.elements();
+        self.device.wait(ticket)?;
+        let bytes = extent.launches() * tile;
+        self.device.sync(set.outputs.0, 0..bytes, Direction::FromDevice)?;
+        let results = &self.device.host(set.outputs.0)?[..bytes];
+        let places = wave.rows.clone().flat_map(|row| wave.columns.clone().map(move |column| (row, column)));
+        let mut clamped = vec![0; tile];
+        for ((results, sums), place) in
+            results.chunks_exact(extent.depths * tile).zip(self.sums.chunks_exact_mut(tile)).zip(places)
+        {
+            accumulate(self.cpu, results, sums);
+            if wave.ends_sums {
+                clamp_sums(self.cpu, sums, &mut clamped);
+                put(&clamped, size, place, shape, c);
+                sums.fill(0);
+            }
+        }
+        Ok(())
+    }
+
+    /// A set of buffers of at least so many bytes.
+    fn set(&mut self, index: usize, inputs: usize, outputs: usize) -> Result<Set, D::Error> {
+        if let Some(set) = self.sets[index] {
+            if set.inputs.1 >= inputs && set.outputs.1 >= outputs {
+                return Ok(set);
+            }
+            self.sets[index] = None;
+            self.device.free(set.inputs.0)?;
+            self.device.free(set.outputs.0)?;
+        }
+        let set =
+            Set { inputs: (self.device.allocate(inputs)?, inputs), outputs: (self.device.allocate(outputs)?, outputs) };
+        self.sets[index] = Some(set);
+        Ok(set)
+    }
+}
+
+/// How many tiles a product has in each direction.
+fn tiles_of(a: Matrix<'_>, b: Matrix<'_>, size: TileSize) -> Extent {
+    let tiles = |length: usize| length.div_ceil(size.side());
+    Extent { rows: tiles(a.rows), depths: tiles(a.columns), columns: tiles(b.columns) }
+}

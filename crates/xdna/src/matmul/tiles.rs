@@ -1,0 +1,49 @@
+//! Tiles cut out of matrices, and put back.
+
+use amanuensis_kernels::tile::TileSize;
+
+/// A matrix of int8 in rows.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub data: &'a [i8],
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Matrix<'_> {
+    /// Copies tile (`row`, `column`), counted in tiles, to `tile`. What lies outside the matrix is zero.
+    pub fn tile(&self, size: TileSize, (row, column): (usize, usize), tile: &mut [i8]) {
+        match size {
+            TileSize::T16 => self.copy::<16>((row, column), tile),
+            TileSize::T32 => self.copy::<32>((row, column), tile),
+            TileSize::T64 => self.copy::<64>((row, column), tile),
+        }
+    }
+
+    /// With a length known to the compiler, a row of a tile is a move or two.
+    fn copy<const T: usize>(&self, (row, column): (usize, usize), tile: &mut [i8]) {
+        let (row, column) = (row * T, column * T);
+        let (rows, columns) = (T.min(self.rows - row), T.min(self.columns - column));
+        let (lines, _) = tile.as_chunks_mut::<T>();
+        for (index, line) in lines[..rows].iter_mut().enumerate() {
+            let source = &self.data[(row + index) * self.columns + column..][..columns];
+            if let Ok(source) = <&[i8; T]>::try_from(source) {
+                *line = *source;
+            } else {
+                line[..columns].copy_from_slice(source);
+                line[columns..].fill(0);
+            }
+        }
+        lines[rows..].as_flattened_mut().fill(0);
+    }
+}
+
+/// Copies what of a tile lies inside to a matrix of `shape` rows and columns, as tile (`row`, `column`).
+pub(super) fn put(tile: &[i8], size: TileSize, (row, column): (usize, usize), shape: (usize, usize), out: &mut [i8]) {
+    let side = size.side();
+    let (row, column) = (row * side, column * side);
+    let columns = side.min(shape.1 - column);
+    for (index, line) in tile.chunks_exact(side).take(shape.0 - row).enumerate() {
+        out[(row + index) * shape.1 + column..][..columns].copy_from_slice(&line[..columns]);
+    }
+}

@@ -1,0 +1,105 @@
+//! How a product is cut into waves: blocks of launches whose tiles fit into buffers of a given size.
+
+use std::ops::Range;
+
+/// Tiles of a product, or of a block of it, in each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub rows: usize,
+    pub depths: usize,
+    pub columns: usize,
+}
+
+impl Extent {
+    /// One for each row, column and depth.
+    pub fn launches(self) -> usize {
+        self.rows * self.depths * self.columns
+    }
+
+    /// Tiles of A and of B.
+    pub fn inputs(self) -> usize {
+        (self.rows + self.columns) * self.depths
+    }
+}
+
+/// A block of a product: its rows, depths and columns, counted in tiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wave {
+    pub rows: Range<usize>,
+    pub depths: Range<usize>,
+    pub columns: Range<usize>,
+    /// Whether these are the last depths of its rows and columns.
+    pub ends_sums: bool,
+}
+
+impl Wave {
+    pub fn extent(&self) -> Extent {
+        Extent { rows: self.rows.len(), depths: self.depths.len(), columns: self.columns.len() }
+    }
+}
+
+/// The largest wave of a product that has no more than `launches`. It takes all depths, with which sums are complete, but
+/// no more than a sixteenth of `launches`: rows and columns are about as many, so that a tile serves several launches.
+pub(super) fn extent(product: Extent, launches: usize) -> Extent {
+    let depths = product.depths.min(launches / 16).max(1);
+    let area = (launches / depths).max(1);
+    let columns = product.columns.min(area / product.rows.min(area.isqrt()).max(1));
+    let rows = product.rows.min(area / columns.max(1));
+    Extent { rows, depths, columns }
+}
+
+/// All waves of a product, those of the same rows and columns one after the other.
+pub(super) fn waves(product: Extent, wave: Extent) -> impl Iterator<Item = Wave> {
+    let ranges = |end: usize, step: usize| (0..end).step_by(step.max(1)).map(move |at| at..end.min(at + step));
+    ranges(product.rows, wave.rows).flat_map(move |rows| {
+        ranges(product.columns, wave.columns).flat_map(move |columns| {
+            let rows = rows.clone();
+            ranges(product.depths, wave.depths).map(move |depths| Wave {
+                rows: rows.clone(),
+                ends_sums: depths.end == product.depths,
+                depths,
+                columns: columns.clone(),
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waves_cover_each_launch_once_and_stay_small() {
+        for (product, most) in
+            [([1, 1, 1], 1), ([5, 7, 3], 16), ([32, 32, 32], 4096), ([1, 300, 9], 64), ([9, 2, 90], 33)]
+        {
+            let [rows, depths, columns] = product;
+            let product = Extent { rows, depths, columns };
+            let wave = extent(product, most);
+            let mut seen = vec![0; product.launches()];
+            for wave in waves(product, wave) {
+                assert!(wave.extent().launches() <= most, "{wave:?}");
+                assert_eq!(wave.ends_sums, wave.depths.end == depths);
+                for (row, column) in wave.rows.flat_map(|row| wave.columns.clone().map(move |column| (row, column))) {
+                    wave.depths.clone().for_each(|depth| seen[(row * columns + column) * depths + depth] += 1);
+                }
+            }
+            assert!(seen.iter().all(|count| *count == 1), "{product:?}");
+        }
+    }
+
+    #[test]
+    fn a_wave_is_filled() {
+        let cube = |tiles| Extent { rows: tiles, depths: tiles, columns: tiles };
+        assert_eq!(extent(cube(32), 4096), Extent { rows: 11, depths: 32, columns: 11 });
+        assert_eq!(extent(cube(8), 4096), cube(8));
+        assert_eq!(extent(Extent { rows: 1, depths: 4, columns: 5000 }, 4096).columns, 1024);
+        assert_eq!(extent(Extent { rows: 5000, depths: 4, columns: 1 }, 4096).rows, 1024);
+    }
+
+    #[test]
+    fn nothing_takes_no_waves() {
+        let product = Extent { rows: 3, depths: 0, columns: 3 };
+        assert_eq!(waves(product, extent(product, 16)).count(), 0);
+    }
+}
