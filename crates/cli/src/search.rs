@@ -14,7 +14,7 @@ pub struct SearchArgs {
     beam_size: usize,
 
     /// A beam search ends when so many times its size texts have ended
-    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    #[arg(long, value_name = "FACTOR", default_value = "1", requires = "beam_size")]
     patience: f32,
 
     /// Favour long texts by this exponent [default: the probability of a token decides]
@@ -171,6 +171,12 @@ mod tests {
     fn options(arguments: &[&str], strategy: Strategy) -> TranscribeOptions {
         let arguments = ["command"].iter().chain(arguments);
         Command::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).search.options(strategy)
+    }
+
+    #[test]
+    fn patience_wants_a_beam() {
+        assert!(Command::try_parse_from(["command", "--patience", "2"]).is_err());
+        assert!((options(&["--beam-size", "5", "--patience", "2"], Strategy::Batched).patience - 2.0).abs() < 1e-6);
     }
 
     #[test]

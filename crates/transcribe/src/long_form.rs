@@ -297,7 +297,8 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         self.timings.encode += answer.encode;
         self.timings.decode += answer.decode;
         let mut judged = answer.judged;
-        if judged.silent {
+        // Where a model has once found nothing to write, what it is not sure of the second time is made up.
+        if judged.silent || (readings < MOST_READINGS && judged.doubtful) {
             return Ok((Vec::new(), frames));
         }
         self.drop_inventions(position, frames, &mut judged);

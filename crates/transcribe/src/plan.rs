@@ -66,7 +66,7 @@ const SHORT_PAUSE: usize = chunks_of(1.0);
 const AROUND: usize = 5;
 
 /// Voiced frames without a text that are read again: shorter ones are sighs, or times that are not exact.
-const GAP: usize = 150;
+const GAP: usize = 100;
 
 const fn chunks_of(seconds: f64) -> usize {
     (seconds * SAMPLE_RATE as f64 / VOICE_CHUNK as f64) as usize

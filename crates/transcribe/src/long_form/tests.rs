@@ -239,6 +239,23 @@ fn silent_windows_are_skipped() {
 }
 
 #[test]
+fn speech_without_a_text_is_read_again_and_a_doubtful_text_is_then_not_believed() {
+    let options = TranscribeOptions::default();
+    let text = vec![at(0.0), 2, at(2.0)];
+    for (avg_logprob, expected) in [(-0.9, vec![(0.0, 4.0, "a"), (4.0, 6.0, " b")]), (-1.2, vec![(0.0, 4.0, "a")])] {
+        let model = Script::new(vec![vec![at(0.0), 1, at(4.0)]]);
+        model.windows.borrow_mut().push(Ok(Decoded { avg_logprob, ..speech(text.clone()) }));
+        let on_event = &mut |_: Event<'_>| ControlFlow::Continue(());
+        let mel = LogMel::new(80).unwrap();
+        let samples = Scripted::seconds(8);
+        let mut long_form = LongForm::new((&model, &model, None), "scripted", mel, samples, &options, on_event);
+        // Without a detector, everything counts as speech.
+        long_form.detects_speech = true;
+        assert_eq!(summary(&long_form.run().unwrap()), expected);
+    }
+}
+
+#[test]
 fn the_language_is_that_of_the_first_window_with_speech() {
     let model = Script::new(vec![Vec::new(), vec![at(0.0), 1, at(2.0)], vec![at(0.0), 1, at(2.0)]]);
     model.windows.borrow_mut()[0] = Ok(silence());
