@@ -44,7 +44,9 @@ mod windows;
 mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError};
-pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Rules, Task, VoiceDetector};
+pub use amanuensis_engine::{
+    ComputeType, Device, DeviceOptions, Engine, EngineOptions, Error as EngineError, Rules, Task, VoiceDetector,
+};
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
 pub use options::{Strategy, TranscribeOptions};
