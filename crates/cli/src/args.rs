@@ -12,6 +12,7 @@ use crate::decoding::DecodingArgs;
 use crate::eval::args::EvalArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::npu::args::{DevicesArgs, DoctorArgs};
 use crate::subtitles::SubtitleArgs;
 
 /// Turns recorded speech into text, on this machine alone.
@@ -32,6 +33,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// Transcribe recordings whose text is known, and count the errors
     Eval(Box<EvalArgs>),
+    /// List the devices that can multiply, and say why others cannot
+    Devices(DevicesArgs),
+    /// Check whether an AMD NPU can be used, and what is in the way
+    Doctor(DoctorArgs),
 }
 
 const TRANSCRIBE_HELP: &str = "\

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use amanuensis_engine::Device;
 use amanuensis_models::{Error, Store};
 use amanuensis_transcribe::{
     ComputeType, EngineOptions, Strategy, Task, TranscribeOptions, Transcriber, VoiceDetector,
@@ -15,6 +16,7 @@ use crate::fetch;
 use crate::interrupt::Interrupt;
 use crate::language::Spoken;
 use crate::models;
+use crate::npu::args::DeviceArgs;
 use crate::search::SearchArgs;
 use crate::speech::SpeechArgs;
 
@@ -53,6 +55,9 @@ pub struct DecodingArgs {
     pub offline: bool,
 
     #[command(flatten)]
+    pub device: DeviceArgs,
+
+    #[command(flatten)]
     pub search: SearchArgs,
 
     #[command(flatten)]
@@ -77,6 +82,7 @@ impl DecodingArgs {
 
     /// Finds the model, fetches it if need be, and loads it.
     pub fn load(&self, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
+        let device = self.device.options()?;
         let store = Store::open_default().map_err(models::failure)?;
         let mut display = fetch::Display::new(console, interrupt, &self.model);
         let path = interrupt.heed(|| store.resolve(&self.model, self.offline, &mut |step| display.show(step)));
@@ -88,12 +94,15 @@ impl DecodingArgs {
             error => models::failure(error),
         })?;
         let threads = self.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-        let options = EngineOptions { compute_type: self.compute_type, threads };
+        let options = EngineOptions { compute_type: self.compute_type, threads, device };
         console.start_bar(None, SPINNER, format!("loading {}", self.model));
         let transcriber = Transcriber::load(&path, &options);
         console.clear_bar();
         let transcriber =
             transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", self.model)))?;
+        if let Some(notice) = transcriber.engine().take_notice() {
+            if self.device.device == Device::Auto { console.note(notice) } else { console.warning(notice) }
+        }
         let transcriber = match self.batch_size {
             Some(batch_size) => transcriber.with_batch_size(batch_size),
             None => transcriber,

@@ -13,6 +13,7 @@ mod inputs;
 mod interrupt;
 mod language;
 mod models;
+mod npu;
 mod outputs;
 mod search;
 mod speech;
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
         Command::Eval(args) => eval::run(&args),
+        Command::Devices(args) => npu::devices::run(&args),
+        Command::Doctor(args) => npu::doctor::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use crate::console::{Console, clock};
 use crate::failure::Failure;
 use crate::inputs::{Input, check_stdin};
 use crate::interrupt::Interrupt;
+use crate::npu;
 use crate::outputs::Outputs;
 
 const BAR: &str = "{prefix} [{wide_bar}] {percent}%, {msg}";
@@ -45,6 +46,10 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
             Err(Failure::Interrupted) => return Err(session.interrupted(inputs.len() - at - 1)),
             Err(end) => return Err(end.after(failed)),
         }
+    }
+    let engine = session.transcriber.engine();
+    if let Some(usage) = engine.npu_usage() {
+        session.console.note(npu::summary(engine.device(), &usage));
     }
     if failed { Err(Failure::Reported) } else { Ok(()) }
 }

@@ -26,7 +26,9 @@ fn model(name: &str) -> Option<PathBuf> {
 }
 
 fn base(compute_type: ComputeType) -> Option<Engine> {
-    Some(Engine::load(&model("base")?, &EngineOptions { compute_type, threads: 2 }).unwrap())
+    Some(
+        Engine::load(&model("base")?, &EngineOptions { compute_type, threads: 2, ..EngineOptions::default() }).unwrap(),
+    )
 }
 
 /// A golden array in the format of `numpy.save`: little-endian f32, C order.
@@ -165,8 +167,11 @@ fn words_are_where_they_are_said() {
         return;
     };
     let recording = Path::new(&folder).join("speech/jfk-flac-44k-stereo.flac");
-    let transcriber =
-        Transcriber::load(&model, &EngineOptions { compute_type: ComputeType::Int8, threads: 2 }).unwrap();
+    let transcriber = Transcriber::load(
+        &model,
+        &EngineOptions { compute_type: ComputeType::Int8, threads: 2, ..EngineOptions::default() },
+    )
+    .unwrap();
     let options = TranscribeOptions { word_timestamps: true, ..TranscribeOptions::default() };
     let audio = Audio::open(&recording).unwrap();
     let transcript = transcriber.transcribe(audio, &options, &mut |_| ControlFlow::Continue(())).unwrap();

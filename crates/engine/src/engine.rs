@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use amanuensis_kernels::attention::{KeyValues, SelfAttention};
 use amanuensis_kernels::vector::softmax;
 use amanuensis_kernels::{Context, Isa};
 use amanuensis_weights::{Checkpoint, Tensor};
 
-use crate::backend::BACKENDS;
+use crate::backend::{Backend, Chosen, Cpu, DeviceOptions, Usage, choose};
 use crate::config::Config;
 use crate::decode::{Batch, DecodeOptions, Decoded, MAX_PROMPT};
 use crate::decoder::{Decoder, Sequence, Step, StepBuffers};
@@ -72,12 +73,14 @@ impl FromStr for ComputeType {
 }
 
 /// How to load a model.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
     /// The number format of the matrix products.
     pub compute_type: ComputeType,
     /// Threads to compute with, the caller's included; zero counts as one.
     pub threads: usize,
+    /// What multiplies the encoder's matrices; the decoder stays on the processor.
+    pub device: DeviceOptions,
 }
 
 /// A loaded Whisper model with its threads. Shared by reference; calls from several threads take turns at the cores.
@@ -85,6 +88,10 @@ pub struct Engine {
     /// Kept open for the embedding of tokens, which is read a row at a time.
     checkpoint: Checkpoint,
     context: Context,
+    /// What the encoder's products run on.
+    backend: Arc<dyn Backend>,
+    /// What is to be said of that, until it has been said.
+    notice: Mutex<Option<String>>,
     encoder: Encoder,
     decoder: Decoder,
     vocabulary: Vocabulary,
@@ -97,12 +104,12 @@ impl Engine {
         let checkpoint = Checkpoint::open(model)?;
         let config = Config::read(checkpoint.directory())?;
         let context = Context::new(options.threads)?;
-        // The first backend is the best; until a second one is chosen by option there is no other rule.
-        let loader = Loader {
+        let Chosen { backend, notice } = choose(&options.device, options.compute_type)?;
+        let loader = |backend| Loader {
             checkpoint: &checkpoint,
             context: &context,
             compute_type: options.compute_type,
-            backend: BACKENDS[0],
+            backend,
         };
         let d_model = checkpoint.tensor("encoder.embed_positions.weight")?.row_len();
         let heads = |from_weights: Option<usize>, from_config: Option<usize>, network: &str| {
@@ -116,8 +123,8 @@ impl Engine {
         };
         let encoder_heads = heads(checkpoint.encoder_heads(), config.encoder_heads, "encoder")?;
         let decoder_heads = heads(checkpoint.decoder_heads(), config.decoder_heads, "decoder")?;
-        let encoder = Encoder::load(&loader, encoder_heads)?;
-        let decoder = Decoder::load(&loader, decoder_heads)?;
+        let encoder = Encoder::load(&loader(&*backend), encoder_heads)?;
+        let decoder = Decoder::load(&loader(&Cpu), decoder_heads)?;
         let n_audio_ctx = encoder.sizes().n_audio_ctx;
         let problem = if decoder.d_model() != d_model {
             Some(format!("encoder states of width {d_model}, a decoder of width {}", decoder.d_model()))
@@ -134,7 +141,8 @@ impl Engine {
         }
         let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
         let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
-        Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
+        let notice = Mutex::new(notice);
+        Ok(Self { checkpoint, context, backend, notice, encoder, decoder, vocabulary, config })
     }
 
     /// Mel bins of a window.
@@ -191,6 +199,23 @@ impl Engine {
     /// The instruction set in use.
     pub fn isa(&self) -> Isa {
         self.context.cpu.isa()
+    }
+
+    /// The device that the encoder's products run on, by its name in options.
+    pub fn device(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    /// What is to be said of the device, once: that one is there and cannot be used, or that it has failed and the
+    /// processor has taken over.
+    pub fn take_notice(&self) -> Option<String> {
+        let notice = self.notice.lock().unwrap_or_else(PoisonError::into_inner).take();
+        notice.or_else(|| self.backend.take_failure())
+    }
+
+    /// What an NPU was used for so far, where one is used.
+    pub fn npu_usage(&self) -> Option<Usage> {
+        self.backend.usage()
     }
 
     /// Runs the encoder on a log-mel window `(n_frames, n_mels)`.

@@ -60,6 +60,14 @@ pub enum Error {
     /// An English-only model was asked for another language or for translation.
     #[error("this model knows English only: choose a multilingual one (a name without `.en`) for {0}")]
     EnglishOnly(String),
+    /// The device asked for cannot be had.
+    #[error("the device `{device}` cannot be used: {reason}")]
+    Device {
+        /// Which.
+        device: crate::backend::Device,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A mel window of the wrong size.
     #[error("a window of {found} mel values, where this model takes ({n_frames}, {n_mels})")]
     WindowShape {

@@ -29,6 +29,7 @@ mod vocabulary;
 mod voice;
 
 pub use align::Alignment;
+pub use backend::{Device, DeviceOptions};
 pub use decode::{Batch, DecodeOptions, Decoded, Rules, Search, Task};
 pub use decoder::{Sequence, Step, StepBuffers};
 pub use encoder::Encoded;

@@ -40,7 +40,7 @@ fn write_model(directory: &Path, tensors: &Tensors, dtype: DType) {
 }
 
 fn load(directory: &Path, compute_type: ComputeType, threads: usize) -> Engine {
-    Engine::load(directory, &EngineOptions { compute_type, threads }).unwrap()
+    Engine::load(directory, &EngineOptions { compute_type, threads, ..EngineOptions::default() }).unwrap()
 }
 
 fn engine(compute_type: ComputeType, threads: usize) -> Engine {
@@ -175,7 +175,7 @@ fn what_the_model_cannot_do_is_refused() {
 fn a_broken_model_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut tensors = whisper(&SIZES, 1);
-    let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1 };
+    let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
     let error = |directory: &Path| Engine::load(directory, &options).unwrap_err().to_string();
     write_model(directory.path(), &tensors, DType::F32);
     std::fs::write(directory.path().join("vocabulary.txt"), "a\nb\n").unwrap();
@@ -339,7 +339,7 @@ fn models_that_lack_something_are_refused() {
         let mut tensors = whisper(&SIZES, 1);
         change(&mut tensors);
         write_model(directory.path(), &tensors, DType::F16);
-        let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1 };
+        let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
         Engine::load(directory.path(), &options).expect_err("must be refused").to_string()
     };
     let without = |part: &'static str| refusal(&|tensors| tensors.retain(|name, _| !name.contains(part)));

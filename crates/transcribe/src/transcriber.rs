@@ -119,7 +119,12 @@ impl Transcriber {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
         let parts = (&*self.engine, &self.scheduler, self.detector.as_ref());
-        LongForm::new(parts, &self.name, mel, audio, options, on_event).run()
+        let transcript = LongForm::new(parts, &self.name, mel, audio, options, on_event).run();
+        if let Some(notice) = self.engine.take_notice() {
+            // The work is done: that nobody wants to hear more changes nothing.
+            let _ = on_event(Event::Warning(&notice));
+        }
+        transcript
     }
 }
 

@@ -10,6 +10,7 @@ use super::shape::Shape;
 use crate::args::{batch_sizes, input, strategies, thread_counts};
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::npu::args::DeviceArgs;
 
 /// Measure what this machine can do, and what a model takes on it.
 #[derive(Debug, clap::Args)]
@@ -127,7 +128,8 @@ all recordings and run beside one another, so that they need not add up to the t
 JSON:
   model, isa, threads, batch_size, files, audio_s, wall_s, speed, load_ms,
   phases_ms: {audio_decode, vad, mel, encode, decode, total} (vad is 0 where silero-vad is not installed),
-  peak_rss_mb (null where the system does not tell)";
+  peak_rss_mb (null where the system does not tell), device, npu (null where none is used): {
+    target, launches, submissions, syncs, bytes_to_device, bytes_from_device, predicted_s: [LEAST, MOST]}";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRANSCRIBE_HELP)]
@@ -147,6 +149,8 @@ pub struct BenchTranscribeArgs {
     /// Windows to decode at once with the batched strategy [default: by memory]
     #[arg(long, value_name = "N", value_parser = batch_sizes())]
     pub batch_size: Option<usize>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Processor cores to use [default: all]
     #[arg(long, value_name = "N", value_parser = thread_counts())]
     pub threads: Option<usize>,

@@ -25,7 +25,8 @@ struct Decoding {
 
 pub fn measure(args: &BenchModelArgs) -> Result<String, Failure> {
     let path = installed(&args.model)?;
-    let options = EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads) };
+    let options =
+        EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads), ..EngineOptions::default() };
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("cannot measure {:?}: {error}", args.model));
 
     let start = Instant::now();

@@ -9,9 +9,11 @@ use serde_json::json;
 
 use super::args::BenchTranscribeArgs;
 use super::{installed, installed_detector, peak_rss_mb, threads};
+use crate::console;
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::npu;
 
 /// All recordings together, in seconds.
 #[derive(Default)]
@@ -23,8 +25,9 @@ struct Sums {
 
 pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     args.files.iter().try_for_each(check)?;
+    let device = args.device.options()?;
     let path = installed(&args.model)?;
-    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads) };
+    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads), device };
     let start = Instant::now();
     let transcriber = Transcriber::load(&path, &engine)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
@@ -51,7 +54,11 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
             .map_err(|reason| Failure::Failed(format!("{input}: {reason}")))?;
         sums.add(&transcript, start.elapsed().as_secs_f64());
     }
-    let isa = transcriber.engine().isa();
+    if let Some(notice) = transcriber.engine().take_notice() {
+        console::line(&format!("warning: {notice}"));
+    }
+    let (isa, device, npu) =
+        (transcriber.engine().isa(), transcriber.engine().device(), transcriber.engine().npu_usage());
     let Sums { audio, wall, phases } = sums;
     let speed = audio / wall;
     let Timings { audio_decode, vad, mel, encode, decode, total } = phases;
@@ -72,6 +79,7 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
                 "model": transcriber.name(), "isa": isa.name(), "threads": engine.threads,
                 "batch_size": transcriber.batch_size(), "files": args.files.len(), "audio_s": audio, "wall_s": wall,
                 "speed": speed, "load_ms": load_ms, "phases_ms": phases, "peak_rss_mb": peak_rss_mb(),
+                "device": device, "npu": npu.as_ref().map(npu::json),
             })
         ));
     }
@@ -82,6 +90,9 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     table.push(format!("{:<16}{speed:>10.1} s of audio a second of wall time", "speed"));
     for (name, seconds) in phases {
         table.push(format!("{:<16}{:>10.1} ms", name.replace('_', " "), 1e3 * seconds));
+    }
+    if let Some(usage) = npu {
+        table.push(npu::summary(device, &usage));
     }
     if let Some(peak) = peak_rss_mb() {
         table.push(format!("{:<16}{peak:>10.0} MB", "peak memory"));

@@ -1,11 +1,26 @@
 //! The kernels of this machine's processor.
 
+use std::sync::Arc;
+
 use amanuensis_kernels::Context;
 use amanuensis_kernels::gemm::{Epilogue, Output, PackedI8, QuantisedRows, gemm_int8};
 
-use super::{Backend, Matrix, Product, Rows};
+use super::{Backend, DeviceOptions, Matrix, Product, Rows, Unavailable};
 
-pub(super) struct Cpu;
+pub(crate) struct Cpu;
+
+#[allow(clippy::unnecessary_wraps, reason = "other backends cannot always be had")]
+pub(super) fn open(_: &DeviceOptions) -> Result<Arc<dyn Backend>, Unavailable> {
+    Ok(Arc::new(Cpu))
+}
+
+/// The weights of a layer in the form that the kernels want.
+pub(super) fn pack(context: &Context, weights: &Matrix<'_>) -> PackedI8 {
+    match weights.rows {
+        Rows::F32(write) => PackedI8::quantise(context, weights.n, weights.k, write),
+        Rows::Int8(write) => PackedI8::from_int8(context, weights.n, weights.k, write),
+    }
+}
 
 impl Backend for Cpu {
     fn name(&self) -> &'static str {
@@ -13,10 +28,7 @@ impl Backend for Cpu {
     }
 
     fn prepare(&self, context: &Context, weights: &Matrix<'_>) -> Box<dyn Product> {
-        Box::new(match weights.rows {
-            Rows::F32(write) => PackedI8::quantise(context, weights.n, weights.k, write),
-            Rows::Int8(write) => PackedI8::from_int8(context, weights.n, weights.k, write),
-        })
+        Box::new(pack(context, weights))
     }
 }
 

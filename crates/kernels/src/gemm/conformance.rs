@@ -229,6 +229,56 @@ fn the_driver_gives_every_output_on_every_split() {
 }
 
 #[test]
+fn sums_from_elsewhere_end_as_ones_own() {
+    for context in contexts() {
+        for (m, n, k) in [(1, 1, 1), (3, 40, 70), (70, 33, 9), (129, 48, 64)] {
+            let (a, b, bias) = (bytes(m * k, 1), bytes(n * k, 2), floats(n, 3));
+            let mut rows = quantised_rows(&context, &a, k);
+            rows.parts().2.iter_mut().enumerate().for_each(|(row, scale)| *scale = 0.01 * (row + 1) as f32);
+            let weights = PackedI8::from_int8(&context, n, k, &|channel, out| {
+                out.copy_from_slice(&b[channel * k..][..k]);
+                0.02 * (channel + 1) as f32
+            });
+            let mut channel = vec![0; k];
+            for (index, expected) in b.chunks_exact(k).enumerate() {
+                weights.channel(index, &mut channel);
+                assert_eq!(channel, expected);
+            }
+            let sums = exact(&a, &b, k);
+            let epilogue = Epilogue { bias: Some(&bias), activation: Activation::Gelu };
+            let run = |is_own: bool, output: Output<'_>| {
+                if is_own {
+                    gemm_int8(&context, &rows, &weights, &epilogue, output);
+                } else {
+                    finish_sums(&context, &sums, rows.scales(), weights.scales(), &epilogue, output);
+                }
+            };
+            let written = [true, false].map(|is_own| {
+                let mut out = vec![0.5; m * n];
+                run(is_own, Output::Write(&mut out));
+                run(is_own, Output::Add(&mut out));
+                out
+            });
+            assert_eq!(written[0], written[1]);
+            let quantised = [true, false].map(|is_own| {
+                let mut out = QuantisedRows::default();
+                run(is_own, Output::Quantise(&mut out));
+                out
+            });
+            assert_eq!(quantised[0].scales(), quantised[1].scales());
+            assert!((0..m).all(|row| quantised[0].row(row) == quantised[1].row(row)));
+            let blocks = [true, false].map(|is_own| {
+                let mut out = Blocks::<u16>::default();
+                out.reset(m, n, n);
+                run(is_own, Output::BlocksBf16(&mut out));
+                out
+            });
+            assert!((0..m).all(|row| blocks[0].row(row, 0) == blocks[1].row(row, 0)));
+        }
+    }
+}
+
+#[test]
 fn gelu_comes_after_the_bias_and_before_the_residual() {
     for context in contexts() {
         let weights = PackedF32::pack(&context.pool, 3, 1, &|row, out| out[0] = row as f32);

@@ -36,6 +36,31 @@ pub fn gemm_f32(context: &Context, a: RowsF32<'_>, b: &PackedF32, epilogue: &Epi
     drive(context, &F32 { context, kernel: kernel(context.cpu), a, b }, (a.rows, b.n()), epilogue, output);
 }
 
+/// What [`gemm_int8`] does behind its sums, for sums that come from elsewhere: `sums` is `(m, n)`, `rows` has a scale for
+/// each row, `columns` one for each column, padded to whole panels as [`PackedI8::scales`] is. The result has the bits
+/// that [`gemm_int8`] gives.
+///
+/// # Panics
+/// If the shapes of the sums, the scales, the bias and the output do not agree.
+pub fn finish_sums(
+    context: &Context,
+    sums: &[i32],
+    rows: &[f32],
+    columns: &[f32],
+    epilogue: &Epilogue<'_>,
+    output: Output<'_>,
+) {
+    let (m, n) = (rows.len(), sums.len() / rows.len().max(1));
+    assert!(sums.len() == m * n && columns.len() == n.next_multiple_of(PANEL), "sums and scales of different shapes");
+    let product = Computed { context, sums, n, rows, columns };
+    if let Output::BlocksBf16(out) = output {
+        assert!(out.rows() == m && out.n() == n, "output of another shape");
+        to_matrix::<u16>(context, &product, (m, n), out.width(), epilogue, out.data_mut(), false);
+    } else {
+        drive(context, &product, (m, n), epilogue, output);
+    }
+}
+
 /// A rectangle of the result: `rows` rows from `row` on, `panels` panels from `panel` on.
 #[derive(Clone, Copy)]
 struct Part {
@@ -80,6 +105,46 @@ impl Product<f32> for Int8<'_> {
 }
 
 impl Product<u16> for Int8<'_> {
+    fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, u16>, sums: &mut Sums<'_>) {
+        self.run(part, sums, &mut |group, scales| finish_to_bf16(self.context.cpu, group, scales, epilogue, target));
+    }
+}
+
+/// A product that has been computed.
+struct Computed<'a> {
+    context: &'a Context,
+    /// `(m, n)`.
+    sums: &'a [i32],
+    n: usize,
+    rows: &'a [f32],
+    columns: &'a [f32],
+}
+
+impl Computed<'_> {
+    fn run(&self, part: Part, sums: &mut Sums<'_>, finish: &mut dyn FnMut(&Group<'_, i32>, Scales<'_>)) {
+        let scales = Scales { rows: &self.rows[part.row..][..part.rows], columns: Some(self.columns) };
+        for panel in (part.panel..part.panel + part.panels).step_by(GROUP) {
+            let panels = GROUP.min(part.panel + part.panels - panel);
+            let (column, width) = (panel * PANEL, panels * PANEL);
+            let sums = scratch_of(sums.int8, part.rows * width);
+            for (row, group) in sums.chunks_exact_mut(width).enumerate() {
+                let row = &self.sums[(part.row + row) * self.n..][..self.n];
+                let (whole, rest) = group.split_at_mut(width.min(self.n - column));
+                whole.copy_from_slice(&row[column..][..whole.len()]);
+                rest.fill(0);
+            }
+            finish(&Group { sums, rows: part.rows, column }, scales);
+        }
+    }
+}
+
+impl Product<f32> for Computed<'_> {
+    fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, f32>, sums: &mut Sums<'_>) {
+        self.run(part, sums, &mut |group, scales| finish_int8(self.context.cpu, group, scales, epilogue, target));
+    }
+}
+
+impl Product<u16> for Computed<'_> {
     fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, u16>, sums: &mut Sums<'_>) {
         self.run(part, sums, &mut |group, scales| finish_to_bf16(self.context.cpu, group, scales, epilogue, target));
     }

@@ -37,7 +37,7 @@ mod packed;
 mod reference;
 
 pub use blocks::Blocks;
-pub use driver::{gemm_f32, gemm_int8};
+pub use driver::{finish_sums, gemm_f32, gemm_int8};
 pub use epilogue::{Activation, Epilogue, Output};
 pub use packed::{
     LineBf16, LineF32, LineI8, PANEL, PackedF32, PackedI8, PanelsF32, QuantisedRows, RowsBf16, RowsF32, RowsI8, RowsOf,

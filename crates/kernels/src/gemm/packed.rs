@@ -346,6 +346,18 @@ impl PackedI8 {
         &self.scales
     }
 
+    /// The values of an output channel, `(k)`.
+    ///
+    /// # Panics
+    /// If there is no such channel, or `out` has another length.
+    pub fn channel(&self, index: usize, out: &mut [i8]) {
+        assert!(index < self.n && out.len() == self.k, "no such channel, or one of another depth");
+        let lines = self.panels(index / PANEL, 1);
+        for (line, out) in lines.iter().zip(out.chunks_mut(4)) {
+            out.copy_from_slice(&line.0[index % PANEL * 4..][..out.len()]);
+        }
+    }
+
     /// `count` panels from `first` on.
     pub fn panels(&self, first: usize, count: usize) -> &[LineI8] {
         let panel_lines = padded_k(self.k) / 4;

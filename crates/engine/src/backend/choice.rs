@@ -1,0 +1,159 @@
+//! Which backend the encoder's products run on.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use amanuensis_xdna::fake::Controls;
+use amanuensis_xdna::matmul::Mode;
+
+use super::{BACKENDS, Backend, Cpu, Opener, Unavailable};
+use crate::{ComputeType, Error};
+
+/// What multiplies the encoder's matrices. The text does not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The best that there is.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// An AMD XDNA NPU, with a design of one's own. *Untested on hardware.*
+    Npu,
+    /// A model of one, slow: a development aid.
+    NpuFake,
+}
+
+impl Device {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Cpu, Self::Npu, Self::NpuFake];
+
+    /// Its name in options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Npu => "npu",
+            Self::NpuFake => "npu-fake",
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|device| device.name() == name);
+        named.ok_or_else(|| format!("unknown device `{name}`: auto, cpu, npu or npu-fake"))
+    }
+}
+
+/// A device, and how to use it.
+#[derive(Clone, Debug)]
+pub struct DeviceOptions {
+    /// Which.
+    pub device: Device,
+    /// The directory of a design for the NPU.
+    pub npu_design: Option<PathBuf>,
+    /// How an NPU is handed its work; one launch at a time is for comparison.
+    pub npu_mode: Mode,
+    /// The handle of the fake NPU: what it counts, and what is to go wrong with it.
+    pub fake: Controls,
+}
+
+impl Default for DeviceOptions {
+    fn default() -> Self {
+        let fake = Controls::default();
+        Self { device: Device::Auto, npu_design: None, npu_mode: Mode::Batched, fake }
+    }
+}
+
+impl From<Device> for DeviceOptions {
+    fn from(device: Device) -> Self {
+        Self { device, ..Self::default() }
+    }
+}
+
+/// A backend, and what is to be said of the choice.
+pub(crate) struct Chosen {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) notice: Option<String>,
+}
+
+/// Opens the backend that is asked for, or the best that there is.
+pub(crate) fn choose(options: &DeviceOptions, compute_type: ComputeType) -> Result<Chosen, Error> {
+    choose_from(BACKENDS, options, compute_type)
+}
+
+fn choose_from(openers: &[Opener], options: &DeviceOptions, compute_type: ComputeType) -> Result<Chosen, Error> {
+    let unavailable = |reason: String| Error::Device { device: options.device, reason };
+    if compute_type == ComputeType::F32 {
+        return match options.device {
+            Device::Auto | Device::Cpu => Ok(Chosen { backend: Arc::new(Cpu), notice: None }),
+            Device::Npu | Device::NpuFake => Err(unavailable("it computes in int8 only, not in f32".to_owned())),
+        };
+    }
+    let mut notice = None;
+    for opener in openers {
+        let is_named = opener.device == options.device;
+        let is_tried = options.device == Device::Auto && opener.is_automatic;
+        if !(is_named || is_tried) {
+            continue;
+        }
+        match (opener.open)(options) {
+            Ok(backend) => return Ok(Chosen { backend, notice }),
+            Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) if is_named => {
+                return Err(unavailable(reason));
+            }
+            // Of what is not there, nobody wants to hear.
+            Err(Unavailable::Absent(_)) => {}
+            Err(Unavailable::Unusable(reason)) => {
+                notice = Some(format!("the NPU is not used: {reason}. `amanuensis devices` says more"));
+            }
+        }
+    }
+    // The processor is in the list, and always there.
+    Ok(Chosen { backend: Arc::new(Cpu), notice })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(
+        open: fn(&DeviceOptions) -> Result<Arc<dyn Backend>, Unavailable>,
+        device: Device,
+    ) -> Result<Chosen, Error> {
+        let openers = [Opener { device: Device::Npu, open, is_automatic: true }];
+        choose_from(&openers, &device.into(), ComputeType::Int8)
+    }
+
+    #[test]
+    fn auto_tells_of_what_is_there_and_cannot_be_used() {
+        let absent = |_: &DeviceOptions| Err(Unavailable::Absent("no NPU".to_owned()));
+        let unusable = |_: &DeviceOptions| Err(Unavailable::Unusable("no permission".to_owned()));
+        let auto = chosen(absent, Device::Auto).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((auto.backend.name(), auto.notice), ("cpu", None));
+        let auto = chosen(unusable, Device::Auto).unwrap_or_else(|error| panic!("{error}"));
+        assert!(auto.backend.name() == "cpu" && auto.notice.is_some_and(|notice| notice.contains("no permission")));
+        for open in [absent, unusable] {
+            let error = chosen(open, Device::Npu).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("`npu` cannot be used"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for device in Device::ALL {
+            assert_eq!(device.name().parse(), Ok(device));
+        }
+        assert!("gpu".parse::<Device>().is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! Designs: what is loaded into an NPU so that it multiplies matrices, and how to talk to it.
+//!
+//! A design multiplies matrices of one shape: a launch takes `A` of `(m, k)`, `B` of `(k, n)` and gives `C` of `(m, n)`.
+//! Whoever has other shapes fills up with zeros and launches more often. [`load`] reads a design from a directory;
+//! [`Design::for_fake`] makes one that the fake device understands, and nobody else.
+
+mod description;
+mod program;
+
+use std::path::PathBuf;
+
+pub use description::load;
+pub(crate) use program::Program;
+
+use crate::packet::Start;
+use crate::target::{LOCAL_MEMORY, Target};
+
+/// Rows, depths and columns of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Rows of `A` and `C`.
+    pub m: usize,
+    /// Columns of `A`, rows of `B`.
+    pub k: usize,
+    /// Columns of `B` and `C`.
+    pub n: usize,
+}
+
+impl Shape {
+    /// A shape.
+    pub fn new(m: usize, k: usize, n: usize) -> Self {
+        Self { m, k, n }
+    }
+
+    /// Operations, two for each product.
+    pub fn operations(self) -> u64 {
+        2 * self.m as u64 * self.k as u64 * self.n as u64
+    }
+}
+
+/// How `B` lies in memory; `A` and `C` lie in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// `(k, n)`: the columns of a depth follow one another.
+    #[default]
+    RowMajor,
+    /// `(n, k)`: the depths of a column follow one another, as weights are stored.
+    ColumnMajor,
+}
+
+/// What a launch computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub enum Output {
+    /// The full contract: exact sums.
+    #[default]
+    #[serde(rename = "int32")]
+    Int32,
+    /// The tile-exact contract: `clamp(sum >> 7, -128, 127)`.
+    #[serde(rename = "int8")]
+    Int8,
+}
+
+impl Output {
+    /// Bytes of an element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Int32 => 4,
+            Self::Int8 => 1,
+        }
+    }
+}
+
+/// A buffer that a launch is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Argument {
+    /// The left matrix.
+    A,
+    /// The right matrix.
+    B,
+    /// The result.
+    C,
+    /// One that the design's interface has and its kernel does not use.
+    None,
+}
+
+impl Argument {
+    /// What kernels of the public design tools are given: three buffers, and two that they could have been given.
+    pub const DEFAULT: [Self; 5] = [Self::A, Self::B, Self::C, Self::None, Self::None];
+}
+
+/// What is loaded, and how it is used.
+#[derive(Clone, Debug)]
+pub struct Design {
+    /// Where it comes from, for people.
+    pub directory: PathBuf,
+    /// The devices that it is for.
+    pub target: Target,
+    /// Columns that it takes.
+    pub columns: u16,
+    /// What the firmware loads.
+    pub pdi: Vec<u8>,
+    /// The function of its kernel, by the xclbin.
+    pub function: u8,
+    /// What the array's command processor carries out for a launch.
+    pub instructions: Vec<u32>,
+    /// How a launch is started.
+    pub start: Start,
+    /// What a launch is given, in order.
+    pub arguments: Vec<Argument>,
+    /// The product of a launch.
+    pub launch: Shape,
+    /// The product that a core does at a time.
+    pub tile: Shape,
+    /// How `B` lies.
+    pub b: Layout,
+    /// What comes out.
+    pub output: Output,
+}
+
+/// The most bytes that an operand of a launch may take.
+const MAX_OPERAND: usize = 64 << 20;
+
+impl Design {
+    /// A design for the fake device.
+    pub fn for_fake(target: Target, launch: Shape, tile: Shape, output: Output) -> Self {
+        let b = if output == Output::Int32 { Layout::ColumnMajor } else { Layout::RowMajor };
+        Self {
+            directory: PathBuf::from("the fake device"),
+            target,
+            columns: target.columns(),
+            pdi: Program::pdi(target),
+            function: 0,
+            instructions: Program { target, launch, tile, b, output }.instructions(),
+            start: Start::Cu,
+            arguments: Argument::DEFAULT.to_vec(),
+            launch,
+            tile,
+            b,
+            output,
+        }
+    }
+
+    /// The design for the fake device that the encoder runs on: exact sums, and launches as large as a whole array with
+    /// tiles of 64 does them.
+    pub fn for_fake_encoder(target: Target) -> Self {
+        let tile = Shape::new(64, 64, 64);
+        let n = tile.n * usize::from(target.columns());
+        Self::for_fake(target, Shape::new(256, 512, n), tile, Output::Int32)
+    }
+
+    /// What contradicts what, if something does.
+    pub fn problem(&self) -> Option<String> {
+        let Self { launch, tile, .. } = self;
+        let [r, s, t] = self.target.block();
+        let sides = [("m", launch.m, tile.m, r), ("k", launch.k, tile.k, s), ("n", launch.n, tile.n, t)];
+        for (name, launch, tile, block) in sides {
+            if tile == 0 || launch == 0 || !launch.is_multiple_of(tile) {
+                return Some(format!("its launches are not made of whole tiles: {name} is {launch} and {tile}"));
+            }
+            if !tile.is_multiple_of(block) {
+                return Some(format!(
+                    "{name} of its tiles, {tile}, is no multiple of {block}, as {} needs",
+                    self.target
+                ));
+            }
+        }
+        let operands = [(launch.m, launch.k, 1), (launch.k, launch.n, 1), (launch.m, launch.n, self.output.bytes())];
+        let bytes = |(rows, columns, bytes): (usize, usize, usize)| rows.checked_mul(columns)?.checked_mul(bytes);
+        if operands.iter().any(|operand| bytes(*operand).is_none_or(|bytes| bytes > MAX_OPERAND)) {
+            return Some("its launches are too large".to_owned());
+        }
+        let local = local_bytes(*tile, self.output);
+        if local > LOCAL_MEMORY {
+            return Some(format!("its tiles take {local} bytes of a core's {LOCAL_MEMORY}"));
+        }
+        if self.output == Output::Int8 && launch != tile {
+            return Some("int8 results are of single tiles".to_owned());
+        }
+        let times = |argument| self.arguments.iter().filter(|given| **given == argument).count();
+        if [Argument::A, Argument::B, Argument::C].into_iter().any(|argument| times(argument) != 1) {
+            return Some("its arguments are not a, b and c, once each".to_owned());
+        }
+        if self.arguments.len() > 8 || self.instructions.is_empty() || self.columns == 0 {
+            return Some("it has too many arguments, no instructions, or no columns".to_owned());
+        }
+        None
+    }
+
+    /// Bytes of the left matrix, the right one, and the result of a launch.
+    pub fn operand_bytes(&self) -> [usize; 3] {
+        let Shape { m, k, n } = self.launch;
+        [m * k, k * n, m * n * self.output.bytes()]
+    }
+}
+
+/// Bytes of a core's memory that a tile takes: both operands twice, so that one is filled while the other is multiplied,
+/// and the result.
+pub(crate) fn local_bytes(tile: Shape, output: Output) -> usize {
+    let Shape { m, k, n } = tile;
+    let product = |a: usize, b: usize, times: usize| a.saturating_mul(b).saturating_mul(times);
+    product(m, k, 2).saturating_add(product(k, n, 2)).saturating_add(product(m, n, output.bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contradictions_are_found() {
+        let design = Design::for_fake_encoder(Target::Npu1);
+        assert_eq!(design.problem(), None);
+        assert_eq!(Design::for_fake_encoder(Target::Npu4).problem(), None);
+        let found = |change: &dyn Fn(&mut Design)| {
+            let mut design = design.clone();
+            change(&mut design);
+            design.problem().unwrap_or_default()
+        };
+        assert!(found(&|design| design.launch.k = 100).contains("whole tiles"));
+        assert!(found(&|design| design.tile.k = 0).contains("whole tiles"));
+        assert!(found(&|design| (design.launch.m, design.tile.m) = (6, 6)).contains("multiple of 4"));
+        assert!(found(&|design| (design.launch.m, design.tile.m) = (256, 256)).contains("of a core's"));
+        assert!(found(&|design| design.launch.n = 1 << 40).contains("too large"));
+        assert!(found(&|design| design.output = Output::Int8).contains("single tiles"));
+        assert!(found(&|design| design.arguments[0] = Argument::C).contains("once each"));
+        assert!(found(&|design| design.instructions.clear()).contains("no instructions"));
+        // A second-generation core multiplies eight rows at a time.
+        assert!(
+            found(&|design| (design.target, design.launch.m, design.tile.m) = (Target::Npu4, 12, 12)).contains("of 8")
+        );
+    }
+}

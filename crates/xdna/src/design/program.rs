@@ -1,0 +1,56 @@
+//! What the fake device is told in place of what an array would be: a PDI that it recognises, and instructions that name
+//! a product. Real designs hold real code for real cores, which the fake cannot carry out.
+
+use super::{Layout, Output, Shape};
+use crate::target::Target;
+
+const PDI_MAGIC: &[u8] = b"amanuensis fake array ";
+const INSTRUCTION_MAGIC: u32 = 0x464D_4141;
+
+/// A product that the fake's instructions name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) target: Target,
+    pub(crate) launch: Shape,
+    pub(crate) tile: Shape,
+    pub(crate) b: Layout,
+    pub(crate) output: Output,
+}
+
+impl Program {
+    /// A PDI for a target.
+    pub(crate) fn pdi(target: Target) -> Vec<u8> {
+        [PDI_MAGIC, target.name().as_bytes()].concat()
+    }
+
+    /// The target of a PDI, with whatever a buffer holds behind it.
+    pub(crate) fn target_of(pdi: &[u8]) -> Option<Target> {
+        let name = pdi.strip_prefix(PDI_MAGIC)?;
+        Target::ALL.into_iter().find(|target| name.starts_with(target.name().as_bytes()))
+    }
+
+    /// The instructions for this product.
+    pub(crate) fn instructions(&self) -> Vec<u32> {
+        let sides = [self.launch, self.tile].into_iter().flat_map(|shape| [shape.m, shape.k, shape.n]);
+        let mut words = vec![INSTRUCTION_MAGIC];
+        words.extend(sides.map(|side| side as u32));
+        words.extend([u32::from(self.b == Layout::ColumnMajor), u32::from(self.output == Output::Int8)]);
+        words
+    }
+
+    /// The product that instructions name, if they are the fake's.
+    pub(crate) fn parse(target: Target, instructions: &[u8]) -> Option<Self> {
+        let words: Vec<u32> = instructions.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        let [INSTRUCTION_MAGIC, m, k, n, tile_m, tile_k, tile_n, b @ 0..=1, output @ 0..=1] = words[..] else {
+            return None;
+        };
+        let shape = |m: u32, k: u32, n: u32| Shape::new(m as usize, k as usize, n as usize);
+        Some(Self {
+            target,
+            launch: shape(m, k, n),
+            tile: shape(tile_m, tile_k, tile_n),
+            b: if b == 1 { Layout::ColumnMajor } else { Layout::RowMajor },
+            output: if output == 1 { Output::Int8 } else { Output::Int32 },
+        })
+    }
+}

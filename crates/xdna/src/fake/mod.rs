@@ -1,0 +1,146 @@
+//! A model of the driver and the device, for development: it keeps the driver's rules, carries out products from nothing
+//! but the bytes of buffers and commands, counts what is asked, and fails on demand.
+//!
+//! `memory` holds the buffers as either side sees them, `queue` the contexts and their commands, `array` multiplies as
+//! the array does. What silicon alone can show - time, power, whether a real design computes what it should - it does
+//! not know.
+
+mod array;
+mod fault;
+mod memory;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::time::Duration;
+
+pub use fault::{Controls, Fault};
+
+use crate::driver::{BufferKind, BufferObject, Call, ComputeUnit, Context, Direction, Driver, Failure, Info, errno};
+use crate::error::Error;
+use crate::target::Target;
+use fault::Point;
+use memory::Memory;
+use queue::Queue;
+
+/// A device that is not there.
+#[derive(Debug)]
+pub struct Fake {
+    target: Target,
+    memory: Memory,
+    queue: Queue,
+    controls: Controls,
+}
+
+impl Fake {
+    /// A device of a generation, for a process that may lock so many bytes of memory.
+    pub fn new(target: Target, memory_lock: usize) -> Self {
+        let controls = Controls::default();
+        Self { target, memory: Memory::new(memory_lock), queue: Queue::new(target), controls }
+    }
+
+    /// The same as if found at a device file, where opening can go wrong too.
+    pub fn open(target: Target, controls: &Controls) -> Result<Self, Error> {
+        let path = std::path::PathBuf::from("/dev/accel/accel0");
+        match controls.strike(Point::Open) {
+            Some(Fault::Absent) => Err(Error::NoDevice),
+            Some(_) => Err(Error::Permission { path }),
+            None => Ok(Self { controls: controls.clone(), ..Self::new(target, usize::MAX) }),
+        }
+    }
+
+    /// What was counted, and what is to go wrong.
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
+    }
+
+    /// Refuses a call, if it is the one that is to be refused.
+    fn ask(&self, call: Call, point: Point) -> Result<(), Failure> {
+        if self.controls.is_gone() {
+            return Err(Failure::new(call, errno::NODEV));
+        }
+        self.controls.strike(point).map_or(Ok(()), |fault| Err(Failure::new(call, fault.errno())))
+    }
+}
+
+impl Driver for Fake {
+    fn info(&mut self) -> Result<Info, Failure> {
+        self.ask(Call::Info, Point::Info)?;
+        Ok(Info {
+            // One column of the first generation has no way to memory, and designs leave it alone.
+            columns: if self.target == Target::Npu1 { 5 } else { 8 },
+            core_rows: self.target.core_rows(),
+            array_version: if self.target == Target::Npu1 { (1, 0) } else { (2, 0) },
+            firmware: None,
+        })
+    }
+
+    fn create_buffer(&mut self, kind: BufferKind, size: usize) -> Result<BufferObject, Failure> {
+        let (call, point) = match kind {
+            BufferKind::Heap => (Call::CreateHeap, Point::CreateHeap),
+            BufferKind::Device => (Call::CreateDeviceBuffer, Point::CreateDeviceBuffer),
+            BufferKind::Data | BufferKind::Command => (Call::CreateBuffer, Point::CreateBuffer),
+        };
+        self.ask(call, point)?;
+        self.memory.create(kind, size, call)
+    }
+
+    fn close_buffer(&mut self, handle: u32) -> Result<(), Failure> {
+        self.memory.close(handle)
+    }
+
+    fn bytes(&self, handle: u32) -> Result<&[u8], Failure> {
+        self.memory.host(handle)
+    }
+
+    fn bytes_mut(&mut self, handle: u32) -> Result<&mut [u8], Failure> {
+        self.memory.host_mut(handle)
+    }
+
+    fn sync(&mut self, handle: u32, direction: Direction, range: Range<usize>) -> Result<(), Failure> {
+        self.ask(Call::Sync, Point::Sync)?;
+        let bytes = range.len() as u64;
+        self.memory.sync(handle, direction, range)?;
+        self.controls.count(|counters| {
+            counters.syncs += 1;
+            match direction {
+                Direction::ToDevice => counters.bytes_to_device += bytes,
+                Direction::FromDevice => counters.bytes_from_device += bytes,
+            }
+        });
+        Ok(())
+    }
+
+    fn create_context(&mut self, tiles: u32) -> Result<Context, Failure> {
+        self.ask(Call::CreateContext, Point::CreateContext)?;
+        if !self.memory.has_heap() {
+            return Err(Failure::new(Call::CreateContext, errno::NOENT));
+        }
+        self.queue.create_context(tiles)
+    }
+
+    fn configure(&mut self, context: Context, units: &[ComputeUnit]) -> Result<(), Failure> {
+        self.ask(Call::Configure, Point::Configure)?;
+        self.queue.configure(context, units, &self.memory)
+    }
+
+    fn execute(&mut self, context: Context, command: u32, arguments: &[u32]) -> Result<u64, Failure> {
+        self.ask(Call::Execute, Point::Execute)?;
+        let point = self.queue.submit(context, command, arguments, &mut self.memory, &self.controls)?;
+        self.controls.count(|counters| counters.submissions += 1);
+        Ok(point)
+    }
+
+    fn wait(&mut self, context: Context, point: u64, timeout: Duration) -> Result<(), Failure> {
+        // The fake has no clock: what would not end in any time has timed out.
+        let _ = timeout;
+        self.ask(Call::Wait, Point::Wait)?;
+        self.controls.count(|counters| counters.waits += 1);
+        self.queue.wait(context, point, &mut self.memory, &self.controls)
+    }
+
+    fn destroy_context(&mut self, context: Context) -> Result<(), Failure> {
+        self.queue.destroy_context(context)
+    }
+}

@@ -1,0 +1,339 @@
+//! Products by the full contract on an NPU: exact sums over all depths, whatever the shape, of launches of one shape.
+//!
+//! Weights are cut into blocks as large as a launch takes, once, and stay in device memory. Activations are cut likewise
+//! for each product, filled up with zeros. A launch multiplies a block of either; those of all depths of a block of the
+//! result are added up by the host, in i32.
+
+use crate::design::{Design, Layout, Output, Shape};
+use crate::driver::{Direction, Driver};
+use crate::error::Error;
+use crate::matmul::{Counters, Mode};
+use crate::session::{Buffer, Launch, Place, Session};
+
+/// The most bytes of results that are under way at once.
+const WAVE_BYTES: usize = 64 << 20;
+
+/// A device with a design of exact sums.
+#[derive(Debug)]
+pub struct Gemm {
+    session: Session,
+    mode: Mode,
+    activations: Grown,
+    results: Grown,
+}
+
+/// Weights `(n, k)` in device memory.
+#[derive(Debug)]
+pub struct Weights {
+    n: usize,
+    k: usize,
+    buffer: Buffer,
+}
+
+/// A buffer that is as large as the largest use of it so far.
+#[derive(Debug, Default)]
+struct Grown(Option<(Buffer, usize)>);
+
+impl Grown {
+    fn at_least(&mut self, session: &mut Session, size: usize) -> Result<Buffer, Error> {
+        if let Some((buffer, _)) = self.0.filter(|(_, has)| *has >= size) {
+            return Ok(buffer);
+        }
+        if let Some((buffer, _)) = self.0.take() {
+            session.free(buffer)?;
+        }
+        let buffer = session.allocate(size)?;
+        self.0 = Some((buffer, size));
+        Ok(buffer)
+    }
+}
+
+impl Gemm {
+    /// Loads a design into a device.
+    pub fn open(driver: Box<dyn Driver>, design: Design, mode: Mode) -> Result<Self, Error> {
+        if design.output != Output::Int32 {
+            let problem = "its results are int8 tiles, and the encoder needs exact sums (`\"output\": \"int32\"`)";
+            return Err(Error::Design { directory: design.directory, problem: problem.to_owned() });
+        }
+        let session = Session::open(driver, design)?;
+        Ok(Self { session, mode, activations: Grown::default(), results: Grown::default() })
+    }
+
+    /// What was asked of the device.
+    pub fn counters(&self) -> Counters {
+        self.session.counters()
+    }
+
+    /// The session behind it.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// How launches are handed over.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Brings weights `(n, k)` into device memory; `channel(index, out)` gives the `k` values of an output channel.
+    pub fn prepare(&mut self, (n, k): (usize, usize), channel: &dyn Fn(usize, &mut [i8])) -> Result<Weights, Error> {
+        let (launch, layout) = (self.session.design().launch, self.session.design().b);
+        let block = launch.k * launch.n;
+        let depths = k.div_ceil(launch.k);
+        let size = n.div_ceil(launch.n) * depths * block;
+        let buffer = self.session.allocate(size)?;
+        let bytes: &mut [i8] = bytemuck::cast_slice_mut(self.session.bytes_mut(buffer)?);
+        let mut values = vec![0; k];
+        for index in 0..n {
+            channel(index, &mut values);
+            let column = index % launch.n;
+            for (depth, values) in values.chunks(launch.k).enumerate() {
+                let block = &mut bytes[(index / launch.n * depths + depth) * block..][..block];
+                match layout {
+                    Layout::ColumnMajor => block[column * launch.k..][..values.len()].copy_from_slice(values),
+                    Layout::RowMajor => {
+                        let places = block[column..].iter_mut().step_by(launch.n);
+                        places.zip(values).for_each(|(place, value)| *place = *value);
+                    }
+                }
+            }
+        }
+        self.session.sync(buffer, Direction::ToDevice, 0..size)?;
+        Ok(Weights { n, k, buffer })
+    }
+
+    /// `sums = a x weights^T`: `a` has `m` rows of `k`, `sums` is `(m, n)`.
+    ///
+    /// # Errors
+    /// Whatever the device refuses; of `sums` nothing is known then.
+    ///
+    /// # Panics
+    /// If a row or the sums are of another shape than the weights.
+    pub fn multiply<'a>(
+        &mut self,
+        m: usize,
+        row: &dyn Fn(usize) -> &'a [i8],
+        weights: &Weights,
+        sums: &mut [i32],
+    ) -> Result<(), Error> {
+        assert_eq!(sums.len(), m * weights.n, "sums of another shape");
+        if sums.is_empty() {
+            return Ok(());
+        }
+        sums.fill(0);
+        let grid = Grid::new(self.session.design().launch, m, weights);
+        match self.mode {
+            Mode::Batched => self.in_waves(&grid, row, weights, sums),
+            Mode::Sequential => self.one_by_one(&grid, row, weights, sums),
+        }
+    }
+
+    /// All activations with one synchronisation, then waves of launches: queued, waited for once, and their results
+    /// brought back with another.
+    fn in_waves<'a>(
+        &mut self,
+        grid: &Grid,
+        row: &dyn Fn(usize) -> &'a [i8],
+        weights: &Weights,
+        sums: &mut [i32],
+    ) -> Result<(), Error> {
+        let [a_bytes, b_bytes, c_bytes] = self.session.design().operand_bytes();
+        let size = grid.rows * grid.depths * a_bytes;
+        let activations = self.activations.at_least(&mut self.session, size)?;
+        let wave = (WAVE_BYTES / c_bytes).clamp(1, grid.launches());
+        let results = self.results.at_least(&mut self.session, wave * c_bytes)?;
+        let bytes = self.session.bytes_mut(activations)?;
+        for (index, block) in bytes[..size].chunks_exact_mut(a_bytes).enumerate() {
+            grid.fill(row, (index / grid.depths, index % grid.depths), block);
+        }
+        self.session.sync(activations, Direction::ToDevice, 0..size)?;
+        let all: Vec<Block> = grid.blocks().collect();
+        for blocks in all.chunks(wave) {
+            let launch = |(index, block): (usize, &Block)| Launch {
+                a: Place { buffer: activations, offset: (block.row * grid.depths + block.depth) * a_bytes },
+                b: Place { buffer: weights.buffer, offset: (block.column * grid.depths + block.depth) * b_bytes },
+                c: Place { buffer: results, offset: index * c_bytes },
+            };
+            let launches: Vec<Launch> = blocks.iter().enumerate().map(launch).collect();
+            let ticket = self.session.submit(&launches)?;
+            self.session.wait(ticket)?;
+            self.session.sync(results, Direction::FromDevice, 0..blocks.len() * c_bytes)?;
+            let bytes = self.session.bytes(results)?;
+            for (block, result) in blocks.iter().zip(bytes.chunks_exact(c_bytes)) {
+                grid.add(*block, result, sums);
+            }
+        }
+        Ok(())
+    }
+
+    /// For each launch: both blocks synchronised, one submission, one wait, the result brought back. This is what
+    /// [`Mode::Batched`] is measured against.
+    fn one_by_one<'a>(
+        &mut self,
+        grid: &Grid,
+        row: &dyn Fn(usize) -> &'a [i8],
+        weights: &Weights,
+        sums: &mut [i32],
+    ) -> Result<(), Error> {
+        let [a_bytes, b_bytes, c_bytes] = self.session.design().operand_bytes();
+        let activations = self.activations.at_least(&mut self.session, a_bytes)?;
+        let results = self.results.at_least(&mut self.session, c_bytes)?;
+        for block in grid.blocks() {
+            grid.fill(row, (block.row, block.depth), &mut self.session.bytes_mut(activations)?[..a_bytes]);
+            self.session.sync(activations, Direction::ToDevice, 0..a_bytes)?;
+            let offset = (block.column * grid.depths + block.depth) * b_bytes;
+            self.session.sync(weights.buffer, Direction::ToDevice, offset..offset + b_bytes)?;
+            let ticket = self.session.submit(&[Launch {
+                a: Place { buffer: activations, offset: 0 },
+                b: Place { buffer: weights.buffer, offset },
+                c: Place { buffer: results, offset: 0 },
+            }])?;
+            self.session.wait(ticket)?;
+            self.session.sync(results, Direction::FromDevice, 0..c_bytes)?;
+            grid.add(block, &self.session.bytes(results)?[..c_bytes], sums);
+        }
+        Ok(())
+    }
+}
+
+/// A product, cut into launches.
+struct Grid {
+    launch: Shape,
+    /// Rows, depths and columns of the product.
+    shape: Shape,
+    rows: usize,
+    depths: usize,
+    columns: usize,
+}
+
+/// A launch of a grid.
+#[derive(Clone, Copy)]
+struct Block {
+    row: usize,
+    depth: usize,
+    column: usize,
+}
+
+impl Grid {
+    fn new(launch: Shape, m: usize, weights: &Weights) -> Self {
+        let (rows, depths) = (m.div_ceil(launch.m), weights.k.div_ceil(launch.k));
+        let shape = Shape::new(m, weights.k, weights.n);
+        Self { launch, shape, rows, depths, columns: weights.n.div_ceil(launch.n) }
+    }
+
+    fn launches(&self) -> usize {
+        self.rows * self.depths * self.columns
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Block> {
+        let (depths, columns) = (self.depths, self.columns);
+        (0..self.launches()).map(move |index| Block {
+            row: index / depths / columns,
+            column: index / depths % columns,
+            depth: index % depths,
+        })
+    }
+
+    /// Copies a block of activations, with zeros where there are none.
+    fn fill<'a>(&self, row: &dyn Fn(usize) -> &'a [i8], (at, depth): (usize, usize), block: &mut [u8]) {
+        for (index, out) in block.chunks_exact_mut(self.launch.k).enumerate() {
+            let index = at * self.launch.m + index;
+            let values = if index < self.shape.m { row(index) } else { &[] };
+            assert!(index >= self.shape.m || values.len() == self.shape.k, "rows and weights of different depth");
+            let values = values.get(depth * self.launch.k..).unwrap_or_default();
+            let (filled, rest) = out.split_at_mut(values.len().min(self.launch.k));
+            filled.copy_from_slice(bytemuck::cast_slice(&values[..filled.len()]));
+            rest.fill(0);
+        }
+    }
+
+    /// Adds the result of a launch to where it belongs.
+    fn add(&self, block: Block, result: &[u8], sums: &mut [i32]) {
+        let Shape { m, n, .. } = self.shape;
+        let (first_row, column) = (block.row * self.launch.m, block.column * self.launch.n);
+        let width = self.launch.n.min(n - column);
+        for (row, result) in (first_row..m).zip(result.chunks_exact(self.launch.n * size_of::<i32>())) {
+            let sums = &mut sums[row * n + column..][..width];
+            for (sum, result) in sums.iter_mut().zip(result.as_chunks::<4>().0) {
+                *sum += i32::from_le_bytes(*result);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amanuensis_kernels::tile::full_reference;
+
+    use super::*;
+    use crate::design::Program;
+    use crate::fake::{Controls, Fake};
+    use crate::target::Target;
+
+    fn noise(length: usize, mut seed: u32) -> Vec<i8> {
+        let mut next = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as i8
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    fn device(target: Target, b: Layout, mode: Mode) -> (Gemm, Controls) {
+        let fake = Fake::new(target, usize::MAX);
+        let controls = fake.controls();
+        let design = Design::for_fake(target, Shape::new(16, 24, 32), Shape::new(8, 8, 16), Output::Int32);
+        let program = Program { target, launch: design.launch, tile: design.tile, b, output: Output::Int32 };
+        let design = Design { b, instructions: program.instructions(), ..design };
+        (Gemm::open(Box::new(fake), design, mode).unwrap(), controls)
+    }
+
+    fn multiply(gemm: &mut Gemm, a: &[i8], b: &[i8], [m, k, n]: [usize; 3]) -> Vec<i32> {
+        let weights = gemm.prepare((n, k), &|index, out| out.copy_from_slice(&b[index * k..][..k])).unwrap();
+        let mut sums = vec![7; m * n];
+        gemm.multiply(m, &|row| &a[row * k..][..k], &weights, &mut sums).unwrap();
+        sums
+    }
+
+    #[test]
+    fn sums_are_exact_whatever_the_shape() {
+        for [m, k, n] in [[1, 1, 1], [16, 24, 32], [17, 25, 33], [40, 100, 70], [3, 50, 5]] {
+            let (a, b) = (noise(m * k, 5), noise(n * k, 6));
+            let transposed: Vec<i8> = (0..k * n).map(|at| b[at % n * k + at / n]).collect();
+            let expected = full_reference(&a, &transposed, [m, k, n]);
+            for target in Target::ALL {
+                for b_layout in [Layout::ColumnMajor, Layout::RowMajor] {
+                    for mode in [Mode::Batched, Mode::Sequential] {
+                        let (mut gemm, _) = device(target, b_layout, mode);
+                        // The second product finds what the first left in the buffers.
+                        multiply(&mut gemm, &noise(60 * k, 9), &b, [60, k, n]);
+                        assert_eq!(
+                            multiply(&mut gemm, &a, &b, [m, k, n]),
+                            expected,
+                            "{m}x{k}x{n}, {target}, {b_layout:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_wave_is_synchronised_once_each_way() {
+        let [m, k, n] = [100, 96, 128];
+        let (a, b) = (noise(m * k, 5), noise(n * k, 6));
+        let counters = |mode| {
+            let (mut gemm, controls) = device(Target::Npu1, Layout::ColumnMajor, mode);
+            let weights = gemm.prepare((n, k), &|index, out| out.copy_from_slice(&b[index * k..][..k])).unwrap();
+            let before = gemm.counters();
+            gemm.multiply(m, &|row| &a[row * k..][..k], &weights, &mut vec![0; m * n]).unwrap();
+            let after = gemm.counters();
+            // The driver counts what the session does, and the two uploads of the design before it.
+            assert_eq!(controls.counters().syncs, after.syncs + 2);
+            assert_eq!(controls.counters().launches, after.launches);
+            assert_eq!(controls.counters().submissions, after.submissions);
+            (after.syncs - before.syncs, after.launches)
+        };
+        let launches = 7 * 4 * 4;
+        assert_eq!(counters(Mode::Batched), (2, launches));
+        assert_eq!(counters(Mode::Sequential), (3 * launches, launches));
+    }
+}

@@ -1,0 +1,307 @@
+//! Commands as the driver reads them from command buffers: a header word, then words of payload (little-endian).
+//!
+//! | bits of the header | |
+//! |---|---|
+//! | 3..0 | state: written by who makes the command (new) and by the driver |
+//! | 22..12 | words behind the header |
+//! | 27..23 | opcode |
+//! | 31..28 | type: 3 starts a kernel, as the vendor's runtime has it; the driver does not look |
+
+use std::fmt;
+
+/// How far a command has come. The driver leaves the last of them in its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The driver's names.
+pub enum CommandState {
+    Invalid,
+    New,
+    Queued,
+    Running,
+    Completed,
+    Error,
+    Abort,
+    Submitted,
+    Timeout,
+    NoResponse,
+}
+
+impl CommandState {
+    const ALL: [Self; 10] = [
+        Self::Invalid,
+        Self::New,
+        Self::Queued,
+        Self::Running,
+        Self::Completed,
+        Self::Error,
+        Self::Abort,
+        Self::Submitted,
+        Self::Timeout,
+        Self::NoResponse,
+    ];
+
+    /// The state in a header; numbers that mean nothing are invalid.
+    pub fn of_header(header: u32) -> Self {
+        Self::ALL.get((header & STATE) as usize).copied().unwrap_or(Self::Invalid)
+    }
+
+    /// A header with this state in place of its own.
+    pub(crate) fn into_header(self, header: u32) -> u32 {
+        header & !STATE | self as u32
+    }
+}
+
+impl fmt::Display for CommandState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "invalid",
+            Self::New => "new",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Error => "error",
+            Self::Abort => "aborted",
+            Self::Submitted => "submitted",
+            Self::Timeout => "timed out",
+            Self::NoResponse => "no response",
+        })
+    }
+}
+
+const STATE: u32 = 0xF;
+const COUNT_SHIFT: u32 = 12;
+const COUNT: u32 = 0x7FF;
+const OPCODE_SHIFT: u32 = 23;
+const OPCODE: u32 = 0x1F;
+const TYPE_SHIFT: u32 = 28;
+/// `ERT_CU`.
+const TYPE_CU: u32 = 3;
+/// `ERT_DEFAULT`.
+const TYPE_DEFAULT: u32 = 0;
+
+/// `ERT_START_CU`: the words are the arguments of a kernel, as the design has them.
+pub(crate) const START_CU: u32 = 0;
+/// `ERT_CMD_CHAIN`: the words name further commands.
+pub(crate) const CMD_CHAIN: u32 = 19;
+/// `ERT_START_NPU`: instructions, then the arguments.
+pub(crate) const START_NPU: u32 = 20;
+
+/// The kernel's opcode argument: run the instructions.
+const RUN_INSTRUCTIONS: u64 = 3;
+/// The first compute unit.
+const FIRST_CU: u32 = 1;
+/// Words of a chain before its handles.
+const CHAIN_HEAD: usize = 6;
+
+/// How a design wants to be started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// `ERT_START_CU`: opcode 3, address of the instructions, their words, the buffers.
+    #[default]
+    Cu,
+    /// `ERT_START_NPU`: address of the instructions, their bytes, no properties, the buffers.
+    Npu,
+}
+
+/// Instructions in device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instructions {
+    /// Where the device sees them.
+    pub address: u64,
+    /// How many 32-bit words they are.
+    pub words: u32,
+}
+
+/// One run of the instructions on buffers at these addresses.
+pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32> {
+    let mut payload = vec![FIRST_CU];
+    match how {
+        Start::Cu => {
+            push(&mut payload, RUN_INSTRUCTIONS);
+            push(&mut payload, instructions.address);
+            payload.push(instructions.words);
+        }
+        Start::Npu => {
+            push(&mut payload, instructions.address);
+            payload.extend([instructions.words * size_of::<u32>() as u32, 0]);
+        }
+    }
+    for address in buffers {
+        push(&mut payload, *address);
+    }
+    command(TYPE_CU, if how == Start::Cu { START_CU } else { START_NPU }, payload)
+}
+
+/// Commands to be carried out one after the other, by the handles of their buffers.
+pub fn chain(commands: &[u32]) -> Vec<u32> {
+    let mut payload = vec![commands.len() as u32, 0, 0, 0, 0, 0];
+    for handle in commands {
+        push(&mut payload, u64::from(*handle));
+    }
+    command(TYPE_DEFAULT, CMD_CHAIN, payload)
+}
+
+fn command(kind: u32, opcode: u32, payload: Vec<u32>) -> Vec<u32> {
+    let count = payload.len() as u32;
+    let header = CommandState::New as u32 | count << COUNT_SHIFT | opcode << OPCODE_SHIFT | kind << TYPE_SHIFT;
+    std::iter::once(header).chain(payload).collect()
+}
+
+fn push(words: &mut Vec<u32>, value: u64) {
+    words.extend([value as u32, (value >> 32) as u32]);
+}
+
+/// The words of a command as bytes.
+pub fn bytes(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
+    words.iter().flat_map(|word| word.to_le_bytes())
+}
+
+/// A command as the driver takes it apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// A run of instructions: their address, their bytes, the addresses of the buffers.
+    Start { opcode: u32, instructions: u64, bytes: u64, buffers: Vec<u64> },
+    /// Handles of further commands.
+    Chain(Vec<u32>),
+}
+
+impl Command {
+    /// `None` for what the driver would refuse.
+    pub(crate) fn parse(command: &[u8]) -> Option<Self> {
+        let (words, _) = command.as_chunks::<4>();
+        let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
+        let header = words.next()?;
+        let count = (header >> COUNT_SHIFT & COUNT) as usize;
+        let payload: Vec<u32> = words.take(count).collect();
+        if payload.len() < count {
+            return None;
+        }
+        let long = |at: usize| Some(u64::from(*payload.get(at)?) | u64::from(*payload.get(at + 1)?) << 32);
+        let longs = |from: usize| -> Option<Vec<u64>> { (from..count).step_by(2).map(long).collect() };
+        match header >> OPCODE_SHIFT & OPCODE {
+            opcode @ START_CU => {
+                let is_run = *payload.first()? == FIRST_CU && long(1)? == RUN_INSTRUCTIONS;
+                let bytes = u64::from(*payload.get(5)?) * size_of::<u32>() as u64;
+                is_run.then_some(Self::Start { opcode, instructions: long(3)?, bytes, buffers: longs(6)? })
+            }
+            opcode @ START_NPU => {
+                let is_run = *payload.first()? == FIRST_CU && *payload.get(4)? == 0;
+                let bytes = u64::from(*payload.get(3)?);
+                is_run.then_some(Self::Start { opcode, instructions: long(1)?, bytes, buffers: longs(5)? })
+            }
+            CMD_CHAIN => {
+                let commands = *payload.first()? as usize;
+                let handles = longs(CHAIN_HEAD)?;
+                (commands > 0 && commands <= handles.len())
+                    .then(|| Self::Chain(handles[..commands].iter().map(|handle| *handle as u32).collect()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Of a chain that ended badly, the place of the command that did.
+pub(crate) fn error_index(chain: &[u8]) -> u32 {
+    // Behind the header, the number of commands and how many of them were submitted.
+    chain.as_chunks::<4>().0.get(3).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+/// Bytes that a command takes in the buffer in which the driver gathers a chain for the firmware, at most: what stands
+/// before the arguments has 8 to 56 bytes, by the firmware.
+pub(crate) fn slot_bytes(how: Start, buffers: usize) -> usize {
+    let arguments = if how == Start::Cu { 20 } else { 0 };
+    56 + arguments + 8 * buffers
+}
+
+/// The size of that buffer.
+pub(crate) const CHAIN_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of hexadecimal digits.
+    fn hex(digits: &str) -> Vec<u8> {
+        let pairs = digits.as_bytes().as_chunks::<2>().0;
+        pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    fn bytes_of(words: &[u32]) -> Vec<u8> {
+        bytes(words).collect()
+    }
+
+    const INSTRUCTIONS: Instructions = Instructions { address: 0x0000_0004_0001_2340, words: 0x155 };
+    const BUFFERS: [u64; 3] = [0x7F12_3456_7000, 0x7F12_3456_8000, 0x7F12_3456_9040];
+
+    #[test]
+    fn start_cu_byte_for_byte() {
+        // Header: state 1, count 12 << 12, opcode 0, type 3 << 28. Mask 1, opcode 3, address, words, three addresses.
+        let expected = concat!(
+            "01c00030",
+            "01000000",
+            "0300000000000000",
+            "4023010004000000",
+            "55010000",
+            "00705634127f0000",
+            "00805634127f0000",
+            "40905634127f0000",
+        );
+        assert_eq!(bytes_of(&start(Start::Cu, INSTRUCTIONS, &BUFFERS)), hex(expected));
+    }
+
+    #[test]
+    fn start_npu_byte_for_byte() {
+        // Header: state 1, count 11 << 12 = 0xB000, opcode 20 << 23 = 0x0A000000, type 3 << 28. 0x155 words are 0x554 bytes.
+        let expected = concat!(
+            "01b0003a",
+            "01000000",
+            "4023010004000000",
+            "54050000",
+            "00000000",
+            "00705634127f0000",
+            "00805634127f0000",
+            "40905634127f0000",
+        );
+        assert_eq!(bytes_of(&start(Start::Npu, INSTRUCTIONS, &BUFFERS)), hex(expected));
+    }
+
+    #[test]
+    fn chain_byte_for_byte() {
+        // Header: state 1, count 10 << 12 = 0xA000, opcode 19 << 23 = 0x09800000.
+        let expected = concat!(
+            "01a08009",
+            "02000000",
+            "00000000",
+            "00000000",
+            "000000000000000000000000",
+            "0700000000000000",
+            "0900000000000000",
+        );
+        assert_eq!(bytes_of(&chain(&[7, 9])), hex(expected));
+    }
+
+    #[test]
+    fn the_driver_reads_what_was_written() {
+        for (how, opcode) in [(Start::Cu, START_CU), (Start::Npu, START_NPU)] {
+            let command: Vec<u8> = bytes(&start(how, INSTRUCTIONS, &BUFFERS)).collect();
+            let expected = Command::Start {
+                opcode,
+                instructions: INSTRUCTIONS.address,
+                bytes: u64::from(INSTRUCTIONS.words) * 4,
+                buffers: BUFFERS.to_vec(),
+            };
+            assert_eq!(Command::parse(&command), Some(expected));
+            for end in 0..command.len() {
+                assert_eq!(Command::parse(&command[..end]), None, "{end} bytes");
+            }
+        }
+        let command: Vec<u8> = bytes(&chain(&[7, 9])).collect();
+        assert_eq!(Command::parse(&command), Some(Command::Chain(vec![7, 9])));
+    }
+
+    #[test]
+    fn states_are_the_low_bits() {
+        assert_eq!(CommandState::of_header(0x01a0_8004), CommandState::Completed);
+        assert_eq!(CommandState::of_header(0xF), CommandState::Invalid);
+        assert_eq!(CommandState::Timeout.into_header(0x01a0_8001), 0x01a0_8008);
+    }
+}

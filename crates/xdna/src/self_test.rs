@@ -1,0 +1,80 @@
+//! A product on a device, compared with the host's bit for bit, and timed.
+
+use std::time::{Duration, Instant};
+
+use amanuensis_kernels::tile::full_reference;
+
+use crate::design::Shape;
+use crate::error::Error;
+use crate::gemm::Gemm;
+use crate::matmul::Counters;
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct SelfTest {
+    /// The product: a little more than a launch in each direction, so that blocks are filled up and added.
+    pub shape: Shape,
+    /// Elements that are not what the host computes.
+    pub wrong: usize,
+    /// What was asked of the device, preparing the weights left out.
+    pub counters: Counters,
+    /// The time of a product, the quickest of three.
+    pub time: Duration,
+}
+
+impl SelfTest {
+    /// An error, where the device does not compute what the host does.
+    pub fn verdict(&self) -> Result<(), Error> {
+        let elements = self.shape.m * self.shape.n;
+        if self.wrong == 0 { Ok(()) } else { Err(Error::Wrong { wrong: self.wrong, elements }) }
+    }
+}
+
+/// Multiplies on a device.
+pub fn self_test(gemm: &mut Gemm) -> Result<SelfTest, Error> {
+    let launch = gemm.session().design().launch;
+    let shape = Shape::new(launch.m + 5, launch.k + 3, launch.n + 7);
+    let Shape { m, k, n } = shape;
+    let (a, b) = (noise(m * k, 1), noise(k * n, 2));
+    let weights = gemm.prepare((n, k), &|column, out| {
+        for (depth, out) in out.iter_mut().enumerate() {
+            *out = b[depth * n + column];
+        }
+    })?;
+    let mut sums = vec![0; m * n];
+    let before = gemm.counters();
+    let mut times = Vec::new();
+    let mut counters = before;
+    for _ in 0..3 {
+        let start = Instant::now();
+        gemm.multiply(m, &|row| &a[row * k..][..k], &weights, &mut sums)?;
+        times.push(start.elapsed());
+        if times.len() == 1 {
+            counters = gemm.counters();
+        }
+    }
+    let expected = full_reference(&a, &b, [m, k, n]);
+    let wrong = sums.iter().zip(&expected).filter(|(sum, expected)| sum != expected).count();
+    let time = times.into_iter().min().unwrap_or_default();
+    Ok(SelfTest { shape, wrong, counters: difference(counters, before), time })
+}
+
+fn difference(after: Counters, before: Counters) -> Counters {
+    Counters {
+        syncs: after.syncs - before.syncs,
+        bytes_to_device: after.bytes_to_device - before.bytes_to_device,
+        bytes_from_device: after.bytes_from_device - before.bytes_from_device,
+        submissions: after.submissions - before.submissions,
+        launches: after.launches - before.launches,
+        waits: after.waits - before.waits,
+    }
+}
+
+/// All values that int8 has, in no order.
+fn noise(length: usize, mut seed: u32) -> Vec<i8> {
+    let mut next = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as i8
+    };
+    (0..length).map(|_| next()).collect()
+}

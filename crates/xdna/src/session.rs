@@ -1,0 +1,328 @@
+//! A design on a device: the heap, the context and the commands behind launches, and the buffers that they are given.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::design::{Argument, Design};
+use crate::driver::{BufferKind, BufferObject, ComputeUnit, Context, Direction, Driver, HEAP_SIZE, Info};
+use crate::error::Error;
+use crate::matmul::Counters;
+use crate::packet::{CHAIN_BYTES, Command, CommandState, Instructions, bytes, chain, error_index, slot_bytes, start};
+use crate::target::Target;
+
+/// How long a submission may take: orders of magnitude more than any that works.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Chains that the driver queues for a context; to submit one more waits for the oldest.
+const MAX_CHAINS: usize = 4;
+/// Bytes of a command's buffer.
+const COMMAND_BYTES: usize = 4096;
+
+/// A buffer for data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Buffer(u32);
+
+impl Buffer {
+    /// The driver's handle.
+    pub fn handle(self) -> u32 {
+        self.0
+    }
+
+    /// The buffer of a handle; one that is not the session's is refused when it is used.
+    pub fn of_handle(handle: u32) -> Self {
+        Self(handle)
+    }
+}
+
+/// Where an operand begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The buffer.
+    pub buffer: Buffer,
+    /// Bytes from its start, a multiple of four.
+    pub offset: usize,
+}
+
+/// The operands of a launch, as large as the design has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The left matrix.
+    pub a: Place,
+    /// The right one.
+    pub b: Place,
+    /// Where the result goes.
+    pub c: Place,
+}
+
+/// Launches that have been queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    point: u64,
+}
+
+impl Ticket {
+    /// Its place on the context's timeline.
+    pub fn point(self) -> u64 {
+        self.point
+    }
+
+    /// The launches that end at a place of the timeline; to wait for one that nobody submitted times out.
+    pub fn of_point(point: u64) -> Self {
+        Self { point }
+    }
+}
+
+/// A command buffer, and whether it is part of what is under way.
+#[derive(Debug)]
+struct Slot {
+    handle: u32,
+    /// The submission that it belongs to, until that has ended.
+    point: Option<u64>,
+}
+
+/// A submission under way.
+#[derive(Debug)]
+struct Submitted {
+    point: u64,
+    command: u32,
+}
+
+/// A design on a device.
+pub struct Session {
+    driver: Box<dyn Driver>,
+    design: Design,
+    info: Info,
+    context: Context,
+    instructions: Instructions,
+    /// The buffer that they are in.
+    program: u32,
+    /// Of each data buffer, where the device sees it and how large it is.
+    buffers: BTreeMap<u32, (u64, usize)>,
+    /// Command buffers, used again and again.
+    slots: Vec<Slot>,
+    under_way: Vec<Submitted>,
+    counters: Counters,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("design", &self.design.directory)
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Loads a design into a device.
+    pub fn open(mut driver: Box<dyn Driver>, design: Design) -> Result<Self, Error> {
+        let info = driver.info()?;
+        if Target::of_columns(info.columns) != Some(design.target) || design.columns > info.columns {
+            let device = Target::of_columns(info.columns)
+                .map_or_else(|| format!("an unknown array of {} columns", info.columns), |target| target.to_string());
+            return Err(Error::OtherTarget { design: design.target.name(), device });
+        }
+        // The driver wants it there before any context.
+        driver.create_buffer(BufferKind::Heap, HEAP_SIZE)?;
+        let context = driver.create_context(u32::from(design.columns) * u32::from(info.core_rows))?;
+        let pdi = upload(&mut *driver, &design.pdi)?;
+        driver.configure(context, &[ComputeUnit { buffer: pdi.handle, function: design.function }])?;
+        let program: Vec<u8> = bytes(&design.instructions).collect();
+        let program = upload(&mut *driver, &program)?;
+        let instructions = Instructions { address: program.address, words: design.instructions.len() as u32 };
+        Ok(Self {
+            driver,
+            design,
+            info,
+            context,
+            instructions,
+            program: program.handle,
+            buffers: BTreeMap::new(),
+            slots: Vec::new(),
+            under_way: Vec::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// What is loaded.
+    pub fn design(&self) -> &Design {
+        &self.design
+    }
+
+    /// The device.
+    pub fn info(&self) -> Info {
+        self.info
+    }
+
+    /// What was asked of the device since it was opened.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// A new buffer, all zero on both sides.
+    pub fn allocate(&mut self, size: usize) -> Result<Buffer, Error> {
+        let buffer = self.driver.create_buffer(BufferKind::Data, size)?;
+        self.buffers.insert(buffer.handle, (buffer.address, size));
+        Ok(Buffer(buffer.handle))
+    }
+
+    /// Gives a buffer back. No launch that is under way uses it.
+    pub fn free(&mut self, buffer: Buffer) -> Result<(), Error> {
+        self.buffers.remove(&buffer.0);
+        Ok(self.driver.close_buffer(buffer.0)?)
+    }
+
+    /// The host's view of a buffer.
+    pub fn bytes(&self, buffer: Buffer) -> Result<&[u8], Error> {
+        Ok(self.driver.bytes(buffer.0)?)
+    }
+
+    /// The same, to write.
+    pub fn bytes_mut(&mut self, buffer: Buffer) -> Result<&mut [u8], Error> {
+        Ok(self.driver.bytes_mut(buffer.0)?)
+    }
+
+    /// Makes a range of a buffer visible to the other side.
+    pub fn sync(&mut self, buffer: Buffer, direction: Direction, range: Range<usize>) -> Result<(), Error> {
+        let bytes = range.len() as u64;
+        self.driver.sync(buffer.0, direction, range)?;
+        self.counters.syncs += 1;
+        match direction {
+            Direction::ToDevice => self.counters.bytes_to_device += bytes,
+            Direction::FromDevice => self.counters.bytes_from_device += bytes,
+        }
+        Ok(())
+    }
+
+    /// Launches that one chain may hold.
+    pub fn chain_length(&self) -> usize {
+        CHAIN_BYTES / slot_bytes(self.design.start, self.design.arguments.len())
+    }
+
+    /// Queues launches, at least one, behind all that are queued, in as few chains as they fit in.
+    pub fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Error> {
+        let mut point = 0;
+        for launches in launches.chunks(self.chain_length()) {
+            // The driver would wait too; to do so first gives command buffers back.
+            if let Some(oldest) = self.under_way.first().filter(|_| self.under_way.len() == MAX_CHAINS) {
+                self.wait(Ticket { point: oldest.point })?;
+            }
+            point = self.submit_chain(launches)?;
+            self.counters.submissions += 1;
+            self.counters.launches += launches.len() as u64;
+        }
+        Ok(Ticket { point })
+    }
+
+    fn submit_chain(&mut self, launches: &[Launch]) -> Result<u64, Error> {
+        // The instructions are an argument too, as far as the driver is concerned.
+        let mut arguments = vec![self.program];
+        let mut commands = Vec::with_capacity(launches.len());
+        for launch in launches {
+            let addresses = self.addresses(launch, &mut arguments)?;
+            let words = start(self.design.start, self.instructions, &addresses);
+            commands.push(self.write_command(&words)?);
+        }
+        arguments.sort_unstable();
+        arguments.dedup();
+        let command = if let [single] = commands[..] {
+            single
+        } else {
+            let chain = self.write_command(&chain(&commands))?;
+            commands.push(chain);
+            chain
+        };
+        let outcome = self.driver.execute(self.context, command, &arguments);
+        let point = outcome.as_ref().ok().copied();
+        // What was not taken leaves its buffers free.
+        for slot in self.slots.iter_mut().filter(|slot| commands.contains(&slot.handle)) {
+            slot.point = point;
+        }
+        let point = outcome?;
+        self.under_way.push(Submitted { point, command });
+        Ok(point)
+    }
+
+    /// Where the device finds the operands, in the design's order, and the buffers that they are in.
+    fn addresses(&self, launch: &Launch, handles: &mut Vec<u32>) -> Result<Vec<u64>, Error> {
+        let [a, b, c] = self.design.operand_bytes();
+        let mut addresses = Vec::with_capacity(self.design.arguments.len());
+        for argument in &self.design.arguments {
+            let (place, length) = match argument {
+                Argument::A => (launch.a, a),
+                Argument::B => (launch.b, b),
+                Argument::C => (launch.c, c),
+                Argument::None => {
+                    addresses.push(0);
+                    continue;
+                }
+            };
+            let (address, size) = self.buffers.get(&place.buffer.0).copied().unwrap_or_default();
+            let end = place.offset.checked_add(length);
+            if end.is_none_or(|end| end > size) || !place.offset.is_multiple_of(4) {
+                return Err(Error::Range { offset: place.offset, length, size });
+            }
+            addresses.push(address + place.offset as u64);
+            handles.push(place.buffer.0);
+        }
+        Ok(addresses)
+    }
+
+    /// Writes a command into a free buffer.
+    fn write_command(&mut self, words: &[u32]) -> Result<u32, Error> {
+        // Handed out at once: until it is known what became of it, nobody else takes it.
+        const TAKEN: Option<u64> = Some(u64::MAX);
+        let free = self.slots.iter_mut().find(|slot| slot.point.is_none());
+        let handle = if let Some(slot) = free {
+            slot.point = TAKEN;
+            slot.handle
+        } else {
+            let handle = self.driver.create_buffer(BufferKind::Command, COMMAND_BYTES)?.handle;
+            self.slots.push(Slot { handle, point: TAKEN });
+            handle
+        };
+        let buffer = self.driver.bytes_mut(handle)?;
+        buffer.iter_mut().zip(bytes(words)).for_each(|(to, from)| *to = from);
+        Ok(handle)
+    }
+
+    /// Waits until launches, and with them all before them, have been carried out.
+    pub fn wait(&mut self, ticket: Ticket) -> Result<(), Error> {
+        self.driver.wait(self.context, ticket.point, TIMEOUT).map_err(|failure| match failure.errno {
+            crate::driver::errno::TIME => Error::Timeout(TIMEOUT),
+            _ => failure.into(),
+        })?;
+        self.counters.waits += 1;
+        let mut outcome = Ok(());
+        for submitted in self.under_way.extract_if(.., |submitted| submitted.point <= ticket.point) {
+            let command = self.driver.bytes(submitted.command)?;
+            let state = command
+                .first_chunk()
+                .map_or(CommandState::Invalid, |header| CommandState::of_header(u32::from_le_bytes(*header)));
+            if state != CommandState::Completed && outcome.is_ok() {
+                let is_chain = matches!(Command::parse(command), Some(Command::Chain(_)));
+                let index = if is_chain { error_index(command) } else { 0 };
+                outcome = Err(Error::Command { state, index });
+            }
+        }
+        for slot in &mut self.slots {
+            slot.point = slot.point.filter(|point| *point > ticket.point);
+        }
+        outcome
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The kernel takes back what is left when the device is closed: nothing is lost if it will not hear of it now.
+        let _ = self.driver.destroy_context(self.context);
+    }
+}
+
+/// Copies bytes into the heap.
+fn upload(driver: &mut dyn Driver, bytes: &[u8]) -> Result<BufferObject, Error> {
+    let buffer = driver.create_buffer(BufferKind::Device, bytes.len())?;
+    driver.bytes_mut(buffer.handle)?[..bytes.len()].copy_from_slice(bytes);
+    driver.sync(buffer.handle, Direction::ToDevice, 0..bytes.len())?;
+    Ok(buffer)
+}

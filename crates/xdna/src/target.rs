@@ -1,0 +1,94 @@
+//! The two generations of NPUs that designs are built for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A generation, by the names of the driver and of the design tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// XDNA (aie2): Phoenix, Hawk Point.
+    #[default]
+    Npu1,
+    /// XDNA2 (aie2p): Strix, Strix Halo, Krackan.
+    Npu4,
+}
+
+/// Bytes of a core's memory that a kernel may fill; 1 KiB more is its stack.
+pub const LOCAL_MEMORY: usize = 63 << 10;
+
+impl Target {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Npu1, Self::Npu4];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Npu1 => "npu1",
+            Self::Npu4 => "npu4",
+        }
+    }
+
+    /// Columns that a design of the whole array takes.
+    pub fn columns(self) -> u16 {
+        match self {
+            Self::Npu1 => 4,
+            Self::Npu4 => 8,
+        }
+    }
+
+    /// Core tiles of a column.
+    pub fn core_rows(self) -> u16 {
+        4
+    }
+
+    /// Rows, depths and columns of the blocks that a core multiplies in int8 in one instruction, and in which matrices
+    /// lie in its memory.
+    pub fn block(self) -> [usize; 3] {
+        match self {
+            Self::Npu1 => [4, 8, 8],
+            Self::Npu4 => [8, 8, 8],
+        }
+    }
+
+    /// Contexts that there can be at once.
+    pub fn contexts(self) -> usize {
+        match self {
+            Self::Npu1 => 6,
+            Self::Npu4 => 16,
+        }
+    }
+
+    /// The generation of a device with so many columns: arrays of the first have five, of the second eight.
+    pub fn of_columns(columns: u16) -> Option<Self> {
+        match columns {
+            4 | 5 => Some(Self::Npu1),
+            8 => Some(Self::Npu4),
+            _ => None,
+        }
+    }
+
+    /// The generation of a PCI device of AMD.
+    pub fn of_pci_device(device: u16) -> Option<Self> {
+        match device {
+            0x1502 => Some(Self::Npu1),
+            0x17F0 => Some(Self::Npu4),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|target| target.name() == name);
+        named.ok_or_else(|| format!("unknown NPU `{name}`: npu1 or npu4"))
+    }
+}

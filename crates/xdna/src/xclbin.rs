@@ -1,0 +1,322 @@
+//! Reads xclbin files, the containers in which designs for the array come (Xilinx Runtime, `xrt/detail/xclbin.h`), as far
+//! as a context needs it: the partition of the array, its PDIs, and the compute units of its kernels.
+//!
+//! A file is a head of 456 bytes, a header of 40 bytes for each section, and the sections. The section `AIE_PARTITION`
+//! holds arrays that refer to one another by offsets into the section; `IP_LAYOUT` lists kernels. What is read is borrowed
+//! from the file, and of lists only short ones are accepted: no file makes this allocate more than a few kilobytes.
+
+/// The head, with the number of sections at its end.
+const HEAD: usize = 456;
+const SECTION_HEADER: usize = 40;
+const MAGIC: &[u8; 8] = b"xclbin2\0";
+/// More sections than any file has.
+const MAX_SECTIONS: usize = 256;
+
+const IP_LAYOUT: u32 = 8;
+const AIE_PARTITION: u32 = 32;
+
+/// Compute units that the driver takes for a context, and PDIs that are looked at.
+const MAX_UNITS: usize = 32;
+/// More columns than any array has.
+const MAX_COLUMNS: usize = 256;
+
+const IP: usize = 80;
+const IP_PS_KERNEL: u32 = 7;
+/// Of such a kernel's properties, its subtype, which says that it runs on the array.
+const SUBTYPE: u32 = 3;
+const SUBTYPE_DPU: u32 = 1;
+
+const PDI: usize = 96;
+const CDO_GROUP: usize = 96;
+
+/// Why a file is no xclbin that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an xclbin for this kind of device: {0}")]
+pub struct Malformed(&'static str);
+
+/// A design for the array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Xclbin<'a> {
+    /// Columns that the design takes.
+    pub columns: u16,
+    /// Columns that it may begin at.
+    pub start_columns: Vec<u16>,
+    /// Its configurations of the array.
+    pub pdis: Vec<Pdi<'a>>,
+    /// Its kernels, in the order of their compute units.
+    pub units: Vec<Unit<'a>>,
+}
+
+/// A configuration of the array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pdi<'a> {
+    /// What the firmware loads.
+    pub image: &'a [u8],
+    section: Bytes<'a>,
+    groups: Bytes<'a>,
+}
+
+/// A kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit<'a> {
+    /// Its name, `kernel:instance`.
+    pub name: &'a str,
+    /// What it does: 0 computes, 1 prepares.
+    pub function: u8,
+    /// By which a PDI says that it holds it.
+    pub kernel_id: u16,
+}
+
+impl<'a> Xclbin<'a> {
+    /// Reads a file.
+    pub fn parse(file: &'a [u8]) -> Result<Self, Malformed> {
+        let bytes = Bytes(file);
+        if file.get(..8) != Some(MAGIC) {
+            return Err(Malformed("it does not begin with `xclbin2`"));
+        }
+        let sections = bytes.u32(HEAD - 8)? as usize;
+        if sections > MAX_SECTIONS {
+            return Err(Malformed("it has too many sections"));
+        }
+        let section = |kind: u32| -> Result<Option<Bytes<'a>>, Malformed> {
+            for index in 0..sections {
+                let header = HEAD + index * SECTION_HEADER;
+                if bytes.u32(header)? == kind {
+                    return bytes.slice(bytes.u64(header + 24)?, bytes.u64(header + 32)?).map(Some);
+                }
+            }
+            Ok(None)
+        };
+        let partition = section(AIE_PARTITION)?.ok_or(Malformed("it has no AIE_PARTITION"))?;
+        let units = section(IP_LAYOUT)?.ok_or(Malformed("it has no IP_LAYOUT"))?;
+        Ok(Self {
+            columns: partition.u16(32)?,
+            start_columns: start_columns(partition)?,
+            pdis: pdis(partition)?,
+            units: kernels(units)?,
+        })
+    }
+
+    /// The PDI that holds a kernel: the one that names its id, or the only one.
+    pub fn pdi_of(&self, unit: &Unit<'_>) -> Option<&Pdi<'a>> {
+        let named = self.pdis.iter().find(|pdi| pdi.holds(unit.kernel_id));
+        named.or_else(|| self.pdis.first().filter(|_| self.pdis.len() == 1))
+    }
+}
+
+impl Pdi<'_> {
+    fn holds(&self, kernel_id: u16) -> bool {
+        (0..self.groups.0.len() / CDO_GROUP).any(|group| {
+            let ids = self.section.array(&self.groups, group * CDO_GROUP + 16, 8);
+            ids.is_ok_and(|ids| {
+                ids.0.as_chunks::<8>().0.iter().any(|id| u64::from_le_bytes(*id) == u64::from(kernel_id))
+            })
+        })
+    }
+}
+
+fn start_columns(partition: Bytes<'_>) -> Result<Vec<u16>, Malformed> {
+    let columns = partition.array(&partition, 40, 2)?;
+    if columns.0.len() / 2 > MAX_COLUMNS {
+        return Err(Malformed("it has too many columns"));
+    }
+    Ok(columns.0.as_chunks::<2>().0.iter().map(|column| u16::from_le_bytes(*column)).collect())
+}
+
+fn pdis(partition: Bytes<'_>) -> Result<Vec<Pdi<'_>>, Malformed> {
+    let list = partition.array(&partition, 120, PDI)?;
+    let count = list.0.len() / PDI;
+    if count == 0 || count > MAX_UNITS {
+        return Err(Malformed("it has no PDI, or too many"));
+    }
+    let pdi = |index: usize| {
+        let image = partition.array(&list, index * PDI + 16, 1)?.0;
+        let groups = partition.array(&list, index * PDI + 24, CDO_GROUP)?;
+        if image.is_empty() || groups.0.len() / CDO_GROUP > MAX_UNITS {
+            return Err(Malformed("a PDI is empty, or has too many groups"));
+        }
+        Ok(Pdi { image, section: partition, groups })
+    };
+    (0..count).map(pdi).collect()
+}
+
+fn kernels(layout: Bytes<'_>) -> Result<Vec<Unit<'_>>, Malformed> {
+    let count = layout.u32(0)? as usize;
+    let mut units = Vec::new();
+    for index in 0..count {
+        let start = 8 + index.checked_mul(IP).ok_or(Malformed(SHORT))?;
+        let (kind, properties) = (layout.u32(start)?, layout.u32(start + 4)?);
+        if kind != IP_PS_KERNEL || properties & SUBTYPE != SUBTYPE_DPU {
+            continue;
+        }
+        if units.len() == MAX_UNITS {
+            return Err(Malformed("it has too many kernels"));
+        }
+        let name = layout.slice(start as u64 + 16, 64)?.0.split(|byte| *byte == 0).next().unwrap_or_default();
+        units.push(Unit {
+            name: std::str::from_utf8(name).map_err(|_| Malformed("a kernel's name is no text"))?,
+            function: (properties >> 4 & 3) as u8,
+            kernel_id: (properties >> 16 & 0xFFF) as u16,
+        });
+    }
+    if units.is_empty() { Err(Malformed("it has no kernel for the array")) } else { Ok(units) }
+}
+
+const SHORT: &str = "it ends early";
+
+/// Little-endian values at offsets that may lie anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn at<const N: usize>(&self, offset: usize) -> Result<[u8; N], Malformed> {
+        self.0.get(offset..).and_then(|rest| rest.first_chunk()).copied().ok_or(Malformed(SHORT))
+    }
+
+    fn u16(&self, offset: usize) -> Result<u16, Malformed> {
+        self.at(offset).map(u16::from_le_bytes)
+    }
+
+    fn u32(&self, offset: usize) -> Result<u32, Malformed> {
+        self.at(offset).map(u32::from_le_bytes)
+    }
+
+    fn u64(&self, offset: usize) -> Result<u64, Malformed> {
+        self.at(offset).map(u64::from_le_bytes)
+    }
+
+    fn slice(&self, start: u64, length: u64) -> Result<Self, Malformed> {
+        let end = start.checked_add(length).ok_or(Malformed(SHORT))?;
+        let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+        range.and_then(|(start, end)| self.0.get(start..end)).map(Self).ok_or(Malformed(SHORT))
+    }
+
+    /// An array of elements of `size` bytes: their number and their offset into this section stand at `offset` of `list`.
+    fn array(&self, list: &Bytes<'_>, offset: usize, size: usize) -> Result<Bytes<'a>, Malformed> {
+        let count = u64::from(list.u32(offset)?);
+        self.slice(list.u32(offset + 4)?.into(), count * size as u64)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A small xclbin: a PDI for each image, and a kernel for each of them.
+    pub(crate) fn xclbin(columns: u16, images: &[&[u8]]) -> Vec<u8> {
+        let put = |bytes: &mut Vec<u8>, at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        let pair = |count: usize, offset: usize| [(count as u32).to_le_bytes(), (offset as u32).to_le_bytes()].concat();
+        // The partition: its head, start columns, PDIs, groups, kernel ids, images.
+        let (columns_at, pdis_at) = (184, 192);
+        let groups_at = pdis_at + images.len() * PDI;
+        let ids_at = groups_at + images.len() * CDO_GROUP;
+        let mut partition = vec![0; ids_at + images.len() * 8];
+        put(&mut partition, 32, &columns.to_le_bytes());
+        put(&mut partition, 40, &pair(2, columns_at));
+        put(&mut partition, columns_at + 2, &1_u16.to_le_bytes());
+        put(&mut partition, 120, &pair(images.len(), pdis_at));
+        for (index, image) in images.iter().enumerate() {
+            let at = pdis_at + index * PDI;
+            let end = partition.len();
+            put(&mut partition, at + 16, &pair(image.len(), end));
+            put(&mut partition, at + 24, &pair(1, groups_at + index * CDO_GROUP));
+            put(&mut partition, groups_at + index * CDO_GROUP + 16, &pair(1, ids_at + index * 8));
+            put(&mut partition, ids_at + index * 8, &(0x100 + index as u64).to_le_bytes());
+            partition.extend_from_slice(image);
+        }
+        let mut layout = vec![0; 8 + images.len() * IP];
+        put(&mut layout, 0, &(images.len() as u32).to_le_bytes());
+        for index in 0..images.len() {
+            let properties = SUBTYPE_DPU | (0x100 + index as u32) << 16;
+            let at = 8 + index * IP;
+            put(&mut layout, at, &IP_PS_KERNEL.to_le_bytes());
+            put(&mut layout, at + 4, &properties.to_le_bytes());
+            put(&mut layout, at + 16, format!("MLIR_AIE:{index}").as_bytes());
+        }
+        let mut file = vec![0xFF; HEAD];
+        file[..8].copy_from_slice(MAGIC);
+        put(&mut file, HEAD - 8, &2_u32.to_le_bytes());
+        let mut offset = HEAD + 2 * SECTION_HEADER;
+        for (kind, section) in [(IP_LAYOUT, &layout), (AIE_PARTITION, &partition)] {
+            file.extend(kind.to_le_bytes());
+            file.extend([0; 20]);
+            file.extend((offset as u64).to_le_bytes());
+            file.extend((section.len() as u64).to_le_bytes());
+            offset += section.len();
+        }
+        file.extend(layout);
+        file.extend(partition);
+        file
+    }
+
+    #[test]
+    fn a_design_is_read() {
+        let file = xclbin(4, &[b"first", b"second image"]);
+        let design = Xclbin::parse(&file).unwrap();
+        assert_eq!((design.columns, design.start_columns.as_slice()), (4, &[0, 1][..]));
+        assert_eq!(design.pdis.iter().map(|pdi| pdi.image).collect::<Vec<_>>(), [&b"first"[..], b"second image"]);
+        assert_eq!(design.units.iter().map(|unit| unit.name).collect::<Vec<_>>(), ["MLIR_AIE:0", "MLIR_AIE:1"]);
+        assert_eq!((design.units[1].kernel_id, design.units[1].function), (0x101, 0));
+        assert_eq!(design.pdi_of(&design.units[1]).unwrap().image, b"second image");
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let file = xclbin(4, &[b"pdi"]);
+        let told = |file: &[u8]| Xclbin::parse(file).unwrap_err().to_string();
+        assert!(told(b"").contains("does not begin"));
+        assert!(told(&file[..100]).contains("ends early"));
+        let mut other = file.clone();
+        other[HEAD] = 9;
+        assert!(told(&other).contains("no IP_LAYOUT"));
+        let mut other = file;
+        other[HEAD + SECTION_HEADER] = 33;
+        assert!(told(&other).contains("no AIE_PARTITION"));
+    }
+
+    #[test]
+    fn every_cut_is_an_error() {
+        let file = xclbin(1, &[b"pdi"]);
+        for end in 0..file.len() {
+            assert!(Xclbin::parse(&file[..end]).is_err(), "{end} bytes");
+        }
+    }
+
+    /// Reads a file as far as anybody does.
+    fn read(file: &[u8]) {
+        if let Ok(design) = Xclbin::parse(file) {
+            assert!(design.pdis.len() <= MAX_UNITS && design.units.len() <= MAX_UNITS);
+            assert!(design.start_columns.len() <= MAX_COLUMNS);
+            for unit in &design.units {
+                design.pdi_of(unit);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
+
+        #[test]
+        fn hostile_bytes_are_no_matter(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 4]>()), 1..12)) {
+            let mut file = xclbin(4, &[b"first", b"second"]);
+            for (at, value) in changes {
+                let at = at.index(file.len() - 4);
+                file[at..at + 4].copy_from_slice(&value);
+            }
+            // Changes of the magic would hide all others.
+            file[..8].copy_from_slice(MAGIC);
+            read(&file);
+        }
+
+        #[test]
+        fn so_is_noise(noise in prop::collection::vec(any::<u8>(), 0..2000), sections in 0..300_u32) {
+            let mut file = xclbin(4, &[b"pdi"]);
+            file.truncate(HEAD);
+            file[HEAD - 8..HEAD - 4].copy_from_slice(&sections.to_le_bytes());
+            file.extend(noise);
+            read(&file);
+        }
+    }
+}
