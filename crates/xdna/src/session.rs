@@ -8,7 +8,7 @@ use crate::design::{Argument, Design};
 use crate::driver::{BufferKind, BufferObject, ComputeUnit, Context, Direction, Driver, HEAP_SIZE, Info};
 use crate::error::Error;
 use crate::matmul::Counters;
-use crate::packet::{CHAIN_BYTES, Command, CommandState, Instructions, bytes, chain, error_index, slot_bytes, start};
+use crate::packet::{Command, CommandState, Instructions, bytes, chain, error_index, start};
 use crate::target::Target;
 
 /// How long a submission may take: orders of magnitude more than any that works.
@@ -194,15 +194,10 @@ impl Session {
         Ok(())
     }
 
-    /// Launches that one chain may hold.
-    pub fn chain_length(&self) -> usize {
-        CHAIN_BYTES / slot_bytes(self.design.start, self.design.arguments.len())
-    }
-
     /// Queues launches, at least one, behind all that are queued, in as few chains as they fit in.
     pub fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Error> {
         let mut point = 0;
-        for launches in launches.chunks(self.chain_length()) {
+        for launches in launches.chunks(self.design.chain_length()) {
             // The driver would wait too; to do so first gives command buffers back.
             if let Some(oldest) = self.under_way.first().filter(|_| self.under_way.len() == MAX_CHAINS) {
                 self.wait(Ticket { point: oldest.point })?;

@@ -130,6 +130,13 @@ fn table(tiled: &[TileRow], rows: &[Row], peaks: &[(Cpu, f64)], threads: usize) 
             table.extend(tiles::table(&tiled, |size| full(size).map(|row| (row.seconds(), row.equal))));
         }
     }
+    let first: Vec<&TileRow> = tiled.iter().filter(|row| row.isa == peaks[0].0.isa()).collect();
+    if !first.is_empty() {
+        table.push(
+            "\nthe same launches on an NPU, predicted from published figures, ms (untested on hardware)".to_owned(),
+        );
+        table.extend(tiles::predictions(&first));
+    }
     table.push(format!(
         "\n{:<18}{:<13}{:>15}{:>23}{:>23}{:>15}",
         "full contract", "", "bare", "to f32", "quantised", "equal"

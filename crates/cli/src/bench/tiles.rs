@@ -2,7 +2,10 @@
 
 use amanuensis_kernels::tile::{SHIFT, TileSize, full_reference, tile_exact_reference};
 use amanuensis_kernels::{Cpu, Isa};
+use amanuensis_xdna::TileNpu;
+use amanuensis_xdna::cost::{Predicted, predict};
 use amanuensis_xdna::matmul::{Counters, CpuDevice, CpuDeviceError, MatmulError, Mode, TileDevice, TileMatmul};
+use amanuensis_xdna::target::Target;
 use serde_json::{Value, json};
 
 use super::matmul::{byte, quickest};
@@ -62,8 +65,30 @@ impl TileRow {
                 "direct_speedup": self.sequential.direct_seconds / run.direct_seconds,
                 "mae": self.information.mae, "within_1": self.information.within_1,
                 "syncs": run.counters.syncs, "submissions": run.counters.submissions, "launches": run.counters.launches,
+                "predicted_npu1_ms": milliseconds(self.predicted(Target::Npu1, run)),
+                "predicted_npu4_ms": milliseconds(self.predicted(Target::Npu4, run)),
             })
         })
+    }
+
+    /// What an NPU with a tile kernel would take for the launches of a run.
+    fn predicted(&self, target: Target, run: &Run) -> Predicted {
+        let design = TileNpu::design_for_fake(target, self.tile);
+        // A chain holds fewer launches than a wave.
+        let chains = run.counters.launches.div_ceil(design.chain_length() as u64);
+        predict(&design, &Counters { submissions: run.counters.submissions.max(chains), ..run.counters })
+    }
+
+    fn predicted_line(&self) -> String {
+        let runs = [&self.sequential, &self.batched];
+        let columns = Target::ALL.map(|target| {
+            let [sequential, batched] = runs.map(|run| {
+                let [low, high] = milliseconds(self.predicted(target, run));
+                format!("{low:>9.3} -{high:>10.3}")
+            });
+            format!("{sequential}   {batched}")
+        });
+        format!("{:<5}{:<5}{}", self.size, self.tile.side(), columns.join("     "))
     }
 
     fn line(&self) -> String {
@@ -95,6 +120,11 @@ impl TileRow {
     }
 }
 
+/// At least and at most.
+fn milliseconds(predicted: Predicted) -> [f64; 2] {
+    [predicted.low * 1e3, predicted.high * 1e3]
+}
+
 fn yes(equal: bool) -> &'static str {
     if equal { "yes" } else { "NO" }
 }
@@ -111,6 +141,17 @@ pub fn table(rows: &[&TileRow], full: impl Fn(usize) -> Option<(f64, bool)>) -> 
         // The factor is to the first of the tile sizes.
         lines.extend(full(cube[0].size).map(|full| cube[0].full_line(full)));
     }
+    lines
+}
+
+/// What the same launches are predicted to take on an NPU, below headings.
+pub fn predictions(rows: &[&TileRow]) -> Vec<String> {
+    let modes = format!("{:>20}   {:>20}", "sequential", "batched");
+    let mut lines = vec![
+        format!("          {:<48}{}", "npu1", "npu4").trim_end().to_owned(),
+        format!("size tile {modes}     {modes}"),
+    ];
+    lines.extend(rows.iter().map(|row| row.predicted_line()));
     lines
 }
 

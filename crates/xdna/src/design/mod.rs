@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub use description::load;
 pub(crate) use program::Program;
 
-use crate::packet::Start;
+use crate::packet::{CHAIN_BYTES, Start, slot_bytes};
 use crate::target::{LOCAL_MEMORY, Target};
 
 /// Rows, depths and columns of a product.
@@ -149,6 +149,11 @@ impl Design {
         let tile = Shape::new(64, 64, 64);
         let n = tile.n * usize::from(target.columns());
         Self::for_fake(target, Shape::new(256, 512, n), tile, Output::Int32)
+    }
+
+    /// Launches that one chain may hold.
+    pub fn chain_length(&self) -> usize {
+        CHAIN_BYTES / slot_bytes(self.start, self.arguments.len())
     }
 
     /// What contradicts what, if something does.
