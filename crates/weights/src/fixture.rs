@@ -162,6 +162,7 @@ pub fn write_ctranslate2(path: &Path, tensors: &Tensors, heads: [usize; 2], dtyp
             DType::F32 => (0, encode(&values, dtype), None),
             DType::F16 => (4, encode(&values, dtype), None),
             DType::Bf16 => (5, encode(&values, dtype), None),
+            other => panic!("CTranslate2 has no {other}"),
         };
         if let Some(scales) = scales {
             let shape = if dtype == DType::Int8 { vec![scales.len()] } else { vec![] };
@@ -222,7 +223,7 @@ fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
         DType::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
         DType::F16 => values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
         DType::Bf16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
-        DType::Int8 | DType::Int16 => panic!("{dtype} is not a type of floating-point numbers"),
+        other => panic!("{other} is not a type of floating-point numbers"),
     }
 }
 

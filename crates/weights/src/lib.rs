@@ -35,6 +35,7 @@
 
 #![deny(unsafe_code)]
 
+mod blocks;
 mod checkpoint;
 mod ctranslate2;
 mod dtype;
@@ -50,4 +51,4 @@ mod tensor;
 pub use checkpoint::Checkpoint;
 pub use dtype::DType;
 pub use error::Error;
-pub use tensor::{Int8Rows, Tensor};
+pub use tensor::Tensor;

@@ -8,7 +8,7 @@ use ::safetensors::tensor::Metadata;
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
-use crate::tensor::Entry;
+use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "safetensors", file_name: "model.safetensors", probe, read };
@@ -66,7 +66,7 @@ pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error
                 )));
             }
         };
-        let mut entry = Entry::new(dtype, info.shape.clone(), data_start + start..data_start + end, 0..0)
+        let mut entry = Entry::new(dtype, info.shape.clone(), data_start + start..data_start + end, Quantisation::default())
             .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))?;
         entry.file = contents.files.len();
         let canonical = name.strip_prefix("model.").unwrap_or(&name).to_owned();
