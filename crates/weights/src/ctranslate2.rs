@@ -16,7 +16,7 @@ use crate::mmap::MappedFile;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_name: "model.bin", probe, read };
+pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_names: &["model.bin"], probe, read };
 
 /// The layout above came with version 4, before Whisper did; 6 is the latest.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;

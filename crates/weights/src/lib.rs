@@ -43,6 +43,7 @@ mod error;
 #[cfg(feature = "fixture")]
 pub mod fixture;
 mod format;
+mod ggml;
 mod mmap;
 mod safetensors;
 mod sharded;

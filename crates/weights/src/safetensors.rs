@@ -11,7 +11,7 @@ use crate::mmap::MappedFile;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-pub(crate) const FORMAT: Format = Format { name: "safetensors", file_name: "model.safetensors", probe, read };
+pub(crate) const FORMAT: Format = Format { name: "safetensors", file_names: &["model.safetensors"], probe, read };
 
 /// More than the header of any Whisper model takes (about 100 bytes a tensor): bounds what a hostile one can.
 const MAX_HEADER: u64 = 8 << 20;

@@ -156,7 +156,6 @@ fn foreign_files_are_called_by_their_name() {
     for (bytes, expected) in [
         (&b""[..], "is empty"),
         (b"PK\x03\x04\0\0\0\0\0\0", "PyTorch"),
-        (b"lmggxxxxxxxxxxxxx", "ggml"),
         (b"GGUF\x03\0\0\0", "GGUF"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (b"<!DOCTYPE html><html>", "web page"),
