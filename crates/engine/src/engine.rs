@@ -17,9 +17,6 @@ use crate::encoder::{Encoded, Encoder};
 use crate::loader::Loader;
 use crate::{Error, Vocabulary};
 
-/// Seconds between two mel frames, in every Whisper model.
-const FRAME_SECONDS: f64 = 0.01;
-
 /// The number format of the matrix products.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ComputeType {
@@ -114,8 +111,10 @@ impl Engine {
                 ),
             })
         };
-        let encoder_heads = heads(checkpoint.encoder_heads(), config.encoder_heads, "encoder")?;
-        let decoder_heads = heads(checkpoint.decoder_heads(), config.decoder_heads, "decoder")?;
+        let encoder_heads =
+            heads(checkpoint.encoder_heads(), config.as_ref().and_then(|config| config.encoder_heads), "encoder")?;
+        let decoder_heads =
+            heads(checkpoint.decoder_heads(), config.as_ref().and_then(|config| config.decoder_heads), "decoder")?;
         let encoder = Encoder::load(&loader, encoder_heads)?;
         let decoder = Decoder::load(&loader, decoder_heads)?;
         let n_audio_ctx = encoder.sizes().n_audio_ctx;
@@ -132,8 +131,8 @@ impl Engine {
         if let Some(problem) = problem {
             return Err(Error::Inconsistent { directory: checkpoint.directory().to_owned(), problem });
         }
-        let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
-        let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
+        let vocabulary = Vocabulary::of(&checkpoint)?;
+        let config = config.unwrap_or_else(|| Config::implied(&vocabulary));
         Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
     }
 

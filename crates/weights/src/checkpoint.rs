@@ -100,7 +100,11 @@ fn find(directory: &Path) -> Result<MappedFile, Error> {
     }
     Err(problem.unwrap_or_else(|| Error::NoWeights {
         directory: directory.to_owned(),
-        looked_for: FORMATS.iter().filter_map(|format| format.file_names.first().copied()).collect::<Vec<_>>().join(", "),
+        looked_for: FORMATS
+            .iter()
+            .filter_map(|format| format.file_names.first().copied())
+            .collect::<Vec<_>>()
+            .join(", "),
     }))
 }
 
@@ -114,7 +118,8 @@ fn only_match(directory: &Path, pattern: &str) -> Result<Option<PathBuf>, Error>
     let mut found: Vec<String> = Vec::new();
     for entry in directory.read_dir().map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        let matches = |name: &&str| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
+        let matches =
+            |name: &&str| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
         found.extend(name.to_str().filter(matches).map(str::to_owned));
     }
     found.sort();

@@ -45,13 +45,7 @@ pub(crate) struct Contents {
 
 impl Contents {
     pub(crate) fn new() -> Self {
-        Self {
-            files: Vec::new(),
-            tensors: BTreeMap::new(),
-            encoder_heads: None,
-            decoder_heads: None,
-            vocabulary: None,
-        }
+        Self { files: Vec::new(), tensors: BTreeMap::new(), encoder_heads: None, decoder_heads: None, vocabulary: None }
     }
 
     /// Adds a tensor of `file`, whose name must be new.

@@ -66,8 +66,9 @@ pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error
                 )));
             }
         };
-        let mut entry = Entry::new(dtype, info.shape.clone(), data_start + start..data_start + end, Quantisation::default())
-            .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))?;
+        let mut entry =
+            Entry::new(dtype, info.shape.clone(), data_start + start..data_start + end, Quantisation::default())
+                .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))?;
         entry.file = contents.files.len();
         let canonical = name.strip_prefix("model.").unwrap_or(&name).to_owned();
         contents.insert(&file, canonical, entry)?;

@@ -105,10 +105,8 @@ impl Entry {
         }
         let rows = self.rows() / parts;
         let size = self.data.len() / parts;
-        let mut entry = Self {
-            data: self.data.start + part * size..self.data.start + (part + 1) * size,
-            ..self.clone()
-        };
+        let mut entry =
+            Self { data: self.data.start + part * size..self.data.start + (part + 1) * size, ..self.clone() };
         entry.shape[0] = rows;
         let scales = &mut entry.quantisation.scales;
         if scales.len() > 1 {
