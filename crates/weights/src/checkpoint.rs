@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{Contents, FORMATS, Format};
 use crate::mmap::MappedFile;
-use crate::{Error, Tensor};
+use crate::{Error, Interface, Tensor};
 
 /// An opened model: named tensors in memory-mapped files.
 ///
@@ -36,12 +36,11 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The directory of the weight file, where `config.json` and `tokenizer.json` live.
+    /// The directory of the model, where `config.json` and `tokenizer.json` live: that of the weight file or, for graphs in
+    /// a folder `onnx` by themselves, the one above.
     pub fn directory(&self) -> &Path {
-        match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        }
+        let own = parent(&self.path);
+        if own.ends_with("onnx") && !own.join("config.json").exists() { parent(own) } else { own }
     }
 
     /// The tensor of a canonical name (see the [crate's documentation](crate)), or [`Error::MissingTensor`].
@@ -66,6 +65,11 @@ impl Checkpoint {
         self.contents.vocabulary.as_deref()
     }
 
+    /// What the graphs of the model take and give, if its format has graphs (ONNX does).
+    pub fn graphs(&self) -> &[Interface] {
+        &self.contents.graphs
+    }
+
     /// The number of attention heads of the encoder, if the weight file says (safetensors leave it to `config.json`).
     pub fn encoder_heads(&self) -> Option<usize> {
         self.contents.encoder_heads
@@ -84,6 +88,14 @@ impl fmt::Debug for Checkpoint {
             .field("format", &self.format)
             .field("tensors", &self.contents.tensors.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// The directory that a path lies in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

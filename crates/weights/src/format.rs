@@ -5,7 +5,7 @@ use std::collections::btree_map;
 
 use crate::mmap::MappedFile;
 use crate::tensor::Entry;
-use crate::{Error, ctranslate2, ggml, safetensors, sharded};
+use crate::{Error, ctranslate2, ggml, onnx, safetensors, sharded};
 
 /// A file format of model weights.
 pub(crate) struct Format {
@@ -18,7 +18,8 @@ pub(crate) struct Format {
 }
 
 /// Every supported format; a directory is searched in this order.
-pub(crate) const FORMATS: &[Format] = &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT, ggml::FORMAT];
+pub(crate) const FORMATS: &[Format] =
+    &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT, ggml::FORMAT, onnx::FORMAT];
 
 impl Format {
     /// The format of a file, by its content.
@@ -41,11 +42,20 @@ pub(crate) struct Contents {
     pub(crate) decoder_heads: Option<usize>,
     /// The bytes of text tokens, by id, where the file has them.
     pub(crate) vocabulary: Option<Vec<Vec<u8>>>,
+    /// Of formats that have graphs, what these take and give.
+    pub(crate) graphs: Vec<onnx::Interface>,
 }
 
 impl Contents {
     pub(crate) fn new() -> Self {
-        Self { files: Vec::new(), tensors: BTreeMap::new(), encoder_heads: None, decoder_heads: None, vocabulary: None }
+        Self {
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            encoder_heads: None,
+            decoder_heads: None,
+            vocabulary: None,
+            graphs: Vec::new(),
+        }
     }
 
     /// Adds a tensor of `file`, whose name must be new.
