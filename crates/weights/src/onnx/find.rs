@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::model::{Attributes, Constant, Dimension, Graph, Model, Node};
 use super::names::{Network, PROJECTION};
 
-/// Nodes that are passed on the way from one to another.
-const REACH: usize = 8;
+/// Nodes that are looked at on the way from one to another.
+const REACH: usize = 16;
 
 /// Operators that fuse what we would have to take apart again.
 const FUSED: &[&str] =
@@ -101,20 +101,20 @@ impl<'a, 'o> Scope<'a, 'o> {
         self.consumers.get(name).into_iter().flatten().copied().take(REACH)
     }
 
-    /// The first node that takes a value, directly or by way of nodes of the operators `through`, and is `wanted`.
-    fn ahead<T>(&self, from: &str, through: &[&str], wanted: impl Fn(&str, &'a Node) -> Option<T>) -> Option<T> {
-        let mut name = from;
-        for _ in 0..REACH {
-            let mut next = None;
+    /// The nearest node that takes a value, directly or by way of nodes of the operators `through`, and is `wanted`.
+    fn ahead<T>(&self, from: &'a str, through: &[&str], wanted: impl Fn(&str, &'a Node) -> Option<T>) -> Option<T> {
+        let mut names = vec![from];
+        let mut passed = 0;
+        while let Some(name) = names.get(passed).copied() {
             for node in self.consumers(name) {
                 if let Some(found) = wanted(name, node) {
                     return Some(found);
                 }
-                if through.contains(&node.op.as_str()) {
-                    next = next.or(node.output());
+                if through.contains(&node.op.as_str()) && names.len() < REACH {
+                    names.extend(node.output());
                 }
             }
-            name = next?;
+            passed += 1;
         }
         None
     }
@@ -335,7 +335,7 @@ fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, S
         scope.weight(other).is_none().then_some(other)
     })?;
     let mut name = queries.as_str();
-    for _ in 0..2 * REACH {
+    for _ in 0..REACH {
         if let Some(module) = modules.get(name) {
             return module.strip_suffix("q_proj").map(|attention| format!("{attention}k_proj"));
         }
