@@ -198,7 +198,7 @@ impl<'a> Finder<'a> {
     /// Takes a weight that is called after its module. Integers are of use only with their scale.
     fn take_named(&mut self, name: &str, weight: Weight) {
         let tensor = &self.model.tensors[weight.tensor];
-        if weight.quantised.is_none() && !matches!(tensor.data_type, 1 | 10 | 16) {
+        if weight.quantised.is_none() && matches!(tensor.data_type, 2..=9) {
             return;
         }
         let named = self.network.parameter(name).or_else(|| self.network.parameter(&tensor.name));
@@ -242,13 +242,14 @@ impl<'a> Finder<'a> {
         own.or_else(|| self.network.module_of_node(&node.name)).or_else(of_bias).or_else(of_logits)
     }
 
-    /// The number of heads that queries are cut into: two constants of a shape whose product is their width.
+    /// The number of heads that queries are cut into, by the shape that they are given.
     fn heads(&self, output: &str, module: &str, scope: &Scope<'a, '_>) -> Option<usize> {
         let weight = self.found.weights.get(&format!("{module}.weight"))?;
         let dims = &self.model.tensors[weight.tensor].dims;
         let width = *if weight.is_transposed { dims.get(1) } else { dims.first() }?;
-        let shape =
-            scope.ahead(output, &["Add", "Mul", "Cast"], |_, next| next.input(1).filter(|_| next.op == "Reshape"))?;
+        let shape = scope.ahead(output, &["Add", "Cast", "DequantizeLinear", "Mul", "QuantizeLinear"], |_, next| {
+            next.input(1).filter(|_| next.op == "Reshape")
+        })?;
         let constant = |name: &str| (self.integers)(&self.model.tensors[scope.weight(name)?.tensor]);
         let sizes: Vec<Option<i64>> = match constant(shape) {
             Some(sizes) => sizes.into_iter().map(Some).collect(),
@@ -257,12 +258,10 @@ impl<'a> Finder<'a> {
                 parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
             }
         };
-        sizes.windows(2).find_map(|pair| match *pair {
-            [Some(heads), Some(each)] if heads > 0 && usize::try_from(heads.checked_mul(each)?) == Ok(width) => {
-                usize::try_from(heads).ok()
-            }
-            _ => None,
-        })
+        // (batch, positions, heads, width of each), of which one may be -1: whatever is left.
+        let [_, _, heads, Some(each)] = sizes.as_slice() else { return None };
+        let each = usize::try_from(*each).ok().filter(|each| *each > 0 && width.is_multiple_of(*each))?;
+        matches!(heads, Some(-1)).then_some(width / each).or_else(|| usize::try_from((*heads)?).ok())
     }
 }
 
@@ -328,8 +327,19 @@ fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Sc
 
 /// The module of keys: they are multiplied with queries, whose module is known.
 fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
-    const SHAPING: &[&str] =
-        &["Cast", "Concat", "Div", "Identity", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze"];
+    const SHAPING: &[&str] = &[
+        "Cast",
+        "Concat",
+        "DequantizeLinear",
+        "Div",
+        "Identity",
+        "Mul",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    ];
     let queries = scope.ahead(output, SHAPING, |from, next| {
         let other = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "MatMul")?;
         scope.weight(other).is_none().then_some(other)
