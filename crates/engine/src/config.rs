@@ -9,6 +9,8 @@ use crate::Error;
 /// The facts of `config.json` and `generation_config.json`. Where a list is missing it is empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
+    /// Whether there is a file at all.
+    pub(crate) is_given: bool,
     /// Tokens never sampled.
     pub(crate) suppress: Vec<u32>,
     /// Tokens not sampled first.
@@ -21,12 +23,9 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads what is there: `None` if neither file is.
-    pub(crate) fn read(directory: &Path) -> Result<Option<Self>, Error> {
+    /// Reads what is there; a missing file is an empty one.
+    pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
         let files = [read_json(&directory.join("generation_config.json"))?, read_json(&directory.join("config.json"))?];
-        if files == [None, None] {
-            return Ok(None);
-        }
         let find = |names: &[&str]| {
             files
                 .iter()
@@ -43,13 +42,14 @@ impl Config {
             Some((usize::try_from(layer.as_u64()?).ok()?, usize::try_from(head.as_u64()?).ok()?))
         };
         let heads = find(&["alignment_heads"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        Ok(Some(Self {
+        Ok(Self {
+            is_given: files.iter().any(Option::is_some),
             alignment_heads: heads.iter().filter_map(pair).collect(),
             suppress: tokens(&["suppress_tokens", "suppress_ids"]),
             suppress_at_begin: tokens(&["begin_suppress_tokens", "suppress_ids_begin"]),
             encoder_heads: count("encoder_attention_heads"),
             decoder_heads: count("decoder_attention_heads"),
-        }))
+        })
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 mod tests {
     use super::*;
 
-    fn config_of(files: &[(&str, &str)]) -> Result<Option<Config>, Error> {
+    fn config_of(files: &[(&str, &str)]) -> Result<Config, Error> {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(directory.path().join(name), text).unwrap();
@@ -96,15 +96,16 @@ mod tests {
             ),
         ]);
         let lists = Config {
+            is_given: true,
             suppress: vec![1, 2],
             suppress_at_begin: vec![220, 50257],
             alignment_heads: vec![(3, 1), (5, 0)],
             ..Config::default()
         };
-        assert_eq!(ctranslate2.unwrap().unwrap(), lists);
-        assert_eq!(hugging_face.unwrap().unwrap(), Config { encoder_heads: Some(8), decoder_heads: Some(6), ..lists });
-        assert_eq!(config_of(&[("config.json", "{}")]).unwrap(), Some(Config::default()));
-        assert_eq!(config_of(&[]).unwrap(), None);
+        assert_eq!(ctranslate2.unwrap(), lists);
+        assert_eq!(hugging_face.unwrap(), Config { encoder_heads: Some(8), decoder_heads: Some(6), ..lists });
+        assert_eq!(config_of(&[]).unwrap(), Config::default());
+        assert!(config_of(&[("config.json", "{}")]).unwrap().is_given);
     }
 
     #[test]
@@ -119,9 +120,7 @@ mod tests {
             "config.json",
             r#"{"suppress_ids": [-1, 7, "x", 99999999999], "decoder_attention_heads": -3, "alignment_heads": [[1], 2, [0, 4], [-1, 0]]}"#,
         )]);
-        assert_eq!(
-            config.unwrap().unwrap(),
-            Config { suppress: vec![7], alignment_heads: vec![(0, 4)], ..Config::default() }
-        );
+        let expected = Config { is_given: true, suppress: vec![7], alignment_heads: vec![(0, 4)], ..Config::default() };
+        assert_eq!(config.unwrap(), expected);
     }
 }

@@ -159,6 +159,10 @@ impl Decoder {
         self.n_text_ctx
     }
 
+    pub(crate) fn n_vocab(&self) -> usize {
+        self.logits.n()
+    }
+
     /// Keys and values of a window's states `(n_audio_ctx, d_model)` for every layer and head.
     pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Lent<Vec<KeyValues>> {
         let rows = RowsF32::new(states, self.d_model);

@@ -111,10 +111,8 @@ impl Engine {
                 ),
             })
         };
-        let encoder_heads =
-            heads(checkpoint.encoder_heads(), config.as_ref().and_then(|config| config.encoder_heads), "encoder")?;
-        let decoder_heads =
-            heads(checkpoint.decoder_heads(), config.as_ref().and_then(|config| config.decoder_heads), "decoder")?;
+        let encoder_heads = heads(checkpoint.encoder_heads(), config.encoder_heads, "encoder")?;
+        let decoder_heads = heads(checkpoint.decoder_heads(), config.decoder_heads, "decoder")?;
         let encoder = Encoder::load(&loader, encoder_heads)?;
         let decoder = Decoder::load(&loader, decoder_heads)?;
         let n_audio_ctx = encoder.sizes().n_audio_ctx;
@@ -131,8 +129,9 @@ impl Engine {
         if let Some(problem) = problem {
             return Err(Error::Inconsistent { directory: checkpoint.directory().to_owned(), problem });
         }
-        let vocabulary = Vocabulary::of(&checkpoint)?;
-        let config = config.unwrap_or_else(|| Config::implied(&vocabulary));
+        let (directory, text) = (checkpoint.directory(), checkpoint.vocabulary());
+        let vocabulary = Vocabulary::read(directory, text, decoder.n_vocab(), n_audio_ctx)?;
+        let config = if config.is_given { config } else { Config::implied(&vocabulary) };
         Ok(Self { checkpoint, context, encoder, decoder, vocabulary, config })
     }
 

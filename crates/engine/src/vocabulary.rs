@@ -67,7 +67,7 @@ impl Vocabulary {
 
     /// Reads the vocabulary of a model whose decoder has `n_vocab` outputs and whose encoder gives `n_audio_ctx`
     /// positions for a window. `in_weights` are the text tokens in the weight file.
-    fn read(
+    pub(crate) fn read(
         directory: &Path,
         in_weights: Option<&[Vec<u8>]>,
         n_vocab: usize,

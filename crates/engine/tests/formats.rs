@@ -44,7 +44,8 @@ fn a_ggml_file_is_a_whole_model() {
     fs::create_dir_all(&hugging_face).unwrap();
 
     // 36 signs and letters; end and start, two languages, six others, 21 times.
-    let text: Vec<Vec<u8>> = [&b" "[..], b"-", b"(", b"[", b" a", b"\xe2\x82"].into_iter().map(<[u8]>::to_vec).collect();
+    let text: Vec<Vec<u8>> =
+        [&b" "[..], b"-", b"(", b"[", b" a", b"\xe2\x82"].into_iter().map(<[u8]>::to_vec).collect();
     let text: Vec<Vec<u8>> = text.into_iter().chain((b'a'..=b'z').chain(b'0'..=b'3').map(|byte| vec![byte])).collect();
     write_safetensors(&hugging_face.join("model.safetensors"), &tensors, DType::F32).unwrap();
     let config = r#"{"encoder_attention_heads": 2, "decoder_attention_heads": 4}"#;
