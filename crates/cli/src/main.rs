@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod file;
 mod inputs;
+mod inspect;
 mod interrupt;
 mod language;
 mod models;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
         Command::Eval(args) => eval::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -142,8 +142,15 @@ impl Vocabulary {
         ((index as usize) < self.n_timestamps).then(|| f64::from(index) * self.seconds_per_timestamp)
     }
 
+    /// The tokens that steer the model, with their ids, in order; timestamps are none of them.
+    pub fn special_tokens(&self) -> impl Iterator<Item = (u32, &str)> {
+        let ids = self.special.eot..self.special.first_timestamp;
+        let named = ids.map(|id| (id, self.tokens.get(id as usize).map_or("", String::as_str)));
+        named.filter(|(_, name)| !name.is_empty())
+    }
+
     /// The ids of all timestamps.
-    pub(crate) fn timestamps(&self) -> std::ops::Range<u32> {
+    pub fn timestamps(&self) -> std::ops::Range<u32> {
         self.special.first_timestamp..self.special.first_timestamp + self.n_timestamps as u32
     }
 
