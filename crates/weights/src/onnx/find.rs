@@ -251,12 +251,11 @@ impl<'a> Finder<'a> {
             next.input(1).filter(|_| next.op == "Reshape")
         })?;
         let constant = |name: &str| (self.integers)(&self.model.tensors[scope.weight(name)?.tensor]);
-        let sizes: Vec<Option<i64>> = match constant(shape) {
-            Some(sizes) => sizes.into_iter().map(Some).collect(),
-            None => {
-                let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
-                parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
-            }
+        let sizes: Vec<Option<i64>> = if let Some(sizes) = constant(shape) {
+            sizes.into_iter().map(Some).collect()
+        } else {
+            let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
+            parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
         };
         // (batch, positions, heads, width of each), of which one may be -1: whatever is left.
         let [_, _, heads, Some(each)] = sizes.as_slice() else { return None };
