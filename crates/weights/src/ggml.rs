@@ -12,7 +12,7 @@ use crate::mmap::MappedFile;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-model.bin", "ggml-*.bin"], probe, read };
+pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.bin"], probe, read };
 
 /// `ggml` as a big-endian number, stored as a little-endian one.
 const MAGIC: [u8; 4] = *b"lmgg";

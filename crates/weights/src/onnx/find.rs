@@ -13,7 +13,7 @@ use super::names::{Network, PROJECTION};
 /// Nodes that are looked at on the way from one to another.
 const REACH: usize = 16;
 
-/// Operators that fuse what we would have to take apart again.
+/// Operators that, given constants, fuse what we would have to take apart again.
 const FUSED: &[&str] =
     &["Attention", "DecoderMaskedMultiHeadAttention", "MatMulNBits", "MultiHeadAttention", "QAttention"];
 
@@ -156,7 +156,9 @@ impl<'a> Finder<'a> {
                 continue;
             }
             self.take_inputs(node, &scope);
-            self.found.fused = self.found.fused.or(FUSED.iter().find(|op| **op == node.op).copied());
+            if node.inputs.iter().any(|input| scope.weight(input).is_some()) {
+                self.found.fused = self.found.fused.or(FUSED.iter().find(|op| **op == node.op).copied());
+            }
             for graph in node.attributes.iter().flat_map(|attributes| &attributes.graphs) {
                 self.visit(graph, Some(&scope));
             }
@@ -340,8 +342,12 @@ fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, S
         "Unsqueeze",
     ];
     let queries = scope.ahead(output, SHAPING, |from, next| {
-        let other = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "MatMul")?;
-        scope.weight(other).is_none().then_some(other)
+        let queries = match next.op.as_str() {
+            "MatMul" => next.inputs.iter().find(|input| *input != from)?,
+            "Attention" | "MultiHeadAttention" if next.input(1) == Some(from) => next.inputs.first()?,
+            _ => return None,
+        };
+        scope.weight(queries).is_none().then_some(queries)
     })?;
     let mut name = queries.as_str();
     for _ in 0..REACH {
