@@ -189,6 +189,12 @@ impl<'a> Finder<'a> {
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
+            // Where one tensor is both, it may have either name.
+            if (node.op.as_str(), index) == ("Gather", 0)
+                && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
+            {
+                self.found.weights.insert("decoder.embed_tokens.weight".to_owned(), weight);
+            }
             // The one weight of the encoder that may lose its name without being multiplied with.
             let is_matrix = self.model.tensors[weight.tensor].dims.len() == 2;
             if self.network == Network::Encoder && node.op == "Add" && is_matrix && weight.quantised.is_none() {
