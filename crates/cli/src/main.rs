@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod file;
 mod inputs;
+mod inspect;
 mod interrupt;
 mod language;
 mod models;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Devices(args) => npu::devices::run(&args),
         Command::Doctor(args) => npu::doctor::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,9 +18,6 @@ use crate::encoder::{Encoded, Encoder};
 use crate::loader::Loader;
 use crate::{Error, Vocabulary};
 
-/// Seconds between two mel frames, in every Whisper model.
-const FRAME_SECONDS: f64 = 0.01;
-
 /// The number format of the matrix products.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ComputeType {
@@ -139,8 +136,9 @@ impl Engine {
         if let Some(problem) = problem {
             return Err(Error::Inconsistent { directory: checkpoint.directory().to_owned(), problem });
         }
-        let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
-        let vocabulary = Vocabulary::read(checkpoint.directory(), decoder.n_vocab(), n_audio_ctx, seconds)?;
+        let (directory, text) = (checkpoint.directory(), checkpoint.vocabulary());
+        let vocabulary = Vocabulary::read(directory, text, decoder.n_vocab(), n_audio_ctx)?;
+        let config = if config.is_given { config } else { Config::implied(&vocabulary) };
         let notice = Mutex::new(notice);
         Ok(Self { checkpoint, context, backend, notice, encoder, decoder, vocabulary, config })
     }
