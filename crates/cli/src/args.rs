@@ -172,7 +172,7 @@ fn formats() -> impl TypedValueParser<Value = OutputFormat> {
 
 #[cfg(test)]
 mod tests {
-    use amanuensis_transcribe::{ComputeType, Task};
+    use amanuensis_transcribe::{Runtime, Task};
     use clap::CommandFactory;
 
     use super::*;
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!((args.language, args.format), (Spoken::Auto, vec![OutputFormat::TXT]));
         let decoding = args.decoding;
         assert_eq!((decoding.model.as_str(), decoding.task), ("base", Task::Transcribe));
-        assert_eq!((decoding.compute_type, decoding.threads), (ComputeType::Int8, None));
+        assert_eq!((decoding.compute_type, decoding.runtime, decoding.threads), (None, Runtime::Native, None));
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn speech_in_noise_gives_its_text_and_nothing_else() {
     let Some(detector) = detector() else { return };
     let base = Store::open_default().and_then(|store| store.path("base"));
     let Ok(base) = base.map_err(|error| println!("skipped: {error}")) else { return };
-    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
+    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2, ..EngineOptions::default() };
     let transcriber = Transcriber::load(&base, &engine).unwrap().with_voice_detector(detector);
     let directory = tempfile::tempdir().unwrap();
     let transcribe = |samples: &[f32], strategy: Strategy| -> Transcript {

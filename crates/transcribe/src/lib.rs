@@ -10,7 +10,7 @@
 //! use amanuensis_transcribe::{Audio, ComputeType, EngineOptions, Event, OutputFormat, SubtitleOptions};
 //! use amanuensis_transcribe::{TranscribeOptions, Transcriber};
 //!
-//! let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
+//! let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2, ..EngineOptions::default() };
 //! let transcriber = Transcriber::load(Path::new("models/base"), &engine)?;
 //! let transcript = transcriber.transcribe(Audio::open("talk.mp3")?, &TranscribeOptions::default(), &mut |event| {
 //!     if let Event::Segment(segment) = event {
@@ -44,7 +44,9 @@ mod windows;
 mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError};
-pub use amanuensis_engine::{ComputeType, Engine, EngineOptions, Error as EngineError, Rules, Task, VoiceDetector};
+pub use amanuensis_engine::{
+    ComputeType, Engine, EngineOptions, Error as EngineError, Rules, Runtime, Task, VoiceDetector,
+};
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
 pub use options::{Strategy, TranscribeOptions};

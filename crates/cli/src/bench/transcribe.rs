@@ -24,7 +24,8 @@ struct Sums {
 pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     args.files.iter().try_for_each(check)?;
     let path = installed(&args.model)?;
-    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads) };
+    let engine =
+        EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads), ..EngineOptions::default() };
     let start = Instant::now();
     let transcriber = Transcriber::load(&path, &engine)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
