@@ -9,8 +9,8 @@ The first gives exports/base/{f32,f16,int8}, each with `encoder_model.onnx`, `de
 `decoder_with_past_model.onnx`, `decoder_model_merged.onnx` and the JSON files of a repository on the hub. The weights are
 those of the file, so texts can be compared. `int8` is dynamically quantised (MatMulInteger, DynamicQuantizeLinear).
 
-The second writes a tiny model of random weights in the same forms, and beside them what PyTorch computes with it:
-`expected.safetensors` with a window, the encoder's states and the logits after each token.
+The second writes a tiny model of random weights in the same forms, of f16 and int8 the merged decoder only, and beside
+them `expected.json`: what PyTorch computes with it, states of the encoder and the logits after each token.
 """
 import argparse
 import json
@@ -27,7 +27,6 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 from optimum.exporters.onnx import main_export
 from optimum.onnx.graph_transformations import merge_decoders
-from safetensors.numpy import save_file
 from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
 GRAPHS = ["encoder_model", "decoder_model", "decoder_with_past_model", "decoder_model_merged"]
@@ -150,13 +149,14 @@ def random_model() -> tuple[WhisperForConditionalGeneration, list[str]]:
     tokens = ["\u0120" + chr(c) for c in range(ord("a"), ord("z") + 1)]
     tokens += [f"<|{name}|>" for name in ["endoftext", "startoftranscript", "en", "translate", "transcribe",
                                          "startofprev", "nospeech", "notimestamps"]]
-    n_audio_ctx = 32
+    # A second of timestamps: a row of the embedding each is all that is large in such a model.
+    n_timestamps = 51
     id_of = {token: id for id, token in enumerate(tokens)}
     eot = id_of["<|endoftext|>"]
     config = WhisperConfig(
-        vocab_size=len(tokens) + n_audio_ctx + 1, num_mel_bins=80, d_model=16, encoder_layers=2, decoder_layers=2,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32,
-        max_source_positions=n_audio_ctx, max_target_positions=24, decoder_start_token_id=id_of["<|startoftranscript|>"],
+        vocab_size=len(tokens) + n_timestamps, num_mel_bins=80, d_model=8, encoder_layers=2, decoder_layers=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16,
+        max_source_positions=1500, max_target_positions=24, decoder_start_token_id=id_of["<|startoftranscript|>"],
         bos_token_id=eot, eos_token_id=eot, pad_token_id=eot, suppress_tokens=[], begin_suppress_tokens=[eot],
         init_std=0.3)
     model = WhisperForConditionalGeneration(config)
@@ -169,17 +169,18 @@ def random_model() -> tuple[WhisperForConditionalGeneration, list[str]]:
     return model.eval(), tokens
 
 
-def expected(model: WhisperForConditionalGeneration) -> dict[str, np.ndarray]:
-    """What PyTorch computes: `mel` is (n_frames, n_mels), `logits` (n_tokens, n_vocab)."""
+def expected(model: WhisperForConditionalGeneration) -> dict[str, list]:
+    """What PyTorch computes of a window whose value at (frame, bin) is `(7919 * (80 * frame + bin)) % 1009 / 500 - 1`: the
+    first 20 of the encoder's states, (20, d_model); the decoder's logits after each of `tokens`, (n_tokens, n_vocab)."""
     config = model.config
-    mel = torch.randn(1, config.num_mel_bins, 2 * config.max_source_positions)
+    shape = (2 * config.max_source_positions, config.num_mel_bins)
+    mel = (7919 * np.arange(np.prod(shape)) % 1009 / 500 - 1).astype(np.float32).reshape(shape)
+    mel = torch.tensor(mel.T[None])
     tokens = torch.tensor([[config.decoder_start_token_id, 33, 3, 14, 15, 9, 2, 6]])
     with torch.no_grad():
         states = model.model.encoder(mel).last_hidden_state
         logits = model(input_features=mel, decoder_input_ids=tokens).logits
-    arrays = {"mel": mel[0].T, "states": states[0], "logits": logits[0]}
-    arrays = {name: np.ascontiguousarray(array.numpy()) for name, array in arrays.items()}
-    return arrays | {"tokens": tokens[0].numpy().astype(np.float32)}
+    return {"tokens": tokens[0].tolist(), "states": states[0, :20].tolist(), "logits": logits[0].tolist()}
 
 
 def export(model: WhisperForConditionalGeneration, files: list[pathlib.Path], output: pathlib.Path) -> None:
@@ -232,7 +233,11 @@ def main() -> None:
         vocabulary = pathlib.Path(directory) / "vocabulary.txt"
         vocabulary.write_text("".join(token + "\n" for token in tokens))
         export(model, [vocabulary], args.output)
-    save_file(expected(model), args.output / "expected.safetensors")
+    # Of the other forms, a merged decoder holds both.
+    for form in ("f16", "int8"):
+        for name in ("decoder_model", "decoder_with_past_model"):
+            (args.output / form / f"{name}.onnx").unlink()
+    (args.output / "expected.json").write_text(json.dumps(expected(model)) + "\n")
 
 
 if __name__ == "__main__":
