@@ -13,6 +13,7 @@ use crate::eval::args::EvalArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
 use crate::subtitles::SubtitleArgs;
+use crate::trace::args::TraceArgs;
 
 /// Turns recorded speech into text, on this machine alone.
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Transcribe recordings whose text is known, and count the errors
     Eval(Box<EvalArgs>),
+    /// Show what a model computes in one window of a recording, and compare it with another
+    Trace(Box<TraceArgs>),
 }
 
 const TRANSCRIBE_HELP: &str = "\

@@ -34,7 +34,7 @@ mod voice;
 mod window;
 
 pub use align::Alignment;
-pub use decode::{Batch, DecodeOptions, Decoded, Rules, Search, Task};
+pub use decode::{Batch, Choice, DecodeOptions, Decoded, Reading, Rules, Search, Task};
 pub use engine::{ComputeType, Engine, EngineOptions};
 pub use error::Error;
 pub use network::Runtime;
