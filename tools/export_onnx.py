@@ -9,8 +9,9 @@ The first gives exports/base/{f32,f16,int8}, each with `encoder_model.onnx`, `de
 `decoder_with_past_model.onnx`, `decoder_model_merged.onnx` and the JSON files of a repository on the hub. The weights are
 those of the file, so texts can be compared. `int8` is dynamically quantised (MatMulInteger, DynamicQuantizeLinear).
 
-The second writes a tiny model of random weights in the same forms, of f16 and int8 the merged decoder only, and beside
-them `expected.json`: what PyTorch computes with it, states of the encoder and the logits after each token.
+The second writes a tiny model of random weights in the same forms, of f16 and int8 the merged decoder only; `torch`, the
+same as PyTorch's tools save it; and `expected.json`, what PyTorch computes with it: states of the encoder and the logits
+after each token.
 """
 import argparse
 import json
@@ -233,6 +234,8 @@ def main() -> None:
         vocabulary = pathlib.Path(directory) / "vocabulary.txt"
         vocabulary.write_text("".join(token + "\n" for token in tokens))
         export(model, [vocabulary], args.output)
+        model.save_pretrained(args.output / "torch")
+        shutil.copy(vocabulary, args.output / "torch")
     # Of the other forms, a merged decoder holds both.
     for form in ("f16", "int8"):
         for name in ("decoder_model", "decoder_with_past_model"):

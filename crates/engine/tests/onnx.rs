@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use amanuensis_engine::{Batch, DecodeOptions, Encoded, Engine, EngineOptions, Error, Runtime, Search};
+use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Encoded, Engine, EngineOptions, Error, Runtime, Search};
 use serde_json::Value;
 
 /// Exports, and how far they may be from f32.
@@ -76,6 +76,18 @@ fn every_form_gives_what_pytorch_computes_cached_or_not() {
                 assert!(difference <= tolerance, "{name}, {at_once} at once: {difference}");
             }
         }
+    }
+}
+
+#[test]
+fn our_own_engine_gives_the_same() {
+    let Expected { tokens, states, logits: expected } = expected();
+    let options = EngineOptions { compute_type: ComputeType::F32, threads: 2, ..EngineOptions::default() };
+    let engine = Engine::load(&data("torch"), &options).unwrap();
+    let window = engine.encode(&mel()).unwrap();
+    assert!(largest_difference(&window.states()[..states.len()], &states) <= 1e-3);
+    for (row, expected) in logits(&engine, &window, &tokens, 1).iter().zip(&expected) {
+        assert!(largest_difference(row, expected) <= 1e-3);
     }
 }
 

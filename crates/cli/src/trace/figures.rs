@@ -28,11 +28,21 @@ impl Figures {
     }
 }
 
-/// The largest difference between two lots of values, in parts of the largest value of the first.
+/// How far two lots of values are apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Apart {
+    /// The root mean square of the differences, in parts of that of the first lot's values. This is what is judged: it is
+    /// hardly moved by a window's few states that a rounding error turns over, which are in every long silence.
+    pub rms: f32,
+    /// The largest difference, in parts of the first lot's largest value.
+    pub largest: f32,
+}
+
+/// How far two lots of values are apart.
 ///
 /// # Errors
-/// Says why there is none: they are not of the same number, or not all finite.
-pub fn difference(a: &[f32], b: &[f32]) -> Result<f32, String> {
+/// Says why that cannot be told: they are not of the same number, or not all finite.
+pub fn difference(a: &[f32], b: &[f32]) -> Result<Apart, String> {
     if a.len() != b.len() {
         return Err(format!("{} values against {}", a.len(), b.len()));
     }
@@ -41,9 +51,31 @@ pub fn difference(a: &[f32], b: &[f32]) -> Result<f32, String> {
         (0, 0) => {}
         (of_a, of_b) => return Err(format!("values that are infinite or no number: {of_a} against {of_b}")),
     }
-    let largest = a.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let apart = a.iter().zip(b).fold(0.0_f32, |apart, (a, b)| apart.max((a - b).abs()));
-    Ok(if apart == 0.0 { 0.0 } else { apart / largest.max(f32::MIN_POSITIVE) })
+    let differences = || a.iter().zip(b).map(|(a, b)| a - b);
+    // Nothing is no part of nothing.
+    let share = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { (part / whole.max(f64::MIN_POSITIVE)) as f32 };
+    Ok(Apart {
+        rms: share(norm(differences()), norm(a.iter().copied())),
+        largest: share(largest(differences()), largest(a.iter().copied())),
+    })
+}
+
+/// How far two lots of logits are apart: as [`difference`], of each lot without its mean. A constant that is added to all
+/// logits changes no probability.
+pub fn logits_difference(a: &[f32], b: &[f32]) -> Result<Apart, String> {
+    let centred = |values: &[f32]| {
+        let mean = values.iter().copied().map(f64::from).sum::<f64>() / values.len().max(1) as f64;
+        values.iter().map(|value| value - mean as f32).collect::<Vec<_>>()
+    };
+    difference(&centred(a), &centred(b))
+}
+
+fn norm(values: impl Iterator<Item = f32>) -> f64 {
+    values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
+fn largest(values: impl Iterator<Item = f32>) -> f64 {
+    values.fold(0.0, |largest, value| f64::from(value).abs().max(largest))
 }
 
 #[cfg(test)]
@@ -58,10 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_parts_of_the_largest() {
-        assert_eq!(difference(&[1.0, -4.0], &[1.5, -4.0]), Ok(0.125));
-        assert_eq!(difference(&[0.0], &[0.0]), Ok(0.0));
-        assert!(difference(&[0.0], &[1e-3]).unwrap() > 1.0);
+    fn differences_are_parts_of_the_first_side() {
+        assert_eq!(difference(&[3.0, -4.0], &[3.0, -3.0]), Ok(Apart { rms: 0.2, largest: 0.25 }));
+        assert_eq!(logits_difference(&[1.0, 2.0, 3.0], &[5.0, 6.0, 7.0]), Ok(Apart { rms: 0.0, largest: 0.0 }));
+        assert_eq!(difference(&[0.0], &[0.0]), Ok(Apart { rms: 0.0, largest: 0.0 }));
+        assert!(difference(&[0.0], &[1e-3]).unwrap().rms > 1.0);
         assert!(difference(&[1.0], &[1.0, 2.0]).unwrap_err().contains("1 values against 2"));
         assert!(difference(&[1.0], &[f32::NAN]).unwrap_err().contains("0 against 1"));
     }

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 use serde_json::{Value, json};
 
 use super::Side;
-use super::figures::Figures;
+use super::figures::{Apart, Figures};
 use super::stages::{BadStage, Difference, Stage, Step, Token, Trace};
 use super::window::Window;
 use crate::inputs::Input;
@@ -40,18 +40,20 @@ impl Report<'_> {
         lines.push(format!("{:<12}{}", "prompt", prompt.join(", ")));
         lines.push(String::new());
         lines.push(format!(
-            "{:<8}{:>9}{:>11}{:>11}{:>11}{:>11}{:>12}",
-            "stage", "apart", "min", "max", "mean", "std", "not finite"
+            "{:<8}{:>9}{:>9}{:>11}{:>11}{:>11}{:>11}{:>12}",
+            "stage", "apart", "largest", "min", "max", "mean", "std", "not finite"
         ));
         for (name, Stage { figures, difference }) in [("mel", mel), ("encoder", encoder)] {
             let Figures { min, max, mean, std, non_finite } = figures;
-            let apart = apart(difference.as_ref());
-            lines.push(format!("{name:<8}{apart:>9}{min:>11.4}{max:>11.4}{mean:>11.4}{std:>11.4}{non_finite:>12}"));
+            let [apart, largest] = apart(difference.as_ref());
+            lines.push(format!(
+                "{name:<8}{apart:>9}{largest:>9}{min:>11.4}{max:>11.4}{mean:>11.4}{std:>11.4}{non_finite:>12}"
+            ));
         }
         lines.push(String::new());
         lines.push(format!(
-            "{:>4}{:>9}{:>9}{:>8}{:>7}  {:<16}{:>9}  most probable; caches",
-            "step", "apart", "uncached", "ms", "token", "text", "log-prob"
+            "{:>4}{:>9}{:>9}{:>9}{:>8}{:>7}  {:<16}{:>9}  most probable; caches",
+            "step", "apart", "largest", "uncached", "ms", "token", "text", "log-prob"
         ));
         for (index, step) in steps.iter().enumerate() {
             lines.push(row(index + 1, step));
@@ -90,9 +92,12 @@ impl Report<'_> {
 /// A line of the table.
 fn row(number: usize, step: &Step) -> String {
     let Step { chosen: (token, logprob), top, caches, ms, cached_difference, difference } = step;
-    let (apart, uncached) = (apart(difference.as_ref()), self::apart(Some(cached_difference)));
-    let mut line =
-        format!("{number:>4}{apart:>9}{uncached:>9}{ms:>8.1}{:>7}  {:<16}{logprob:>9.3} ", token.id, quoted(token));
+    let ([apart, largest], [uncached, _]) = (apart(difference.as_ref()), self::apart(Some(cached_difference)));
+    let mut line = format!(
+        "{number:>4}{apart:>9}{largest:>9}{uncached:>9}{ms:>8.1}{:>7}  {:<16}{logprob:>9.3} ",
+        token.id,
+        quoted(token)
+    );
     for (token, logprob) in top {
         // A string takes all that is written to it.
         let _ = write!(line, " {} {logprob:.2},", quoted(token));
@@ -108,11 +113,12 @@ fn row(number: usize, step: &Step) -> String {
     format!("{line}; {}", shapes.join(" "))
 }
 
-fn apart(difference: Option<&Difference>) -> String {
+/// Root mean square and largest.
+fn apart(difference: Option<&Difference>) -> [String; 2] {
     match difference {
-        None => String::new(),
-        Some(Ok(apart)) => format!("{apart:.1e}"),
-        Some(Err(_)) => "differs".to_owned(),
+        None => [String::new(), String::new()],
+        Some(Ok(Apart { rms, largest })) => [rms, largest].map(|share| format!("{share:.1e}")),
+        Some(Err(_)) => ["differs".to_owned(), String::new()],
     }
 }
 
@@ -143,5 +149,6 @@ fn token_json(token: &Token) -> Value {
 }
 
 fn value(difference: Option<&Difference>) -> Value {
-    json!(difference.and_then(|difference| difference.as_ref().ok()))
+    let apart = difference.and_then(|difference| difference.as_ref().ok());
+    json!(apart.map(|Apart { rms, largest }| json!({ "rms": rms, "largest": largest })))
 }

@@ -6,14 +6,14 @@ use std::time::Instant;
 use amanuensis_audio::LogMel;
 use amanuensis_engine::{Choice, DecodeOptions, Encoded, Engine, Reading};
 
-use super::figures::{Figures, difference};
+use super::figures::{Apart, Figures, difference, logits_difference};
 use super::window::Window;
 
 /// Tokens that are shown as the most probable.
 const TOP: usize = 5;
 
 /// How far two sides are apart, or why that cannot be told.
-pub type Difference = Result<f32, String>;
+pub type Difference = Result<Apart, String>;
 
 /// What happened in a window.
 pub struct Trace {
@@ -103,7 +103,7 @@ impl Trace {
             let start = Instant::now();
             let logits = reading.logits().map_err(text)?;
             let ms = 1e3 * start.elapsed().as_secs_f64();
-            let cached_difference = difference(&reading.uncached_logits().map_err(text)?, &logits);
+            let cached_difference = logits_difference(&reading.uncached_logits().map_err(text)?, &logits);
             let difference = other.as_mut().map(|other| other.difference(&logits));
             let shown = |choice: Choice| (token(choice.token), choice.logprob);
             let top = reading.most_probable(&logits, TOP).into_iter().map(shown).collect();
@@ -143,8 +143,8 @@ impl Trace {
 
 fn too_far(name: &str, difference: Option<&Difference>, tolerance: f32) -> Option<BadStage> {
     let reason = match difference? {
-        Ok(apart) if *apart <= tolerance => return None,
-        Ok(apart) => format!("{apart:.2e} apart, where {tolerance} is allowed"),
+        Ok(Apart { rms, .. }) if *rms <= tolerance => return None,
+        Ok(Apart { rms, .. }) => format!("{rms:.2e} apart, where {tolerance} is allowed"),
         Err(reason) => reason.clone(),
     };
     Some(BadStage { name: name.to_owned(), reason })
@@ -176,7 +176,7 @@ impl<'e> Follower<'e> {
     /// How far the logits after the text so far are from those of the first side.
     fn difference(&mut self, first: &[f32]) -> Difference {
         let reading = self.0.as_mut().map_err(|reason| reason.clone())?;
-        difference(first, &reading.logits().map_err(text)?)
+        logits_difference(first, &reading.logits().map_err(text)?)
     }
 
     fn push(&mut self, token: u32) {
@@ -206,21 +206,28 @@ mod tests {
             difference: Some(other.clone()),
         };
         let steps = steps.iter().map(step).collect();
-        Trace { language: None, mel: stage(Ok(0.0)), encoder: stage(encoder), prompt: Vec::new(), steps }
+        Trace {
+            language: None,
+            mel: stage(Ok(Apart { rms: 0.0, largest: 0.0 })),
+            encoder: stage(encoder),
+            prompt: Vec::new(),
+            steps,
+        }
     }
 
     #[test]
     fn the_first_bad_stage_is_named() {
         let name = |trace: &Trace| trace.failure(0.1).map(|stage| stage.name);
-        let fine = (Ok(0.0), Ok(0.1));
-        let far = (Ok(0.0), Ok(0.2));
-        let broken = (Err("2 values against 3".to_owned()), Ok(0.0));
-        assert_eq!(name(&trace(Ok(0.05), &[fine.clone(), fine.clone()])), None);
-        assert_eq!(name(&trace(Ok(0.2), std::slice::from_ref(&far))), Some("encoder".to_owned()));
-        assert_eq!(name(&trace(Ok(f32::NAN), &[])), Some("encoder".to_owned()));
-        assert_eq!(name(&trace(Ok(0.0), &[far.clone(), fine.clone()])), Some("first logits".to_owned()));
-        assert_eq!(name(&trace(Ok(0.0), &[fine.clone(), far])), Some("logits of step 2".to_owned()));
-        let bad = trace(Ok(0.0), &[fine, broken]).failure(0.1).unwrap();
+        let apart = |rms: f32| Ok(Apart { rms, largest: 1.0 });
+        let fine = (apart(0.0), apart(0.1));
+        let far = (apart(0.0), apart(0.2));
+        let broken = (Err("2 values against 3".to_owned()), apart(0.0));
+        assert_eq!(name(&trace(apart(0.05), &[fine.clone(), fine.clone()])), None);
+        assert_eq!(name(&trace(apart(0.2), std::slice::from_ref(&far))), Some("encoder".to_owned()));
+        assert_eq!(name(&trace(apart(f32::NAN), &[])), Some("encoder".to_owned()));
+        assert_eq!(name(&trace(apart(0.0), &[far.clone(), fine.clone()])), Some("first logits".to_owned()));
+        assert_eq!(name(&trace(apart(0.0), &[fine.clone(), far])), Some("logits of step 2".to_owned()));
+        let bad = trace(apart(0.0), &[fine, broken]).failure(0.1).unwrap();
         assert_eq!((bad.name.as_str(), bad.reason.as_str()), ("cache of step 2", "2 values against 3"));
     }
 }
