@@ -70,6 +70,9 @@ pub enum Error {
         /// Mel bins.
         n_mels: usize,
     },
+    /// An ONNX runtime was asked for in a build without one.
+    #[error("this build has no ONNX runtime: it was made without the feature `onnx`")]
+    NoOnnx,
     /// No ONNX export where one was looked for.
     #[error(
         "no ONNX export at {}: looked for encoder_model{suffix}.onnx, and decoder_model{suffix}.onnx with \

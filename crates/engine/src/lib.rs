@@ -9,6 +9,8 @@
 //! [`backend`] seam, [`amanuensis_weights`] reads the files.
 
 #![forbid(unsafe_code)]
+// In a build without the ONNX runtime nothing makes its values.
+#![cfg_attr(not(feature = "onnx"), allow(dead_code))]
 
 pub mod backend;
 
@@ -26,6 +28,10 @@ mod linear;
 mod loader;
 mod native;
 mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(not(feature = "onnx"))]
+#[path = "onnx/absent.rs"]
 mod onnx;
 mod sequence;
 mod spares;

@@ -87,7 +87,7 @@ impl Network {
     pub(crate) fn start(&self, window: &Encoded) -> Sequence {
         match self {
             Self::Native(native) => native.start(window),
-            Self::Onnx(_) => Onnx::start(window),
+            Self::Onnx(onnx) => onnx.start(window),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Exports of a small model of random weights, made by `tools/export_onnx.py`, run as they are: what PyTorch computes, however
+//! Exports of a small model of random weights, made by `tools/export_onnx.py`, run as they are: what `PyTorch` computes, however
 //! the text is cut into steps and the decoder into graphs.
 
 use std::path::{Path, PathBuf};

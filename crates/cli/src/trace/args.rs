@@ -23,13 +23,14 @@ Examples:
   amanuensis trace --steps 10 --compare-compute-type int8 talk.mp3
   amanuensis trace --model exports/base/f32 --runtime onnx --compare-runtime native --compare-model base talk.mp3
 
-A difference is the largest of a stage, in parts of the largest value of the first side. Without --tolerance it may be
-0.001 where both sides compute in f32, and 0.25 where one does in int8; the graphs of an ONNX export count as f32, so those
-that are quantised need --tolerance 0.25.
+How far a stage is apart is the root mean square of its differences in parts of that of the first side's values, of logits
+without their mean; the largest difference, in parts of the largest value, is shown beside it. Without --tolerance it may be
+0.001 where both sides compute in f32, and 0.25 where one does in int8. The graphs of an ONNX export count as f32: those that
+are quantised need --tolerance 0.5, also by themselves, since what they compute depends on how a text is cut into steps.
 
 JSON:
   audio, start, seconds, language, tolerance, sides: [{model, runtime, compute_type (null for onnx)}],
-  mel: {min, max, mean, std, non_finite, difference (null with nothing to compare with, or if not to be told)},
+  mel: {min, max, mean, std, non_finite, difference: {rms, largest} or null where there is none},
   encoder: {as mel}, prompt: [{token, text}], steps: [{step, token, text, logprob, ms, cached_difference, difference,
   top: [{token, text, logprob}], caches: [{name, shape}]}], failure: null or {stage, reason}
 
@@ -80,7 +81,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub steps: u16,
 
-    /// How far two sides may be from each other, in parts of the largest value [default: by arithmetic]
+    /// How far two sides may be apart, root mean square, in parts of the first [default: by arithmetic]
     #[arg(long, value_name = "PARTS", value_parser = tolerances)]
     pub tolerance: Option<f32>,
 

@@ -109,7 +109,8 @@ impl Onnx {
     }
 
     /// An empty sequence that listens to `window`.
-    pub(crate) fn start(window: &Encoded) -> Sequence {
+    #[allow(clippy::unused_self)] // Only an engine with this runtime begins such sequences.
+    pub(crate) fn start(&self, window: &Encoded) -> Sequence {
         Sequence::new(window, Memory::Onnx(Past::default()))
     }
 
