@@ -7,9 +7,9 @@ use crate::tree::{Finding, Kind, Package, Tree};
 #[rustfmt::skip]
 const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
-    // `bench` measures the parts by themselves.
+    // `bench` measures the parts by themselves, `inspect` shows what files hold.
     ("amanuensis",            &["amanuensis-transcribe", "amanuensis-models", "amanuensis-engine", "amanuensis-audio",
-                                "amanuensis-kernels", "amanuensis-score", "amanuensis-xdna"]),
+                                "amanuensis-kernels", "amanuensis-score", "amanuensis-weights", "amanuensis-xdna"]),
     ("amanuensis-transcribe", &["amanuensis-audio", "amanuensis-engine"]),
     ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights", "amanuensis-xdna"]),
     ("amanuensis-models",     &[]),

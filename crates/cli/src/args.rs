@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use amanuensis_transcribe::{OutputFormat, Strategy};
-use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::builder::{
+    NonEmptyStringValueParser, OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser,
+    TypedValueParser,
+};
 use clap::{Parser, Subcommand};
 
 use crate::bench::args::BenchArgs;
@@ -33,6 +36,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Transcribe recordings whose text is known, and count the errors
     Eval(Box<EvalArgs>),
+    /// Show what a model's files hold: sizes, tokens, tensors, inputs and outputs
+    Inspect(InspectArgs),
     /// Show what a model computes in one window of a recording, and compare it with another
     Trace(Box<TraceArgs>),
 }
@@ -145,6 +150,20 @@ pub enum ModelsCommand {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+}
+
+/// Show what a model's files hold: sizes, tokens, tensors, inputs and outputs.
+///
+/// Of any format that can be transcribed with; of an ONNX file that is no model by itself, the inputs and outputs.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// A model of `amanuensis models list` that is installed, or a model's directory or weight file
+    #[arg(value_name = "NAME|PATH", value_parser = NonEmptyStringValueParser::new())]
+    pub model: String,
+
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
 }
 
 pub fn input(argument: OsString) -> Result<Input, &'static str> {

@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod file;
 mod inputs;
+mod inspect;
 mod interrupt;
 mod language;
 mod models;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
         Command::Eval(args) => eval::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Trace(args) => trace::run(&args),
     };
     match done {

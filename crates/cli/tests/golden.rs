@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use amanuensis_engine::{ComputeType, DecodeOptions, Decoded, Engine, EngineOptions};
+use amanuensis_engine::{ComputeType, DecodeOptions, Decoded, Engine, EngineOptions, LANGUAGE_CODES, Vocabulary};
 use amanuensis_models::Store;
 use amanuensis_transcribe::{Audio, TranscribeOptions, Transcriber};
+use amanuensis_weights::Checkpoint;
 
 /// The golden greedy tokens without timestamps.
 const JFK: [u32; 25] = [
@@ -199,5 +200,21 @@ fn one_binary_runs_every_model() {
         for phrase in ["this recording never left", "every word", "ordinary computer", "from the internet"] {
             assert!(text.contains(phrase), "{name}: {text}");
         }
+    }
+}
+
+/// What ggml files leave out follows from their tokens: the same lists of tokens that the files of the models have.
+#[test]
+fn tokens_that_are_not_speech_are_those_of_the_models() {
+    for name in ["base", "tiny.en"] {
+        let Some(path) = model(name) else { return };
+        let vocabulary = Vocabulary::of(&Checkpoint::open(&path).unwrap()).unwrap();
+        let config: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
+        let listed = config["suppress_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32);
+        let listed: Vec<u32> = listed.filter(|id| vocabulary.is_text(*id)).collect();
+        assert_eq!(vocabulary.non_speech_tokens(), listed, "{name}");
+        let languages: Vec<&str> = vocabulary.languages().collect();
+        assert_eq!(languages, LANGUAGE_CODES[..languages.len()], "{name}");
     }
 }

@@ -83,6 +83,9 @@ fn graphs_agree_with_our_own_engine_until_one_is_altered() {
         compare(&workspace, &torch, directory.to_str().unwrap(), &more)
     };
     against(&export("f32"), &[]).ended(0, &[]);
+    let graphs = export("f32");
+    compare(&workspace, graphs.to_str().unwrap(), graphs.to_str().unwrap(), &["--compare-runtime", "onnx"])
+        .ended(0, &[]);
     against(&export("f32/decoder_model_merged.onnx"), &[]).ended(0, &[]);
     against(&export("f16"), &["--tolerance", "0.02"]).ended(0, &[]);
     against(&export("int8"), &["--tolerance", "0.5"]).ended(0, &[]);

@@ -9,6 +9,8 @@ use crate::Error;
 /// The facts of `config.json` and `generation_config.json`. Where a list is missing it is empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
+    /// Whether there is a file at all.
+    pub(crate) is_given: bool,
     /// Tokens never sampled.
     pub(crate) suppress: Vec<u32>,
     /// Tokens not sampled first.
@@ -46,6 +48,7 @@ impl Config {
         };
         let heads = find(&["alignment_heads"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         Ok(Self {
+            is_given: files.iter().any(Option::is_some),
             alignment_heads: heads.iter().filter_map(pair).collect(),
             suppress: tokens(&["suppress_tokens", "suppress_ids"]),
             suppress_at_begin: tokens(&["begin_suppress_tokens", "suppress_ids_begin"]),
@@ -102,6 +105,7 @@ mod tests {
             ),
         ]);
         let lists = Config {
+            is_given: true,
             suppress: vec![1, 2],
             suppress_at_begin: vec![220, 50257],
             alignment_heads: vec![(3, 1), (5, 0)],
@@ -110,6 +114,7 @@ mod tests {
         assert_eq!(ctranslate2.unwrap(), lists);
         assert_eq!(hugging_face.unwrap(), Config { encoder_heads: Some(8), decoder_heads: Some(6), ..lists });
         assert_eq!(config_of(&[]).unwrap(), Config::default());
+        assert!(config_of(&[("config.json", "{}")]).unwrap().is_given);
     }
 
     #[test]
@@ -124,6 +129,7 @@ mod tests {
             "config.json",
             r#"{"suppress_ids": [-1, 7, "x", 99999999999], "decoder_attention_heads": -3, "alignment_heads": [[1], 2, [0, 4], [-1, 0]]}"#,
         )]);
-        assert_eq!(config.unwrap(), Config { suppress: vec![7], alignment_heads: vec![(0, 4)], ..Config::default() });
+        let expected = Config { is_given: true, suppress: vec![7], alignment_heads: vec![(0, 4)], ..Config::default() };
+        assert_eq!(config.unwrap(), expected);
     }
 }

@@ -18,9 +18,6 @@ use crate::sequence::{Sequence, Step, StepBuffers};
 use crate::window::Encoded;
 use crate::{Error, Vocabulary};
 
-/// Seconds between two mel frames, in every Whisper model.
-const FRAME_SECONDS: f64 = 0.01;
-
 /// The number format of the matrix products.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ComputeType {
@@ -121,8 +118,12 @@ impl Engine {
         if let Some(problem) = problem {
             return Err(Error::Inconsistent { directory, problem });
         }
-        let seconds = 2.0 * n_audio_ctx as f64 * FRAME_SECONDS;
-        let vocabulary = Vocabulary::read(&directory, n_vocab, n_audio_ctx, seconds)?;
+        let in_weights = match &network {
+            Network::Native(native) => native.vocabulary(),
+            Network::Onnx(_) => None,
+        };
+        let vocabulary = Vocabulary::read(&directory, in_weights, n_vocab, n_audio_ctx)?;
+        let config = if config.is_given { config } else { Config::implied(&vocabulary) };
         Ok(Self { path: model.to_owned(), context, network, vocabulary, config })
     }
 

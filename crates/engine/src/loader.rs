@@ -2,7 +2,7 @@
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::gemm::{Activation, PackedF32};
-use amanuensis_weights::{Checkpoint, DType, Int8Rows, Tensor};
+use amanuensis_weights::{Checkpoint, Tensor};
 
 use crate::backend::{Backend, Matrix, Rows};
 use crate::linear::{Linear, Norm, Weights};
@@ -44,7 +44,7 @@ impl Loader<'_> {
         let mut norm = self.norm(norm, shape.1)?;
         let tensors = self.stack(prefix, names, shape)?;
         // Weights that are int8 in the file stay what they are.
-        let to_quantise = tensors.iter().all(|tensor| tensor.dtype() != DType::Int8);
+        let to_quantise = tensors.iter().all(|tensor| !tensor.is_int8());
         let factors = (self.compute_type == ComputeType::Int8 && to_quantise).then(|| balance(&mut norm, &tensors));
         Ok((norm, self.stacked(prefix, names, &tensors, factors.as_deref())?))
     }
@@ -107,26 +107,19 @@ impl Loader<'_> {
     /// Tensors of equal shape, stacked by rows, their columns multiplied by `factors`.
     fn weights(&self, tensors: &[Tensor<'_>], (n, k): (usize, usize), factors: Option<&[f32]>) -> Weights {
         let rows = n / tensors.len();
-        let int8: Option<Vec<Int8Rows<'_>>> = tensors.iter().map(Tensor::int8_rows).collect();
-        let weights = match int8 {
-            Some(int8) if self.compute_type == ComputeType::Int8 => {
-                let write = |channel: usize, out: &mut [i8]| {
-                    let (part, row) = (&int8[channel / rows], channel % rows);
-                    out.copy_from_slice(&part.values[row * k..][..k]);
-                    part.scales[row]
-                };
-                self.pack(&Matrix { n, k, rows: Rows::Int8(&write) })
-            }
-            _ => {
-                let write = |channel: usize, out: &mut [f32]| {
-                    let row = channel % rows;
-                    tensors[channel / rows].rows_f32(row..row + 1, out);
-                    for (weight, factor) in out.iter_mut().zip(factors.unwrap_or_default()) {
-                        *weight *= factor;
-                    }
-                };
-                self.pack(&Matrix { n, k, rows: Rows::F32(&write) })
-            }
+        let is_int8 = tensors.iter().all(Tensor::is_int8);
+        let weights = if is_int8 && self.compute_type == ComputeType::Int8 {
+            let write = |channel: usize, out: &mut [i8]| tensors[channel / rows].int8_row(channel % rows, out);
+            self.pack(&Matrix { n, k, rows: Rows::Int8(&write) })
+        } else {
+            let write = |channel: usize, out: &mut [f32]| {
+                let row = channel % rows;
+                tensors[channel / rows].rows_f32(row..row + 1, out);
+                for (weight, factor) in out.iter_mut().zip(factors.unwrap_or_default()) {
+                    *weight *= factor;
+                }
+            };
+            self.pack(&Matrix { n, k, rows: Rows::F32(&write) })
         };
         tensors.iter().for_each(Tensor::release);
         weights

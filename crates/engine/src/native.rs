@@ -56,6 +56,11 @@ impl Native {
         Ok(Self { checkpoint, encoder, decoder })
     }
 
+    /// The text tokens in the weight file, if it has them.
+    pub(crate) fn vocabulary(&self) -> Option<&[Vec<u8>]> {
+        self.checkpoint.vocabulary()
+    }
+
     pub(crate) fn sizes(&self) -> Sizes {
         let of_encoder = self.encoder.sizes();
         Sizes {

@@ -6,11 +6,18 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use amanuensis_weights::Checkpoint;
 use serde_json::Value;
 
-use crate::Error;
 use crate::config::{read_if_there, read_json};
 use crate::encode::Encoder;
+use crate::{Error, implied};
+
+/// Seconds between two mel frames, in every Whisper model.
+const FRAME_SECONDS: f64 = 0.01;
+
+/// Mel frames that a position of the encoder stands for, in every Whisper model.
+const FRAMES_PER_POSITION: f64 = 2.0;
 
 /// Up to this many entries of a vocabulary are believed; the largest Whisper has 51,866.
 const MOST_TOKENS: usize = 1 << 20;
@@ -48,15 +55,31 @@ pub(crate) struct Special {
 }
 
 impl Vocabulary {
+    /// The vocabulary of a model, from the files beside its weights or, without any, from the weight file.
+    ///
+    /// # Errors
+    /// Where there is none, or it does not fit the model.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let n_vocab = checkpoint.tensor("decoder.embed_tokens.weight")?.rows();
+        let n_audio_ctx = checkpoint.tensor("encoder.embed_positions.weight")?.rows();
+        Self::read(checkpoint.directory(), checkpoint.vocabulary(), n_vocab, n_audio_ctx)
+    }
+
     /// Reads the vocabulary of a model whose decoder has `n_vocab` outputs and whose encoder gives `n_audio_ctx`
-    /// positions for a window of `window_seconds`.
+    /// positions for a window. `in_weights` are the text tokens in the weight file.
     pub(crate) fn read(
         directory: &Path,
+        in_weights: Option<&[Vec<u8>]>,
         n_vocab: usize,
         n_audio_ctx: usize,
-        window_seconds: f64,
     ) -> Result<Self, Error> {
-        let tokens = read_tokens(directory, n_vocab)?;
+        let inconsistent = |problem| Error::Inconsistent { directory: directory.to_owned(), problem };
+        let tokens = match (read_tokens(directory, n_vocab), in_weights) {
+            (Err(Error::NoVocabulary { .. }), Some(text)) => {
+                implied::tokens(text, n_vocab, n_audio_ctx + 1).map_err(inconsistent)?
+            }
+            (tokens, _) => tokens?,
+        };
         let find = |name: &str| tokens.iter().rposition(|token| token == name).map(|id| id as u32);
         let need =
             |name: &'static str| find(name).ok_or(Error::MissingToken { directory: directory.to_owned(), token: name });
@@ -78,10 +101,9 @@ impl Vocabulary {
         // One timestamp for each position of the encoder, and one for the end.
         let n_timestamps = n_vocab.saturating_sub(special.first_timestamp as usize).min(n_audio_ctx + 1);
         if n_timestamps == 0 {
-            let problem = format!("a decoder of {n_vocab} outputs has no room for timestamps");
-            return Err(Error::Inconsistent { directory: directory.to_owned(), problem });
+            return Err(inconsistent(format!("a decoder of {n_vocab} outputs has no room for timestamps")));
         }
-        let seconds_per_timestamp = window_seconds / n_audio_ctx as f64;
+        let seconds_per_timestamp = FRAMES_PER_POSITION * FRAME_SECONDS;
         Ok(Self { tokens, n_vocab, n_timestamps, seconds_per_timestamp, special, languages, encoder: OnceLock::new() })
     }
 
@@ -120,8 +142,15 @@ impl Vocabulary {
         ((index as usize) < self.n_timestamps).then(|| f64::from(index) * self.seconds_per_timestamp)
     }
 
+    /// The tokens that steer the model, with their ids, in order; timestamps are none of them.
+    pub fn special_tokens(&self) -> impl Iterator<Item = (u32, &str)> {
+        let ids = self.special.eot..self.special.first_timestamp;
+        let named = ids.map(|id| (id, self.tokens.get(id as usize).map_or("", String::as_str)));
+        named.filter(|(_, name)| !name.is_empty())
+    }
+
     /// The ids of all timestamps.
-    pub(crate) fn timestamps(&self) -> std::ops::Range<u32> {
+    pub fn timestamps(&self) -> std::ops::Range<u32> {
         self.special.first_timestamp..self.special.first_timestamp + self.n_timestamps as u32
     }
 
@@ -172,6 +201,21 @@ impl Vocabulary {
     }
 }
 
+/// The character that stands for a byte in GPT-2's alphabet.
+pub(crate) fn character_of(byte: u8) -> char {
+    let mut further = (0x100..).filter_map(char::from_u32);
+    if is_printable(byte) {
+        return char::from(byte);
+    }
+    let place = (0..byte).filter(|byte| !is_printable(*byte)).count();
+    further.nth(place).expect("there are more characters than bytes")
+}
+
+/// Printable Latin-1, but the space.
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF)
+}
+
 /// `<|xx|>` or `<|xxx|>` in lower case is a language.
 fn language_code(token: &str) -> Option<&str> {
     let code = token.strip_prefix("<|")?.strip_suffix("|>")?;
@@ -181,11 +225,10 @@ fn language_code(token: &str) -> Option<&str> {
 /// The byte that a character of GPT-2's alphabet stands for: printable Latin-1 characters stand for themselves, the
 /// other 68 bytes are, in order, the characters from U+0100 on.
 fn byte_of(character: char) -> Option<u8> {
-    let is_printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     let code = u32::from(character);
     match u8::try_from(code) {
-        Ok(byte) => Some(byte).filter(is_printable),
-        Err(_) => (0..=255).filter(|byte| !is_printable(byte)).nth((code - 0x100) as usize),
+        Ok(byte) => Some(byte).filter(|byte| is_printable(*byte)),
+        Err(_) => (0..=255).filter(|byte| !is_printable(*byte)).nth((code - 0x100) as usize),
     }
 }
 
@@ -265,7 +308,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(directory.path().join(name), text).unwrap();
         }
-        Vocabulary::read(directory.path(), n_vocab, 10, 0.2)
+        Vocabulary::read(directory.path(), None, n_vocab, 10)
     }
 
     #[test]
@@ -317,6 +360,7 @@ mod tests {
         assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
         assert_eq!(byte_of('\u{120}'), Some(b' '));
         assert_eq!(byte_of('\u{144}'), None);
+        assert!((0..=255).all(|byte| byte_of(character_of(byte)) == Some(byte)));
     }
 
     #[test]
@@ -329,8 +373,13 @@ mod tests {
         assert!(error.contains("14 tokens"), "{error}");
         let error = read(&[("tokenizer.json", &tokenizer_json())], 14).unwrap_err().to_string();
         assert!(error.contains("no room for timestamps"), "{error}");
+        let text = [b"a".to_vec()];
+        let vocabulary = Vocabulary::read(Path::new("nowhere"), Some(&text), 20, 10).unwrap();
+        assert_eq!((vocabulary.timestamps(), vocabulary.decode(&[0])), (9..20, "a".to_owned()));
+        let error = Vocabulary::read(Path::new("nowhere"), Some(&text), 15, 10).unwrap_err().to_string();
+        assert!(error.contains("do not make up a vocabulary of 15"), "{error}");
         let list = tempfile::tempdir().unwrap();
         std::fs::create_dir(list.path().join("vocabulary.txt")).unwrap();
-        assert!(matches!(Vocabulary::read(list.path(), 25, 10, 0.2), Err(Error::Read { .. })));
+        assert!(matches!(Vocabulary::read(list.path(), None, 25, 10), Err(Error::Read { .. })));
     }
 }

@@ -83,11 +83,13 @@ fn every_form_gives_what_pytorch_computes_cached_or_not() {
 fn our_own_engine_gives_the_same() {
     let Expected { tokens, states, logits: expected } = expected();
     let options = EngineOptions { compute_type: ComputeType::F32, threads: 2, ..EngineOptions::default() };
-    let engine = Engine::load(&data("torch"), &options).unwrap();
-    let window = engine.encode(&mel()).unwrap();
-    assert!(largest_difference(&window.states()[..states.len()], &states) <= 1e-3);
-    for (row, expected) in logits(&engine, &window, &tokens, 1).iter().zip(&expected) {
-        assert!(largest_difference(row, expected) <= 1e-3);
+    for (name, tolerance) in [("torch", 1e-3)].into_iter().chain(EXPORTS) {
+        let engine = Engine::load(&data(name), &options).unwrap();
+        let window = engine.encode(&mel()).unwrap();
+        assert!(largest_difference(&window.states()[..states.len()], &states) <= tolerance, "{name}");
+        for (row, expected) in logits(&engine, &window, &tokens, 1).iter().zip(&expected) {
+            assert!(largest_difference(row, expected) <= tolerance, "{name}");
+        }
     }
 }
 

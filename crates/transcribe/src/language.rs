@@ -155,6 +155,7 @@ mod tests {
         let codes: Vec<_> = Language::all().map(Language::code).collect();
         assert_eq!(codes[..5], ["en", "zh", "de", "es", "ru"]);
         assert_eq!(codes[97..], ["jw", "su", "yue"]);
+        assert_eq!(codes, amanuensis_engine::LANGUAGE_CODES);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{Contents, FORMATS, Format};
 use crate::mmap::MappedFile;
-use crate::{Error, Tensor};
+use crate::{Error, Interface, Tensor};
 
 /// An opened model: named tensors in memory-mapped files.
 ///
@@ -17,8 +17,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a model's directory (`model.bin`, `model.safetensors` or `model.safetensors.index.json` in it) or a weight
-    /// file of any name. The format is told by content.
+    /// Opens a model's directory (`model.bin`, `model.safetensors`, `model.safetensors.index.json` or `ggml-*.bin` in it) or
+    /// a weight file of any name. The format is told by content.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = if path.is_dir() { find(path)? } else { MappedFile::open(path)? };
         let format = Format::of(&file)?;
@@ -36,12 +36,11 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The directory of the weight file, where `config.json` and `tokenizer.json` live.
+    /// The directory of the model, where `config.json` and `tokenizer.json` live: that of the weight file or, for graphs in
+    /// a folder `onnx` by themselves, the one above.
     pub fn directory(&self) -> &Path {
-        match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        }
+        let own = parent(&self.path);
+        if own.ends_with("onnx") && !own.join("config.json").exists() { parent(own) } else { own }
     }
 
     /// The tensor of a canonical name (see the [crate's documentation](crate)), or [`Error::MissingTensor`].
@@ -58,6 +57,17 @@ impl Checkpoint {
     /// All canonical names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.contents.tensors.keys().map(String::as_str)
+    }
+
+    /// The bytes of the text tokens, in the order of their ids, if the weight file has them (ggml does). Tokens that stand
+    /// for no text are not among them.
+    pub fn vocabulary(&self) -> Option<&[Vec<u8>]> {
+        self.contents.vocabulary.as_deref()
+    }
+
+    /// What the graphs of the model take and give, if its format has graphs (ONNX does).
+    pub fn graphs(&self) -> &[Interface] {
+        &self.contents.graphs
     }
 
     /// The number of attention heads of the encoder, if the weight file says (safetensors leave it to `config.json`).
@@ -81,15 +91,20 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
+/// The directory that a path lies in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// The weight file in a model's directory: the first that is in a known format. Failing that, the error of the first
 /// that is there.
 fn find(directory: &Path) -> Result<MappedFile, Error> {
     let mut problem = None;
-    for format in FORMATS {
-        let path = directory.join(format.file_name);
-        if !path.exists() {
-            continue;
-        }
+    for pattern in FORMATS.iter().flat_map(|format| format.file_names) {
+        let Some(path) = only_match(directory, pattern)? else { continue };
         match MappedFile::open(&path).and_then(|file| Format::of(&file).map(|_| file)) {
             Ok(file) => return Ok(file),
             Err(error) => problem = problem.or(Some(error)),
@@ -97,6 +112,32 @@ fn find(directory: &Path) -> Result<MappedFile, Error> {
     }
     Err(problem.unwrap_or_else(|| Error::NoWeights {
         directory: directory.to_owned(),
-        looked_for: FORMATS.iter().map(|format| format.file_name).collect::<Vec<_>>().join(", "),
+        looked_for: FORMATS
+            .iter()
+            .filter_map(|format| format.file_names.first().copied())
+            .collect::<Vec<_>>()
+            .join(", "),
     }))
+}
+
+/// The file of a directory whose name is `pattern`, in which one `*` stands for any text. Several are one too many.
+fn only_match(directory: &Path, pattern: &str) -> Result<Option<PathBuf>, Error> {
+    let Some((start, end)) = pattern.split_once('*') else {
+        let path = directory.join(pattern);
+        return Ok(path.exists().then_some(path));
+    };
+    let io = |source| Error::Io { path: directory.to_owned(), source };
+    let mut found: Vec<String> = Vec::new();
+    for entry in directory.read_dir().map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        let matches =
+            |name: &&str| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
+        found.extend(name.to_str().filter(matches).map(str::to_owned));
+    }
+    found.sort();
+    match found.as_slice() {
+        [] => Ok(None),
+        [name] => Ok(Some(directory.join(name))),
+        _ => Err(Error::SeveralWeights { directory: directory.to_owned(), names: found.join(", ") }),
+    }
 }

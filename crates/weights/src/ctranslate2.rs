@@ -13,10 +13,10 @@ use std::ops::Range;
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
-use crate::tensor::Entry;
+use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_name: "model.bin", probe, read };
+pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_names: &["model.bin"], probe, read };
 
 /// The layout above came with version 4, before Whisper did; 6 is the latest.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
@@ -153,7 +153,7 @@ impl Stored {
 
     fn size(self) -> usize {
         match self {
-            Self::Float(dtype) => dtype.size(),
+            Self::Float(dtype) => dtype.block().1,
             Self::Integer(size) => size,
         }
     }
@@ -252,21 +252,25 @@ impl Variables {
     /// The tensor of a variable, with its scales if it has integers.
     fn entry(&self, file: &MappedFile, name: &str) -> Result<Entry, Error> {
         let variable = &self.variables[name];
-        let (dtype, divisors) = match variable.stored {
-            Stored::Float(dtype) => (dtype, 0..0),
-            Stored::Integer(1) => (DType::Int8, self.divisors(file, name)?),
-            Stored::Integer(2) => (DType::Int16, self.divisors(file, name)?),
+        let (dtype, scales) = match variable.stored {
+            Stored::Float(dtype) => (dtype, vec![]),
+            Stored::Integer(1) => (DType::Int8, self.scales(file, name)?),
+            Stored::Integer(2) => (DType::Int16, self.scales(file, name)?),
             Stored::Integer(_) => return Err(file.unsupported(format!("tensor {name} is stored as int32"))),
         };
-        Entry::new(dtype, variable.shape.clone(), variable.data.clone(), divisors)
+        let quantisation = Quantisation { scales, zero_points: vec![] };
+        Entry::new(dtype, variable.shape.clone(), variable.data.clone(), quantisation)
             .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))
     }
 
-    /// The bytes of the scales of an integer tensor.
-    fn divisors(&self, file: &MappedFile, name: &str) -> Result<Range<usize>, Error> {
+    /// What steps of one are worth in an integer tensor; the file has the reciprocals.
+    fn scales(&self, file: &MappedFile, name: &str) -> Result<Vec<f32>, Error> {
         let scale = format!("{name}_scale");
         match self.resolve(&scale).and_then(|name| self.variables.get(name)) {
-            Some(Variable { stored: Stored::Float(DType::F32), data, .. }) => Ok(data.clone()),
+            Some(Variable { stored: Stored::Float(DType::F32), data, .. }) => {
+                let (divisors, _) = file.bytes()[data.clone()].as_chunks();
+                Ok(divisors.iter().map(|divisor| f32::from_le_bytes(*divisor).recip()).collect())
+            }
             Some(_) => Err(file.malformed(format!("{scale} is not stored as float32"))),
             None => Err(file.malformed(format!("tensor {name} holds integers, but {scale} is not there"))),
         }

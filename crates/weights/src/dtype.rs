@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::blocks::{BLOCK, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+
 /// How a tensor's values are stored (little-endian, at any alignment).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -12,19 +14,38 @@ pub enum DType {
     F16,
     /// bfloat16: the upper half of a binary32.
     Bf16,
-    /// Signed 8-bit integers with one scale a row.
+    /// Signed 8-bit integers with one scale a row, or one for the whole tensor.
     Int8,
+    /// Unsigned 8-bit integers, likewise.
+    Uint8,
     /// Signed 16-bit integers with one scale for the whole tensor.
     Int16,
+    /// Signed 32-bit integers with one scale a row, or one for the whole tensor.
+    Int32,
+    /// ggml's blocks of 32 values in 8 bits, with a scale each.
+    Q8_0,
+    /// The same in 5 bits.
+    Q5_0,
+    /// The same in 5 bits, with a scale and a minimum each.
+    Q5_1,
+    /// The same in 4 bits.
+    Q4_0,
+    /// The same in 4 bits, with a scale and a minimum each.
+    Q4_1,
 }
 
 impl DType {
-    /// Bytes that one value takes.
-    pub fn size(self) -> usize {
+    /// How many values are stored as a unit, and the bytes of the unit: `(1, 4)` for float32.
+    pub fn block(self) -> (usize, usize) {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 | Self::Int16 => 2,
-            Self::Int8 => 1,
+            Self::F32 | Self::Int32 => (1, 4),
+            Self::F16 | Self::Bf16 | Self::Int16 => (1, 2),
+            Self::Int8 | Self::Uint8 => (1, 1),
+            Self::Q8_0 => (BLOCK, Q8_0),
+            Self::Q5_0 => (BLOCK, Q5_0),
+            Self::Q5_1 => (BLOCK, Q5_1),
+            Self::Q4_0 => (BLOCK, Q4_0),
+            Self::Q4_1 => (BLOCK, Q4_1),
         }
     }
 }
@@ -36,19 +57,15 @@ impl fmt::Display for DType {
             Self::F16 => "float16",
             Self::Bf16 => "bfloat16",
             Self::Int8 => "int8",
+            Self::Uint8 => "uint8",
             Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Q8_0 => "q8_0",
+            Self::Q5_0 => "q5_0",
+            Self::Q5_1 => "q5_1",
+            Self::Q4_0 => "q4_0",
+            Self::Q4_1 => "q4_1",
         })
-    }
-}
-
-/// Converts `bytes`, values of `N` bytes each, by `value` into as many elements of `out`.
-///
-/// With a branch-free `value` the loop vectorises on every target.
-pub(crate) fn widen<const N: usize>(bytes: &[u8], out: &mut [f32], value: impl Fn([u8; N]) -> f32) {
-    let (values, rest) = bytes.as_chunks::<N>();
-    debug_assert!(rest.is_empty() && values.len() == out.len());
-    for (out, &bytes) in out.iter_mut().zip(values) {
-        *out = value(bytes);
     }
 }
 

@@ -35,6 +35,15 @@ pub enum Error {
         looked_for: String,
     },
 
+    /// The directory holds several models where it should hold one.
+    #[error("{}: holds several models ({names}); give the path of one of these files", directory.display())]
+    SeveralWeights {
+        /// The directory.
+        directory: PathBuf,
+        /// The names of the files.
+        names: String,
+    },
+
     /// The file's content is in no supported format.
     #[error("{}: {looks_like}; supported are {supported}", path.display())]
     UnknownFormat {

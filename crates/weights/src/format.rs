@@ -5,20 +5,21 @@ use std::collections::btree_map;
 
 use crate::mmap::MappedFile;
 use crate::tensor::Entry;
-use crate::{Error, ctranslate2, safetensors, sharded};
+use crate::{Error, ctranslate2, ggml, onnx, safetensors, sharded};
 
 /// A file format of model weights.
 pub(crate) struct Format {
     pub(crate) name: &'static str,
-    /// What its file is called inside a model's directory.
-    pub(crate) file_name: &'static str,
+    /// What its file is called inside a model's directory, the best first; `*` stands for any text.
+    pub(crate) file_names: &'static [&'static str],
     /// Whether a file of this content is meant to be in this format, judged by its first bytes.
     pub(crate) probe: fn(&[u8]) -> bool,
     pub(crate) read: fn(MappedFile) -> Result<Contents, Error>,
 }
 
 /// Every supported format; a directory is searched in this order.
-pub(crate) const FORMATS: &[Format] = &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT];
+pub(crate) const FORMATS: &[Format] =
+    &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT, ggml::FORMAT, onnx::FORMAT];
 
 impl Format {
     /// The format of a file, by its content.
@@ -39,11 +40,22 @@ pub(crate) struct Contents {
     pub(crate) tensors: BTreeMap<String, Entry>,
     pub(crate) encoder_heads: Option<usize>,
     pub(crate) decoder_heads: Option<usize>,
+    /// The bytes of text tokens, by id, where the file has them.
+    pub(crate) vocabulary: Option<Vec<Vec<u8>>>,
+    /// Of formats that have graphs, what these take and give.
+    pub(crate) graphs: Vec<onnx::Interface>,
 }
 
 impl Contents {
     pub(crate) fn new() -> Self {
-        Self { files: Vec::new(), tensors: BTreeMap::new(), encoder_heads: None, decoder_heads: None }
+        Self {
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            encoder_heads: None,
+            decoder_heads: None,
+            vocabulary: None,
+            graphs: Vec::new(),
+        }
     }
 
     /// Adds a tensor of `file`, whose name must be new.
@@ -68,8 +80,7 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     const SIGNS: &[(&[u8], &str)] = &[
         (b"PK\x03\x04", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),
         (b"\x80\x02", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),
-        (b"lmgg", "is a whisper.cpp (ggml) model"),
-        (b"GGUF", "is a GGUF model"),
+        (b"GGUF", "is a GGUF model; whisper.cpp's ggml-*.bin files are no GGUF"),
         (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
         (b"<!DOCTYPE", "is a web page, so its download went wrong; fetch it again"),
         (b"<!doctype", "is a web page, so its download went wrong; fetch it again"),

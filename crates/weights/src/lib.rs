@@ -15,7 +15,7 @@
 //! | `decoder.embed_positions.weight` | (`n_text_ctx`, `d_model`) |
 //! | `decoder.layers.{i}.*` | as in the encoder, with `encoder_attn.*` and `encoder_attn_layer_norm` besides |
 //! | `decoder.layer_norm.weight` | (`d_model`) |
-//! | `proj_out.weight` | (`n_vocab`, `d_model`); absent when tied to `decoder.embed_tokens.weight` |
+//! | `proj_out.weight` | (`n_vocab`, `d_model`); absent where `decoder.embed_tokens.weight` stands for it |
 //!
 //! with a `.bias` beside each `.weight` but those of embeddings, positions and `proj_out`. `k_proj.bias` is optional:
 //! Whisper has none; some formats store zeros for it.
@@ -35,6 +35,7 @@
 
 #![deny(unsafe_code)]
 
+mod blocks;
 mod checkpoint;
 mod ctranslate2;
 mod dtype;
@@ -42,7 +43,9 @@ mod error;
 #[cfg(feature = "fixture")]
 pub mod fixture;
 mod format;
+mod ggml;
 mod mmap;
+mod onnx;
 mod safetensors;
 mod sharded;
 mod tensor;
@@ -50,4 +53,5 @@ mod tensor;
 pub use checkpoint::Checkpoint;
 pub use dtype::DType;
 pub use error::Error;
-pub use tensor::{Int8Rows, Tensor};
+pub use onnx::{Dimension, GraphValue, Interface};
+pub use tensor::Tensor;

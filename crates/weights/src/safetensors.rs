@@ -8,10 +8,10 @@ use ::safetensors::tensor::Metadata;
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
-use crate::tensor::Entry;
+use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-pub(crate) const FORMAT: Format = Format { name: "safetensors", file_name: "model.safetensors", probe, read };
+pub(crate) const FORMAT: Format = Format { name: "safetensors", file_names: &["model.safetensors"], probe, read };
 
 /// More than the header of any Whisper model takes (about 100 bytes a tensor): bounds what a hostile one can.
 const MAX_HEADER: u64 = 8 << 20;
@@ -66,8 +66,9 @@ pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error
                 )));
             }
         };
-        let mut entry = Entry::new(dtype, info.shape.clone(), data_start + start..data_start + end, 0..0)
-            .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))?;
+        let mut entry =
+            Entry::new(dtype, info.shape.clone(), data_start + start..data_start + end, Quantisation::default())
+                .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))?;
         entry.file = contents.files.len();
         let canonical = name.strip_prefix("model.").unwrap_or(&name).to_owned();
         contents.insert(&file, canonical, entry)?;

@@ -8,7 +8,7 @@ use crate::mmap::MappedFile;
 use crate::{Error, safetensors};
 
 pub(crate) const FORMAT: Format =
-    Format { name: "sharded safetensors", file_name: "model.safetensors.index.json", probe, read };
+    Format { name: "sharded safetensors", file_names: &["model.safetensors.index.json"], probe, read };
 
 /// More than the index of any Whisper model takes (about 100 bytes a tensor): bounds what a hostile one can.
 const MAX_INDEX: usize = 8 << 20;

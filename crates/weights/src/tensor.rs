@@ -2,17 +2,27 @@
 
 use std::ops::Range;
 
-use crate::dtype::{bf16_to_f32, f16_to_f32, widen};
+use crate::blocks::dequantise;
+use crate::dtype::{bf16_to_f32, f16_to_f32};
 use crate::mmap::MappedFile;
 use crate::{DType, Error};
 
 /// More dimensions than any tensor of a speech model has.
 const MAX_RANK: usize = 8;
 
+/// What stored integers stand for: `(q - zero_point) * scale`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Quantisation {
+    /// One for each row, or one for all; none for types that are not integers.
+    pub(crate) scales: Vec<f32>,
+    /// As many as scales; none where all are zero.
+    pub(crate) zero_points: Vec<i32>,
+}
+
 /// Where a tensor lies and how it is stored.
 ///
 /// Built by [`Entry::new`] alone, which makes sure that shape and lengths agree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     /// Index of the file in [`Contents::files`](crate::format::Contents::files).
     pub(crate) file: usize,
@@ -21,17 +31,18 @@ pub(crate) struct Entry {
     row_len: usize,
     /// Bytes of the file.
     data: Range<usize>,
-    /// Bytes of the file: the `f32` by which integers are divided, one a row (int8) or one (int16).
-    divisors: Range<usize>,
+    /// Whether the values lie column after column.
+    by_columns: bool,
+    quantisation: Quantisation,
 }
 
 impl Entry {
-    /// An entry whose `data` and `divisors` are ranges inside the file; `Err` says how they contradict the shape.
+    /// An entry whose `data` is a range inside the file; `Err` says how it or the quantisation contradict the shape.
     pub(crate) fn new(
         dtype: DType,
         shape: Vec<usize>,
         data: Range<usize>,
-        divisors: Range<usize>,
+        quantisation: Quantisation,
     ) -> Result<Self, String> {
         if shape.len() > MAX_RANK {
             return Err(format!("it has {} dimensions; at most {MAX_RANK} make sense", shape.len()));
@@ -39,25 +50,48 @@ impl Entry {
         if shape.contains(&0) {
             return Err(format!("its shape {shape:?} has no elements"));
         }
+        let (block_len, block_size) = dtype.block();
+        if !shape.last().unwrap_or(&1).is_multiple_of(block_len) {
+            return Err(format!("{dtype} comes in blocks of {block_len}, but its shape is {shape:?}"));
+        }
         let rows = shape.first().copied().unwrap_or(1);
         let row_len = shape.iter().skip(1).copied().try_fold(1_usize, usize::checked_mul);
-        let size = row_len.and_then(|n| n.checked_mul(rows)).and_then(|n| n.checked_mul(dtype.size()));
-        let (Some(row_len), Some(size)) = (row_len, size) else {
+        let values = row_len.and_then(|n| n.checked_mul(rows));
+        let (Some(row_len), Some(size)) = (row_len, values.and_then(|n| (n / block_len).checked_mul(block_size)))
+        else {
             return Err(format!("its shape {shape:?} is too large"));
         };
         if data.len() != size {
             return Err(format!("{dtype} of shape {shape:?} takes {size} bytes, but it has {}", data.len()));
         }
-        let expected_divisors = match dtype {
-            DType::Int8 => rows,
-            DType::Int16 => 1,
-            DType::F32 | DType::F16 | DType::Bf16 => 0,
+        let Quantisation { scales, zero_points } = &quantisation;
+        let (expected, may_be_one) = match dtype {
+            DType::Int8 | DType::Uint8 | DType::Int32 => (rows, true),
+            DType::Int16 => (1, true),
+            _ => (0, false),
         };
-        if divisors.len() / size_of::<f32>() != expected_divisors {
-            let found = divisors.len() / size_of::<f32>();
-            return Err(format!("{dtype} of shape {shape:?} needs {expected_divisors} scales, but it has {found}"));
+        if scales.len() != expected && !(may_be_one && scales.len() == 1) {
+            return Err(format!("{dtype} of shape {shape:?} needs {expected} scales, but it has {}", scales.len()));
         }
-        Ok(Self { file: 0, dtype, shape, row_len, data, divisors })
+        if !zero_points.is_empty() && zero_points.len() != scales.len() {
+            return Err(format!("it has {} scales, but {} zero points", scales.len(), zero_points.len()));
+        }
+        if let Some(bad) = scales.iter().find(|scale| !scale.is_finite() || **scale <= 0.0) {
+            return Err(format!("{bad} is not a scale"));
+        }
+        Ok(Self { file: 0, dtype, shape, row_len, data, by_columns: false, quantisation })
+    }
+
+    /// The same entry if the file has its values column after column; `Err` if it is no matrix.
+    pub(crate) fn by_columns(self) -> Result<Self, String> {
+        if self.shape.len() != 2 || self.dtype.block().0 != 1 {
+            return Err(format!("{} of shape {:?} cannot be transposed", self.dtype, self.shape));
+        }
+        Ok(Self { by_columns: true, ..self })
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
     fn rows(&self) -> usize {
@@ -66,18 +100,19 @@ impl Entry {
 
     /// The `part`-th of `parts` equal groups of rows, as an entry of its own; `Err` if the rows do not divide evenly.
     pub(crate) fn part(&self, part: usize, parts: usize) -> Result<Self, String> {
-        if self.shape.is_empty() || !self.rows().is_multiple_of(parts) {
+        if self.shape.is_empty() || self.by_columns || !self.rows().is_multiple_of(parts) {
             return Err(format!("it stacks {parts} matrices, but its shape is {:?}", self.shape));
         }
         let rows = self.rows() / parts;
-        let slice = |range: &Range<usize>| {
-            let len = range.len() / parts;
-            range.start + part * len..range.start + (part + 1) * len
-        };
-        let mut shape = self.shape.clone();
-        shape[0] = rows;
-        let divisors = if self.dtype == DType::Int8 { slice(&self.divisors) } else { self.divisors.clone() };
-        Ok(Self { shape, data: slice(&self.data), divisors, ..self.clone() })
+        let size = self.data.len() / parts;
+        let mut entry =
+            Self { data: self.data.start + part * size..self.data.start + (part + 1) * size, ..self.clone() };
+        entry.shape[0] = rows;
+        let scales = &mut entry.quantisation.scales;
+        if scales.len() > 1 {
+            *scales = scales[part * rows..][..rows].to_vec();
+        }
+        Ok(entry)
     }
 }
 
@@ -90,15 +125,6 @@ pub struct Tensor<'a> {
     name: &'a str,
     file: &'a MappedFile,
     entry: &'a Entry,
-}
-
-/// The rows of an int8 tensor as they are stored: value `j` of row `i` is `values[i * row_len + j] * scales[i]`.
-#[derive(Debug, Clone)]
-pub struct Int8Rows<'a> {
-    /// Quantised values, row after row; -128 may occur.
-    pub values: &'a [i8],
-    /// What a step of one is worth in each row; finite and positive.
-    pub scales: Vec<f32>,
 }
 
 impl<'a> Tensor<'a> {
@@ -131,9 +157,9 @@ impl<'a> Tensor<'a> {
         self.entry.row_len
     }
 
-    /// The stored bytes: little-endian values in row-major order, at any alignment, without scales.
-    pub fn bytes(&self) -> &'a [u8] {
-        &self.file.bytes()[self.entry.data.clone()]
+    /// The bytes that the values take in the file, without scales that lie elsewhere.
+    pub fn size(&self) -> usize {
+        self.entry.data.len()
     }
 
     /// This tensor if its shape is `expected`; else [`Error::Shape`].
@@ -149,56 +175,83 @@ impl<'a> Tensor<'a> {
         })
     }
 
-    /// All values in row-major order, integers multiplied by their scales.
+    /// All values in row-major order, quantised ones as what they stand for.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.rows() * self.row_len()];
         self.rows_f32(0..self.rows(), &mut values);
         values
     }
 
-    /// Writes the values of a range of rows, integers multiplied by their scales, to `out`
+    /// Writes the values of a range of rows, quantised ones as what they stand for, to `out`
     /// (`rows.len()` x [`row_len`](Self::row_len)).
     ///
     /// # Panics
     /// When the range is not one of this tensor's, or `out` has another length.
     pub fn rows_f32(&self, rows: Range<usize>, out: &mut [f32]) {
-        let row_len = self.row_len();
         assert!(rows.start <= rows.end && rows.end <= self.rows(), "rows {rows:?} of {}", self.rows());
-        assert_eq!(out.len(), rows.len() * row_len, "length of the output for rows {rows:?} of {}", self.name);
-        let row_size = row_len * self.dtype().size();
-        let bytes = &self.bytes()[rows.start * row_size..rows.end * row_size];
-        match self.dtype() {
-            DType::F32 => widen(bytes, out, f32::from_le_bytes),
-            DType::F16 => widen(bytes, out, f16_to_f32),
-            DType::Bf16 => widen(bytes, out, bf16_to_f32),
-            DType::Int16 => {
-                let scale = self.scale(0);
-                widen(bytes, out, |value| f32::from(i16::from_le_bytes(value)) * scale);
-            }
-            DType::Int8 => {
-                for row in 0..rows.len() {
-                    let scale = self.scale(rows.start + row);
-                    let values = row * row_len..(row + 1) * row_len;
-                    widen(&bytes[values.clone()], &mut out[values], |value| {
-                        f32::from(i8::from_le_bytes(value)) * scale
-                    });
+        assert_eq!(out.len(), rows.len() * self.row_len(), "length of the output for rows {rows:?} of {}", self.name);
+        for (row, out) in rows.zip(out.chunks_exact_mut(self.row_len())) {
+            match self.dtype() {
+                DType::F32 => self.row(row, out, f32::from_le_bytes),
+                DType::F16 => self.row(row, out, f16_to_f32),
+                DType::Bf16 => self.row(row, out, bf16_to_f32),
+                DType::Int8 => self.integers(row, out, |value| i8::from_le_bytes(value).into()),
+                DType::Uint8 => self.integers(row, out, |[value]: [u8; 1]| value.into()),
+                DType::Int16 => self.integers(row, out, |value| i16::from_le_bytes(value).into()),
+                DType::Int32 => self.integers(row, out, i32::from_le_bytes),
+                dtype @ (DType::Q8_0 | DType::Q5_0 | DType::Q5_1 | DType::Q4_0 | DType::Q4_1) => {
+                    let (block_len, block_size) = dtype.block();
+                    let size = out.len() / block_len * block_size;
+                    dequantise(dtype, &self.bytes()[row * size..][..size], out);
                 }
             }
         }
     }
 
-    /// The quantised rows and their scales, if the tensor is stored as int8.
-    pub fn int8_rows(&self) -> Option<Int8Rows<'a>> {
-        (self.dtype() == DType::Int8).then(|| Int8Rows {
-            values: bytemuck::cast_slice(self.bytes()),
-            scales: (0..self.rows()).map(|row| self.scale(row)).collect(),
-        })
+    /// Whether the values are stored as int8 and need nothing but a scale a row: [`Self::int8_row`] gives them.
+    pub fn is_int8(&self) -> bool {
+        self.dtype() == DType::Int8 && self.entry.quantisation.zero_points.iter().all(|zero| *zero == 0)
     }
 
-    /// What a step of one is worth: the reciprocal of the `index`-th stored divisor.
-    fn scale(&self, index: usize) -> f32 {
-        let (divisors, _) = self.file.bytes()[self.entry.divisors.clone()].as_chunks();
-        f32::from_le_bytes(divisors[index]).recip()
+    /// Writes a row as it is stored to `out` ([`row_len`](Self::row_len)); -128 may occur. Returns what a step of one is
+    /// worth in that row, finite and positive.
+    ///
+    /// # Panics
+    /// When the tensor [is not int8](Self::is_int8), has no such row, or `out` has another length.
+    pub fn int8_row(&self, row: usize, out: &mut [i8]) -> f32 {
+        assert!(self.is_int8() && row < self.rows() && out.len() == self.row_len(), "row {row} of {}", self.name);
+        self.row(row, out, i8::from_le_bytes);
+        self.scale(row).0
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        &self.file.bytes()[self.entry.data.clone()]
+    }
+
+    /// Writes a row of values of `N` bytes each, converted by `value`; without branches in it, the loop vectorises.
+    fn row<const N: usize, T>(&self, row: usize, out: &mut [T], value: impl Fn([u8; N]) -> T) {
+        let (values, _) = self.bytes().as_chunks();
+        if self.entry.by_columns {
+            let column = values.iter().skip(row).step_by(self.rows());
+            out.iter_mut().zip(column).for_each(|(out, bytes)| *out = value(*bytes));
+        } else {
+            let start = row * self.row_len();
+            let row = &values[start..start + out.len()];
+            out.iter_mut().zip(row).for_each(|(out, bytes)| *out = value(*bytes));
+        }
+    }
+
+    fn integers<const N: usize>(&self, row: usize, out: &mut [f32], value: impl Fn([u8; N]) -> i32) {
+        let (scale, zero_point) = self.scale(row);
+        // Of a sound file the difference is small; of any other it is no matter what it is.
+        self.row(row, out, |bytes| value(bytes).wrapping_sub(zero_point) as f32 * scale);
+    }
+
+    /// What a step of one is worth in a row, and the integer that stands for zero.
+    fn scale(&self, row: usize) -> (f32, i32) {
+        let Quantisation { scales, zero_points } = &self.entry.quantisation;
+        let index = if scales.len() == 1 { 0 } else { row };
+        (scales[index], zero_points.get(index).copied().unwrap_or(0))
     }
 
     /// Takes the tensor's pages out of this process's memory, as a hint to the operating system.

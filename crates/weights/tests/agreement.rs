@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use amanuensis_weights::fixture::{
-    Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors, write_sharded_safetensors,
+    Dimensions, Tensors, whisper, write_ctranslate2, write_ggml, write_safetensors, write_sharded_safetensors,
 };
 use amanuensis_weights::{Checkpoint, DType, Error};
 
@@ -45,6 +45,10 @@ fn tolerance(dtype: DType) -> f32 {
         DType::Int8 => 0.501 / 127.0,
         // One scale for a stack of three matrices, each of which may have a smaller largest value.
         DType::Int16 => 0.6 / 1024.0,
+        // Half a step of a block, whose scale is rounded to float16; the last step on one side may be a whole one.
+        DType::Q8_0 => 0.6 / 127.0,
+        DType::Q5_0 | DType::Q5_1 => 1.1 / 16.0,
+        DType::Q4_0 | DType::Q4_1 => 1.1 / 8.0,
         other => panic!("no tolerance for {other}"),
     }
 }
@@ -83,6 +87,26 @@ fn safetensors_of_every_type_whole_and_in_shards() {
 }
 
 #[test]
+fn ggml_of_every_type() {
+    let directory = tempfile::tempdir().unwrap();
+    let tensors = whisper(&Dimensions { n_state: 32, n_ff: 64, ..DIMENSIONS }, 9);
+    let vocabulary = [b"a".to_vec(), vec![0xff, 0], vec![]];
+    for dtype in [DType::F32, DType::F16, DType::Q8_0, DType::Q5_0, DType::Q5_1, DType::Q4_0, DType::Q4_1] {
+        write_ggml(&directory.path().join("ggml-tiny.bin"), &tensors, HEADS, dtype, &vocabulary).unwrap();
+        let checkpoint = Checkpoint::open(directory.path()).unwrap();
+        assert_eq!(checkpoint.format(), "ggml");
+        assert_eq!((checkpoint.encoder_heads(), checkpoint.decoder_heads()), (Some(2), Some(4)));
+        assert_eq!(checkpoint.vocabulary(), Some(&vocabulary[..]));
+        assert_eq!(checkpoint.tensor("encoder.layers.1.fc1.weight").unwrap().dtype(), dtype);
+        assert_holds(&checkpoint, &tensors, tolerance(dtype));
+        assert!(checkpoint.names().eq(tensors.keys()), "no tensor besides");
+    }
+    fs::copy(directory.path().join("ggml-tiny.bin"), directory.path().join("ggml-base.bin")).unwrap();
+    let error = Checkpoint::open(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("several models (ggml-base.bin, ggml-tiny.bin)"), "{error}");
+}
+
+#[test]
 fn an_output_projection_is_there_only_if_it_is_not_the_embedding() {
     let directory = tempfile::tempdir().unwrap();
     let (bin, safetensors) = (directory.path().join("a"), directory.path().join("b"));
@@ -106,8 +130,14 @@ fn rows_convert_in_pieces_as_they_do_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     let tensors = whisper(&DIMENSIONS, 4);
-    for dtype in [DType::F32, DType::F16, DType::Bf16, DType::Int8, DType::Int16] {
-        write_ctranslate2(&path, &tensors, HEADS, dtype).unwrap();
+    let types = [DType::F32, DType::F16, DType::Bf16, DType::Int8, DType::Int16, DType::Q5_1];
+    for dtype in types {
+        if dtype == DType::Q5_1 {
+            let tensors = whisper(&Dimensions { n_state: 32, ..DIMENSIONS }, 4);
+            write_ggml(&path, &tensors, HEADS, dtype, &[]).unwrap();
+        } else {
+            write_ctranslate2(&path, &tensors, HEADS, dtype).unwrap();
+        }
         let checkpoint = Checkpoint::open(&path).unwrap();
         for name in ["decoder.layers.0.encoder_attn.v_proj.weight", "encoder.conv1.weight", "encoder.layer_norm.bias"] {
             let tensor = checkpoint.tensor(name).unwrap();
@@ -131,18 +161,15 @@ fn int8_rows_are_as_stored() {
     let checkpoint = Checkpoint::open(&path).unwrap();
     for name in ["decoder.embed_tokens.weight", "encoder.layers.0.self_attn.v_proj.weight", "encoder.conv2.weight"] {
         let tensor = checkpoint.tensor(name).unwrap();
-        let rows = tensor.int8_rows().unwrap();
-        assert_eq!(rows.scales.len(), tensor.rows());
-        let values: Vec<f32> = rows
-            .values
-            .chunks(tensor.row_len())
-            .zip(&rows.scales)
-            .flat_map(|(row, &scale)| row.iter().map(move |&q| f32::from(q) * scale))
-            .collect();
-        assert_eq!(values, tensor.to_f32());
-        assert!(rows.values.chunks(tensor.row_len()).all(|row| row.iter().any(|&q| q.unsigned_abs() == 127)));
+        assert!(tensor.is_int8());
+        let mut row = vec![0; tensor.row_len()];
+        for (index, expected) in tensor.to_f32().chunks(tensor.row_len()).enumerate() {
+            let scale = tensor.int8_row(index, &mut row);
+            assert!(row.iter().any(|&q| q.unsigned_abs() == 127));
+            assert_eq!(row.iter().map(|&q| f32::from(q) * scale).collect::<Vec<_>>(), expected);
+        }
     }
-    assert!(checkpoint.tensor("encoder.conv2.bias").unwrap().int8_rows().is_none());
+    assert!(!checkpoint.tensor("encoder.conv2.bias").unwrap().is_int8());
 }
 
 #[test]

@@ -6,7 +6,7 @@ needs numpy and safetensors. It writes OUTPUT/{float32,bfloat16,int16,int8}/mode
 that CTranslate2 loads them), OUTPUT/hf/model.safetensors and OUTPUT/sharded/. Quantisation follows CTranslate2's
 model_spec.py. Then
 
-    cargo run --release -p amanuensis-weights --example inspect -- MODEL_DIRECTORY OUTPUT_DIRECTORY/int8
+    cargo run --release -p amanuensis-weights --example compare -- MODEL_DIRECTORY OUTPUT_DIRECTORY/int8
 
 compares any two of them.
 """

@@ -1,0 +1,39 @@
+//! Compares two checkpoints of one model tensor by tensor:
+//! `cargo run --release -p amanuensis-weights --example compare -- PATH OTHER`
+
+use amanuensis_weights::{Checkpoint, Error};
+
+fn main() -> Result<(), Error> {
+    let paths: Vec<_> = std::env::args_os().skip(1).collect();
+    let [path, other] = paths.as_slice() else {
+        eprintln!("usage: compare PATH OTHER");
+        return Ok(());
+    };
+    compare(&Checkpoint::open(path.as_ref())?, &Checkpoint::open(other.as_ref())?);
+    Ok(())
+}
+
+fn compare(a: &Checkpoint, b: &Checkpoint) {
+    let (mut same, mut worst) = (0, (0.0_f32, "none"));
+    for a in a.names().filter_map(|name| a.get(name)) {
+        let Some(b) = b.get(a.name()) else {
+            println!("{} is in the first only", a.name());
+            continue;
+        };
+        if a.shape() != b.shape() {
+            println!("{}: {:?} is not {:?}", a.name(), a.shape(), b.shape());
+            continue;
+        }
+        let (ours, theirs) = (a.to_f32(), b.to_f32());
+        let peak = ours.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
+        let error = ours.iter().zip(&theirs).fold(0.0_f32, |error, (x, y)| error.max((x - y).abs()));
+        same += usize::from(ours == theirs);
+        if error / peak > worst.0 {
+            worst = (error / peak, a.name());
+        }
+    }
+    for b in b.names().filter(|name| a.get(name).is_none()) {
+        println!("{b} is in the second only");
+    }
+    println!("{same} tensors are equal; largest error relative to a tensor's largest value: {} ({})", worst.0, worst.1);
+}

@@ -1,0 +1,115 @@
+//! ggml's quantised blocks: 32 values of a row with what they have in common (`ggml-quants.c`, `dequantize_row_*`).
+//!
+//! All numbers are little-endian. The scale `d` and the minimum `m` are binary16. Of a byte of four-bit values, the lower
+//! half belongs to the first sixteen values and the upper half to the last; the fifth bits lie in a u32, in order.
+
+use crate::DType;
+use crate::dtype::f16_to_f32;
+
+/// Values in a block.
+pub(crate) const BLOCK: usize = 32;
+
+/// Bytes of a block: `d`, values.
+pub(crate) const Q8_0: usize = 2 + 32;
+/// `d`, fifth bits, values; the middle is zero.
+pub(crate) const Q5_0: usize = 2 + 4 + 16;
+/// `d`, `m`, fifth bits, values.
+pub(crate) const Q5_1: usize = 4 + 4 + 16;
+/// `d`, values; the middle is zero.
+pub(crate) const Q4_0: usize = 2 + 16;
+/// `d`, `m`, values.
+pub(crate) const Q4_1: usize = 4 + 16;
+
+/// Writes the values of whole blocks to `out`, which has room for exactly these.
+///
+/// # Panics
+/// When `dtype` has no blocks.
+pub(crate) fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) {
+    match dtype {
+        DType::Q8_0 => each(bytes, out, |block: &[u8; Q8_0], out| {
+            let (&d, values) = head(block);
+            for (out, &value) in out.iter_mut().zip(values) {
+                *out = f32::from(value.cast_signed()) * f16_to_f32(d);
+            }
+        }),
+        DType::Q5_0 => each(bytes, out, |block: &[u8; Q5_0], out| {
+            let (&d, rest) = head(block);
+            let (&fifth, values) = head(rest);
+            nibbles(values, u32::from_le_bytes(fifth), f16_to_f32(d), -16.0, 0.0, out);
+        }),
+        DType::Q5_1 => each(bytes, out, |block: &[u8; Q5_1], out| {
+            let (&d, rest) = head(block);
+            let (&m, rest) = head(rest);
+            let (&fifth, values) = head(rest);
+            nibbles(values, u32::from_le_bytes(fifth), f16_to_f32(d), 0.0, f16_to_f32(m), out);
+        }),
+        DType::Q4_0 => each(bytes, out, |block: &[u8; Q4_0], out| {
+            let (&d, values) = head(block);
+            nibbles(values, 0, f16_to_f32(d), -8.0, 0.0, out);
+        }),
+        DType::Q4_1 => each(bytes, out, |block: &[u8; Q4_1], out| {
+            let (&d, rest) = head(block);
+            let (&m, values) = head(rest);
+            nibbles(values, 0, f16_to_f32(d), 0.0, f16_to_f32(m), out);
+        }),
+        other => panic!("{other} has no blocks"),
+    }
+}
+
+fn each<const N: usize>(bytes: &[u8], out: &mut [f32], block: impl Fn(&[u8; N], &mut [f32; BLOCK])) {
+    let (blocks, _) = bytes.as_chunks();
+    let (outs, _) = out.as_chunks_mut();
+    blocks.iter().zip(outs).for_each(|(bytes, out)| block(bytes, out));
+}
+
+/// The first `N` bytes of a block, and the rest.
+fn head<const N: usize>(block: &[u8]) -> (&[u8; N], &[u8]) {
+    block.split_first_chunk().expect("the sizes above have room for it")
+}
+
+/// `(value + offset) * d + m` of four-bit values and their fifth bits.
+fn nibbles(values: &[u8], fifth: u32, d: f32, offset: f32, m: f32, out: &mut [f32; BLOCK]) {
+    let (first, last) = out.split_at_mut(BLOCK / 2);
+    for (i, &value) in values.iter().enumerate() {
+        let bit = |place: usize| ((fifth >> place & 1) << 4) as u8;
+        first[i] = (f32::from(value & 15 | bit(i)) + offset) * d + m;
+        last[i] = (f32::from(value >> 4 | bit(i + BLOCK / 2)) + offset) * d + m;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF: [u8; 2] = [0x00, 0x38];
+    const MINUS_TWO: [u8; 2] = [0x00, 0xc0];
+
+    fn values(dtype: DType, parts: &[&[u8]]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; BLOCK];
+        dequantise(dtype, &parts.concat(), &mut out);
+        out
+    }
+
+    #[test]
+    fn blocks_worked_by_hand() {
+        // The byte of each place: the place itself in the lower half, fifteen less it in the upper.
+        let pattern: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
+        // Fifth bits of values 0, 17 and 31.
+        let fifth = (1_u32 | 1 << 17 | 1 << 31).to_le_bytes();
+        let nibble = |i: u8| if i < 16 { i } else { 31 - i };
+        let high = |i: u8| if [0, 17, 31].contains(&i) { 16 } else { 0 };
+        let expect = |value: &dyn Fn(u8) -> f32| (0..32).map(value).collect::<Vec<_>>();
+
+        let bytes: Vec<u8> = (0..32).map(|i| (i * 8_u8).wrapping_sub(128)).collect();
+        let expected = expect(&|i| (f32::from(i) * 8.0 - 128.0) / 2.0);
+        assert_eq!(values(DType::Q8_0, &[&HALF, &bytes]), expected);
+        let expected = expect(&|i| (f32::from(nibble(i)) - 8.0) / 2.0);
+        assert_eq!(values(DType::Q4_0, &[&HALF, &pattern]), expected);
+        let expected = expect(&|i| f32::from(nibble(i)) / 2.0 - 2.0);
+        assert_eq!(values(DType::Q4_1, &[&HALF, &MINUS_TWO, &pattern]), expected);
+        let expected = expect(&|i| (f32::from(nibble(i) + high(i)) - 16.0) / 2.0);
+        assert_eq!(values(DType::Q5_0, &[&HALF, &fifth, &pattern]), expected);
+        let expected = expect(&|i| f32::from(nibble(i) + high(i)) / 2.0 - 2.0);
+        assert_eq!(values(DType::Q5_1, &[&HALF, &MINUS_TWO, &fifth, &pattern]), expected);
+    }
+}

@@ -1,0 +1,271 @@
+//! whisper.cpp's `ggml-*.bin`.
+//!
+//! Little-endian and unaligned: u32 magic; eleven i32 of sizes; i32 mel bins, i32 frequencies and the mel filters as f32;
+//! i32 number of text tokens, of each a u32 length and its bytes; then tensors up to the end, of each i32 rank, i32 length
+//! of the name, i32 type, i32 dimensions (the innermost first), name, data. (Written by
+//! `models/convert-pt-to-ggml.py`, read by `whisper_model_load` of whisper.cpp.)
+//!
+//! Tensors have the names of openai-whisper. Biases of convolutions are columns, `(out, 1)`.
+
+use crate::format::{Contents, Format, is_name};
+use crate::mmap::MappedFile;
+use crate::tensor::{Entry, Quantisation};
+use crate::{DType, Error};
+
+pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-model.bin", "ggml-*.bin"], probe, read };
+
+/// `ggml` as a big-endian number, stored as a little-endian one.
+const MAGIC: [u8; 4] = *b"lmgg";
+
+/// More than any Whisper model has of anything that is counted one by one.
+const MAX_COUNT: usize = 1 << 20;
+
+/// The one module that is its own parameter.
+const POSITIONS: &str = "positional_embedding";
+
+/// Modules of openai-whisper and the canonical ones, of an encoder or a decoder.
+const MODULES: &[(&str, &str)] = &[
+    ("conv1", "conv1"),
+    ("conv2", "conv2"),
+    (POSITIONS, "embed_positions"),
+    ("token_embedding", "embed_tokens"),
+    ("ln_post", "layer_norm"),
+    ("ln", "layer_norm"),
+];
+
+/// The same of a layer.
+const LAYER_MODULES: &[(&str, &str)] = &[
+    ("attn.query", "self_attn.q_proj"),
+    ("attn.key", "self_attn.k_proj"),
+    ("attn.value", "self_attn.v_proj"),
+    ("attn.out", "self_attn.out_proj"),
+    ("attn_ln", "self_attn_layer_norm"),
+    ("cross_attn.query", "encoder_attn.q_proj"),
+    ("cross_attn.key", "encoder_attn.k_proj"),
+    ("cross_attn.value", "encoder_attn.v_proj"),
+    ("cross_attn.out", "encoder_attn.out_proj"),
+    ("cross_attn_ln", "encoder_attn_layer_norm"),
+    ("mlp.0", "fc1"),
+    ("mlp.2", "fc2"),
+    ("mlp_ln", "final_layer_norm"),
+];
+
+fn probe(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
+}
+
+fn read(file: MappedFile) -> Result<Contents, Error> {
+    let mut reader = Reader { file: &file, at: MAGIC.len() };
+    let header = Header::read(&mut reader)?;
+    reader.skip_filters()?;
+    let mut contents = Contents::new();
+    contents.encoder_heads = Some(header.n_audio_head);
+    contents.decoder_heads = Some(header.n_text_head);
+    contents.vocabulary = Some(reader.vocabulary(header.n_vocab)?);
+    while reader.at < file.bytes().len() {
+        let (name, entry) = reader.tensor()?;
+        contents.insert(&file, name, entry)?;
+    }
+    header.check(&file, &contents)?;
+    contents.files.push(file);
+    Ok(contents)
+}
+
+/// The sizes that a file begins with.
+struct Header {
+    n_vocab: usize,
+    n_audio_ctx: usize,
+    n_audio_state: usize,
+    n_audio_head: usize,
+    n_text_ctx: usize,
+    n_text_state: usize,
+    n_text_head: usize,
+    n_mels: usize,
+}
+
+impl Header {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut sizes = [0; 11];
+        for size in &mut sizes {
+            *size = reader.count("the header")?;
+        }
+        // The number of layers is that of the tensors; the type of the weights is that of each.
+        let [n_vocab, n_audio_ctx, n_audio_state, n_audio_head, _, n_text_ctx, n_text_state, n_text_head, _, n_mels, _] =
+            sizes;
+        Ok(Self { n_vocab, n_audio_ctx, n_audio_state, n_audio_head, n_text_ctx, n_text_state, n_text_head, n_mels })
+    }
+
+    /// Whether the tensors have the sizes that are claimed.
+    fn check(&self, file: &MappedFile, contents: &Contents) -> Result<(), Error> {
+        for (name, expected) in [
+            ("encoder.conv1.weight", &[self.n_audio_state, self.n_mels][..]),
+            ("encoder.embed_positions.weight", &[self.n_audio_ctx, self.n_audio_state]),
+            ("decoder.embed_positions.weight", &[self.n_text_ctx, self.n_text_state]),
+            ("decoder.embed_tokens.weight", &[self.n_vocab, self.n_text_state]),
+        ] {
+            if let Some(entry) = contents.tensors.get(name)
+                && !entry.shape().starts_with(expected)
+            {
+                let found = entry.shape();
+                return Err(file.malformed(format!("its header gives {name} the sizes {expected:?}, not {found:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The canonical name of a tensor, if it is one of a Whisper model.
+fn canonical(name: &str) -> Option<String> {
+    let (network, rest) = name.split_once('.')?;
+    if !matches!(network, "encoder" | "decoder") {
+        return None;
+    }
+    let (prefix, rest, modules) = match rest.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')) {
+        Some((index, rest)) => (format!("{network}.layers.{}.", index.parse::<u16>().ok()?), rest, LAYER_MODULES),
+        None => (format!("{network}."), rest, MODULES),
+    };
+    modules.iter().find_map(|(theirs, ours)| match rest.strip_prefix(theirs)? {
+        "" if *theirs == POSITIONS => Some(format!("{prefix}{ours}.weight")),
+        parameter @ (".weight" | ".bias") if *theirs != POSITIONS => Some(format!("{prefix}{ours}{parameter}")),
+        _ => None,
+    })
+}
+
+fn dtype(code: u32) -> Option<DType> {
+    Some(match code {
+        0 => DType::F32,
+        1 => DType::F16,
+        2 => DType::Q4_0,
+        3 => DType::Q4_1,
+        6 => DType::Q5_0,
+        7 => DType::Q5_1,
+        8 => DType::Q8_0,
+        _ => return None,
+    })
+}
+
+/// A position in the file.
+struct Reader<'a> {
+    file: &'a MappedFile,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, size: usize, inside: &str) -> Result<&'a [u8], Error> {
+        let end = self.at.checked_add(size);
+        let Some(bytes) = end.and_then(|end| self.file.bytes().get(self.at..end)) else {
+            return Err(self.file.truncated(inside));
+        };
+        self.at += size;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self, inside: &str) -> Result<u32, Error> {
+        let mut array = [0; 4];
+        array.copy_from_slice(self.take(4, inside)?);
+        Ok(u32::from_le_bytes(array))
+    }
+
+    /// A number of things, each of which takes memory.
+    fn count(&mut self, inside: &str) -> Result<usize, Error> {
+        let at = self.at;
+        let count = self.u32(inside)? as usize;
+        if count > MAX_COUNT {
+            return Err(self.file.malformed(format!("{count} at byte {at} is no size of a Whisper model")));
+        }
+        Ok(count)
+    }
+
+    /// We make our own filters.
+    fn skip_filters(&mut self) -> Result<(), Error> {
+        let inside = "the mel filters";
+        let (n_mels, n_frequencies) = (self.count(inside)?, self.count(inside)?);
+        let size = n_mels.checked_mul(n_frequencies).and_then(|n| n.checked_mul(size_of::<f32>()));
+        self.take(size.ok_or_else(|| self.file.truncated(inside))?, inside)?;
+        Ok(())
+    }
+
+    /// The bytes of the text tokens. The rest, up to `n_vocab`, is implied by the order of all vocabularies.
+    fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
+        let inside = "the vocabulary";
+        let count = self.count(inside)?;
+        if count > n_vocab {
+            return Err(self.file.malformed(format!("it lists {count} tokens, but its decoder has {n_vocab}")));
+        }
+        let mut tokens = Vec::new();
+        for _ in 0..count {
+            let length = self.count(inside)?;
+            tokens.push(self.take(length, inside)?.to_vec());
+        }
+        Ok(tokens)
+    }
+
+    /// The next tensor with its canonical name.
+    fn tensor(&mut self) -> Result<(String, Entry), Error> {
+        let at = self.at;
+        let inside = format!("the tensor at byte {at}");
+        let malformed = |reason: String| self.file.malformed(format!("tensor at byte {at}: {reason}"));
+        let (rank, length) = (self.u32(&inside)?, self.u32(&inside)?);
+        if !(1..=4).contains(&rank) {
+            return Err(malformed(format!("it has {rank} dimensions; one to four make sense")));
+        }
+        let code = self.u32(&inside)?;
+        let mut shape = Vec::new();
+        for _ in 0..rank {
+            shape.insert(0, self.u32(&inside)? as usize);
+        }
+        let name = self.take(length as usize, &inside)?.to_vec();
+        let name = String::from_utf8(name).ok().filter(|name| is_name(name));
+        let Some(name) = name else { return Err(malformed("its name is no text".into())) };
+        let Some(dtype) = dtype(code) else {
+            return Err(self.file.unsupported(format!(
+                "tensor {name} is stored in type {code} of ggml, but f32, f16, q8_0, q5_0, q5_1, q4_0 and q4_1 are \
+                 supported; quantise the model anew"
+            )));
+        };
+        let Some(canonical) = canonical(&name) else {
+            return Err(self.file.unsupported(format!("tensor {name} is not one of a Whisper model")));
+        };
+        if canonical.contains(".conv") && canonical.ends_with(".bias") && shape.last() == Some(&1) {
+            shape.pop();
+        }
+        let (block_len, block_size) = dtype.block();
+        let values = shape.iter().copied().try_fold(1, usize::checked_mul);
+        let Some(size) = values.and_then(|values| (values / block_len).checked_mul(block_size)) else {
+            return Err(malformed(format!("its shape {shape:?} is too large")));
+        };
+        let start = self.at;
+        self.take(size, &format!("tensor {name}"))?;
+        let entry = Entry::new(dtype, shape, start..self.at, Quantisation::default())
+            .map_err(|reason| self.file.malformed(format!("tensor {name}: {reason}")))?;
+        Ok((canonical, entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_real_files() {
+        for (theirs, ours) in [
+            ("encoder.positional_embedding", "encoder.embed_positions.weight"),
+            ("encoder.conv1.bias", "encoder.conv1.bias"),
+            ("encoder.blocks.11.attn.query.weight", "encoder.layers.11.self_attn.q_proj.weight"),
+            ("encoder.blocks.0.attn_ln.bias", "encoder.layers.0.self_attn_layer_norm.bias"),
+            ("encoder.blocks.0.mlp_ln.weight", "encoder.layers.0.final_layer_norm.weight"),
+            ("encoder.ln_post.weight", "encoder.layer_norm.weight"),
+            ("decoder.token_embedding.weight", "decoder.embed_tokens.weight"),
+            ("decoder.positional_embedding", "decoder.embed_positions.weight"),
+            ("decoder.blocks.3.cross_attn.key.weight", "decoder.layers.3.encoder_attn.k_proj.weight"),
+            ("decoder.blocks.3.cross_attn_ln.weight", "decoder.layers.3.encoder_attn_layer_norm.weight"),
+            ("decoder.blocks.3.mlp.2.bias", "decoder.layers.3.fc2.bias"),
+            ("decoder.ln.bias", "decoder.layer_norm.bias"),
+        ] {
+            assert_eq!(canonical(theirs).as_deref(), Some(ours), "{theirs}");
+        }
+        for foreign in ["mel_filters", "encoder.blocks.x.mlp.0.bias", "decoder.positional_embedding.bias", "vad.conv"] {
+            assert_eq!(canonical(foreign), None, "{foreign}");
+        }
+    }
+}

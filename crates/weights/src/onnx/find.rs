@@ -1,0 +1,356 @@
+//! Which constant of a graph is which weight.
+//!
+//! Most are called after their module. Factors of matrix products are not: exporters transpose them and give them a new
+//! name. Their module is told by the name of the node that multiplies with them or, in exports without such names, by what
+//! lies around it: the bias that is added, the output that it is, or, for keys, which have no bias, the queries that they
+//! are multiplied with.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::model::{Attributes, Constant, Dimension, Graph, Model, Node};
+use super::names::{Network, PROJECTION};
+
+/// Nodes that are looked at on the way from one to another.
+const REACH: usize = 16;
+
+/// Operators that fuse what we would have to take apart again.
+const FUSED: &[&str] =
+    &["Attention", "DecoderMaskedMultiHeadAttention", "MatMulNBits", "MultiHeadAttention", "QAttention"];
+
+/// A constant in its use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Its place in [`Model::tensors`].
+    pub(super) tensor: usize,
+    pub(super) is_transposed: bool,
+    pub(super) quantised: Option<Quantised>,
+}
+
+/// Integers stand for `(q - zero_point) * scale`; these are constants as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Quantised {
+    pub(super) scale: usize,
+    pub(super) zero_point: Option<usize>,
+    /// The dimension, of the tensor as it lies, that each has a scale of its own.
+    pub(super) axis: i64,
+}
+
+/// What a graph holds.
+pub(super) struct Found {
+    /// By canonical name.
+    pub(super) weights: BTreeMap<String, Weight>,
+    /// An operator that hides weights.
+    pub(super) fused: Option<&'static str>,
+    pub(super) heads: Option<usize>,
+}
+
+pub(super) fn find(model: &Model, network: Network, integers: &dyn Fn(&Constant) -> Option<Vec<i64>>) -> Found {
+    let found = Found { weights: BTreeMap::new(), fused: None, heads: None };
+    let mut finder = Finder { model, network, integers, found };
+    finder.visit(&model.graph, None);
+    if finder.found.heads.is_none() {
+        finder.found.heads = heads_of_cache(&model.graph);
+    }
+    finder.found
+}
+
+/// Caches are `(batch, heads, positions, width)`.
+fn heads_of_cache(graph: &Graph) -> Option<usize> {
+    let mut values = graph.outputs.iter().chain(&graph.inputs);
+    let cache = values.find(|value| value.name.ends_with(".decoder.key"))?;
+    match cache.shape.as_slice() {
+        [_, Dimension::Fixed(heads), _, _] => usize::try_from(*heads).ok(),
+        _ => None,
+    }
+}
+
+/// The values of a graph, and of those that it lies in.
+struct Scope<'a, 'o> {
+    outer: Option<&'o Scope<'a, 'o>>,
+    weights: HashMap<&'a str, Weight>,
+    producers: HashMap<&'a str, &'a Node>,
+    consumers: HashMap<&'a str, Vec<&'a Node>>,
+}
+
+impl<'a, 'o> Scope<'a, 'o> {
+    fn new(graph: &'a Graph, model: &'a Model, outer: Option<&'o Scope<'a, 'o>>) -> Self {
+        let plain = |&tensor: &usize| {
+            (model.tensors[tensor].name.as_str(), Weight { tensor, is_transposed: false, quantised: None })
+        };
+        let mut scope = Self {
+            outer,
+            weights: graph.initialisers.iter().map(plain).collect(),
+            producers: HashMap::new(),
+            consumers: HashMap::new(),
+        };
+        for node in &graph.nodes {
+            scope.producers.extend(node.outputs.iter().map(|name| (name.as_str(), node)));
+            for input in &node.inputs {
+                scope.consumers.entry(input).or_default().push(node);
+            }
+        }
+        scope
+    }
+
+    fn weight(&self, name: &str) -> Option<Weight> {
+        self.weights.get(name).copied().or_else(|| self.outer?.weight(name))
+    }
+
+    /// The nodes that take a value, as far as one looks.
+    fn consumers(&self, name: &str) -> impl Iterator<Item = &'a Node> {
+        self.consumers.get(name).into_iter().flatten().copied().take(REACH)
+    }
+
+    /// The nearest node that takes a value, directly or by way of nodes of the operators `through`, and is `wanted`.
+    fn ahead<T>(&self, from: &'a str, through: &[&str], wanted: impl Fn(&str, &'a Node) -> Option<T>) -> Option<T> {
+        let mut names = vec![from];
+        let mut passed = 0;
+        while let Some(name) = names.get(passed).copied() {
+            for node in self.consumers(name) {
+                if let Some(found) = wanted(name, node) {
+                    return Some(found);
+                }
+                if through.contains(&node.op.as_str()) && names.len() < REACH {
+                    names.extend(node.output());
+                }
+            }
+            passed += 1;
+        }
+        None
+    }
+}
+
+/// A product with a constant: `x W`, of which `weight` is as `PyTorch` has it, `(out, in)`.
+struct Product<'a> {
+    node: &'a Node,
+    weight: Weight,
+}
+
+struct Finder<'a> {
+    model: &'a Model,
+    network: Network,
+    /// The numbers of an integer tensor, if they are few and lie in the file.
+    integers: &'a dyn Fn(&Constant) -> Option<Vec<i64>>,
+    found: Found,
+}
+
+impl<'a> Finder<'a> {
+    fn visit(&mut self, graph: &'a Graph, outer: Option<&Scope<'a, '_>>) {
+        let mut scope = Scope::new(graph, self.model, outer);
+        let mut modules = HashMap::new();
+        let mut unnamed = Vec::new();
+        for node in &graph.nodes {
+            if let Some((name, weight)) = derived(node, &scope) {
+                scope.weights.insert(name, weight);
+                self.take_named(name, weight);
+                continue;
+            }
+            if let Some(weight) = product(node, &scope) {
+                match self.module(node, weight, &scope) {
+                    Some(module) => {
+                        self.insert_product(&module, weight);
+                        modules.extend(node.output().map(|output| (output, module)));
+                    }
+                    None => unnamed.push(Product { node, weight }),
+                }
+                continue;
+            }
+            self.take_inputs(node, &scope);
+            self.found.fused = self.found.fused.or(FUSED.iter().find(|op| **op == node.op).copied());
+            for graph in node.attributes.iter().flat_map(|attributes| &attributes.graphs) {
+                self.visit(graph, Some(&scope));
+            }
+        }
+        for Product { node, weight } in unnamed {
+            if let Some(module) = node.output().and_then(|output| module_of_keys(output, &scope, &modules)) {
+                self.insert_product(&module, weight);
+            }
+        }
+        if self.found.heads.is_none() {
+            self.found.heads = modules
+                .iter()
+                .filter(|(_, module)| module.ends_with("self_attn.q_proj"))
+                .find_map(|(output, module)| self.heads(output, module, &scope));
+        }
+    }
+
+    /// Weights that are something else than a factor of a product.
+    fn take_inputs(&mut self, node: &'a Node, scope: &Scope<'a, '_>) {
+        for (index, name) in node.inputs.iter().enumerate() {
+            let Some(weight) = scope.weight(name) else { continue };
+            let quantised = match (node.op.as_str(), index) {
+                ("ConvInteger", 1) => quantised_product(node, 0, 3, scope),
+                ("Gather", 0) => {
+                    scope.ahead(node.output().unwrap_or_default(), &[], |_, next| dequantised(next, scope))
+                }
+                _ => None,
+            };
+            let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
+            self.take_named(name, weight);
+            // The one weight of the encoder that may lose its name without being multiplied with.
+            let is_matrix = self.model.tensors[weight.tensor].dims.len() == 2;
+            if self.network == Network::Encoder && node.op == "Add" && is_matrix && weight.quantised.is_none() {
+                self.found.weights.entry("encoder.embed_positions.weight".to_owned()).or_insert(weight);
+            }
+        }
+    }
+
+    /// Takes a weight that is called after its module. Integers are of use only with their scale.
+    fn take_named(&mut self, name: &str, weight: Weight) {
+        let tensor = &self.model.tensors[weight.tensor];
+        if weight.quantised.is_none() && matches!(tensor.data_type, 2..=9) {
+            return;
+        }
+        let named = self.network.parameter(name).or_else(|| self.network.parameter(&tensor.name));
+        if let Some(name) = named {
+            self.found.weights.entry(name).or_insert(weight);
+        }
+    }
+
+    /// Takes a factor. Which way round it lies is known by its use alone, so this has precedence over its name.
+    fn insert_product(&mut self, module: &str, weight: Weight) {
+        let embedding = self.found.weights.get("decoder.embed_tokens.weight");
+        if module == PROJECTION && embedding.is_some_and(|embedding| embedding.tensor == weight.tensor) {
+            return;
+        }
+        self.found.weights.insert(format!("{module}.weight"), weight);
+    }
+
+    /// The module that a product belongs to, by the names there are.
+    fn module(&self, node: &Node, weight: Weight, scope: &Scope<'a, '_>) -> Option<String> {
+        let output = node.output()?;
+        let own = self.network.parameter(&self.model.tensors[weight.tensor].name);
+        let own = own.and_then(|name| name.strip_suffix(".weight").map(str::to_owned));
+        let own = own.filter(|module| !module.ends_with("embed_tokens"));
+        let of_bias = || {
+            scope.ahead(output, &["Cast", "Mul"], |from, next| {
+                let bias = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Add")?;
+                let weight = scope.weight(bias)?;
+                let named = self.network.parameter(bias);
+                named
+                    .or_else(|| self.network.parameter(&self.model.tensors[weight.tensor].name))?
+                    .strip_suffix(".bias")
+                    .map(str::to_owned)
+            })
+        };
+        let is_logits = |name: &str| self.network == Network::Decoder && name == "logits";
+        let of_logits = || {
+            let is_output = |_: &str, next: &Node| next.output().is_some_and(is_logits).then_some(());
+            let leads_there = is_logits(output) || scope.ahead(output, &["Cast", "Mul"], is_output).is_some();
+            leads_there.then(|| PROJECTION.to_owned())
+        };
+        own.or_else(|| self.network.module_of_node(&node.name)).or_else(of_bias).or_else(of_logits)
+    }
+
+    /// The number of heads that queries are cut into, by the shape that they are given.
+    fn heads(&self, output: &str, module: &str, scope: &Scope<'a, '_>) -> Option<usize> {
+        let weight = self.found.weights.get(&format!("{module}.weight"))?;
+        let dims = &self.model.tensors[weight.tensor].dims;
+        let width = *if weight.is_transposed { dims.get(1) } else { dims.first() }?;
+        let shape = scope.ahead(output, &["Add", "Cast", "DequantizeLinear", "Mul", "QuantizeLinear"], |_, next| {
+            next.input(1).filter(|_| next.op == "Reshape")
+        })?;
+        let constant = |name: &str| (self.integers)(&self.model.tensors[scope.weight(name)?.tensor]);
+        let sizes: Vec<Option<i64>> = match constant(shape) {
+            Some(sizes) => sizes.into_iter().map(Some).collect(),
+            None => {
+                let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
+                parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
+            }
+        };
+        // (batch, positions, heads, width of each), of which one may be -1: whatever is left.
+        let [_, _, heads, Some(each)] = sizes.as_slice() else { return None };
+        let each = usize::try_from(*each).ok().filter(|each| *each > 0 && width.is_multiple_of(*each))?;
+        matches!(heads, Some(-1)).then_some(width / each).or_else(|| usize::try_from((*heads)?).ok())
+    }
+}
+
+/// The constant that a node makes of another, or is.
+fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight)> {
+    let output = node.output()?;
+    let attributes = node.attributes.as_deref();
+    if node.op == "Constant" {
+        let tensor = attributes?.value?;
+        return Some((output, Weight { tensor, is_transposed: false, quantised: None }));
+    }
+    let weight = scope.weight(node.input(0)?)?;
+    let weight = match node.op.as_str() {
+        "Identity" | "Cast" => weight,
+        "Transpose" if attributes.is_none_or(|attributes| attributes.perm.is_empty() || attributes.perm == [1, 0]) => {
+            Weight { is_transposed: !weight.is_transposed, ..weight }
+        }
+        "DequantizeLinear" => Weight { quantised: dequantised(node, scope), ..weight },
+        _ => return None,
+    };
+    Some((output, weight))
+}
+
+/// The factor of a product with a constant, `(out, in)`.
+fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
+    let weight = scope.weight(node.input(1)?)?;
+    let trans_b = node.attributes.as_deref().is_some_and(|attributes: &Attributes| attributes.trans_b);
+    // Of a factor `(in, out)`, the last dimension is that of the output.
+    let axis = i64::from(!weight.is_transposed);
+    let quantised = match node.op.as_str() {
+        "MatMul" | "Gemm" => weight.quantised,
+        "MatMulInteger" => Some(quantised_product(node, axis, 3, scope)?),
+        "DynamicQuantizeMatMul" => Some(constants(node, [2, 3], axis, scope)?),
+        "MatMulIntegerToFloat" => Some(constants(node, [3, 5], axis, scope)?),
+        _ => return None,
+    };
+    Some(Weight { is_transposed: weight.is_transposed == trans_b, quantised, ..weight })
+}
+
+/// The scale by which the integers that a node computes are multiplied later: `Mul(Cast(y), Mul(scale of x, scale of W))`.
+fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_, '_>) -> Option<Quantised> {
+    let scale = scope.ahead(node.output()?, &["Cast"], |from, next| {
+        let factor = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Mul")?;
+        let both = scope.producers.get(factor.as_str()).filter(|node| node.op == "Mul");
+        let of_both = || both?.inputs.iter().find_map(|input| scope.weight(input));
+        scope.weight(factor).or_else(of_both)
+    })?;
+    let zero_point = node.input(zero_point).and_then(|name| scope.weight(name));
+    Some(Quantised { scale: scale.tensor, zero_point: zero_point.map(|weight| weight.tensor), axis })
+}
+
+/// The scale and zero point of a `DequantizeLinear`.
+fn dequantised(node: &Node, scope: &Scope<'_, '_>) -> Option<Quantised> {
+    let axis = node.attributes.as_deref().and_then(|attributes| attributes.axis).unwrap_or(1);
+    (node.op == "DequantizeLinear").then(|| constants(node, [1, 2], axis, scope))?
+}
+
+/// Scale and zero point by the places of a node's inputs.
+fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Scope<'_, '_>) -> Option<Quantised> {
+    let tensor = |place| Some(scope.weight(node.input(place)?)?.tensor);
+    Some(Quantised { scale: tensor(scale)?, zero_point: tensor(zero_point), axis })
+}
+
+/// The module of keys: they are multiplied with queries, whose module is known.
+fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
+    const SHAPING: &[&str] = &[
+        "Cast",
+        "Concat",
+        "DequantizeLinear",
+        "Div",
+        "Identity",
+        "Mul",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    ];
+    let queries = scope.ahead(output, SHAPING, |from, next| {
+        let other = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "MatMul")?;
+        scope.weight(other).is_none().then_some(other)
+    })?;
+    let mut name = queries.as_str();
+    for _ in 0..REACH {
+        if let Some(module) = modules.get(name) {
+            return module.strip_suffix("q_proj").map(|attention| format!("{attention}k_proj"));
+        }
+        let node = scope.producers.get(name)?;
+        name = node.inputs.iter().find(|input| !input.is_empty() && scope.weight(input).is_none())?;
+    }
+    None
+}
