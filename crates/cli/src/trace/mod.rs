@@ -87,10 +87,8 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
     };
     let text = if args.json { report.json() } else { report.table() };
     io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::of_stdout(&error).after(failure.is_some()))?;
-    match failure {
-        None => Ok(()),
-        Some(stage) => Err(Failure::Failed(format!("{}: {}", stage.name, stage.reason))),
-    }
+    // The report ends with what is amiss.
+    if failure.is_some() { Err(Failure::Reported) } else { Ok(()) }
 }
 
 /// One side, or two.
