@@ -146,9 +146,10 @@ impl Contents {
                 "{:<11} {size} tokens, {languages}, times {first_timestamp} to {last_timestamp}",
                 "vocabulary"
             ));
-            let special: Vec<String> = special.iter().map(|token| format!("{} {}", token.id, token.name)).collect();
+            let special: Vec<String> =
+                special.iter().map(|Token { id, name }| format!("{:<28}", format!("{id} {name}"))).collect();
             for row in special.chunks(4) {
-                line(format!("{:<11} {}", "", row.iter().map(|token| format!("{token:<28}")).collect::<String>()));
+                line(format!("{:<11} {}", "", row.concat()));
             }
         }
         if let Some(problem) = &self.problem {

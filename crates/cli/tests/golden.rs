@@ -215,6 +215,9 @@ fn tokens_that_are_not_speech_are_those_of_the_models() {
         let listed: Vec<u32> = listed.filter(|id| vocabulary.is_text(*id)).collect();
         assert_eq!(vocabulary.non_speech_tokens(), listed, "{name}");
         let languages: Vec<&str> = vocabulary.languages().collect();
-        assert_eq!(languages, LANGUAGE_CODES[..languages.len()], "{name}");
+        // English-only vocabularies, which do not use the tokens, have an older code for Hebrew.
+        if vocabulary.is_multilingual() {
+            assert_eq!(languages, LANGUAGE_CODES[..languages.len()], "{name}");
+        }
     }
 }

@@ -50,7 +50,7 @@ fn a_ggml_file_is_a_whole_model() {
     write_safetensors(&hugging_face.join("model.safetensors"), &tensors, DType::F32).unwrap();
     let config = r#"{"encoder_attention_heads": 2, "decoder_attention_heads": 4}"#;
     fs::write(hugging_face.join("config.json"), config).unwrap();
-    let letters: String = ('a'..='z').chain('0'..='3').map(|c| format!("{c}\n")).collect();
+    let letters: String = ('a'..='z').chain('0'..='3').flat_map(|c| [c, '\n']).collect();
     let special = "<|endoftext|>\n<|startoftranscript|>\n<|en|>\n<|zh|>\n<|translate|>\n<|transcribe|>\n<|startoflm|>\n\
         <|startofprev|>\n<|nospeech|>\n<|notimestamps|>\n";
     let list = format!("\u{120}\n-\n(\n[\n\u{120}a\n\u{e2}\u{124}\n{letters}{special}");
@@ -94,7 +94,7 @@ fn export(form: &str, directory: &Path, with_config: bool) {
     for file in files {
         fs::copy(&file, directory.join(file.file_name().unwrap())).unwrap();
     }
-    let letters: String = ('a'..='s').map(|c| format!("{c}\n")).collect();
+    let letters: String = ('a'..='s').flat_map(|c| [c, '\n']).collect();
     let special = "<|endoftext|>\n<|startoftranscript|>\n<|en|>\n<|translate|>\n<|transcribe|>\n<|startofprev|>\n\
         <|nospeech|>\n<|notimestamps|>\n";
     fs::write(directory.join("vocabulary.txt"), letters + special).unwrap();

@@ -12,7 +12,7 @@ use crate::mmap::MappedFile;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-model.bin", "ggml-*.bin"], probe, read };
+pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.bin"], probe, read };
 
 /// `ggml` as a big-endian number, stored as a little-endian one.
 const MAGIC: [u8; 4] = *b"lmgg";
@@ -59,8 +59,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     let header = Header::read(&mut reader)?;
     reader.skip_filters()?;
     let mut contents = Contents::new();
-    contents.encoder_heads = Some(header.n_audio_head);
-    contents.decoder_heads = Some(header.n_text_head);
+    [contents.encoder_heads, contents.decoder_heads] = header.heads.map(Some);
     contents.vocabulary = Some(reader.vocabulary(header.n_vocab)?);
     while reader.at < file.bytes().len() {
         let (name, entry) = reader.tensor()?;
@@ -71,15 +70,13 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The sizes that a file begins with.
+/// The sizes that a file begins with. The number of layers is that of the tensors; the type of the weights is that of each.
 struct Header {
+    /// Positions and width, of encoder and decoder.
+    audio: [usize; 2],
+    text: [usize; 2],
+    heads: [usize; 2],
     n_vocab: usize,
-    n_audio_ctx: usize,
-    n_audio_state: usize,
-    n_audio_head: usize,
-    n_text_ctx: usize,
-    n_text_state: usize,
-    n_text_head: usize,
     n_mels: usize,
 }
 
@@ -89,22 +86,21 @@ impl Header {
         for size in &mut sizes {
             *size = reader.count("the header")?;
         }
-        // The number of layers is that of the tensors; the type of the weights is that of each.
-        let [n_vocab, n_audio_ctx, n_audio_state, n_audio_head, _, n_text_ctx, n_text_state, n_text_head, _, n_mels, _] =
-            sizes;
-        Ok(Self { n_vocab, n_audio_ctx, n_audio_state, n_audio_head, n_text_ctx, n_text_state, n_text_head, n_mels })
+        let [n_vocab, audio_ctx, audio_state, audio_head, _, text_ctx, text_state, text_head, _, n_mels, _] = sizes;
+        let (audio, text) = ([audio_ctx, audio_state], [text_ctx, text_state]);
+        Ok(Self { audio, text, heads: [audio_head, text_head], n_vocab, n_mels })
     }
 
     /// Whether the tensors have the sizes that are claimed.
     fn check(&self, file: &MappedFile, contents: &Contents) -> Result<(), Error> {
         for (name, expected) in [
-            ("encoder.conv1.weight", &[self.n_audio_state, self.n_mels][..]),
-            ("encoder.embed_positions.weight", &[self.n_audio_ctx, self.n_audio_state]),
-            ("decoder.embed_positions.weight", &[self.n_text_ctx, self.n_text_state]),
-            ("decoder.embed_tokens.weight", &[self.n_vocab, self.n_text_state]),
+            ("encoder.conv1.weight", [self.audio[1], self.n_mels]),
+            ("encoder.embed_positions.weight", self.audio),
+            ("decoder.embed_positions.weight", self.text),
+            ("decoder.embed_tokens.weight", [self.n_vocab, self.text[1]]),
         ] {
             if let Some(entry) = contents.tensors.get(name)
-                && !entry.shape().starts_with(expected)
+                && !entry.shape().starts_with(&expected)
             {
                 let found = entry.shape();
                 return Err(file.malformed(format!("its header gives {name} the sizes {expected:?}, not {found:?}")));
@@ -226,7 +222,8 @@ impl<'a> Reader<'a> {
         let Some(canonical) = canonical(&name) else {
             return Err(self.file.unsupported(format!("tensor {name} is not one of a Whisper model")));
         };
-        if canonical.contains(".conv") && canonical.ends_with(".bias") && shape.last() == Some(&1) {
+        let is_bias = matches!(canonical.as_str(), "encoder.conv1.bias" | "encoder.conv2.bias");
+        if is_bias && shape.last() == Some(&1) {
             shape.pop();
         }
         let (block_len, block_size) = dtype.block();

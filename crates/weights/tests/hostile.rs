@@ -148,7 +148,9 @@ proptest! {
     #[test]
     fn malformed_ggml(which in 0..3_usize, changes in prop::collection::vec(change(), 1..6)) {
         let mut bytes = GGML[which].clone();
-        changes.iter().for_each(|change| apply(&mut bytes, change));
+        for change in &changes {
+            apply(&mut bytes, change);
+        }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ggml-model.bin");
         fs::write(&path, &bytes).unwrap();
@@ -159,7 +161,9 @@ proptest! {
     #[test]
     fn malformed_onnx(which in 0..3_usize, part in 0..2_usize, changes in prop::collection::vec(change(), 1..6)) {
         let mut export = EXPORTS[which].clone();
-        changes.iter().for_each(|change| apply(&mut export[part].1, change));
+        for change in &changes {
+            apply(&mut export[part].1, change);
+        }
         let directory = tempfile::tempdir().unwrap();
         let bytes = write(directory.path(), &export);
         // Copies of a name may make a tensor of the same bytes more than once.

@@ -1,4 +1,4 @@
-//! Exports of one model in every shape that tools make (`data/exports.py`) hold the weights that PyTorch saved.
+//! Exports of one model in every shape that tools make (`data/exports.py`) hold the weights that `PyTorch` saved.
 
 use std::fs;
 use std::path::{Path, PathBuf};

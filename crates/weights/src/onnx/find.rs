@@ -13,7 +13,7 @@ use super::names::{Network, PROJECTION};
 /// Nodes that are looked at on the way from one to another.
 const REACH: usize = 16;
 
-/// Operators that fuse what we would have to take apart again.
+/// Operators that, given constants, fuse what we would have to take apart again.
 const FUSED: &[&str] =
     &["Attention", "DecoderMaskedMultiHeadAttention", "MatMulNBits", "MultiHeadAttention", "QAttention"];
 
@@ -156,7 +156,9 @@ impl<'a> Finder<'a> {
                 continue;
             }
             self.take_inputs(node, &scope);
-            self.found.fused = self.found.fused.or(FUSED.iter().find(|op| **op == node.op).copied());
+            if node.inputs.iter().any(|input| scope.weight(input).is_some()) {
+                self.found.fused = self.found.fused.or(FUSED.iter().find(|op| **op == node.op).copied());
+            }
             for graph in node.attributes.iter().flat_map(|attributes| &attributes.graphs) {
                 self.visit(graph, Some(&scope));
             }
@@ -187,6 +189,12 @@ impl<'a> Finder<'a> {
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
+            // Where one tensor is both, it may have either name.
+            if (node.op.as_str(), index) == ("Gather", 0)
+                && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
+            {
+                self.found.weights.insert("decoder.embed_tokens.weight".to_owned(), weight);
+            }
             // The one weight of the encoder that may lose its name without being multiplied with.
             let is_matrix = self.model.tensors[weight.tensor].dims.len() == 2;
             if self.network == Network::Encoder && node.op == "Add" && is_matrix && weight.quantised.is_none() {
@@ -251,12 +259,11 @@ impl<'a> Finder<'a> {
             next.input(1).filter(|_| next.op == "Reshape")
         })?;
         let constant = |name: &str| (self.integers)(&self.model.tensors[scope.weight(name)?.tensor]);
-        let sizes: Vec<Option<i64>> = match constant(shape) {
-            Some(sizes) => sizes.into_iter().map(Some).collect(),
-            None => {
-                let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
-                parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
-            }
+        let sizes: Vec<Option<i64>> = if let Some(sizes) = constant(shape) {
+            sizes.into_iter().map(Some).collect()
+        } else {
+            let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
+            parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
         };
         // (batch, positions, heads, width of each), of which one may be -1: whatever is left.
         let [_, _, heads, Some(each)] = sizes.as_slice() else { return None };
@@ -341,8 +348,12 @@ fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, S
         "Unsqueeze",
     ];
     let queries = scope.ahead(output, SHAPING, |from, next| {
-        let other = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "MatMul")?;
-        scope.weight(other).is_none().then_some(other)
+        let queries = match next.op.as_str() {
+            "MatMul" => next.inputs.iter().find(|input| *input != from)?,
+            "Attention" | "MultiHeadAttention" if next.input(1) == Some(from) => next.inputs.first()?,
+            _ => return None,
+        };
+        scope.weight(queries).is_none().then_some(queries)
     })?;
     let mut name = queries.as_str();
     for _ in 0..REACH {

@@ -129,13 +129,12 @@ impl Storage {
         if Path::new(location).components().collect::<Vec<_>>() != [Component::Normal(location.as_ref())] {
             return Err(self.file.malformed(format!("{location:?} is not the name of a file beside it")));
         }
-        let index = match self.by_location.get(location) {
-            Some(index) => *index,
-            None => {
-                self.others.push(MappedFile::open(&self.file.path().with_file_name(location))?);
-                self.by_location.insert(location.clone(), self.others.len());
-                self.others.len()
-            }
+        let index = if let Some(index) = self.by_location.get(location) {
+            *index
+        } else {
+            self.others.push(MappedFile::open(&self.file.path().with_file_name(location))?);
+            self.by_location.insert(location.clone(), self.others.len());
+            self.others.len()
         };
         let size = tensor.dims.iter().copied().try_fold(dtype.block().1, usize::checked_mul);
         let end = length.or(size).and_then(|length| offset.checked_add(length));

@@ -3,7 +3,7 @@
     python ggml.py MODEL_DIRECTORY OUTPUT_DIRECTORY
 
 needs numpy and safetensors, and reads models of float16, as they are installed. It writes
-OUTPUT/{f16,q8_0}/ggml-NAME.bin and nothing beside them: the vocabulary is in the file. Then
+OUTPUT/{f16,q8_0,q5_0,q5_1,q4_0,q4_1}/ggml-NAME.bin and nothing beside them: the vocabulary is in the file. Then
 
     amanuensis transcribe --model OUTPUT_DIRECTORY/q8_0 RECORDING
 
@@ -39,8 +39,8 @@ RULES = [
     (r"embed_positions\.weight", "positional_embedding"),
 ]
 # ggml's numbers: of the type of a tensor, and of a file that is mostly of it (with the version of the blocks).
-TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
-FILE_TYPES = {"f16": 1, "q8_0": 2007}
+TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8}
+FILE_TYPES = {"f16": 1, "q8_0": 2007, "q5_0": 2008, "q5_1": 2009, "q4_0": 2002, "q4_1": 2003}
 
 
 def alphabet():
@@ -61,13 +61,30 @@ def mel_filters(n_mels, n_fft=400, rate=16000):
     return (np.maximum(0, np.minimum(rise, fall)) * 2 / (edges[2:] - edges[:-2])[:, None]).astype(np.float32)
 
 
-def q8_0(value):
+def quantised(value, kind):
+    """Blocks of 32, as `quantize_row_*_ref` of ggml makes them, (n_blocks, bytes)."""
     blocks = value.astype(np.float32).reshape(-1, 32)
-    scale = np.abs(blocks).max(axis=1) / np.float32(127)
-    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale != 0)
-    scaled = blocks * inverse[:, None]
-    rounded = (np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).astype(np.int8)
-    return np.concatenate([scale.astype(np.float16).view(np.uint8)[:, None].reshape(-1, 2), rounded.view(np.uint8)], axis=1)
+    halves = lambda column: column.astype(np.float16).view(np.uint8).reshape(-1, 2)
+    divided = lambda by: np.divide(blocks - least, by[:, None], out=np.zeros_like(blocks), where=by[:, None] != 0)
+    least = np.float32(0)
+    if kind == "q8_0":
+        scale = np.abs(blocks).max(axis=1) / np.float32(127)
+        scaled = divided(scale)
+        rounded = (np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).astype(np.int8)
+        return np.concatenate([halves(scale), rounded.view(np.uint8)], axis=1)
+    levels = 32 if kind.startswith("q5") else 16
+    if kind.endswith("_0"):
+        largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1)[:, None], 1)[:, 0]
+        scale, head = largest / np.float32(-levels // 2), []
+        codes = divided(scale) + np.float32(levels // 2)
+    else:
+        least = blocks.min(axis=1)[:, None]
+        scale = (blocks.max(axis=1) - least[:, 0]) / np.float32(levels - 1)
+        head, codes = [halves(least)], divided(scale)
+    codes = np.minimum(np.floor(codes + 0.5), levels - 1).astype(np.uint8)
+    if levels == 32:
+        head.append(np.packbits(codes >> 4, axis=1, bitorder="little"))
+    return np.concatenate([halves(scale), *head, codes[:, :16] & 15 | (codes[:, 16:] & 15) << 4], axis=1)
 
 
 def type_of(name, value, kind):
@@ -113,8 +130,9 @@ def main(model, output):
                     value = value.reshape(-1, 1)
                 write(value.ndim, len(name), TYPES[tensor_type], *reversed(value.shape))
                 file.write(name.encode())
-                stored = {"f32": lambda v: v.astype(np.float32), "f16": lambda v: v.astype(np.float16), "q8_0": q8_0}
-                file.write(stored[tensor_type](value).tobytes())
+                floats = {"f32": np.float32, "f16": np.float16}.get(tensor_type)
+                stored = value.astype(floats) if floats else quantised(value, tensor_type)
+                file.write(stored.tobytes())
 
 
 def peer(model, recordings):
