@@ -74,8 +74,8 @@ impl Onnx {
         let n_audio_ctx = features.size(2).map(|frames| frames / 2).or(config.n_audio_ctx);
         let sizes = Sizes {
             n_mels: need(features.size(1).or(config.n_mels), "mel bins")?,
-            n_audio_ctx: need(n_audio_ctx, "positions the window")?,
-            n_text_ctx: need(config.n_text_ctx, "positions the text")?,
+            n_audio_ctx: need(n_audio_ctx, "window positions")?,
+            n_text_ctx: need(config.n_text_ctx, "text positions")?,
             n_vocab: need(decoder.n_vocab().or(config.n_vocab), "tokens")?,
         };
         let pool = Arc::new(ThreadPool::with_num_threads(threads.max(1)));
