@@ -17,6 +17,7 @@ use crate::inputs::Input;
 use crate::language::Spoken;
 use crate::npu::args::{DevicesArgs, DoctorArgs};
 use crate::subtitles::SubtitleArgs;
+use crate::trace::args::TraceArgs;
 
 /// Turns recorded speech into text, on this machine alone.
 #[derive(Debug, Parser)]
@@ -42,6 +43,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what a model's files hold: sizes, tokens, tensors, inputs and outputs
     Inspect(InspectArgs),
+    /// Show what a model computes in one window of a recording, and compare it with another
+    Trace(Box<TraceArgs>),
 }
 
 const TRANSCRIBE_HELP: &str = "\
@@ -196,7 +199,7 @@ fn formats() -> impl TypedValueParser<Value = OutputFormat> {
 
 #[cfg(test)]
 mod tests {
-    use amanuensis_transcribe::{ComputeType, Task};
+    use amanuensis_transcribe::{Runtime, Task};
     use clap::CommandFactory;
 
     use super::*;
@@ -221,7 +224,7 @@ mod tests {
         assert_eq!((args.language, args.format), (Spoken::Auto, vec![OutputFormat::TXT]));
         let decoding = args.decoding;
         assert_eq!((decoding.model.as_str(), decoding.task), ("base", Task::Transcribe));
-        assert_eq!((decoding.compute_type, decoding.threads), (ComputeType::Int8, None));
+        assert_eq!((decoding.compute_type, decoding.runtime, decoding.threads), (None, Runtime::Native, None));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The options that say how recordings are turned into text, shared by the commands that do so.
 
+use std::path::PathBuf;
 use std::thread;
 
 use amanuensis_engine::Device;
 use amanuensis_models::{Error, Store};
 use amanuensis_transcribe::{
-    ComputeType, EngineOptions, Strategy, Task, TranscribeOptions, Transcriber, VoiceDetector,
+    ComputeType, EngineOptions, Runtime, Strategy, Task, TranscribeOptions, Transcriber, VoiceDetector,
 };
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
@@ -33,9 +34,13 @@ pub struct DecodingArgs {
     #[arg(long, default_value = "transcribe", value_parser = tasks())]
     pub task: Task,
 
-    /// Arithmetic: fast, or the slower reference
-    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
-    pub compute_type: ComputeType,
+    /// Arithmetic: fast, or the slower reference [default: int8]
+    #[arg(long, value_name = "TYPE", value_parser = compute_types())]
+    pub compute_type: Option<ComputeType>,
+
+    /// What runs the model: our own engine, or, for an ONNX export, its graphs as they are, slowly and without word times
+    #[arg(long, default_value = "native", value_parser = runtimes())]
+    pub runtime: Runtime,
 
     /// How to go through a long recording: many windows at once, cut where it is quiet, or one after the other, each from
     /// where the text of the one before ends
@@ -80,21 +85,27 @@ impl DecodingArgs {
         }
     }
 
+    /// The number format of what is computed; that of a graph is its own.
+    pub fn arithmetic(&self) -> String {
+        match self.runtime {
+            Runtime::Native => self.compute_type.unwrap_or_default().to_string(),
+            Runtime::Onnx => self.runtime.to_string(),
+        }
+    }
+
     /// Finds the model, fetches it if need be, and loads it.
     pub fn load(&self, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
         let device = self.device.options()?;
+        if self.runtime == Runtime::Onnx && self.compute_type.is_some() {
+            return Err(Failure::Usage(
+                "--compute-type is for our own engine: a graph has its own arithmetic".to_owned(),
+            ));
+        }
         let store = Store::open_default().map_err(models::failure)?;
-        let mut display = fetch::Display::new(console, interrupt, &self.model);
-        let path = interrupt.heed(|| store.resolve(&self.model, self.offline, &mut |step| display.show(step)));
-        console.clear_bar();
-        let path = path.map_err(|error| match error {
-            Error::UnknownModel { ref name, .. } => Failure::Usage(format!(
-                "{error}. A path to a model of your own needs a separator, for example ./{name}"
-            )),
-            error => models::failure(error),
-        })?;
-        let threads = self.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-        let options = EngineOptions { compute_type: self.compute_type, threads, device };
+        let path = find(&self.model, self.offline, &store, console, interrupt)?;
+        let compute_type = self.compute_type.unwrap_or_default();
+        let threads = thread_count(self.threads);
+        let options = EngineOptions { compute_type, threads, device, runtime: self.runtime };
         console.start_bar(None, SPINNER, format!("loading {}", self.model));
         let transcriber = Transcriber::load(&path, &options);
         console.clear_bar();
@@ -121,11 +132,39 @@ impl DecodingArgs {
     }
 }
 
+/// The path of a model, which is fetched if need be.
+pub fn find(
+    model: &str,
+    offline: bool,
+    store: &Store,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<PathBuf, Failure> {
+    let mut display = fetch::Display::new(console, interrupt, model);
+    let path = interrupt.heed(|| store.resolve(model, offline, &mut |step| display.show(step)));
+    console.clear_bar();
+    path.map_err(|error| match error {
+        Error::UnknownModel { ref name, .. } => {
+            Failure::Usage(format!("{error}. A path to a model of your own needs a separator, for example ./{name}"))
+        }
+        error => models::failure(error),
+    })
+}
+
+/// As many threads as were asked for, or the machine has cores.
+pub fn thread_count(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into))
+}
+
 fn tasks() -> impl TypedValueParser<Value = Task> {
     let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
     tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
 }
 
-fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
+pub fn runtimes() -> impl TypedValueParser<Value = Runtime> {
+    PossibleValuesParser::new(["native", "onnx"]).try_map(|name| name.parse::<Runtime>())
+}
+
+pub fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
     PossibleValuesParser::new(["int8", "f32"]).try_map(|name| name.parse::<ComputeType>())
 }

@@ -19,6 +19,7 @@ mod outputs;
 mod search;
 mod speech;
 mod subtitles;
+mod trace;
 mod transcribe;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Devices(args) => npu::devices::run(&args),
         Command::Doctor(args) => npu::doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Trace(args) => trace::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,9 +10,10 @@ use amanuensis_kernels::gemm::RowsF32;
 use amanuensis_kernels::vector::{log_sum_exp, median_of_7};
 
 use crate::decode::prompt;
-use crate::decoder::Step;
 use crate::dtw::first_times;
-use crate::encoder::Encoded;
+use crate::native::Native;
+use crate::sequence::Step;
+use crate::window::Encoded;
 use crate::{DecodeOptions, Engine, Error};
 
 /// Mel frames of a position of the encoder.
@@ -39,7 +40,7 @@ impl Engine {
     /// them, and no more than the window has). `text` holds text tokens only; of `options`, language and task count.
     ///
     /// # Errors
-    /// Where the model cannot do what `options` ask.
+    /// Where the model cannot do what `options` ask, and [`Error::NoAttention`] where an ONNX runtime runs it.
     ///
     /// # Panics
     /// If the text does not fit into the model's positions behind a prompt without timestamps, as any that was decoded
@@ -51,6 +52,7 @@ impl Engine {
         text: &[u32],
         n_frames: usize,
     ) -> Result<Alignment, Error> {
+        let native = self.native().ok_or(Error::NoAttention)?;
         let request = DecodeOptions {
             language: options.language.clone(),
             task: options.task,
@@ -67,22 +69,16 @@ impl Engine {
             tokens.push(eot);
         }
         let positions = n_frames.clamp(FRAMES_PER_POSITION, self.n_frames()) / FRAMES_PER_POSITION;
-        let heads = self.alignment_heads();
+        let heads = self.alignment_heads(native);
         let mut gaze = Gaze { first, positions, total: vec![0.0; (text.len() + 1) * positions], buffer: Vec::new() };
         let (context, mut buffers) = (self.context(), self.step_buffers());
         let mut sequence = self.start(window);
         let mut step = [Step { sequence: &mut sequence, tokens: &tokens }];
-        self.decoder().run(
-            context,
-            &mut step,
-            &|token, out| self.embed(token, out),
-            &mut buffers,
-            &mut |layer, queries| {
-                for (_, head) in heads.iter().filter(|(of, _)| *of == layer) {
-                    gaze.add(context, &window.cross()[layer], *head, queries);
-                }
-            },
-        );
+        native.run(context, &mut step, &mut buffers, &mut |layer, queries| {
+            for (_, head) in heads.iter().filter(|(of, _)| *of == layer) {
+                gaze.add(context, &window.cross()[layer], *head, queries);
+            }
+        });
         let times = first_times(&gaze.total, positions).into_iter().map(|time| time * FRAMES_PER_POSITION).collect();
 
         let n_vocab = self.vocabulary().n_vocab();
@@ -91,7 +87,7 @@ impl Engine {
             text.chunks(LOGIT_ROWS).zip(probabilities.chunks_mut(LOGIT_ROWS)).enumerate()
         {
             let from = first + index * LOGIT_ROWS;
-            self.decoder().project(context, from..from + text.len(), &mut buffers);
+            native.decoder().project(context, from..from + text.len(), &mut buffers);
             let logits = buffers.logits();
             context.pool.chunks_mut(probabilities, 1, &|row, probability, _| {
                 let logits = &logits[row * n_vocab..][..eot as usize];
@@ -104,8 +100,8 @@ impl Engine {
 
     /// The heads that follow the speech, layer and head: those the model's files name, or all of the second half of the
     /// layers.
-    fn alignment_heads(&self) -> Vec<(usize, usize)> {
-        let (layers, heads) = (self.decoder().n_layers(), self.decoder().n_heads());
+    fn alignment_heads(&self, native: &Native) -> Vec<(usize, usize)> {
+        let (layers, heads) = (native.decoder().n_layers(), native.decoder().n_heads());
         let named = self.config().alignment_heads.iter().copied();
         let known: Vec<_> = named.filter(|(layer, head)| *layer < layers && *head < heads).collect();
         if known.is_empty() {

@@ -18,6 +18,11 @@ pub(crate) struct Config {
     /// Attention heads, for weight files that do not say.
     pub(crate) encoder_heads: Option<usize>,
     pub(crate) decoder_heads: Option<usize>,
+    /// Sizes, for graphs that leave them open.
+    pub(crate) n_mels: Option<usize>,
+    pub(crate) n_audio_ctx: Option<usize>,
+    pub(crate) n_text_ctx: Option<usize>,
+    pub(crate) n_vocab: Option<usize>,
     /// Heads of the decoder's cross-attention that follow the speech: layer and head.
     pub(crate) alignment_heads: Vec<(usize, usize)>,
 }
@@ -49,6 +54,10 @@ impl Config {
             suppress_at_begin: tokens(&["begin_suppress_tokens", "suppress_ids_begin"]),
             encoder_heads: count("encoder_attention_heads"),
             decoder_heads: count("decoder_attention_heads"),
+            n_mels: count("num_mel_bins"),
+            n_audio_ctx: count("max_source_positions"),
+            n_text_ctx: count("max_target_positions"),
+            n_vocab: count("vocab_size"),
         })
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Every row of a step is computed by itself, so a sequence gets the same logits alone as in company.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,10 +10,12 @@ use amanuensis_kernels::attention::{Cache, KeyValues, Past, causal_attention, cr
 use amanuensis_kernels::gemm::{Blocks, Output, RowsF32};
 
 use crate::activations::Activations;
-use crate::encoder::{Encoded, count_layers};
+use crate::encoder::count_layers;
 use crate::linear::{Linear, Norm};
 use crate::loader::Loader;
+use crate::sequence::{Memory, Sequence, Step, StepBuffers};
 use crate::spares::{Lent, Spares};
+use crate::window::Encoded;
 use crate::{ComputeType, Error};
 
 pub(crate) struct Decoder {
@@ -49,46 +50,8 @@ struct Layer {
     fc2: Linear,
 }
 
-/// A text being decoded: the keys and values of its tokens, and the window it listens to.
-#[derive(Debug)]
-pub struct Sequence {
-    window: Encoded,
-    /// A layer each.
-    cache: Lent<Vec<Cache>>,
-    length: usize,
-}
-
-impl Sequence {
-    /// Tokens decoded so far, prompt included.
-    pub fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Becomes a copy of `other`, a text of the same window whose first `common` tokens are those of this one.
-    pub(crate) fn become_like(&mut self, other: &Self, common: usize) {
-        for (cache, other_cache) in self.cache.iter_mut().zip(other.cache.iter()) {
-            cache.copy_from(other_cache, common..other.length);
-        }
-        self.length = other.length;
-    }
-
-    /// Whether nothing was decoded yet.
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-}
-
-/// The part of a step that belongs to one sequence.
-#[derive(Debug)]
-pub struct Step<'s> {
-    /// What the tokens are appended to.
-    pub sequence: &'s mut Sequence,
-    /// At least one.
-    pub tokens: &'s [u32],
-}
-
 /// `listen(layer, queries)`.
-type Listen<'a> = dyn FnMut(usize, RowsF32<'_>) + 'a;
+pub(crate) type Listen<'a> = dyn FnMut(usize, RowsF32<'_>) + 'a;
 
 impl Decoder {
     pub(crate) fn load(loader: &Loader<'_>, heads: usize) -> Result<Self, Error> {
@@ -182,18 +145,11 @@ impl Decoder {
     /// An empty sequence that listens to `window`.
     pub(crate) fn start(&self, window: &Encoded) -> Sequence {
         let cache = self.sequences.take(|| self.layers.iter().map(|_| Cache::new(self.d_model)).collect());
-        Sequence { window: window.clone(), cache, length: 0 }
+        Sequence::new(window, Memory::Native(cache))
     }
 
     pub(crate) fn buffers(&self) -> StepBuffers {
-        StepBuffers {
-            states: Vec::new(),
-            input: Activations::new(self.compute_type),
-            hidden: Activations::new(self.compute_type),
-            qkv: Vec::new(),
-            attended: Vec::new(),
-            logits: Vec::new(),
-        }
+        StepBuffers::new(self.compute_type)
     }
 
     /// Appends tokens to each sequence; `buffers.logits` becomes the logits after the last token of each,
@@ -269,33 +225,6 @@ impl Decoder {
     }
 }
 
-/// Memory that is kept from step to step.
-pub struct StepBuffers {
-    /// `(rows, d_model)`.
-    states: Vec<f32>,
-    input: Activations,
-    hidden: Activations,
-    /// `(rows, 3 * d_model)`.
-    qkv: Vec<f32>,
-    /// `(rows, d_model)`.
-    attended: Vec<f32>,
-    /// `(batch, n_vocab)`.
-    pub(crate) logits: Vec<f32>,
-}
-
-impl StepBuffers {
-    /// The logits after the last token of each sequence of the last step, `(batch, n_vocab)`.
-    pub fn logits(&self) -> &[f32] {
-        &self.logits
-    }
-}
-
-impl fmt::Debug for StepBuffers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StepBuffers").finish_non_exhaustive()
-    }
-}
-
 impl Layer {
     fn run(
         &self,
@@ -335,7 +264,7 @@ fn remember(batch: &mut [Step<'_>], layer: usize, qkv: &[f32], d: usize) {
     for step in batch {
         for (position, row) in (step.sequence.length..).zip(rows.by_ref().take(step.tokens.len())) {
             let (key, value) = row[d..].split_at(d);
-            step.sequence.cache[layer].set(position, key, value);
+            step.sequence.cache_mut(layer).set(position, key, value);
         }
     }
 }
@@ -344,7 +273,7 @@ fn remember(batch: &mut [Step<'_>], layer: usize, qkv: &[f32], d: usize) {
 fn pasts<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Past<'s>> {
     let row = |step: &'s Step<'_>| {
         let sequence = &*step.sequence;
-        (1..=step.tokens.len()).map(move |new| Past { cache: &sequence.cache[layer], length: sequence.length + new })
+        (1..=step.tokens.len()).map(move |new| Past { cache: sequence.cache(layer), length: sequence.length + new })
     };
     batch.iter().flat_map(row).collect()
 }

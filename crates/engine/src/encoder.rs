@@ -1,8 +1,8 @@
 //! The encoder: a window of log-mel frames in, one state for every two frames out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use amanuensis_kernels::attention::{KeyValues, SelfAttention};
+use amanuensis_kernels::attention::SelfAttention;
 use amanuensis_kernels::gemm::{Blocks, RowsF32};
 use amanuensis_kernels::norm::layer_norm;
 use amanuensis_kernels::{Aligned, Context, Isa};
@@ -53,39 +53,6 @@ struct Workspace {
     attention: SelfAttention,
     attended: Blocks<f32>,
     wide: Aligned<f32>,
-}
-
-/// What the encoder made of a window. Cheap to clone: all clones are the same window.
-#[derive(Debug, Clone)]
-pub struct Encoded(Arc<Contents>);
-
-#[derive(Debug)]
-struct Contents {
-    /// `(n_audio_ctx, d_model)`.
-    states: Lent<Aligned<f32>>,
-    /// Keys and values for the decoder's cross-attention, a layer each.
-    cross: Lent<Vec<KeyValues>>,
-}
-
-impl Encoded {
-    pub(crate) fn new(states: Lent<Aligned<f32>>, cross: Lent<Vec<KeyValues>>) -> Self {
-        Self(Arc::new(Contents { states, cross }))
-    }
-
-    /// The states after the last layer norm, `(n_audio_ctx, d_model)`.
-    pub fn states(&self) -> &[f32] {
-        &self.0.states
-    }
-
-    /// Whether both are the same window.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Keys and values for the decoder's cross-attention, a layer each.
-    pub(crate) fn cross(&self) -> &[KeyValues] {
-        &self.0.cross
-    }
 }
 
 impl Encoder {

@@ -78,4 +78,30 @@ pub enum Error {
         /// Mel bins.
         n_mels: usize,
     },
+    /// An ONNX runtime was asked for in a build without one.
+    #[error("this build has no ONNX runtime: it was made without the feature `onnx`")]
+    NoOnnx,
+    /// No ONNX export where one was looked for.
+    #[error(
+        "no ONNX export at {}: looked for encoder_model{suffix}.onnx, and decoder_model{suffix}.onnx with \
+         decoder_with_past_model{suffix}.onnx or decoder_model_merged{suffix}.onnx, there or in its subdirectory onnx",
+        path.display()
+    )]
+    NoExport {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the names of the variant's files end with.
+        suffix: String,
+    },
+    /// A graph that is not of the form that Whisper's exports have, or that the ONNX runtime cannot run.
+    #[error("{} cannot be used: {problem}", path.display())]
+    Graph {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Word times were asked of an ONNX runtime.
+    #[error("the times of words need to know where the decoder looks, which ONNX exports do not tell")]
+    NoAttention,
 }

@@ -9,6 +9,8 @@
 //! [`backend`] seam, [`amanuensis_weights`] reads the files.
 
 #![forbid(unsafe_code)]
+// In a build without the ONNX runtime nothing makes its values.
+#![cfg_attr(not(feature = "onnx"), allow(dead_code))]
 
 pub mod backend;
 
@@ -25,17 +27,27 @@ mod error;
 mod implied;
 mod linear;
 mod loader;
+mod native;
+mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(not(feature = "onnx"))]
+#[path = "onnx/absent.rs"]
+mod onnx;
+mod sequence;
 mod spares;
 mod vocabulary;
 mod voice;
+mod window;
 
 pub use align::Alignment;
 pub use backend::{Device, DeviceOptions};
-pub use decode::{Batch, DecodeOptions, Decoded, Rules, Search, Task};
-pub use decoder::{Sequence, Step, StepBuffers};
-pub use encoder::Encoded;
+pub use decode::{Batch, Choice, DecodeOptions, Decoded, Reading, Rules, Search, Task};
 pub use engine::{ComputeType, Engine, EngineOptions};
 pub use error::Error;
 pub use implied::LANGUAGES as LANGUAGE_CODES;
+pub use network::Runtime;
+pub use sequence::{Sequence, Step, StepBuffers};
 pub use vocabulary::Vocabulary;
 pub use voice::{CHUNK as VOICE_CHUNK, VoiceDetector, VoiceStream};
+pub use window::Encoded;

@@ -168,6 +168,15 @@ impl Vocabulary {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// What a token looks like to people: its text, or the name of a special token, `<|en|>`, `<|1.20|>`.
+    pub fn label(&self, token: u32) -> String {
+        match self.timestamp(token) {
+            Some(seconds) => format!("<|{seconds:.2}|>"),
+            None if self.is_text(token) => self.decode(&[token]),
+            None => self.tokens.get(token as usize).cloned().unwrap_or_default(),
+        }
+    }
+
     /// Appends the bytes of a token's text, which need not be whole characters; special tokens and timestamps have none.
     pub fn extend_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
         let text = self.tokens.get(token as usize).filter(|_| self.is_text(token));
@@ -321,6 +330,8 @@ mod tests {
         assert!((vocabulary.timestamp(24).unwrap() - 0.2).abs() < 1e-12);
         assert_eq!((vocabulary.timestamp(25), vocabulary.timestamp(13)), (None, None));
         assert!(!vocabulary.is_multilingual());
+        let labels = [1, 5, 15, 99].map(|token| vocabulary.label(token));
+        assert_eq!(labels, [" b", "<|startoftranscript|>", "<|0.02|>", ""]);
     }
 
     #[test]

@@ -137,7 +137,12 @@ fn a_device_that_cannot_be_opened_is_refused_with_a_reason() {
         let error = load(&model, DeviceOptions { fake, ..Device::NpuFake.into() }).unwrap_err().to_string();
         assert!(error.contains("`npu-fake` cannot be used") && error.contains(expected), "{error}");
     }
-    let f32 = EngineOptions { compute_type: ComputeType::F32, device: Device::NpuFake.into(), threads: 1 };
+    let f32 = EngineOptions {
+        compute_type: ComputeType::F32,
+        device: Device::NpuFake.into(),
+        threads: 1,
+        ..EngineOptions::default()
+    };
     let error = Engine::load(model.path(), &f32).unwrap_err().to_string();
     assert!(error.contains("int8 only"), "{error}");
 }

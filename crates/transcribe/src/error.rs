@@ -12,6 +12,9 @@ pub enum Error {
     /// The model cannot be loaded or run.
     #[error(transparent)]
     Engine(#[from] amanuensis_engine::Error),
+    /// The model cannot be run, for this reason; all windows that were decoded at the time are lost with it.
+    #[error("{0}")]
+    Step(String),
     /// The options make no sense together, for this reason.
     #[error("{0}")]
     Options(String),

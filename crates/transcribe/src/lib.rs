@@ -45,7 +45,8 @@ mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError};
 pub use amanuensis_engine::{
-    ComputeType, Device, DeviceOptions, Engine, EngineOptions, Error as EngineError, Rules, Task, VoiceDetector,
+    ComputeType, Device, DeviceOptions, Engine, EngineOptions, Error as EngineError, Rules, Runtime, Task,
+    VoiceDetector,
 };
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};

@@ -291,6 +291,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let Pending { ticket, listened, position, frames, samples, voiced } = window;
         let answer = self.reader.wait(ticket).map_err(|failure| match failure {
             Failure::Engine(error) => Error::Engine(error),
+            Failure::Step(reason) => Error::Step(reason),
             Failure::NoLanguage => Error::NoLanguageDetected { model: self.name.to_owned() },
             Failure::Stopped => Error::Stopped,
         })?;

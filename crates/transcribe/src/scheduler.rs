@@ -51,6 +51,8 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Engine(EngineError),
+    /// A step that windows shared went wrong, for this reason.
+    Step(String),
     /// The model recognises none of the languages known here.
     NoLanguage,
     /// The thread is gone, which takes a panic in it.
@@ -208,11 +210,13 @@ impl<'e> Worker<'e> {
         let window = self.engine.encode(mel)?;
         let encode = start.elapsed().as_secs_f64();
         let is_asked = request.language.is_none() && self.engine.is_multilingual();
-        let detected = is_asked.then(|| {
-            let languages = self.engine.detect_language(&window);
-            languages.into_iter().find_map(|(code, probability)| Some((Language::from_code(&code)?, probability)))
-        });
-        let detected = detected.map(|found| found.ok_or(Failure::NoLanguage)).transpose()?;
+        let detected = if is_asked {
+            let mut languages = self.engine.detect_language(&window)?.into_iter();
+            let known = |(code, probability): (String, f32)| Some((Language::from_code(&code)?, probability));
+            Some(languages.find_map(known).ok_or(Failure::NoLanguage)?)
+        } else {
+            None
+        };
         let language = request.language.or(detected.map(|(language, _)| language));
         let code = language.filter(|_| self.engine.is_multilingual()).map(|language| language.code().to_owned());
         request.options.language = code;
@@ -231,11 +235,21 @@ impl<'e> Worker<'e> {
             is_wanted
         });
         let start = Instant::now();
-        let finished = self.batch.step();
+        let finished = match self.batch.step() {
+            Ok(finished) => finished,
+            Err(error) => return self.fail(&error),
+        };
         let share = start.elapsed().as_secs_f64() / self.active.len().max(1) as f64;
         self.active.values_mut().for_each(|active| active.decode += share);
         for (ticket, decoded) in finished {
             self.finish(ticket, decoded);
+        }
+    }
+
+    /// Answers everybody that their windows cannot be decoded.
+    fn fail(&mut self, error: &EngineError) {
+        for (_, active) in self.active.drain() {
+            active.job.answer(Err(Failure::Step(error.to_string())));
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use amanuensis_audio::{Audio, LogMel};
-use amanuensis_engine::{Engine, EngineOptions, Task, VoiceDetector};
+use amanuensis_engine::{Engine, EngineOptions, Error as EngineError, Runtime, Task, VoiceDetector};
 
 use crate::long_form::{LongForm, prefix_of};
 use crate::model::Model;
@@ -98,6 +98,9 @@ impl Transcriber {
     /// # Errors
     /// [`Error::Options`] where they contradict each other, [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), Error> {
+        if options.word_timestamps && self.engine.runtime() == Runtime::Onnx {
+            return Err(Error::Options(EngineError::NoAttention.to_string()));
+        }
         check(&*self.engine, &self.name, options)
     }
 

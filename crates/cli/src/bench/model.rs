@@ -16,6 +16,9 @@ use crate::failure::Failure;
 const BEFORE: usize = 16;
 const STEPS: usize = 8;
 
+/// Why nothing is missing or goes wrong that might where another runtime runs the model.
+const OWN_ENGINE: &str = "the model was loaded into our own engine";
+
 /// Decoding at one batch size.
 struct Decoding {
     batch: usize,
@@ -42,7 +45,8 @@ pub fn measure(args: &BenchModelArgs) -> Result<String, Failure> {
         return Err(failed(&format!("it has {} text positions, too few to time steps", engine.n_text_ctx())));
     }
     let encode_time = best(|| drop(engine.encode(&spectrogram).expect("it was encoded just now")));
-    let encode_tops = engine.encoder_operations() as f64 / encode_time / 1e12;
+    let operations = engine.encoder_operations().expect(OWN_ENGINE);
+    let encode_tops = operations as f64 / encode_time / 1e12;
     let Context { cpu, pool, .. } = engine.context();
     let roofline_tops = int8_peak(*cpu, pool);
     let decode: Vec<Decoding> = [1, 4, 8, 16, 32].map(|batch| measure_decoding(&engine, &spectrogram, batch)).into();
@@ -90,7 +94,7 @@ fn measure_decoding(engine: &Engine, spectrogram: &[f32], batch: usize) -> Decod
         let mut sequences: Vec<Sequence> = windows.iter().map(|window| engine.start(window)).collect();
         let mut step = |tokens: &[u32]| {
             let mut steps: Vec<Step<'_>> = sequences.iter_mut().map(|sequence| Step { sequence, tokens }).collect();
-            engine.step_into(&mut steps, &mut buffers);
+            engine.step_into(&mut steps, &mut buffers).expect(OWN_ENGINE);
             black_box(buffers.logits());
         };
         step(&[0; BEFORE]);
@@ -99,7 +103,8 @@ fn measure_decoding(engine: &Engine, spectrogram: &[f32], batch: usize) -> Decod
         start.elapsed().as_secs_f64()
     };
     let seconds = (0..ROUNDS).map(|_| round()).fold(f64::INFINITY, f64::min);
-    Decoding { batch, tokens_per_s: (batch * STEPS) as f64 / seconds, bytes_per_step: engine.step_bytes(batch) }
+    let bytes_per_step = engine.step_bytes(batch).expect(OWN_ENGINE);
+    Decoding { batch, tokens_per_s: (batch * STEPS) as f64 / seconds, bytes_per_step }
 }
 
 /// A window of rising tones: what is computed does not depend on what is said.

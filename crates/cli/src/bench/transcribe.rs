@@ -4,7 +4,9 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use amanuensis_transcribe::{ComputeType, Ending, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript};
+use amanuensis_transcribe::{
+    ComputeType, Ending, EngineOptions, Runtime, Timings, TranscribeOptions, Transcriber, Transcript,
+};
 use serde_json::json;
 
 use super::args::BenchTranscribeArgs;
@@ -27,7 +29,8 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     args.files.iter().try_for_each(check)?;
     let device = args.device.options()?;
     let path = installed(&args.model)?;
-    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads), device };
+    let (compute_type, runtime) = (ComputeType::Int8, Runtime::Native);
+    let engine = EngineOptions { compute_type, threads: threads(args.threads), device, runtime };
     let start = Instant::now();
     let transcriber = Transcriber::load(&path, &engine)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;

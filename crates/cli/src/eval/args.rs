@@ -25,7 +25,7 @@ Speed is seconds of audio by seconds of wall time, from the opening of a recordi
 and counting the errors is not in it.
 
 JSON:
-  model, compute_type, strategy, error_rate_percent: {LANGUAGE: ..., non_en, all}, reference_units: {LANGUAGE: ...},
+  model, compute_type (onnx with that runtime), strategy, error_rate_percent: {LANGUAGE: ..., non_en, all}, reference_units: {LANGUAGE: ...},
   speed, audio_s, wall_s, clips: [{
     id, file, language, detected (null where it was given), error_rate_percent, substitutions, deletions, insertions,
     units (null where not counted), text, flags, warnings}]

@@ -62,7 +62,7 @@ impl Session<'_> {
     fn evaluate<'c>(&self, clips: &'c [Clip]) -> Result<(Results<'c>, bool), Failure> {
         let mut results = Results {
             model: self.transcriber.name().to_owned(),
-            compute_type: self.args.decoding.compute_type.to_string(),
+            compute_type: self.args.decoding.arithmetic(),
             strategy: match self.args.decoding.strategy {
                 Strategy::Batched => "batched",
                 Strategy::Sequential => "sequential",

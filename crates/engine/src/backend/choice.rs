@@ -9,7 +9,7 @@ use amanuensis_xdna::fake::Controls;
 use amanuensis_xdna::matmul::Mode;
 
 use super::{BACKENDS, Backend, Cpu, Opener, Unavailable};
-use crate::{ComputeType, Error};
+use crate::{ComputeType, EngineOptions, Error, Runtime};
 
 /// What multiplies the encoder's matrices. The text does not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,16 +88,22 @@ pub(crate) struct Chosen {
 }
 
 /// Opens the backend that is asked for, or the best that there is.
-pub(crate) fn choose(options: &DeviceOptions, compute_type: ComputeType) -> Result<Chosen, Error> {
-    choose_from(BACKENDS, options, compute_type)
+pub(crate) fn choose(options: &EngineOptions) -> Result<Chosen, Error> {
+    choose_from(BACKENDS, options)
 }
 
-fn choose_from(openers: &[Opener], options: &DeviceOptions, compute_type: ComputeType) -> Result<Chosen, Error> {
+fn choose_from(openers: &[Opener], options: &EngineOptions) -> Result<Chosen, Error> {
+    let EngineOptions { compute_type, runtime, device: ref options, .. } = *options;
     let unavailable = |reason: String| Error::Device { device: options.device, reason };
-    if compute_type == ComputeType::F32 {
+    let hindrance = match (runtime, compute_type) {
+        (Runtime::Onnx, _) => Some("an ONNX runtime executes graphs on the processor only"),
+        (Runtime::Native, ComputeType::F32) => Some("it computes in int8 only, not in f32"),
+        (Runtime::Native, ComputeType::Int8) => None,
+    };
+    if let Some(hindrance) = hindrance {
         return match options.device {
             Device::Auto | Device::Cpu => Ok(Chosen { backend: Arc::new(Cpu), notice: None }),
-            Device::Npu | Device::NpuFake => Err(unavailable("it computes in int8 only, not in f32".to_owned())),
+            Device::Npu | Device::NpuFake => Err(unavailable(hindrance.to_owned())),
         };
     }
     let mut notice = None;
@@ -132,7 +138,7 @@ mod tests {
         device: Device,
     ) -> Result<Chosen, Error> {
         let openers = [Opener { device: Device::Npu, open, is_automatic: true }];
-        choose_from(&openers, &device.into(), ComputeType::Int8)
+        choose_from(&openers, &EngineOptions { device: device.into(), ..EngineOptions::default() })
     }
 
     #[test]
@@ -146,6 +152,16 @@ mod tests {
         for open in [absent, unusable] {
             let error = chosen(open, Device::Npu).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains("`npu` cannot be used"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_computes_on_the_processor_alone_refuses_others() {
+        let onnx = EngineOptions { runtime: Runtime::Onnx, ..EngineOptions::default() };
+        let f32 = EngineOptions { compute_type: ComputeType::F32, ..EngineOptions::default() };
+        for options in [onnx, f32] {
+            assert_eq!(choose(&options).map(|chosen| chosen.backend.name()).ok(), Some("cpu"));
+            assert!(choose(&EngineOptions { device: Device::NpuFake.into(), ..options }).is_err());
         }
     }
 

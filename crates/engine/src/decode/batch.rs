@@ -6,8 +6,8 @@
 use super::hypothesis::Hypothesis;
 use super::slot::{Outcome, Scope, Slot};
 use super::{DecodeOptions, Decoded};
-use crate::decoder::{Step, StepBuffers};
-use crate::encoder::Encoded;
+use crate::sequence::{Step, StepBuffers};
+use crate::window::Encoded;
 use crate::{Engine, Error};
 
 /// Windows being decoded together.
@@ -57,13 +57,19 @@ impl<'e> Batch<'e> {
 
     /// Takes the texts of every window one token further and returns the windows that are finished: their texts are at
     /// their end tokens, or the model has no position left.
-    pub fn step(&mut self) -> Vec<(u64, Decoded)> {
+    ///
+    /// # Errors
+    /// Where an ONNX runtime cannot run its graphs. Every window is given up then.
+    pub fn step(&mut self) -> Result<Vec<(u64, Decoded)>, Error> {
         let Self { engine, slots, buffers } = self;
         if slots.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let mut steps: Vec<Step<'_>> = slots.iter_mut().flat_map(Slot::steps).collect();
-        engine.step_into(&mut steps, buffers);
+        if let Err(error) = engine.step_into(&mut steps, buffers) {
+            slots.clear();
+            return Err(error);
+        }
         let logits = buffers.logits.chunks_exact_mut(engine.vocabulary().n_vocab());
         let texts = slots.iter().flat_map(Slot::texts).zip(logits);
         let mut work: Vec<_> =
@@ -82,6 +88,6 @@ impl<'e> Batch<'e> {
             finished.extend(decoded.map(|decoded| (slot.ticket, decoded)));
             goes_on
         });
-        finished
+        Ok(finished)
     }
 }

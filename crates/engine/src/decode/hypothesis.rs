@@ -1,6 +1,6 @@
 //! One of the texts that a window may have.
 
-use crate::decoder::{Sequence, Step};
+use crate::sequence::{Sequence, Step};
 
 use super::search::Child;
 

@@ -5,11 +5,13 @@ mod filters;
 mod hypothesis;
 mod prompt;
 mod random;
+mod reading;
 mod search;
 mod slot;
 
 pub use self::batch::Batch;
 pub(crate) use self::prompt::{MAX_PROMPT, prompt};
+pub use self::reading::{Choice, Reading};
 
 /// What to write down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

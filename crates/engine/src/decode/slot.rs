@@ -9,8 +9,8 @@ use super::prompt::prompt;
 use super::random::{Draw, pick};
 use super::search::{Candidate, Child, children, keep_best, largest, worth};
 use super::{DecodeOptions, Decoded, Search};
-use crate::decoder::Step;
-use crate::encoder::Encoded;
+use crate::sequence::Step;
+use crate::window::Encoded;
 use crate::{Engine, Error};
 
 pub(super) struct Slot {

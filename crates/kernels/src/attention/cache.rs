@@ -32,6 +32,11 @@ impl Cache {
         Self { d, ..Self::default() }
     }
 
+    /// Elements of a row.
+    pub fn width(&self) -> usize {
+        self.d
+    }
+
     /// Writes key and value, each `(d)`, of one position. Where there is no room, it doubles: most texts need a fraction of
     /// what a model allows.
     ///

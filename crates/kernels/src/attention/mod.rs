@@ -43,6 +43,15 @@ impl KeyValues {
         }
     }
 
+    /// `[heads, n_ctx, width]`, of the keys and of the values alike.
+    pub fn shape(&self) -> [usize; 3] {
+        let (n_ctx, width) = match self {
+            Self::F32(heads) => heads.first().map_or((0, 0), HeadF32::shape),
+            Self::Int8(heads) => heads.first().map_or((0, 0), HeadI8::shape),
+        };
+        [self.heads(), n_ctx, width]
+    }
+
     fn heads(&self) -> usize {
         match self {
             Self::F32(heads) => heads.len(),
@@ -58,10 +67,7 @@ impl KeyValues {
     pub fn weights(&self, context: &Context, head: usize, queries: RowsF32<'_>, out: &mut [f32]) {
         let width = queries.k / self.heads();
         let positions = out.len() / queries.rows;
-        let n_ctx = match self {
-            Self::F32(heads) => heads[head].shape().0,
-            Self::Int8(heads) => heads[head].shape().0,
-        };
+        let [_, n_ctx, _] = self.shape();
         assert!((1..=n_ctx).contains(&positions) && out.len() == queries.rows * positions, "weights of another shape");
         context.pool.chunks_mut(out, BLOCK * positions, &|block, out, scratch| {
             let data = &queries.data[block * BLOCK * queries.stride + head * width..];

@@ -1,0 +1,69 @@
+//! What the encoder made of a window.
+
+use std::sync::Arc;
+
+use amanuensis_kernels::Aligned;
+use amanuensis_kernels::attention::KeyValues;
+
+use crate::onnx;
+use crate::spares::Lent;
+
+/// What the encoder made of a window. Cheap to clone: all clones are the same window.
+#[derive(Debug, Clone)]
+pub struct Encoded(Arc<Contents>);
+
+#[derive(Debug)]
+enum Contents {
+    Native {
+        /// `(n_audio_ctx, d_model)`.
+        states: Lent<Aligned<f32>>,
+        /// Keys and values for the decoder's cross-attention, a layer each.
+        cross: Lent<Vec<KeyValues>>,
+    },
+    Onnx(onnx::Window),
+}
+
+impl Encoded {
+    pub(crate) fn native(states: Lent<Aligned<f32>>, cross: Lent<Vec<KeyValues>>) -> Self {
+        Self(Arc::new(Contents::Native { states, cross }))
+    }
+
+    pub(crate) fn onnx(window: onnx::Window) -> Self {
+        Self(Arc::new(Contents::Onnx(window)))
+    }
+
+    /// The states after the last layer norm, `(n_audio_ctx, d_model)`.
+    pub fn states(&self) -> &[f32] {
+        match &*self.0 {
+            Contents::Native { states, .. } => states,
+            Contents::Onnx(window) => window.states(),
+        }
+    }
+
+    /// Whether both are the same window.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Keys and values for the decoder's cross-attention, a layer each.
+    ///
+    /// # Panics
+    /// If an ONNX runtime made the window.
+    pub(crate) fn cross(&self) -> &[KeyValues] {
+        match &*self.0 {
+            Contents::Native { cross, .. } => cross,
+            Contents::Onnx(_) => panic!("a window of another engine"),
+        }
+    }
+
+    /// What the ONNX runtime made of the window.
+    ///
+    /// # Panics
+    /// If our own encoder made the window.
+    pub(crate) fn of_onnx(&self) -> &onnx::Window {
+        match &*self.0 {
+            Contents::Onnx(window) => window,
+            Contents::Native { .. } => panic!("a window of another engine"),
+        }
+    }
+}

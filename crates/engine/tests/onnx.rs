@@ -1,0 +1,195 @@
+//! Exports of a small model of random weights, made by `tools/export_onnx.py`, run as they are: what `PyTorch` computes, however
+//! the text is cut into steps and the decoder into graphs.
+
+use std::path::{Path, PathBuf};
+
+use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Encoded, Engine, EngineOptions, Error, Runtime, Search};
+use serde_json::Value;
+
+/// Exports, and how far they may be from f32.
+const EXPORTS: [(&str, f32); 4] = [
+    ("f32", 1e-3),
+    ("f32/decoder_model_merged.onnx", 1e-3),
+    ("f16", 2e-2),
+    // Activations are quantised as a whole, so that a text of several tokens differs from the same, token by token.
+    ("int8", 0.3),
+];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx").join(name)
+}
+
+fn try_load(path: &Path) -> Result<Engine, Error> {
+    let options = EngineOptions { threads: 2, runtime: Runtime::Onnx, ..EngineOptions::default() };
+    Engine::load(path, &options)
+}
+
+fn load(name: &str) -> Engine {
+    try_load(&data(name)).unwrap()
+}
+
+/// The window of the script.
+fn mel() -> Vec<f32> {
+    (0..3000_u32 * 80).map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0).collect()
+}
+
+struct Expected {
+    tokens: Vec<u32>,
+    states: Vec<f32>,
+    /// A row for every token.
+    logits: Vec<Vec<f32>>,
+}
+
+fn expected() -> Expected {
+    let expected: Value = serde_json::from_slice(&std::fs::read(data("expected.json")).unwrap()).unwrap();
+    let floats = |row: &Value| row.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect::<Vec<_>>();
+    let rows = |name: &str| expected[name].as_array().unwrap().iter().map(floats).collect::<Vec<_>>();
+    let tokens = expected["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap() as u32).collect();
+    Expected { tokens, states: rows("states").concat(), logits: rows("logits") }
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
+}
+
+/// The logits after every token: the first `at_once` in one step, the others one by one.
+fn logits(engine: &Engine, window: &Encoded, tokens: &[u32], at_once: usize) -> Vec<Vec<f32>> {
+    let mut sequence = engine.start(window);
+    let first = engine.step(&mut sequence, &tokens[..at_once]).unwrap();
+    let rest = tokens[at_once..].iter().map(|token| engine.step(&mut sequence, &[*token]).unwrap());
+    std::iter::once(first).chain(rest).collect()
+}
+
+#[test]
+fn every_form_gives_what_pytorch_computes_cached_or_not() {
+    let Expected { tokens, states, logits: expected } = expected();
+    for (name, tolerance) in EXPORTS {
+        let engine = load(name);
+        assert_eq!((engine.n_mels(), engine.n_frames(), engine.n_text_ctx()), (80, 3000, 24));
+        let window = engine.encode(&mel()).unwrap();
+        assert!(largest_difference(&window.states()[..states.len()], &states) <= tolerance, "{name}");
+        for at_once in 1..=tokens.len() {
+            let found = logits(&engine, &window, &tokens, at_once);
+            for (row, expected) in found.iter().zip(&expected[at_once - 1..]) {
+                let difference = largest_difference(row, expected);
+                assert!(difference <= tolerance, "{name}, {at_once} at once: {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn our_own_engine_gives_the_same() {
+    let Expected { tokens, states, logits: expected } = expected();
+    let options = EngineOptions { compute_type: ComputeType::F32, threads: 2, ..EngineOptions::default() };
+    for (name, tolerance) in [("torch", 1e-3)].into_iter().chain(EXPORTS) {
+        let engine = Engine::load(&data(name), &options).unwrap();
+        let window = engine.encode(&mel()).unwrap();
+        assert!(largest_difference(&window.states()[..states.len()], &states) <= tolerance, "{name}");
+        for (row, expected) in logits(&engine, &window, &tokens, 1).iter().zip(&expected) {
+            assert!(largest_difference(row, expected) <= tolerance, "{name}");
+        }
+    }
+}
+
+#[test]
+fn several_tokens_behind_a_past_are_taken_one_by_one() {
+    let Expected { tokens, logits, .. } = expected();
+    let engine = load("f32");
+    let mut sequence = engine.start(&engine.encode(&mel()).unwrap());
+    engine.step(&mut sequence, &tokens[..2]).unwrap();
+    let found = engine.step(&mut sequence, &tokens[2..]).unwrap();
+    assert!(largest_difference(&found, &logits[tokens.len() - 1]) <= 1e-3);
+    assert_eq!(sequence.len(), tokens.len());
+}
+
+#[test]
+fn the_caches_of_a_text_grow_and_those_of_its_window_stay() {
+    for (name, _) in EXPORTS {
+        let engine = load(name);
+        let mut sequence = engine.start(&engine.encode(&mel()).unwrap());
+        assert!(sequence.cache_shapes().is_empty());
+        for (tokens, length) in [(&[27, 33, 3][..], 3), (&[14], 4), (&[15], 5)] {
+            engine.step(&mut sequence, tokens).unwrap();
+            let shapes = sequence.cache_shapes();
+            let names: Vec<&str> = shapes.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names[2..5], ["0.encoder.key", "0.encoder.value", "1.decoder.key"], "{name}");
+            for (cache, shape) in &shapes {
+                let positions = if cache.contains("decoder") { length } else { 1500 };
+                assert_eq!(*shape, [1, 2, positions, 4], "{name}, {cache}");
+            }
+        }
+    }
+}
+
+#[test]
+fn searches_find_the_same_text_in_one_graph_or_two_alone_or_in_company() {
+    let searches = [
+        Search::Greedy,
+        Search::Beam { size: 4, patience: 1.0 },
+        Search::Sample { temperature: 0.8, best_of: 3, seed: 1 },
+    ];
+    let options = |search| DecodeOptions { search, ..DecodeOptions::default() };
+    let texts = |name: &str| {
+        let engine = load(name);
+        let window = engine.encode(&mel()).unwrap();
+        let alone = searches.map(|search| engine.decode(&window, &options(search)).unwrap());
+        let mut batch = Batch::new(&engine);
+        for (ticket, search) in searches.into_iter().enumerate() {
+            batch.join(ticket as u64, &window, &options(search)).unwrap();
+        }
+        while !batch.is_empty() {
+            for (ticket, decoded) in batch.step().unwrap() {
+                assert_eq!(decoded, alone[ticket as usize], "{name}");
+            }
+        }
+        alone.map(|decoded| decoded.tokens)
+    };
+    assert_eq!(texts("f32"), texts("f32/decoder_model_merged.onnx"));
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let engine = load("f32");
+    let window = engine.encode(&mel()).unwrap();
+    let words = engine.align(&window, &DecodeOptions::default(), &[1, 2], 100);
+    assert!(matches!(words, Err(Error::NoAttention)));
+    // A token that the model does not have is found out by the graph only.
+    let error = engine.step(&mut engine.start(&window), &[1000]).unwrap_err();
+    assert!(matches!(error, Error::Graph { .. }), "{error}");
+    // The batch it was in has no windows left.
+    let mut batch = Batch::new(&engine);
+    batch.join(0, &window, &DecodeOptions { previous: vec![1000], ..DecodeOptions::default() }).unwrap();
+    assert!(batch.step().is_err() && batch.is_empty());
+}
+
+#[test]
+fn files_that_are_no_export_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    let refused = |expected: &str| {
+        let error = try_load(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused("looked for encoder_model.onnx");
+    let copy = |from: &str, to: &str| assert!(std::fs::copy(data(from), file(to)).unwrap() > 0);
+    for name in ["encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx", "vocabulary.txt"] {
+        copy(&format!("f32/{name}"), name);
+    }
+    refused("how many text positions it has");
+    copy("f32/config.json", "config.json");
+    assert!(try_load(directory.path()).is_ok());
+    copy("f32/decoder_model.onnx", "decoder_with_past_model.onnx");
+    refused("decoder_with_past_model.onnx cannot be used: it does not take and give the 4 keys and values");
+    copy("f32/encoder_model.onnx", "decoder_model.onnx");
+    refused("decoder_model.onnx cannot be used: it has no input `input_ids`");
+    let whole = std::fs::read(data("f32/encoder_model.onnx")).unwrap();
+    std::fs::write(file("encoder_model.onnx"), &whole[..whole.len() / 2]).unwrap();
+    refused("encoder_model.onnx cannot be used: it cannot be loaded");
+    copy("f32/decoder_model_merged.onnx", "decoder_model.onnx");
+    copy("f32/encoder_model.onnx", "encoder_model.onnx");
+    copy("f32/decoder_with_past_model.onnx", "decoder_model_merged.onnx");
+    let error = try_load(&file("decoder_model_merged.onnx")).unwrap_err().to_string();
+    assert!(error.contains("use_cache_branch"), "{error}");
+}
