@@ -14,6 +14,7 @@ pub struct Limits {
     /// For those that wait and those at work.
     places: Arc<Semaphore>,
     active: Arc<Semaphore>,
+    max_uploads: usize,
     max_places: usize,
     max_active: usize,
     rate: Option<Rate>,
@@ -40,6 +41,7 @@ impl Limits {
             uploads: semaphore(config.max_uploads),
             places: semaphore(max_places),
             active: semaphore(config.max_active),
+            max_uploads: config.max_uploads,
             max_places,
             max_active: config.max_active,
             rate: (config.requests_per_minute > 0).then(|| Rate::new(config.requests_per_minute)),
@@ -49,6 +51,11 @@ impl Limits {
     /// A place for an upload, if one is free.
     pub fn upload(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
+    }
+
+    /// Uploads that are being received.
+    pub fn uploading(&self) -> usize {
+        self.max_uploads - self.uploads.available_permits()
     }
 
     /// Whether a request would have to be refused.
