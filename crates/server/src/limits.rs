@@ -22,7 +22,7 @@ pub struct Limits {
 
 /// A request that has been let in and waits for its turn.
 pub struct Place {
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
     active: Arc<Semaphore>,
 }
 
@@ -66,7 +66,7 @@ impl Limits {
     /// A place in the queue, if one is free.
     pub fn enter(&self) -> Option<Place> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { _place: place, active: Arc::clone(&self.active) })
+        Some(Place { place, active: Arc::clone(&self.active) })
     }
 
     /// Requests at work.
@@ -92,7 +92,7 @@ impl Place {
     /// Waits until the request may work; who came first goes first.
     pub async fn turn(self) -> Turn {
         let active = self.active.acquire_owned().await.expect("the semaphore is never closed");
-        Turn { _place: self._place, _active: active }
+        Turn { _place: self.place, _active: active }
     }
 }
 

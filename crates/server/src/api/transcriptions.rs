@@ -21,7 +21,7 @@ pub struct TranscriptionForm {
     /// The recording: anything that `amanuensis transcribe` reads. The contents decide what it is, not the name.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// A model of `/v1/models`; OpenAI's names mean the default one.
+    /// A model of `/v1/models`; `whisper-1` and the like mean the default one.
     #[schema(min_length = 1)]
     model: String,
     /// The language spoken, as a code or an English name; detected where it is not given.
@@ -58,7 +58,7 @@ pub struct TranscriptionForm {
 
 /// Transcribe a recording
 ///
-/// The answer's form is that of OpenAI's interface. With `stream=true`, server-sent events `transcript.text.delta` and at
+/// The form of the answer is that of `OpenAI`. With `stream=true`, server-sent events `transcript.text.delta` and at
 /// the end `transcript.text.done`.
 #[utoipa::path(
     post, path = "/v1/audio/transcriptions", tag = "Audio",

@@ -20,7 +20,7 @@ pub struct TranslationForm {
     /// The recording.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// A multilingual model of `/v1/models`; OpenAI's names mean the default one.
+    /// A multilingual model of `/v1/models`; `whisper-1` and the like mean the default one.
     #[schema(min_length = 1)]
     model: String,
     /// Text in English that the model is told before every window.
