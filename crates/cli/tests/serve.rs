@@ -129,6 +129,22 @@ fn a_client_that_goes_makes_room() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_given_up() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--max-active", "1", "--batch-size", "1"]);
+    workspace.long_recording("long.wav", 2 * 3600);
+    let body = form(&[BASE], Some(&fs::read(workspace.path("long.wav")).unwrap()));
+    let mut begun = server.connect();
+    begun.write_all(&head("POST", "/v1/audio/transcriptions", &[FORM], body.len())).unwrap();
+    begun.write_all(&body).unwrap();
+    let counts = |line: &str| server.get("/metrics").body.contains(line).then_some(());
+    until(|| counts("active_requests 1\n"));
+    drop(begun);
+    until(|| counts("active_requests 0\n"));
+    assert!(counts("transcriptions_total 0\n").is_some(), "it was transcribed to its end");
+}
+
+#[test]
 fn the_slow_are_not_waited_for() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--header-timeout", "1", "--upload-timeout", "1"]);

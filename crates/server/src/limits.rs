@@ -137,7 +137,7 @@ mod tests {
         let (rate, start) = (Rate::new(2), Instant::now());
         assert_eq!((rate.take(0, start), rate.take(0, start), rate.take(0, start)), (Ok(()), Ok(()), Err(30)));
         assert_eq!(rate.take(1, start), Ok(()), "another caller has its own");
-        assert_eq!(rate.take(0, start + Duration::from_secs(10)), Err(20));
+        assert_eq!(rate.take(0, start + Duration::from_secs(15)), Err(15));
         assert_eq!(rate.take(0, start + Duration::from_secs(31)), Ok(()));
     }
 }
