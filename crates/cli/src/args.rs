@@ -16,6 +16,7 @@ use crate::eval::args::EvalArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
 use crate::npu::args::{DevicesArgs, DoctorArgs};
+use crate::serve::ServeArgs;
 use crate::subtitles::SubtitleArgs;
 use crate::trace::args::TraceArgs;
 
@@ -45,6 +46,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show what a model computes in one window of a recording, and compare it with another
     Trace(Box<TraceArgs>),
+    /// Answer requests over HTTP: a drop-in for cloud speech to text
+    Serve(Box<ServeArgs>),
 }
 
 const TRANSCRIBE_HELP: &str = "\

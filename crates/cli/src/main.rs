@@ -17,6 +17,7 @@ mod models;
 mod npu;
 mod outputs;
 mod search;
+mod serve;
 mod speech;
 mod subtitles;
 mod trace;
@@ -24,12 +25,14 @@ mod transcribe;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    let done = match Args::parse().command {
+    let matches = Args::command().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let done = match args.command {
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => npu::doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Serve(args) => serve::run(&args, matches.subcommand_matches("serve")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
