@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::SubtitleOptions;
+use crate::transcript::TaskName;
 use crate::{Ending, Language, Segment, Task, Timings, Transcript};
 
 #[derive(Serialize)]
 struct VerboseJson<'a> {
-    task: &'static str,
+    #[serde(with = "TaskName")]
+    task: Task,
     language: Option<Language>,
     duration: f64,
     text: String,
@@ -23,10 +25,7 @@ struct VerboseJson<'a> {
 
 pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     let json = VerboseJson {
-        task: match transcript.task {
-            Task::Transcribe => "transcribe",
-            Task::Translate => "translate",
-        },
+        task: transcript.task,
         language: transcript.language,
         duration: transcript.duration,
         text: transcript.text(),
