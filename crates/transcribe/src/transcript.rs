@@ -61,7 +61,7 @@ pub enum Ending {
 
 /// A stretch of speech: what was said between two times.
 ///
-/// Serialises to a segment of `OpenAI`'s `verbose_json`. The last four values are those of the 30 s window that the
+/// Serialises to a segment of `OpenAI`'s `verbose_json`, with what else there is. The last four values are those of the 30 s window that the
 /// segment was found in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
@@ -77,6 +77,9 @@ pub struct Segment {
     pub text: String,
     /// The tokens of the segment, timestamps included.
     pub tokens: Vec<u32>,
+    /// The logarithm of the probability of each of the tokens that are text, where the times of words were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_logprobs: Vec<f32>,
     /// The temperature it was sampled at; 0 is greedy.
     pub temperature: f32,
     /// Mean logarithm of the probability of a token.
@@ -162,6 +165,7 @@ pub(crate) mod tests {
             end,
             text: text.to_owned(),
             tokens: vec![50364, 11, 50464],
+            token_logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: -0.25,
             compression_ratio: 1.5,

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use amanuensis_transcribe::Transcript;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 use super::JobError;
 
@@ -42,9 +42,9 @@ impl JobFiles {
         &self.database
     }
 
-    /// A new file for an upload, which goes when it is dropped.
-    pub fn new_upload(&self) -> io::Result<NamedTempFile> {
-        tempfile::Builder::new().prefix(".new-").tempfile_in(&self.uploads)
+    /// Where uploads begin, under names of temporary files.
+    pub fn uploads(&self) -> &Path {
+        &self.uploads
     }
 
     /// Keeps an upload as that of a job.
@@ -159,12 +159,13 @@ mod tests {
     fn what_belongs_to_no_job_is_swept_away() {
         let directory = tempfile::tempdir().unwrap();
         let files = JobFiles::open(directory.path()).unwrap();
+        let upload = || tempfile::NamedTempFile::new_in(files.uploads()).unwrap();
         for id in ["a", "b"] {
-            files.keep_upload(files.new_upload().unwrap().into_temp_path(), id).unwrap();
+            files.keep_upload(upload().into_temp_path(), id).unwrap();
             fs::write(files.result(id), "{}").unwrap();
         }
         // As a server that is killed leaves it.
-        let forgotten = files.new_upload().unwrap().into_temp_path().keep().unwrap();
+        let forgotten = upload().into_temp_path().keep().unwrap();
         files.sweep(&HashSet::from(["a".to_owned()]), &HashSet::from(["b".to_owned()])).unwrap();
         let there = [files.upload("a"), files.upload("b"), files.result("a"), files.result("b"), forgotten];
         assert_eq!(there.map(|path| path.exists()), [true, false, false, true, false]);

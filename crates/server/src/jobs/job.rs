@@ -8,8 +8,8 @@ use amanuensis_transcribe::TranscribeOptions;
 /// A job that is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
-    /// What people call the recording.
-    pub name: String,
+    /// What people call the job, if they call it something.
+    pub name: Option<String>,
     /// A file of the server's folder, relative to it; the recording was uploaded where there is none.
     pub path: Option<String>,
     /// The name of an installed model.

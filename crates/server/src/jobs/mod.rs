@@ -15,12 +15,12 @@ mod schema;
 mod store;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amanuensis_transcribe::{Segment, Transcript};
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 use tokio::sync::{Notify, watch};
 
 pub use error::JobError;
@@ -85,9 +85,9 @@ impl Jobs {
         Ok(Self { settings, files, store, live, work: Notify::new() })
     }
 
-    /// A new file for a recording that is uploaded; it goes when it is dropped.
-    pub fn new_upload(&self) -> Result<NamedTempFile, JobError> {
-        Ok(self.files.new_upload()?)
+    /// Where a recording that is uploaded is to be put, in a temporary file.
+    pub fn uploads(&self) -> &Path {
+        self.files.uploads()
     }
 
     /// Accepts a job. When this returns, it is kept, and will be done whatever happens to the server.
@@ -134,9 +134,9 @@ impl Jobs {
         self.store.list(limit, after, state)
     }
 
-    /// How many jobs are in `state`.
-    pub fn count(&self, state: State) -> Result<usize, JobError> {
-        self.store.count(state)
+    /// How many jobs wait, and how many are being done.
+    pub fn unfinished(&self) -> Result<(usize, usize), JobError> {
+        Ok((self.store.count(State::Queued)?, self.store.count(State::Running)?))
     }
 
     /// What was found so far, but for the first `known` segments.

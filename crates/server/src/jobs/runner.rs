@@ -107,7 +107,14 @@ impl Jobs {
     }
 
     fn transcribe(self: &Arc<Self>, job: &Job, transcriber: &Transcriber) -> Result<End, JobError> {
-        let mut windows = self.store.windows(&job.id, 0)?;
+        let mut windows = match self.store.windows(&job.id, 0) {
+            // Then it begins anew, and those that come have the numbers of these.
+            Err(JobError::Content(_)) => {
+                self.store.forget_windows(&job.id)?;
+                Vec::new()
+            }
+            windows => windows?,
+        };
         loop {
             if let Some(end) = self.go_on(job, transcriber, windows)? {
                 return Ok(end);

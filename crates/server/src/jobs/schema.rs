@@ -10,7 +10,7 @@ const VERSIONS: &[&str] = &["
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
         state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
-        name TEXT NOT NULL,
+        name TEXT,
         path TEXT,
         model TEXT NOT NULL,
         options TEXT NOT NULL,

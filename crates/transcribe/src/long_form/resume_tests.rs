@@ -66,7 +66,7 @@ impl Model for Oracle {
 impl Reader for Oracle {
     type Ticket = Answer;
 
-    fn batch_size(&self) -> usize {
+    fn places(&self) -> usize {
         2
     }
 

@@ -15,7 +15,7 @@ struct VerboseJson<'a> {
     language: Option<Language>,
     duration: f64,
     text: String,
-    segments: &'a [Segment],
+    segments: Vec<Segment>,
     model: &'a str,
     timings: Timings,
     /// Why the end of the recording is missing, where it is.
@@ -29,7 +29,8 @@ pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn 
         language: transcript.language,
         duration: transcript.duration,
         text: transcript.text(),
-        segments: &transcript.segments,
+        // The words have their probabilities already.
+        segments: transcript.segments.iter().map(without_logprobs).collect(),
         model: &transcript.model,
         timings: transcript.timings,
         incomplete: match &transcript.ending {
@@ -40,6 +41,10 @@ pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn 
     };
     serde_json::to_writer(&mut *out, &json)?;
     writeln!(out)
+}
+
+fn without_logprobs(segment: &Segment) -> Segment {
+    Segment { token_logprobs: Vec::new(), ..segment.clone() }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ fn store() -> (tempfile::TempDir, JobStore) {
 
 fn asked(name: &str) -> NewJob {
     let options = TranscribeOptions { initial_prompt: Some("names".to_owned()), ..TranscribeOptions::default() };
-    NewJob { name: name.to_owned(), path: None, model: "base".to_owned(), options }
+    NewJob { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
 }
 
 /// A window of a second with so many segments, the first of which is `first`.
