@@ -34,7 +34,9 @@ impl JobFiles {
             TryLockError::WouldBlock => JobError::InUse,
             TryLockError::Error(error) => error.into(),
         })?;
-        Ok(Self { uploads, results, database: directory.join("jobs.sqlite"), _lock: lock })
+        let database = directory.join("jobs.sqlite");
+        make_private_file(&database)?;
+        Ok(Self { uploads, results, database, _lock: lock })
     }
 
     /// Where the database is.
@@ -114,6 +116,15 @@ fn make_private(directory: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory)
+}
+
+/// Makes an empty file that others on this machine cannot read, if it is not there.
+fn make_private_file(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 fn remove(path: &Path) -> io::Result<()> {
