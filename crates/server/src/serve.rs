@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use crate::api;
+use crate::auth::Keys;
 use crate::config::{Config, ConfigError};
 use crate::jobs::{JobError, Jobs};
 use crate::state::AppState;
@@ -59,11 +60,12 @@ impl Server {
     pub fn bind(config: Config, store: Store, default_path: PathBuf) -> Result<Self, ServeError> {
         let address = SocketAddr::new(config.host, config.port);
         config.check()?;
-        let jobs = open_jobs(&config)?;
-        let state = AppState::new(config, store, default_path, jobs)?;
+        let keys = Keys::new(&config)?;
         let runtime = Runtime::new().map_err(ServeError::Start)?;
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
+        let jobs = open_jobs(&config)?;
+        let state = AppState::new(config, keys, jobs, store, default_path);
         Ok(Self { state, listener, runtime })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use amanuensis_models::Store;
 
 use crate::auth::Keys;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::error::ApiError;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
@@ -36,29 +36,26 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The parts of a server with these settings and jobs; `default_path` is where its default model is.
-    ///
-    /// # Errors
-    /// Those of [`Config::check`] and [`Keys::new`].
+    /// The parts of a server with these settings, which make sense; `default_path` is where its default model is.
     pub fn new(
         config: Config,
+        keys: Keys,
+        jobs: Option<Arc<Jobs>>,
         store: Store,
         default_path: std::path::PathBuf,
-        jobs: Option<Arc<Jobs>>,
-    ) -> Result<Arc<Self>, ConfigError> {
-        config.check()?;
+    ) -> Arc<Self> {
         let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             pool: Arc::new(ModelPool::new(store, default_path, &config)),
             jobs,
-            keys: Keys::new(&config)?,
+            keys,
             limits: Limits::new(&config),
             metrics: Metrics::default(),
             stopping: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             run: since_epoch.as_millis() as u64,
             config,
-        }))
+        })
     }
 
     /// The server takes no further work.
