@@ -6,6 +6,8 @@
 //!
 //! What is done about a window whose text does not pass is in `attempts.rs`.
 
+mod resume;
+
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -130,11 +132,6 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
     }
 
-    /// The same, going on behind windows that were read before.
-    pub(crate) fn behind(self, windows: Vec<ReadWindow>) -> Self {
-        Self { before: windows.into(), ..self }
-    }
-
     /// Transcribes the recording to its end, or until there is a reason not to.
     pub(crate) fn run(mut self) -> Result<Transcript, Error> {
         let start = Instant::now();
@@ -191,25 +188,6 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 Err(error) => return Ok(Ending::Failed(error.to_string())),
             }
         }
-    }
-
-    /// Moves on behind what was read before: windows are found as they were then, so that those that follow are too.
-    fn pass_over(&mut self) -> Result<(), Error> {
-        while let Some(window) = self.before.pop_front().filter(|_| !self.cancelled) {
-            let stretch = self.next_stretch()?.ok_or(Error::CannotResume)?;
-            let Range { start, end } = stretch.frames;
-            let fits = match self.options.strategy {
-                Strategy::Batched => window.end == end,
-                Strategy::Sequential => (start + 1..=end).contains(&window.end),
-            };
-            if !fits || window.start != start {
-                return Err(Error::CannotResume);
-            }
-            self.warnings.extend_from_slice(&window.warnings);
-            self.move_behind(window);
-            self.tell(Event::Progress { done: seconds(self.done), total: self.total });
-        }
-        Ok(())
     }
 
     /// Windows to hand over before the first of them is waited for: enough that a place in the batch never stays empty.
@@ -328,19 +306,6 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         self.tell(Event::Window(&window));
         self.move_behind(window);
         Ok(())
-    }
-
-    /// Moves on behind a window that was read, now or before.
-    fn move_behind(&mut self, window: ReadWindow) {
-        self.prefix.clear();
-        self.language = self.language.or(window.language);
-        if window.forgets {
-            self.context.forget();
-        }
-        window.segments.iter().for_each(|segment| self.context.push(&segment.tokens));
-        self.segments.extend(window.segments);
-        self.windows.move_to(window.end);
-        self.done = window.end;
     }
 
     /// Waits for a window and makes segments of it. Where somebody speaks for long and nothing was written down, that part
@@ -508,7 +473,5 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
     result
 }
 
-#[cfg(test)]
-mod resume_tests;
 #[cfg(test)]
 mod tests;

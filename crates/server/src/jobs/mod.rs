@@ -134,6 +134,11 @@ impl Jobs {
         self.store.list(limit, after, state)
     }
 
+    /// Whether a job would have to be refused.
+    pub fn is_full(&self) -> Result<bool, JobError> {
+        Ok(self.store.count(State::Queued)? >= self.settings.most_waiting)
+    }
+
     /// How many jobs wait, and how many are being done.
     pub fn unfinished(&self) -> Result<(usize, usize), JobError> {
         Ok((self.store.count(State::Queued)?, self.store.count(State::Running)?))

@@ -17,7 +17,7 @@ use crate::pool::{ModelPool, PoolError};
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// How often jobs are looked for that need not be kept any longer.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// Why a job fails that has taken its time.
 const LATE: &str = "it took longer than a job may";

@@ -42,8 +42,8 @@ impl Workspace {
             folder: Some(self.path("recordings")),
             workers: 2,
             most_waiting: 3,
-            longest: Duration::from_secs(600),
-            time: Duration::from_secs(600),
+            longest: Duration::from_mins(10),
+            time: Duration::from_mins(10),
             kept: None,
         }
     }
@@ -294,7 +294,7 @@ async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
 fn jobs_that_have_ended_are_kept_for_a_time() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1);
-    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_secs(3600)), ..workspace.settings() }).unwrap();
+    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }).unwrap();
     let [ended, waiting] = [(); 2].map(|()| jobs.submit(&asked(Some("talk.wav")), None).unwrap().id);
     jobs.cancel(&ended).unwrap();
     jobs.remove_old().unwrap();
@@ -303,7 +303,7 @@ fn jobs_that_have_ended_are_kept_for_a_time() {
     // An hour later.
     let database = rusqlite::Connection::open(workspace.path("data/jobs.sqlite")).unwrap();
     database.execute("UPDATE jobs SET created = created - 3610, finished = finished - 3610", []).unwrap();
-    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_secs(3600)), ..workspace.settings() }).unwrap();
+    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }).unwrap();
     jobs.remove_old().unwrap();
     assert!(jobs.get(&ended).is_err() && jobs.get(&waiting).is_ok());
 }

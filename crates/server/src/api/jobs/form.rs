@@ -23,7 +23,7 @@ pub struct JobForm {
     file: Option<Vec<u8>>,
     /// The recording's path in the server's folder of recordings.
     path: Option<String>,
-    /// A model of `/v1/models`; OpenAI's names mean the default one.
+    /// A model of `/v1/models`; `OpenAI`'s names mean the default one.
     model: String,
     /// What to call the job.
     #[schema(max_length = 200)]

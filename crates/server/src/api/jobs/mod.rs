@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::form::JobForm;
 use super::form::Form;
+use super::gate;
 use crate::error::{ApiError, ErrorBody};
 use crate::jobs::{Job, JobError, Jobs, State as JobState};
 use crate::pool::PoolError;
@@ -158,6 +159,10 @@ pub async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<JobStatus>), ApiError> {
     let uploads = jobs(&state)?.uploads().to_owned();
+    // Nobody should send a gigabyte to hear that.
+    if on_disk(&state, Jobs::is_full).await? {
+        return Err(gate::refuse(JobError::Full.into(), request).await);
+    }
     let (mut asked, upload) = form::read(Form::receive_in(Some(uploads), &state, request).await?)?;
     // The default model may be another when the job's turn comes.
     asked.model = state.pool.find(&asked.model)?.name;

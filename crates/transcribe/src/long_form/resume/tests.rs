@@ -9,7 +9,7 @@ use amanuensis_engine::{Decoded, Task};
 use proptest::prelude::{prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::test_runner::Config;
 
-use super::*;
+use super::super::*;
 use crate::VadOptions;
 use crate::scheduler::Answer;
 
@@ -44,7 +44,8 @@ impl Model for Oracle {
     }
 
     fn text(&self, tokens: &[u32]) -> String {
-        tokens.iter().filter(|&&token| token < TIME).map(|token| format!(" {token}")).collect()
+        let words: Vec<String> = tokens.iter().filter(|&&token| token < TIME).map(u32::to_string).collect();
+        words.join(" ")
     }
 
     fn timestamp(&self, token: u32) -> Option<f64> {
@@ -107,16 +108,17 @@ impl Reader for Oracle {
     }
 }
 
-/// A recording that is loud and quiet by turns, for so many tenths of a second each.
+/// A recording that is loud and quiet by turns.
 struct Turns {
-    turns: Vec<usize>,
+    /// How long each is, in tenths of a second.
+    tenths: Vec<usize>,
     at: usize,
     buffer: Vec<f32>,
 }
 
 impl Samples for Turns {
     fn next_block(&mut self) -> Result<Option<&[f32]>, amanuensis_audio::Error> {
-        let Some(tenths) = self.turns.get(self.at) else { return Ok(None) };
+        let Some(tenths) = self.tenths.get(self.at) else { return Ok(None) };
         let loudness = if self.at.is_multiple_of(2) { 0.3 } else { 0.0005 };
         let (tenth, pitch) = (SAMPLE_RATE as usize / 10, 0.05 + 0.01 * self.at as f32);
         self.buffer = (0..tenths * tenth).map(|i| loudness * (i as f32 * pitch).sin()).collect();
@@ -144,7 +146,7 @@ fn run(turns: &[usize], options: &TranscribeOptions, before: &[ReadWindow]) -> (
         }
         ControlFlow::Continue(())
     };
-    let samples = Turns { turns: turns.to_vec(), at: 0, buffer: Vec::new() };
+    let samples = Turns { tenths: turns.to_vec(), at: 0, buffer: Vec::new() };
     let mel = LogMel::new(80).unwrap();
     let parts = (&oracle, &oracle, None);
     let mut long_form = LongForm::new(parts, "oracle", mel, samples, options, &mut on_event).behind(before.to_vec());
@@ -193,7 +195,7 @@ fn windows_of_another_recording_are_refused() {
     let (_, windows, _) = run(&[100, 20, 300, 20, 200], &options(false, false), &[]);
     let resume = |turns: &[usize], options: &TranscribeOptions| {
         let oracle = Oracle::default();
-        let samples = Turns { turns: turns.to_vec(), at: 0, buffer: Vec::new() };
+        let samples = Turns { tenths: turns.to_vec(), at: 0, buffer: Vec::new() };
         let on_event = &mut |_: Event<'_>| ControlFlow::Continue(());
         let mel = LogMel::new(80).unwrap();
         LongForm::new((&oracle, &oracle, None), "oracle", mel, samples, options, on_event).behind(windows.clone()).run()
@@ -209,7 +211,7 @@ fn passing_over_can_be_cancelled() {
     let (turns, options) = ([300, 60, 300, 60, 300], options(false, false));
     let (whole, windows, _) = run(&turns, &options, &[]);
     let oracle = Oracle::default();
-    let samples = Turns { turns: turns.to_vec(), at: 0, buffer: Vec::new() };
+    let samples = Turns { tenths: turns.to_vec(), at: 0, buffer: Vec::new() };
     let on_event = &mut |_: Event<'_>| ControlFlow::Break(());
     let mel = LogMel::new(80).unwrap();
     let long_form = LongForm::new((&oracle, &oracle, None), "oracle", mel, samples, &options, on_event);
