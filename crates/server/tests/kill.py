@@ -180,12 +180,14 @@ def main():
     asked, finished, working = {}, set(), 0
     with tempfile.TemporaryDirectory() as folder:
         data = pathlib.Path(folder)
-        for _ in range(options.kills):
+        for kill in range(options.kills):
             while len(asked) - len(finished) < 3:
                 kind = chance.randrange(len(kinds))
                 asked[f"{kind}-{len(asked)}"] = kinds[kind]
             disturb(options, data, asked, chance)
             states = states_in(data)
+            if failed := [name for name, state in states if state not in ("queued", "running", "succeeded")]:
+                sys.exit(f"after {kill + 1} kills these have failed: {failed}")
             finished = {name for name, state in states if state == "succeeded"}
             working += any(state == "running" for _, state in states)
 
@@ -207,6 +209,9 @@ def main():
         if kept.get(name, []) != windows[kind]:
             wrong.append(f"{name}: other windows")
     wrong += [f"left behind: {name}" for name in left]
+    # A server that has nothing to do shows nothing.
+    if 2 * working < options.kills:
+        wrong.append("too few kills while a job ran")
     print(f"{options.kills} kills, {working} of them while a job ran; {len(jobs)} jobs: {len(wrong)} wrong")
     print("\n".join(wrong))
     sys.exit(bool(wrong))

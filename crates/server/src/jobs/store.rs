@@ -13,8 +13,12 @@ use super::{Job, JobError, NewJob, State, schema};
 /// Frames of 10 ms, in which windows are measured.
 const FRAMES_PER_SECOND: f64 = 100.0;
 
-/// How often work on a job is begun without a single window done, before it is taken for what ends the server.
-const MOST_STARTS: u32 = 10;
+/// How often work on a job is begun without a single window done, before others go first: it may be what ends the server.
+const SUSPICIOUS_STARTS: u32 = 3;
+
+/// How often, before it is taken for that. So many, because a server that is killed again and again must not lose jobs that
+/// are no fault of theirs.
+const MOST_STARTS: u32 = 100;
 
 /// The jobs, of one data directory.
 pub struct JobStore {
@@ -88,8 +92,8 @@ impl JobStore {
         Ok(self.lock().query_row("SELECT count(*) FROM jobs WHERE state = ?", [state], |row| row.get(0))?)
     }
 
-    /// Takes the job that waits for longest to be worked on, if one does. One that was begun over and over, and never got
-    /// any further, fails instead.
+    /// Takes the job that waits for longest to be worked on, if one does. Those that were begun over and over, and never got
+    /// any further, come last, and fail in the end.
     pub fn claim(&self) -> Result<Option<Job>, JobError> {
         let connection = self.lock();
         connection.execute(
@@ -99,8 +103,9 @@ impl JobStore {
         )?;
         let claimed = connection.query_row(
             "UPDATE jobs SET state = 'running', starts = starts + 1, started = coalesce(started, ?)
-             WHERE number = (SELECT min(number) FROM jobs WHERE state = 'queued') RETURNING *",
-            [now()],
+             WHERE number = (SELECT number FROM jobs WHERE state = 'queued' ORDER BY starts >= ?, number LIMIT 1)
+             RETURNING *",
+            params![now(), SUSPICIOUS_STARTS],
             job,
         );
         Ok(claimed.optional()?)

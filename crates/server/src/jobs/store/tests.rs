@@ -120,6 +120,12 @@ fn what_ran_waits_again_after_a_restart_but_not_for_ever() {
     for _ in 0..MOST_STARTS - 1 {
         assert!(restart().claim().unwrap().is_some());
     }
+    // What is suspicious comes last.
+    let store = restart();
+    store.add("c", &asked("c"), 9).unwrap();
+    assert_eq!(store.claim().unwrap().unwrap().id, "c");
+    assert!(store.finish("c", Ok(1.0)).unwrap());
+    drop(store);
     // A window is progress.
     let store = restart();
     store.claim().unwrap().unwrap();
@@ -129,6 +135,8 @@ fn what_ran_waits_again_after_a_restart_but_not_for_ever() {
         assert!(restart().claim().unwrap().unwrap().done > 0.9);
     }
     let store = restart();
+    store.add("b", &asked("b"), 9).unwrap();
+    assert_eq!(store.claim().unwrap().unwrap().id, "b");
     assert!(store.claim().unwrap().is_none());
     let job = store.get("a").unwrap();
     assert!(job.state == State::Failed && job.error.is_some() && store.windows("a", 0).unwrap().len() == 1);
