@@ -94,6 +94,7 @@ impl AppState {
             (model.name().to_owned(), decoding, waiting, model.batch_size())
         });
         Gauges {
+            uploading: self.limits.uploading(),
             active: self.limits.active(),
             waiting: self.limits.waiting(),
             jobs: self.jobs.as_ref().and_then(|jobs| jobs.unfinished().ok()),
