@@ -133,14 +133,14 @@ def undisturbed(options, asked):
 
 
 def states_in(data):
-    """The names and states of the jobs that a killed server leaves behind, from a copy: the next one has to find the same."""
+    """How the jobs stand that a killed server leaves behind, from a copy: the next one has to find the same."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("jobs.sqlite", "jobs.sqlite-wal"):
             if (data / name).exists():
                 shutil.copy(data / name, folder)
         with sqlite3.connect(pathlib.Path(folder) / "jobs.sqlite") as database:
             has_table = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'jobs'").fetchone()[0]
-            return database.execute("SELECT name, state FROM jobs").fetchall() if has_table else []
+            return database.execute("SELECT name, state, error, starts, done FROM jobs").fetchall() if has_table else []
 
 
 def disturb(options, data, asked, chance):
@@ -186,10 +186,11 @@ def main():
                 asked[f"{kind}-{len(asked)}"] = kinds[kind]
             disturb(options, data, asked, chance)
             states = states_in(data)
-            if failed := [name for name, state in states if state not in ("queued", "running", "succeeded")]:
-                sys.exit(f"after {kill + 1} kills these have failed: {failed}")
-            finished = {name for name, state in states if state == "succeeded"}
-            working += any(state == "running" for _, state in states)
+            if failed := [row for row in states if row[1] not in ("queued", "running", "succeeded")]:
+                log = (data / "server.log").read_text()[-2000:]
+                sys.exit(f"after {kill + 1} kills these have failed: {failed}; the server said: {log}")
+            finished = {name for name, state, *_ in states if state == "succeeded"}
+            working += any(state == "running" for _, state, *_ in states)
 
         server = Server(options, data)
         server.wait_until_ready()
