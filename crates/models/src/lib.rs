@@ -54,4 +54,4 @@ pub use digest::{NotSha256, Sha256};
 pub use error::{Error, Fault, Problem, SourceFailure};
 pub use manifest::{FileRecord, Manifest};
 pub use progress::{Phase, Progress};
-pub use store::{Entry, Report, State, Store};
+pub use store::{Entry, Report, State, Store, data_directory};

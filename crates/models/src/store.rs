@@ -66,6 +66,11 @@ pub struct Report {
     pub problems: Vec<Problem>,
 }
 
+/// Where the program keeps what is this user's: `amanuensis` in the platform's data directory, if there is such a thing.
+pub fn data_directory() -> Option<PathBuf> {
+    Some(dirs::data_local_dir()?.join("amanuensis"))
+}
+
 impl Store {
     /// The store of this user: the directory in `AMANUENSIS_MODELS`, or `amanuensis/models` in the platform's data
     /// directory (on Linux `~/.local/share`).
@@ -76,8 +81,7 @@ impl Store {
         if let Some(root) = env::var_os("AMANUENSIS_MODELS").filter(|root| !root.is_empty()) {
             return Ok(Self::at(root));
         }
-        let data = dirs::data_local_dir().ok_or(Error::NoDataDirectory)?;
-        Ok(Self::at(data.join("amanuensis").join("models")))
+        Ok(Self::at(data_directory().ok_or(Error::NoDataDirectory)?.join("models")))
     }
 
     /// The store in the directory `root`, which is made by the first pull. Uses the built-in catalogue, and the hub

@@ -10,6 +10,8 @@ use amanuensis_transcribe::ComputeType;
 use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Serialize};
 
+use crate::jobs::JobSettings;
+
 /// The settings. Flags come before the environment, that before the file, and that before the defaults.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +112,34 @@ pub struct Config {
     #[arg(long, env = "AMANUENSIS_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
     pub shutdown_timeout: u64,
 
+    /// Directory of the jobs, for this server alone [default: in the user's data directory]
+    #[arg(long, env = "AMANUENSIS_DATA_DIR", value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
+
+    /// A folder of recordings that jobs may name instead of uploading them
+    #[arg(long, env = "AMANUENSIS_JOB_FOLDER", value_name = "DIRECTORY")]
+    pub job_folder: Option<PathBuf>,
+
+    /// Jobs that are done at once; their windows share the model's steps with those of requests
+    #[arg(long, env = "AMANUENSIS_MAX_ACTIVE_JOBS", value_name = "N", default_value_t = 2)]
+    pub max_active_jobs: usize,
+
+    /// Jobs that wait for their turn; those beyond are refused with status 503
+    #[arg(long, env = "AMANUENSIS_MAX_QUEUED_JOBS", value_name = "N", default_value_t = 100)]
+    pub max_queued_jobs: usize,
+
+    /// Longest recording of a job, in seconds
+    #[arg(long, env = "AMANUENSIS_MAX_JOB_DURATION", value_name = "SECONDS", default_value_t = 24 * 3600)]
+    pub max_job_duration: u64,
+
+    /// Time for a job, in seconds, from when work on it begins; anew when the server is started
+    #[arg(long, env = "AMANUENSIS_JOB_TIMEOUT", value_name = "SECONDS", default_value_t = 7 * 24 * 3600)]
+    pub job_timeout: u64,
+
+    /// How long a job that has ended is kept with its transcript, in seconds; 0 is for ever
+    #[arg(long, env = "AMANUENSIS_KEEP_JOBS", value_name = "SECONDS", default_value_t = 7 * 24 * 3600)]
+    pub keep_jobs: u64,
+
     /// Print a line for every request
     #[arg(long, env = "AMANUENSIS_ACCESS_LOG", value_parser = BoolishValueParser::new())]
     pub access_log: bool,
@@ -190,6 +220,10 @@ impl Config {
             ("header_timeout", self.header_timeout),
             ("upload_timeout", self.upload_timeout),
             ("request_timeout", self.request_timeout),
+            ("max_active_jobs", self.max_active_jobs as u64),
+            ("max_queued_jobs", self.max_queued_jobs as u64),
+            ("max_job_duration", self.max_job_duration),
+            ("job_timeout", self.job_timeout),
         ];
         let sizes = [("threads", self.threads, 1024), ("batch_size", self.batch_size, 32)];
         if let Some((name, _)) = counts.iter().find(|(_, count)| !(1..=MOST).contains(count)) {
@@ -218,6 +252,20 @@ impl Config {
 
     pub(crate) fn max_upload_bytes(&self) -> u64 {
         self.max_upload << 20
+    }
+
+    /// How jobs are done, which are kept in `directory`.
+    pub(crate) fn jobs(&self, directory: PathBuf) -> JobSettings {
+        let seconds = Duration::from_secs;
+        JobSettings {
+            directory,
+            folder: self.job_folder.clone(),
+            workers: self.max_active_jobs,
+            most_waiting: self.max_queued_jobs,
+            longest: seconds(self.max_job_duration),
+            time: seconds(self.job_timeout),
+            kept: (self.keep_jobs > 0).then(|| seconds(self.keep_jobs)),
+        }
     }
 
     pub(crate) fn upload_time(&self) -> Duration {

@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod config;
 mod error;
+mod jobs;
 mod limits;
 mod metrics;
 mod pool;

@@ -27,6 +27,8 @@ pub struct Gauges {
     pub active: usize,
     /// Requests that wait for their turn.
     pub waiting: usize,
+    /// Jobs that wait, and those at work, where jobs are taken.
+    pub jobs: Option<(usize, usize)>,
     /// Of each model in memory its name, the windows being decoded, those that wait, and how many can be at once.
     pub models: Vec<(String, usize, usize, usize)>,
     /// Bytes of memory that the process holds, where the system tells.
@@ -82,6 +84,10 @@ impl Metrics {
         page.one("uploading_requests", "gauge", "Requests whose recordings are being received", now.uploading as f64);
         page.one("active_requests", "gauge", "Requests at work", now.active as f64);
         page.one("waiting_requests", "gauge", "Requests that wait for their turn", now.waiting as f64);
+        if let Some((queued, running)) = now.jobs {
+            page.one("queued_jobs", "gauge", "Jobs that wait for their turn", queued as f64);
+            page.one("running_jobs", "gauge", "Jobs at work", running as f64);
+        }
         let models = |value: fn(&(String, usize, usize, usize)) -> f64| {
             now.models
                 .iter()

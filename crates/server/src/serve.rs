@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amanuensis_models::Store;
+use amanuensis_models::{Store, data_directory};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -18,7 +18,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use crate::api;
+use crate::auth::Keys;
 use crate::config::{Config, ConfigError};
+use crate::jobs::{JobError, Jobs};
 use crate::state::AppState;
 
 /// Why a server cannot run.
@@ -35,6 +37,9 @@ pub enum ServeError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// The jobs cannot be kept where they are to be.
+    #[error(transparent)]
+    Jobs(#[from] JobError),
     /// The system lacks what a server needs.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -54,10 +59,13 @@ impl Server {
     /// Any [`ServeError`].
     pub fn bind(config: Config, store: Store, default_path: PathBuf) -> Result<Self, ServeError> {
         let address = SocketAddr::new(config.host, config.port);
-        let state = AppState::new(config, store, default_path)?;
+        config.check()?;
+        let keys = Keys::new(&config)?;
         let runtime = Runtime::new().map_err(ServeError::Start)?;
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
+        let jobs = open_jobs(&config)?;
+        let state = AppState::new(config, keys, jobs, store, default_path);
         Ok(Self { state, listener, runtime })
     }
 
@@ -79,12 +87,20 @@ impl Server {
         let ended = runtime.block_on(async {
             let mut signals = Signals::new().map_err(ServeError::Start)?;
             warm_up(&state);
+            let jobs = state.jobs.clone().map(|jobs| tokio::spawn(jobs.run(Arc::clone(&state.pool))));
             let connections = accept(&state, &listener, &mut signals).await;
             drop(listener);
             state.stop();
             let patience = Duration::from_secs(state.config.shutdown_timeout);
+            let all = async {
+                connections.shutdown().await;
+                if let Some(jobs) = jobs {
+                    // What a panic cut short is found by the next server.
+                    let _ = jobs.await;
+                }
+            };
             tokio::select! {
-                () = connections.shutdown() => {}
+                () = all => {}
                 () = tokio::time::sleep(patience) => eprintln!("stopped with requests unfinished"),
                 () = signals.next() => {}
             }
@@ -94,6 +110,22 @@ impl Server {
         runtime.shutdown_background();
         ended
     }
+}
+
+/// Takes the place of the jobs. Without the default one the server goes without jobs; one that was named has to do.
+fn open_jobs(config: &Config) -> Result<Option<Arc<Jobs>>, JobError> {
+    if let Some(directory) = &config.data_dir {
+        return Ok(Some(Arc::new(Jobs::open(config.jobs(directory.clone()))?)));
+    }
+    let default = data_directory().map(|data| data.join("server"));
+    let opened = default.map(|directory| Jobs::open(config.jobs(directory)));
+    let problem = match opened {
+        Some(Ok(jobs)) => return Ok(Some(Arc::new(jobs))),
+        Some(Err(error)) => error.to_string(),
+        None => "the system has none".to_owned(),
+    };
+    eprintln!("warning: no jobs are taken for want of a directory ({problem}); name one with --data-dir");
+    Ok(None)
 }
 
 /// Loads the default model, so that the first request need not wait.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use amanuensis_models::Store;
 
 use crate::auth::Keys;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::error::ApiError;
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::metrics::{Gauges, Metrics, resident_bytes};
 use crate::pool::ModelPool;
@@ -19,7 +20,9 @@ pub struct AppState {
     /// The settings.
     pub config: Config,
     /// The models.
-    pub pool: ModelPool,
+    pub pool: Arc<ModelPool>,
+    /// The jobs; none where another server has their place.
+    pub jobs: Option<Arc<Jobs>>,
     /// Who is let in.
     pub keys: Keys,
     /// How much is done at once.
@@ -33,28 +36,32 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The parts of a server with these settings; `default_path` is where its default model is.
-    ///
-    /// # Errors
-    /// Those of [`Config::check`] and [`Keys::new`].
-    pub fn new(config: Config, store: Store, default_path: std::path::PathBuf) -> Result<Arc<Self>, ConfigError> {
-        config.check()?;
+    /// The parts of a server with these settings, which make sense; `default_path` is where its default model is.
+    pub fn new(
+        config: Config,
+        keys: Keys,
+        jobs: Option<Arc<Jobs>>,
+        store: Store,
+        default_path: std::path::PathBuf,
+    ) -> Arc<Self> {
         let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Ok(Arc::new(Self {
-            pool: ModelPool::new(store, default_path, &config),
-            keys: Keys::new(&config)?,
+        Arc::new(Self {
+            pool: Arc::new(ModelPool::new(store, default_path, &config)),
+            jobs,
+            keys,
             limits: Limits::new(&config),
             metrics: Metrics::default(),
             stopping: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             run: since_epoch.as_millis() as u64,
             config,
-        }))
+        })
     }
 
     /// The server takes no further work.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.jobs.iter().for_each(|jobs| jobs.stop());
     }
 
     /// Whether the server is being stopped.
@@ -90,6 +97,7 @@ impl AppState {
             uploading: self.limits.uploading(),
             active: self.limits.active(),
             waiting: self.limits.waiting(),
+            jobs: self.jobs.as_ref().and_then(|jobs| jobs.unfinished().ok()),
             models: models.collect(),
             resident: resident_bytes(),
         }

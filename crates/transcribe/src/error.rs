@@ -50,6 +50,9 @@ pub enum Error {
         /// The model's name.
         model: String,
     },
+    /// The windows that were read before are not those of this recording under these options.
+    #[error("what was read before does not belong to this recording and these options")]
+    CannotResume,
     /// The thread that runs the model is gone, after a panic in it.
     #[error("the engine has stopped because of an error in it")]
     Stopped,

@@ -6,6 +6,8 @@
 //!
 //! What is done about a window whose text does not pass is in `attempts.rs`.
 
+mod resume;
+
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use crate::transcriber::Event;
 use crate::voicing::Voicing;
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
 use crate::words::Listened;
-use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript, Word};
+use crate::{Ending, Error, Flag, Language, ReadWindow, Segment, Timings, Transcript, Word};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
 /// shorter, and a model that is given next to nothing invents something.
@@ -54,6 +56,8 @@ pub(crate) struct LongForm<'a, M, R, S> {
     /// Whether it is known where somebody speaks.
     detects_speech: bool,
     planner: Planner,
+    /// What was read before, and is not read again.
+    before: VecDeque<ReadWindow>,
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
@@ -83,6 +87,15 @@ struct Pending<T> {
     voiced: Vec<Range<usize>>,
 }
 
+/// What was read in a window.
+struct Reading {
+    segments: Vec<Segment>,
+    /// Frames from its beginning to where the next one begins.
+    advance: usize,
+    /// Whether the text so far is nothing for the next one to go by.
+    forgets: bool,
+}
+
 impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn new(
         (model, reader, detector): (&'a M, &'a R, Option<&'a VoiceDetector>),
@@ -106,6 +119,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             voicing: Voicing::new(detector.filter(|_| options.vad.is_some())),
             detects_speech: detector.is_some() && options.vad.is_some(),
             planner: if options.multilingual { planner.by_turns() } else { planner },
+            before: VecDeque::new(),
             language,
             attempts: Arc::new(Attempts::new(options)),
             context: Context::new(model, options),
@@ -148,16 +162,15 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     }
 
     fn windows(&mut self) -> Result<Ending, Error> {
+        self.pass_over()?;
+        if self.cancelled {
+            return Ok(Ending::Cancelled);
+        }
         let mut pending = VecDeque::new();
         loop {
             while pending.len() < self.ahead() {
                 let Some(stretch) = self.next_stretch()? else { break };
-                // What is left behind the last timestamp is often shorter.
-                if stretch.frames.len() >= SHORTEST {
-                    pending.push_back(self.submit(stretch)?);
-                } else {
-                    self.windows.move_to(stretch.frames.end);
-                }
+                pending.push_back(self.submit(stretch)?);
             }
             let Some(window) = pending.pop_front() else {
                 return Ok(match self.windows.failure() {
@@ -197,7 +210,15 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 self.windows.move_to(stretch.frames.start);
                 // The last chunk may go on behind the recording's end, or begin there.
                 let frames = stretch.frames.start..stretch.frames.end.min(self.windows.frames_read());
-                return Ok(Some(Planned { frames, ..stretch }).filter(|stretch| !stretch.frames.is_empty()));
+                if frames.is_empty() {
+                    return Ok(None);
+                }
+                if frames.len() >= SHORTEST {
+                    return Ok(Some(Planned { frames, ..stretch }));
+                }
+                // What is left behind the last timestamp is often shorter.
+                self.windows.move_to(frames.end);
+                continue;
             }
             if self.windows.is_at_end() {
                 return Ok(None);
@@ -271,25 +292,25 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
 
     /// Waits for a window, makes segments of it, and moves on.
     fn take(&mut self, window: Pending<R::Ticket>) -> Result<(), Error> {
-        let position = window.position;
-        let (mut found, advance) = self.read(window, MOST_READINGS)?;
-        found.sort_by(|a, b| a.start.total_cmp(&b.start));
-        for segment in found {
-            let segment = Segment { id: self.segments.len(), ..segment };
-            self.context.push(&segment.tokens);
-            self.tell(Event::Segment(&segment));
-            self.segments.push(segment);
+        let start = window.position;
+        let (warned, language) = (self.warnings.len(), self.language);
+        let Reading { mut segments, advance, forgets } = self.read(window, MOST_READINGS)?;
+        segments.sort_by(|a, b| a.start.total_cmp(&b.start));
+        for (segment, id) in segments.iter_mut().zip(self.segments.len()..) {
+            segment.id = id;
+            self.tell(Event::Segment(segment));
         }
-        if self.options.strategy == Strategy::Sequential {
-            self.windows.move_to(position + advance);
-        }
-        self.done = position + advance;
+        let language = self.language.filter(|_| language.is_none());
+        let warnings = self.warnings[warned..].to_vec();
+        let window = ReadWindow { start, end: start + advance, segments, language, forgets, warnings };
+        self.tell(Event::Window(&window));
+        self.move_behind(window);
         Ok(())
     }
 
-    /// Waits for a window and gives its segments, and the frames from its beginning to where the next begins. Where
-    /// somebody speaks for long and nothing was written down, that part is read again by itself: models skip sentences.
-    fn read(&mut self, window: Pending<R::Ticket>, readings: usize) -> Result<(Vec<Segment>, usize), Error> {
+    /// Waits for a window and makes segments of it. Where somebody speaks for long and nothing was written down, that part
+    /// is read again by itself: models skip sentences.
+    fn read(&mut self, window: Pending<R::Ticket>, readings: usize) -> Result<Reading, Error> {
         let Pending { ticket, listened, position, frames, samples, voiced } = window;
         let answer = self.reader.wait(ticket).map_err(|failure| match failure {
             Failure::Engine(error) => Error::Engine(error),
@@ -302,7 +323,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let mut judged = answer.judged;
         // Where a model has once found nothing to write, what it is not sure of the second time is made up.
         if judged.silent || (readings < MOST_READINGS && judged.doubtful) {
-            return Ok((Vec::new(), frames));
+            return Ok(Reading { segments: Vec::new(), advance: frames, forgets: false });
         }
         self.drop_inventions(position, frames, &mut judged);
         let tokens = &judged.decoded.tokens;
@@ -323,6 +344,10 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             Strategy::Sequential => next,
         };
         let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
+        let mut forgets = judged.decoded.temperature > MOST_CHANCE || judged.repeats;
+        if forgets {
+            self.context.forget();
+        }
         let mut segments = self.keep(position, &judged, pieces, language, listened.zip(answer.window))?;
         if readings > 1 && self.detects_speech && !segments.is_empty() {
             let written = segments.iter().map(|segment| frames_of(segment.start)..frames_of(segment.end));
@@ -331,13 +356,16 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 let voiced = voiced.iter().filter(|run| run.start < gap.end && gap.start < run.end).cloned().collect();
                 let again = self.submit_samples(Planned { frames: gap, voiced }, samples)?;
                 match self.read(again, readings - 1) {
-                    Ok((found, _)) => segments.extend(found),
+                    Ok(found) => {
+                        segments.extend(found.segments);
+                        forgets |= found.forgets;
+                    }
                     // What was found before is not lost for that.
                     Err(error) => self.warn(format!("a part of the recording could not be read again: {error}")),
                 }
             }
         }
-        Ok((segments, advance))
+        Ok(Reading { segments, advance, forgets })
     }
 
     /// Takes out of a text what no attempt could prevent: a phrase that comes over and over stays once, and more than can
@@ -371,9 +399,6 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         spoken: Option<(Listened, Encoded)>,
     ) -> Result<Vec<Segment>, Error> {
         let decoded = &judged.decoded;
-        if decoded.temperature > MOST_CHANCE || judged.repeats {
-            self.context.forget();
-        }
         let tokens_of = |piece: &Piece| &decoded.tokens[piece.tokens.clone()];
         pieces.retain(|piece| piece.start < piece.end && !self.model.text(tokens_of(piece)).trim().is_empty());
         let mut words = Vec::new();

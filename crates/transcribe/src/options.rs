@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use amanuensis_engine::{Rules, Task};
+use serde::{Deserialize, Serialize};
 
 use crate::plan::VadOptions;
+use crate::transcript::TaskName;
 use crate::{Error, Language};
 
 /// What to make of a recording. By default: text in the language spoken, which is detected.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TranscribeOptions {
     /// The language spoken; detected where it is not given.
     pub language: Option<Language>,
@@ -17,6 +19,7 @@ pub struct TranscribeOptions {
     /// Whether the language is detected anew in every window, for recordings that change between several.
     pub multilingual: bool,
     /// Whether to write in the language spoken, or in English.
+    #[serde(with = "TaskName")]
     pub task: Task,
     /// How to go through the recording.
     pub strategy: Strategy,
@@ -45,6 +48,7 @@ pub struct TranscribeOptions {
     /// Whether the model is told the text before a window. Only the sequential strategy knows it.
     pub condition_on_previous_text: bool,
     /// Which tokens may come next.
+    #[serde(with = "RulesFields")]
     pub rules: Rules,
     /// Whether to find the times of words.
     pub word_timestamps: bool,
@@ -82,8 +86,21 @@ impl Default for TranscribeOptions {
     }
 }
 
+/// The fields of [`Rules`], as they are kept with the other options.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Rules")]
+struct RulesFields {
+    suppress_listed: bool,
+    suppress: Vec<u32>,
+    suppress_blank: bool,
+    max_initial_timestamp: f64,
+    no_repeat_ngram_size: usize,
+    repetition_penalty: f32,
+}
+
 /// How to go through a recording that is longer than a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Windows are cut where it is quiet, and many are read at once.
     #[default]
@@ -140,3 +157,26 @@ impl TranscribeOptions {
 
 /// Texts of a window that are followed at once, at most.
 const MOST_TEXTS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_come_back_as_they_were_kept() {
+        let options = TranscribeOptions {
+            language: Some(Language::ENGLISH),
+            task: Task::Translate,
+            strategy: Strategy::Sequential,
+            temperatures: vec![0.0, 0.1, 0.7],
+            clips: vec![0.1..2.3],
+            rules: Rules { suppress: vec![7], ..Rules::default() },
+            vad: None,
+            ..TranscribeOptions::default()
+        };
+        for options in [options, TranscribeOptions::default()] {
+            let kept = serde_json::to_string(&options).unwrap();
+            assert_eq!(serde_json::from_str::<TranscribeOptions>(&kept).unwrap(), options);
+        }
+    }
+}

@@ -8,11 +8,12 @@ use std::ops::Range;
 
 use amanuensis_audio::{HOP_LENGTH, SAMPLE_RATE};
 use amanuensis_engine::{VOICE_CHUNK, VoiceDetector};
+use serde::{Deserialize, Serialize};
 
 use crate::windows::frames_of;
 
 /// What counts as speech.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VadOptions {
     /// Speech begins where it is as probable as this, and ends where it is less probable by
     /// [`VadOptions::HYSTERESIS`], or half as probable.

@@ -10,7 +10,7 @@ use amanuensis_engine::{Engine, EngineOptions, Error as EngineError, Runtime, Ta
 use crate::long_form::{LongForm, prefix_of};
 use crate::model::Model;
 use crate::scheduler::Scheduler;
-use crate::{Error, Language, Segment, TranscribeOptions, Transcript};
+use crate::{Error, Language, ReadWindow, Segment, TranscribeOptions, Transcript};
 
 /// What happens during a transcription, as it happens.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,8 @@ pub enum Event<'a> {
     },
     /// A segment was found. Segments come in the order of time and do not change any more.
     Segment(&'a Segment),
+    /// A window was read, and its segments were told: what [`Transcriber::resume`] asks for.
+    Window(&'a ReadWindow),
     /// The work has come to this point. Sent before every window.
     Progress {
         /// Seconds of the recording that are done.
@@ -124,11 +126,29 @@ impl Transcriber {
         options: &TranscribeOptions,
         on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript, Error> {
+        self.resume(audio, options, Vec::new(), on_event)
+    }
+
+    /// Goes on with a transcription that was broken off behind the last of `windows`, which [`Event::Window`] gave one by
+    /// one, and gives the transcript that it would have given undisturbed, timings aside.
+    ///
+    /// The recording is heard from its beginning, which is quick, but `windows` are not read again, nor are their
+    /// segments, languages and warnings told again.
+    ///
+    /// # Errors
+    /// Those of [`Self::transcribe`]; [`Error::CannotResume`] where recording, options, model or voice detector are others.
+    pub fn resume(
+        &self,
+        audio: Audio,
+        options: &TranscribeOptions,
+        windows: Vec<ReadWindow>,
+        on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Transcript, Error> {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
         let caller = self.scheduler.caller();
         let parts = (&*self.engine, &caller, self.detector.as_ref());
-        let transcript = LongForm::new(parts, &self.name, mel, audio, options, on_event).run();
+        let transcript = LongForm::new(parts, &self.name, mel, audio, options, on_event).behind(windows).run();
         if let Some(notice) = self.engine.take_notice() {
             // The work is done: that nobody wants to hear more changes nothing.
             let _ = on_event(Event::Warning(&notice));

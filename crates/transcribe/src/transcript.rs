@@ -1,13 +1,14 @@
 //! What a transcription yields.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Language, Task};
 
 /// A recording's text, with times.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
     /// Whether the text is in the language spoken, or translated to English.
+    #[serde(with = "TaskName")]
     pub task: Task,
     /// The language spoken: the one asked for, or the one detected. None where it was to be detected and the recording
     /// holds nothing to detect it by.
@@ -38,8 +39,17 @@ impl Transcript {
     }
 }
 
+/// A task as it is written in transcripts.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Task", rename_all = "snake_case")]
+pub(crate) enum TaskName {
+    Transcribe,
+    Translate,
+}
+
 /// How a transcription ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// At the end of the recording.
     Complete,
@@ -51,9 +61,9 @@ pub enum Ending {
 
 /// A stretch of speech: what was said between two times.
 ///
-/// Serialises to a segment of `OpenAI`'s `verbose_json`. The last four values are those of the 30 s window that the
+/// Serialises to a segment of `OpenAI`'s `verbose_json`, with what else there is. The last four values are those of the 30 s window that the
 /// segment was found in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
     /// Its position among the segments, from 0.
     pub id: usize,
@@ -68,7 +78,7 @@ pub struct Segment {
     /// The tokens of the segment, timestamps included.
     pub tokens: Vec<u32>,
     /// The logarithm of the probability of each of the tokens that are text, where the times of words were asked for.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_logprobs: Vec<f32>,
     /// The temperature it was sampled at; 0 is greedy.
     pub temperature: f32,
@@ -79,18 +89,18 @@ pub struct Segment {
     /// Probability that nobody speaks.
     pub no_speech_prob: f32,
     /// The language of its window, where every window's was detected.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
     /// What is suspicious about it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
     /// The words, where their times were asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<Word>,
 }
 
 /// What may be wrong with a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
@@ -101,7 +111,7 @@ pub enum Flag {
 }
 
 /// A word and when it is spoken.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Word {
     /// The word as decoded, most often with a space in front, punctuation included.
     pub word: String,
@@ -125,8 +135,8 @@ pub(crate) fn on_one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
-/// Seconds spent in each part of the work.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+/// Seconds spent in each part of the work; of one that was resumed, since then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Reading the recording: decoding its codec, mixing to mono and resampling to 16 kHz.
     pub audio_decode: f64,

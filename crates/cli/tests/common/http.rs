@@ -5,11 +5,15 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::Workspace;
 
 /// A server at a port of its own; ends when it is dropped.
 pub struct Server {
     child: Child,
+    /// What it keeps, where the test does not say.
+    _data: TempDir,
     pub address: String,
 }
 
@@ -55,6 +59,8 @@ impl Server {
     }
 
     pub fn run(mut command: Command) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        command.env("AMANUENSIS_DATA_DIR", data.path());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut messages = BufReader::new(child.stderr.take().unwrap());
         let address = loop {
@@ -66,7 +72,7 @@ impl Server {
         };
         // What it says later must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::stderr()));
-        Self { child, address }
+        Self { child, _data: data, address }
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use amanuensis_transcribe::{Language, OutputFormat, Segment, SubtitleOptions, Task, Transcriber, Transcript};
+use amanuensis_transcribe::{Language, OutputFormat, Segment, SubtitleOptions, Task, Transcriber, Transcript, Word};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -139,12 +139,12 @@ pub struct Usage {
     seconds: f64,
 }
 
-/// The answer to a request.
+/// The answer to a request; `transcriber` knows the tokens, where their probabilities are asked for.
 pub fn answer(
     transcript: &Transcript,
     format: Format,
     parts: Parts,
-    transcriber: &Transcriber,
+    transcriber: Option<&Transcriber>,
 ) -> Result<Response, ApiError> {
     let subtitles = |name: &str| -> Result<Response, ApiError> {
         let mut bytes = Vec::new();
@@ -166,11 +166,11 @@ fn plain_text(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
-fn plain(transcript: &Transcript, parts: Parts, transcriber: &Transcriber) -> Plain {
+fn plain(transcript: &Transcript, parts: Parts, transcriber: Option<&Transcriber>) -> Plain {
     Plain {
         text: transcript.text(),
         languages: parts.languages.then(|| codes(transcript.language)),
-        logprobs: parts.logprobs.then(|| logprobs(&transcript.segments, transcriber)),
+        logprobs: transcriber.filter(|_| parts.logprobs).map(|transcriber| logprobs(&transcript.segments, transcriber)),
         usage: usage(transcript),
     }
 }
@@ -179,21 +179,21 @@ fn verbose(transcript: &Transcript, parts: Parts) -> Verbose {
     // A translation is in English, whatever was spoken.
     let language = if transcript.task == Task::Translate { Some(Language::ENGLISH) } else { transcript.language };
     let segments = transcript.segments.iter();
-    let words = segments.clone().flat_map(|segment| &segment.words);
-    let word = |word: &amanuensis_transcribe::Word| TimedWord {
-        word: word.word.trim().to_owned(),
-        start: word.start,
-        end: word.end,
-    };
     Verbose {
         task: if transcript.task == Task::Translate { "translate" } else { "transcribe" },
         language: language.map_or("unknown", Language::name).to_owned(),
         duration: transcript.duration,
         text: transcript.text(),
+        words: parts.words.then(|| segments.clone().flat_map(words).collect()),
         segments: parts.segments.then(|| segments.map(timed).collect()),
-        words: parts.words.then(|| words.map(word).collect()),
         usage: usage(transcript),
     }
+}
+
+/// The words of a segment.
+pub fn words(segment: &Segment) -> Vec<TimedWord> {
+    let word = |word: &Word| TimedWord { word: word.word.trim().to_owned(), start: word.start, end: word.end };
+    segment.words.iter().map(word).collect()
 }
 
 fn timed(segment: &Segment) -> TimedSegment {

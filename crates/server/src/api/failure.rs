@@ -1,8 +1,10 @@
 //! What the failures of the parts below mean for a client.
 
 use amanuensis_transcribe::{AudioError, Error as TranscribeError};
+use axum::http::StatusCode;
 
 use crate::error::ApiError;
+use crate::jobs::JobError;
 use crate::pool::PoolError;
 use crate::work::Failure;
 
@@ -14,6 +16,22 @@ impl From<PoolError> for ApiError {
             PoolError::Full => Self::overloaded(message, 5),
             PoolError::TooLarge { .. } => Self::invalid(message).with_param("model").with_code("model_too_large"),
             PoolError::Load { .. } => Self::internal(message),
+        }
+    }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        let message = error.to_string();
+        match error {
+            JobError::Unknown => Self::not_found(message).with_code("job_not_found"),
+            JobError::Full => Self::overloaded(message, 60),
+            JobError::NoResult(_) => Self::invalid(message).with_status(StatusCode::CONFLICT).with_code("no_result"),
+            JobError::NoFolder => Self::invalid(message).with_param("path"),
+            JobError::NotInFolder(_) => Self::not_found(message).with_param("path"),
+            JobError::InUse | JobError::TooNew | JobError::Database(_) | JobError::Content(_) | JobError::Io(_) => {
+                Self::internal(message)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! refused.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -29,10 +29,17 @@ impl Upload {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// The file, for whoever keeps it.
+    pub fn into_path(self) -> TempPath {
+        self.0
+    }
 }
 
 /// A form whose fields are taken one by one.
 pub struct Form {
+    /// Where the recording goes; to the system's temporary files where there is none.
+    folder: Option<PathBuf>,
     upload: Option<Upload>,
     fields: Vec<(String, String)>,
 }
@@ -43,6 +50,15 @@ impl Form {
         if state.limits.is_full() {
             return Err(gate::refuse(state.overloaded("too many requests are waiting"), request).await);
         }
+        Self::receive_in(None, state, request).await
+    }
+
+    /// Receives the form of a request, with the recording in a file of `folder`.
+    pub async fn receive_in(
+        folder: Option<PathBuf>,
+        state: &Arc<AppState>,
+        request: Request,
+    ) -> Result<Self, ApiError> {
         let Some(_place) = state.limits.upload() else {
             return Err(gate::refuse(state.overloaded("too many recordings are being uploaded"), request).await);
         };
@@ -53,12 +69,12 @@ impl Form {
         let multipart = Multipart::from_request(request, state).await.map_err(|rejection| {
             ApiError::unsupported(format!("the body has to be a multipart form: {}", rejection.body_text()))
         })?;
-        let received = tokio::time::timeout(state.config.upload_time(), Self::read(state, multipart)).await;
+        let received = tokio::time::timeout(state.config.upload_time(), Self::read(folder, state, multipart)).await;
         received.unwrap_or_else(|_| Err(ApiError::too_slow("the upload took too long")))
     }
 
-    async fn read(state: &AppState, mut multipart: Multipart) -> Result<Self, ApiError> {
-        let mut form = Self { upload: None, fields: Vec::new() };
+    async fn read(folder: Option<PathBuf>, state: &AppState, mut multipart: Multipart) -> Result<Self, ApiError> {
+        let mut form = Self { folder, upload: None, fields: Vec::new() };
         // The first error is told once the client has sent all, since many do not listen before.
         let mut refused = None;
         while let Some(field) = multipart.next_field().await.map_err(|error| malformed(&error, state))? {
@@ -79,7 +95,7 @@ impl Form {
             if self.upload.is_some() {
                 return Err(ApiError::invalid("one recording at a time").with_param("file"));
             }
-            self.upload = Some(save(state, field).await?);
+            self.upload = Some(save(self.folder.clone(), state, field).await?);
             return Ok(());
         }
         let mut bytes = Vec::new();
@@ -100,6 +116,11 @@ impl Form {
     /// The recording.
     pub fn upload(&mut self) -> Result<Upload, ApiError> {
         self.upload.take().ok_or_else(|| ApiError::invalid("the recording is missing").with_param("file"))
+    }
+
+    /// Whether there is a recording.
+    pub fn has_upload(&self) -> bool {
+        self.upload.is_some()
     }
 
     /// A field, which stays to be taken.
@@ -163,14 +184,18 @@ impl Form {
     #[cfg(test)]
     pub fn of(fields: &[(&str, &str)]) -> Self {
         let fields = fields.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect();
-        Self { upload: Some(Upload(NamedTempFile::new().unwrap().into_temp_path())), fields }
+        Self { folder: None, upload: Some(Upload(NamedTempFile::new().unwrap().into_temp_path())), fields }
     }
 }
 
 /// Writes a recording to a temporary file, whose name has nothing of what the client calls it.
-async fn save(state: &AppState, mut field: Field<'_>) -> Result<Upload, ApiError> {
+async fn save(folder: Option<PathBuf>, state: &AppState, mut field: Field<'_>) -> Result<Upload, ApiError> {
     let failed = |error: &dyn Display| ApiError::internal(format!("the recording cannot be stored: {error}"));
-    let file = spawn_blocking(|| NamedTempFile::with_prefix("amanuensis-")).await;
+    let create = || match folder {
+        Some(folder) => NamedTempFile::with_prefix_in(".new-", folder),
+        None => NamedTempFile::with_prefix("amanuensis-"),
+    };
+    let file = spawn_blocking(create).await;
     let (file, path) = file.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?.into_parts();
     let (mut file, mut size) = (tokio::fs::File::from_std(file), 0);
     while let Some(chunk) = field.chunk().await.map_err(|error| malformed(&error, state))? {

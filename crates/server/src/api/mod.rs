@@ -7,6 +7,7 @@ mod failure;
 mod form;
 mod gate;
 mod health;
+mod jobs;
 mod metrics;
 mod models;
 mod router;

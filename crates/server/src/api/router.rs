@@ -14,7 +14,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{docs, gate, health, metrics, models, transcriptions, translations};
+use super::{docs, gate, health, jobs, metrics, models, transcriptions, translations};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -26,6 +26,12 @@ pub fn router(state: &Arc<AppState>) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(transcriptions::create))
         .routes(routes!(translations::create))
+        .routes(routes!(jobs::create))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::retrieve))
+        .routes(routes!(jobs::delete))
+        .routes(routes!(jobs::events::follow))
+        .routes(routes!(jobs::result::result))
         .routes(routes!(models::list))
         .routes(routes!(models::retrieve))
         .routes(routes!(health::live))

@@ -44,7 +44,7 @@ pub async fn run(state: &Arc<AppState>, asked: Asked) -> Result<Response, ApiErr
     }
     let transcript = running.transcript().await?;
     state.metrics.transcribed(transcript.duration, start.elapsed().as_secs_f64());
-    answer::answer(&transcript, format, parts, &transcriber)
+    answer::answer(&transcript, format, parts, Some(&transcriber))
 }
 
 /// The temperatures from the one that is asked for upwards: a text that is not believed is decoded at the next.

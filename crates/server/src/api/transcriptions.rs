@@ -120,7 +120,8 @@ fn read(mut form: Form) -> Result<Asked, ApiError> {
     Ok(Asked { upload, model, options, format, stream, parts })
 }
 
-fn languages(form: &mut Form, language: Option<Language>) -> Result<Vec<Language>, ApiError> {
+/// Languages of which one is spoken.
+pub fn languages(form: &mut Form, language: Option<Language>) -> Result<Vec<Language>, ApiError> {
     let refuse = |message: String| ApiError::invalid(message).with_param("languages");
     let named = form.list("languages");
     if language.is_some() && !named.is_empty() {

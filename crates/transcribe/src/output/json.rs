@@ -5,15 +5,17 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::SubtitleOptions;
+use crate::transcript::TaskName;
 use crate::{Ending, Language, Segment, Task, Timings, Transcript};
 
 #[derive(Serialize)]
 struct VerboseJson<'a> {
-    task: &'static str,
+    #[serde(with = "TaskName")]
+    task: Task,
     language: Option<Language>,
     duration: f64,
     text: String,
-    segments: &'a [Segment],
+    segments: Vec<Segment>,
     model: &'a str,
     timings: Timings,
     /// Why the end of the recording is missing, where it is.
@@ -23,14 +25,12 @@ struct VerboseJson<'a> {
 
 pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     let json = VerboseJson {
-        task: match transcript.task {
-            Task::Transcribe => "transcribe",
-            Task::Translate => "translate",
-        },
+        task: transcript.task,
         language: transcript.language,
         duration: transcript.duration,
         text: transcript.text(),
-        segments: &transcript.segments,
+        // The words have their probabilities already.
+        segments: transcript.segments.iter().map(without_logprobs).collect(),
         model: &transcript.model,
         timings: transcript.timings,
         incomplete: match &transcript.ending {
@@ -41,6 +41,10 @@ pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn 
     };
     serde_json::to_writer(&mut *out, &json)?;
     writeln!(out)
+}
+
+fn without_logprobs(segment: &Segment) -> Segment {
+    Segment { token_logprobs: Vec::new(), ..segment.clone() }
 }
 
 #[cfg(test)]

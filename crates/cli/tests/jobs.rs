@@ -1,0 +1,132 @@
+//! Jobs of `amanuensis serve`, over real sockets.
+#![cfg(unix)]
+
+mod common;
+#[path = "common/http.rs"]
+mod http;
+
+use std::fs;
+
+use common::Workspace;
+use http::{Answer, Server};
+use serde_json::Value;
+
+const BASE: (&str, &str) = ("model", "whisper-1");
+
+fn start(workspace: &Workspace, arguments: &[&str]) -> Server {
+    fs::create_dir_all(workspace.path("recordings")).unwrap();
+    Server::start(workspace, &[&["--data-dir", "data", "--job-folder", "recordings"], arguments].concat())
+}
+
+fn submit(server: &Server, fields: &[(&str, &str)], file: Option<&[u8]>) -> Value {
+    let answer = server.form("/v1/jobs", fields, file);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.json()
+}
+
+fn of(server: &Server, job: &Value, what: &str) -> Answer {
+    server.get(&format!("/v1/jobs/{}{what}", job["id"].as_str().unwrap()))
+}
+
+/// The events of a job until its end, each with its name, its id and its data.
+fn events(server: &Server, job: &Value, headers: &[(&str, &str)]) -> Vec<(String, Option<String>, Value)> {
+    let answer = server.ask("GET", &format!("/v1/jobs/{}/events", job["id"].as_str().unwrap()), headers, b"");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")), "{answer:?}");
+    let event = |event: &str| {
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        Some((field("event: ")?, field("id: "), serde_json::from_str(&field("data: ")?).unwrap()))
+    };
+    answer.body.split("\n\n").filter_map(event).collect()
+}
+
+#[test]
+fn a_job_from_upload_to_removal() {
+    let workspace = Workspace::new();
+    let server = start(&workspace, &[]);
+    let tone = fs::read(workspace.recording("tone.wav", 65.0)).unwrap();
+    let whole = server.transcribe(&[BASE, ("response_format", "verbose_json")], &tone).json();
+
+    let job = submit(&server, &[BASE, ("name", "tone"), ("timestamp_granularities[]", "segment")], Some(&tone));
+    assert_eq!((&job["object"], &job["name"], &job["model"]), (&"job".into(), &"tone".into(), &"model".into()));
+    let told = events(&server, &job, &[]);
+    let (name, _, last) = told.last().unwrap();
+    assert_eq!((name.as_str(), &last["state"], &last["progress"]), ("done", &"succeeded".into(), &1.0.into()));
+    let segments: Vec<_> = told.iter().filter(|(name, ..)| name == "segment").collect();
+    let texts: String = segments.iter().map(|(.., segment)| segment["text"].as_str().unwrap()).collect();
+    assert_eq!(texts.trim(), whole["text"].as_str().unwrap());
+    let ids: Vec<_> = segments.iter().map(|(_, id, _)| id.clone().unwrap().parse::<usize>().unwrap()).collect();
+    assert_eq!(ids, (0..segments.len()).collect::<Vec<_>>());
+    let rest = events(&server, &job, &[("Last-Event-ID", "0")]);
+    assert_eq!(rest.iter().filter(|(name, ..)| name == "segment").count(), segments.len() - 1);
+
+    assert_eq!(of(&server, &job, "").json()["text"], whole["text"]);
+    assert_eq!(of(&server, &job, "/result").json()["text"], whole["text"]);
+    assert_eq!(of(&server, &job, "/result?format=verbose_json").json(), whole);
+    assert!(of(&server, &job, "/result?format=srt").body.starts_with("1\n00:00:"));
+    of(&server, &job, "/result?format=pdf").refuses(400, "format");
+
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    assert_eq!(server.ask("DELETE", &path, &[], b"").json()["deleted"], true);
+    for gone in ["", "/result", "/events"] {
+        of(&server, &job, gone).refuses(404, "");
+    }
+}
+
+#[test]
+fn jobs_outlive_the_server() {
+    let workspace = Workspace::new();
+    let server = start(&workspace, &[]);
+    workspace.recording("recordings/tone.wav", 95.0);
+    let tone = fs::read(workspace.path("recordings/tone.wav")).unwrap();
+    let whole = server.transcribe(&[BASE, ("response_format", "verbose_json")], &tone).json();
+    let jobs = [
+        submit(&server, &[BASE], Some(&tone)),
+        submit(&server, &[BASE, ("path", "tone.wav")], None),
+        submit(&server, &[BASE], Some(b"no recording at all")),
+    ];
+    // By SIGKILL, wherever it may be.
+    drop(server);
+    let server = start(&workspace, &[]);
+    let listed = server.get("/v1/jobs").json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 3);
+    for job in &jobs[..2] {
+        events(&server, job, &[]);
+        assert_eq!(of(&server, job, "/result?format=verbose_json").json(), whole);
+    }
+    let told = events(&server, &jobs[2], &[]);
+    assert_eq!(told.last().unwrap().2["state"], "failed");
+    of(&server, &jobs[2], "/result").refuses(409, "");
+    let failed = server.get("/v1/jobs?state=failed&limit=1").json();
+    assert_eq!((&failed["data"][0]["id"], &failed["has_more"]), (&jobs[2]["id"], &false.into()));
+    assert_eq!(server.stop().join().unwrap(), Some(0));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let workspace = Workspace::new();
+    let server = start(&workspace, &["--max-upload", "1"]);
+    let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
+    let job = |fields: &[(&str, &str)], file: Option<&[u8]>| server.form("/v1/jobs", fields, file);
+    job(&[BASE], None).refuses(400, "file");
+    job(&[BASE, ("path", "a.wav")], Some(&tone)).refuses(400, "path");
+    job(&[BASE, ("path", "../tone.wav")], None).refuses(404, "path");
+    job(&[BASE, ("response_format", "srt")], Some(&tone)).refuses(400, "response_format");
+    job(&[BASE, ("language", "de")], Some(&tone)).refuses(400, "language");
+    job(&[("model", "none")], Some(&tone)).refuses(404, "model");
+    job(&[BASE], Some(&vec![0; 3 << 20])).refuses(413, "file");
+    server.ask("POST", "/v1/jobs", &[("Content-Type", "application/json")], b"{}").refuses(415, "");
+    server.get("/v1/jobs?limit=0").refuses(400, "limit");
+    server.get("/v1/jobs?state=lost").refuses(400, "state");
+    server.get("/v1/jobs?order=asc").refuses(400, "");
+    server.get("/v1/jobs?after=job_0").refuses(404, "");
+    server.get("/v1/jobs/job_0").refuses(404, "");
+    server.get("/v1/jobs/%FF").refuses(400, "id");
+    server.ask("DELETE", "/v1/jobs/job_0", &[], b"").refuses(404, "");
+    server.ask("GET", "/v1/jobs/job_0/events", &[("Last-Event-ID", "x")], b"").refuses(400, "Last-Event-ID");
+    assert!(server.get("/v1/jobs").json()["data"].as_array().unwrap().is_empty());
+    let uploads = fs::read_dir(workspace.path("data/uploads")).unwrap();
+    assert_eq!(uploads.count(), 0, "what was refused leaves nothing behind");
+
+    let arguments = ["serve", "--port", "0", "--default-model", "./model", "--data-dir", "data"];
+    workspace.run(&arguments).ended(1, &["another server"]);
+}

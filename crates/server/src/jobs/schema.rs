@@ -1,0 +1,74 @@
+//! The tables in which jobs are kept, and how older ones become these.
+
+use rusqlite::Connection;
+
+use super::JobError;
+
+/// What makes each version of the tables of the one before; the first, of nothing.
+const VERSIONS: &[&str] = &["
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+        name TEXT,
+        path TEXT,
+        model TEXT NOT NULL,
+        options TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        started INTEGER,
+        finished INTEGER,
+        done REAL NOT NULL DEFAULT 0,
+        total REAL,
+        error TEXT,
+        -- How often work was begun since the last window was kept.
+        starts INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX jobs_by_state ON jobs (state, number);
+
+    CREATE TABLE windows (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        -- Segments in this window and those before it.
+        segments INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        PRIMARY KEY (job, number)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Sets a connection up, and brings its tables up to date.
+pub fn prepare(connection: &mut Connection) -> Result<(), JobError> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // A job that was accepted is not lost with the power either.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let missing = VERSIONS.get(version..).ok_or(JobError::TooNew)?;
+    for (next, change) in (version + 1..).zip(missing) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(change)?;
+        transaction.pragma_update(None, "user_version", next)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_made_once_and_newer_ones_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("jobs.sqlite");
+        for _ in 0..2 {
+            let mut connection = Connection::open(&path).unwrap();
+            prepare(&mut connection).unwrap();
+            let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+            assert_eq!(mode, "wal");
+            connection.execute_batch("INSERT INTO windows SELECT 1, 1, 1, '' WHERE false").unwrap();
+        }
+        let mut connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", VERSIONS.len() + 1).unwrap();
+        assert!(matches!(prepare(&mut connection), Err(JobError::TooNew)));
+    }
+}

@@ -1,0 +1,135 @@
+use amanuensis_transcribe::{Segment, TranscribeOptions};
+
+use super::*;
+
+fn store() -> (tempfile::TempDir, JobStore) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = JobStore::open(&directory.path().join("jobs.sqlite")).unwrap();
+    (directory, store)
+}
+
+fn asked(name: &str) -> NewJob {
+    let options = TranscribeOptions { initial_prompt: Some("names".to_owned()), ..TranscribeOptions::default() };
+    NewJob { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
+}
+
+/// A window of a second with so many segments, the first of which is `first`.
+fn window(second: usize, segments: std::ops::Range<usize>) -> ReadWindow {
+    let segment = |id| -> Segment {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "seek": 0, "start": 0.1, "end": 0.3, "text": " a", "tokens": [1], "temperature": 0.1,
+            "avg_logprob": -0.3, "compression_ratio": 0.7, "no_speech_prob": 0.2,
+        }))
+        .unwrap()
+    };
+    ReadWindow {
+        start: second * 100,
+        end: second * 100 + 100,
+        segments: segments.map(segment).collect(),
+        language: None,
+        forgets: false,
+        warnings: Vec::new(),
+    }
+}
+
+#[test]
+fn a_job_comes_back_as_it_was_asked_for() {
+    let (_directory, store) = store();
+    let added = store.add("job_1", &asked("talk.mp3"), 5).unwrap();
+    assert_eq!((&added.asked, added.state, added.done), (&asked("talk.mp3"), State::Queued, 0.0));
+    assert_eq!(store.get("job_1").unwrap(), added);
+    assert!(matches!(store.get("job_2"), Err(JobError::Unknown)));
+    assert!(store.new_id().unwrap() != store.new_id().unwrap());
+}
+
+#[test]
+fn jobs_are_begun_in_order_and_no_more_wait_than_may() {
+    let (_directory, store) = store();
+    for id in ["a", "b"] {
+        store.add(id, &asked(id), 2).unwrap();
+    }
+    assert!(matches!(store.add("c", &asked("c"), 2), Err(JobError::Full)));
+    let begun: Vec<_> = std::iter::from_fn(|| store.claim().unwrap()).map(|job| (job.id, job.state)).collect();
+    assert_eq!(begun, [("a".to_owned(), State::Running), ("b".to_owned(), State::Running)]);
+    assert_eq!((store.count(State::Queued).unwrap(), store.count(State::Running).unwrap()), (0, 2));
+    store.put_back("b").unwrap();
+    assert_eq!(store.claim().unwrap().unwrap().id, "b");
+}
+
+#[test]
+fn jobs_are_listed_from_the_newest() {
+    let (_directory, store) = store();
+    for id in ["a", "b", "c"] {
+        store.add(id, &asked(id), 9).unwrap();
+    }
+    store.cancel("b").unwrap();
+    let ids = |limit, after, state| -> Vec<_> {
+        store.list(limit, after, state).unwrap().into_iter().map(|job| job.id).collect()
+    };
+    assert_eq!(ids(9, None, None), ["c", "b", "a"]);
+    assert_eq!(ids(1, Some("c"), None), ["b"]);
+    assert_eq!(ids(9, None, Some(State::Queued)), ["c", "a"]);
+    assert!(matches!(store.list(9, Some("d"), None), Err(JobError::Unknown)));
+}
+
+#[test]
+fn windows_are_kept_once_and_only_while_the_job_runs() {
+    let (_directory, store) = store();
+    store.add("a", &asked("a"), 9).unwrap();
+    let windows = [window(0, 0..2), window(1, 0..0), window(2, 2..3)];
+    assert!(!store.add_window("a", &windows[0], None).unwrap(), "it has not begun");
+    store.claim().unwrap();
+    for window in &windows {
+        assert!(store.add_window("a", window, Some(9.5)).unwrap());
+    }
+    assert_eq!(store.windows("a", 0).unwrap(), windows);
+    assert_eq!(store.windows("a", 1).unwrap(), windows);
+    assert_eq!(store.windows("a", 2).unwrap(), windows[2..]);
+    assert!(store.windows("a", 3).unwrap().is_empty());
+    let job = store.get("a").unwrap();
+    assert_eq!((job.done, job.total), (3.0, Some(9.5)));
+    assert!(store.finish("a", Ok(9.25)).unwrap());
+    assert!(!store.add_window("a", &window(3, 3..4), None).unwrap());
+    let job = store.get("a").unwrap();
+    assert_eq!((job.state, job.done, job.total), (State::Succeeded, 9.25, Some(9.25)));
+}
+
+#[test]
+fn a_job_ends_once() {
+    let (_directory, store) = store();
+    for id in ["a", "b"] {
+        store.add(id, &asked(id), 9).unwrap();
+        store.claim().unwrap();
+    }
+    assert!(store.cancel("a").unwrap());
+    assert!(!store.cancel("a").unwrap() && !store.finish("a", Ok(1.0)).unwrap());
+    assert!(store.finish("b", Err("no sound in it")).unwrap() && !store.cancel("b").unwrap());
+    assert_eq!(store.get("b").unwrap().error.as_deref(), Some("no sound in it"));
+    assert_eq!(store.ended_before(-10).unwrap().len(), 2);
+    assert!(store.ended_before(10).unwrap().is_empty());
+    store.remove("a").unwrap();
+    assert!(matches!(store.remove("a"), Err(JobError::Unknown)));
+}
+
+#[test]
+fn what_ran_waits_again_after_a_restart_and_last_if_it_got_nowhere() {
+    let (directory, store) = store();
+    store.add("a", &asked("a"), 9).unwrap();
+    drop(store);
+    let restart = || JobStore::open(&directory.path().join("jobs.sqlite")).unwrap();
+    for _ in 0..SUSPICIOUS_STARTS {
+        assert_eq!(restart().claim().unwrap().unwrap().id, "a");
+    }
+    let store = restart();
+    store.add("b", &asked("b"), 9).unwrap();
+    let begun = [(); 2].map(|()| store.claim().unwrap().unwrap().id);
+    assert_eq!(begun, ["b", "a"]);
+    // A window is progress.
+    store.add_window("a", &window(0, 0..1), None).unwrap();
+    drop(store);
+    let store = restart();
+    assert_eq!(store.claim().unwrap().unwrap().id, "a");
+    assert!(store.finish("a", Err("no more")).unwrap());
+    store.remove("a").unwrap();
+    assert!(store.windows("a", 0).unwrap().is_empty());
+}

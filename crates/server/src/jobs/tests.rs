@@ -1,0 +1,309 @@
+//! Jobs that are done by a small model of random weights, whose text is gibberish.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use amanuensis_models::Store;
+use amanuensis_transcribe::{
+    Audio, ComputeType, EngineOptions, ReadWindow, Timings, TranscribeOptions, Transcriber, Transcript,
+};
+use amanuensis_weights::DType;
+use amanuensis_weights::fixture::{Dimensions, whisper, write_ctranslate2};
+use clap::{Args, Command, FromArgMatches};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::config::Config;
+use crate::pool::ModelPool;
+
+/// A directory with a model and what servers keep there.
+struct Workspace(TempDir);
+
+impl Workspace {
+    fn new() -> Self {
+        let workspace = Self(tempfile::tempdir().unwrap());
+        write_model(&workspace.path("tiny"));
+        fs::create_dir(workspace.path("recordings")).unwrap();
+        workspace
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn jobs(&self) -> Arc<Jobs> {
+        Arc::new(Jobs::open(self.settings()).unwrap())
+    }
+
+    fn settings(&self) -> JobSettings {
+        JobSettings {
+            directory: self.path("data"),
+            folder: Some(self.path("recordings")),
+            workers: 2,
+            most_waiting: 3,
+            longest: Duration::from_mins(10),
+            time: Duration::from_mins(10),
+            kept: None,
+        }
+    }
+
+    /// Begins to do jobs.
+    fn start(&self, jobs: &Arc<Jobs>) -> JoinHandle<()> {
+        let matches = Config::augment_args(Command::new("serve")).get_matches_from(["serve", "--threads=1"]);
+        let config = Config::from_arg_matches(&matches).unwrap();
+        let store = Store::at(self.path("store"));
+        let models = Arc::new(ModelPool::new(store, self.path("tiny"), &config));
+        tokio::spawn(Arc::clone(jobs).run(models))
+    }
+
+    /// Writes a recording to the folder.
+    fn recording(&self, name: &str, seconds: u32) {
+        fs::write(self.path("recordings").join(name), wav(seconds)).unwrap();
+    }
+
+    /// What a recording of the folder holds, timings aside, and its windows.
+    fn transcribe(&self, name: &str) -> (Transcript, Vec<ReadWindow>) {
+        let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1 };
+        let transcriber = Transcriber::load(&self.path("tiny"), &engine).unwrap().with_name("base");
+        let audio = Audio::open(self.path("recordings").join(name)).unwrap();
+        let mut windows = Vec::new();
+        let transcript = transcriber.transcribe(audio, &options(), &mut |event| {
+            if let amanuensis_transcribe::Event::Window(window) = event {
+                windows.push(window.clone());
+            }
+            std::ops::ControlFlow::Continue(())
+        });
+        (untimed(transcript.unwrap()), windows)
+    }
+}
+
+fn write_model(directory: &Path) {
+    fs::create_dir(directory).unwrap();
+    let mut vocabulary: String = ('a'..='z').fold(String::new(), |mut list, c| {
+        writeln!(list, "\u{120}{c}").unwrap();
+        list
+    });
+    let special = ["endoftext", "startoftranscript", "en", "translate", "transcribe", "startofprev", "nospeech"];
+    for name in special.iter().chain(&["notimestamps"]) {
+        writeln!(vocabulary, "<|{name}|>").unwrap();
+    }
+    let sizes = Dimensions {
+        n_mels: 80,
+        n_state: 16,
+        n_ff: 32,
+        n_audio_ctx: 1500,
+        n_audio_layer: 1,
+        n_text_ctx: 24,
+        n_text_layer: 1,
+        n_vocab: vocabulary.lines().count() + 1501,
+    };
+    write_ctranslate2(&directory.join("model.bin"), &whisper(&sizes, 3), [2, 2], DType::F32).unwrap();
+    fs::write(directory.join("vocabulary.txt"), vocabulary).unwrap();
+    fs::write(directory.join("config.json"), "{}").unwrap();
+}
+
+/// A tone that slides up and down, 8 kHz, 8 bit.
+fn wav(seconds: u32) -> Vec<u8> {
+    let n = 8000 * seconds;
+    let mut wav = Vec::new();
+    wav.extend(b"RIFF");
+    wav.extend((36 + n).to_le_bytes());
+    wav.extend(b"WAVEfmt ");
+    wav.extend([16_u32.to_le_bytes(), [1, 0, 1, 0]].concat());
+    wav.extend([8000_u32, 8000].into_iter().flat_map(u32::to_le_bytes));
+    wav.extend([1_u16, 8].into_iter().flat_map(u16::to_le_bytes));
+    wav.extend(b"data");
+    wav.extend(n.to_le_bytes());
+    wav.extend((0..n).map(|i| {
+        let t = f64::from(i) / 8000.0;
+        (128.0 + 60.0 * (2000.0 * t + 300.0 * (0.3 * t).sin()).sin()) as u8
+    }));
+    wav
+}
+
+/// Everything is read, once, and believed.
+fn options() -> TranscribeOptions {
+    TranscribeOptions { temperatures: vec![0.0], compression_ratio_threshold: None, vad: None, ..Default::default() }
+}
+
+fn asked(path: Option<&str>) -> NewJob {
+    NewJob { name: None, path: path.map(str::to_owned), model: "whisper-1".to_owned(), options: options() }
+}
+
+fn untimed(transcript: Transcript) -> Transcript {
+    Transcript { timings: Timings::default(), ..transcript }
+}
+
+/// The segments that follow, and the job at its end.
+async fn to_the_end(follower: &mut Follower) -> (Vec<Segment>, Option<Job>) {
+    let (mut segments, mut ended) = (Vec::new(), None);
+    while let Some(event) = follower.next().await.unwrap() {
+        match event {
+            JobEvent::Segment(segment) => segments.push(segment),
+            JobEvent::Progress(job) => assert!(!job.state.is_final()),
+            JobEvent::Ended(job) => ended = Some(job),
+        }
+    }
+    (segments, ended)
+}
+
+#[tokio::test]
+async fn an_upload_becomes_a_transcript() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 70);
+    let (whole, windows) = workspace.transcribe("talk.wav");
+    assert!(windows.len() > 2 && !whole.segments.is_empty());
+
+    let jobs = workspace.jobs();
+    let upload = tempfile::NamedTempFile::new_in(jobs.uploads()).unwrap();
+    fs::write(upload.path(), wav(70)).unwrap();
+    let job = jobs.submit(&asked(None), Some(upload.into_temp_path())).unwrap();
+    assert!(matches!(jobs.result(&job.id), Err(JobError::NoResult(State::Queued))));
+    let mut follower = jobs.follow(&job.id, 0).unwrap();
+    let workers = workspace.start(&jobs);
+    let (segments, ended) = to_the_end(&mut follower).await;
+    let ended = ended.unwrap();
+    assert_eq!((ended.state, ended.error, ended.done), (State::Succeeded, None, 70.0));
+    assert_eq!(segments, whole.segments);
+    assert_eq!(untimed(jobs.result(&job.id).unwrap()), whole);
+    jobs.stop();
+    workers.await.unwrap();
+    assert!(!jobs.files.upload(&job.id).exists());
+    // Whoever comes later, or again, gets what is missing.
+    let (rest, ended) = to_the_end(&mut jobs.follow(&job.id, 2).unwrap()).await;
+    assert!(rest == whole.segments[2..] && ended.is_some());
+
+    assert_eq!(jobs.cancel(&job.id).unwrap(), None);
+    assert!(matches!(jobs.get(&job.id), Err(JobError::Unknown)));
+    assert!(matches!(jobs.result(&job.id), Err(JobError::Unknown)) && jobs.follow(&job.id, 0).is_err());
+}
+
+#[tokio::test]
+async fn what_a_server_that_was_killed_left_undone_the_next_one_ends() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 70);
+    let (whole, windows) = workspace.transcribe("talk.wav");
+    for finished in 0..=windows.len() {
+        let jobs = workspace.jobs();
+        let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+        jobs.store.claim().unwrap().unwrap();
+        for window in &windows[..finished] {
+            assert!(jobs.store.add_window(&id, window, None).unwrap());
+        }
+        drop(jobs);
+
+        let jobs = workspace.jobs();
+        assert_eq!(jobs.get(&id).unwrap().state, State::Queued);
+        let mut follower = jobs.follow(&id, 0).unwrap();
+        let workers = workspace.start(&jobs);
+        let (segments, _) = to_the_end(&mut follower).await;
+        assert_eq!(segments, whole.segments);
+        assert_eq!(untimed(jobs.result(&id).unwrap()), whole);
+        assert_eq!(jobs.store.windows(&id, 0).unwrap(), windows);
+        jobs.stop();
+        workers.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_leaves_jobs_to_the_next_one() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 300);
+    let (whole, windows) = workspace.transcribe("talk.wav");
+    let jobs = workspace.jobs();
+    let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+    let mut follower = jobs.follow(&id, 0).unwrap();
+    let workers = workspace.start(&jobs);
+    while !matches!(follower.next().await.unwrap(), Some(JobEvent::Segment(_))) {}
+    jobs.stop();
+    workers.await.unwrap();
+    // On a fast machine it was done by then.
+    assert_ne!(jobs.get(&id).unwrap().state, State::Running);
+    to_the_end(&mut follower).await;
+    drop((follower, jobs));
+
+    let jobs = workspace.jobs();
+    workspace.start(&jobs);
+    to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;
+    assert_eq!(untimed(jobs.result(&id).unwrap()), whole);
+    assert_eq!(jobs.store.windows(&id, 0).unwrap(), windows);
+}
+
+#[tokio::test]
+async fn what_was_read_of_another_recording_is_not_gone_on_with() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 70);
+    let (whole, windows) = workspace.transcribe("talk.wav");
+    let jobs = workspace.jobs();
+    let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+    jobs.store.claim().unwrap().unwrap();
+    jobs.store.add_window(&id, &ReadWindow { end: windows[0].end - 1, ..windows[0].clone() }, None).unwrap();
+    jobs.store.put_back(&id).unwrap();
+    workspace.start(&jobs);
+    to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;
+    assert_eq!(untimed(jobs.result(&id).unwrap()), whole);
+    assert_eq!(jobs.store.windows(&id, 0).unwrap(), windows);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_says_why() {
+    let workspace = Workspace::new();
+    fs::write(workspace.path("recordings/notes.txt"), "no sound in it").unwrap();
+    workspace.recording("long.wav", 601);
+    workspace.recording("talk.wav", 1);
+    let jobs = workspace.jobs();
+    let unknown = NewJob { model: "none".to_owned(), ..asked(Some("talk.wav")) };
+    let ids =
+        [asked(Some("notes.txt")), asked(Some("long.wav")), unknown].map(|job| jobs.submit(&job, None).unwrap().id);
+    assert!(matches!(jobs.submit(&asked(Some("talk.wav")), None), Err(JobError::Full)));
+    assert!(matches!(jobs.submit(&asked(Some("../tiny/model.bin")), None), Err(JobError::NotInFolder(_))));
+    workspace.start(&jobs);
+    for (id, problem) in ids.iter().zip(["format", "longer than 600 s", "\"none\""]) {
+        let (segments, ended) = to_the_end(&mut jobs.follow(id, 0).unwrap()).await;
+        let Job { state, error, .. } = ended.unwrap();
+        assert!(segments.is_empty() && state == State::Failed, "{state} {error:?}");
+        assert!(error.as_ref().is_some_and(|error| error.contains(problem)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 70);
+    let (_, windows) = workspace.transcribe("talk.wav");
+    let jobs = workspace.jobs();
+    let [running, waiting] = [(); 2].map(|()| jobs.submit(&asked(Some("talk.wav")), None).unwrap().id);
+    jobs.store.claim().unwrap().unwrap();
+    assert!(jobs.store.add_window(&running, &windows[0], None).unwrap());
+    for (id, segments) in [(&running, windows[0].segments.len()), (&waiting, 0)] {
+        let mut follower = jobs.follow(id, 0).unwrap();
+        assert!(jobs.is_wanted(id));
+        assert_eq!(jobs.cancel(id).unwrap().unwrap().state, State::Cancelled);
+        assert!(!jobs.is_wanted(id));
+        assert_eq!(to_the_end(&mut follower).await.1.unwrap().state, State::Cancelled);
+        assert!(matches!(jobs.result(id), Err(JobError::NoResult(State::Cancelled))));
+        // What was found is still there, and goes with the job.
+        assert_eq!(jobs.segments(id, 0).unwrap().len(), segments);
+        assert_eq!(jobs.cancel(id).unwrap(), None);
+    }
+    assert!(jobs.store.claim().unwrap().is_none());
+}
+
+#[test]
+fn jobs_that_have_ended_are_kept_for_a_time() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 1);
+    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }).unwrap();
+    let [ended, waiting] = [(); 2].map(|()| jobs.submit(&asked(Some("talk.wav")), None).unwrap().id);
+    jobs.cancel(&ended).unwrap();
+    jobs.remove_old().unwrap();
+    assert!(jobs.get(&ended).is_ok());
+    drop(jobs);
+    // An hour later.
+    let database = rusqlite::Connection::open(workspace.path("data/jobs.sqlite")).unwrap();
+    database.execute("UPDATE jobs SET created = created - 3610, finished = finished - 3610", []).unwrap();
+    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }).unwrap();
+    jobs.remove_old().unwrap();
+    assert!(jobs.get(&ended).is_err() && jobs.get(&waiting).is_ok());
+}

@@ -1,0 +1,76 @@
+//! A real model that is broken off behind every window and resumed. Models are those of the store, the recording is found
+//! through `AMANUENSIS_TEST_DATA`; what is missing is skipped.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use amanuensis_models::{SPEECH_DETECTOR, Store};
+use amanuensis_transcribe::{
+    Audio, ComputeType, EngineOptions, Event, ReadWindow, Strategy, Timings, TranscribeOptions, Transcriber,
+    Transcript, VoiceDetector,
+};
+
+fn transcriber(name: &str) -> Option<Transcriber> {
+    let store = Store::open_default().map_err(|error| println!("skipped: {error}")).ok()?;
+    let path = |name: &str| store.path(name).map_err(|error| println!("skipped: {error}")).ok();
+    let (model, detector) = (path(name)?, path(SPEECH_DETECTOR)?);
+    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
+    let detector = VoiceDetector::load(&detector).unwrap();
+    Some(Transcriber::load(&model, &engine).unwrap().with_voice_detector(detector))
+}
+
+fn recording() -> Option<PathBuf> {
+    let folder = std::env::var_os("AMANUENSIS_TEST_DATA").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: AMANUENSIS_TEST_DATA is not set");
+    }
+    Some(folder?.join("speech/ami-trn05.wav"))
+}
+
+/// The transcript, timings aside, and the windows behind `before`.
+fn run(
+    transcriber: &Transcriber,
+    options: &TranscribeOptions,
+    recording: &PathBuf,
+    before: &[ReadWindow],
+) -> (Transcript, Vec<ReadWindow>) {
+    let mut windows = Vec::new();
+    let audio = Audio::open(recording).unwrap();
+    let transcript = transcriber.resume(audio, options, before.to_vec(), &mut |event| {
+        if let Event::Window(window) = event {
+            windows.push(serde_json::from_str(&serde_json::to_string(window).unwrap()).unwrap());
+        }
+        ControlFlow::Continue(())
+    });
+    (Transcript { timings: Timings::default(), ..transcript.unwrap() }, windows)
+}
+
+#[test]
+fn behind_every_window_the_text_goes_on_as_if_nothing_had_been() {
+    let (Some(transcriber), Some(recording)) = (transcriber("tiny.en"), recording()) else { return };
+    let batched = TranscribeOptions::default();
+    let sequential = TranscribeOptions {
+        strategy: Strategy::Sequential,
+        condition_on_previous_text: true,
+        word_timestamps: true,
+        ..TranscribeOptions::default()
+    };
+    // Nothing passes, so that every window is drawn by chance in the end.
+    let sampled = TranscribeOptions {
+        logprob_threshold: Some(0.0),
+        no_speech_threshold: None,
+        temperatures: vec![0.0, 0.4],
+        ..TranscribeOptions::default()
+    };
+    let beam = TranscribeOptions { beam_size: 3, ..sequential.clone() };
+    for options in [batched, sequential, sampled, beam] {
+        let (whole, windows) = run(&transcriber, &options, &recording, &[]);
+        println!("{} windows, {} segments: {:.60}", windows.len(), whole.segments.len(), whole.text());
+        assert!(windows.len() > 1 && whole.is_complete());
+        for finished in 0..=windows.len() {
+            let (resumed, rest) = run(&transcriber, &options, &recording, &windows[..finished]);
+            assert_eq!(resumed, whole);
+            assert_eq!(rest, windows[finished..]);
+        }
+    }
+}
