@@ -12,6 +12,7 @@ use crate::decoding::DecodingArgs;
 use crate::eval::args::EvalArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::listen::args::ListenArgs;
 use crate::subtitles::SubtitleArgs;
 
 /// Turns recorded speech into text, on this machine alone.
@@ -26,6 +27,8 @@ pub struct Args {
 pub enum Command {
     /// Transcribe recordings: speech to text, subtitles or JSON
     Transcribe(Box<TranscribeArgs>),
+    /// Write along with speech that is going on
+    Listen(Box<ListenArgs>),
     /// List, fetch, check and remove speech models
     Models(ModelsArgs),
     /// Measure what this machine can do, and what a model takes on it

@@ -77,46 +77,69 @@ impl DecodingArgs {
 
     /// Finds the model, fetches it if need be, and loads it.
     pub fn load(&self, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
-        let store = Store::open_default().map_err(models::failure)?;
-        let mut display = fetch::Display::new(console, interrupt, &self.model);
-        let path = interrupt.heed(|| store.resolve(&self.model, self.offline, &mut |step| display.show(step)));
-        console.clear_bar();
-        let path = path.map_err(|error| match error {
-            Error::UnknownModel { ref name, .. } => Failure::Usage(format!(
-                "{error}. A path to a model of your own needs a separator, for example ./{name}"
-            )),
-            error => models::failure(error),
-        })?;
-        let threads = self.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-        let options = EngineOptions { compute_type: self.compute_type, threads };
-        console.start_bar(None, SPINNER, format!("loading {}", self.model));
-        let transcriber = Transcriber::load(&path, &options);
-        console.clear_bar();
-        let transcriber =
-            transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", self.model)))?;
-        let transcriber = match self.batch_size {
+        let wanted = Wanted {
+            model: &self.model,
+            compute_type: self.compute_type,
+            threads: self.threads,
+            offline: self.offline,
+            detects_speech: self.speech.options().is_some(),
+        };
+        let transcriber = load(&wanted, console, interrupt)?;
+        Ok(match self.batch_size {
             Some(batch_size) => transcriber.with_batch_size(batch_size),
             None => transcriber,
-        };
-        if self.speech.options().is_none() {
-            return Ok(transcriber);
-        }
-        // Who names a path of the own expects no network.
-        let offline = self.offline || store.catalogue().find(&self.model).is_err();
-        let Some(path) = fetch::speech_detector(&store, offline, console, interrupt)? else {
-            return Ok(transcriber);
-        };
-        let detector = VoiceDetector::load(&path);
-        let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
-        Ok(transcriber.with_voice_detector(detector))
+        })
     }
 }
 
-fn tasks() -> impl TypedValueParser<Value = Task> {
+/// A model to load, and how.
+pub struct Wanted<'a> {
+    pub model: &'a str,
+    pub compute_type: ComputeType,
+    pub threads: Option<usize>,
+    pub offline: bool,
+    /// Whether the voice detector is needed too.
+    pub detects_speech: bool,
+}
+
+/// Finds a model, fetches it if need be, and loads it.
+pub fn load(wanted: &Wanted<'_>, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
+    let Wanted { model, compute_type, threads, offline, detects_speech } = *wanted;
+    let store = Store::open_default().map_err(models::failure)?;
+    let mut display = fetch::Display::new(console, interrupt, model);
+    let path = interrupt.heed(|| store.resolve(model, offline, &mut |step| display.show(step)));
+    console.clear_bar();
+    let path = path.map_err(|error| match error {
+        Error::UnknownModel { ref name, .. } => Failure::Usage(format!(
+            "{error}. A path to a model of your own needs a separator, for example ./{name}"
+        )),
+        error => models::failure(error),
+    })?;
+    let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+    let options = EngineOptions { compute_type, threads };
+    console.start_bar(None, SPINNER, format!("loading {model}"));
+    let transcriber = Transcriber::load(&path, &options);
+    console.clear_bar();
+    let transcriber =
+        transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {model:?}: {error}")))?;
+    if !detects_speech {
+        return Ok(transcriber);
+    }
+    // Who names a path of the own expects no network.
+    let offline = offline || store.catalogue().find(model).is_err();
+    let Some(path) = fetch::speech_detector(&store, offline, console, interrupt)? else {
+        return Ok(transcriber);
+    };
+    let detector = VoiceDetector::load(&path);
+    let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
+    Ok(transcriber.with_voice_detector(detector))
+}
+
+pub fn tasks() -> impl TypedValueParser<Value = Task> {
     let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
     tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
 }
 
-fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
+pub fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
     PossibleValuesParser::new(["int8", "f32"]).try_map(|name| name.parse::<ComputeType>())
 }

@@ -12,6 +12,7 @@ mod file;
 mod inputs;
 mod interrupt;
 mod language;
+mod listen;
 mod models;
 mod outputs;
 mod search;
@@ -28,6 +29,7 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Transcribe(args) => transcribe::run(&args),
+        Command::Listen(args) => listen::run(&args),
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
         Command::Eval(args) => eval::run(&args),

@@ -23,11 +23,12 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    /// Takes what was read after the settled words this time, and gives the words that are settled now. The last word
-    /// never is: it may go on, and so may its sentence.
-    pub(super) fn read(&mut self, reading: Vec<Read>) -> Vec<Read> {
+    /// Takes what was read after the settled words this time, and gives the words that are settled now: those that end
+    /// before `latest`, in seconds. The last word never is: it may go on, and so may its sentence.
+    pub(super) fn read(&mut self, reading: Vec<Read>, latest: f64) -> Vec<Read> {
         let pairs = self.tentative.iter().zip(&reading);
-        let agreed = pairs.take_while(|(before, now)| is_same(&before.word.word, &now.word.word)).count();
+        let is_settled = |before: &Read, now: &Read| is_same(&before.word.word, &now.word.word) && now.word.end <= latest;
+        let agreed = pairs.take_while(|(before, now)| is_settled(before, now)).count();
         self.tentative = reading;
         let settled = agreed.min(self.tentative.len().saturating_sub(1));
         self.tentative.drain(..settled).collect()
@@ -126,11 +127,11 @@ mod tests {
     #[test]
     fn words_settle_when_they_come_twice() {
         let mut agreement = Agreement::default();
-        assert_eq!(text(&agreement.read(reading("Ask not."))), "");
-        assert_eq!(text(&agreement.read(reading("ask not what your"))), "ask not ");
+        assert_eq!(text(&agreement.read(reading("Ask not."), 1.0)), "");
+        assert_eq!(text(&agreement.read(reading("ask not what your"), 1.0)), "ask not ");
         assert_eq!(text(agreement.tentative()), "what your");
-        assert_eq!(text(&agreement.read(reading("what you can do"))), "what ");
-        assert_eq!(text(&agreement.read(reading("you can do"))), "you can ");
+        assert_eq!(text(&agreement.read(reading("what you can do"), 1.0)), "what ");
+        assert_eq!(text(&agreement.read(reading("you can do"), 1.0)), "you can ");
         assert_eq!(text(&agreement.settle(0)), "do");
         assert!(agreement.tentative().is_empty());
     }
@@ -153,7 +154,7 @@ mod tests {
             let mut agreement = Agreement::default();
             for reading in readings.iter().map(|text| self::reading(text)) {
                 let whole = text(&reading);
-                let settled = agreement.read(reading);
+                let settled = agreement.read(reading, 1.0);
                 prop_assert_eq!(text(&settled) + &text(agreement.tentative()), whole);
             }
         }

@@ -20,6 +20,9 @@ const LONG: f64 = 15.0;
 const TOO_LONG: f64 = 20.0;
 const LONGEST: f64 = 25.0;
 
+/// Seconds at the end of what was heard in which no word is settled: it lacks what follows.
+const UNCERTAIN: f64 = 0.5;
+
 /// Seconds that are kept of what was too long and held no word.
 const KEPT: f64 = 2.0;
 
@@ -143,7 +146,7 @@ impl Passage {
                 self.agreement.replace(reading);
                 Vec::new()
             }
-            Some(reading) => self.agreement.read(reading),
+            Some(reading) => self.agreement.read(reading, self.end() as f64 / f64::from(SAMPLE_RATE) - UNCERTAIN),
             None if is_last => self.agreement.settle(0),
             None => Vec::new(),
         };
