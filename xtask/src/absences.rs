@@ -15,10 +15,10 @@ struct Absence {
 
 const ABSENCES: &[Absence] = &[
     Absence {
-        what: "the network is for `models` only",
+        what: "the network is for `models` and `server` only",
         names: &["std::net", "TcpStream", "TcpListener", "UdpSocket", "ureq", "reqwest", "hyper", "hf_hub"],
         within: &["crates/", "xtask/"],
-        except: &["crates/models/"],
+        except: &["crates/models/", "crates/server/"],
     },
     Absence {
         what: "programs are started by `models` only",
@@ -26,7 +26,18 @@ const ABSENCES: &[Absence] = &[
         within: &["crates/"],
         except: &["crates/models/"],
     },
-    Absence { what: "no async code", names: &["async", "await", "tokio"], within: &["crates/", "xtask/"], except: &[] },
+    Absence {
+        what: "async code is for `server` only",
+        names: &["async", "await", "tokio"],
+        within: &["crates/", "xtask/"],
+        except: &["crates/server/"],
+    },
+    Absence {
+        what: "HTTP is for `server/src/api`, `serve.rs` and `error.rs` only",
+        names: &["axum", "utoipa", "tower_http"],
+        within: &["crates/"],
+        except: &["crates/server/src/api/", "crates/server/src/serve.rs", "crates/server/src/error.rs"],
+    },
     Absence {
         what: "the engine knows no clock",
         names: &["std::time", "Instant", "SystemTime"],

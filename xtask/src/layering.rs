@@ -8,8 +8,9 @@ use crate::tree::{Finding, Kind, Package, Tree};
 const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
     // `bench` measures the parts by themselves.
-    ("amanuensis",            &["amanuensis-transcribe", "amanuensis-models", "amanuensis-engine", "amanuensis-audio",
+    ("amanuensis",            &["amanuensis-server", "amanuensis-transcribe", "amanuensis-models", "amanuensis-engine", "amanuensis-audio",
                                 "amanuensis-kernels", "amanuensis-score", "amanuensis-xdna"]),
+    ("amanuensis-server",     &["amanuensis-transcribe", "amanuensis-models", "amanuensis-audio"]),
     ("amanuensis-transcribe", &["amanuensis-audio", "amanuensis-engine"]),
     ("amanuensis-engine",     &["amanuensis-kernels", "amanuensis-weights", "amanuensis-xdna"]),
     ("amanuensis-models",     &[]),

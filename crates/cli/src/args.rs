@@ -13,6 +13,7 @@ use crate::eval::args::EvalArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
 use crate::listen::args::ListenArgs;
+use crate::serve::ServeArgs;
 use crate::subtitles::SubtitleArgs;
 
 /// Turns recorded speech into text, on this machine alone.
@@ -35,6 +36,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Transcribe recordings whose text is known, and count the errors
     Eval(Box<EvalArgs>),
+    /// Answer requests over HTTP, as OpenAI's clients send them
+    Serve(Box<ServeArgs>),
 }
 
 const TRANSCRIBE_HELP: &str = "\

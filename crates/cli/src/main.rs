@@ -16,23 +16,27 @@ mod listen;
 mod models;
 mod outputs;
 mod search;
+mod serve;
 mod speech;
 mod subtitles;
 mod transcribe;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    let done = match Args::parse().command {
+    let matches = Args::command().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let done = match args.command {
         Command::Transcribe(args) => transcribe::run(&args),
         Command::Listen(args) => listen::run(&args),
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
         Command::Eval(args) => eval::run(&args),
+        Command::Serve(args) => serve::run(&args, matches.subcommand_matches("serve")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -41,6 +41,7 @@ mod repetition;
 mod scheduler;
 mod transcriber;
 mod transcript;
+mod turns;
 mod voicing;
 mod windows;
 mod words;

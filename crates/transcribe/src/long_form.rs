@@ -181,7 +181,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     /// Until the language is known, each window waits for what the one before says of it.
     fn ahead(&self) -> usize {
         match self.options.strategy {
-            Strategy::Batched if self.language.is_some() || self.options.multilingual => self.reader.batch_size() + 2,
+            Strategy::Batched if self.language.is_some() || self.options.multilingual => self.reader.places() + 2,
             _ => 1,
         }
     }
@@ -248,7 +248,9 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let has_prefix = !prefix.is_empty();
         let request = Request {
             mel: spectrogram,
+            seconds: seconds(frames),
             language: self.language.filter(|_| !self.options.multilingual),
+            languages: self.options.languages.clone(),
             options: DecodeOptions {
                 task: self.options.task,
                 length_penalty: self.options.length_penalty,
@@ -384,18 +386,19 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             })?;
             for (piece, spoken) in pieces.iter_mut().zip(found) {
                 (piece.start, piece.end) = (spoken.times.start, spoken.times.end);
-                words.push(spoken.words);
+                words.push((spoken.words, spoken.logprobs));
             }
         }
-        words.resize(pieces.len(), Vec::new());
+        words.resize(pieces.len(), (Vec::new(), Vec::new()));
         let flags = [(judged.repeats, Flag::Repetition), (judged.doubtful, Flag::LowConfidence)];
-        let segment = |(piece, words): (&Piece, Vec<Word>)| Segment {
+        let segment = |(piece, (words, token_logprobs)): (&Piece, (Vec<Word>, Vec<f32>))| Segment {
             id: 0,
             seek,
             start: seconds(seek + piece.start),
             end: seconds(seek + piece.end),
             text: self.model.text(tokens_of(piece)),
             tokens: tokens_of(piece).to_vec(),
+            token_logprobs,
             temperature: decoded.temperature,
             avg_logprob: decoded.avg_logprob,
             compression_ratio: judged.compression_ratio,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use amanuensis_engine::{DecodeOptions, Encoded, Engine, Error as EngineError};
 
-use crate::scheduler::{Answer, Failure, Request, Scheduler, Ticket};
+use crate::scheduler::{Answer, Caller, Failure, Request, Ticket};
 use crate::words::{Listened, Spoken, Stretch, words_of};
 use crate::{Language, Task};
 
@@ -42,8 +42,8 @@ pub(crate) trait Reader {
     /// A window that was handed over.
     type Ticket;
 
-    /// Windows that are worth handing over before the first is waited for.
-    fn batch_size(&self) -> usize;
+    /// Windows that may be read at once.
+    fn places(&self) -> usize;
     fn submit(&self, request: Request) -> Self::Ticket;
     fn wait(&self, ticket: Self::Ticket) -> Result<Answer, Failure>;
 }
@@ -98,11 +98,11 @@ impl Model for Engine {
     }
 }
 
-impl Reader for Scheduler {
+impl Reader for Caller<'_> {
     type Ticket = Ticket;
 
-    fn batch_size(&self) -> usize {
-        self.batch_size()
+    fn places(&self) -> usize {
+        self.places()
     }
 
     fn submit(&self, request: Request) -> Ticket {

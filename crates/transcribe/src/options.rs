@@ -12,6 +12,8 @@ use crate::{Error, Language};
 pub struct TranscribeOptions {
     /// The language spoken; detected where it is not given.
     pub language: Option<Language>,
+    /// Where there are some, the language is detected among these alone.
+    pub languages: Vec<Language>,
     /// Whether the language is detected anew in every window, for recordings that change between several.
     pub multilingual: bool,
     /// Whether to write in the language spoken, or in English.
@@ -56,6 +58,7 @@ impl Default for TranscribeOptions {
     fn default() -> Self {
         Self {
             language: None,
+            languages: Vec::new(),
             multilingual: false,
             task: Task::Transcribe,
             strategy: Strategy::Batched,
@@ -124,6 +127,9 @@ impl TranscribeOptions {
         }
         if !self.clips.iter().all(|clip| 0.0 <= clip.start && clip.start < clip.end) {
             return refuse("a clip ends after it begins, and begins in the recording");
+        }
+        if self.language.is_some() && !self.languages.is_empty() {
+            return refuse("either the language is given, or those of which one is spoken");
         }
         if self.multilingual && self.language.is_some() {
             return refuse("either the language is given, or it is detected in every window");

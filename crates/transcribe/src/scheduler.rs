@@ -1,10 +1,11 @@
 //! The thread that runs the engine for everybody: windows of one recording, or of many callers, share its steps.
 //!
-//! Windows wait in a queue until a place in the batch is free; then they are encoded, and decoded together with whatever
-//! else is there. A window whose ticket is dropped is given up.
+//! Windows wait, by callers, until a place in the batch is free (`turns.rs` says whose is next); then they are encoded, and
+//! decoded together with whatever else is there. A window whose ticket is dropped is given up.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -13,13 +14,18 @@ use amanuensis_engine::{Batch, DecodeOptions, Decoded, Encoded, Engine, Error as
 
 use crate::Language;
 use crate::attempts::{Attempts, Judged};
+use crate::turns::Turns;
 
 /// A window to be read.
 pub(crate) struct Request {
     /// `(n_frames, n_mels)`.
     pub(crate) mel: Vec<f32>,
+    /// How much of the recording it holds.
+    pub(crate) seconds: f64,
     /// The language spoken; to be detected where a multilingual model is given none.
     pub(crate) language: Option<Language>,
+    /// The languages that can be detected; any, where there is none.
+    pub(crate) languages: Vec<Language>,
     /// How to decode it the first time; language and search are left to the scheduler.
     pub(crate) options: DecodeOptions,
     /// What takes the place of [`DecodeOptions::previous`] where it has to be decoded again.
@@ -76,7 +82,15 @@ impl Ticket {
     }
 }
 
+/// What the thread is told.
+enum Message {
+    Window(Job),
+    /// A caller has gone.
+    Left(u64),
+}
+
 struct Job {
+    caller: u64,
     request: Request,
     reply: Sender<Result<Answer, Failure>>,
     wanted: Weak<()>,
@@ -96,9 +110,19 @@ impl Job {
 /// An engine at work for everybody who holds it.
 pub(crate) struct Scheduler {
     /// None only while it is dropped.
-    queue: Option<Sender<Job>>,
+    queue: Option<Sender<Message>>,
     worker: Option<JoinHandle<()>>,
     batch_size: usize,
+    next_caller: AtomicU64,
+    load: Arc<Load>,
+}
+
+/// How much there is to do.
+#[derive(Default)]
+struct Load {
+    callers: AtomicUsize,
+    decoding: AtomicUsize,
+    waiting: AtomicUsize,
 }
 
 impl Scheduler {
@@ -107,10 +131,13 @@ impl Scheduler {
     /// # Panics
     /// If the system has no thread left.
     pub(crate) fn new(engine: Arc<Engine>, batch_size: usize) -> Self {
-        let (queue, jobs) = channel();
-        let work = move || Worker::new(&engine, batch_size).run(&jobs);
+        let (queue, messages) = channel();
+        let load = Arc::new(Load::default());
+        let shown = Arc::clone(&load);
+        let work = move || Worker::new(&engine, batch_size, &shown).run(&messages);
         let worker = std::thread::Builder::new().name("amanuensis-batch".to_owned()).spawn(work);
-        Self { queue: Some(queue), worker: Some(worker.expect("the system has a thread left")), batch_size }
+        let worker = Some(worker.expect("the system has a thread left"));
+        Self { queue: Some(queue), worker, batch_size, next_caller: AtomicU64::new(0), load }
     }
 
     /// Windows that are decoded at once.
@@ -118,16 +145,22 @@ impl Scheduler {
         self.batch_size
     }
 
-    /// Hands a window over.
-    pub(crate) fn submit(&self, request: Request) -> Ticket {
-        let (reply, answer) = channel();
-        let wanted = Arc::new(());
-        let job = Job { request, reply, wanted: Arc::downgrade(&wanted) };
-        // If the thread is gone, so is the other end of `answer`, and waiting for it says so.
+    /// Windows that are being decoded, and those that wait.
+    pub(crate) fn windows(&self) -> (usize, usize) {
+        (self.load.decoding.load(Ordering::Relaxed), self.load.waiting.load(Ordering::Relaxed))
+    }
+
+    /// Somebody with a recording, who has a share of the engine from now on.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        self.load.callers.fetch_add(1, Ordering::Relaxed);
+        Caller { scheduler: self, number: self.next_caller.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn tell(&self, message: Message) {
+        // If the thread is gone, so is the other end of every answer, and waiting for one says so.
         if let Some(queue) = &self.queue {
-            let _ = queue.send(job);
+            let _ = queue.send(message);
         }
-        Ticket { reply: answer, _wanted: wanted }
     }
 }
 
@@ -139,13 +172,46 @@ impl Drop for Scheduler {
     }
 }
 
+/// Somebody whose recording is read.
+pub(crate) struct Caller<'s> {
+    scheduler: &'s Scheduler,
+    number: u64,
+}
+
+impl Caller<'_> {
+    /// Hands a window over.
+    pub(crate) fn submit(&self, request: Request) -> Ticket {
+        let (reply, answer) = channel();
+        let wanted = Arc::new(());
+        let job = Job { caller: self.number, request, reply, wanted: Arc::downgrade(&wanted) };
+        self.scheduler.tell(Message::Window(job));
+        Ticket { reply: answer, _wanted: wanted }
+    }
+
+    /// Places in the batch that there may be for this caller: where there are many, each hands over less at a time, so that
+    /// what waits does not fill the memory.
+    pub(crate) fn places(&self) -> usize {
+        let callers = self.scheduler.load.callers.load(Ordering::Relaxed).max(1);
+        (2 * self.scheduler.batch_size / callers).clamp(1, self.scheduler.batch_size)
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.scheduler.load.callers.fetch_sub(1, Ordering::Relaxed);
+        self.scheduler.tell(Message::Left(self.number));
+    }
+}
+
 struct Worker<'e> {
     engine: &'e Engine,
     batch: Batch<'e>,
-    batch_size: usize,
+    /// Windows that wait for a place.
+    turns: Turns<Job>,
     /// The windows in the batch, by ticket.
     active: HashMap<u64, Active>,
     next_ticket: u64,
+    load: &'e Load,
 }
 
 struct Active {
@@ -168,30 +234,63 @@ struct Begun {
 }
 
 impl<'e> Worker<'e> {
-    fn new(engine: &'e Engine, batch_size: usize) -> Self {
-        let batch = Batch::new(engine);
-        Self { engine, batch, batch_size: batch_size.max(1), active: HashMap::new(), next_ticket: 0 }
+    fn new(engine: &'e Engine, batch_size: usize, load: &'e Load) -> Self {
+        let places = batch_size.max(1);
+        // Enough that a short recording need not wait until one of the windows of a long one has ended.
+        let turns = Turns::new(places, places.div_ceil(4));
+        Self { engine, batch: Batch::new(engine), turns, active: HashMap::new(), next_ticket: 0, load }
     }
 
     /// Works until nobody is left to hand windows over.
-    fn run(&mut self, jobs: &Receiver<Job>) {
-        loop {
-            while self.active.len() < self.batch_size {
-                let job = if self.active.is_empty() { jobs.recv().ok() } else { jobs.try_recv().ok() };
-                match job {
-                    Some(job) => self.admit(job),
-                    None if self.active.is_empty() => return,
-                    None => break,
+    fn run(&mut self, messages: &Receiver<Message>) {
+        while self.listen(messages) {
+            while let Some((_, job)) = self.turns.next() {
+                self.admit(job);
+                // Somebody may have come whose turn is before the next.
+                if !self.listen(messages) {
+                    break;
                 }
             }
-            self.step();
+            if !self.active.is_empty() {
+                self.step();
+            }
         }
+    }
+
+    /// Takes in what callers have said; waits for it if there is nothing else to do. False when there is nothing to do and
+    /// nobody left.
+    fn listen(&mut self, messages: &Receiver<Message>) -> bool {
+        loop {
+            let has_work = !self.active.is_empty() || self.turns.waiting() > 0;
+            let message = if has_work {
+                match messages.try_recv() {
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break true,
+                    Ok(message) => message,
+                }
+            } else {
+                self.show();
+                match messages.recv() {
+                    Ok(message) => message,
+                    Err(_) => break false,
+                }
+            };
+            match message {
+                Message::Window(job) => self.turns.push(job.caller, job.request.seconds, job),
+                Message::Left(caller) => self.turns.leave(caller),
+            }
+        }
+    }
+
+    fn show(&self) {
+        self.load.decoding.store(self.active.len(), Ordering::Relaxed);
+        self.load.waiting.store(self.turns.waiting(), Ordering::Relaxed);
     }
 
     /// Encodes a window and lets it join the batch.
     fn admit(&mut self, mut job: Job) {
+        let caller = job.caller;
         if !job.is_wanted() {
-            return;
+            return self.turns.done(caller);
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -199,7 +298,10 @@ impl<'e> Worker<'e> {
         let mel = std::mem::take(&mut job.request.mel);
         match self.begin(ticket, &mel, &mut job.request) {
             Ok(begun) => drop(self.active.insert(ticket, Active { job, begun, attempt: 0, best: None, decode: 0.0 })),
-            Err(failure) => job.answer(Err(failure)),
+            Err(failure) => {
+                self.turns.done(caller);
+                job.answer(Err(failure));
+            }
         }
     }
 
@@ -210,7 +312,10 @@ impl<'e> Worker<'e> {
         let is_asked = request.language.is_none() && self.engine.is_multilingual();
         let detected = is_asked.then(|| {
             let languages = self.engine.detect_language(&window);
-            languages.into_iter().find_map(|(code, probability)| Some((Language::from_code(&code)?, probability)))
+            let known = |(code, probability): (String, f32)| Some((Language::from_code(&code)?, probability));
+            let is_candidate =
+                |(language, _): &(Language, f32)| request.languages.is_empty() || request.languages.contains(language);
+            languages.into_iter().filter_map(known).find(is_candidate)
         });
         let detected = detected.map(|found| found.ok_or(Failure::NoLanguage)).transpose()?;
         let language = request.language.or(detected.map(|(language, _)| language));
@@ -227,9 +332,11 @@ impl<'e> Worker<'e> {
             let is_wanted = active.job.is_wanted();
             if !is_wanted {
                 self.batch.leave(*ticket);
+                self.turns.done(active.job.caller);
             }
             is_wanted
         });
+        self.show();
         let start = Instant::now();
         let finished = self.batch.step();
         let share = start.elapsed().as_secs_f64() / self.active.len().max(1) as f64;
@@ -254,13 +361,17 @@ impl<'e> Worker<'e> {
         let Some(search) = again else {
             let Active { job, begun: Begun { window, detected, encode }, decode, .. } = active;
             let window = Some(window).filter(|_| job.request.wants_window);
+            self.turns.done(job.caller);
             return job.answer(Ok(Answer { judged: best, window, detected, encode, decode }));
         };
         options.search = search;
         options.previous.clone_from(previous_again);
         match self.batch.join(ticket, &active.begun.window, options) {
             Ok(()) => drop(self.active.insert(ticket, Active { best: Some(best), ..active })),
-            Err(error) => active.job.answer(Err(error.into())),
+            Err(error) => {
+                self.turns.done(active.job.caller);
+                active.job.answer(Err(error.into()));
+            }
         }
     }
 }

@@ -83,6 +83,11 @@ impl Transcriber {
         self.scheduler.batch_size()
     }
 
+    /// Windows of all callers that are being decoded now, and those that wait for that.
+    pub fn windows(&self) -> (usize, usize) {
+        self.scheduler.windows()
+    }
+
     /// The model's name, as it is written in transcripts.
     pub fn name(&self) -> &str {
         &self.name
@@ -127,7 +132,8 @@ impl Transcriber {
     ) -> Result<Transcript, Error> {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
-        let parts = (&*self.engine, &self.scheduler, self.detector.as_ref());
+        let caller = self.scheduler.caller();
+        let parts = (&*self.engine, &caller, self.detector.as_ref());
         LongForm::new(parts, &self.name, mel, audio, options, on_event).run()
     }
 }
@@ -154,6 +160,16 @@ pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions)
         return Err(Error::Options(format!("the model {name:?} knows English only, and no other language to detect")));
     }
     let name = || name.to_owned();
+    for language in &options.languages {
+        if model.is_multilingual() && !model.knows_language(language.code()) {
+            return Err(Error::LanguageNotKnown { model: name(), language: *language });
+        }
+    }
+    if let Some(language) = options.languages.first().filter(|_| !model.is_multilingual())
+        && !options.languages.contains(&Language::ENGLISH)
+    {
+        return Err(Error::EnglishOnly { model: name(), language: *language });
+    }
     match options.language {
         Some(language) if !model.is_multilingual() && language != Language::ENGLISH => {
             Err(Error::EnglishOnly { model: name(), language })

@@ -67,6 +67,9 @@ pub struct Segment {
     pub text: String,
     /// The tokens of the segment, timestamps included.
     pub tokens: Vec<u32>,
+    /// The logarithm of the probability of each of the tokens that are text, where the times of words were asked for.
+    #[serde(skip)]
+    pub token_logprobs: Vec<f32>,
     /// The temperature it was sampled at; 0 is greedy.
     pub temperature: f32,
     /// Mean logarithm of the probability of a token.
@@ -152,6 +155,7 @@ pub(crate) mod tests {
             end,
             text: text.to_owned(),
             tokens: vec![50364, 11, 50464],
+            token_logprobs: Vec::new(),
             temperature: 0.0,
             avg_logprob: -0.25,
             compression_ratio: 1.5,

@@ -74,6 +74,8 @@ pub(crate) struct Spoken {
     pub(crate) times: Range<usize>,
     /// With times in seconds of the recording.
     pub(crate) words: Vec<Word>,
+    /// The logarithm of the probability of each text token.
+    pub(crate) logprobs: Vec<f32>,
 }
 
 /// The words of all stretches of a window. `alignment` is that of all their tokens, one stretch after the other;
@@ -98,6 +100,7 @@ pub(crate) fn words_of(
     let mut words = Vec::new();
     let mut first = 0;
     let mut counts = Vec::new();
+    let mut logprobs = Vec::new();
     for stretch in stretches {
         let parts = split::words(&stretch.tokens, language);
         counts.push(parts.len());
@@ -108,6 +111,9 @@ pub(crate) fn words_of(
             let probability = probabilities.iter().sum::<f32>() / probabilities.len() as f32;
             Timed { text: part.text, start, end, probability }
         }));
+        let own = &alignment.probabilities[first..first + stretch.tokens.len()];
+        // A probability of zero has no logarithm that could be written down.
+        logprobs.push(own.iter().map(|probability| probability.max(f32::MIN_POSITIVE).ln()).collect());
         first += stretch.tokens.len();
     }
     let median = median_length(&words).min(LONGEST_MEDIAN);
@@ -123,7 +129,7 @@ pub(crate) fn words_of(
     let mut words = words.into_iter();
     let mut before = earliest;
     let mut spoken = Vec::with_capacity(stretches.len());
-    for (stretch, count) in stretches.iter().zip(counts) {
+    for ((stretch, count), logprobs) in stretches.iter().zip(counts).zip(logprobs) {
         let mut own: Vec<Timed> = words.by_ref().take(count).collect();
         cut_at_pauses(&mut own, before, median, &is_sure);
         cut_at_timestamps(&mut own, &stretch.times, median);
@@ -136,7 +142,8 @@ pub(crate) fn words_of(
             start..stretch.times.end.clamp(start, latest)
         };
         before = times.end;
-        spoken.push(Spoken { times, words: own.into_iter().map(|word| word.finish(listened.position)).collect() });
+        let words = own.into_iter().map(|word| word.finish(listened.position)).collect();
+        spoken.push(Spoken { times, words, logprobs });
     }
     spoken
 }

@@ -10,7 +10,7 @@ use crate::attempts::Attempts;
 use crate::context::Context;
 use crate::model::Model;
 use crate::repetition::take_out;
-use crate::scheduler::{Failure, Request};
+use crate::scheduler::{Caller, Failure, Request};
 use crate::words::{Listened, SENTENCE_END};
 use crate::{Error, Language, TranscribeOptions, Transcriber, Word};
 
@@ -33,6 +33,7 @@ const CERTAIN: f32 = 0.8;
 /// What all passages of a stream have in common.
 pub(super) struct Reader<'t> {
     transcriber: &'t Transcriber,
+    caller: Caller<'t>,
     options: TranscribeOptions,
     mel: LogMel,
     /// Of a text that is not final: one, for the next reading is at hand.
@@ -46,6 +47,7 @@ impl<'t> Reader<'t> {
         let options = TranscribeOptions { condition_on_previous_text: true, ..options.clone() };
         Ok(Self {
             transcriber,
+            caller: transcriber.scheduler().caller(),
             mel: LogMel::new(transcriber.engine().n_mels())?,
             once: Arc::new(Attempts::new(&TranscribeOptions { temperatures: vec![0.0], ..options.clone() })),
             attempts: Arc::new(Attempts::new(&options)),
@@ -64,6 +66,8 @@ pub(super) struct Passage {
     /// The first of `samples` in the stream.
     start: usize,
     samples: Vec<f32>,
+    /// Samples that have not been read yet.
+    fresh: usize,
     /// The chunks in which somebody speaks, by their last sample, if that is known at all.
     voiced: Option<Vec<usize>>,
     language: Option<Language>,
@@ -81,6 +85,7 @@ impl Passage {
         Self {
             start,
             samples: Vec::new(),
+            fresh: 0,
             voiced: detects_speech.then(Vec::new),
             language: reader.language(),
             context: Context::new(reader.transcriber.engine(), &reader.options),
@@ -92,6 +97,7 @@ impl Passage {
 
     pub(super) fn push(&mut self, samples: &[f32]) {
         self.samples.extend_from_slice(samples);
+        self.fresh += samples.len();
     }
 
     /// Somebody speaks in the chunk that ends at this sample of the stream.
@@ -170,7 +176,10 @@ impl Passage {
         let given = prefix.len();
         let request = Request {
             mel: spectrogram,
+            // What is read again is no new work of this caller's: a stream waits for nobody.
+            seconds: self.fresh as f64 / f64::from(SAMPLE_RATE),
             language: self.language,
+            languages: reader.options.languages.clone(),
             options: DecodeOptions {
                 task: reader.options.task,
                 // Times of words are asked for afterwards, and a text that is given has none.
@@ -187,11 +196,12 @@ impl Passage {
             wants_window: true,
             voiced: self.voiced.as_ref().map(|voiced| seconds_of_chunks(voiced.len())),
         };
-        let answer = reader.transcriber.scheduler().submit(request).wait().map_err(|failure| match failure {
+        let answer = reader.caller.submit(request).wait().map_err(|failure| match failure {
             Failure::Engine(error) => Error::Engine(error),
             Failure::NoLanguage => Error::NoLanguageDetected { model: reader.transcriber.name().to_owned() },
             Failure::Stopped => Error::Stopped,
         })?;
+        self.fresh = 0;
         let mut judged = answer.judged;
         let (tokens, detected) = (&mut judged.decoded.tokens, answer.detected);
         tokens.retain(|token| vocabulary.is_text(*token));

@@ -102,7 +102,7 @@ impl Model for Script {
 impl Reader for Script {
     type Ticket = Option<Language>;
 
-    fn batch_size(&self) -> usize {
+    fn places(&self) -> usize {
         3
     }
 

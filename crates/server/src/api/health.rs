@@ -1,0 +1,48 @@
+//! `GET /health`, `GET /health/live`: whether the server can take work, and whether it is there.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::state::AppState;
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`, or why no work can be taken.
+    status: &'static str,
+    /// Whether the server is there.
+    live: bool,
+    /// Whether it can take work.
+    ready: bool,
+}
+
+/// Whether the server can take work
+#[utoipa::path(
+    get, path = "/health", tag = "Server",
+    responses((status = 200, body = Health), (status = 503, body = Health, description = "Not now"))
+)]
+pub async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Health>) {
+    let status = if state.is_stopping() {
+        "stopping"
+    } else if state.limits.is_full() {
+        "full"
+    } else if state.pool.installed().is_empty() {
+        "no model"
+    } else {
+        "ok"
+    };
+    let ready = status == "ok";
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Health { status, live: true, ready }))
+}
+
+/// Whether the server is there
+#[utoipa::path(get, path = "/health/live", tag = "Server", responses((status = 200, body = Health)))]
+pub async fn live(State(state): State<Arc<AppState>>) -> Json<Health> {
+    Json(Health { status: "ok", live: true, ready: !state.is_stopping() && !state.limits.is_full() })
+}

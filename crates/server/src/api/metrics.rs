@@ -1,0 +1,16 @@
+//! `GET /metrics`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use crate::state::AppState;
+
+/// Counts for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "Server", responses((status = 200, body = String, content_type = "text/plain")))]
+pub async fn scrape(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+    let text = state.metrics.text(&state.gauges());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}

@@ -1,0 +1,18 @@
+//! The endpoints, one file each, and what they have in common. Only here are `OpenAI`'s types and HTTP known.
+
+mod answer;
+mod chunking;
+mod docs;
+mod failure;
+mod form;
+mod gate;
+mod health;
+mod metrics;
+mod models;
+mod router;
+mod run;
+mod stream;
+mod transcriptions;
+mod translations;
+
+pub use router::router;

@@ -1,0 +1,67 @@
+//! Which endpoint is where, and what every request goes through.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{docs, gate, health, metrics, models, transcriptions, translations};
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// What fields other than the recording may add to a body, in bytes.
+const FIELDS: u64 = 1 << 20;
+
+/// All endpoints.
+pub fn router(state: &Arc<AppState>) -> Router {
+    let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
+        .routes(routes!(transcriptions::create))
+        .routes(routes!(translations::create))
+        .routes(routes!(models::list))
+        .routes(routes!(models::retrieve))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::scrape))
+        .split_for_parts();
+    let largest = state.config.max_upload_bytes() + FIELDS;
+    let router = router
+        .merge(docs::router(&document))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(usize::try_from(largest).unwrap_or(usize::MAX)))
+        .layer(from_fn_with_state(Arc::clone(state), gate::admit));
+    let router = match cors(&state.config.cors_origin) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(from_fn_with_state(Arc::clone(state), gate::account)).with_state(Arc::clone(state))
+}
+
+/// Lets web pages of these origins in; none is the default.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let origin = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    let exposed = [header::RETRY_AFTER, gate::REQUEST_ID];
+    Some(CorsLayer::new().allow_origin(origin).allow_methods(Any).allow_headers(Any).expose_headers(exposed))
+}
+
+async fn nothing_here() -> impl IntoResponse {
+    ApiError::not_found("there is no such endpoint; /docs lists those there are")
+}
+
+async fn other_method() -> impl IntoResponse {
+    ApiError::invalid("the endpoint does not take this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+}

@@ -1,0 +1,88 @@
+//! `POST /v1/audio/translations`.
+
+use std::sync::Arc;
+
+use amanuensis_transcribe::{Task, TranscribeOptions};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use utoipa::ToSchema;
+
+use super::answer::{Format, Parts};
+use super::form::Form;
+use super::run::{Asked, refuse_speakers, run, temperatures};
+use crate::error::{ApiError, ErrorBody};
+use crate::state::AppState;
+
+/// The fields of the form, as the document of the interface has them.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is documentation: fields are taken from the form one by one")]
+pub struct TranslationForm {
+    /// The recording.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// A multilingual model of `/v1/models`; OpenAI's names mean the default one.
+    model: String,
+    /// Text in English that the model is told before every window.
+    prompt: Option<String>,
+    /// The form of the answer; `json` where it is not given.
+    response_format: Option<Format>,
+    /// 0 leaves nothing to chance until a text is not believed.
+    #[schema(minimum = 0, maximum = 1)]
+    temperature: Option<f32>,
+}
+
+/// Translate a recording to English
+#[utoipa::path(
+    post, path = "/v1/audio/translations", tag = "Audio",
+    request_body(content = TranslationForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, content((super::answer::Json = "application/json"), (String = "text/plain"))),
+        (status = 400, body = ErrorBody, description = "What is asked makes no sense"),
+        (status = 401, body = ErrorBody, description = "No key, or a wrong one"),
+        (status = 404, body = ErrorBody, description = "No such model"),
+        (status = 408, body = ErrorBody, description = "The upload took too long"),
+        (status = 413, body = ErrorBody, description = "Too large, or too long"),
+        (status = 415, body = ErrorBody, description = "No recording in a known format, or no form"),
+        (status = 422, body = ErrorBody, description = "Nothing can be decoded"),
+        (status = 429, body = ErrorBody, description = "Too many requests of this caller"),
+        (status = 500, body = ErrorBody, description = "A fault of the server"),
+        (status = 503, body = ErrorBody, description = "Too many requests"),
+    )
+)]
+pub async fn create(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let asked = read(Form::receive(&state, request).await?)?;
+    run(&state, asked).await
+}
+
+fn read(mut form: Form) -> Result<Asked, ApiError> {
+    refuse_speakers(&mut form)?;
+    let upload = form.upload()?;
+    let model = form.text("model")?.ok_or_else(|| ApiError::invalid("the model is missing").with_param("model"))?;
+    let prompt = form.text("prompt")?;
+    let format = form.value::<Format>("response_format")?.unwrap_or(Format::Json);
+    let temperatures = temperatures(&mut form)?;
+    form.finish()?;
+    let options = TranscribeOptions {
+        task: Task::Translate,
+        initial_prompt: prompt,
+        temperatures,
+        ..TranscribeOptions::default()
+    };
+    let parts = Parts { segments: true, ..Parts::default() };
+    Ok(Asked { upload, model, options, format, stream: false, parts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_translations_have() {
+        let model = ("model", "whisper-1");
+        let asked = read(Form::of(&[model, ("response_format", "vtt"), ("temperature", "1")])).unwrap();
+        assert_eq!((asked.options.task, asked.options.temperatures.as_slice()), (Task::Translate, &[1.0][..]));
+        for field in ["language", "stream", "include[]"] {
+            assert!(read(Form::of(&[model, (field, "en")])).is_err(), "{field}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! How the server is set up. Each setting is one field here: its documentation is the help of the flag, and flag,
+//! environment variable and key of the configuration file bear its name.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use amanuensis_transcribe::ComputeType;
+use clap::builder::BoolishValueParser;
+use serde::{Deserialize, Serialize};
+
+/// The settings. Flags come before the environment, that before the file, and that before the defaults.
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address to listen at; other than this machine's own, it needs API keys
+    #[arg(long, env = "AMANUENSIS_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+
+    /// Port to listen at; 0 takes a free one
+    #[arg(long, env = "AMANUENSIS_PORT", default_value_t = 8000)]
+    pub port: u16,
+
+    /// Keys that requests have to show one of, as `Authorization: Bearer KEY`; other users of this machine can read the
+    /// flag, but not the variable nor a file
+    #[arg(long, env = "AMANUENSIS_API_KEY", hide_env_values = true, value_name = "KEY", value_delimiter = ',')]
+    #[serde(default)]
+    pub api_key: Vec<String>,
+
+    /// A file with further keys, a line each; empty lines and those that begin with # do not count
+    #[arg(long, env = "AMANUENSIS_API_KEY_FILE", value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+
+    /// Listen at an address that others can reach though there are no API keys
+    #[arg(long, env = "AMANUENSIS_ALLOW_ANYONE", value_parser = BoolishValueParser::new())]
+    pub allow_anyone: bool,
+
+    /// Web pages of these origins may use the server, such as `https://chat.example.org`; `*` is all
+    #[arg(long, env = "AMANUENSIS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(default)]
+    pub cors_origin: Vec<String>,
+
+    /// The model of requests that name one of OpenAI's: a model of `amanuensis models list`, or a directory or weight file
+    #[arg(long, env = "AMANUENSIS_DEFAULT_MODEL", value_name = "NAME|PATH", default_value = "base")]
+    pub default_model: String,
+
+    /// Never use the network; the default model has to be there
+    #[arg(long, env = "AMANUENSIS_OFFLINE", value_parser = BoolishValueParser::new())]
+    pub offline: bool,
+
+    /// Arithmetic: fast, or the slower reference
+    #[arg(long, env = "AMANUENSIS_COMPUTE_TYPE", value_name = "TYPE", default_value = "int8")]
+    pub compute_type: Arithmetic,
+
+    /// Processor cores to use [default: all]
+    #[arg(long, env = "AMANUENSIS_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Windows of all requests that a model decodes at once; no text depends on it [default: by memory]
+    #[arg(long, env = "AMANUENSIS_BATCH_SIZE", value_name = "N")]
+    pub batch_size: Option<usize>,
+
+    /// Memory for models, in MiB of their files; the one that was not used for longest makes room for another
+    #[arg(long, env = "AMANUENSIS_MODEL_MEMORY", value_name = "MIB", default_value_t = 4096)]
+    pub model_memory: u64,
+
+    /// Largest upload, in MiB
+    #[arg(long, env = "AMANUENSIS_MAX_UPLOAD", value_name = "MIB", default_value_t = 1024)]
+    pub max_upload: u64,
+
+    /// Longest recording, in seconds
+    #[arg(long, env = "AMANUENSIS_MAX_DURATION", value_name = "SECONDS", default_value_t = 4 * 3600)]
+    pub max_duration: u64,
+
+    /// Uploads that are received at once
+    #[arg(long, env = "AMANUENSIS_MAX_UPLOADS", value_name = "N", default_value_t = 32)]
+    pub max_uploads: usize,
+
+    /// Requests that are transcribed at once; their windows share the model's steps
+    #[arg(long, env = "AMANUENSIS_MAX_ACTIVE", value_name = "N", default_value_t = 16)]
+    pub max_active: usize,
+
+    /// Requests that wait for their turn; those beyond are refused with status 503
+    #[arg(long, env = "AMANUENSIS_MAX_QUEUE", value_name = "N", default_value_t = 64)]
+    pub max_queue: usize,
+
+    /// Connections that are open at once; those beyond wait to be accepted
+    #[arg(long, env = "AMANUENSIS_MAX_CONNECTIONS", value_name = "N", default_value_t = 512)]
+    pub max_connections: usize,
+
+    /// Requests that a key may make in a minute, or all callers together where there are no keys; those beyond are refused
+    /// with status 429; 0 is no limit
+    #[arg(long, env = "AMANUENSIS_REQUESTS_PER_MINUTE", value_name = "N", default_value_t = 0)]
+    pub requests_per_minute: u32,
+
+    /// Time for the head of a request to arrive, in seconds
+    #[arg(long, env = "AMANUENSIS_HEADER_TIMEOUT", value_name = "SECONDS", default_value_t = 10)]
+    pub header_timeout: u64,
+
+    /// Time for an upload to arrive, in seconds
+    #[arg(long, env = "AMANUENSIS_UPLOAD_TIMEOUT", value_name = "SECONDS", default_value_t = 600)]
+    pub upload_timeout: u64,
+
+    /// Time for a transcription, in seconds, from when its turn has come
+    #[arg(long, env = "AMANUENSIS_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 3600)]
+    pub request_timeout: u64,
+
+    /// Time that requests have to finish when the server is told to stop, in seconds
+    #[arg(long, env = "AMANUENSIS_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
+    pub shutdown_timeout: u64,
+
+    /// Print a line for every request
+    #[arg(long, env = "AMANUENSIS_ACCESS_LOG", value_parser = BoolishValueParser::new())]
+    pub access_log: bool,
+}
+
+/// The number format of the matrix products, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// Fast.
+    Int8,
+    /// The reference.
+    F32,
+}
+
+impl From<Arithmetic> for ComputeType {
+    fn from(arithmetic: Arithmetic) -> Self {
+        match arithmetic {
+            Arithmetic::Int8 => Self::Int8,
+            Arithmetic::F32 => Self::F32,
+        }
+    }
+}
+
+/// Settings that make no sense, or that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The configuration file is no TOML, or holds what is no setting.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting, or two together, make no sense.
+    #[error("{0}")]
+    Nonsense(String),
+}
+
+impl Config {
+    /// These settings with those of the TOML file `path` in place of all but the ones that are `given`, by name.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::File`].
+    pub fn or_file(&self, path: &Path, given: &HashSet<&str>) -> Result<Self, ConfigError> {
+        let unsuitable = |error: &dyn std::fmt::Display| ConfigError::File {
+            path: path.to_owned(),
+            reason: error.to_string().trim_end().to_owned(),
+        };
+        let read = std::fs::read_to_string(path);
+        let text = read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let file: toml::Table = text.parse().map_err(|error| unsuitable(&error))?;
+        let mut table = self.table();
+        table.extend(file.into_iter().filter(|(name, _)| !given.contains(name.as_str())));
+        table.try_into().map_err(|error| unsuitable(&error))
+    }
+
+    /// Whether the settings make sense.
+    ///
+    /// # Errors
+    /// [`ConfigError::Nonsense`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("max_upload", self.max_upload),
+            ("max_duration", self.max_duration),
+            ("max_uploads", self.max_uploads as u64),
+            ("max_active", self.max_active as u64),
+            ("max_connections", self.max_connections as u64),
+            ("header_timeout", self.header_timeout),
+            ("upload_timeout", self.upload_timeout),
+            ("request_timeout", self.request_timeout),
+        ];
+        let sizes = [("threads", self.threads, 1024), ("batch_size", self.batch_size, 32)];
+        if let Some((name, _)) = counts.iter().find(|(_, count)| !(1..=MOST).contains(count)) {
+            return Err(ConfigError::Nonsense(format!("{name} has to be at least 1, and not above {MOST}")));
+        }
+        if self.max_queue as u64 > MOST {
+            return Err(ConfigError::Nonsense(format!("max_queue is at most {MOST}")));
+        }
+        for (name, size, most) in sizes {
+            if size.is_some_and(|size| !(1..=most).contains(&size)) {
+                return Err(ConfigError::Nonsense(format!("{name} lies between 1 and {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings as a configuration file, API keys left out.
+    pub fn to_toml(&self) -> String {
+        let shown = Self { api_key: vec!["(hidden)".to_owned(); self.api_key.len()], ..self.clone() };
+        shown.table().to_string()
+    }
+
+    fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("numbers, texts and lists of them are TOML")
+    }
+
+    pub(crate) fn max_upload_bytes(&self) -> u64 {
+        self.max_upload << 20
+    }
+
+    pub(crate) fn upload_time(&self) -> Duration {
+        Duration::from_secs(self.upload_timeout)
+    }
+}
+
+/// Above any use, and far below what would overflow.
+const MOST: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn config(arguments: &[&str]) -> Config {
+        let command = Config::augment_args(Command::new("serve"));
+        let matches = command.try_get_matches_from(["serve"].iter().chain(arguments)).unwrap();
+        Config::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn names_agree() {
+        for argument in Config::augment_args(Command::new("serve")).get_arguments() {
+            let name = argument.get_id().as_str();
+            assert_eq!(argument.get_long().unwrap(), name.replace('_', "-"));
+            assert_eq!(argument.get_env().unwrap().to_str().unwrap(), format!("AMANUENSIS_{}", name.to_uppercase()));
+        }
+    }
+
+    #[test]
+    fn a_file_gives_way_to_what_is_given() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.toml");
+        std::fs::write(&path, "port = 9000\nhost = \"::1\"\ncors_origin = [\"https://a.example\"]\nthreads = 3\n")
+            .unwrap();
+        let read = config(&["--port", "7000"]).or_file(&path, &HashSet::from(["port"])).unwrap();
+        assert_eq!((read.port, read.host.to_string().as_str(), read.threads), (7000, "::1", Some(3)));
+        assert_eq!(read.cors_origin, ["https://a.example"]);
+        assert_eq!(read.max_queue, config(&[]).max_queue);
+        for (text, problem) in [("prot = 1", "prot"), ("port = \"x\"", "u16"), ("port = ", "port")] {
+            std::fs::write(&path, text).unwrap();
+            let error = config(&[]).or_file(&path, &HashSet::new()).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("server.toml"), "{error}");
+        }
+        assert!(config(&[]).or_file(&directory.path().join("none"), &HashSet::new()).is_err());
+    }
+
+    #[test]
+    fn what_is_printed_is_a_file_without_keys() {
+        let given = config(&["--api-key", "secret,other", "--batch-size", "4"]);
+        let text = given.to_toml();
+        assert!(!text.contains("secret") && text.contains("batch_size = 4"), "{text}");
+        let read: Config = toml::from_str(&text).unwrap();
+        assert_eq!(Config { api_key: given.api_key.clone(), ..read }, given);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(config(&[]).check().is_ok());
+        for arguments in [["--max-active", "0"], ["--batch-size", "33"], ["--threads", "0"], ["--max-upload", "0"]] {
+            assert!(config(&arguments).check().is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Speech to text over HTTP, as `OpenAI`'s clients ask for it.
+//!
+//! [`serve`] runs a server until the process is told to stop. `api` alone knows HTTP and `OpenAI`'s types; the models
+//! (`pool`), the work on a recording (`work`), the limits and the settings ([`Config`]) do not.
+#![forbid(unsafe_code)]
+
+mod api;
+mod auth;
+mod config;
+mod error;
+mod limits;
+mod metrics;
+mod pool;
+mod serve;
+mod state;
+mod work;
+
+pub use config::{Arithmetic, Config, ConfigError};
+pub use serve::{ServeError, Server};

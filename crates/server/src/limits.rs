@@ -1,0 +1,136 @@
+//! How much is done at once, and how much may wait.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::Config;
+
+/// The places for uploads, for requests that wait, and for those at work.
+pub struct Limits {
+    uploads: Arc<Semaphore>,
+    /// For those that wait and those at work.
+    places: Arc<Semaphore>,
+    active: Arc<Semaphore>,
+    max_places: usize,
+    max_active: usize,
+    rate: Option<Rate>,
+}
+
+/// A request that has been let in and waits for its turn.
+pub struct Place {
+    _place: OwnedSemaphorePermit,
+    active: Arc<Semaphore>,
+}
+
+/// A request at work.
+pub struct Turn {
+    _place: OwnedSemaphorePermit,
+    _active: OwnedSemaphorePermit,
+}
+
+impl Limits {
+    /// Those of the settings.
+    pub fn new(config: &Config) -> Self {
+        let max_places = config.max_active + config.max_queue;
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
+        Self {
+            uploads: semaphore(config.max_uploads),
+            places: semaphore(max_places),
+            active: semaphore(config.max_active),
+            max_places,
+            max_active: config.max_active,
+            rate: (config.requests_per_minute > 0).then(|| Rate::new(config.requests_per_minute)),
+        }
+    }
+
+    /// A place for an upload, if one is free.
+    pub fn upload(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.uploads).try_acquire_owned().ok()
+    }
+
+    /// Whether a request would have to be refused.
+    pub fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
+    }
+
+    /// A place in the queue, if one is free.
+    pub fn enter(&self) -> Option<Place> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Place { _place: place, active: Arc::clone(&self.active) })
+    }
+
+    /// Requests at work.
+    pub fn active(&self) -> usize {
+        self.max_active - self.active.available_permits()
+    }
+
+    /// Requests that wait.
+    pub fn waiting(&self) -> usize {
+        (self.max_places - self.places.available_permits()).saturating_sub(self.active())
+    }
+
+    /// Counts a request of the caller `key`.
+    ///
+    /// # Errors
+    /// Seconds until there may be another.
+    pub fn count(&self, key: usize) -> Result<(), u64> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.take(key, Instant::now()))
+    }
+}
+
+impl Place {
+    /// Waits until the request may work; who came first goes first.
+    pub async fn turn(self) -> Turn {
+        let active = self.active.acquire_owned().await.expect("the semaphore is never closed");
+        Turn { _place: self._place, _active: active }
+    }
+}
+
+/// A bucket for every caller, which holds a minute's requests and fills evenly.
+struct Rate {
+    per_minute: f64,
+    buckets: Mutex<HashMap<usize, Bucket>>,
+}
+
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl Rate {
+    fn new(per_minute: u32) -> Self {
+        Self { per_minute: f64::from(per_minute), buckets: Mutex::default() }
+    }
+
+    fn take(&self, key: usize, now: Instant) -> Result<(), u64> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = buckets.entry(key).or_insert(Bucket { tokens: self.per_minute, at: now });
+        let filled = now.saturating_duration_since(bucket.at).as_secs_f64() * self.per_minute / 60.0;
+        bucket.tokens = (bucket.tokens + filled).min(self.per_minute);
+        bucket.at = now;
+        if bucket.tokens < 1.0 {
+            return Err(((1.0 - bucket.tokens) * 60.0 / self.per_minute).ceil() as u64);
+        }
+        bucket.tokens -= 1.0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_minute_s_requests_and_no_more() {
+        let (rate, start) = (Rate::new(2), Instant::now());
+        assert_eq!((rate.take(0, start), rate.take(0, start), rate.take(0, start)), (Ok(()), Ok(()), Err(30)));
+        assert_eq!(rate.take(1, start), Ok(()), "another caller has its own");
+        assert_eq!(rate.take(0, start + Duration::from_secs(10)), Err(20));
+        assert_eq!(rate.take(0, start + Duration::from_secs(31)), Ok(()));
+    }
+}

@@ -1,0 +1,233 @@
+//! The models in memory: loaded when they are first asked for, shared by all requests, and dropped, the one that was not
+//! used for longest first, where another needs the room.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use amanuensis_models::{Purpose, SPEECH_DETECTOR, State, Store};
+use amanuensis_transcribe::{EngineOptions, Error as TranscribeError, Transcriber, VoiceDetector};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+use crate::config::Config;
+
+/// `OpenAI`'s names, which mean the default model here.
+pub const MAPPED: [&str; 5] =
+    ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-transcribe"];
+
+/// Why there is no model to transcribe with.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// No installed model has this name.
+    #[error("there is no model {name:?} here; installed: {}", Names(.installed))]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// What there is.
+        installed: Vec<String>,
+    },
+    /// The models in use leave no room for this one.
+    #[error("the memory for models is taken by those in use; try again later")]
+    Full,
+    /// The model alone needs more than there is.
+    #[error("the model {name:?} needs {needed} MiB, and models may take {budget}")]
+    TooLarge {
+        /// The model's name.
+        name: String,
+        /// What its files hold, in MiB.
+        needed: u64,
+        /// The budget, in MiB.
+        budget: u64,
+    },
+    /// The model cannot be loaded.
+    #[error("cannot load the model {name:?}: {source}")]
+    Load {
+        /// The model's name.
+        name: String,
+        /// Why.
+        source: TranscribeError,
+    },
+}
+
+struct Names<'a>(&'a [String]);
+
+impl std::fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "none".to_owned() } else { self.0.join(", ") }.as_str())
+    }
+}
+
+/// A model that can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The name.
+    pub name: String,
+    /// Its directory or file.
+    pub path: PathBuf,
+}
+
+/// The models of a store, those in memory among them.
+pub struct ModelPool {
+    store: Store,
+    default: Installed,
+    options: EngineOptions,
+    batch_size: Option<usize>,
+    /// Bytes of model files.
+    budget: u64,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Default)]
+struct Loaded {
+    models: HashMap<PathBuf, Slot>,
+    /// Counts uses.
+    clock: u64,
+}
+
+/// A model that is in memory, or on its way there.
+struct Slot {
+    cell: Arc<OnceCell<Arc<Transcriber>>>,
+    bytes: u64,
+    last_used: u64,
+}
+
+impl Slot {
+    /// Whether nobody but the pool holds it.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.cell) == 1
+            && self.cell.get().is_none_or(|transcriber| Arc::strong_count(transcriber) == 1)
+    }
+}
+
+impl ModelPool {
+    /// The models of `store`, and the one at `default_path`, which need not be one of them.
+    pub fn new(store: Store, default_path: PathBuf, config: &Config) -> Self {
+        let name = match store.catalogue().find(&config.default_model) {
+            Ok(model) => model.name().to_owned(),
+            Err(_) => default_path.file_name().unwrap_or(default_path.as_os_str()).to_string_lossy().into_owned(),
+        };
+        let threads = config.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
+        Self {
+            store,
+            default: Installed { name, path: default_path },
+            options: EngineOptions { compute_type: config.compute_type.into(), threads },
+            batch_size: config.batch_size,
+            budget: config.model_memory << 20,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The model that requests get that name one of [`MAPPED`].
+    pub fn default_model(&self) -> &Installed {
+        &self.default
+    }
+
+    /// Every model that can be asked for by its own name, the default first. Looks at the disk.
+    pub fn installed(&self) -> Vec<Installed> {
+        let is_usable = |model: &amanuensis_models::Entry<'_>| {
+            model.model.purpose() == Purpose::Transcription && matches!(model.state, State::Installed(_))
+        };
+        let listed = self.store.list().into_iter().filter(is_usable);
+        let others = listed.map(|entry| Installed { name: entry.model.name().to_owned(), path: entry.path });
+        let default = Some(self.default.clone()).filter(|default| default.path.exists());
+        default.into_iter().chain(others.filter(|model| model.name != self.default.name)).collect()
+    }
+
+    /// The model called `name`: an installed one's name or alias, or one of [`MAPPED`]. A name is never a path.
+    ///
+    /// # Errors
+    /// [`PoolError::Unknown`].
+    pub fn find(&self, name: &str) -> Result<Installed, PoolError> {
+        let wanted = if MAPPED.contains(&name) { &self.default.name } else { name };
+        let canonical = self.store.catalogue().find(wanted).map_or(wanted, |model| model.name());
+        let installed = self.installed();
+        if let Some(found) = installed.iter().find(|model| model.name == canonical) {
+            return Ok(found.clone());
+        }
+        let name = name.chars().take(80).collect();
+        Err(PoolError::Unknown { name, installed: installed.into_iter().map(|model| model.name).collect() })
+    }
+
+    /// The model called `name`, loaded if it is not; whoever asks for one that is being loaded waits for it.
+    ///
+    /// # Errors
+    /// Those of [`Self::find`], [`PoolError::Full`], [`PoolError::TooLarge`], [`PoolError::Load`].
+    pub async fn get(&self, name: &str) -> Result<Arc<Transcriber>, PoolError> {
+        let model = self.find(name)?;
+        let cell = self.slot(&model)?;
+        let load = || self.load(&model);
+        let loaded = cell.get_or_try_init(load).await.cloned();
+        if loaded.is_err() {
+            drop(cell);
+            let mut slots = self.lock();
+            // Another may be at it by now.
+            if slots.models.get(&model.path).is_some_and(|slot| Arc::strong_count(&slot.cell) == 1) {
+                slots.models.remove(&model.path);
+            }
+        }
+        loaded
+    }
+
+    /// The models in memory.
+    pub fn loaded(&self) -> Vec<Arc<Transcriber>> {
+        self.lock().models.values().filter_map(|slot| slot.cell.get().cloned()).collect()
+    }
+
+    async fn load(&self, model: &Installed) -> Result<Arc<Transcriber>, PoolError> {
+        let (options, batch_size) = (self.options, self.batch_size);
+        let Installed { name, path } = model.clone();
+        let detector = self.store.path(SPEECH_DETECTOR).ok();
+        let load = move || -> Result<Transcriber, TranscribeError> {
+            let mut transcriber = Transcriber::load(&path, &options)?.with_name(name);
+            if let Some(batch_size) = batch_size {
+                transcriber = transcriber.with_batch_size(batch_size);
+            }
+            Ok(match detector {
+                Some(path) => transcriber.with_voice_detector(VoiceDetector::load(&path)?),
+                None => transcriber,
+            })
+        };
+        let loaded = spawn_blocking(load).await.unwrap_or(Err(TranscribeError::Stopped));
+        loaded.map(Arc::new).map_err(|source| PoolError::Load { name: model.name.clone(), source })
+    }
+
+    /// The place of a model, with room made for it.
+    fn slot(&self, model: &Installed) -> Result<Arc<OnceCell<Arc<Transcriber>>>, PoolError> {
+        let mut loaded = self.lock();
+        loaded.clock += 1;
+        let now = loaded.clock;
+        if let Some(slot) = loaded.models.get_mut(&model.path) {
+            slot.last_used = now;
+            return Ok(Arc::clone(&slot.cell));
+        }
+        let bytes = bytes_of(&model.path);
+        if bytes > self.budget {
+            let (name, needed, budget) = (model.name.clone(), bytes.div_ceil(1 << 20), self.budget >> 20);
+            return Err(PoolError::TooLarge { name, needed, budget });
+        }
+        while bytes + loaded.models.values().map(|slot| slot.bytes).sum::<u64>() > self.budget {
+            let idle = loaded.models.iter().filter(|(_, slot)| slot.is_idle());
+            let oldest = idle.min_by_key(|(_, slot)| slot.last_used).map(|(path, _)| path.clone());
+            let freed = oldest.and_then(|path| loaded.models.remove(&path)).ok_or(PoolError::Full)?;
+            // Its thread has to end first, for which no request should wait.
+            thread::spawn(|| drop(freed));
+        }
+        let cell = Arc::new(OnceCell::new());
+        loaded.models.insert(model.path.clone(), Slot { cell: Arc::clone(&cell), bytes, last_used: now });
+        Ok(cell)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
+        // Nothing between two states of it can panic.
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes of a weight file, or of the files in a model's directory.
+fn bytes_of(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else { return fs::metadata(path).map_or(0, |file| file.len()) };
+    entries.filter_map(|entry| entry.ok()?.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
+}

@@ -1,0 +1,168 @@
+//! Listening, and stopping: connections are accepted up to a number, have to say what they want in time, and may finish
+//! what they began when the server is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amanuensis_models::Store;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use crate::api;
+use crate::config::{Config, ConfigError};
+use crate::state::AppState;
+
+/// Why a server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The settings make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The system lacks what a server needs.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+}
+
+/// A server that listens, and answers once it is [run](Self::run).
+pub struct Server {
+    state: Arc<AppState>,
+    listener: TcpListener,
+    runtime: Runtime,
+}
+
+impl Server {
+    /// A server with these settings, which finds its models in `store` and the default one at `default_path`.
+    ///
+    /// # Errors
+    /// Any [`ServeError`].
+    pub fn bind(config: Config, store: Store, default_path: PathBuf) -> Result<Self, ServeError> {
+        let address = SocketAddr::new(config.host, config.port);
+        let state = AppState::new(config, store, default_path)?;
+        let runtime = Runtime::new().map_err(ServeError::Start)?;
+        let listener = runtime.block_on(TcpListener::bind(address));
+        let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
+        Ok(Self { state, listener, runtime })
+    }
+
+    /// Where the server listens.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Answers requests until the process gets Ctrl-C or SIGTERM, then lets those finish that have begun. A second signal,
+    /// or [`Config::shutdown_timeout`], ends it at once.
+    ///
+    /// # Errors
+    /// [`ServeError::Start`].
+    pub fn run(self) -> Result<(), ServeError> {
+        let Self { state, listener, runtime } = self;
+        let ended = runtime.block_on(async {
+            let mut signals = Signals::new().map_err(ServeError::Start)?;
+            warm_up(&state);
+            let connections = accept(&state, &listener, &mut signals).await;
+            drop(listener);
+            state.stop();
+            let patience = Duration::from_secs(state.config.shutdown_timeout);
+            tokio::select! {
+                () = connections.shutdown() => {}
+                () = tokio::time::sleep(patience) => eprintln!("stopped with requests unfinished"),
+                () = signals.next() => {}
+            }
+            Ok(())
+        });
+        // What still transcribes gave up when its connection was dropped; nobody waits for it.
+        runtime.shutdown_background();
+        ended
+    }
+}
+
+/// Loads the default model, so that the first request need not wait.
+fn warm_up(state: &Arc<AppState>) {
+    let state = Arc::clone(state);
+    tokio::spawn(async move {
+        let name = state.pool.default_model().name.clone();
+        if let Err(error) = state.pool.get(&name).await {
+            eprintln!("warning: {error}");
+        }
+    });
+}
+
+/// Accepts connections until there is a signal.
+async fn accept(state: &Arc<AppState>, listener: &TcpListener, signals: &mut Signals) -> GracefulShutdown {
+    let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(state.config.max_connections));
+    let service = TowerToHyperService::new(api::router(state));
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    let header_timeout = Duration::from_secs(state.config.header_timeout);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
+    let mut stop = pin!(signals.next());
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            next = next => next,
+            () = &mut stop => return connections,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Too many open files, most often: some will be closed.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // Events of a stream are small and wanted at once.
+        let _ = stream.set_nodelay(true);
+        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
+        let connection = connections.watch(connection.into_owned());
+        tokio::spawn(async move {
+            // What a client does to its connection is no fault of ours.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+}
+
+/// Ctrl-C, and SIGTERM where there is such a thing.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

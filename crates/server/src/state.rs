@@ -1,0 +1,96 @@
+//! What all requests share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use amanuensis_models::Store;
+
+use crate::auth::Keys;
+use crate::config::{Config, ConfigError};
+use crate::error::ApiError;
+use crate::limits::Limits;
+use crate::metrics::{Gauges, Metrics, resident_bytes};
+use crate::pool::ModelPool;
+use crate::work::Bounds;
+
+/// The server's parts; handlers get an `Arc` of it.
+pub struct AppState {
+    /// The settings.
+    pub config: Config,
+    /// The models.
+    pub pool: ModelPool,
+    /// Who is let in.
+    pub keys: Keys,
+    /// How much is done at once.
+    pub limits: Limits,
+    /// What is counted.
+    pub metrics: Metrics,
+    stopping: AtomicBool,
+    requests: AtomicU64,
+    /// Tells the ids of this run from those of others.
+    run: u64,
+}
+
+impl AppState {
+    /// The parts of a server with these settings; `default_path` is where its default model is.
+    ///
+    /// # Errors
+    /// Those of [`Config::check`] and [`Keys::new`].
+    pub fn new(config: Config, store: Store, default_path: std::path::PathBuf) -> Result<Arc<Self>, ConfigError> {
+        config.check()?;
+        let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Ok(Arc::new(Self {
+            pool: ModelPool::new(store, default_path, &config),
+            keys: Keys::new(&config)?,
+            limits: Limits::new(&config),
+            metrics: Metrics::default(),
+            stopping: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            run: since_epoch.as_millis() as u64,
+            config,
+        }))
+    }
+
+    /// The server takes no further work.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is being stopped.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// An id for a request.
+    pub fn next_request_id(&self) -> String {
+        format!("req_{:x}{:06x}", self.run, self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// How much a transcription may take.
+    pub fn bounds(&self) -> Bounds {
+        let seconds = Duration::from_secs;
+        Bounds { duration: seconds(self.config.max_duration), time: seconds(self.config.request_timeout) }
+    }
+
+    /// The refusal of a request that there is no place for, with a guess of when there may be.
+    pub fn overloaded(&self, what: &str) -> ApiError {
+        let each = self.metrics.mean_work_seconds().unwrap_or(1.0);
+        let rounds = 1 + self.limits.waiting() / self.config.max_active.max(1);
+        ApiError::overloaded(what, (each * rounds as f64).ceil().clamp(1.0, 60.0) as u64)
+    }
+
+    /// The state of things now.
+    pub fn gauges(&self) -> Gauges {
+        let models = self.pool.loaded().into_iter().map(|model| {
+            let (decoding, waiting) = model.windows();
+            (model.name().to_owned(), decoding, waiting, model.batch_size())
+        });
+        Gauges {
+            active: self.limits.active(),
+            waiting: self.limits.waiting(),
+            models: models.collect(),
+            resident: resident_bytes(),
+        }
+    }
+}
