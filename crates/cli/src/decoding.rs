@@ -110,9 +110,9 @@ pub fn load(wanted: &Wanted<'_>, console: &Console, interrupt: &Interrupt) -> Re
     let path = interrupt.heed(|| store.resolve(model, offline, &mut |step| display.show(step)));
     console.clear_bar();
     let path = path.map_err(|error| match error {
-        Error::UnknownModel { ref name, .. } => Failure::Usage(format!(
-            "{error}. A path to a model of your own needs a separator, for example ./{name}"
-        )),
+        Error::UnknownModel { ref name, .. } => {
+            Failure::Usage(format!("{error}. A path to a model of your own needs a separator, for example ./{name}"))
+        }
         error => models::failure(error),
     })?;
     let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));

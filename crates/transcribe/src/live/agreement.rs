@@ -27,7 +27,8 @@ impl Agreement {
     /// before `latest`, in seconds. The last word never is: it may go on, and so may its sentence.
     pub(super) fn read(&mut self, reading: Vec<Read>, latest: f64) -> Vec<Read> {
         let pairs = self.tentative.iter().zip(&reading);
-        let is_settled = |before: &Read, now: &Read| is_same(&before.word.word, &now.word.word) && now.word.end <= latest;
+        let is_settled =
+            |before: &Read, now: &Read| is_same(&before.word.word, &now.word.word) && now.word.end <= latest;
         let agreed = pairs.take_while(|(before, now)| is_settled(before, now)).count();
         self.tentative = reading;
         let settled = agreed.min(self.tentative.len().saturating_sub(1));

@@ -17,6 +17,9 @@ use turns::{Change, Turns};
 /// Speech that has come since the last reading before there is another one.
 const STEP: Duration = Duration::from_millis(300);
 
+/// Seconds: after a shorter pause, a turn is read together with the end of the one before, as one text.
+const PAUSE: f64 = 2.0;
+
 /// Samples that are heard at a time: a tenth of a second.
 const AT_ONCE: usize = SAMPLE_RATE as usize / 10;
 
@@ -52,8 +55,7 @@ pub enum LiveEvent<'a> {
 
 /// A model that listens to a stream of speech and writes along.
 ///
-/// Speech is cut into turns, from one pause to the next. A turn is read every 300 ms, from its beginning or from a sentence
-/// near its end; words that two successive readings agree on are settled and never change. Whoever calls
+/// Speech is cut into turns, from one pause to the next. What is said is read every 300 ms, from a few sentences before; words that two successive readings agree on are settled and never change. Whoever calls
 /// [`Self::push`] waits while it reads: samples that come meanwhile are best handed over all at once.
 ///
 /// Where the transcriber has no voice detector, or the options ask for none, the stream is one turn.
@@ -62,12 +64,14 @@ pub struct LiveTranscriber<'t> {
     detects_speech: bool,
     voicing: Voicing<'t>,
     turns: Turns,
+    /// Samples that are part of no turn and have to be kept, and those that are.
     memory: usize,
-    /// The last samples that are part of no turn.
     recent: Vec<f32>,
     /// Samples that came.
     heard: usize,
     turn: Option<Passage>,
+    /// The turn before.
+    before: Option<Passage>,
     /// The sample at which the turn was last read, and what has to come before it is again.
     read: usize,
     step: Duration,
@@ -97,10 +101,11 @@ impl<'t> LiveTranscriber<'t> {
             detects_speech: detector.is_some(),
             voicing: Voicing::new(detector),
             turns: Turns::new(turns),
-            memory: turns.memory(),
+            memory: turns.memory() + samples_of(PAUSE) + AT_ONCE,
             recent: Vec::new(),
             heard: 0,
             turn: None,
+            before: None,
             read: 0,
             step: STEP,
             probabilities: Vec::new(),
@@ -123,7 +128,7 @@ impl<'t> LiveTranscriber<'t> {
                 self.read(on_event)?;
             }
         }
-        let due = self.read + (self.step.as_secs_f64() * f64::from(SAMPLE_RATE)) as usize;
+        let due = self.read + samples_of(self.step.as_secs_f64());
         if self.turn.as_ref().is_some_and(|turn| turn.end() >= due) {
             self.read(on_event)?;
         }
@@ -142,7 +147,7 @@ impl<'t> LiveTranscriber<'t> {
 
     /// Forgets the turn, if there is one, and what might have begun another.
     pub fn clear(&mut self) {
-        self.turn = None;
+        (self.turn, self.before) = (None, None);
         self.recent.clear();
         self.turns.end(self.heard);
     }
@@ -174,15 +179,19 @@ impl<'t> LiveTranscriber<'t> {
             }
         }
         self.probabilities = probabilities;
-        let surplus = self.recent.len().saturating_sub(self.memory + AT_ONCE);
+        let surplus = self.recent.len().saturating_sub(self.memory);
         self.recent.drain(..surplus);
         result
     }
 
     fn begin(&mut self, start: usize, on_event: &mut dyn FnMut(LiveEvent<'_>)) {
         let start = start.max(self.heard - self.recent.len());
-        let mut turn = Passage::new(&self.reader, start, self.detects_speech);
-        turn.push(&self.recent[self.recent.len() - (self.heard - start)..]);
+        let goes_on = |before: &Passage| start.saturating_sub(before.end()) <= samples_of(PAUSE);
+        let mut turn = match self.before.take().filter(goes_on) {
+            Some(before) => before.resume(&self.reader),
+            None => Passage::new(&self.reader, start, self.detects_speech),
+        };
+        turn.push(&self.recent[self.recent.len() - (self.heard - turn.end())..]);
         self.recent.clear();
         self.turn = Some(turn);
         self.read = self.heard;
@@ -229,6 +238,10 @@ impl std::fmt::Debug for LiveTranscriber<'_> {
             .field("turns", &self.turns)
             .finish_non_exhaustive()
     }
+}
+
+fn samples_of(seconds: f64) -> usize {
+    (seconds * f64::from(SAMPLE_RATE)).round() as usize
 }
 
 fn seconds(samples: usize) -> f64 {

@@ -1,4 +1,5 @@
 //! What is being said: read again and again as it grows, from its beginning or, once it is long, from a sentence in it.
+//! Turns with short pauses between them are one passage: what was said before tells what is meant.
 
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Speech from the beginning of a turn on.
+/// Speech from the beginning of a turn, or of one before it, on.
 pub(super) struct Passage {
     /// The first of `samples` in the stream.
     start: usize,
@@ -93,6 +94,13 @@ impl Passage {
             agreement: Agreement::default(),
             words: Vec::new(),
         }
+    }
+
+    /// Goes on with the next turn.
+    pub(super) fn resume(mut self, reader: &Reader<'_>) -> Self {
+        self.words.clear();
+        self.shorten(reader.transcriber.engine());
+        self
     }
 
     pub(super) fn push(&mut self, samples: &[f32]) {

@@ -1,8 +1,8 @@
 //! When somebody begins and ends to speak, as it happens.
 
-use amanuensis_audio::SAMPLE_RATE;
 use amanuensis_engine::VOICE_CHUNK;
 
+use super::samples_of;
 use crate::plan::VadOptions;
 
 /// Voiced chunks in a row that begin a turn: a tenth of a second, less is a click.
@@ -117,10 +117,6 @@ impl Turns {
 
 fn lower(threshold: f32) -> f32 {
     (threshold - VadOptions::HYSTERESIS).max(threshold / 2.0)
-}
-
-fn samples_of(seconds: f64) -> usize {
-    (seconds * f64::from(SAMPLE_RATE)).round() as usize
 }
 
 #[cfg(test)]
