@@ -339,6 +339,7 @@ impl<'e> Worker<'e> {
         self.show();
         let start = Instant::now();
         let finished = self.batch.step();
+        self.turns.step();
         let share = start.elapsed().as_secs_f64() / self.active.len().max(1) as f64;
         self.active.values_mut().for_each(|active| active.decode += share);
         for (ticket, decoded) in finished {

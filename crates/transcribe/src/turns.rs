@@ -2,9 +2,16 @@
 //! for a long one.
 //!
 //! Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): a clock shows what the caller who is served now has had;
-//! who comes, or comes back, begins at the clock.
+//! who comes, or comes back, begins at the clock. And who holds places enough lets some time go by before the next while the
+//! first item of another is served: what is short is done sooner for that, and what is long hardly later.
 
 use std::collections::{HashMap, VecDeque};
+
+/// Places enough.
+const ENOUGH: usize = 2;
+
+/// Steps between two items of a caller with places enough while another's first is served.
+const PAUSE: usize = 32;
 
 /// What callers wait for.
 pub(crate) struct Turns<T> {
@@ -15,6 +22,10 @@ pub(crate) struct Turns<T> {
     places: usize,
     spare: usize,
     taken: usize,
+    /// Callers whose first item is being served.
+    fresh: usize,
+    /// Steps since a caller with places enough had another.
+    steps: usize,
 }
 
 struct Caller<T> {
@@ -24,18 +35,21 @@ struct Caller<T> {
     served: f64,
     /// Places taken.
     taken: usize,
+    /// Whether it is new here, and whether its first item is being served.
+    is_new: bool,
+    is_fresh: bool,
 }
 
 impl<T> Default for Caller<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), served: 0.0, taken: 0 }
+        Self { waiting: VecDeque::new(), served: 0.0, taken: 0, is_new: true, is_fresh: false }
     }
 }
 
 impl<T> Turns<T> {
     /// `places` for all; callers that have none may take as many as `spare` more.
     pub(crate) fn new(places: usize, spare: usize) -> Self {
-        Self { callers: HashMap::new(), clock: 0.0, places, spare, taken: 0 }
+        Self { callers: HashMap::new(), clock: 0.0, places, spare, taken: 0, fresh: 0, steps: 0 }
     }
 
     /// `caller` wants `item`, which is so many `seconds` long; items of a caller stay in order.
@@ -50,16 +64,25 @@ impl<T> Turns<T> {
 
     /// The next item, and its caller, who has a place from now on; none if there is no item or no place for one.
     pub(crate) fn next(&mut self) -> Option<(u64, T)> {
-        let (places, taken) = (self.places, self.taken);
+        let (places, taken, fresh, steps) = (self.places, self.taken, self.fresh, self.steps);
         let may = |caller: &Caller<T>| {
             let places = if caller.taken == 0 { places + self.spare } else { places };
-            taken < places && !caller.waiting.is_empty()
+            let others_are_fresh = fresh > usize::from(caller.is_fresh);
+            let pauses = caller.taken >= ENOUGH && others_are_fresh && steps < PAUSE;
+            taken < places && !pauses && !caller.waiting.is_empty()
         };
         let waiting = self.callers.iter_mut().filter(|(_, caller)| may(caller));
         // Who came first is who has the lower number.
         let (&number, caller) = waiting.min_by(|a, b| a.1.served.total_cmp(&b.1.served).then(a.0.cmp(b.0)))?;
         let (seconds, item) = caller.waiting.pop_front()?;
         self.clock = self.clock.max(caller.served);
+        if caller.taken >= ENOUGH {
+            self.steps = 0;
+        }
+        if std::mem::take(&mut caller.is_new) {
+            caller.is_fresh = true;
+            self.fresh += 1;
+        }
         caller.served += seconds;
         caller.taken += 1;
         self.taken += 1;
@@ -71,12 +94,19 @@ impl<T> Turns<T> {
         self.taken -= 1;
         if let Some(caller) = self.callers.get_mut(&caller) {
             caller.taken -= 1;
+            self.fresh -= usize::from(std::mem::take(&mut caller.is_fresh));
         }
+    }
+
+    /// Those who have places are served for a step.
+    pub(crate) fn step(&mut self) {
+        self.steps = self.steps.saturating_add(1);
     }
 
     /// `caller` will not come back, nor wants what waits. Its places are still to be given back.
     pub(crate) fn leave(&mut self, caller: u64) {
-        self.callers.remove(&caller);
+        let left = self.callers.remove(&caller);
+        self.fresh -= usize::from(left.is_some_and(|caller| caller.is_fresh));
     }
 
     /// Items that wait.
@@ -139,6 +169,24 @@ mod tests {
         turns.done(1);
         turns.done(1);
         assert_eq!(turns.next(), Some((2, 8)));
+    }
+
+    #[test]
+    fn who_has_enough_pauses_for_who_is_new() {
+        let mut turns = Turns::new(4, 1);
+        (0..9).for_each(|item| turns.push(1, 30.0, item));
+        let filled = std::iter::from_fn(|| turns.next()).count();
+        assert_eq!(filled, 4, "alone, nobody pauses");
+        turns.push(2, 5.0, 7);
+        assert_eq!(turns.next(), Some((2, 7)));
+        turns.done(1);
+        turns.done(1);
+        turns.step();
+        assert_eq!(turns.next(), None);
+        (0..PAUSE).for_each(|_| turns.step());
+        assert_eq!((turns.next(), turns.next()), (Some((1, 4)), None));
+        turns.done(2);
+        assert_eq!(turns.next(), Some((1, 5)));
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Which endpoint is where, and what every request goes through.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, Any as Anything, CorsLayer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,6 +38,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(usize::try_from(largest).unwrap_or(usize::MAX)))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(state), gate::admit));
     let router = match cors(&state.config.cors_origin) {
         Some(cors) => router.layer(cors),
@@ -55,7 +58,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
     let exposed = [header::RETRY_AFTER, gate::REQUEST_ID];
-    Some(CorsLayer::new().allow_origin(origin).allow_methods(Any).allow_headers(Any).expose_headers(exposed))
+    Some(CorsLayer::new().allow_origin(origin).allow_methods(Anything).allow_headers(Anything).expose_headers(exposed))
 }
 
 async fn nothing_here() -> impl IntoResponse {
@@ -64,4 +67,9 @@ async fn nothing_here() -> impl IntoResponse {
 
 async fn other_method() -> impl IntoResponse {
     ApiError::invalid("the endpoint does not take this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// The panic itself is on the standard error already.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ApiError::internal("a fault of the server").into_response()
 }

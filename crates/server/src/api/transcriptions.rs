@@ -83,7 +83,7 @@ fn read(mut form: Form) -> Result<Asked, ApiError> {
     let upload = form.upload()?;
     let model = form.text("model")?.ok_or_else(|| ApiError::invalid("the model is missing").with_param("model"))?;
     let language = form.value::<Language>("language")?;
-    let languages = languages(&mut form, language)?;
+    let mut languages = languages(&mut form, language)?;
     let prompt = form.text("prompt")?;
     let keywords = form.list("keywords");
     let format = form.value::<Format>("response_format")?.unwrap_or(Format::Json);
@@ -97,9 +97,11 @@ fn read(mut form: Form) -> Result<Asked, ApiError> {
         let message = "only `json` and `text` can be streamed: the other formats need the whole text";
         return Err(ApiError::invalid(message).with_param("stream"));
     }
+    // Among one there is nothing to detect.
+    let only = if languages.len() == 1 { languages.pop() } else { None };
     let options = TranscribeOptions {
-        language: language.or_else(|| Some(languages[0]).filter(|_| languages.len() == 1)),
-        languages: if languages.len() > 1 { languages } else { Vec::new() },
+        language: language.or(only),
+        languages,
         task: Task::Transcribe,
         initial_prompt: prompt,
         hotwords: Some(keywords.join(", ")).filter(|words| !words.is_empty()),

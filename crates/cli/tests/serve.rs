@@ -1,0 +1,259 @@
+//! `amanuensis serve`, over real sockets.
+#![cfg(unix)]
+
+mod common;
+#[path = "common/http.rs"]
+mod http;
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use common::Workspace;
+use http::{Answer, FORM, Server, form, head, read};
+
+const BASE: (&str, &str) = ("model", "whisper-1");
+
+fn recording(workspace: &Workspace, seconds: f32) -> Vec<u8> {
+    fs::read(workspace.recording("tone.wav", seconds)).unwrap()
+}
+
+#[test]
+fn every_format_is_answered() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &[]);
+    let tone = recording(&workspace, 2.0);
+    let plain = server.transcribe(&[BASE], &tone);
+    assert_eq!(plain.status, 200, "{plain:?}");
+    assert!(plain.json()["text"].is_string());
+    assert_eq!(plain.json()["usage"], serde_json::json!({"type": "duration", "seconds": 2.0}));
+    let fields = [BASE, ("response_format", "verbose_json"), ("timestamp_granularities[]", "word")];
+    let verbose = server.transcribe(&fields, &tone).json();
+    assert_eq!((&verbose["language"], &verbose["duration"]), (&"english".into(), &2.0.into()));
+    assert!(verbose["words"].is_array() && verbose.get("segments").is_none());
+    for format in ["text", "srt", "vtt"] {
+        let answer = server.transcribe(&[BASE, ("response_format", format)], &tone);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=utf-8")));
+    }
+    let stream = server.transcribe(&[BASE, ("stream", "true")], &tone);
+    assert_eq!(stream.header("content-type"), Some("text/event-stream"));
+    assert!(stream.body.contains("\"type\":\"transcript.text.done\""), "{stream:?}");
+    let listed = server.get("/v1/models").json();
+    let names: Vec<_> = listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(names[..2], ["model", "whisper-1"]);
+    assert_eq!(server.get("/v1/models/gpt-4o-transcribe").json()["object"], "model");
+    assert!(server.get("/metrics").body.contains("amanuensis_transcriptions_total 6\n"));
+    let document = server.get("/openapi.json").json();
+    assert!(document["paths"]["/v1/audio/transcriptions"]["post"].is_object());
+    assert!(server.get("/docs").body.contains("<html"));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--max-upload", "1", "--max-duration", "3"]);
+    let tone = recording(&workspace, 1.0);
+    let path = "/v1/audio/transcriptions";
+    server.transcribe(&[BASE, ("shout", "1")], &tone).refuses(400, "shout");
+    server.transcribe(&[], &tone).refuses(400, "model");
+    server.transcribe(&[("model", "nothing")], &tone).refuses(404, "model");
+    server.transcribe(&[("model", "../model")], &tone).refuses(404, "model");
+    server.transcribe(&[("model", "gpt-4o-transcribe-diarize")], &tone).refuses(400, "model");
+    server.transcribe(&[BASE, ("response_format", "diarized_json")], &tone).refuses(400, "response_format");
+    server.transcribe(&[BASE, ("language", "de")], &tone).refuses(400, "language");
+    server.form(path, &[BASE], None).refuses(400, "file");
+    server.transcribe(&[BASE], b"").refuses(400, "file");
+    server.transcribe(&[BASE], &b"no recording at all ".repeat(50)).refuses(415, "file");
+    server.transcribe(&[BASE], &tone[..30]).refuses(422, "file");
+    server.transcribe(&[BASE], &recording(&workspace, 4.0)).refuses(413, "file");
+    server.transcribe(&[BASE], &vec![0; 3 << 20]).refuses(413, "file");
+    server.form("/v1/audio/translations", &[BASE], Some(&tone)).refuses(400, "model");
+    server.ask("POST", path, &[("Content-Type", "application/json")], b"{}").refuses(415, "");
+    server.ask("POST", path, &[FORM], b"--BOUNDARY\r\nContent-Disp").refuses(400, "");
+    server.ask("DELETE", path, &[], b"").refuses(405, "");
+    server.get("/v1/nothing").refuses(404, "");
+    server.get("/v1/models/%FF").refuses(400, "id");
+    assert_eq!(server.transcribe(&[BASE], &tone).status, 200, "the server is unharmed");
+}
+
+#[test]
+fn keys_let_in() {
+    let workspace = Workspace::new();
+    fs::write(workspace.path("keys"), "# ours\nfirst\n\nsecond\n").unwrap();
+    let server = Server::start(&workspace, &["--api-key-file", "keys", "--api-key", "third"]);
+    let with = |key: &str| server.ask("GET", "/v1/models", &[("Authorization", key)], b"");
+    server.get("/v1/models").refuses(401, "");
+    for wrong in ["Bearer firs", "Bearer firstt", "Bearer", "first", "Basic first", "Bearer # ours"] {
+        with(wrong).refuses(401, "");
+    }
+    for key in ["Bearer first", "bearer second", "Bearer third"] {
+        assert_eq!(with(key).status, 200, "{key}");
+    }
+    assert_eq!(server.get("/metrics").status, 401);
+    assert_eq!((server.get("/health").status, server.get("/docs").status), (200, 200));
+    server.transcribe(&[BASE], &recording(&workspace, 1.0)).refuses(401, "");
+}
+
+#[test]
+fn all_the_world_needs_a_key_or_a_word() {
+    let workspace = Workspace::new();
+    workspace.model("model");
+    let arguments = ["serve", "--port", "0", "--default-model", "./model", "--host", "0.0.0.0"];
+    workspace.run(&arguments).ended(2, &["--api-key", "--allow-anyone"]);
+    Server::start(&workspace, &["--host", "0.0.0.0", "--allow-anyone"]);
+}
+
+#[test]
+fn too_many_requests_of_a_caller() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--requests-per-minute", "2"]);
+    assert_eq!((server.get("/v1/models").status, server.get("/v1/models").status), (200, 200));
+    let limited = server.transcribe(&[BASE], &recording(&workspace, 1.0));
+    limited.refuses(429, "");
+    assert!(limited.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    assert_eq!(server.get("/health").status, 200);
+}
+
+#[test]
+fn a_client_that_goes_makes_room() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--max-uploads", "1"]);
+    let (upload, _) = half_an_upload(&server, &workspace);
+    let refused = server.transcribe(&[BASE], &recording(&workspace, 1.0));
+    refused.refuses(503, "");
+    assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    drop(upload);
+    until(|| Some(server.transcribe(&[BASE], &recording(&workspace, 1.0))).filter(|answer| answer.status == 200));
+}
+
+#[test]
+fn the_slow_are_not_waited_for() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--header-timeout", "1", "--upload-timeout", "1"]);
+    let mut head_only = server.connect();
+    head_only.write_all(b"GET /health HTTP/1.1\r\nHost:").unwrap();
+    let mut upload = server.connect();
+    upload.write_all(&head("POST", "/v1/audio/transcriptions", &[FORM], 1000)).unwrap();
+    assert_eq!(server.get("/health").status, 200);
+    let mut closed = Vec::new();
+    std::io::Read::read_to_end(&mut head_only, &mut closed).unwrap();
+    read(upload).refuses(408, "");
+}
+
+#[test]
+fn pages_of_named_origins_alone() {
+    let workspace = Workspace::new();
+    let origin = [("Origin", "https://chat.example.org")];
+    let allows = |answer: Answer| answer.header("access-control-allow-origin").map(str::to_owned);
+    let closed = Server::start(&workspace, &[]);
+    assert_eq!(allows(closed.ask("GET", "/health", &origin, b"")), None);
+    let open = Server::start(&workspace, &["--cors-origin", "https://chat.example.org", "--api-key", "k"]);
+    assert_eq!(allows(open.ask("GET", "/health", &origin, b"")).as_deref(), Some("https://chat.example.org"));
+    assert_eq!(allows(open.ask("GET", "/health", &[("Origin", "https://other.example")], b"")), None);
+    let asks = [origin[0], ("Access-Control-Request-Method", "POST")];
+    assert_eq!(open.ask("OPTIONS", "/v1/audio/transcriptions", &asks, b"").status, 200);
+}
+
+#[test]
+fn told_to_stop_it_finishes() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--max-uploads", "1"]);
+    let (mut upload, rest) = half_an_upload(&server, &workspace);
+    let address = server.address.clone();
+    let ended = server.stop();
+    until(|| TcpStream::connect(&address).is_err().then_some(()));
+    upload.write_all(&rest).unwrap();
+    assert_eq!(read(upload).status, 200);
+    assert_eq!(ended.join().unwrap(), Some(0));
+}
+
+#[test]
+fn every_variable_is_read() {
+    let workspace = Workspace::new();
+    let help = workspace.run(&["serve", "--help"]).stdout;
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/server.md");
+    let document = fs::read_to_string(document).unwrap();
+    let names: Vec<&str> = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap()).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let settings = |variable: Option<(&str, &str)>| {
+        let mut command = workspace.amanuensis(&["serve", "--print-config"]);
+        command.envs(variable);
+        let run = common::Run::of(&command.output().unwrap());
+        run.ended(0, &[]);
+        run.stdout
+    };
+    let default = settings(None);
+    fs::write(workspace.path("server.toml"), "port = 7").unwrap();
+    for name in names {
+        assert!(document.contains(&format!("`{name}`")), "docs/server.md says nothing of {name}");
+        let value = match name {
+            "AMANUENSIS_CONFIG" => "server.toml",
+            "AMANUENSIS_HOST" => "::1",
+            "AMANUENSIS_ALLOW_ANYONE" | "AMANUENSIS_OFFLINE" | "AMANUENSIS_ACCESS_LOG" => "true",
+            "AMANUENSIS_COMPUTE_TYPE" => "f32",
+            _ => "17",
+        };
+        assert_ne!(settings(Some((name, value))), default, "{name} changes nothing");
+    }
+}
+
+#[test]
+fn flags_before_variables_before_the_file() {
+    let workspace = Workspace::new();
+    fs::write(workspace.path("server.toml"), "port = 1\nmax_queue = 1\nmax_active = 1\n").unwrap();
+    let arguments = ["serve", "--print-config", "--config", "server.toml", "--port", "3"];
+    let mut command = workspace.amanuensis(&arguments);
+    command.env("AMANUENSIS_PORT", "2").env("AMANUENSIS_MAX_QUEUE", "2");
+    let printed = common::Run::of(&command.output().unwrap()).stdout;
+    for line in ["port = 3", "max_queue = 2", "max_active = 1", "max_uploads = 32"] {
+        assert!(printed.lines().any(|printed| printed == line), "no {line} in {printed}");
+    }
+    fs::write(workspace.path("server.toml"), "prot = 1\n").unwrap();
+    workspace.run(&arguments).ended(2, &["prot", "server.toml"]);
+    workspace.run(&["serve", "--print-config", "--max-active", "0"]).ended(2, &["max_active"]);
+}
+
+#[test]
+fn a_real_model_hears_what_is_said() {
+    let workspace = Workspace::new();
+    let mut command = workspace.amanuensis(&["serve", "--port", "0", "--offline"]);
+    command.env_remove("AMANUENSIS_MODELS");
+    if let Some(models) = std::env::var_os("AMANUENSIS_MODELS") {
+        command.env("AMANUENSIS_MODELS", models);
+    }
+    let mut installed = workspace.amanuensis(&["models", "path", "base"]);
+    installed.env_remove("AMANUENSIS_MODELS");
+    if !installed.output().unwrap().status.success() {
+        println!("skipped: the model `base` is not installed");
+        return;
+    }
+    let server = Server::run(command);
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus");
+    let answer = server.transcribe(&[BASE], &fs::read(sample).unwrap());
+    assert!(answer.json()["text"].as_str().unwrap().contains("on an ordinary computer"), "{answer:?}");
+}
+
+/// An upload of which the server has the first half, and the other half. It is to take one upload at a time.
+fn half_an_upload(server: &Server, workspace: &Workspace) -> (TcpStream, Vec<u8>) {
+    let tone = recording(workspace, 1.0);
+    let body = form(&[BASE], Some(&tone));
+    let mut upload = server.connect();
+    upload.write_all(&head("POST", "/v1/audio/transcriptions", &[FORM], body.len())).unwrap();
+    upload.write_all(&body[..100]).unwrap();
+    until(|| Some(server.transcribe(&[BASE], &tone)).filter(|answer| answer.status == 503));
+    (upload, body[100..].to_vec())
+}
+
+/// Asks until there is something.
+#[track_caller]
+fn until<T>(ask: impl Fn() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = ask() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nothing came of it");
+}
