@@ -9,6 +9,7 @@ mod auth;
 mod config;
 mod error;
 mod limits;
+mod live;
 mod metrics;
 mod pool;
 mod serve;

@@ -14,6 +14,7 @@ pub struct Limits {
     /// For those that wait and those at work.
     places: Arc<Semaphore>,
     active: Arc<Semaphore>,
+    live: Arc<Semaphore>,
     max_places: usize,
     max_active: usize,
     rate: Option<Rate>,
@@ -40,6 +41,7 @@ impl Limits {
             uploads: semaphore(config.max_uploads),
             places: semaphore(max_places),
             active: semaphore(config.max_active),
+            live: semaphore(config.max_live),
             max_places,
             max_active: config.max_active,
             rate: (config.requests_per_minute > 0).then(|| Rate::new(config.requests_per_minute)),
@@ -49,6 +51,11 @@ impl Limits {
     /// A place for an upload, if one is free.
     pub fn upload(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
+    }
+
+    /// A place for a live session, if one is free.
+    pub fn live(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.live).try_acquire_owned().ok()
     }
 
     /// Whether a request would have to be refused.

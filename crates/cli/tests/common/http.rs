@@ -128,7 +128,8 @@ pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
 }
 
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }

@@ -9,6 +9,7 @@ mod gate;
 mod health;
 mod metrics;
 mod models;
+mod realtime;
 mod router;
 mod run;
 mod stream;

@@ -14,7 +14,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{docs, gate, health, metrics, models, transcriptions, translations};
+use super::{docs, gate, health, metrics, models, realtime, transcriptions, translations};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -28,6 +28,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
         .routes(routes!(translations::create))
         .routes(routes!(models::list))
         .routes(routes!(models::retrieve))
+        .routes(routes!(realtime::connect))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::scrape))

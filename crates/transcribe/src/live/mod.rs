@@ -89,12 +89,7 @@ impl<'t> LiveTranscriber<'t> {
         if options.strategy != Strategy::Batched || options.prefix.is_some() || !options.clips.is_empty() {
             return Err(Error::Options("a stream has no clips, no prefix and no strategy".to_owned()));
         }
-        if !turns.is_sound() {
-            return Err(Error::Options(
-                "the threshold of speech is a probability, from 0 to 1, and its times lie between 0 and 60 seconds"
-                    .to_owned(),
-            ));
-        }
+        turns.check()?;
         let detector = transcriber.voice_detector().filter(|_| options.vad.is_some());
         Ok(Self {
             reader: Reader::new(transcriber, options)?,

@@ -3,6 +3,7 @@
 use amanuensis_engine::VOICE_CHUNK;
 
 use super::samples_of;
+use crate::Error;
 use crate::plan::VadOptions;
 
 /// Voiced chunks in a row that begin a turn: a tenth of a second, less is a click.
@@ -28,9 +29,17 @@ impl Default for TurnOptions {
 
 impl TurnOptions {
     /// Whether the values make sense.
-    pub(crate) fn is_sound(&self) -> bool {
+    ///
+    /// # Errors
+    /// [`Error::Options`] where they do not.
+    pub fn check(&self) -> Result<(), Error> {
         let is_time = |seconds: f64| (0.0..=60.0).contains(&seconds);
-        (0.0..=1.0).contains(&self.threshold) && is_time(self.prefix_padding) && is_time(self.silence)
+        if (0.0..=1.0).contains(&self.threshold) && is_time(self.prefix_padding) && is_time(self.silence) {
+            return Ok(());
+        }
+        let problem =
+            "the threshold of speech is a probability, from 0 to 1, and its times lie between 0 and 60 seconds";
+        Err(Error::Options(problem.to_owned()))
     }
 
     /// Samples before a turn that have to be kept until it is known to have begun.
