@@ -206,10 +206,9 @@ impl<'t> LiveTranscriber<'t> {
         let before = turn.words().len();
         turn.read(&mut self.reader, true)?;
         on_event(LiveEvent::Words { settled: &turn.words()[before..], provisional: &[] });
-        on_event(LiveEvent::Turn {
-            words: turn.words(),
-            language: turn.language().filter(|_| !turn.words().is_empty()),
-        });
+        let language = turn.language().filter(|_| !turn.words().is_empty());
+        on_event(LiveEvent::Turn { words: turn.words(), language });
+        self.before = Some(turn);
         Ok(())
     }
 
