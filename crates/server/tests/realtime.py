@@ -24,7 +24,7 @@ KEY = sys.argv[3] if len(sys.argv) > 3 else "none"
 EXPECTED = "on an ordinary computer"
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
-client = openai.OpenAI(base_url=URL, api_key=KEY, max_retries=0)
+client = openai.OpenAI(base_url=URL, websocket_base_url=URL.replace("http", "ws", 1), api_key=KEY, max_retries=0)
 checks = 0
 
 PRESENT = {
