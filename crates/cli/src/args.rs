@@ -36,7 +36,7 @@ pub enum Command {
     Bench(BenchArgs),
     /// Transcribe recordings whose text is known, and count the errors
     Eval(Box<EvalArgs>),
-    /// Answer requests over HTTP, as OpenAI's clients send them
+    /// Answer requests over HTTP: a drop-in for cloud speech to text
     Serve(Box<ServeArgs>),
 }
 

@@ -8,7 +8,7 @@ mod http;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::Workspace;
@@ -129,6 +129,22 @@ fn a_client_that_goes_makes_room() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_given_up() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--max-active", "1", "--batch-size", "1"]);
+    workspace.long_recording("long.wav", 2 * 3600);
+    let body = form(&[BASE], Some(&fs::read(workspace.path("long.wav")).unwrap()));
+    let mut begun = server.connect();
+    begun.write_all(&head("POST", "/v1/audio/transcriptions", &[FORM], body.len())).unwrap();
+    begun.write_all(&body).unwrap();
+    let counts = |line: &str| server.get("/metrics").body.contains(line).then_some(());
+    until(|| counts("active_requests 1\n"));
+    drop(begun);
+    until(|| counts("active_requests 0\n"));
+    assert!(counts("transcriptions_total 0\n").is_some(), "it was transcribed to its end");
+}
+
+#[test]
 fn the_slow_are_not_waited_for() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--header-timeout", "1", "--upload-timeout", "1"]);
@@ -218,31 +234,64 @@ fn flags_before_variables_before_the_file() {
 #[test]
 fn a_real_model_hears_what_is_said() {
     let workspace = Workspace::new();
-    let mut command = workspace.amanuensis(&["serve", "--port", "0", "--offline"]);
-    command.env_remove("AMANUENSIS_MODELS");
-    if let Some(models) = std::env::var_os("AMANUENSIS_MODELS") {
-        command.env("AMANUENSIS_MODELS", models);
-    }
-    let mut installed = workspace.amanuensis(&["models", "path", "base"]);
-    installed.env_remove("AMANUENSIS_MODELS");
-    if !installed.output().unwrap().status.success() {
-        println!("skipped: the model `base` is not installed");
-        return;
-    }
-    let server = Server::run(command);
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus");
-    let answer = server.transcribe(&[BASE], &fs::read(sample).unwrap());
+    let Some(server) = of_installed(&workspace, &["base"], &[]) else { return };
+    let sample = fs::read(sample()).unwrap();
+    let answer = server.transcribe(&[BASE], &sample);
     assert!(answer.json()["text"].as_str().unwrap().contains("on an ordinary computer"), "{answer:?}");
+    let answer = server.transcribe(&[BASE, ("include[]", "logprobs")], &sample).json();
+    let tokens = answer["logprobs"].as_array().unwrap();
+    let text: String = tokens.iter().map(|token| token["token"].as_str().unwrap()).collect();
+    assert_eq!(text.trim(), answer["text"]);
+    let translated = server.form("/v1/audio/translations", &[BASE], Some(&sample)).json();
+    assert!(translated["text"].as_str().unwrap().contains("computer"), "{translated}");
 }
 
-/// An upload of which the server has the first half, and the other half. It is to take one upload at a time.
+#[test]
+fn models_make_room_for_each_other() {
+    let workspace = Workspace::new();
+    let Some(server) = of_installed(&workspace, &["base", "tiny.en"], &["--model-memory", "160"]) else { return };
+    let sample = fs::read(sample()).unwrap();
+    for model in ["base", "tiny.en", "base"] {
+        assert_eq!(server.transcribe(&[("model", model)], &sample).status, 200);
+        let metrics = server.get("/metrics").body;
+        let loaded: Vec<&str> = metrics.lines().filter(|line| line.starts_with("amanuensis_batch_fill{")).collect();
+        assert_eq!(loaded.len(), 1, "{loaded:?}");
+        assert!(loaded[0].contains(&format!("\"{model}\"")), "{loaded:?}");
+    }
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus")
+}
+
+/// A server with the models that this user has installed, if these are among them.
+fn of_installed(workspace: &Workspace, models: &[&str], arguments: &[&str]) -> Option<Server> {
+    let with_models = |arguments: &[&str]| {
+        let mut command = workspace.amanuensis(arguments);
+        match std::env::var_os("AMANUENSIS_MODELS") {
+            Some(models) => command.env("AMANUENSIS_MODELS", models),
+            None => command.env_remove("AMANUENSIS_MODELS"),
+        };
+        command
+    };
+    for model in models {
+        if !with_models(&["models", "path", model]).output().unwrap().status.success() {
+            println!("skipped: the model `{model}` is not installed");
+            return None;
+        }
+    }
+    let arguments = [&["serve", "--port", "0", "--offline", "--default-model", models[0]], arguments].concat();
+    Some(Server::run(with_models(&arguments)))
+}
+
+/// An upload of which the server has the first part, and the rest.
 fn half_an_upload(server: &Server, workspace: &Workspace) -> (TcpStream, Vec<u8>) {
     let tone = recording(workspace, 1.0);
     let body = form(&[BASE], Some(&tone));
     let mut upload = server.connect();
     upload.write_all(&head("POST", "/v1/audio/transcriptions", &[FORM], body.len())).unwrap();
     upload.write_all(&body[..100]).unwrap();
-    until(|| Some(server.transcribe(&[BASE], &tone)).filter(|answer| answer.status == 503));
+    until(|| server.get("/metrics").body.contains("uploading_requests 1\n").then_some(()));
     (upload, body[100..].to_vec())
 }
 

@@ -41,7 +41,7 @@ pub struct Config {
     #[serde(default)]
     pub cors_origin: Vec<String>,
 
-    /// The model of requests that name one of OpenAI's: a model of `amanuensis models list`, or a directory or weight file
+    /// The model that `whisper-1` and the like mean: one of `amanuensis models list`, or a directory or weight file
     #[arg(long, env = "AMANUENSIS_DEFAULT_MODEL", value_name = "NAME|PATH", default_value = "base")]
     pub default_model: String,
 

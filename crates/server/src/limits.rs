@@ -15,6 +15,7 @@ pub struct Limits {
     places: Arc<Semaphore>,
     active: Arc<Semaphore>,
     live: Arc<Semaphore>,
+    max_uploads: usize,
     max_places: usize,
     max_active: usize,
     rate: Option<Rate>,
@@ -22,7 +23,7 @@ pub struct Limits {
 
 /// A request that has been let in and waits for its turn.
 pub struct Place {
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
     active: Arc<Semaphore>,
 }
 
@@ -42,6 +43,7 @@ impl Limits {
             places: semaphore(max_places),
             active: semaphore(config.max_active),
             live: semaphore(config.max_live),
+            max_uploads: config.max_uploads,
             max_places,
             max_active: config.max_active,
             rate: (config.requests_per_minute > 0).then(|| Rate::new(config.requests_per_minute)),
@@ -58,6 +60,11 @@ impl Limits {
         Arc::clone(&self.live).try_acquire_owned().ok()
     }
 
+    /// Uploads that are being received.
+    pub fn uploading(&self) -> usize {
+        self.max_uploads - self.uploads.available_permits()
+    }
+
     /// Whether a request would have to be refused.
     pub fn is_full(&self) -> bool {
         self.places.available_permits() == 0
@@ -66,7 +73,7 @@ impl Limits {
     /// A place in the queue, if one is free.
     pub fn enter(&self) -> Option<Place> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { _place: place, active: Arc::clone(&self.active) })
+        Some(Place { place, active: Arc::clone(&self.active) })
     }
 
     /// Requests at work.
@@ -92,7 +99,7 @@ impl Place {
     /// Waits until the request may work; who came first goes first.
     pub async fn turn(self) -> Turn {
         let active = self.active.acquire_owned().await.expect("the semaphore is never closed");
-        Turn { _place: self._place, _active: active }
+        Turn { _place: self.place, _active: active }
     }
 }
 
@@ -137,7 +144,7 @@ mod tests {
         let (rate, start) = (Rate::new(2), Instant::now());
         assert_eq!((rate.take(0, start), rate.take(0, start), rate.take(0, start)), (Ok(()), Ok(()), Err(30)));
         assert_eq!(rate.take(1, start), Ok(()), "another caller has its own");
-        assert_eq!(rate.take(0, start + Duration::from_secs(10)), Err(20));
+        assert_eq!(rate.take(0, start + Duration::from_secs(15)), Err(15));
         assert_eq!(rate.take(0, start + Duration::from_secs(31)), Ok(()));
     }
 }

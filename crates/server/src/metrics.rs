@@ -21,6 +21,8 @@ struct Counts {
 /// The state of things at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
+    /// Recordings that are being received.
+    pub uploading: usize,
     /// Requests at work.
     pub active: usize,
     /// Requests that wait for their turn.
@@ -77,6 +79,7 @@ impl Metrics {
             let speed = if counts.work_seconds > 0.0 { counts.audio_seconds / counts.work_seconds } else { 0.0 };
             page.one("speed", "gauge", "Seconds of recordings for each that their transcriptions took", speed);
         });
+        page.one("uploading_requests", "gauge", "Requests whose recordings are being received", now.uploading as f64);
         page.one("active_requests", "gauge", "Requests at work", now.active as f64);
         page.one("waiting_requests", "gauge", "Requests that wait for their turn", now.waiting as f64);
         let models = |value: fn(&(String, usize, usize, usize)) -> f64| {

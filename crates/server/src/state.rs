@@ -87,6 +87,7 @@ impl AppState {
             (model.name().to_owned(), decoding, waiting, model.batch_size())
         });
         Gauges {
+            uploading: self.limits.uploading(),
             active: self.limits.active(),
             waiting: self.limits.waiting(),
             models: models.collect(),

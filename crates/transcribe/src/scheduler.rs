@@ -84,7 +84,7 @@ impl Ticket {
 
 /// What the thread is told.
 enum Message {
-    Window(Job),
+    Window(Box<Job>),
     /// A caller has gone.
     Left(u64),
 }
@@ -184,7 +184,7 @@ impl Caller<'_> {
         let (reply, answer) = channel();
         let wanted = Arc::new(());
         let job = Job { caller: self.number, request, reply, wanted: Arc::downgrade(&wanted) };
-        self.scheduler.tell(Message::Window(job));
+        self.scheduler.tell(Message::Window(Box::new(job)));
         Ticket { reply: answer, _wanted: wanted }
     }
 
@@ -275,7 +275,7 @@ impl<'e> Worker<'e> {
                 }
             };
             match message {
-                Message::Window(job) => self.turns.push(job.caller, job.request.seconds, job),
+                Message::Window(job) => self.turns.push(job.caller, job.request.seconds, *job),
                 Message::Left(caller) => self.turns.leave(caller),
             }
         }

@@ -71,7 +71,7 @@ impl Server {
 
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         stream
     }
 
@@ -128,12 +128,9 @@ pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
 }
 
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
-    let mut head =
-        format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n");
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    (head + "\r\n").into_bytes()
+    let own = [("Host", "test"), ("Connection", "close"), ("Content-Length", &length.to_string())];
+    let fields = own.iter().chain(headers).map(|(name, value)| format!("{name}: {value}\r\n"));
+    format!("{method} {path} HTTP/1.1\r\n{}\r\n", fields.collect::<String>()).into_bytes()
 }
 
 /// The answer that comes on a connection.

@@ -115,6 +115,7 @@ pub struct TimedWord {
 }
 
 /// A token and the logarithm of its probability.
+#[allow(clippy::struct_field_names, reason = "it is called so in the interface")]
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Logprob {
     /// Its text; where that is part of a character, a replacement for it.

@@ -36,7 +36,7 @@ pub struct ModelList {
 
 /// List the models
 ///
-/// Those that are installed, and OpenAI's names, which mean the default model.
+/// Those that are installed, and `whisper-1` and the like, which mean the default model.
 #[utoipa::path(get, path = "/v1/models", tag = "Models", responses((status = 200, body = ModelList)))]
 pub async fn list(State(state): State<Arc<AppState>>) -> Json<ModelList> {
     let installed = state.pool.installed();

@@ -21,38 +21,44 @@ pub struct TranscriptionForm {
     /// The recording: anything that `amanuensis transcribe` reads. The contents decide what it is, not the name.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// A model of `/v1/models`; OpenAI's names mean the default one.
+    /// A model of `/v1/models`; `whisper-1` and the like mean the default one.
+    #[schema(min_length = 1)]
     model: String,
     /// The language spoken, as a code or an English name; detected where it is not given.
+    #[schema(nullable = false)]
     language: Option<String>,
     /// Languages of which one is spoken.
-    #[schema(rename = "languages[]")]
+    #[schema(nullable = false, rename = "languages[]")]
     languages: Option<Vec<String>>,
     /// Text that the model is told before every window: names, spelling, style.
+    #[schema(nullable = false)]
     prompt: Option<String>,
     /// Words to expect.
-    #[schema(rename = "keywords[]")]
+    #[schema(nullable = false, rename = "keywords[]")]
     keywords: Option<Vec<String>>,
     /// The form of the answer; `json` where it is not given.
+    #[schema(nullable = false)]
     response_format: Option<Format>,
     /// 0 leaves nothing to chance until a text is not believed.
-    #[schema(minimum = 0, maximum = 1)]
+    #[schema(nullable = false, minimum = 0, maximum = 1)]
     temperature: Option<f32>,
     /// With `verbose_json`: whether to answer with `segment`s, with `word`s, or with both.
-    #[schema(rename = "timestamp_granularities[]")]
+    #[schema(nullable = false, rename = "timestamp_granularities[]")]
     timestamp_granularities: Option<Vec<String>>,
     /// Whether to send the text as it is found, with `json` and `text`.
+    #[schema(nullable = false)]
     stream: Option<bool>,
     /// `logprobs`, with `json`: the probabilities of tokens.
-    #[schema(rename = "include[]")]
+    #[schema(nullable = false, rename = "include[]")]
     include: Option<Vec<String>>,
     /// `auto`, or what counts as speech.
+    #[schema(nullable = false)]
     chunking_strategy: Option<ServerVad>,
 }
 
 /// Transcribe a recording
 ///
-/// The answer's form is that of OpenAI's interface. With `stream=true`, server-sent events `transcript.text.delta` and at
+/// The form of the answer is that of `OpenAI`. With `stream=true`, server-sent events `transcript.text.delta` and at
 /// the end `transcript.text.done`.
 #[utoipa::path(
     post, path = "/v1/audio/transcriptions", tag = "Audio",

@@ -20,14 +20,17 @@ pub struct TranslationForm {
     /// The recording.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// A multilingual model of `/v1/models`; OpenAI's names mean the default one.
+    /// A multilingual model of `/v1/models`; `whisper-1` and the like mean the default one.
+    #[schema(min_length = 1)]
     model: String,
     /// Text in English that the model is told before every window.
+    #[schema(nullable = false)]
     prompt: Option<String>,
     /// The form of the answer; `json` where it is not given.
+    #[schema(nullable = false)]
     response_format: Option<Format>,
     /// 0 leaves nothing to chance until a text is not believed.
-    #[schema(minimum = 0, maximum = 1)]
+    #[schema(nullable = false, minimum = 0, maximum = 1)]
     temperature: Option<f32>,
 }
 

@@ -24,6 +24,9 @@ const LONGEST: f64 = 25.0;
 /// Seconds at the end of what was heard in which no word is settled: it lacks what follows.
 const UNCERTAIN: f64 = 0.5;
 
+/// The mean log-probability of words that are not settled, whoever agrees on them.
+const UNSURE: f32 = -0.5;
+
 /// Seconds that are kept of what was too long and held no word.
 const KEPT: f64 = 2.0;
 
@@ -151,16 +154,16 @@ impl Passage {
         let is_known = self.language.is_some();
         let reading = self.reading(reader, is_last)?;
         let settled = match reading {
-            Some(reading) if is_last => {
+            Some((reading, _)) if is_last => {
                 self.agreement.replace(reading);
                 self.agreement.settle(0)
             }
-            // Words in a language that is not certain are not yet certain either.
-            Some(reading) if !is_known => {
+            // Words in a language that is not certain, or of which the model is not, are not yet certain either.
+            Some((reading, is_sure)) if !is_known || !is_sure => {
                 self.agreement.replace(reading);
                 Vec::new()
             }
-            Some(reading) => self.agreement.read(reading, self.end() as f64 / f64::from(SAMPLE_RATE) - UNCERTAIN),
+            Some((reading, _)) => self.agreement.read(reading, self.end() as f64 / f64::from(SAMPLE_RATE) - UNCERTAIN),
             None if is_last => self.agreement.settle(0),
             None => Vec::new(),
         };
@@ -171,8 +174,8 @@ impl Passage {
         Ok(())
     }
 
-    /// The words after the settled ones; none where the text is not to be believed.
-    fn reading(&mut self, reader: &mut Reader<'_>, is_last: bool) -> Result<Option<Vec<Read>>, Error> {
+    /// The words after the settled ones, and whether the model is sure of them; none where the text is not to be believed.
+    fn reading(&mut self, reader: &mut Reader<'_>, is_last: bool) -> Result<Option<(Vec<Read>, bool)>, Error> {
         let engine = reader.transcriber.engine();
         let vocabulary = engine.vocabulary();
         let samples = &self.samples[..self.samples.len().min(engine.n_frames() * HOP_LENGTH)];
@@ -211,6 +214,7 @@ impl Passage {
         })?;
         self.fresh = 0;
         let mut judged = answer.judged;
+        let is_sure = judged.decoded.avg_logprob >= UNSURE;
         let (tokens, detected) = (&mut judged.decoded.tokens, answer.detected);
         tokens.retain(|token| vocabulary.is_text(*token));
         if judged.silent || judged.too_long {
@@ -222,7 +226,7 @@ impl Passage {
             }
             tokens.extend(rest);
         }
-        let (Some(window), false) = (answer.window, tokens.len() <= given) else { return Ok(Some(Vec::new())) };
+        let (Some(window), false) = (answer.window, tokens.len() <= given) else { return Ok(Some((Vec::new(), true))) };
         let language = self.language.or(detected.map(|(language, _)| language)).unwrap_or(Language::ENGLISH);
         if detected.is_some_and(|(_, probability)| is_last || probability >= CERTAIN || self.seconds() >= ENOUGH) {
             self.language = Some(language);
@@ -232,7 +236,7 @@ impl Passage {
         let start = self.start as f64 / f64::from(SAMPLE_RATE);
         let in_stream = |word: Word| Word { start: start + word.start, end: start + word.end, ..word };
         let words = spoken.into_iter().flat_map(|spoken| spoken.words).map(in_stream).collect();
-        Ok(Some(words_after(given, words, tokens, vocabulary)))
+        Ok(Some((words_after(given, words, tokens, vocabulary), is_sure)))
     }
 
     fn settle(&mut self, words: Vec<Read>) {
