@@ -24,6 +24,7 @@ use source::Samples;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 pub fn run(args: &ListenArgs) -> Result<(), Failure> {
+    source::check(args)?;
     let console = Console::new(args.quiet);
     let interrupt = Interrupt::install()?;
     let wanted = Wanted {

@@ -26,29 +26,38 @@ pub struct Samples {
     _microphone: Option<Microphone>,
 }
 
-/// Opens what the arguments name.
-pub fn open(args: &ListenArgs) -> Result<Samples, Failure> {
-    match args.input {
-        Source::Stdin => {
-            if io::stdin().is_terminal() {
-                return Err(Failure::Usage("the standard input is a terminal; send samples into it".to_owned()));
-            }
-            let (format, rate) = (args.sample_format.unwrap_or(RawFormat::S16), args.rate.unwrap_or(16_000));
-            let stream = RawStream::new(format, rate).map_err(|error| Failure::Usage(error.to_string()))?;
-            let (sender, blocks) = sync_channel(WAITING);
-            thread::spawn(move || read(io::stdin().lock(), stream, &sender));
-            Ok(Samples {
-                blocks,
-                #[cfg(feature = "microphone")]
-                _microphone: None,
-            })
-        }
+/// Refuses what cannot be opened whatever the system has: before a model is loaded.
+pub fn check(args: &ListenArgs) -> Result<(), Failure> {
+    let problem = match args.input {
+        Source::Stdin if io::stdin().is_terminal() => "the standard input is a terminal; send samples into it",
         Source::Microphone if args.rate.is_some() || args.sample_format.is_some() => {
-            Err(Failure::Usage("--rate and --sample-format are those of the standard input, `--input -`".to_owned()))
+            "--rate and --sample-format are those of the standard input, `--input -`"
         }
-        Source::Microphone => microphone(),
-    }
+        Source::Microphone if cfg!(not(feature = "microphone")) => NO_MICROPHONE,
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(problem.to_owned()))
 }
+
+/// Opens what the arguments name, which [`check`] has found possible.
+pub fn open(args: &ListenArgs) -> Result<Samples, Failure> {
+    if args.input == Source::Microphone {
+        return microphone();
+    }
+    let (format, rate) = (args.sample_format.unwrap_or(RawFormat::S16), args.rate.unwrap_or(16_000));
+    let stream = RawStream::new(format, rate).map_err(|error| Failure::Usage(error.to_string()))?;
+    let (sender, blocks) = sync_channel(WAITING);
+    thread::spawn(move || read(io::stdin().lock(), stream, &sender));
+    Ok(Samples {
+        blocks,
+        #[cfg(feature = "microphone")]
+        _microphone: None,
+    })
+}
+
+const NO_MICROPHONE: &str = "this program was built without the microphone. Build it with `cargo install --locked --path \
+    crates/cli --features microphone` (on Linux this needs the ALSA headers, the package libasound2-dev or alsa-lib-devel), or \
+    send samples to the standard input: `arecord -q -t raw -f S16_LE -r 16000 | amanuensis listen --input -`";
 
 #[cfg(feature = "microphone")]
 fn microphone() -> Result<Samples, Failure> {
@@ -59,12 +68,7 @@ fn microphone() -> Result<Samples, Failure> {
 
 #[cfg(not(feature = "microphone"))]
 fn microphone() -> Result<Samples, Failure> {
-    Err(Failure::Usage(
-        "this program was built without the microphone. Build it with `cargo install --locked --path crates/cli \
-         --features microphone` (on Linux this needs the ALSA headers, the package libasound2-dev or alsa-lib-devel), or \
-         send samples to the standard input: `arecord -q -t raw -f S16_LE -r 16000 | amanuensis listen --input -`"
-            .to_owned(),
-    ))
+    Err(Failure::Usage(NO_MICROPHONE.to_owned()))
 }
 
 /// Sends what can be read until it ends, or nobody listens.
