@@ -141,7 +141,10 @@ impl RawStream {
 
 impl fmt::Debug for RawStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RawStream").field("format", &self.format).field("rate", &self.resampler.rate()).finish()
+        f.debug_struct("RawStream")
+            .field("format", &self.format)
+            .field("rate", &self.resampler.rate())
+            .finish_non_exhaustive()
     }
 }
 

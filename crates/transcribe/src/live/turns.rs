@@ -156,7 +156,7 @@ mod tests {
             silence in 0.0..0.3_f64,
             prefix_padding in 0.0..1.0_f64,
         ) {
-            let options = TurnOptions { silence, prefix_padding, ..TurnOptions::default() };
+            let options = TurnOptions { prefix_padding, silence, ..TurnOptions::default() };
             let mut before = 0;
             for (at, change) in changes(options, &probabilities).into_iter().enumerate() {
                 let (Change::Begins(position) | Change::Ends(position)) = change;

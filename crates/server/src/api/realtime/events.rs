@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::settings::Dialect;
 use crate::error::ApiError;
@@ -19,41 +19,40 @@ pub enum Wanted {
     Clear,
 }
 
-/// Reads an event of a client. An error comes with the event's id, where it has one.
-pub fn read(text: &str) -> Result<(Wanted, Option<String>), (ApiError, Option<String>)> {
-    let refuse = |message: String, param: &str| ApiError::invalid(message).with_param(param);
-    let event: Result<Value, _> = serde_json::from_str(text);
-    let Ok(Value::Object(mut event)) = event else {
-        return Err((ApiError::invalid("an event is an object in JSON").with_code("invalid_json"), None));
+/// Reads an event of a client, and its id, where it has one.
+pub fn read(text: &str) -> (Result<Wanted, ApiError>, Option<String>) {
+    let Ok(Value::Object(mut event)) = serde_json::from_str(text) else {
+        return (Err(ApiError::invalid("an event is an object in JSON").with_code("invalid_json")), None);
     };
     let id = event.remove("event_id").and_then(|id| id.as_str().map(str::to_owned));
+    (wanted(event), id)
+}
+
+fn wanted(mut event: Map<String, Value>) -> Result<Wanted, ApiError> {
     let kind = event.remove("type").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
     let wanted = match kind.as_str() {
         "session.update" => event.remove("session").map(|session| Wanted::Update(Dialect::Present, session)),
         "transcription_session.update" => event.remove("session").map(|session| Wanted::Update(Dialect::Beta, session)),
-        "input_audio_buffer.append" => match event.remove("audio").as_ref().and_then(Value::as_str).map(decode) {
-            Some(Err(())) => return Err((refuse("the audio is no base64".to_owned(), "audio"), id)),
-            audio => audio.and_then(Result::ok).map(Wanted::Append),
-        },
+        "input_audio_buffer.append" => {
+            let audio = event.remove("audio");
+            let audio = audio.as_ref().and_then(Value::as_str).map(|audio| STANDARD.decode(audio));
+            let audio =
+                audio.transpose().map_err(|_| ApiError::invalid("the audio is no base64").with_param("audio"))?;
+            audio.map(Wanted::Append)
+        }
         "input_audio_buffer.commit" => Some(Wanted::Commit),
         "input_audio_buffer.clear" => Some(Wanted::Clear),
         kind => {
             let kind: String = kind.chars().take(80).collect();
             let message = format!("a transcription session has no event {kind:?} of clients");
-            return Err((refuse(message, "type"), id));
+            return Err(ApiError::invalid(message).with_param("type"));
         }
     };
-    let Some(wanted) = wanted else {
-        return Err((ApiError::invalid(format!("the event {kind} lacks what it is about")), id));
-    };
+    let wanted = wanted.ok_or_else(|| ApiError::invalid(format!("the event {kind} lacks what it is about")))?;
     match event.keys().next() {
-        Some(name) => Err((refuse(format!("the event {kind} has no field {name:?}"), name), id)),
-        None => Ok((wanted, id)),
+        Some(name) => Err(ApiError::invalid(format!("the event {kind} has no field {name:?}")).with_param(name)),
+        None => Ok(wanted),
     }
-}
-
-fn decode(audio: &str) -> Result<Vec<u8>, ()> {
-    STANDARD.decode(audio).map_err(|_| ())
 }
 
 /// Makes the events of a server.
@@ -206,10 +205,10 @@ mod tests {
 
     #[test]
     fn events_of_clients_are_read() {
-        let wanted = |text: &str| read(text).map(|(wanted, _)| wanted).unwrap();
+        let wanted = |text: &str| read(text).0.unwrap();
         assert_eq!(wanted(r#"{"type": "input_audio_buffer.append", "audio": "AAEC"}"#), Wanted::Append(vec![0, 1, 2]));
-        let (commit, id) = read(r#"{"type": "input_audio_buffer.commit", "event_id": "mine"}"#).unwrap();
-        assert_eq!((commit, id.as_deref()), (Wanted::Commit, Some("mine")));
+        let (commit, id) = read(r#"{"type": "input_audio_buffer.commit", "event_id": "mine"}"#);
+        assert_eq!((commit.unwrap(), id.as_deref()), (Wanted::Commit, Some("mine")));
         let update = wanted(r#"{"type": "transcription_session.update", "session": {}}"#);
         assert_eq!(update, Wanted::Update(Dialect::Beta, json!({})));
     }
@@ -226,10 +225,10 @@ mod tests {
             (r#"{"type": "input_audio_buffer.append"}"#, None),
             (r#"{"type": "input_audio_buffer.clear", "all": true}"#, Some("all")),
         ] {
-            let (error, _) = read(text).unwrap_err();
+            let error = read(text).0.unwrap_err();
             assert_eq!(error.body().error.param.as_deref(), param, "{text}");
         }
-        assert_eq!(read(r#"{"type": "x", "event_id": "e"}"#).unwrap_err().1.as_deref(), Some("e"));
+        assert_eq!(read(r#"{"type": "x", "event_id": "e"}"#).1.as_deref(), Some("e"));
     }
 
     #[test]

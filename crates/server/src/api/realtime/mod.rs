@@ -37,7 +37,7 @@ const BETA: &str = "realtime=v1";
 const LARGEST: usize = 16 << 20;
 
 /// How long a client may say nothing, and how long it may take to hear something.
-const SILENCE: Duration = Duration::from_secs(600);
+const SILENCE: Duration = Duration::from_mins(10);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a session is asked to be.
@@ -49,13 +49,13 @@ pub struct Params {
     /// The model, until the session is told of another; the default one where it is not given.
     model: Option<String>,
     /// Whether to send words that may still change, as `conversation.item.input_audio_transcription.provisional`, which
-    /// OpenAI's interface does not have.
+    /// `OpenAI`'s interface does not have.
     provisional: Option<bool>,
 }
 
 /// Transcribe speech that is going on
 ///
-/// A WebSocket with the events of OpenAI's interface for transcription sessions.
+/// A WebSocket with the events of `OpenAI`'s interface for transcription sessions.
 #[utoipa::path(
     get, path = "/v1/realtime", tag = "Audio", params(Params),
     responses(
@@ -182,9 +182,10 @@ impl Connection {
                 return self.send(vec![event]).await;
             }
         };
-        let (wanted, cause) = match read(&text) {
-            Ok(read) => read,
-            Err((error, cause)) => {
+        let (wanted, cause) = read(&text);
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(error) => {
                 let event = self.speaker.error(&error, cause.as_deref());
                 return self.send(vec![event]).await;
             }

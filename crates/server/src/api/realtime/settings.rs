@@ -351,14 +351,14 @@ fn refuse_noise_reduction(wanted: Option<&Value>, param: &str) -> Result<(), Api
 mod tests {
     use super::*;
 
-    fn present(input: Value) -> Result<Asked, ApiError> {
+    fn present(input: &Value) -> Result<Asked, ApiError> {
         let session = json!({"type": "transcription", "audio": {"input": input}});
         Asked::new("whisper-1", true).updated(Dialect::Present, session)
     }
 
     #[test]
     fn what_is_not_said_stays() {
-        let asked = present(json!({"format": {"type": "audio/pcmu"}, "turn_detection": null})).unwrap();
+        let asked = present(&json!({"format": {"type": "audio/pcmu"}, "turn_detection": null})).unwrap();
         assert_eq!((asked.format, asked.rate, asked.turns), (RawFormat::MuLaw, 8_000, None));
         let later = asked.updated(Dialect::Present, json!({"type": "transcription"})).unwrap();
         assert_eq!(later, asked);
@@ -373,7 +373,7 @@ mod tests {
             json!({"type": "server_vad", "threshold": 0.25, "prefix_padding_ms": 100, "silence_duration_ms": 700});
         let input = json!({"format": {"type": "audio/pcm", "rate": 16_000}, "noise_reduction": null,
             "transcription": transcription, "turn_detection": turns});
-        let asked = present(input.clone()).unwrap();
+        let asked = present(&input).unwrap();
         let options = asked.options();
         assert_eq!(options.language.map(Language::code), Some("de"));
         assert_eq!(
@@ -400,7 +400,7 @@ mod tests {
             (json!({"fromat": null}), "session"),
         ];
         for (input, param) in refused {
-            let error = present(input.clone()).unwrap_err().body().error;
+            let error = present(&input).unwrap_err().body().error;
             assert!(error.param.as_deref().is_some_and(|at| at.ends_with(param)), "{input}: {error:?}");
         }
         let asked = Asked::new("whisper-1", true);
