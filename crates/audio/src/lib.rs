@@ -1,5 +1,5 @@
 //! Sound in, features out: the bytes of a recording become 16 kHz mono `f32` samples ([`Audio`]), and those become the
-//! log-mel spectrogram that Whisper reads ([`LogMel`]).
+//! log-mel spectrogram that Whisper reads ([`LogMel`]). Samples that come without a header, live, are a [`RawStream`].
 //!
 //! Formats: WAV, RF64, AIFF, CAF, FLAC, MP3, MP2, ADTS AAC, Ogg (Vorbis, Opus, FLAC), MP4, M4A and MOV (AAC, ALAC, Opus,
 //! MP3, PCM), MKV and `WebM` (the same, FLAC and Vorbis). A video file gives its audio track. The contents decide, never
@@ -23,6 +23,7 @@ mod mix;
 mod mkv;
 mod mp4;
 mod opus;
+mod raw;
 mod resample;
 mod riff;
 mod timeline;
@@ -32,3 +33,4 @@ pub use container::StreamInfo;
 pub use error::{Error, Warning, WarningKind};
 pub use input::Source;
 pub use mel::{HOP_LENGTH, LogMel, N_FFT, WINDOW_FRAMES, WINDOW_SAMPLES};
+pub use raw::{RawFormat, RawStream};

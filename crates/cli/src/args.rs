@@ -15,6 +15,7 @@ use crate::decoding::DecodingArgs;
 use crate::eval::args::EvalArgs;
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::listen::args::ListenArgs;
 use crate::npu::args::{DevicesArgs, DoctorArgs};
 use crate::serve::ServeArgs;
 use crate::subtitles::SubtitleArgs;
@@ -32,6 +33,8 @@ pub struct Args {
 pub enum Command {
     /// Transcribe recordings: speech to text, subtitles or JSON
     Transcribe(Box<TranscribeArgs>),
+    /// Write along with speech that is going on
+    Listen(Box<ListenArgs>),
     /// List, fetch, check and remove speech models
     Models(ModelsArgs),
     /// Measure what this machine can do, and what a model takes on it

@@ -101,35 +101,58 @@ impl DecodingArgs {
                 "--compute-type is for our own engine: a graph has its own arithmetic".to_owned(),
             ));
         }
-        let store = Store::open_default().map_err(models::failure)?;
-        let path = find(&self.model, self.offline, &store, console, interrupt)?;
-        let compute_type = self.compute_type.unwrap_or_default();
-        let threads = thread_count(self.threads);
-        let options = EngineOptions { compute_type, threads, device, runtime: self.runtime };
-        console.start_bar(None, SPINNER, format!("loading {}", self.model));
-        let transcriber = Transcriber::load(&path, &options);
-        console.clear_bar();
-        let transcriber =
-            transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", self.model)))?;
-        if let Some(notice) = transcriber.engine().take_notice() {
-            if self.device.device == Device::Auto { console.note(notice) } else { console.warning(notice) }
-        }
-        let transcriber = match self.batch_size {
+        let wanted = Wanted {
+            model: &self.model,
+            engine: EngineOptions {
+                compute_type: self.compute_type.unwrap_or_default(),
+                threads: thread_count(self.threads),
+                device,
+                runtime: self.runtime,
+            },
+            offline: self.offline,
+            detects_speech: self.speech.options().is_some(),
+        };
+        let transcriber = load(&wanted, console, interrupt)?;
+        Ok(match self.batch_size {
             Some(batch_size) => transcriber.with_batch_size(batch_size),
             None => transcriber,
-        };
-        if self.speech.options().is_none() {
-            return Ok(transcriber);
-        }
-        // Who names a path of the own expects no network.
-        let offline = self.offline || store.catalogue().find(&self.model).is_err();
-        let Some(path) = fetch::speech_detector(&store, offline, console, interrupt)? else {
-            return Ok(transcriber);
-        };
-        let detector = VoiceDetector::load(&path);
-        let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
-        Ok(transcriber.with_voice_detector(detector))
+        })
     }
+}
+
+/// A model to load, and how.
+pub struct Wanted<'a> {
+    pub model: &'a str,
+    pub engine: EngineOptions,
+    pub offline: bool,
+    /// Whether the voice detector is needed too.
+    pub detects_speech: bool,
+}
+
+/// Finds a model, fetches it if need be, and loads it.
+pub fn load(wanted: &Wanted<'_>, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
+    let Wanted { model, ref engine, offline, detects_speech } = *wanted;
+    let store = Store::open_default().map_err(models::failure)?;
+    let path = find(model, offline, &store, console, interrupt)?;
+    console.start_bar(None, SPINNER, format!("loading {model}"));
+    let transcriber = Transcriber::load(&path, engine);
+    console.clear_bar();
+    let transcriber =
+        transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {model:?}: {error}")))?;
+    if let Some(notice) = transcriber.engine().take_notice() {
+        if engine.device.device == Device::Auto { console.note(notice) } else { console.warning(notice) }
+    }
+    if !detects_speech {
+        return Ok(transcriber);
+    }
+    // Who names a path of the own expects no network.
+    let offline = offline || store.catalogue().find(model).is_err();
+    let Some(path) = fetch::speech_detector(&store, offline, console, interrupt)? else {
+        return Ok(transcriber);
+    };
+    let detector = VoiceDetector::load(&path);
+    let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
+    Ok(transcriber.with_voice_detector(detector))
 }
 
 /// The path of a model, which is fetched if need be.
@@ -156,7 +179,7 @@ pub fn thread_count(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into))
 }
 
-fn tasks() -> impl TypedValueParser<Value = Task> {
+pub fn tasks() -> impl TypedValueParser<Value = Task> {
     let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
     tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
 }

@@ -13,6 +13,7 @@ mod inputs;
 mod inspect;
 mod interrupt;
 mod language;
+mod listen;
 mod models;
 mod npu;
 mod outputs;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match args.command {
         Command::Transcribe(args) => transcribe::run(&args),
+        Command::Listen(args) => listen::run(&args),
         Command::Models(args) => models::run(args.command),
         Command::Bench(args) => bench::run(&args.command),
         Command::Eval(args) => eval::run(&args),

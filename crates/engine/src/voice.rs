@@ -179,6 +179,14 @@ impl VoiceStream<'_> {
         }
     }
 
+    /// Hears every whole chunk that waits, for those who cannot wait for what follows. The probabilities are the same.
+    pub fn flush(&mut self, probabilities: &mut Vec<f32>) {
+        let chunks = (self.pending.len() - CONTEXT) / CHUNK;
+        if chunks > 0 {
+            self.listen(chunks, probabilities);
+        }
+    }
+
     /// The recording ends: hears what waits, the last chunk filled up with silence.
     pub fn finish(&mut self, probabilities: &mut Vec<f32>) {
         let chunks = (self.pending.len() - CONTEXT).div_ceil(CHUNK);

@@ -87,6 +87,10 @@ pub struct Config {
     #[arg(long, env = "AMANUENSIS_MAX_QUEUE", value_name = "N", default_value_t = 64)]
     pub max_queue: usize,
 
+    /// Live sessions at once; those beyond are refused with status 503
+    #[arg(long, env = "AMANUENSIS_MAX_LIVE", value_name = "N", default_value_t = 8)]
+    pub max_live: usize,
+
     /// Connections that are open at once; those beyond wait to be accepted
     #[arg(long, env = "AMANUENSIS_MAX_CONNECTIONS", value_name = "N", default_value_t = 512)]
     pub max_connections: usize,
@@ -216,6 +220,7 @@ impl Config {
             ("max_duration", self.max_duration),
             ("max_uploads", self.max_uploads as u64),
             ("max_active", self.max_active as u64),
+            ("max_live", self.max_live as u64),
             ("max_connections", self.max_connections as u64),
             ("header_timeout", self.header_timeout),
             ("upload_timeout", self.upload_timeout),

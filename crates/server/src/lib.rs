@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod jobs;
 mod limits;
+mod live;
 mod metrics;
 mod pool;
 mod serve;

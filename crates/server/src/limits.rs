@@ -14,6 +14,7 @@ pub struct Limits {
     /// For those that wait and those at work.
     places: Arc<Semaphore>,
     active: Arc<Semaphore>,
+    live: Arc<Semaphore>,
     max_uploads: usize,
     max_places: usize,
     max_active: usize,
@@ -41,6 +42,7 @@ impl Limits {
             uploads: semaphore(config.max_uploads),
             places: semaphore(max_places),
             active: semaphore(config.max_active),
+            live: semaphore(config.max_live),
             max_uploads: config.max_uploads,
             max_places,
             max_active: config.max_active,
@@ -51,6 +53,11 @@ impl Limits {
     /// A place for an upload, if one is free.
     pub fn upload(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
+    }
+
+    /// A place for a live session, if one is free.
+    pub fn live(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.live).try_acquire_owned().ok()
     }
 
     /// Uploads that are being received.

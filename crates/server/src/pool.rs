@@ -125,6 +125,11 @@ impl ModelPool {
         &self.default
     }
 
+    /// Whether there is something to tell where somebody speaks.
+    pub fn detects_speech(&self) -> bool {
+        self.store.path(SPEECH_DETECTOR).is_ok()
+    }
+
     /// Every model that can be asked for by its own name, the default first. Looks at the disk.
     pub fn installed(&self) -> Vec<Installed> {
         let is_usable = |model: &amanuensis_models::Entry<'_>| {

@@ -2,7 +2,8 @@
 //!
 //! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so that memory does not grow with the length
 //! of the recording, and tells a callback what it finds while it works; the callback's answer can end the work early.
-//! [`OutputFormat`] writes the result as text, subtitles, a table or JSON.
+//! [`OutputFormat`] writes the result as text, subtitles, a table or JSON. A [`LiveTranscriber`] writes along with speech
+//! that is still going on.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -30,6 +31,7 @@ mod context;
 mod cut;
 mod error;
 mod language;
+mod live;
 mod long_form;
 mod model;
 mod options;
@@ -45,13 +47,14 @@ mod voicing;
 mod windows;
 mod words;
 
-pub use amanuensis_audio::{Audio, Error as AudioError};
+pub use amanuensis_audio::{Audio, Error as AudioError, RawFormat, RawStream};
 pub use amanuensis_engine::{
     ComputeType, Device, DeviceOptions, Engine, EngineOptions, Error as EngineError, Rules, Runtime, Task,
     VoiceDetector,
 };
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
+pub use live::{LiveEvent, LiveTranscriber, TurnOptions};
 pub use options::{Strategy, TranscribeOptions};
 pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
 pub use plan::{VadOptions, windows_of_speech};

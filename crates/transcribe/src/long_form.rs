@@ -23,7 +23,7 @@ use crate::model::{Model, Reader};
 use crate::options::{Strategy, TranscribeOptions};
 use crate::plan::{Planned, Planner, gaps, voiced_frames};
 use crate::repetition::take_out;
-use crate::scheduler::{Failure, Request};
+use crate::scheduler::Request;
 use crate::transcriber::Event;
 use crate::voicing::Voicing;
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
@@ -312,12 +312,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     /// is read again by itself: models skip sentences.
     fn read(&mut self, window: Pending<R::Ticket>, readings: usize) -> Result<Reading, Error> {
         let Pending { ticket, listened, position, frames, samples, voiced } = window;
-        let answer = self.reader.wait(ticket).map_err(|failure| match failure {
-            Failure::Engine(error) => Error::Engine(error),
-            Failure::Step(reason) => Error::Step(reason),
-            Failure::NoLanguage => Error::NoLanguageDetected { model: self.name.to_owned() },
-            Failure::Stopped => Error::Stopped,
-        })?;
+        let answer = self.reader.wait(ticket).map_err(|failure| failure.into_error(self.name))?;
         self.timings.encode += answer.encode;
         self.timings.decode += answer.decode;
         let mut judged = answer.judged;

@@ -12,9 +12,9 @@ use std::time::Instant;
 
 use amanuensis_engine::{Batch, DecodeOptions, Decoded, Encoded, Engine, Error as EngineError};
 
-use crate::Language;
 use crate::attempts::{Attempts, Judged};
 use crate::turns::Turns;
+use crate::{Error, Language};
 
 /// A window to be read.
 pub(crate) struct Request {
@@ -63,6 +63,18 @@ pub(crate) enum Failure {
     NoLanguage,
     /// The thread is gone, which takes a panic in it.
     Stopped,
+}
+
+impl Failure {
+    /// What callers are told; `model` is the model's name.
+    pub(crate) fn into_error(self, model: &str) -> Error {
+        match self {
+            Self::Engine(error) => Error::Engine(error),
+            Self::Step(reason) => Error::Step(reason),
+            Self::NoLanguage => Error::NoLanguageDetected { model: model.to_owned() },
+            Self::Stopped => Error::Stopped,
+        }
+    }
 }
 
 impl From<EngineError> for Failure {

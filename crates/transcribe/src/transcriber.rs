@@ -100,6 +100,15 @@ impl Transcriber {
         &self.engine
     }
 
+    /// What tells where somebody speaks, where there is such a thing.
+    pub fn voice_detector(&self) -> Option<&VoiceDetector> {
+        self.detector.as_ref()
+    }
+
+    pub(crate) fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
     /// Whether this model can do what `options` ask.
     ///
     /// # Errors

@@ -34,6 +34,13 @@ impl<'v> Voicing<'v> {
         }
     }
 
+    /// Appends the probability of every whole chunk of 32 ms so far.
+    pub(crate) fn flush(&mut self, probabilities: &mut Vec<f32>) {
+        if let Self::Detected(stream) = self {
+            stream.flush(probabilities);
+        }
+    }
+
     /// The recording ends.
     pub(crate) fn finish(&mut self, probabilities: &mut Vec<f32>) {
         match self {

@@ -24,7 +24,7 @@ const LONGEST_MEDIAN: usize = 70;
 const OVERHANG: usize = 50;
 
 /// Marks at the end of a sentence.
-const SENTENCE_END: [char; 6] = ['.', '。', '!', '！', '?', '？'];
+pub(crate) const SENTENCE_END: [char; 6] = ['.', '。', '!', '！', '?', '？'];
 
 /// A part of a window's text between two times: what becomes a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ fn transcriber(name: &str) -> Option<Transcriber> {
     let store = Store::open_default().map_err(|error| println!("skipped: {error}")).ok()?;
     let path = |name: &str| store.path(name).map_err(|error| println!("skipped: {error}")).ok();
     let (model, detector) = (path(name)?, path(SPEECH_DETECTOR)?);
-    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2 };
+    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2, ..EngineOptions::default() };
     let detector = VoiceDetector::load(&detector).unwrap();
     Some(Transcriber::load(&model, &engine).unwrap().with_voice_detector(detector))
 }

@@ -1,8 +1,10 @@
 //! The arguments of `amanuensis bench`, and their help.
 
+use std::path::PathBuf;
+
 use amanuensis_kernels::Isa;
 use amanuensis_kernels::tile::TileSize;
-use amanuensis_transcribe::Strategy;
+use amanuensis_transcribe::{Language, Strategy};
 use clap::Subcommand;
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, PossibleValuesParser, TypedValueParser};
 
@@ -29,6 +31,8 @@ pub enum BenchCommand {
     Model(BenchModelArgs),
     /// Whole recordings with an installed model: how much faster than they play
     Transcribe(BenchTranscribeArgs),
+    /// Speech that is transcribed while it goes on: how long words take, and how many are wrong
+    Live(BenchLiveArgs),
 }
 
 const ROOFLINE_HELP: &str = "\
@@ -151,6 +155,38 @@ pub struct BenchTranscribeArgs {
     pub batch_size: Option<usize>,
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// Processor cores to use [default: all]
+    #[arg(long, value_name = "N", value_parser = thread_counts())]
+    pub threads: Option<usize>,
+    /// Print one line of JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LIVE_HELP: &str = "\
+The recordings are heard as a stream at the speed of speech, in blocks of 100 ms. All computing is done as it would be; only
+nobody waits for the next block to come. A delay is the time from the end of a word, as it was settled, until it was there:
+  provisional    as it stayed, case and punctuation left out; it might still have changed
+  first of turn  the same of the first word after a pause
+  settled        never to change
+Errors are those of all recordings with a reference: live, and of the same recordings transcribed as files.
+
+JSON:
+  model, isa, threads, audio_s, busy_share, delays: {provisional, first_of_turn, settled: {words, median_s, p95_s}},
+  words_compared, error_rate_percent: {live, file}";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = LIVE_HELP)]
+pub struct BenchLiveArgs {
+    /// The recordings and what is said in them, as for `amanuensis eval`
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// Only recordings in this language, by its code
+    #[arg(short, long, value_name = "CODE")]
+    pub language: Option<Language>,
+    /// An installed model, or a model's directory or weight file
+    #[arg(short, long, value_name = "NAME|PATH", default_value = "base", value_parser = NonEmptyStringValueParser::new())]
+    pub model: String,
     /// Processor cores to use [default: all]
     #[arg(long, value_name = "N", value_parser = thread_counts())]
     pub threads: Option<usize>,

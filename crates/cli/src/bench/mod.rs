@@ -3,6 +3,7 @@
 //! Times are wall times, of parts the best of several rounds: what disturbs a measurement only ever makes it longer.
 
 pub mod args;
+mod live;
 mod matmul;
 mod model;
 mod roofline;
@@ -36,6 +37,7 @@ pub fn run(command: &BenchCommand) -> Result<(), Failure> {
         BenchCommand::Matmul(args) => matmul::run(args),
         BenchCommand::Model(args) => print(&model::measure(args)?),
         BenchCommand::Transcribe(args) => print(&transcribe::measure(args)?),
+        BenchCommand::Live(args) => print(&live::measure(args)?),
     }
 }
 

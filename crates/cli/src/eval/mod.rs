@@ -1,7 +1,7 @@
 //! `amanuensis eval`: how many errors a model makes in recordings whose text is known, and how fast it is.
 
 pub mod args;
-mod manifest;
+pub mod manifest;
 mod results;
 mod table;
 

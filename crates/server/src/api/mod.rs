@@ -10,6 +10,7 @@ mod health;
 mod jobs;
 mod metrics;
 mod models;
+mod realtime;
 mod router;
 mod run;
 mod stream;

@@ -14,7 +14,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{docs, gate, health, jobs, metrics, models, transcriptions, translations};
+use super::{docs, gate, health, jobs, metrics, models, realtime, transcriptions, translations};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -34,6 +34,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
         .routes(routes!(jobs::result::result))
         .routes(routes!(models::list))
         .routes(routes!(models::retrieve))
+        .routes(routes!(realtime::connect))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::scrape))

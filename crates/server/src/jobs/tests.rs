@@ -64,7 +64,7 @@ impl Workspace {
 
     /// What a recording of the folder holds, timings aside, and its windows.
     fn transcribe(&self, name: &str) -> (Transcript, Vec<ReadWindow>) {
-        let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1 };
+        let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
         let transcriber = Transcriber::load(&self.path("tiny"), &engine).unwrap().with_name("base");
         let audio = Audio::open(self.path("recordings").join(name)).unwrap();
         let mut windows = Vec::new();

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use amanuensis_engine::{Decoded, Task};
 
 use super::*;
-use crate::scheduler::Answer;
+use crate::scheduler::{Answer, Failure};
 use crate::transcriber::check;
 use crate::windows::tests::Scripted;
 

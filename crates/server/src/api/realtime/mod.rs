@@ -1,0 +1,258 @@
+//! `WS /v1/realtime?intent=transcription`: speech that is written down while it goes on.
+
+mod events;
+mod settings;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::timeout;
+use utoipa::IntoParams;
+
+use crate::error::{ApiError, ErrorBody};
+use crate::live::{Command, Settings, Told, start};
+use crate::state::AppState;
+use crate::work::Failure;
+use events::{Speaker, Wanted, read};
+use settings::{Asked, Dialect};
+
+/// Names of `OpenAI`'s models for live speech, which mean the default model here.
+const MAPPED: [&str; 2] = ["gpt-realtime-whisper", "gpt-live-transcribe"];
+
+/// What clients of the beta's form say in a header `OpenAI-Beta`.
+const BETA: &str = "realtime=v1";
+
+/// Bytes of an event, at most: some minutes of samples in base64.
+const LARGEST: usize = 16 << 20;
+
+/// How long a client may say nothing, and how long it may take to hear something.
+const SILENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a session is asked to be.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// `transcription`, the only thing that can be asked for.
+    intent: Option<String>,
+    /// The model, until the session is told of another; the default one where it is not given.
+    model: Option<String>,
+    /// Whether to send words that may still change, as `conversation.item.input_audio_transcription.provisional`, which
+    /// `OpenAI`'s interface does not have.
+    provisional: Option<bool>,
+}
+
+/// Transcribe speech that is going on
+///
+/// A WebSocket with the events of `OpenAI`'s interface for transcription sessions.
+#[utoipa::path(
+    get, path = "/v1/realtime", tag = "Audio", params(Params),
+    responses(
+        (status = 101, description = "The connection is a WebSocket from now on"),
+        (status = 400, body = ErrorBody, description = "What is asked makes no sense, or is no WebSocket"),
+        (status = 401, body = ErrorBody, description = "No key, or a wrong one"),
+        (status = 403, body = ErrorBody, description = "A web page that is not let in"),
+        (status = 404, body = ErrorBody, description = "No such model"),
+        (status = 429, body = ErrorBody, description = "Too many requests of this caller"),
+        (status = 503, body = ErrorBody, description = "Too many sessions"),
+    )
+)]
+pub async fn connect(
+    State(state): State<Arc<AppState>>,
+    params: Result<Query<Params>, QueryRejection>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let Query(params) = params.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+    if params.intent.as_deref() != Some("transcription") {
+        let message = "the only sessions here are for transcription: `?intent=transcription`";
+        return Err(ApiError::invalid(message).with_param("intent"));
+    }
+    refuse_pages(&headers, &state.config.cors_origin)?;
+    let upgrade = upgrade.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+    let place = state.limits.live().ok_or_else(|| ApiError::overloaded("too many live sessions", 10))?;
+    let is_beta = headers.get("openai-beta").is_some_and(|value| value == BETA);
+    let dialect = if is_beta { Dialect::Beta } else { Dialect::Present };
+    let detects_turns = state.pool.detects_speech();
+    let asked = Asked::new(params.model.as_deref().unwrap_or("whisper-1"), detects_turns);
+    let settings = settings(&state, &asked).await?;
+    let id = state.next_request_id().trim_start_matches("req_").to_owned();
+    let speaker = Speaker::new(id, dialect, params.provisional.unwrap_or(false));
+    let upgrade = upgrade.protocols(["realtime"]).max_message_size(LARGEST).max_frame_size(LARGEST);
+    Ok(upgrade.on_upgrade(async move |socket| {
+        if let Ok((commands, told)) = start(settings) {
+            let connection =
+                Connection { state, socket, told, speaker, asked, waiting: VecDeque::new(), _place: place };
+            connection.run(&commands).await;
+        }
+    }))
+}
+
+/// A web page may connect to any server that its reader can reach, and nothing but its origin tells.
+fn refuse_pages(headers: &HeaderMap, allowed: &[String]) -> Result<(), ApiError> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
+    let is_own = origin.split_once("://").is_some_and(|(_, host)| Some(host) == text(header::HOST));
+    if is_own || allowed.iter().any(|allowed| allowed == "*" || allowed == origin) {
+        return Ok(());
+    }
+    Err(ApiError::invalid("web pages of this origin are not let in").with_status(StatusCode::FORBIDDEN))
+}
+
+/// What is asked for, with its model loaded, if it can be had.
+async fn settings(state: &AppState, asked: &Asked) -> Result<Settings, ApiError> {
+    let name = if MAPPED.contains(&asked.model.as_str()) { "whisper-1" } else { &asked.model };
+    let transcriber = state.pool.get(name).await?;
+    let options = asked.options();
+    transcriber.check(&options).map_err(Failure::Transcribe)?;
+    if let Some(turns) = asked.turns {
+        if transcriber.voice_detector().is_none() {
+            let message = "turns cannot be detected: silero-vad is not installed (`amanuensis models pull silero-vad`)";
+            return Err(ApiError::invalid(message).with_param("turn_detection"));
+        }
+        turns.check().map_err(|error| ApiError::from(Failure::Transcribe(error)).with_param("turn_detection"))?;
+    }
+    Ok(Settings { transcriber, options, turns: asked.turns, format: asked.format, rate: asked.rate })
+}
+
+struct Connection {
+    state: Arc<AppState>,
+    socket: WebSocket,
+    told: Receiver<Told>,
+    speaker: Speaker,
+    asked: Asked,
+    /// What the session has no room for yet; as long as there is something, the client is not listened to.
+    waiting: VecDeque<Command>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Listens to the client and to the session until one of them is gone.
+    async fn run(mut self, commands: &Sender<Command>) {
+        let created = self.speaker.session(&self.asked, true);
+        let mut goes_on = self.send(vec![created]).await;
+        while goes_on {
+            tokio::select! {
+                place = commands.reserve(), if !self.waiting.is_empty() => match (place, self.waiting.pop_front()) {
+                    (Ok(place), Some(command)) => place.send(command),
+                    _ => goes_on = false,
+                },
+                message = timeout(SILENCE, self.socket.recv()), if self.waiting.is_empty() => {
+                    goes_on = match message {
+                        Ok(Some(Ok(message))) => self.hear(message).await,
+                        Ok(_) => false,
+                        Err(_) => {
+                            self.close("nothing was said for ten minutes").await;
+                            false
+                        }
+                    };
+                },
+                told = self.told.recv() => {
+                    goes_on = match told {
+                        Some(told) => {
+                            let events = self.speaker.events(told);
+                            self.send(events).await
+                        }
+                        None => false,
+                    };
+                },
+            }
+        }
+    }
+
+    /// Does what a message of the client asks for; false where the connection ends.
+    async fn hear(&mut self, message: Message) -> bool {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Close(_) => return false,
+            Message::Ping(_) | Message::Pong(_) => return true,
+            Message::Binary(_) => {
+                let event = self.speaker.error(&ApiError::invalid("events are texts"), None);
+                return self.send(vec![event]).await;
+            }
+        };
+        let (wanted, cause) = read(&text);
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                let event = self.speaker.error(&error, cause.as_deref());
+                return self.send(vec![event]).await;
+            }
+        };
+        match wanted {
+            Wanted::Append(bytes) => self.waiting.push_back(Command::Bytes(bytes)),
+            Wanted::Commit => self.waiting.push_back(Command::Commit),
+            Wanted::Clear => self.waiting.push_back(Command::Clear),
+            Wanted::Update(dialect, session) => {
+                let event = match self.update(dialect, session).await {
+                    Ok(()) => self.speaker.session(&self.asked, false),
+                    Err(error) => self.speaker.error(&error, cause.as_deref()),
+                };
+                return self.send(vec![event]).await;
+            }
+        }
+        true
+    }
+
+    async fn update(&mut self, dialect: Dialect, session: Value) -> Result<(), ApiError> {
+        let asked = self.asked.updated(dialect, session)?;
+        let settings = settings(&self.state, &asked).await?;
+        self.speaker.speak(dialect);
+        self.asked = asked;
+        self.waiting.push_back(Command::Configure(Box::new(settings)));
+        Ok(())
+    }
+
+    /// Sends events; false where the client is gone, or does not listen.
+    async fn send(&mut self, events: Vec<Value>) -> bool {
+        for event in events {
+            let sent = timeout(PATIENCE, self.socket.send(Message::text(event.to_string()))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn close(&mut self, reason: &'static str) {
+        let frame = CloseFrame { code: close_code::POLICY, reason: reason.into() };
+        // A client that is gone need not be told.
+        let _ = timeout(PATIENCE, self.socket.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn pages_of_others_are_not_let_in() {
+        let headers = |origin: &'static str| {
+            let host = HeaderValue::from_static("127.0.0.1:8000");
+            let mut headers = HeaderMap::from_iter([(header::HOST, host)]);
+            if !origin.is_empty() {
+                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            headers
+        };
+        let allowed = ["https://a.example".to_owned()];
+        for origin in ["", "http://127.0.0.1:8000", "https://a.example"] {
+            assert!(refuse_pages(&headers(origin), &allowed).is_ok(), "{origin}");
+        }
+        assert!(refuse_pages(&headers("https://b.example"), &allowed).is_err());
+        assert!(refuse_pages(&headers("https://b.example"), &["*".to_owned()]).is_ok());
+    }
+}

@@ -1,0 +1,291 @@
+//! A session on a thread of its own: commands go in through one channel, and what was heard comes out of another. Both are
+//! bounded, so that whoever sends faster than the model reads, or does not listen, has to wait. When either end is
+//! dropped, the session ends.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread;
+
+use amanuensis_transcribe::{
+    Audio, Ending, Error, Event, Language, LiveEvent, LiveTranscriber, RawFormat, RawStream, TranscribeOptions,
+    Transcriber, TurnOptions, Word,
+};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Commands, and things to tell, that may wait.
+const WAITING: usize = 64;
+
+const SAMPLE_RATE: u32 = 16_000;
+
+/// Samples that a turn has at least where it is committed by hand: a tenth of a second.
+const SHORTEST: usize = SAMPLE_RATE as usize / 10;
+
+/// Samples that are held until they are committed by hand: ten minutes, 38 MB.
+const MOST_HELD: usize = 600 * SAMPLE_RATE as usize;
+
+/// How to listen.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The model.
+    pub transcriber: Arc<Transcriber>,
+    /// What to make of speech.
+    pub options: TranscribeOptions,
+    /// What makes a turn; none where the client says so.
+    pub turns: Option<TurnOptions>,
+    /// What the bytes are.
+    pub format: RawFormat,
+    /// Samples a second.
+    pub rate: u32,
+}
+
+/// What a session is told.
+#[derive(Debug)]
+pub enum Command {
+    /// More samples.
+    Bytes(Vec<u8>),
+    /// The turn ends here.
+    Commit,
+    /// What is not committed is forgotten.
+    Clear,
+    /// From now on, listen in another way. The turn ends here.
+    Configure(Box<Settings>),
+}
+
+/// What a session tells. Turns are numbered from 1; times are seconds from the beginning of the session.
+#[derive(Debug, PartialEq)]
+pub enum Told {
+    /// Somebody begins to speak.
+    TurnBegins { turn: u64, at: f64 },
+    /// Nobody speaks any more.
+    TurnEnds { turn: u64, at: f64 },
+    /// A turn is complete, and its last words will follow.
+    Committed { turn: u64 },
+    /// The text of a turn goes on.
+    Text { turn: u64, text: String },
+    /// What may follow the text so far; the next of these replaces it.
+    Provisional { turn: u64, text: String },
+    /// All of a turn is written down.
+    Done { turn: u64, text: String, seconds: f64, language: Option<Language> },
+    /// A turn could not be written down.
+    Failed { turn: u64, reason: String },
+    /// There was nothing to commit.
+    Nothing,
+    /// What was not committed is forgotten.
+    Cleared,
+    /// There is no room for samples that are not committed; they are lost.
+    Full,
+}
+
+/// Starts a session. `Err` where the system has no thread left.
+pub fn start(settings: Settings) -> std::io::Result<(Sender<Command>, Receiver<Told>)> {
+    let (commands, incoming) = channel(WAITING);
+    let (told, outgoing) = channel(WAITING);
+    let session = Session { commands: incoming, told, turn: 0, seconds: 0.0, began: 0.0, ended: 0.0, next: None };
+    thread::Builder::new().name("amanuensis-live".to_owned()).spawn(move || session.run(settings))?;
+    Ok((commands, outgoing))
+}
+
+struct Session {
+    commands: Receiver<Command>,
+    told: Sender<Told>,
+    /// The number of the last turn.
+    turn: u64,
+    /// Seconds of the stream before the current settings.
+    seconds: f64,
+    /// Where the last turn began and ended.
+    began: f64,
+    ended: f64,
+    /// A command that was taken too early.
+    next: Option<Command>,
+}
+
+impl Session {
+    fn run(mut self, mut settings: Settings) {
+        loop {
+            let next = match settings.turns {
+                Some(turns) => self.listen(&settings, turns),
+                None => self.collect(&settings),
+            };
+            match next {
+                Some(next) => settings = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Writes along with speech, turn by turn, until there are other settings or nobody is left.
+    fn listen(&mut self, settings: &Settings, turns: TurnOptions) -> Option<Settings> {
+        // Both were checked before the settings were taken.
+        let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, turns).ok()?;
+        let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
+        let mut samples = Vec::new();
+        let mut next = None;
+        while next.is_none() && !self.told.is_closed() {
+            let result = match self.next()? {
+                Command::Bytes(bytes) => {
+                    raw.push(&bytes, &mut samples);
+                    // What came during the last reading comes all at once.
+                    while let Some(Command::Bytes(bytes)) = self.next_at_once() {
+                        raw.push(&bytes, &mut samples);
+                    }
+                    live.push(&samples, &mut |event| self.tell_of(event))
+                }
+                command @ (Command::Commit | Command::Configure(_)) => {
+                    // The resampler still holds a part of the turn.
+                    raw.finish(&mut samples);
+                    raw = RawStream::new(settings.format, settings.rate).ok()?;
+                    let mut result = live.push(&samples, &mut |event| self.tell_of(event));
+                    let is_in_turn = live.is_in_turn();
+                    result = result.and(live.end_turn(&mut |event| self.tell_of(event)));
+                    match command {
+                        Command::Configure(settings) => next = Some(*settings),
+                        _ if !is_in_turn => self.tell(Told::Nothing),
+                        _ => {}
+                    }
+                    result
+                }
+                Command::Clear => {
+                    samples.clear();
+                    raw = RawStream::new(settings.format, settings.rate).ok()?;
+                    live.clear();
+                    self.tell(Told::Cleared);
+                    Ok(())
+                }
+            };
+            samples.clear();
+            if let Err(error) = result {
+                self.fail(&error);
+                live.clear();
+            }
+        }
+        self.seconds += live.seconds();
+        next
+    }
+
+    fn tell_of(&mut self, event: LiveEvent<'_>) {
+        match event {
+            LiveEvent::TurnBegins { start } => {
+                self.turn += 1;
+                self.began = self.seconds + start;
+                self.tell(Told::TurnBegins { turn: self.turn, at: self.began });
+            }
+            LiveEvent::Words { settled, provisional } => {
+                if !settled.is_empty() {
+                    self.tell(Told::Text { turn: self.turn, text: text(settled) });
+                }
+                self.tell(Told::Provisional { turn: self.turn, text: text(provisional) });
+            }
+            LiveEvent::TurnEnds { end } => {
+                self.ended = self.seconds + end;
+                self.tell(Told::TurnEnds { turn: self.turn, at: self.ended });
+                self.tell(Told::Committed { turn: self.turn });
+            }
+            LiveEvent::Turn { words, language } => {
+                let seconds = self.ended - self.began;
+                self.tell(Told::Done { turn: self.turn, text: text(words), seconds, language });
+            }
+            _ => {}
+        }
+    }
+
+    /// Holds samples until they are committed, until there are other settings or nobody is left.
+    fn collect(&mut self, settings: &Settings) -> Option<Settings> {
+        let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
+        let mut held = Vec::new();
+        let mut is_full = false;
+        loop {
+            match self.next()? {
+                Command::Bytes(_) if is_full => {}
+                Command::Bytes(bytes) => {
+                    let before = held.len();
+                    raw.push(&bytes, &mut held);
+                    self.seconds += (held.len() - before) as f64 / f64::from(SAMPLE_RATE);
+                    is_full = held.len() > MOST_HELD;
+                    if is_full {
+                        self.tell(Told::Full);
+                    }
+                }
+                Command::Commit => {
+                    raw.finish(&mut held);
+                    raw = RawStream::new(settings.format, settings.rate).ok()?;
+                    if held.len() < SHORTEST {
+                        self.tell(Told::Nothing);
+                    } else {
+                        self.transcribe(settings, std::mem::take(&mut held));
+                    }
+                    is_full = false;
+                }
+                Command::Clear => {
+                    raw = RawStream::new(settings.format, settings.rate).ok()?;
+                    held.clear();
+                    is_full = false;
+                    self.tell(Told::Cleared);
+                }
+                Command::Configure(next) => return Some(*next),
+            }
+            if self.told.is_closed() {
+                return None;
+            }
+        }
+    }
+
+    /// Transcribes a turn as a recording.
+    fn transcribe(&mut self, settings: &Settings, samples: Vec<f32>) {
+        self.turn += 1;
+        let turn = self.turn;
+        self.tell(Told::Committed { turn });
+        let mut heard = String::new();
+        let transcript = Audio::from_samples(samples, SAMPLE_RATE).map_err(Error::from).and_then(|audio| {
+            settings.transcriber.transcribe(audio, &settings.options, &mut |event| {
+                if let Event::Segment(segment) = event {
+                    let text = if heard.is_empty() { segment.text.trim_start() } else { &segment.text };
+                    heard += text;
+                    self.tell(Told::Text { turn, text: text.to_owned() });
+                }
+                if self.told.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        });
+        match transcript {
+            Ok(transcript) => {
+                if let Ending::Failed(reason) = transcript.ending {
+                    return self.tell(Told::Failed { turn, reason });
+                }
+                let (seconds, language) = (transcript.duration, transcript.language);
+                self.tell(Told::Done { turn, text: heard, seconds, language });
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.tell(Told::Failed { turn: self.turn, reason: error.to_string() });
+    }
+
+    fn tell(&self, told: Told) {
+        // Whoever does not listen any more does not want to know; the session ends after the command.
+        let _ = self.told.blocking_send(told);
+    }
+
+    /// The next command; none when nobody is left.
+    fn next(&mut self) -> Option<Command> {
+        self.next.take().or_else(|| self.commands.blocking_recv())
+    }
+
+    /// The next command if it is more samples and there already; another is kept for later.
+    fn next_at_once(&mut self) -> Option<Command> {
+        if self.next.is_some() {
+            return None;
+        }
+        match self.commands.try_recv().ok()? {
+            bytes @ Command::Bytes(_) => Some(bytes),
+            other => {
+                self.next = Some(other);
+                None
+            }
+        }
+    }
+}
+
+fn text(words: &[Word]) -> String {
+    words.iter().map(|word| word.word.as_str()).collect()
+}
