@@ -1,6 +1,6 @@
 //! Speech to text over HTTP, as `OpenAI`'s clients ask for it.
 //!
-//! [`serve`] runs a server until the process is told to stop. `api` alone knows HTTP and `OpenAI`'s types; the models
+//! A [`Server`] runs until the process is told to stop. `api` alone knows HTTP and `OpenAI`'s types; the models
 //! (`pool`), the work on a recording (`work`), the limits and the settings ([`Config`]) do not.
 #![forbid(unsafe_code)]
 
