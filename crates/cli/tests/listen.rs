@@ -44,8 +44,12 @@ fn speech_is_written_along() {
     let arguments = ["--offline", "--sample-format", "f32", "--language", "en", "--model", model.to_str().unwrap()];
     let run = listen(&Workspace::new(), &arguments, bytes);
     run.ended(0, &[]);
-    let text = run.stdout.to_lowercase();
-    assert!(text.contains("ask not what your country can do for you") && text.ends_with('\n'), "{text}");
+    // Where turns end depends on pauses, and commas on turns.
+    let letters = |c: char| c.is_alphabetic() || c.is_whitespace();
+    let text = run.stdout.to_lowercase().chars().filter(|c| letters(*c)).collect::<String>();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert!(words.join(" ").contains("ask not what your country can do for you"), "{}", run.stdout);
+    assert!(run.stdout.ends_with('\n'), "{:?}", run.stdout);
     assert!(run.stdout.lines().all(|line| !line.contains('\u{1b}') && line.trim() == line), "{:?}", run.stdout);
 }
 
