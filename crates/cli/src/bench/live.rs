@@ -25,7 +25,8 @@ const BLOCK: usize = 1600;
 
 pub fn measure(args: &BenchLiveArgs) -> Result<String, Failure> {
     let clips = manifest::read(&args.manifest)?;
-    let engine = EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads) };
+    let engine =
+        EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads), ..EngineOptions::default() };
     let transcriber = Transcriber::load(&installed(&args.model)?, &engine)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
     let detector = installed_detector()?;
