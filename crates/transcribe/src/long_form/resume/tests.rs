@@ -11,7 +11,7 @@ use proptest::test_runner::Config;
 
 use super::super::*;
 use crate::VadOptions;
-use crate::scheduler::Answer;
+use crate::scheduler::{Answer, Failure};
 
 /// Tokens from here on are times of 20 ms; lower ones are text.
 const TIME: u32 = 1000;
