@@ -125,4 +125,9 @@ fn the_doctor_multiplies_on_the_fake_and_says_what_is_missing() {
     let run = workspace.run(&["doctor"]);
     run.ended(1, &[]);
     assert!(run.stdout.contains("failed") && run.stdout.contains("there is no AMD NPU"), "{run:?}");
+    // A design is looked at all the same.
+    for command in ["doctor", "devices"] {
+        let run = workspace.run(&[command, "--npu-design", "nowhere"]);
+        assert!(run.stdout.contains("there is no AMD NPU") && run.stdout.contains("design.json"), "{run:?}");
+    }
 }

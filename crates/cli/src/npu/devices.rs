@@ -54,7 +54,11 @@ fn npu(machine: &Machine, directory: Option<&Path>) -> Listed {
 /// What the NPU is, or what is in the way of using it.
 fn usable(machine: &Machine, directory: Option<&Path>) -> Result<String, String> {
     let told = |error: Error| error.to_string();
-    let found = machine.device().map_err(told)?;
+    let found = machine.device().map_err(|error| match directory.map(design::load) {
+        // A design can be looked at where there is no device.
+        Some(Err(problem)) => format!("{error}; {problem}"),
+        _ => told(error),
+    })?;
     let info = found.open().and_then(|mut driver| Ok(driver.info()?)).map_err(told)?;
     let name = found.name.as_deref().unwrap_or(&found.pci_id);
     let device = format!("{name} at {}, {} columns", found.path.display(), info.columns);

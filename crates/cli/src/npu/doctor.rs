@@ -1,6 +1,7 @@
 //! `amanuensis doctor`: what has to be there for an NPU, checked from the ground up, and products compared bit for bit.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use amanuensis_engine::Device;
 use amanuensis_xdna::cost::{Costs, Predicted, predict};
@@ -75,6 +76,14 @@ impl Report {
     }
 
     fn examine_npu(&mut self, args: &DoctorArgs) -> Option<()> {
+        let found = self.examine_device();
+        // Where there is no device, a design can still be looked at.
+        let design = self.examine_design(args.npu_design.as_deref());
+        let (found, design) = found.zip(design)?;
+        self.multiply(&design, &|| found.open())
+    }
+
+    fn examine_device(&mut self) -> Option<Found> {
         let found = self.machine.device().map(|found| (found.clone(), describe(found)));
         let found = self.note("device", found)?;
         let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "of unknown version".to_owned());
@@ -100,20 +109,22 @@ impl Report {
             format!("{} columns of {} cores, version {major}.{minor}", info.columns, info.core_rows)
         };
         self.note("array", info.map(|info| ((), array(info))))?;
-        drop(driver);
-        let Some(directory) = &args.npu_design else {
+        Some(found)
+    }
+
+    fn examine_design(&mut self, directory: Option<&Path>) -> Option<Design> {
+        let Some(directory) = directory else {
             let problem = "none is named: --npu-design DIR; docs/npu.md says how to build one".to_owned();
             self.checks.push(Check { name: "design", is_ok: false, detail: problem });
             return None;
         };
-        let design = self.note(
+        self.note(
             "design",
             design::load(directory).map(|design| {
                 let detail = describe_design(&design);
                 (design, detail)
             }),
-        )?;
-        self.multiply(&design, &|| found.open())
+        )
     }
 
     /// Loads a design and multiplies with it, in both modes.

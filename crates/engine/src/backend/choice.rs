@@ -100,9 +100,13 @@ fn choose_from(openers: &[Opener], options: &EngineOptions) -> Result<Chosen, Er
         (Runtime::Native, ComputeType::F32) => Some("it computes in int8 only, not in f32"),
         (Runtime::Native, ComputeType::Int8) => None,
     };
+    let unused = |reason: &str| format!("the NPU is not used: {reason}");
     if let Some(hindrance) = hindrance {
         return match options.device {
-            Device::Auto | Device::Cpu => Ok(Chosen { backend: Arc::new(Cpu), notice: None }),
+            Device::Auto | Device::Cpu => {
+                let notice = options.npu_design.is_some().then(|| unused(hindrance));
+                Ok(Chosen { backend: Arc::new(Cpu), notice })
+            }
             Device::Npu | Device::NpuFake => Err(unavailable(hindrance.to_owned())),
         };
     }
@@ -118,10 +122,10 @@ fn choose_from(openers: &[Opener], options: &EngineOptions) -> Result<Chosen, Er
             Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) if is_named => {
                 return Err(unavailable(reason));
             }
-            // Of what is not there, nobody wants to hear.
-            Err(Unavailable::Absent(_)) => {}
-            Err(Unavailable::Unusable(reason)) => {
-                notice = Some(format!("the NPU is not used: {reason}. `amanuensis devices` says more"));
+            // Of what is not there, nobody wants to hear who has not named a design for it.
+            Err(Unavailable::Absent(_)) if options.npu_design.is_none() => {}
+            Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) => {
+                notice = Some(format!("{}. `amanuensis devices` says more", unused(&reason)));
             }
         }
     }
@@ -152,6 +156,21 @@ mod tests {
         for open in [absent, unusable] {
             let error = chosen(open, Device::Npu).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains("`npu` cannot be used"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_design_that_is_named_is_not_passed_over_in_silence() {
+        let design = DeviceOptions { npu_design: Some("design".into()), ..DeviceOptions::default() };
+        let native = EngineOptions { device: design, ..EngineOptions::default() };
+        let f32 = EngineOptions { compute_type: ComputeType::F32, ..native.clone() };
+        let onnx = EngineOptions { runtime: Runtime::Onnx, ..native.clone() };
+        let open = |_: &DeviceOptions| Err(Unavailable::Absent("no NPU".to_owned()));
+        let openers = [Opener { device: Device::Npu, open, is_automatic: true }];
+        for (options, why) in [(native, "no NPU"), (f32, "int8 only"), (onnx, "processor only")] {
+            let chosen = choose_from(&openers, &options).unwrap_or_else(|error| panic!("{error}"));
+            let notice = chosen.notice.unwrap_or_default();
+            assert!(chosen.backend.name() == "cpu" && notice.contains(why), "{notice}");
         }
     }
 
