@@ -80,7 +80,7 @@ impl Decoder {
     pub(super) fn d_model(&self) -> usize {
         let states = self.first.1.states.as_ref().and_then(|states| states.size(2));
         let key = &self.later().1.past.text[0];
-        states.or_else(|| Some(key.size(1)? * key.size(3)?)).unwrap_or(0)
+        states.or_else(|| Some(key.size(1)?.saturating_mul(key.size(3)?))).unwrap_or(0)
     }
 
     /// Where the graph says.

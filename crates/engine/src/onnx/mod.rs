@@ -67,7 +67,11 @@ impl Onnx {
         let need = |size: Option<usize>, what: &str| {
             size.ok_or_else(|| Error::Inconsistent {
                 directory: files.directory.clone(),
-                problem: format!("neither its graphs nor config.json say how many {what} it has"),
+                problem: if config.is_given {
+                    format!("neither its graphs nor config.json say how many {what} it has")
+                } else {
+                    format!("its graphs do not say how many {what} it has, and there is no config.json beside them")
+                },
             })
         };
         // A window has two frames for every position of the encoder.
@@ -90,8 +94,10 @@ impl Onnx {
     /// A window's states and keys and values, and those of its text for a quarter of the positions that there can be.
     pub(crate) fn window_bytes(&self) -> usize {
         let Sizes { n_audio_ctx, n_text_ctx, .. } = self.sizes;
-        let positions = n_audio_ctx + 2 * self.decoder.n_layers() * (n_audio_ctx + n_text_ctx / 4);
-        positions * self.decoder.d_model() * size_of::<f32>()
+        // Files may claim any sizes.
+        let keys_and_values = (2 * self.decoder.n_layers()).saturating_mul(n_audio_ctx.saturating_add(n_text_ctx / 4));
+        let bytes = self.decoder.d_model().saturating_mul(size_of::<f32>());
+        n_audio_ctx.saturating_add(keys_and_values).saturating_mul(bytes)
     }
 
     /// Runs the encoder on a window `(n_frames, n_mels)`.

@@ -10,7 +10,7 @@ use crate::mmap::MappedFile;
 
 /// Graphs inside of graphs: a merged decoder has one level.
 const MAX_DEPTH: usize = 4;
-/// More nodes than any export of a Whisper model has.
+/// More nodes, or constants, than any export of a Whisper model has.
 const MAX_NODES: usize = 1 << 16;
 
 /// A file's main graph, and the constants of all its graphs.
@@ -284,6 +284,10 @@ impl<'a> Reader<'a> {
         }
         if is_external {
             tensor.data = Data::External(Box::new(external));
+        }
+        if self.tensors.len() == MAX_NODES {
+            let problem = format!("it has more than {MAX_NODES} constants; no Whisper model needs them");
+            return Err(self.file.malformed(problem));
         }
         self.tensors.push(tensor);
         Ok(self.tensors.len() - 1)
