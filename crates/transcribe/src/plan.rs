@@ -305,6 +305,9 @@ impl Planner {
     fn drop_silence(&mut self) {
         let lasting = if self.ended { 0 } else { self.margin() } + SHORT_PAUSE;
         self.drop_first(self.probabilities.len().saturating_sub(lasting));
+        // A sound too short for speech, of which only the end is left, would pass for the end of speech.
+        let threshold = self.options.threshold;
+        self.probabilities.iter_mut().take_while(|probability| **probability >= threshold).for_each(|rest| *rest = 0.0);
     }
 
     fn drop_first(&mut self, chunks: usize) {

@@ -88,6 +88,16 @@ fn speech_without_a_text_is_found() {
     assert_eq!(find(&[(0, 900), (1300, 2500)]), [(900, 1300)]);
 }
 
+#[test]
+fn a_sound_too_short_for_speech_stays_so_wherever_it_is_cut() {
+    let mut probabilities = turns(&[20.0]);
+    probabilities.extend([1.0, 1.0]);
+    probabilities.extend(turns(&[20.0]));
+    for block in 1..100 {
+        assert_eq!(plan(&probabilities, block), [], "{block}");
+    }
+}
+
 proptest! {
     #[test]
     fn windows_are_in_order_and_hold_all_speech(
