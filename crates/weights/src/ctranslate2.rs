@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
+use crate::reader::Reader;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
@@ -277,32 +278,7 @@ impl Variables {
     }
 }
 
-/// A position in the file.
-struct Reader<'a> {
-    file: &'a MappedFile,
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, size: usize, inside: &str) -> Result<&'a [u8], Error> {
-        let end = self.at.checked_add(size);
-        let Some(bytes) = end.and_then(|end| self.file.bytes().get(self.at..end)) else {
-            return Err(self.file.truncated(inside));
-        };
-        self.at += size;
-        Ok(bytes)
-    }
-
-    fn array<const N: usize>(&mut self, inside: &str) -> Result<[u8; N], Error> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, inside)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self, inside: &str) -> Result<u32, Error> {
-        Ok(u32::from_le_bytes(self.array(inside)?))
-    }
-
+impl Reader<'_> {
     fn count(&mut self, of: &str) -> Result<u32, Error> {
         let count = self.u32(&format!("the number of {of}"))?;
         if count > MAX_NAMES {

@@ -9,6 +9,7 @@
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
+use crate::reader::Reader;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
@@ -84,7 +85,7 @@ impl Header {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut sizes = [0; 11];
         for size in &mut sizes {
-            *size = reader.count("the header")?;
+            *size = reader.size("the header")?;
         }
         let [n_vocab, audio_ctx, audio_state, audio_head, _, text_ctx, text_state, text_head, _, n_mels, _] = sizes;
         let (audio, text) = ([audio_ctx, audio_state], [text_ctx, text_state]);
@@ -140,30 +141,9 @@ fn dtype(code: u32) -> Option<DType> {
     })
 }
 
-/// A position in the file.
-struct Reader<'a> {
-    file: &'a MappedFile,
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, size: usize, inside: &str) -> Result<&'a [u8], Error> {
-        let end = self.at.checked_add(size);
-        let Some(bytes) = end.and_then(|end| self.file.bytes().get(self.at..end)) else {
-            return Err(self.file.truncated(inside));
-        };
-        self.at += size;
-        Ok(bytes)
-    }
-
-    fn u32(&mut self, inside: &str) -> Result<u32, Error> {
-        let mut array = [0; 4];
-        array.copy_from_slice(self.take(4, inside)?);
-        Ok(u32::from_le_bytes(array))
-    }
-
+impl Reader<'_> {
     /// A number of things, each of which takes memory.
-    fn count(&mut self, inside: &str) -> Result<usize, Error> {
+    fn size(&mut self, inside: &str) -> Result<usize, Error> {
         let at = self.at;
         let count = self.u32(inside)? as usize;
         if count > MAX_COUNT {
@@ -175,7 +155,7 @@ impl<'a> Reader<'a> {
     /// We make our own filters.
     fn skip_filters(&mut self) -> Result<(), Error> {
         let inside = "the mel filters";
-        let (n_mels, n_frequencies) = (self.count(inside)?, self.count(inside)?);
+        let (n_mels, n_frequencies) = (self.size(inside)?, self.size(inside)?);
         let size = n_mels.checked_mul(n_frequencies).and_then(|n| n.checked_mul(size_of::<f32>()));
         self.take(size.ok_or_else(|| self.file.truncated(inside))?, inside)?;
         Ok(())
@@ -184,13 +164,13 @@ impl<'a> Reader<'a> {
     /// The bytes of the text tokens. The rest, up to `n_vocab`, is implied by the order of all vocabularies.
     fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
         let inside = "the vocabulary";
-        let count = self.count(inside)?;
+        let count = self.size(inside)?;
         if count > n_vocab {
             return Err(self.file.malformed(format!("it lists {count} tokens, but its decoder has {n_vocab}")));
         }
         let mut tokens = Vec::new();
         for _ in 0..count {
-            let length = self.count(inside)?;
+            let length = self.size(inside)?;
             tokens.push(self.take(length, inside)?.to_vec());
         }
         Ok(tokens)

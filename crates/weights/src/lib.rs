@@ -46,6 +46,7 @@ mod format;
 mod ggml;
 mod mmap;
 mod onnx;
+mod reader;
 mod safetensors;
 mod sharded;
 mod tensor;
