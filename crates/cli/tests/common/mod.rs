@@ -1,13 +1,11 @@
 //! What the tests of the program share: the program itself, a small model of random weights, and recordings.
 #![allow(dead_code)] // Each test file uses some of it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use amanuensis_weights::DType;
-use amanuensis_weights::fixture::{Dimensions, whisper, write_ctranslate2};
+use amanuensis_weights::fixture::write_gibberish;
 use tempfile::TempDir;
 
 /// Options of `transcribe` that have everything read, once, and all text believed.
@@ -46,27 +44,7 @@ impl Workspace {
     pub fn model(&self, name: &str) {
         let directory = self.path(name);
         fs::create_dir(&directory).unwrap();
-        let mut vocabulary: String = ('a'..='z').fold(String::new(), |mut list, c| {
-            writeln!(list, "\u{120}{c}").unwrap();
-            list
-        });
-        let special = ["endoftext", "startoftranscript", "en", "translate", "transcribe", "startofprev", "nospeech"];
-        for name in special.iter().chain(&["notimestamps"]) {
-            writeln!(vocabulary, "<|{name}|>").unwrap();
-        }
-        let sizes = Dimensions {
-            n_mels: 80,
-            n_state: 16,
-            n_ff: 32,
-            n_audio_ctx: 1500,
-            n_audio_layer: 1,
-            n_text_ctx: 24,
-            n_text_layer: 1,
-            n_vocab: vocabulary.lines().count() + 1501,
-        };
-        write_ctranslate2(&directory.join("model.bin"), &whisper(&sizes, 3), [2, 2], DType::F32).unwrap();
-        fs::write(directory.join("vocabulary.txt"), vocabulary).unwrap();
-        fs::write(directory.join("config.json"), "{}").unwrap();
+        write_gibberish(&directory).unwrap();
     }
 
     /// Writes a recording: a tone that slides up and down, 16 kHz, 16 bit.

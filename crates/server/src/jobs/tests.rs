@@ -1,14 +1,12 @@
 //! Jobs that are done by a small model of random weights, whose text is gibberish.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use amanuensis_models::Store;
 use amanuensis_transcribe::{
     Audio, ComputeType, EngineOptions, ReadWindow, Timings, TranscribeOptions, Transcriber, Transcript,
 };
-use amanuensis_weights::DType;
-use amanuensis_weights::fixture::{Dimensions, whisper, write_ctranslate2};
+use amanuensis_weights::fixture::write_gibberish;
 use clap::{Args, Command, FromArgMatches};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -80,27 +78,7 @@ impl Workspace {
 
 fn write_model(directory: &Path) {
     fs::create_dir(directory).unwrap();
-    let mut vocabulary: String = ('a'..='z').fold(String::new(), |mut list, c| {
-        writeln!(list, "\u{120}{c}").unwrap();
-        list
-    });
-    let special = ["endoftext", "startoftranscript", "en", "translate", "transcribe", "startofprev", "nospeech"];
-    for name in special.iter().chain(&["notimestamps"]) {
-        writeln!(vocabulary, "<|{name}|>").unwrap();
-    }
-    let sizes = Dimensions {
-        n_mels: 80,
-        n_state: 16,
-        n_ff: 32,
-        n_audio_ctx: 1500,
-        n_audio_layer: 1,
-        n_text_ctx: 24,
-        n_text_layer: 1,
-        n_vocab: vocabulary.lines().count() + 1501,
-    };
-    write_ctranslate2(&directory.join("model.bin"), &whisper(&sizes, 3), [2, 2], DType::F32).unwrap();
-    fs::write(directory.join("vocabulary.txt"), vocabulary).unwrap();
-    fs::write(directory.join("config.json"), "{}").unwrap();
+    write_gibberish(directory).unwrap();
 }
 
 /// A tone that slides up and down, 8 kHz, 8 bit.
