@@ -126,7 +126,7 @@ impl Decoder {
         self.logits.n()
     }
 
-    /// Keys and values of a window's states `(n_audio_ctx, d_model)` for every layer and head.
+    /// Keys and values of a window's states `(n_ctx, d_model)` for every layer and head.
     pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Lent<Vec<KeyValues>> {
         let rows = RowsF32::new(states, self.d_model);
         let mut input = Activations::new(self.compute_type);

@@ -110,16 +110,17 @@ impl Encoder {
         self.sizes
     }
 
-    /// `mel` is `(2 * n_audio_ctx, n_mels)`; the result is `(n_audio_ctx, d_model)`.
+    /// `mel` is `(2 * n_ctx, n_mels)`, `n_ctx` being at most `n_audio_ctx`; the result is `(n_ctx, d_model)`.
     pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Lent<Aligned<f32>> {
-        let EncoderSizes { d_model: d, heads, n_audio_ctx, .. } = self.sizes;
+        let EncoderSizes { n_mels, d_model: d, heads, .. } = self.sizes;
+        let n_ctx = mel.len() / n_mels / 2;
         // The buffers hold no state between windows, so one left by a panic is as good as any.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         let Workspace { input, hidden, attention, attended, wide } = &mut *workspace;
         let mut states = self.convolve(context, mel, input, wide);
         for layer in &self.layers {
             input.assign_norm(context, RowsF32::new(&states, d), &layer.attention_norm);
-            layer.qkv.run(context, input, attention.input(n_audio_ctx, d, d / heads));
+            layer.qkv.run(context, input, attention.input(n_ctx, d, d / heads));
             attention.run(context, attended);
             input.assign_blocks(context, attended);
             layer.attention_out.add(context, input, &mut states);
@@ -141,8 +142,8 @@ impl Encoder {
         input: &mut Activations,
         wide: &mut Aligned<f32>,
     ) -> Lent<Aligned<f32>> {
-        let EncoderSizes { n_mels, n_audio_ctx, d_model: d, .. } = self.sizes;
-        let frames = 2 * n_audio_ctx;
+        let EncoderSizes { n_mels, d_model: d, .. } = self.sizes;
+        let frames = mel.len() / n_mels;
         wide.resize((frames + 2) * n_mels);
         let (last, first) = ((frames + 1) * n_mels, n_mels);
         wide[..first].fill(0.0);
@@ -153,9 +154,9 @@ impl Encoder {
         wide[..d].fill(0.0);
         self.conv1.write(context, input, &mut wide[d..(frames + 1) * d]);
         wide[(frames + 1) * d..].fill(0.0);
-        input.assign(context, RowsF32 { data: wide, stride: 2 * d, rows: n_audio_ctx, k: KERNEL * d });
+        input.assign(context, RowsF32 { data: wide, stride: 2 * d, rows: frames / 2, k: KERNEL * d });
         let mut states = self.states.take(Aligned::default);
-        states.assign(&self.positions);
+        states.assign(&self.positions[..frames / 2 * d]);
         self.conv2.add(context, input, &mut states);
         states
     }

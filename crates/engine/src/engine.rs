@@ -20,6 +20,13 @@ use crate::sequence::{Sequence, Step, StepBuffers};
 use crate::window::Encoded;
 use crate::{Error, Vocabulary};
 
+/// Frames of silence that a window has behind what it holds of a recording, 10 ms each. Models were trained on windows that
+/// silence fills up to 30 s, which is how they know where to stop: without any they go on and repeat themselves, and with
+/// four seconds of it some texts still have to be decoded again. With ten, they are as with all of it.
+const SILENCE: usize = 1000;
+/// The frames of a window are a multiple of this, so that there are not too many shapes.
+const STEP: usize = 64;
+
 /// The number format of the matrix products.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ComputeType {
@@ -215,10 +222,27 @@ impl Engine {
         self.backend.usage()
     }
 
-    /// Runs the encoder on a log-mel window `(n_frames, n_mels)`.
+    /// Frames that a window needs of which `frames` are of a recording, and silence the rest. All of [`Self::n_frames`]
+    /// where an ONNX runtime runs the model, whose graphs are made for that.
+    pub fn window_frames(&self, frames: usize) -> usize {
+        let with_silence = (frames + SILENCE).next_multiple_of(STEP);
+        if self.takes_short_windows() { with_silence.min(self.n_frames()) } else { self.n_frames() }
+    }
+
+    fn takes_short_windows(&self) -> bool {
+        matches!(self.network, Network::Native(_))
+    }
+
+    /// Runs the encoder on a log-mel window `(n_frames, n_mels)`, or on an even number of its first frames (of which
+    /// there should be [`Self::window_frames`]).
+    ///
+    /// # Errors
+    /// [`Error::WindowShape`] for any other shape.
     pub fn encode(&self, mel: &[f32]) -> Result<Encoded, Error> {
         let (n_frames, n_mels) = (self.n_frames(), self.n_mels());
-        if mel.len() != n_frames * n_mels {
+        let frames = mel.len() / n_mels;
+        let is_part = self.takes_short_windows() && frames.is_multiple_of(2) && (1..n_frames).contains(&frames);
+        if mel.len() != frames * n_mels || !(is_part || frames == n_frames) {
             return Err(Error::WindowShape { found: mel.len(), n_frames, n_mels });
         }
         self.network.encode(&self.context, mel)

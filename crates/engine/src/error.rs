@@ -69,11 +69,11 @@ pub enum Error {
         reason: String,
     },
     /// A mel window of the wrong size.
-    #[error("a window of {found} mel values, where this model takes ({n_frames}, {n_mels})")]
+    #[error("a window of {found} mel values, where this model takes up to ({n_frames}, {n_mels})")]
     WindowShape {
         /// Values given.
         found: usize,
-        /// Frames of a window.
+        /// Frames of a whole window.
         n_frames: usize,
         /// Mel bins.
         n_mels: usize,

@@ -75,7 +75,7 @@ impl Network {
         }
     }
 
-    /// Runs the encoder on a window `(n_frames, n_mels)`.
+    /// Runs the encoder on a window `(n_frames, n_mels)`; our own takes shorter ones too.
     pub(crate) fn encode(&self, context: &Context, mel: &[f32]) -> Result<Encoded, Error> {
         match self {
             Self::Native(native) => Ok(native.encode(context, mel)),

@@ -15,7 +15,7 @@ pub struct Encoded(Arc<Contents>);
 #[derive(Debug)]
 enum Contents {
     Native {
-        /// `(n_audio_ctx, d_model)`.
+        /// `(n_ctx, d_model)`.
         states: Lent<Aligned<f32>>,
         /// Keys and values for the decoder's cross-attention, a layer each.
         cross: Lent<Vec<KeyValues>>,
@@ -32,7 +32,7 @@ impl Encoded {
         Self(Arc::new(Contents::Onnx(window)))
     }
 
-    /// The states after the last layer norm, `(n_audio_ctx, d_model)`.
+    /// The states after the last layer norm, `(n_ctx, d_model)`: one for every two frames.
     pub fn states(&self) -> &[f32] {
         match &*self.0 {
             Contents::Native { states, .. } => states,

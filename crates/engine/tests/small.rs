@@ -172,6 +172,30 @@ fn what_the_model_cannot_do_is_refused() {
 }
 
 #[test]
+fn a_part_of_a_window_has_the_same_bits_whatever_was_read_before() {
+    for compute_type in [ComputeType::F32, ComputeType::Int8] {
+        let mut first: Option<(Vec<f32>, Vec<u32>)> = None;
+        for threads in THREADS {
+            let engine = engine(compute_type, threads);
+            // Longer and shorter windows in between: nothing of them may be left.
+            for frames in [22, 40, 22, 6, 22] {
+                let window = engine.encode(&mel(0)[..frames * 7]).unwrap();
+                assert_eq!(window.states().len(), frames / 2 * 24);
+                let decoded = engine.decode(&window, &DecodeOptions::default()).unwrap();
+                if frames == 22 {
+                    let found = (window.states().to_vec(), decoded.tokens);
+                    assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{compute_type}");
+                }
+            }
+            for frames in [0, 21, 42] {
+                let mel = [mel(0), mel(1)].concat();
+                assert!(matches!(engine.encode(&mel[..frames * 7]), Err(Error::WindowShape { .. })), "{frames} frames");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_broken_model_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut tensors = whisper(&SIZES, 1);

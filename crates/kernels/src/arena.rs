@@ -49,10 +49,10 @@ impl Arena {
         };
         // SAFETY: `used + bytes` lies within the piece.
         let start: NonNull<L> = unsafe { piece.start.add(used) }.cast();
-        // SAFETY: nobody else was given this part of the piece; zeros are lines.
-        unsafe { start.write_bytes(0, length) };
         *current = Some((Arc::clone(&piece), used + bytes));
-        Lines { start, length, _piece: piece, owned: PhantomData }
+        let mut lines = Lines { start, length, capacity: length, _piece: piece, owned: PhantomData };
+        lines.clear();
+        lines
     }
 }
 
@@ -93,8 +93,27 @@ impl Drop for Piece {
 pub(crate) struct Lines<L> {
     start: NonNull<L>,
     length: usize,
+    /// Lines that are reserved.
+    capacity: usize,
     _piece: Arc<Piece>,
     owned: PhantomData<L>,
+}
+
+impl<L: sealed::Line> Lines<L> {
+    /// Becomes `length` lines, all zero, in the same memory if there is enough of it.
+    pub(crate) fn reset(&mut self, arena: &Arena, length: usize) {
+        if length > self.capacity {
+            *self = arena.lines(length);
+        } else {
+            self.length = length;
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        // SAFETY: `Arena::lines` gave `capacity >= length` lines of the piece to nobody else; zeros are lines.
+        unsafe { self.start.write_bytes(0, self.length) };
+    }
 }
 
 // SAFETY: like a boxed slice, this owns its lines, which can be sent.
@@ -106,7 +125,7 @@ impl<L: sealed::Line> Deref for Lines<L> {
     type Target = [L];
 
     fn deref(&self) -> &[L] {
-        // SAFETY: `Arena::lines` gave this part of the piece to nobody else, with every line initialised.
+        // SAFETY: `Arena::lines` gave this part of the piece to nobody else, and `clear` initialised every line.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
@@ -141,5 +160,20 @@ mod tests {
         for ((value, lines), size) in (1..).zip(&all).zip(sizes) {
             assert!(lines.len() == size && lines.iter().all(|line| line.0 == [value; 64]));
         }
+    }
+
+    #[test]
+    fn lines_keep_their_memory_while_it_is_enough() {
+        let arena = Arena::default();
+        let mut lines: Lines<LineI8> = arena.lines(5);
+        let start = lines.as_ptr();
+        for length in [3, 5, 0, 4] {
+            lines.fill(LineI8([1; 64]));
+            lines.reset(&arena, length);
+            assert!(lines.len() == length && lines.iter().all(|line| line.0 == [0; 64]));
+            assert_eq!(lines.as_ptr(), start);
+        }
+        lines.reset(&arena, 6);
+        assert!(lines.len() == 6 && lines.iter().all(|line| line.0 == [0; 64]));
     }
 }

@@ -262,8 +262,9 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let frames = end - position;
         let mut spectrogram = Vec::new();
         timed(&mut self.timings.mel, || self.mel.window(&samples, &mut spectrogram))?;
+        let n_mels = self.mel.n_mels();
+        spectrogram.truncate(self.model.window_frames(frames) * n_mels);
         let wants_words = self.options.word_timestamps;
-        let n_mels = spectrogram.len() / self.model.n_frames();
         let listened = wants_words.then(|| Listened::new(position, frames, &spectrogram, n_mels));
         let prefix = std::mem::take(&mut self.prefix);
         let has_prefix = !prefix.is_empty();

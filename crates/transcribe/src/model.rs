@@ -16,6 +16,9 @@ pub(crate) trait Model {
     /// Mel frames of a window, 10 ms each.
     fn n_frames(&self) -> usize;
 
+    /// Frames that a window needs of which these many are of the recording.
+    fn window_frames(&self, frames: usize) -> usize;
+
     /// Tokens of context that a window may be given.
     fn context_tokens(&self) -> usize;
     /// The tokens of a text.
@@ -59,6 +62,10 @@ impl Model for Engine {
 
     fn n_frames(&self) -> usize {
         self.n_frames()
+    }
+
+    fn window_frames(&self, frames: usize) -> usize {
+        self.window_frames(frames)
     }
 
     fn context_tokens(&self) -> usize {

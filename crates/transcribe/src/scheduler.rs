@@ -18,7 +18,7 @@ use crate::{Error, Language};
 
 /// A window to be read.
 pub(crate) struct Request {
-    /// `(n_frames, n_mels)`.
+    /// `(n_frames, n_mels)`, as many frames as [`Engine::window_frames`] says.
     pub(crate) mel: Vec<f32>,
     /// How much of the recording it holds.
     pub(crate) seconds: f64,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Instant;
 
-use amanuensis_audio::LogMel;
+use amanuensis_audio::{HOP_LENGTH, LogMel};
 use amanuensis_engine::{Choice, DecodeOptions, Encoded, Engine, Reading};
 
 use super::figures::{Apart, Figures, difference, logits_difference};
@@ -69,8 +69,11 @@ impl Trace {
         mut options: DecodeOptions,
         steps: usize,
     ) -> Result<Self, String> {
-        let (mel, encoded) = encode(engine, window)?;
-        let others = other.map(|other| encode(other, window)).transpose()?;
+        // As long as transcribing would have it, or as an engine needs it that takes none but whole windows.
+        let frames = window.samples.len() / HOP_LENGTH;
+        let frames = engine.window_frames(frames).max(other.map_or(0, |other| other.window_frames(frames)));
+        let (mel, encoded) = encode(engine, window, frames)?;
+        let others = other.map(|other| encode(other, window, frames)).transpose()?;
         let compare = |own: &[f32], theirs: Option<&[f32]>| theirs.map(|theirs| difference(own, theirs));
         if !engine.is_multilingual() {
             options.language = options.language.filter(|code| code != "en");
@@ -150,10 +153,11 @@ fn too_far(name: &str, difference: Option<&Difference>, tolerance: f32) -> Optio
     Some(BadStage { name: name.to_owned(), reason })
 }
 
-/// The spectrogram of a window, and what the encoder makes of it.
-fn encode(engine: &Engine, window: &Window) -> Result<(Vec<f32>, Encoded), String> {
+/// The spectrogram of the first frames of a window, and what the encoder makes of it.
+fn encode(engine: &Engine, window: &Window, frames: usize) -> Result<(Vec<f32>, Encoded), String> {
     let mut mel = Vec::new();
     LogMel::new(engine.n_mels()).and_then(|mut log_mel| log_mel.window(&window.samples, &mut mel)).map_err(text)?;
+    mel.truncate(frames * engine.n_mels());
     let encoded = engine.encode(&mel).map_err(text)?;
     Ok((mel, encoded))
 }

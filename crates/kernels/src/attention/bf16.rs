@@ -18,6 +18,11 @@ const TRUSTED: std::ops::Range<f32> = 1e-12..1e24;
 /// Positions, and channels, are padded to what a tile of bf16 holds.
 const DEPTH: usize = 32;
 
+/// Lines of `(channels, k)` in panels.
+fn lines_of(channels: usize, k: usize) -> usize {
+    channels.div_ceil(PANEL) * k.next_multiple_of(DEPTH) / 2
+}
+
 /// The keys and values of one head.
 #[derive(Debug)]
 pub struct HeadBf16 {
@@ -31,8 +36,15 @@ pub struct HeadBf16 {
 
 impl HeadBf16 {
     pub(super) fn new(arena: &Arena, n_ctx: usize, width: usize) -> Self {
-        let zeros = |channels: usize, k: usize| arena.lines(channels.div_ceil(PANEL) * k.next_multiple_of(DEPTH) / 2);
+        let zeros = |channels: usize, k: usize| arena.lines(lines_of(channels, k));
         Self { n_ctx, width, keys: zeros(n_ctx, width), values: zeros(width, n_ctx) }
+    }
+
+    /// Becomes `(n_ctx, width)`.
+    pub(super) fn reset(&mut self, arena: &Arena, n_ctx: usize, width: usize) {
+        (self.n_ctx, self.width) = (n_ctx, width);
+        self.keys.reset(arena, lines_of(n_ctx, width));
+        self.values.reset(arena, lines_of(width, n_ctx));
     }
 
     /// `(n_ctx, width)`.

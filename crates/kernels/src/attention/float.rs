@@ -19,6 +19,12 @@ impl HeadF32 {
         Self { keys: PackedF32::zeros(n_ctx, width), values: PackedF32::zeros(width, n_ctx) }
     }
 
+    /// Becomes `(n_ctx, width)`.
+    pub(super) fn reset(&mut self, n_ctx: usize, width: usize) {
+        self.keys.reset(n_ctx, width);
+        self.values.reset(width, n_ctx);
+    }
+
     /// `(n_ctx, width)`.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.keys.n(), self.keys.k())

@@ -25,6 +25,12 @@ impl HeadI8 {
         Self { keys: PackedI8::zeros(arena, n_ctx, width), values: PackedI8::zeros(arena, width, n_ctx) }
     }
 
+    /// Becomes `(n_ctx, width)`.
+    pub(super) fn reset(&mut self, arena: &Arena, n_ctx: usize, width: usize) {
+        self.keys.reset(arena, n_ctx, width);
+        self.values.reset(arena, width, n_ctx);
+    }
+
     /// `(n_ctx, width)`.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.keys.n(), self.keys.k())

@@ -103,10 +103,9 @@ impl KeyValues {
 
 /// The keys of a head are the block `first + head`, its values are `heads` blocks behind.
 fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadF32>) {
-    let shape = (blocks.rows(), blocks.width());
-    if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
-        *packed = vec![HeadF32::new(shape.0, shape.1); heads];
-    }
+    let (n_ctx, width) = (blocks.rows(), blocks.width());
+    packed.resize_with(heads, || HeadF32::new(n_ctx, width));
+    packed.iter_mut().filter(|head| head.shape() != (n_ctx, width)).for_each(|head| head.reset(n_ctx, width));
     context.pool.chunks_mut(packed, 1, &|head, packed, _| {
         packed[0].pack(blocks.block(first + head), blocks.block(first + heads + head));
     });
@@ -114,10 +113,9 @@ fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize,
 
 /// As [`pack_f32`].
 fn pack_int8(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadI8>) {
-    let shape = (blocks.rows(), blocks.width());
-    if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
-        *packed = (0..heads).map(|_| HeadI8::new(&context.arena, shape.0, shape.1)).collect();
-    }
+    let (n_ctx, width, arena) = (blocks.rows(), blocks.width(), &context.arena);
+    packed.resize_with(heads, || HeadI8::new(arena, n_ctx, width));
+    packed.iter_mut().filter(|head| head.shape() != (n_ctx, width)).for_each(|head| head.reset(arena, n_ctx, width));
     context.pool.chunks_mut(packed, 1, &|head, packed, scratch| {
         packed[0].pack(context.cpu, blocks.block(first + head), blocks.block(first + heads + head), scratch);
     });
@@ -189,10 +187,10 @@ impl SelfAttention {
             }
             Numbers::Bf16(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
-                let shape = (qkv.rows(), qkv.width());
-                if packed.len() != heads || packed.iter().any(|head| head.shape() != shape) {
-                    *packed = (0..heads).map(|_| HeadBf16::new(&context.arena, shape.0, shape.1)).collect();
-                }
+                let (n_ctx, width, arena) = (qkv.rows(), qkv.width(), &context.arena);
+                packed.resize_with(heads, || HeadBf16::new(arena, n_ctx, width));
+                let others = packed.iter_mut().filter(|head| head.shape() != (n_ctx, width));
+                others.for_each(|head| head.reset(arena, n_ctx, width));
                 context.pool.chunks_mut(packed, 1, &|head, packed, _| {
                     packed[0].pack(qkv.block(heads + head), qkv.block(2 * heads + head));
                 });

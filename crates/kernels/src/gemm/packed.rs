@@ -310,6 +310,15 @@ impl PackedI8 {
         Self { n, k, lines: arena.lines(panels * padded_k(k) / 4), scales: vec![0.0; panels * PANEL] }
     }
 
+    /// Becomes `(n, k)`, all zeros, in the same memory if there is enough of it.
+    pub(crate) fn reset(&mut self, arena: &Arena, n: usize, k: usize) {
+        let panels = n.div_ceil(PANEL);
+        (self.n, self.k) = (n, k);
+        self.lines.reset(arena, panels * padded_k(k) / 4);
+        self.scales.clear();
+        self.scales.resize(panels * PANEL, 0.0);
+    }
+
     /// `(lines, scales)`, to be overwritten.
     pub(crate) fn parts(&mut self) -> (&mut [LineI8], &mut [f32]) {
         (&mut self.lines, &mut self.scales)
@@ -388,6 +397,13 @@ impl PackedF32 {
     /// All zeros, for [`PackedF32::set_channel`] and [`PackedF32::set_element`] to fill.
     pub fn zeros(n: usize, k: usize) -> Self {
         Self { n, k, lines: vec![ZERO_F32; n.div_ceil(PANEL) * k] }
+    }
+
+    /// Becomes `(n, k)`, all zeros, in the same memory if there is enough of it.
+    pub(crate) fn reset(&mut self, n: usize, k: usize) {
+        (self.n, self.k) = (n, k);
+        self.lines.clear();
+        self.lines.resize(n.div_ceil(PANEL) * k, ZERO_F32);
     }
 
     /// Packs weights; `row(channel, out)` writes the `k` weights of a channel and is called from several threads.

@@ -182,6 +182,7 @@ impl Passage {
         let frames = samples.len() / HOP_LENGTH;
         let mut spectrogram = Vec::new();
         reader.mel.window(samples, &mut spectrogram)?;
+        spectrogram.truncate(engine.window_frames(frames) * engine.n_mels());
         let listened = Listened::new(0, frames, &spectrogram, engine.n_mels());
         let prefix: Vec<u32> = self.settled.iter().flat_map(|read| read.tokens.iter().copied()).collect();
         let given = prefix.len();

@@ -71,6 +71,10 @@ impl Model for Script {
         3000
     }
 
+    fn window_frames(&self, _frames: usize) -> usize {
+        self.n_frames()
+    }
+
     fn context_tokens(&self) -> usize {
         10
     }

@@ -35,6 +35,10 @@ impl Model for Oracle {
         3000
     }
 
+    fn window_frames(&self, _frames: usize) -> usize {
+        self.n_frames()
+    }
+
     fn context_tokens(&self) -> usize {
         40
     }
