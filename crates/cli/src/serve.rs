@@ -63,28 +63,30 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
         return io::stdout().write_all(config.to_toml().as_bytes()).map_err(|error| Failure::of_stdout(&error));
     }
 
+    config.check_keys().map_err(|error| usage(&error))?;
     let console = Console::new(false);
     let store = Store::open_default().map_err(models::failure)?;
-    let default_model = fetch_models(&store, &config, &console)?;
+    let interrupt = Interrupt::install()?;
+    let default_model = fetch_models(&store, &config, &console, &interrupt)?;
     let server = Server::bind(config, store, default_model).map_err(|error| match error {
         ServeError::Config(error) => usage(&error),
         error => Failure::Failed(error.to_string()),
     })?;
     let address = server.address().map_err(|error| Failure::Failed(error.to_string()))?;
     console.note(format!("listening at http://{address}, described at http://{address}/docs"));
-    server.run().map_err(|error| Failure::Failed(error.to_string()))
+    interrupt.heed(|| server.run());
+    Ok(())
 }
 
 /// Makes sure that the default model is there, and what finds speech; gives the place of the former.
-fn fetch_models(store: &Store, config: &Config, console: &Console) -> Result<PathBuf, Failure> {
-    // Ends the program while nothing heeds it; the server listens for signals itself.
-    let interrupt = Interrupt::default();
-    let mut display = fetch::Display::new(console, &interrupt, &config.default_model);
+fn fetch_models(store: &Store, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<PathBuf, Failure> {
+    let mut display = fetch::Display::new(console, interrupt, &config.default_model);
+    // Nothing heeds the interrupt here: it ends the program at once, and the next one goes on with what was fetched.
     let path = store.resolve(&config.default_model, config.offline, &mut |step| display.show(step));
     console.clear_bar();
     let path = path.map_err(models::failure)?;
     // Who names a path of the own expects no network.
     let offline = config.offline || store.catalogue().find(&config.default_model).is_err();
-    fetch::speech_detector(store, offline, console, &interrupt)?;
+    fetch::speech_detector(store, offline, console, interrupt)?;
     Ok(path)
 }

@@ -7,8 +7,9 @@ mod http;
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use common::Workspace;
@@ -102,6 +103,8 @@ fn all_the_world_needs_a_key_or_a_word() {
     workspace.model("model");
     let arguments = ["serve", "--port", "0", "--default-model", "./model", "--host", "0.0.0.0"];
     workspace.run(&arguments).ended(2, &["--api-key", "--allow-anyone"]);
+    // Before a model is fetched, and there is none to be had.
+    workspace.run(&["serve", "--port", "0", "--host", "0.0.0.0"]).ended(2, &["--api-key", "--allow-anyone"]);
     Server::start(&workspace, &["--host", "0.0.0.0", "--allow-anyone"]);
 }
 
@@ -183,6 +186,46 @@ fn told_to_stop_it_finishes() {
     upload.write_all(&rest).unwrap();
     assert_eq!(read(upload).status, 200);
     assert_eq!(ended.join().unwrap(), Some(0));
+}
+
+#[test]
+fn told_to_stop_while_it_fetches_it_ends() {
+    let workspace = Workspace::new();
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hub = format!("http://{}", mute.local_addr().unwrap());
+    let mut child = workspace.amanuensis(&["serve", "--port", "0"]).env("HF_ENDPOINT", hub).spawn().unwrap();
+    let _connection = mute.accept().unwrap();
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    // Its own end and not the signal's, which the first process of a container would not hear.
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn what_it_cannot_use_is_named_before_it_listens() {
+    let workspace = Workspace::new();
+    workspace.model("model");
+    fs::write(workspace.path("file"), "").unwrap();
+    let ends = |arguments: &[&str], variables: &[(&str, &str)], told: &[&str]| {
+        let mut command = workspace.amanuensis(&["serve", "--offline"]);
+        command.env("AMANUENSIS_PORT", "0").env("AMANUENSIS_DATA_DIR", workspace.path("data"));
+        let output = command.args(arguments).envs(variables.iter().copied()).output().unwrap();
+        common::Run::of(&output).ended(1, told);
+    };
+    let model = ["--default-model", "./model"];
+    ends(
+        &[&model[..], &["--data-dir", "file/data"]].concat(),
+        &[],
+        &["cannot keep jobs in file/data", "Not a directory"],
+    );
+    ends(&[&model[..], &["--job-folder", "none"]].concat(), &[], &["the folder of recordings none", "No such file"]);
+    ends(&model, &[("TMPDIR", "/nowhere")], &["cannot keep uploads in /nowhere", "TMPDIR"]);
+    ends(&[], &[], &["\"base\" is not installed", "models pull base"]);
+    let file = workspace.path("file");
+    ends(&[], &[("AMANUENSIS_MODELS", file.to_str().unwrap())], &["cannot read", "file/base", "Not a directory"]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap();
+    let port = taken.port().to_string();
+    ends(&[&model[..], &["--port", &port]].concat(), &[], &[&format!("cannot listen at {taken}"), "in use"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -139,14 +140,18 @@ impl Store {
     /// The directory of the installed model `name`. Looks at the sizes of its files, not at their content.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Damaged`].
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Damaged`]; [`Error::Io`] where the store cannot be read.
     pub fn path(&self, name: &str) -> Result<PathBuf, Error> {
         let model = self.catalogue.find(name)?;
         let path = self.directory(model);
         match self.state(model) {
             State::Installed(_) => Ok(path),
             State::Damaged(problems) => Err(Error::Damaged { name: model.name().to_owned(), path, problems }),
-            State::NotInstalled | State::Partial { .. } => Err(Error::NotInstalled { name: model.name().to_owned() }),
+            State::NotInstalled | State::Partial { .. } => match fs::metadata(&path) {
+                // What may not be looked at is not missing.
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("read", &path)(error)),
+                _ => Err(Error::NotInstalled { name: model.name().to_owned() }),
+            },
         }
     }
 

@@ -6,6 +6,16 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::config::{Config, ConfigError};
 
+impl Config {
+    /// Whether there are keys if there have to be, so that it can be told before a model is fetched. Reads their file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Nonsense`].
+    pub fn check_keys(&self) -> Result<(), ConfigError> {
+        Keys::new(self).map(drop)
+    }
+}
+
 /// The keys that let a request in; with none, all are let in.
 #[derive(Clone, Default)]
 pub struct Keys(Vec<String>);

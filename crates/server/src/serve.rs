@@ -1,6 +1,8 @@
 //! Listening, and stopping: connections are accepted up to a number, have to say what they want in time, and may finish
 //! what they began when the server is told to stop.
 
+use std::env;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -38,8 +41,29 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The jobs cannot be kept where they are to be.
-    #[error(transparent)]
-    Jobs(#[from] JobError),
+    #[error("cannot keep jobs in {}: {source}", directory.display())]
+    Jobs {
+        /// The data directory.
+        directory: PathBuf,
+        /// Why.
+        source: JobError,
+    },
+    /// The folder of recordings that jobs may name cannot be read.
+    #[error("cannot read the folder of recordings {}: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// There is no place for uploads.
+    #[error("cannot keep uploads in {}, which TMPDIR names, or the system: {source}", directory.display())]
+    Uploads {
+        /// The directory of temporary files.
+        directory: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
     /// The system lacks what a server needs.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -49,11 +73,13 @@ pub enum ServeError {
 pub struct Server {
     state: Arc<AppState>,
     listener: TcpListener,
+    signals: Signals,
     runtime: Runtime,
 }
 
 impl Server {
-    /// A server with these settings, which finds its models in `store` and the default one at `default_path`.
+    /// A server with these settings, which finds its models in `store` and the default one at `default_path`. From now on
+    /// Ctrl-C and SIGTERM wait for [`Self::run`].
     ///
     /// # Errors
     /// Any [`ServeError`].
@@ -62,11 +88,13 @@ impl Server {
         config.check()?;
         let keys = Keys::new(&config)?;
         let runtime = Runtime::new().map_err(ServeError::Start)?;
+        let signals = runtime.block_on(async { Signals::new() }).map_err(ServeError::Start)?;
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
+        check_places(&config)?;
         let jobs = open_jobs(&config)?;
         let state = AppState::new(config, keys, jobs, store, default_path);
-        Ok(Self { state, listener, runtime })
+        Ok(Self { state, listener, signals, runtime })
     }
 
     /// Where the server listens.
@@ -79,13 +107,9 @@ impl Server {
 
     /// Answers requests until the process gets Ctrl-C or SIGTERM, then lets those finish that have begun. A second signal,
     /// or [`Config::shutdown_timeout`], ends it at once.
-    ///
-    /// # Errors
-    /// [`ServeError::Start`].
-    pub fn run(self) -> Result<(), ServeError> {
-        let Self { state, listener, runtime } = self;
-        let ended = runtime.block_on(async {
-            let mut signals = Signals::new().map_err(ServeError::Start)?;
+    pub fn run(self) {
+        let Self { state, listener, mut signals, runtime } = self;
+        runtime.block_on(async {
             warm_up(&state);
             let jobs = state.jobs.clone().map(|jobs| tokio::spawn(jobs.run(Arc::clone(&state.pool))));
             let connections = accept(&state, &listener, &mut signals).await;
@@ -104,23 +128,31 @@ impl Server {
                 () = tokio::time::sleep(patience) => eprintln!("stopped with requests unfinished"),
                 () = signals.next() => {}
             }
-            Ok(())
         });
         // What still transcribes gave up when its connection was dropped; nobody waits for it.
         runtime.shutdown_background();
-        ended
     }
 }
 
+/// Finds out now, and not at the first request, whether uploads have a place, and the folder of recordings is there.
+fn check_places(config: &Config) -> Result<(), ServeError> {
+    NamedTempFile::new().map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })?;
+    let Some(folder) = &config.job_folder else { return Ok(()) };
+    fs::read_dir(folder).map_err(|source| ServeError::Folder { folder: folder.clone(), source })?;
+    Ok(())
+}
+
 /// Takes the place of the jobs. Without the default one the server goes without jobs; one that was named has to do.
-fn open_jobs(config: &Config) -> Result<Option<Arc<Jobs>>, JobError> {
+fn open_jobs(config: &Config) -> Result<Option<Arc<Jobs>>, ServeError> {
+    let open = |directory: PathBuf| match Jobs::open(config.jobs(directory.clone())) {
+        Ok(jobs) => Ok(Some(Arc::new(jobs))),
+        Err(source) => Err(ServeError::Jobs { directory, source }),
+    };
     if let Some(directory) = &config.data_dir {
-        return Ok(Some(Arc::new(Jobs::open(config.jobs(directory.clone()))?)));
+        return open(directory.clone());
     }
-    let default = data_directory().map(|data| data.join("server"));
-    let opened = default.map(|directory| Jobs::open(config.jobs(directory)));
-    let problem = match opened {
-        Some(Ok(jobs)) => return Ok(Some(Arc::new(jobs))),
+    let problem = match data_directory().map(|data| open(data.join("server"))) {
+        Some(Ok(jobs)) => return Ok(jobs),
         Some(Err(error)) => error.to_string(),
         None => "the system has none".to_owned(),
     };
@@ -177,21 +209,28 @@ async fn accept(state: &Arc<AppState>, listener: &TcpListener, signals: &mut Sig
 /// Ctrl-C, and SIGTERM where there is such a thing.
 struct Signals {
     #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Signals {
+    /// Signals from now on: the first process of a container dies of none that it does not listen to, not even of SIGTERM.
     fn new() -> io::Result<Self> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
         })
     }
 
     async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
         #[cfg(not(unix))]

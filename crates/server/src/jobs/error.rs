@@ -32,7 +32,7 @@ pub enum JobError {
     /// What the database holds cannot be understood.
     #[error("the job database holds what cannot be read: {0}")]
     Content(#[from] serde_json::Error),
-    /// The data directory fails.
-    #[error("the data directory: {0}")]
+    /// The files in the data directory fail.
+    #[error("the files of jobs: {0}")]
     Io(#[from] io::Error),
 }
