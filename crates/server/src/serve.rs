@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use crate::api;
 use crate::auth::Keys;
 use crate::config::{Config, ConfigError};
+use crate::decode::{Decoder, OpenError};
 use crate::jobs::{JobError, Jobs};
 use crate::state::AppState;
 
@@ -37,6 +38,9 @@ pub enum ServeError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// Not even a file without a byte can be decoded.
+    #[error("no recording can be decoded with this program and this decode_memory: {0}")]
+    Decoder(OpenError),
     /// The jobs cannot be kept where they are to be.
     #[error(transparent)]
     Jobs(#[from] JobError),
@@ -55,17 +59,27 @@ pub struct Server {
 impl Server {
     /// A server with these settings, which finds its models in `store` and the default one at `default_path`.
     ///
+    /// Recordings are decoded by processes of the program `worker`, which calls [`decode_worker`](crate::decode_worker) with
+    /// its second argument where its first is [`WORKER`](crate::WORKER); without one, by this process.
+    ///
     /// # Errors
     /// Any [`ServeError`].
-    pub fn bind(config: Config, store: Store, default_path: PathBuf) -> Result<Self, ServeError> {
+    pub fn bind(
+        config: Config,
+        store: Store,
+        default_path: PathBuf,
+        worker: Option<PathBuf>,
+    ) -> Result<Self, ServeError> {
         let address = SocketAddr::new(config.host, config.port);
         config.check()?;
         let keys = Keys::new(&config)?;
         let runtime = Runtime::new().map_err(ServeError::Start)?;
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
-        let jobs = open_jobs(&config)?;
-        let state = AppState::new(config, keys, jobs, store, default_path);
+        let decoder = config.decoder(worker);
+        check_decoder(&runtime, &decoder)?;
+        let jobs = open_jobs(&config, &decoder)?;
+        let state = AppState::new(config, keys, decoder, jobs, store, default_path);
         Ok(Self { state, listener, runtime })
     }
 
@@ -112,13 +126,20 @@ impl Server {
     }
 }
 
+/// Tries what decodes, so that one that never can is known before the first request.
+fn check_decoder(runtime: &Runtime, decoder: &Decoder) -> Result<(), ServeError> {
+    let decoder = decoder.clone();
+    let checked = runtime.block_on(runtime.spawn_blocking(move || decoder.check()));
+    checked.map_err(|panic| ServeError::Start(panic.into()))?.map_err(ServeError::Decoder)
+}
+
 /// Takes the place of the jobs. Without the default one the server goes without jobs; one that was named has to do.
-fn open_jobs(config: &Config) -> Result<Option<Arc<Jobs>>, JobError> {
+fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, JobError> {
     if let Some(directory) = &config.data_dir {
-        return Ok(Some(Arc::new(Jobs::open(config.jobs(directory.clone()))?)));
+        return Ok(Some(Arc::new(Jobs::open(config.jobs(directory.clone()), decoder.clone())?)));
     }
     let default = data_directory().map(|data| data.join("server"));
-    let opened = default.map(|directory| Jobs::open(config.jobs(directory)));
+    let opened = default.map(|directory| Jobs::open(config.jobs(directory), decoder.clone()));
     let problem = match opened {
         Some(Ok(jobs)) => return Ok(Some(Arc::new(jobs))),
         Some(Err(error)) => error.to_string(),
