@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A worker at work, read as the pipe that it writes to; it is killed when this is dropped.
 pub(super) struct Process {
-    child: Child,
+    /// There until it is killed.
+    child: Option<Child>,
     output: ChildStdout,
     memory: u64,
     is_wanted: IsWanted,
@@ -42,17 +43,30 @@ impl Process {
         command.arg0("amanuensis");
         let mut child = command.spawn()?;
         let output = child.stdout.take().expect("it was asked for");
-        Ok(Self { child, output, memory, is_wanted, runtime: Handle::current() })
+        Ok(Self { child: Some(child), output, memory, is_wanted, runtime: Handle::current() })
+    }
+
+    /// Ends the worker, and has the system forget it.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            self.runtime.spawn(async move { child.kill().await });
+        }
     }
 
     /// Why the worker has closed its output.
     fn end(&mut self) -> io::Error {
-        let waited = self.runtime.clone().block_on(async { timeout(PATIENCE, self.child.wait()).await });
-        match waited {
-            Ok(Ok(status)) => io::Error::other(reason(status, self.memory)),
+        let Self { child: Some(child), memory, runtime, .. } = self else { return not_wanted() };
+        match runtime.block_on(async { timeout(PATIENCE, child.wait()).await }) {
+            Ok(Ok(status)) => io::Error::other(reason(status, *memory)),
             Ok(Err(error)) => error,
             Err(_) => io::Error::other("its decoder says nothing more"),
         }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -67,7 +81,7 @@ impl Read for Process {
             }
         }
         // The transcription may go on for a while with what it has, and only then drop this.
-        let _ = self.child.start_kill();
+        self.kill();
         Err(not_wanted())
     }
 }
@@ -92,4 +106,42 @@ fn reason(status: ExitStatus, memory: u64) -> String {
 #[cfg(not(unix))]
 fn reason(status: ExitStatus, _memory: u64) -> String {
     format!("its decoder ended before it was done ({status})")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use amanuensis_audio::ErrorKind;
+
+    use super::*;
+    use crate::decode::{Decoder, OpenError};
+
+    #[test]
+    fn the_end_of_a_worker_says_what_is_wrong_with_the_recording() {
+        let by = |status| reason(ExitStatus::from_raw(status), 64);
+        for (signal, words) in [(6, "64 MiB"), (11, "64 MiB"), (24, "time"), (9, "signal: 9")] {
+            assert!(by(signal).contains(words), "{}", by(signal));
+        }
+        assert!(by(1 << 8).contains("exit status: 1"), "{}", by(1 << 8));
+    }
+
+    /// What becomes of a recording whose worker is some other program.
+    async fn opened_by(program: &str) -> OpenError {
+        let decoder = Decoder::Worker { program: program.into(), memory: 64 };
+        let file = tempfile::tempfile().unwrap();
+        tokio::task::spawn_blocking(move || decoder.open(file, || true).err().unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_no_worker_is_found_out() {
+        assert!(matches!(opened_by("/there/is/no/program").await, OpenError::Start(_)));
+        // One says nothing, the other nonsense without end.
+        for program in ["true", "yes"] {
+            match opened_by(program).await {
+                OpenError::Audio(error) => assert_eq!(error.kind(), ErrorKind::Undecodable, "{error}"),
+                error @ OpenError::Start(_) => panic!("{error}"),
+            }
+        }
+    }
 }
