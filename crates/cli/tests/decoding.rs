@@ -73,7 +73,7 @@ fn the_text_is_that_of_the_command_line() {
 #[test]
 fn a_recording_that_takes_too_much_memory_harms_no_other() {
     let workspace = Workspace::new();
-    let server = Server::start(&workspace, &["--decode-memory", "64"]);
+    let server = Server::start(&workspace, &["--decode-memory", "64", "--max-duration", "100000"]);
     let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
     let refused = server.transcribe(&[BASE], &greedy());
     refused.refuses(422, "file");
@@ -104,7 +104,10 @@ fn a_worker_is_confined() {
     // Those of the processor's time are the last to be set.
     let limits = until(|| {
         let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
-        limits.lines().any(|line| line.starts_with("Max cpu time") && !line.contains("unlimited  ")).then_some(limits)
+        limits
+            .lines()
+            .any(|line| line.starts_with("Max cpu time") && !line.contains("unlimited            unlimited"))
+            .then_some(limits)
     });
     let limit = |name: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -183,6 +186,8 @@ fn nothing_is_left_of_many_requests() {
 fn busy(arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[&["--batch-size", "1", "--threads", "1"], arguments].concat());
+    // It has tried one worker.
+    until(|| workers(&server).is_empty().then_some(()));
     workspace.long_recording("long.wav", 2 * 3600);
     let body = form(&[BASE], Some(&fs::read(workspace.path("long.wav")).unwrap()));
     let mut request = server.connect();

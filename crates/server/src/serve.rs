@@ -38,7 +38,7 @@ pub enum ServeError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// Not even a file without a byte can be decoded.
+    /// Not even a recording of four samples can be decoded.
     #[error("no recording can be decoded with this program and this decode_memory: {0}")]
     Decoder(OpenError),
     /// The jobs cannot be kept where they are to be.

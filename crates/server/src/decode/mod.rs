@@ -9,10 +9,10 @@ mod process;
 mod worker;
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use amanuensis_audio::{Audio, Error as AudioError, ErrorKind};
+use amanuensis_audio::{Audio, Error as AudioError};
 
 pub use worker::{WORKER, decode_worker};
 
@@ -29,6 +29,10 @@ pub enum Decoder {
     /// This process.
     Here,
 }
+
+/// A WAV file: one channel, 8 kHz, 8 bit, silent.
+const SHORTEST: &[u8] =
+    b"RIFF\x28\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x04\0\0\0\x80\x80\x80\x80";
 
 /// Why a recording cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,16 +65,14 @@ impl Decoder {
         opened.map_err(OpenError::Audio)
     }
 
-    /// Tries what decodes on a file without a byte.
+    /// Tries what decodes on a recording of four samples.
     ///
     /// # Errors
     /// Why no recording can be decoded, whatever is in it.
     pub fn check(&self) -> Result<(), OpenError> {
-        let file = tempfile::tempfile().map_err(OpenError::Start)?;
-        match self.open(file, || true) {
-            Err(OpenError::Audio(error)) if error.kind() == ErrorKind::Empty => Ok(()),
-            opened => opened.map(drop),
-        }
+        let mut file = tempfile::tempfile().map_err(OpenError::Start)?;
+        file.write_all(SHORTEST).map_err(OpenError::Start)?;
+        self.open(file, || true)?.next_block().map_err(OpenError::Audio).map(drop)
     }
 }
 

@@ -112,10 +112,7 @@ fn reason(status: ExitStatus, _memory: u64) -> String {
 mod tests {
     use std::os::unix::process::ExitStatusExt;
 
-    use amanuensis_audio::ErrorKind;
-
     use super::*;
-    use crate::decode::{Decoder, OpenError};
 
     #[test]
     fn the_end_of_a_worker_says_what_is_wrong_with_the_recording() {
@@ -124,24 +121,5 @@ mod tests {
             assert!(by(signal).contains(words), "{}", by(signal));
         }
         assert!(by(1 << 8).contains("exit status: 1"), "{}", by(1 << 8));
-    }
-
-    /// What becomes of a recording whose worker is some other program.
-    async fn opened_by(program: &str) -> OpenError {
-        let decoder = Decoder::Worker { program: program.into(), memory: 64 };
-        let file = tempfile::tempfile().unwrap();
-        tokio::task::spawn_blocking(move || decoder.open(file, || true).err().unwrap()).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_is_no_worker_is_found_out() {
-        assert!(matches!(opened_by("/there/is/no/program").await, OpenError::Start(_)));
-        // One says nothing, the other nonsense without end.
-        for program in ["true", "yes"] {
-            match opened_by(program).await {
-                OpenError::Audio(error) => assert_eq!(error.kind(), ErrorKind::Undecodable, "{error}"),
-                error @ OpenError::Start(_) => panic!("{error}"),
-            }
-        }
     }
 }
