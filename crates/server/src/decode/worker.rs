@@ -1,6 +1,6 @@
 //! A worker, as it sees itself: the recording is its standard input, its samples are the standard output.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::process::ExitCode;
@@ -14,8 +14,8 @@ pub const WORKER: &str = "decode-worker";
 
 /// Decodes the recording that is the standard input, within `memory` MiB, to the standard output, and ends when nobody
 /// reads that any more.
-pub fn decode_worker(memory: Option<OsString>) -> ExitCode {
-    match memory.as_ref().and_then(|memory| memory.to_str()?.parse().ok()).map(decode) {
+pub fn decode_worker(memory: Option<&OsStr>) -> ExitCode {
+    match memory.and_then(|memory| memory.to_str()?.parse().ok()).map(decode) {
         Some(Ok(())) => ExitCode::SUCCESS,
         // The one who reads has had enough, or sees the pipe end before its time.
         Some(Err(_)) => ExitCode::FAILURE,
