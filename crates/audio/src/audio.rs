@@ -1,7 +1,7 @@
 //! The public stream: a recording in, blocks of 16 kHz mono samples out.
 
 use std::fs::File;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use crate::container::StreamInfo;
@@ -9,6 +9,7 @@ use crate::decode::Recording;
 use crate::error::{Error, Warning, WarningKind, Warnings};
 use crate::input::{Input, Source};
 use crate::mix::{Repaired, clean};
+use crate::relay::Relay;
 use crate::resample::Resampler;
 
 /// The sample rate of everything that leaves this crate, in Hz.
@@ -56,6 +57,8 @@ enum Supply {
     File(Box<Recording>),
     /// Samples, and how many of them have been taken.
     Samples(Vec<f32>, usize),
+    /// Another process.
+    Relay(Relay),
     Ended,
 }
 
@@ -91,6 +94,18 @@ impl Audio {
         let (samples, resampler) = (samples.into(), Resampler::new(sample_rate)?);
         let duration = samples.len() as f64 / f64::from(sample_rate);
         Ok(Self::new(Supply::Samples(samples, 0), resampler, Warnings::default(), info, Some(duration)))
+    }
+
+    /// Takes a recording that another process decodes and [sends](crate::send), sample by sample and error by error as if it
+    /// were decoded here. What kind of file it is, is not told.
+    ///
+    /// # Errors
+    /// [`Error::Relayed`] for what is wrong with the recording; [`Error::Relay`] where the pipe ends before its time, or
+    /// cannot be read.
+    pub fn from_relay(pipe: impl Read + Send + Sync + 'static) -> Result<Self, Error> {
+        let (relay, expected) = Relay::open(Box::new(pipe))?;
+        let info = StreamInfo { container: "relay", codec: "pcm_f32", sample_rate: SAMPLE_RATE, channels: 1 };
+        Ok(Self::new(Supply::Relay(relay), Resampler::new(SAMPLE_RATE)?, Warnings::default(), info, expected))
     }
 
     fn new(
@@ -187,6 +202,10 @@ impl Audio {
                 let repaired = clean(&mut self.mono);
                 self.note(false, repaired, seconds);
                 Ok(true)
+            }
+            Supply::Relay(relay) => {
+                let goes_on = relay.next(&mut self.block, &mut self.warnings)?;
+                if goes_on { Ok(true) } else { self.finish() }
             }
             Supply::Ended => Ok(false),
         }

@@ -73,12 +73,55 @@ pub enum Error {
         /// The last reason of the demuxer or decoder.
         cause: String,
     },
+    /// Another process decodes the recording, and found this wrong with it.
+    #[error("{message}")]
+    Relayed {
+        /// What kind of error it was there.
+        kind: ErrorKind,
+        /// Its message there.
+        message: String,
+    },
+    /// Another process decodes the recording, and ended or was lost before it was done.
+    #[error("the recording cannot be decoded: {0}")]
+    Relay(io::Error),
     /// A number of mel bins that no model has.
     #[error("a log-mel spectrogram of {0} bins cannot be made (1 to 256 can)")]
     MelBins(usize),
     /// More samples than one window holds.
     #[error("{0} samples do not fit into a window of 30 s (480000 samples)")]
     WindowTooLong(usize),
+}
+
+/// What an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The file cannot be read, whatever is in it.
+    Unreadable,
+    /// There is nothing in it.
+    Empty,
+    /// It is no recording in a format and a codec that are known here.
+    Unsupported,
+    /// It is, or may be, but nothing can be made of it.
+    Undecodable,
+}
+
+impl ErrorKind {
+    pub(crate) const ALL: [Self; 4] = [Self::Unreadable, Self::Empty, Self::Unsupported, Self::Undecodable];
+}
+
+impl Error {
+    /// What the error is about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Relayed { kind, .. } => *kind,
+            Self::Open { .. } | Self::Read(_) => ErrorKind::Unreadable,
+            Self::Empty => ErrorKind::Empty,
+            Self::UnknownFormat { .. } | Self::NoAudioTrack { .. } | Self::UnsupportedCodec { .. } => {
+                ErrorKind::Unsupported
+            }
+            _ => ErrorKind::Undecodable,
+        }
+    }
 }
 
 /// What was amiss in a recording that could be decoded all the same.
@@ -116,6 +159,19 @@ pub enum WarningKind {
     OtherTrack,
 }
 
+impl WarningKind {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::DamagedPackets,
+        Self::Truncated,
+        Self::WrongSize,
+        Self::NonFinite,
+        Self::Clipped,
+        Self::Gap,
+        Self::RateChanged,
+        Self::OtherTrack,
+    ];
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.count;
@@ -150,6 +206,14 @@ impl Warnings {
         match self.0.iter_mut().find(|w| w.kind == kind) {
             Some(known) => known.count += count,
             None => self.0.push(Warning { kind, seconds, count, detail: detail.into() }),
+        }
+    }
+
+    /// Puts `warning` in the place of the one of its kind, or behind all others.
+    pub(crate) fn put(&mut self, warning: Warning) {
+        match self.0.iter_mut().find(|known| known.kind == warning.kind) {
+            Some(known) => *known = warning,
+            None => self.0.push(warning),
         }
     }
 

@@ -9,6 +9,9 @@
 //! Everything is a stream: memory does not grow with the length of the recording. Whatever the bytes, nothing here
 //! panics and nothing allocates by a size that only the file claims; damage costs the damaged part and leaves a
 //! [`Warning`].
+//!
+//! Whoever wants to be safe from decoders that take more memory or time than they should has another process [`send`]
+//! what it decodes, and takes it in with [`Audio::from_relay`].
 #![forbid(unsafe_code)]
 
 mod audio;
@@ -24,13 +27,15 @@ mod mkv;
 mod mp4;
 mod opus;
 mod raw;
+mod relay;
 mod resample;
 mod riff;
 mod timeline;
 
 pub use audio::{Audio, SAMPLE_RATE};
 pub use container::StreamInfo;
-pub use error::{Error, Warning, WarningKind};
+pub use error::{Error, ErrorKind, Warning, WarningKind};
 pub use input::Source;
 pub use mel::{HOP_LENGTH, LogMel, N_FFT, WINDOW_FRAMES, WINDOW_SAMPLES};
 pub use raw::{RawFormat, RawStream};
+pub use relay::send;

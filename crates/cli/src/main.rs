@@ -31,6 +31,11 @@ use clap::{CommandFactory, FromArgMatches};
 use args::{Args, Command};
 
 fn main() -> ExitCode {
+    // Before anything else is done: the server starts this for every recording.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == amanuensis_server::WORKER) {
+        return amanuensis_server::decode_worker(words.next().as_deref());
+    }
     let matches = Args::command().get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match args.command {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use amanuensis_models::Store;
 use amanuensis_server::{Config, ServeError, Server};
@@ -68,7 +68,7 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     let store = Store::open_default().map_err(models::failure)?;
     let interrupt = Interrupt::install()?;
     let default_model = fetch_models(&store, &config, &console, &interrupt)?;
-    let server = Server::bind(config, store, default_model).map_err(|error| match error {
+    let server = Server::bind(config, store, default_model, Some(own_program()?)).map_err(|error| match error {
         ServeError::Config(error) => usage(&error),
         error => Failure::Failed(error.to_string()),
     })?;
@@ -76,6 +76,16 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     console.note(format!("listening at http://{address}, described at http://{address}/docs"));
     interrupt.heed(|| server.run());
     Ok(())
+}
+
+/// This program, to be started again as a worker.
+fn own_program() -> Result<PathBuf, Failure> {
+    // The file that runs, even where another has taken its place since: a worker has to be of the server's version.
+    let running = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() {
+        return Ok(running.to_owned());
+    }
+    std::env::current_exe().map_err(|error| Failure::Failed(format!("cannot find this program: {error}")))
 }
 
 /// Makes sure that the default model is there, and what finds speech; gives the place of the former.

@@ -10,6 +10,7 @@ use amanuensis_transcribe::ComputeType;
 use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Decoder;
 use crate::jobs::JobSettings;
 
 /// The settings. Flags come before the environment, that before the file, and that before the defaults.
@@ -74,6 +75,10 @@ pub struct Config {
     /// Longest recording, in seconds
     #[arg(long, env = "AMANUENSIS_MAX_DURATION", value_name = "SECONDS", default_value_t = 4 * 3600)]
     pub max_duration: u64,
+
+    /// Memory for decoding a recording, in MiB; what takes more is refused, and others do not notice
+    #[arg(long, env = "AMANUENSIS_DECODE_MEMORY", value_name = "MIB", default_value_t = 512)]
+    pub decode_memory: u64,
 
     /// Uploads that are received at once
     #[arg(long, env = "AMANUENSIS_MAX_UPLOADS", value_name = "N", default_value_t = 32)]
@@ -218,6 +223,7 @@ impl Config {
         let counts = [
             ("max_upload", self.max_upload),
             ("max_duration", self.max_duration),
+            ("decode_memory", self.decode_memory),
             ("max_uploads", self.max_uploads as u64),
             ("max_active", self.max_active as u64),
             ("max_live", self.max_live as u64),
@@ -257,6 +263,11 @@ impl Config {
 
     pub(crate) fn max_upload_bytes(&self) -> u64 {
         self.max_upload << 20
+    }
+
+    /// What decodes recordings: `worker`, if there is such a program.
+    pub(crate) fn decoder(&self, worker: Option<PathBuf>) -> Decoder {
+        worker.map_or(Decoder::Here, |program| Decoder::Worker { program, memory: self.decode_memory })
     }
 
     /// How jobs are done, which are kept in `directory`.

@@ -1,12 +1,13 @@
 //! Speech to text over HTTP, as `OpenAI`'s clients ask for it.
 //!
 //! A [`Server`] runs until the process is told to stop. `api` alone knows HTTP and `OpenAI`'s types; the models
-//! (`pool`), the work on a recording (`work`), the limits and the settings ([`Config`]) do not.
+//! (`pool`), the processes that decode (`decode`), the work on a recording (`work`), the limits and the settings ([`Config`]) do not.
 #![forbid(unsafe_code)]
 
 mod api;
 mod auth;
 mod config;
+mod decode;
 mod error;
 mod jobs;
 mod limits;
@@ -18,4 +19,5 @@ mod state;
 mod work;
 
 pub use config::{Arithmetic, Config, ConfigError};
+pub use decode::{WORKER, decode_worker};
 pub use serve::{ServeError, Server};

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use crate::api;
 use crate::auth::Keys;
 use crate::config::{Config, ConfigError};
+use crate::decode::{Decoder, OpenError};
 use crate::jobs::{JobError, Jobs};
 use crate::state::AppState;
 
@@ -40,6 +41,9 @@ pub enum ServeError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// Not even a recording of four samples can be decoded.
+    #[error("no recording can be decoded with this program and this decode_memory: {0}")]
+    Decoder(OpenError),
     /// The jobs cannot be kept where they are to be.
     #[error("cannot keep jobs in {}: {source}", directory.display())]
     Jobs {
@@ -81,9 +85,17 @@ impl Server {
     /// A server with these settings, which finds its models in `store` and the default one at `default_path`. From now on
     /// Ctrl-C and SIGTERM wait for [`Self::run`].
     ///
+    /// Recordings are decoded by processes of the program `worker`, which calls [`decode_worker`](crate::decode_worker) with
+    /// its second argument where its first is [`WORKER`](crate::WORKER); without one, by this process.
+    ///
     /// # Errors
     /// Any [`ServeError`].
-    pub fn bind(config: Config, store: Store, default_path: PathBuf) -> Result<Self, ServeError> {
+    pub fn bind(
+        config: Config,
+        store: Store,
+        default_path: PathBuf,
+        worker: Option<PathBuf>,
+    ) -> Result<Self, ServeError> {
         let address = SocketAddr::new(config.host, config.port);
         config.check()?;
         let keys = Keys::new(&config)?;
@@ -92,8 +104,10 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
         check_places(&config)?;
-        let jobs = open_jobs(&config)?;
-        let state = AppState::new(config, keys, jobs, store, default_path);
+        let decoder = config.decoder(worker);
+        check_decoder(&runtime, &decoder)?;
+        let jobs = open_jobs(&config, &decoder)?;
+        let state = AppState::new(config, keys, decoder, jobs, store, default_path);
         Ok(Self { state, listener, signals, runtime })
     }
 
@@ -134,6 +148,13 @@ impl Server {
     }
 }
 
+/// Tries what decodes, so that one that never can is known before the first request.
+fn check_decoder(runtime: &Runtime, decoder: &Decoder) -> Result<(), ServeError> {
+    let decoder = decoder.clone();
+    let checked = runtime.block_on(runtime.spawn_blocking(move || decoder.check()));
+    checked.map_err(|panic| ServeError::Start(panic.into()))?.map_err(ServeError::Decoder)
+}
+
 /// Finds out now, and not at the first request, whether uploads have a place, and the folder of recordings is there.
 fn check_places(config: &Config) -> Result<(), ServeError> {
     NamedTempFile::new().map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })?;
@@ -143,8 +164,8 @@ fn check_places(config: &Config) -> Result<(), ServeError> {
 }
 
 /// Takes the place of the jobs. Without the default one the server goes without jobs; one that was named has to do.
-fn open_jobs(config: &Config) -> Result<Option<Arc<Jobs>>, ServeError> {
-    let open = |directory: PathBuf| match Jobs::open(config.jobs(directory.clone())) {
+fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, ServeError> {
+    let open = |directory: PathBuf| match Jobs::open(config.jobs(directory.clone()), decoder.clone()) {
         Ok(jobs) => Ok(Some(Arc::new(jobs))),
         Err(source) => Err(ServeError::Jobs { directory, source }),
     };

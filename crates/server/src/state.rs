@@ -8,6 +8,7 @@ use amanuensis_models::Store;
 
 use crate::auth::Keys;
 use crate::config::Config;
+use crate::decode::Decoder;
 use crate::error::ApiError;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
@@ -21,6 +22,8 @@ pub struct AppState {
     pub config: Config,
     /// The models.
     pub pool: Arc<ModelPool>,
+    /// What decodes recordings.
+    pub decoder: Decoder,
     /// The jobs; none where another server has their place.
     pub jobs: Option<Arc<Jobs>>,
     /// Who is let in.
@@ -40,6 +43,7 @@ impl AppState {
     pub fn new(
         config: Config,
         keys: Keys,
+        decoder: Decoder,
         jobs: Option<Arc<Jobs>>,
         store: Store,
         default_path: std::path::PathBuf,
@@ -47,6 +51,7 @@ impl AppState {
         let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         Arc::new(Self {
             pool: Arc::new(ModelPool::new(store, default_path, &config)),
+            decoder,
             jobs,
             keys,
             limits: Limits::new(&config),

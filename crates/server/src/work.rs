@@ -2,7 +2,7 @@
 //! gives the work up.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use amanuensis_transcribe::{
-    Audio, AudioError, Ending, Error as TranscribeError, Event, Language, Segment, TranscribeOptions, Transcriber,
-    Transcript,
+    AudioError, Ending, Error as TranscribeError, Event, Language, Segment, TranscribeOptions, Transcriber, Transcript,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
+
+use crate::decode::{Decoder, OpenError};
 
 /// What a transcription tells while it works.
 #[derive(Debug)]
@@ -33,6 +34,9 @@ pub enum Failure {
     /// The recording cannot be read.
     #[error(transparent)]
     Audio(AudioError),
+    /// There is no process for the recording.
+    #[error("no decoder can be started: {0}")]
+    Decoder(io::Error),
     /// The model cannot do what is asked, or failed.
     #[error(transparent)]
     Transcribe(TranscribeError),
@@ -97,9 +101,10 @@ impl Drop for Running {
     }
 }
 
-/// Begins to transcribe the recording at `path`. `held` is kept until the work has ended, even if it is given up.
+/// Begins to transcribe the recording at `path`, which `decoder` opens. `held` is kept until the work has ended, even if it is given up.
 pub fn start<H: Send + 'static>(
     transcriber: Arc<Transcriber>,
+    decoder: Decoder,
     path: PathBuf,
     options: TranscribeOptions,
     bounds: Bounds,
@@ -110,7 +115,7 @@ pub fn start<H: Send + 'static>(
     let running = Running { heard, given_up: Arc::clone(&given_up) };
     let watch = Watch { until: Instant::now() + bounds.time, given_up };
     spawn_blocking(move || {
-        let end = transcribe(&transcriber, path, &options, bounds, &watch, &tell);
+        let end = transcribe(&transcriber, &decoder, path, &options, bounds, &watch, &tell);
         drop(held);
         // Nobody listens to what was given up.
         let _ = tell.send(Heard::Ended(end));
@@ -120,6 +125,7 @@ pub fn start<H: Send + 'static>(
 
 fn transcribe(
     transcriber: &Transcriber,
+    decoder: &Decoder,
     path: PathBuf,
     options: &TranscribeOptions,
     bounds: Bounds,
@@ -132,8 +138,15 @@ fn transcribe(
         Stopped::TimedOut => Failure::TimedOut(bounds.time),
     };
     let file = File::open(&path).map_err(|source| Failure::Audio(AudioError::Open { path, source }))?;
-    let audio = Audio::from_source(Watched { file, watch: watch.clone() })
-        .map_err(|error| watch.stopped().map_or(Failure::Audio(error), failure))?;
+    let is_wanted = {
+        let watch = watch.clone();
+        move || watch.stopped().is_none()
+    };
+    let audio = decoder.open(file, is_wanted).map_err(|error| match (watch.stopped(), error) {
+        (Some(stopped), _) => failure(stopped),
+        (None, OpenError::Start(error)) => Failure::Decoder(error),
+        (None, OpenError::Audio(error)) => Failure::Audio(error),
+    })?;
     if audio.expected_duration().is_some_and(|seconds| seconds > longest) {
         return Err(Failure::TooLong(bounds.duration));
     }
@@ -181,26 +194,5 @@ impl Watch {
         } else {
             (Instant::now() > self.until).then_some(Stopped::TimedOut)
         }
-    }
-}
-
-/// A file that cannot be read any more once the work is not wanted, so that no demuxer goes on for ever.
-struct Watched {
-    file: File,
-    watch: Watch,
-}
-
-impl Read for Watched {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.watch.stopped() {
-            Some(_) => Err(io::Error::other("no longer wanted")),
-            None => self.file.read(buffer),
-        }
-    }
-}
-
-impl Seek for Watched {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
     }
 }

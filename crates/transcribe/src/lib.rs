@@ -47,7 +47,7 @@ mod voicing;
 mod windows;
 mod words;
 
-pub use amanuensis_audio::{Audio, Error as AudioError, RawFormat, RawStream};
+pub use amanuensis_audio::{Audio, Error as AudioError, ErrorKind as AudioErrorKind, RawFormat, RawStream};
 pub use amanuensis_engine::{
     ComputeType, Device, DeviceOptions, Engine, EngineOptions, Error as EngineError, Rules, Runtime, Task,
     VoiceDetector,

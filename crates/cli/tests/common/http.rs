@@ -1,4 +1,5 @@
 //! `amanuensis serve` at work, and just enough of HTTP to ask it.
+#![allow(dead_code)] // Each test file uses some of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -73,6 +74,11 @@ impl Server {
         // What it says later must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::stderr()));
         Self { child, _data: data, address }
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -1,6 +1,6 @@
 //! What the failures of the parts below mean for a client.
 
-use amanuensis_transcribe::{AudioError, Error as TranscribeError};
+use amanuensis_transcribe::{AudioError, AudioErrorKind, Error as TranscribeError};
 use axum::http::StatusCode;
 
 use crate::error::ApiError;
@@ -29,9 +29,12 @@ impl From<JobError> for ApiError {
             JobError::NoResult(_) => Self::invalid(message).with_status(StatusCode::CONFLICT).with_code("no_result"),
             JobError::NoFolder => Self::invalid(message).with_param("path"),
             JobError::NotInFolder(_) => Self::not_found(message).with_param("path"),
-            JobError::InUse | JobError::TooNew | JobError::Database(_) | JobError::Content(_) | JobError::Io(_) => {
-                Self::internal(message)
-            }
+            JobError::InUse
+            | JobError::TooNew
+            | JobError::Database(_)
+            | JobError::Content(_)
+            | JobError::Decoder(_)
+            | JobError::Io(_) => Self::internal(message),
         }
     }
 }
@@ -41,6 +44,7 @@ impl From<Failure> for ApiError {
         let message = failure.to_string();
         match failure {
             Failure::Audio(error) => of_audio(&error),
+            Failure::Decoder(_) => Self::overloaded(message, 5),
             Failure::Transcribe(error) => of_transcribe(&error),
             Failure::Incomplete { .. } => Self::unprocessable(message).with_param("file"),
             Failure::TooLong(_) => Self::too_large(message).with_param("file"),
@@ -52,13 +56,11 @@ impl From<Failure> for ApiError {
 
 fn of_audio(error: &AudioError) -> ApiError {
     let message = error.to_string();
-    let refusal = match error {
-        AudioError::Open { .. } | AudioError::Read(_) => return ApiError::internal("the recording cannot be read"),
-        AudioError::Empty => ApiError::invalid(message).with_code("empty_file"),
-        AudioError::UnknownFormat { .. } | AudioError::NoAudioTrack { .. } | AudioError::UnsupportedCodec { .. } => {
-            ApiError::unsupported(message)
-        }
-        _ => ApiError::unprocessable(message),
+    let refusal = match error.kind() {
+        AudioErrorKind::Unreadable => return ApiError::internal("the recording cannot be read"),
+        AudioErrorKind::Empty => ApiError::invalid(message).with_code("empty_file"),
+        AudioErrorKind::Unsupported => ApiError::unsupported(message),
+        AudioErrorKind::Undecodable => ApiError::unprocessable(message),
     };
     refusal.with_param("file")
 }

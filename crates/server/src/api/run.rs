@@ -38,7 +38,8 @@ pub async fn run(state: &Arc<AppState>, asked: Asked) -> Result<Response, ApiErr
     let transcriber = state.pool.get(&model).await?;
     transcriber.check(&options).map_err(work::Failure::Transcribe)?;
     let (start, path) = (Instant::now(), upload.path().to_owned());
-    let running = work::start(Arc::clone(&transcriber), path, options, state.bounds(), (turn, upload));
+    let running =
+        work::start(Arc::clone(&transcriber), state.decoder.clone(), path, options, state.bounds(), (turn, upload));
     if stream {
         return Ok(stream::answer(state, running, transcriber, parts));
     }

@@ -32,6 +32,9 @@ pub enum JobError {
     /// What the database holds cannot be understood.
     #[error("the job database holds what cannot be read: {0}")]
     Content(#[from] serde_json::Error),
+    /// No process can be started for a recording.
+    #[error("no decoder can be started: {0}")]
+    Decoder(io::Error),
     /// The files in the data directory fail.
     #[error("the files of jobs: {0}")]
     Io(#[from] io::Error),

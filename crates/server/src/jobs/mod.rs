@@ -23,6 +23,7 @@ use amanuensis_transcribe::{Segment, Transcript};
 use tempfile::TempPath;
 use tokio::sync::{Notify, watch};
 
+use crate::decode::Decoder;
 pub use error::JobError;
 use files::{JobFiles, in_folder};
 pub use follow::{Follower, JobEvent};
@@ -53,6 +54,7 @@ pub struct JobSettings {
 /// But for [`Self::run`] and [`Follower`], what is done here waits for the disk, for milliseconds.
 pub struct Jobs {
     settings: JobSettings,
+    decoder: Decoder,
     files: JobFiles,
     store: JobStore,
     live: Mutex<Live>,
@@ -68,11 +70,11 @@ struct Live {
 }
 
 impl Jobs {
-    /// Takes the data directory, and finds what a server before this one left undone.
+    /// Takes the data directory, and finds what a server before this one left undone. Recordings are decoded by `decoder`.
     ///
     /// # Errors
     /// [`JobError::InUse`], [`JobError::TooNew`], [`JobError::Database`], [`JobError::Io`].
-    pub fn open(settings: JobSettings) -> Result<Self, JobError> {
+    pub fn open(settings: JobSettings, decoder: Decoder) -> Result<Self, JobError> {
         let files = JobFiles::open(&settings.directory)?;
         let store = JobStore::open(files.database())?;
         let ids = |state| -> Result<HashSet<String>, JobError> {
@@ -82,7 +84,7 @@ impl Jobs {
         files.sweep(&unfinished, &ids(State::Succeeded)?)?;
         let changes = unfinished.into_iter().map(|id| (id, watch::Sender::new(()))).collect();
         let live = Mutex::new(Live { changes, is_stopping: false });
-        Ok(Self { settings, files, store, live, work: Notify::new() })
+        Ok(Self { settings, decoder, files, store, live, work: Notify::new() })
     }
 
     /// Where a recording that is uploaded is to be put, in a temporary file.

@@ -1,7 +1,6 @@
 //! Doing jobs: a few at a time, each from behind the last window that is kept.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use super::{Job, JobError, Jobs};
+use crate::decode::OpenError;
 use crate::pool::{ModelPool, PoolError};
 
 /// Until another try, where there is no memory for a model, or the disk fails.
@@ -134,7 +134,7 @@ impl Jobs {
         windows: Vec<ReadWindow>,
     ) -> Result<Option<End>, JobError> {
         let until = Instant::now() + self.settings.time;
-        let audio = match self.open_recording(job, until) {
+        let audio = match self.open_recording(job, until)? {
             Ok(audio) => audio,
             Err(_) if !self.is_wanted(&job.id) => return Ok(Some(End::NotWanted)),
             Err(reason) => return Ok(Some(End::Failed(reason))),
@@ -170,15 +170,22 @@ impl Jobs {
     }
 
     /// Opens the recording of a job, or says why it cannot be.
-    fn open_recording(self: &Arc<Self>, job: &Job, until: Instant) -> Result<Audio, String> {
+    fn open_recording(self: &Arc<Self>, job: &Job, until: Instant) -> Result<Result<Audio, String>, JobError> {
         let path = match &job.asked.path {
-            Some(path) => self.in_folder(path).map_err(|error| error.to_string())?,
-            None => self.files.upload(&job.id),
+            Some(path) => self.in_folder(path),
+            None => Ok(self.files.upload(&job.id)),
         };
-        let file = File::open(path).map_err(|error| format!("the recording cannot be opened: {error}"))?;
+        let open = |path| File::open(path).map_err(|error| format!("the recording cannot be opened: {error}"));
+        let file = match path.map_err(|error| error.to_string()).and_then(open) {
+            Ok(file) => file,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let (jobs, id) = (Arc::clone(self), job.id.clone());
-        let is_wanted = move || Instant::now() < until && jobs.is_wanted(&id);
-        Audio::from_source(Watched { file, is_wanted }).map_err(|error| error.to_string())
+        match self.decoder.open(file, move || Instant::now() < until && jobs.is_wanted(&id)) {
+            // No fault of the recording, and not for ever.
+            Err(OpenError::Start(error)) => Err(JobError::Decoder(error)),
+            opened => Ok(opened.map_err(|error| error.to_string())),
+        }
     }
 
     /// Keeps how a job ended, and tells of it.
@@ -197,24 +204,6 @@ impl Jobs {
             End::NotWanted => return self.store.put_back(id),
         };
         if is_kept { self.ended(id) } else { Ok(()) }
-    }
-}
-
-/// A file that cannot be read any more once it is not wanted, so that no demuxer goes on for ever.
-struct Watched<F> {
-    file: File,
-    is_wanted: F,
-}
-
-impl<F: Fn() -> bool> Read for Watched<F> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if (self.is_wanted)() { self.file.read(buffer) } else { Err(io::Error::other("no longer wanted")) }
-    }
-}
-
-impl<F> Seek for Watched<F> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
     }
 }
 

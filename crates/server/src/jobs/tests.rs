@@ -31,7 +31,7 @@ impl Workspace {
     }
 
     fn jobs(&self) -> Arc<Jobs> {
-        Arc::new(Jobs::open(self.settings()).unwrap())
+        Arc::new(Jobs::open(self.settings(), Decoder::Here).unwrap())
     }
 
     fn settings(&self) -> JobSettings {
@@ -272,7 +272,8 @@ async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
 fn jobs_that_have_ended_are_kept_for_a_time() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1);
-    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }).unwrap();
+    let jobs =
+        Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }, Decoder::Here).unwrap();
     let [ended, waiting] = [(); 2].map(|()| jobs.submit(&asked(Some("talk.wav")), None).unwrap().id);
     jobs.cancel(&ended).unwrap();
     jobs.remove_old().unwrap();
@@ -281,7 +282,8 @@ fn jobs_that_have_ended_are_kept_for_a_time() {
     // An hour later.
     let database = rusqlite::Connection::open(workspace.path("data/jobs.sqlite")).unwrap();
     database.execute("UPDATE jobs SET created = created - 3610, finished = finished - 3610", []).unwrap();
-    let jobs = Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }).unwrap();
+    let jobs =
+        Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }, Decoder::Here).unwrap();
     jobs.remove_old().unwrap();
     assert!(jobs.get(&ended).is_err() && jobs.get(&waiting).is_ok());
 }

@@ -1,0 +1,265 @@
+//! The processes in which a server decodes: what they give, and what becomes of those that are made to suffer.
+#![cfg(target_os = "linux")]
+
+mod common;
+#[path = "common/http.rs"]
+mod http;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use amanuensis_audio::{Audio, Error};
+use common::Workspace;
+use http::{FORM, Server, form, head, read};
+
+const BASE: (&str, &str) = ("model", "whisper-1");
+const PATH: &str = "/v1/audio/transcriptions";
+
+/// The samples of a recording, to the bit, and the text of the error that it ends with.
+fn hear(audio: Result<Audio, Error>) -> (Vec<u32>, Option<String>) {
+    let mut samples = Vec::new();
+    let error = audio.and_then(|mut audio| {
+        while let Some(block) = audio.next_block()? {
+            samples.extend(block.iter().map(|sample| sample.to_bits()));
+        }
+        Ok(())
+    });
+    (samples, error.err().map(|error| error.to_string()))
+}
+
+#[test]
+fn a_worker_gives_the_samples_of_the_library() {
+    let workspace = Workspace::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../audio/tests/data");
+    fs::write(workspace.path("text.txt"), "no recording at all").unwrap();
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    for path in files.chain([workspace.path("text.txt")]) {
+        let mut command = workspace.amanuensis(&["decode-worker", "256"]);
+        let mut worker = command.stdin(File::open(&path).unwrap()).stdout(Stdio::piped()).spawn().unwrap();
+        let relayed = hear(Audio::from_relay(worker.stdout.take().unwrap()));
+        let own = hear(File::open(&path).map_err(Error::from).and_then(Audio::from_source));
+        assert!(relayed == own, "{}: {:?}, {:?}", path.display(), relayed.1, own.1);
+        assert!(worker.wait().unwrap().success(), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_text_is_that_of_the_command_line() {
+    let workspace = Workspace::new();
+    let models = std::env::var_os("AMANUENSIS_MODELS");
+    let installed = |arguments: &[&str]| {
+        let mut command = workspace.amanuensis(arguments);
+        command.env_remove("AMANUENSIS_MODELS").envs(models.iter().map(|path| ("AMANUENSIS_MODELS", path)));
+        command
+    };
+    if !installed(&["models", "path", "base"]).output().unwrap().status.success() {
+        println!("skipped: the model `base` is not installed");
+        return;
+    }
+    let server = Server::run(installed(&["serve", "--port", "0", "--offline"]));
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus");
+    let answer = server.transcribe(&[BASE, ("response_format", "srt")], &fs::read(&sample).unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amanuensis"));
+    command.args(["transcribe", "--offline", "--model", "base", "--format", "srt", "-q"]).arg(&sample);
+    command.envs(models.iter().map(|path| ("AMANUENSIS_MODELS", path)));
+    let own = common::Run::of(&command.output().unwrap());
+    own.ended(0, &[]);
+    assert_eq!((answer.status, answer.body.trim()), (200, own.stdout.trim()));
+}
+
+#[test]
+fn a_recording_that_takes_too_much_memory_harms_no_other() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--decode-memory", "64", "--max-duration", "100000"]);
+    let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
+    let refused = server.transcribe(&[BASE], &greedy());
+    refused.refuses(422, "file");
+    assert!(refused.body.contains("more than 64 MiB of memory"), "{refused:?}");
+    let job = server.form("/v1/jobs", &[BASE], Some(&greedy())).json();
+    let job = until(|| {
+        let job = server.get(&format!("/v1/jobs/{}", job["id"].as_str().unwrap())).json();
+        (job["state"] == "failed").then_some(job)
+    });
+    assert!(job["error"].as_str().unwrap().contains("more than 64 MiB of memory"), "{job}");
+    assert_eq!(server.transcribe(&[BASE], &tone).status, 200);
+    until(|| workers(&server).is_empty().then_some(()));
+}
+
+#[test]
+fn a_server_that_could_decode_nothing_does_not_start() {
+    let workspace = Workspace::new();
+    workspace.model("model");
+    let arguments =
+        ["serve", "--port", "0", "--default-model", "./model", "--decode-memory", "1", "--data-dir", "data"];
+    workspace.run(&arguments).ended(1, &["decode_memory"]);
+}
+
+#[test]
+fn a_worker_is_confined() {
+    let (_workspace, server, _request) = busy(&["--decode-memory", "99"]);
+    let worker = until(|| workers(&server).first().copied());
+    // Those of the processor's time are the last to be set.
+    let limits = until(|| {
+        let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
+        limits
+            .lines()
+            .any(|line| line.starts_with("Max cpu time") && !line.contains("unlimited            unlimited"))
+            .then_some(limits)
+    });
+    let limit = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(limit("Max address space"), 99 << 20);
+    for name in ["Max file size", "Max core file size", "Max open files", "Max processes"] {
+        assert_eq!(limit(name), 0, "{name}");
+    }
+    assert!(limit("Max cpu time") >= 30);
+    let environment = fs::read(format!("/proc/{worker}/environ")).unwrap();
+    assert!(environment.is_empty(), "{environment:?}");
+    signal("TERM", worker);
+    signal("INT", worker);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(workers(&server), [worker], "what stops the server does not stop a worker");
+}
+
+#[test]
+fn a_worker_that_is_killed_costs_its_request() {
+    let (workspace, server, request) = busy(&[]);
+    let worker = until(|| workers(&server).first().copied());
+    signal("KILL", worker);
+    let answer = read(request);
+    answer.refuses(422, "file");
+    assert!(answer.body.contains("its decoder was ended"), "{answer:?}");
+    let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
+    assert_eq!(server.transcribe(&[BASE], &tone).status, 200);
+}
+
+#[test]
+fn a_worker_that_says_nothing_is_not_waited_for() {
+    let (_workspace, server, request) = busy(&["--request-timeout", "2"]);
+    signal("STOP", until(|| workers(&server).first().copied()));
+    let answer = read(request);
+    answer.refuses(422, "file");
+    assert_eq!(answer.json()["error"]["code"], "timed_out");
+    until(|| workers(&server).is_empty().then_some(()));
+}
+
+#[test]
+fn a_worker_ends_with_its_client() {
+    let (_workspace, server, request) = busy(&[]);
+    signal("STOP", until(|| workers(&server).first().copied()));
+    drop(request);
+    until(|| workers(&server).is_empty().then_some(()));
+}
+
+#[test]
+fn a_worker_ends_with_its_server() {
+    let (_workspace, server, _request) = busy(&[]);
+    let worker = until(|| workers(&server).first().copied());
+    // By SIGKILL, so that it can do nothing about it.
+    drop(server);
+    until(|| (!Path::new(&format!("/proc/{worker}/environ")).exists() || state(worker) == Some('Z')).then_some(()));
+}
+
+#[test]
+fn nothing_is_left_of_many_requests() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &[]);
+    let tone = fs::read(workspace.recording("tone.wav", 0.5)).unwrap();
+    let open = || fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
+    let ask = || {
+        assert_eq!(server.transcribe(&[BASE], &tone).status, 200);
+        server.transcribe(&[BASE], b"no recording").refuses(415, "file");
+    };
+    ask();
+    until(|| workers(&server).is_empty().then_some(()));
+    let before = open();
+    (0..50).for_each(|_| ask());
+    until(|| (workers(&server).is_empty() && open() <= before).then_some(()));
+}
+
+/// A server that is at a recording of hours, one window at a time, and the request for that.
+fn busy(arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &[&["--batch-size", "1", "--threads", "1"], arguments].concat());
+    // It has tried one worker.
+    until(|| workers(&server).is_empty().then_some(()));
+    workspace.long_recording("long.wav", 2 * 3600);
+    let body = form(&[BASE], Some(&fs::read(workspace.path("long.wav")).unwrap()));
+    let mut request = server.connect();
+    request.write_all(&head("POST", PATH, &[FORM], body.len())).unwrap();
+    request.write_all(&body).unwrap();
+    (workspace, server, request)
+}
+
+/// A film whose sound is one packet of hours at a rate so low that sixteen samples are made of each: 1 GiB in all.
+fn greedy() -> Vec<u8> {
+    const SAMPLES: u32 = 16 << 20;
+    const RATE: u32 = 1000;
+    let atom = |kind: &[u8; 4], content: &[u8]| {
+        let size = 8 + content.len() as u32;
+        [&size.to_be_bytes()[..], kind, content].concat()
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    // One channel of 8 bits.
+    let sound = [&[0; 6][..], &[0, 1], &[0; 8], &[0, 1, 0, 8, 0, 0, 0, 0], &words(&[RATE << 16])].concat();
+    let beginning = atom(b"ftyp", b"qt  \0\0\0\0qt  ");
+    let movie = |offset: u32| {
+        let table = [
+            atom(b"stsd", &[words(&[0, 1]), atom(b"raw ", &sound)].concat()),
+            atom(b"stts", &words(&[0, 1, 1, SAMPLES])),
+            atom(b"stsc", &words(&[0, 1, 1, 1, 1])),
+            atom(b"stsz", &words(&[0, SAMPLES, 1])),
+            atom(b"stco", &words(&[0, 1, offset])),
+        ];
+        let media = [
+            atom(b"mdhd", &words(&[0, 0, 0, RATE, SAMPLES, 0])),
+            atom(b"hdlr", b"\0\0\0\0\0\0\0\0soun\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            atom(b"minf", &[atom(b"smhd", &[0; 8]), atom(b"stbl", &table.concat())].concat()),
+        ];
+        let track =
+            [atom(b"tkhd", &[words(&[0, 0, 0, 1, 0, 1000]), vec![0; 60]].concat()), atom(b"mdia", &media.concat())];
+        let header = atom(b"mvhd", &[words(&[0, 0, 0, 1000, 1000]), vec![0; 80]].concat());
+        atom(b"moov", &[header, atom(b"trak", &track.concat())].concat())
+    };
+    let offset = (beginning.len() + movie(0).len() + 8) as u32;
+    [beginning, movie(offset), atom(b"mdat", &vec![128; SAMPLES as usize])].concat()
+}
+
+/// The processes that a server has started and that are still there in some form.
+fn workers(server: &Server) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    ids.filter(|&id| stat(id).is_some_and(|(_, parent)| parent == server.id())).collect()
+}
+
+fn state(process: u32) -> Option<char> {
+    stat(process).map(|(state, _)| state)
+}
+
+/// A process's state and the process that started it.
+fn stat(process: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+fn signal(name: &str, process: u32) {
+    assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
+}
+
+/// Asks until there is something.
+#[track_caller]
+fn until<T>(ask: impl Fn() -> Option<T>) -> T {
+    for _ in 0..1000 {
+        if let Some(found) = ask() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nothing came of it");
+}

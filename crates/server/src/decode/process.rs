@@ -1,0 +1,125 @@
+//! A worker, as the server sees it: a process that reads a file and writes samples.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::worker::WORKER;
+use super::{IsWanted, limits, not_wanted};
+
+/// How often it is asked whether a silent worker is still wanted.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long a worker may take to end that has closed its output.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A worker at work, read as the pipe that it writes to; it is killed when this is dropped.
+pub(super) struct Process {
+    /// There until it is killed.
+    child: Option<Child>,
+    output: ChildStdout,
+    memory: u64,
+    is_wanted: IsWanted,
+    runtime: Handle,
+}
+
+impl Process {
+    /// Starts `program` as a worker with `memory` MiB that decodes `file`.
+    pub(super) fn start(program: &Path, memory: u64, file: File, is_wanted: IsWanted) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        // It gets the file and the pipe, and nothing of the server's: no path, no key in the environment, and its messages
+        // are the frames in the pipe.
+        command.args([OsStr::new(WORKER), OsStr::new(&memory.to_string())]).env_clear();
+        command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        #[cfg(unix)]
+        command.arg0("amanuensis");
+        let mut child = command.spawn()?;
+        let output = child.stdout.take().expect("it was asked for");
+        Ok(Self { child: Some(child), output, memory, is_wanted, runtime: Handle::current() })
+    }
+
+    /// Ends the worker, and has the system forget it.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            self.runtime.spawn(async move { child.kill().await });
+        }
+    }
+
+    /// Why the worker has closed its output.
+    fn end(&mut self) -> io::Error {
+        let Self { child: Some(child), memory, runtime, .. } = self else { return not_wanted() };
+        match runtime.block_on(async { timeout(PATIENCE, child.wait()).await }) {
+            Ok(Ok(status)) => io::Error::other(reason(status, *memory)),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::other("its decoder says nothing more"),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Read for Process {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while (self.is_wanted)() {
+            let output = &mut self.output;
+            match self.runtime.block_on(async { timeout(TICK, output.read(buffer)).await }) {
+                Ok(Ok(0)) => return Err(self.end()),
+                Ok(read) => return read,
+                Err(_) => {}
+            }
+        }
+        // The transcription may go on for a while with what it has, and only then drop this.
+        self.kill();
+        Err(not_wanted())
+    }
+}
+
+/// What the end of a worker says about a recording. How much it had decoded, whoever reads knows.
+#[cfg(unix)]
+fn reason(status: ExitStatus, memory: u64) -> String {
+    use std::os::unix::process::ExitStatusExt;
+
+    use rustix::process::Signal;
+
+    match status.signal().map(Signal::from_named_raw) {
+        // A program that gets no memory aborts, and has no room for its stack.
+        Some(Some(Signal::ABORT | Signal::SEGV)) => format!("it takes more than {memory} MiB of memory"),
+        Some(Some(Signal::XCPU)) => limits::TOO_SLOW.to_owned(),
+        Some(_) => format!("its decoder was ended ({status})"),
+        None => format!("its decoder ended before it was done ({status})"),
+    }
+}
+
+/// What the end of a worker says about a recording.
+#[cfg(not(unix))]
+fn reason(status: ExitStatus, _memory: u64) -> String {
+    format!("its decoder ended before it was done ({status})")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_worker_says_what_is_wrong_with_the_recording() {
+        let by = |status| reason(ExitStatus::from_raw(status), 64);
+        for (signal, words) in [(6, "64 MiB"), (11, "64 MiB"), (24, "time"), (9, "signal: 9")] {
+            assert!(by(signal).contains(words), "{}", by(signal));
+        }
+        assert!(by(1 << 8).contains("exit status: 1"), "{}", by(1 << 8));
+    }
+}
