@@ -101,7 +101,8 @@ impl Drop for Running {
     }
 }
 
-/// Begins to transcribe the recording at `path`, which `decoder` opens. `held` is kept until the work has ended, even if it is given up.
+/// Begins to transcribe the recording at `path`, which `decoder` opens. `held` is kept until the work has ended, even if it
+/// is given up.
 pub fn start<H: Send + 'static>(
     transcriber: Arc<Transcriber>,
     decoder: Decoder,
@@ -116,7 +117,8 @@ pub fn start<H: Send + 'static>(
     let watch = Watch { until: Instant::now() + bounds.time, given_up };
     spawn_blocking(move || {
         let end = transcribe(&transcriber, &decoder, path, &options, bounds, &watch, &tell);
-        drop(held);
+        // Whoever hears of the end finds the places free, and the model idle.
+        drop((held, transcriber));
         // Nobody listens to what was given up.
         let _ = tell.send(Heard::Ended(end));
     });
