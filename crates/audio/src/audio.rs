@@ -38,6 +38,8 @@ pub struct Audio {
     warnings: Warnings,
     /// Samples of one packet, at the recording's rate.
     mono: Vec<f32>,
+    /// How many of `mono` the resampler has.
+    pushed: usize,
     /// The block that was given out last.
     block: Vec<f32>,
     /// Samples of silence that come before `mono`, at the recording's rate.
@@ -120,6 +122,7 @@ impl Audio {
             resampler,
             warnings,
             mono: Vec::new(),
+            pushed: 0,
             block: Vec::new(),
             silence: 0,
             produced: 0,
@@ -177,11 +180,16 @@ impl Audio {
             self.silence -= n;
             return Ok(true);
         }
-        if !self.mono.is_empty() {
-            self.resampler.push(&self.mono, &mut self.block);
-            self.mono.clear();
+        if self.pushed < self.mono.len() {
+            // A packet may be as large as its file, and a low rate makes it many times longer.
+            let rest = &self.mono[self.pushed..];
+            let piece = &rest[..rest.len().min(self.resampler.rate() as usize)];
+            self.resampler.push(piece, &mut self.block);
+            self.pushed += piece.len();
             return Ok(true);
         }
+        self.mono.clear();
+        self.pushed = 0;
         let seconds = (self.before + self.resampler.expected()) as f64 / f64::from(SAMPLE_RATE);
         match &mut self.supply {
             Supply::File(recording) => match recording.next(&mut self.mono, seconds, &mut self.warnings) {

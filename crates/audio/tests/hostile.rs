@@ -323,3 +323,15 @@ proptest! {
         survive(bytes[from.min(to)..from.max(to)].to_vec())?;
     }
 }
+
+#[test]
+fn blocks_stay_short_where_the_rate_is_low() {
+    let mut audio = Audio::from_samples(vec![0.1; 20_000], 1000).unwrap();
+    let (mut total, mut longest) = (0, 0);
+    while let Some(block) = audio.next_block().unwrap() {
+        total += block.len();
+        longest = longest.max(block.len());
+    }
+    assert_eq!(total, 320_000);
+    assert!(longest < 40_000, "{longest}");
+}
