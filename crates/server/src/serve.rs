@@ -93,7 +93,7 @@ impl Server {
             state.stop();
             let patience = Duration::from_secs(state.config.shutdown_timeout);
             let all = async {
-                connections.shutdown().await;
+                tokio::join!(connections.shutdown(), state.limits.end_live());
                 if let Some(jobs) = jobs {
                     // What a panic cut short is found by the next server.
                     let _ = jobs.await;

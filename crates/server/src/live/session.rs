@@ -49,6 +49,8 @@ pub enum Command {
     Clear,
     /// From now on, listen in another way. The turn ends here.
     Configure(Box<Settings>),
+    /// The turn ends here, and so does the session once it is written down.
+    End,
 }
 
 /// What a session tells. Turns are numbered from 1; times are seconds from the beginning of the session.
@@ -119,8 +121,8 @@ impl Session {
         let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, turns).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
         let mut samples = Vec::new();
-        let mut next = None;
-        while next.is_none() && !self.told.is_closed() {
+        let (mut next, mut has_ended) = (None, false);
+        while next.is_none() && !has_ended && !self.told.is_closed() {
             let result = match self.next()? {
                 Command::Bytes(bytes) => {
                     raw.push(&bytes, &mut samples);
@@ -130,7 +132,7 @@ impl Session {
                     }
                     live.push(&samples, &mut |event| self.tell_of(event))
                 }
-                command @ (Command::Commit | Command::Configure(_)) => {
+                command @ (Command::Commit | Command::Configure(_) | Command::End) => {
                     // The resampler still holds a part of the turn.
                     raw.finish(&mut samples);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
@@ -139,6 +141,7 @@ impl Session {
                     result = result.and(live.end_turn(&mut |event| self.tell_of(event)));
                     match command {
                         Command::Configure(settings) => next = Some(*settings),
+                        Command::End => has_ended = true,
                         _ if !is_in_turn => self.tell(Told::Nothing),
                         _ => {}
                     }
@@ -222,6 +225,13 @@ impl Session {
                     self.tell(Told::Cleared);
                 }
                 Command::Configure(next) => return Some(*next),
+                Command::End => {
+                    raw.finish(&mut held);
+                    if held.len() >= SHORTEST {
+                        self.transcribe(settings, held);
+                    }
+                    return None;
+                }
             }
             if self.told.is_closed() {
                 return None;
