@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use amanuensis_transcribe::TranscribeOptions;
+use utoipa::ToSchema;
 
 /// A job that is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +43,8 @@ pub struct Job {
 }
 
 /// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(as = JobState, rename_all = "snake_case")]
 pub enum State {
     /// It waits for its turn.
     Queued,
