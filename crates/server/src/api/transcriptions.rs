@@ -12,7 +12,7 @@ use super::chunking;
 use super::form::Form;
 use super::refusals::FormRefusals;
 use super::run::{Asked, refuse_speakers, run, temperatures};
-use super::values::{Chunking, Granularity, Included, Spoken, Temperature};
+use super::values::{Chunking, Events, Granularity, Included, Spoken, Temperature};
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -66,7 +66,7 @@ pub struct TranscriptionForm {
     request_body(content = TranscriptionForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, content(
-            (super::answer::Json = "application/json"), (String = "text/plain"), (String = "text/event-stream"))),
+            (super::answer::Json = "application/json"), (String = "text/plain"), (Events = "text/event-stream"))),
         FormRefusals,
     )
 )]

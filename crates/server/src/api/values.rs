@@ -1,7 +1,7 @@
 //! What fields of forms may hold, for the document of the interface.
 
 use amanuensis_transcribe::Language;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::RefOr;
 use utoipa::{PartialSchema, ToSchema};
 
@@ -20,6 +20,18 @@ impl PartialSchema for Spoken {
             .enum_values(Some(names))
             .description(Some("A language: its code, or its English name."))
             .into()
+    }
+}
+
+/// Server-sent events.
+pub struct Events;
+
+impl ToSchema for Events {}
+
+impl PartialSchema for Events {
+    fn schema() -> RefOr<Schema> {
+        // A stream is text, and each of its events an object: clients look at it in either way.
+        ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("Server-sent events.")).into()
     }
 }
 

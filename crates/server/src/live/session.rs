@@ -299,3 +299,41 @@ impl Session {
 fn text(words: &[Word]) -> String {
     words.iter().map(|word| word.word.as_str()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use amanuensis_transcribe::EngineOptions;
+    use amanuensis_weights::fixture::write_gibberish;
+
+    use super::*;
+
+    /// What a session tells that hears three seconds of a tone, and ends.
+    async fn told(turns: Option<TurnOptions>) -> Vec<Told> {
+        let directory = tempfile::tempdir().unwrap();
+        write_gibberish(directory.path()).unwrap();
+        let engine = EngineOptions { threads: 1, ..EngineOptions::default() };
+        let transcriber = Arc::new(Transcriber::load(directory.path(), &engine).unwrap());
+        let options = TranscribeOptions { vad: None, temperatures: vec![0.0], ..TranscribeOptions::default() };
+        let settings = Settings { transcriber, options, turns, format: RawFormat::S16, rate: SAMPLE_RATE };
+        let (commands, mut outgoing) = start(settings).unwrap();
+        let tone = |i: u32| (8000.0 * (f64::from(i) / 8.0).sin()) as i16;
+        let bytes = (0..3 * SAMPLE_RATE).flat_map(|i| tone(i).to_le_bytes()).collect();
+        commands.send(Command::Bytes(bytes)).await.unwrap();
+        commands.send(Command::End).await.unwrap();
+        let mut told = Vec::new();
+        while let Some(next) = outgoing.recv().await {
+            told.push(next);
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn what_was_said_is_written_down_at_the_end() {
+        for turns in [None, Some(TurnOptions::default())] {
+            let told = told(turns).await;
+            let Some(Told::Done { turn: 1, seconds, .. }) = told.last() else { panic!("{told:?}") };
+            assert!((2.9..3.1).contains(seconds), "{told:?}");
+            assert!(told.contains(&Told::Committed { turn: 1 }) && !told.contains(&Told::Nothing), "{told:?}");
+        }
+    }
+}

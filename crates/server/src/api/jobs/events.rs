@@ -17,6 +17,7 @@ use utoipa::IntoParams;
 
 use super::super::answer::{TimedWord, words};
 use super::super::refusals::Refusals;
+use super::super::values::Events;
 use super::{JobStatus, jobs, take_id};
 use crate::error::{ApiError, ErrorBody};
 use crate::jobs::JobEvent;
@@ -31,8 +32,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[expect(dead_code, reason = "it is documentation: the header is read by hand")]
 struct Known {
     /// The last segment that is known.
-    #[param(rename = "Last-Event-ID")]
-    last_event_id: Option<u32>,
+    #[param(rename = "Last-Event-ID", nullable = false, minimum = 0, maximum = 4_294_967_295_u32)]
+    last_event_id: Option<i64>,
 }
 
 /// A segment of a job.
@@ -66,7 +67,7 @@ impl From<Segment> for JobSegment {
         Known,
     ),
     responses(
-        (status = 200, content((String = "text/event-stream"))),
+        (status = 200, content((Events = "text/event-stream"))),
         (status = 404, body = ErrorBody, description = "No such job"),
         Refusals,
     )
