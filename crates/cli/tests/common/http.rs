@@ -1,4 +1,5 @@
 //! `amanuensis serve` at work, and just enough of HTTP to ask it.
+#![allow(dead_code)] // Each test file uses some of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
