@@ -91,7 +91,9 @@ fn floods_of_frames() {
     }
     // What is no event is told of, piecemeal or not, and the session goes on.
     let mut socket = until(|| counts(&server, "amanuensis_live_sessions 1").map(|()| Socket::open(&server)));
-    for (opcode, payload) in [(BINARY, &b"bytes"[..]), (TEXT, b"{"), (TEXT, b""), (TEXT, b"[1]"), (TEXT, b"{\"type\": 7}")] {
+    for (opcode, payload) in
+        [(BINARY, &b"bytes"[..]), (TEXT, b"{"), (TEXT, b""), (TEXT, b"[1]"), (TEXT, b"{\"type\": 7}")]
+    {
         socket.send(opcode, true, payload);
         assert_eq!(socket.event()["type"], "error");
     }

@@ -213,9 +213,11 @@ impl ModelPool {
         loaded.clock += 1;
         let now = loaded.clock;
         // Whoever works with one that was removed or replaced goes on with it.
-        let gone = loaded.models.extract_if(|path, slot| {
-            if *path == model.path { slot.files != files } else { !path.exists() }
-        });
+        let gone = loaded.models.extract_if(
+            |path, slot| {
+                if *path == model.path { slot.files != files } else { !path.exists() }
+            },
+        );
         gone.for_each(|(_, slot)| let_go(slot));
         if let Some(slot) = loaded.models.get_mut(&model.path) {
             slot.last_used = now;

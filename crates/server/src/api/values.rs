@@ -1,8 +1,8 @@
 //! What fields of forms may hold, for the document of the interface.
 
 use amanuensis_transcribe::Language;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::chunking::ServerVad;
