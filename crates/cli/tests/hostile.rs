@@ -44,8 +44,10 @@ fn bodies_that_are_not_what_their_heads_say() {
     short.shutdown(Shutdown::Write).unwrap();
     read(short).refuses(400, "");
     // Chunks that are none.
-    let chunked =
-        format!("POST {PATH} HTTP/1.1\r\nHost: test\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n", FORM.0, FORM.1);
+    let chunked = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        FORM.0, FORM.1
+    );
     raw(&server, (chunked.clone() + "no number\r\n--BOUNDARY\r\n").as_bytes()).refuses(400, "");
     raw(&server, (chunked.clone() + "ffffffffffffffffff\r\n--BOUNDARY\r\n").as_bytes()).refuses(400, "");
     raw(&server, (chunked + "4\r\n--BO\r\n0\r\n\r\n").as_bytes()).refuses(400, "");
@@ -101,7 +103,7 @@ fn heads_that_are_too_much() {
         ("GET /health HTTP/9.9\r\n\r\n".to_owned(), 400),
         ("GET /health HTTP/1.1\r\nno field\r\n\r\n".to_owned(), 400),
     ] {
-        assert_eq!(raw(&server, request.as_bytes()).status, status, "{:.60}", request);
+        assert_eq!(raw(&server, request.as_bytes()).status, status, "{request:.60}");
     }
     assert_eq!(server.get("/health").status, 200);
 }

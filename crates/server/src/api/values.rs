@@ -76,6 +76,18 @@ pub enum TaskName {
     Translate,
 }
 
+/// How a job stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is documentation: values are texts until they are taken")]
+pub enum StateName {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
 /// What counts as speech: what the server thinks best, or what is said.
 #[derive(ToSchema)]
 #[serde(untagged)]

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use amanuensis_transcribe::TranscribeOptions;
-use utoipa::ToSchema;
 
 /// A job that is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +42,7 @@ pub struct Job {
 }
 
 /// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(as = JobState, rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It waits for its turn.
     Queued,

@@ -20,7 +20,7 @@ use self::form::JobForm;
 use super::form::Form;
 use super::gate;
 use super::refusals::{FormRefusals, Refusals};
-use super::values::TaskName;
+use super::values::{StateName, TaskName};
 use crate::error::{ApiError, ErrorBody};
 use crate::jobs::{Job, JobError, Jobs, State as JobState};
 use crate::pool::PoolError;
@@ -37,7 +37,7 @@ pub struct JobStatus {
     id: String,
     /// `job`.
     object: &'static str,
-    #[schema(value_type = JobState)]
+    #[schema(value_type = StateName)]
     state: &'static str,
     /// What it was called.
     name: Option<String>,
@@ -114,7 +114,7 @@ pub struct Listed {
     /// Those that are older than the job of this id.
     after: Option<String>,
     /// Those in this state.
-    #[param(value_type = Option<JobState>, nullable = false)]
+    #[param(value_type = Option<StateName>, nullable = false)]
     state: Option<String>,
 }
 
