@@ -80,7 +80,8 @@ fn ms(seconds: f64) -> u64 {
     (1000.0 * seconds).round() as u64
 }
 
-fn times() -> impl TypedValueParser<Value = u64> {
+/// Milliseconds up to a minute.
+pub fn times() -> impl TypedValueParser<Value = u64> {
     RangedU64ValueParser::<u64>::new().range(0..=60_000)
 }
 

@@ -6,9 +6,10 @@ mod common;
 mod http;
 
 use std::fs;
+use std::io::Write as _;
 
 use common::Workspace;
-use http::{Answer, Server};
+use http::{Answer, Server, head, read, until};
 use serde_json::Value;
 
 const BASE: (&str, &str) = ("model", "whisper-1");
@@ -99,6 +100,23 @@ fn jobs_outlive_the_server() {
     let failed = server.get("/v1/jobs?state=failed&limit=1").json();
     assert_eq!((&failed["data"][0]["id"], &failed["has_more"]), (&jobs[2]["id"], &false.into()));
     assert_eq!(server.stop().join().unwrap(), Some(0));
+}
+
+#[test]
+fn whoever_follows_a_job_is_let_go_when_the_server_stops() {
+    let workspace = Workspace::new();
+    let server = start(&workspace, &["--batch-size", "1"]);
+    workspace.long_recording("recordings/long.wav", 2 * 3600);
+    let job = submit(&server, &[BASE, ("path", "long.wav")], None);
+    let mut followed = server.connect();
+    let path = format!("/v1/jobs/{}/events", job["id"].as_str().unwrap());
+    followed.write_all(&head("GET", &path, &[], 0)).unwrap();
+    until(|| (of(&server, &job, "").json()["state"] == "running").then_some(()));
+    let ended = server.stop();
+    let told = read(followed);
+    assert_eq!(told.status, 200);
+    assert!(told.body.contains("event: progress") && !told.body.contains("event: done"), "{told:?}");
+    assert_eq!(ended.join().unwrap(), Some(0));
 }
 
 #[test]

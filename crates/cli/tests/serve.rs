@@ -10,10 +10,9 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use common::Workspace;
-use http::{Answer, FORM, Server, form, head, read};
+use http::{Answer, FORM, Server, form, head, read, until};
 
 const BASE: (&str, &str) = ("model", "whisper-1");
 
@@ -336,16 +335,4 @@ fn half_an_upload(server: &Server, workspace: &Workspace) -> (TcpStream, Vec<u8>
     upload.write_all(&body[..100]).unwrap();
     until(|| server.get("/metrics").body.contains("uploading_requests 1\n").then_some(()));
     (upload, body[100..].to_vec())
-}
-
-/// Asks until there is something.
-#[track_caller]
-fn until<T>(ask: impl Fn() -> Option<T>) -> T {
-    for _ in 0..500 {
-        if let Some(found) = ask() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("nothing came of it");
 }

@@ -49,10 +49,15 @@ impl Keys {
         Ok(Self(keys))
     }
 
+    /// Whether there are any.
+    pub fn are_wanted(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// The key that a request shows in its `Authorization` header, by its number; none is a refusal. Where there are no
     /// keys, all callers are number 0.
     pub fn admit(&self, authorization: Option<&str>) -> Option<usize> {
-        if self.0.is_empty() {
+        if !self.are_wanted() {
             return Some(0);
         }
         let (scheme, shown) = authorization?.split_once(' ')?;

@@ -16,6 +16,7 @@ pub struct Limits {
     active: Arc<Semaphore>,
     live: Arc<Semaphore>,
     max_uploads: usize,
+    max_live: usize,
     max_places: usize,
     max_active: usize,
     rate: Option<Rate>,
@@ -44,6 +45,7 @@ impl Limits {
             active: semaphore(config.max_active),
             live: semaphore(config.max_live),
             max_uploads: config.max_uploads,
+            max_live: config.max_live,
             max_places,
             max_active: config.max_active,
             rate: (config.requests_per_minute > 0).then(|| Rate::new(config.requests_per_minute)),
@@ -58,6 +60,18 @@ impl Limits {
     /// A place for a live session, if one is free.
     pub fn live(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.live).try_acquire_owned().ok()
+    }
+
+    /// Live sessions that are open.
+    pub fn live_sessions(&self) -> usize {
+        self.max_live - self.live.available_permits()
+    }
+
+    /// Waits until no live session is open. Later ones find no place.
+    pub async fn end_live(&self) {
+        // More than a semaphore has cannot be asked for; there were as many as this when it was made.
+        let all = self.live.acquire_many(self.max_live as u32).await.expect("the semaphore is never closed");
+        all.forget();
     }
 
     /// Uploads that are being received.

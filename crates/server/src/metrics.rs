@@ -16,6 +16,8 @@ struct Counts {
     audio_seconds: f64,
     work_seconds: f64,
     transcriptions: u64,
+    turns: u64,
+    turn_seconds: f64,
 }
 
 /// The state of things at one moment.
@@ -27,6 +29,8 @@ pub struct Gauges {
     pub active: usize,
     /// Requests that wait for their turn.
     pub waiting: usize,
+    /// Live sessions that are open.
+    pub live: usize,
     /// Jobs that wait, and those at work, where jobs are taken.
     pub jobs: Option<(usize, usize)>,
     /// Of each model in memory its name, the windows being decoded, those that wait, and how many can be at once.
@@ -54,7 +58,15 @@ impl Metrics {
         });
     }
 
-    /// Seconds of recordings, and how many there were.
+    /// Counts a turn of a live session that was written down.
+    pub fn turn(&self, seconds: f64) {
+        self.with(|counts| {
+            counts.turns += 1;
+            counts.turn_seconds += seconds;
+        });
+    }
+
+    /// Seconds that a transcription takes on average, once there was one.
     pub fn mean_work_seconds(&self) -> Option<f64> {
         self.with(|counts| (counts.transcriptions > 0).then(|| counts.work_seconds / counts.transcriptions as f64))
     }
@@ -80,10 +92,13 @@ impl Metrics {
             page.one("work_seconds_total", "counter", "Seconds that transcriptions took", counts.work_seconds);
             let speed = if counts.work_seconds > 0.0 { counts.audio_seconds / counts.work_seconds } else { 0.0 };
             page.one("speed", "gauge", "Seconds of recordings for each that their transcriptions took", speed);
+            page.one("live_turns_total", "counter", "Turns of live sessions written down", counts.turns as f64);
+            page.one("live_seconds_total", "counter", "Seconds of turns of live sessions", counts.turn_seconds);
         });
         page.one("uploading_requests", "gauge", "Requests whose recordings are being received", now.uploading as f64);
         page.one("active_requests", "gauge", "Requests at work", now.active as f64);
         page.one("waiting_requests", "gauge", "Requests that wait for their turn", now.waiting as f64);
+        page.one("live_sessions", "gauge", "Live sessions that are open", now.live as f64);
         if let Some((queued, running)) = now.jobs {
             page.one("queued_jobs", "gauge", "Jobs that wait for their turn", queued as f64);
             page.one("running_jobs", "gauge", "Jobs at work", running as f64);
@@ -142,12 +157,17 @@ mod tests {
         metrics.answered("/v1/models", 200, Duration::from_millis(250));
         metrics.answered("/v1/models", 200, Duration::from_millis(250));
         metrics.transcribed(30.0, 0.5);
-        let now = Gauges { models: vec![("base".to_owned(), 3, 1, 12)], ..Gauges::default() };
+        metrics.turn(1.5);
+        metrics.turn(2.0);
+        let now = Gauges { live: 1, models: vec![("base".to_owned(), 3, 1, 12)], ..Gauges::default() };
         let text = metrics.text(&now);
         for line in [
             "amanuensis_requests_total{endpoint=\"/v1/models\",status=\"200\"} 2",
             "amanuensis_request_seconds_total{endpoint=\"/v1/models\",status=\"200\"} 0.5",
             "amanuensis_speed 60",
+            "amanuensis_live_sessions 1",
+            "amanuensis_live_turns_total 2",
+            "amanuensis_live_seconds_total 3.5",
             "amanuensis_batch_fill{model=\"base\"} 0.25",
             "amanuensis_waiting_requests 0",
         ] {

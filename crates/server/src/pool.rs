@@ -1,11 +1,12 @@
-//! The models in memory: loaded when they are first asked for, shared by all requests, and dropped, the one that was not
-//! used for longest first, where another needs the room.
+//! The models in memory: loaded when they are first asked for, shared by all requests, loaded anew when their files are
+//! others, and dropped, the one that was not used for longest first, where another needs the room.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::SystemTime;
 
 use amanuensis_models::{Purpose, SPEECH_DETECTOR, State, Store};
 use amanuensis_transcribe::{EngineOptions, Error as TranscribeError, Transcriber, VoiceDetector};
@@ -90,7 +91,8 @@ struct Loaded {
 /// A model that is in memory, or on its way there.
 struct Slot {
     cell: Arc<OnceCell<Arc<Transcriber>>>,
-    bytes: u64,
+    /// The files that it was made of.
+    files: Files,
     last_used: u64,
 }
 
@@ -162,7 +164,7 @@ impl ModelPool {
     /// Those of [`Self::find`], [`PoolError::Full`], [`PoolError::TooLarge`], [`PoolError::Load`].
     pub async fn get(&self, name: &str) -> Result<Arc<Transcriber>, PoolError> {
         let model = self.find(name)?;
-        let cell = self.slot(&model)?;
+        let cell = self.slot(&model, self.files(&model.path))?;
         let load = || self.load(&model);
         let loaded = cell.get_or_try_init(load).await.cloned();
         if loaded.is_err() {
@@ -199,29 +201,41 @@ impl ModelPool {
         loaded.map(Arc::new).map_err(|source| PoolError::Load { name: model.name.clone(), source })
     }
 
-    /// The place of a model, with room made for it.
-    fn slot(&self, model: &Installed) -> Result<Arc<OnceCell<Arc<Transcriber>>>, PoolError> {
+    /// What a model at `path` is made of, and what finds speech for it.
+    fn files(&self, path: &Path) -> Files {
+        let detector = self.store.path(SPEECH_DETECTOR).ok();
+        Files { model: files_of(path), detector: detector.map(|path| files_of(&path)) }
+    }
+
+    /// The place of a model that is made of these files, with room made for it.
+    fn slot(&self, model: &Installed, files: Files) -> Result<Arc<OnceCell<Arc<Transcriber>>>, PoolError> {
         let mut loaded = self.lock();
         loaded.clock += 1;
         let now = loaded.clock;
+        // Whoever works with one that was removed or replaced goes on with it.
+        let gone = loaded.models.extract_if(
+            |path, slot| {
+                if *path == model.path { slot.files != files } else { !path.exists() }
+            },
+        );
+        gone.for_each(|(_, slot)| let_go(slot));
         if let Some(slot) = loaded.models.get_mut(&model.path) {
             slot.last_used = now;
             return Ok(Arc::clone(&slot.cell));
         }
-        let bytes = bytes_of(&model.path);
+        let bytes = files.bytes();
         if bytes > self.budget {
             let (name, needed, budget) = (model.name.clone(), bytes.div_ceil(1 << 20), self.budget >> 20);
             return Err(PoolError::TooLarge { name, needed, budget });
         }
-        while bytes + loaded.models.values().map(|slot| slot.bytes).sum::<u64>() > self.budget {
+        while bytes + loaded.models.values().map(|slot| slot.files.bytes()).sum::<u64>() > self.budget {
             let idle = loaded.models.iter().filter(|(_, slot)| slot.is_idle());
             let oldest = idle.min_by_key(|(_, slot)| slot.last_used).map(|(path, _)| path.clone());
             let freed = oldest.and_then(|path| loaded.models.remove(&path)).ok_or(PoolError::Full)?;
-            // Its thread has to end first, for which no request should wait.
-            thread::spawn(|| drop(freed));
+            let_go(freed);
         }
         let cell = Arc::new(OnceCell::new());
-        loaded.models.insert(model.path.clone(), Slot { cell: Arc::clone(&cell), bytes, last_used: now });
+        loaded.models.insert(model.path.clone(), Slot { cell: Arc::clone(&cell), files, last_used: now });
         Ok(cell)
     }
 
@@ -231,8 +245,94 @@ impl ModelPool {
     }
 }
 
-/// Bytes of a weight file, or of the files in a model's directory.
-fn bytes_of(path: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(path) else { return fs::metadata(path).map_or(0, |file| file.len()) };
-    entries.filter_map(|entry| entry.ok()?.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
+/// Drops a model. Its thread has to end first, for which no request should wait.
+fn let_go(slot: Slot) {
+    thread::spawn(|| drop(slot));
+}
+
+/// The files that a model is made of. Others in their place are another model, whatever it is called.
+#[derive(PartialEq)]
+struct Files {
+    model: Vec<FileState>,
+    detector: Option<Vec<FileState>>,
+}
+
+/// What tells one state of a file from another.
+#[derive(PartialEq, PartialOrd, Eq, Ord)]
+struct FileState {
+    path: PathBuf,
+    bytes: u64,
+    modified: Option<SystemTime>,
+    /// The number that the file system has for it, where there is such a thing.
+    inode: u64,
+}
+
+impl Files {
+    /// Bytes of the model.
+    fn bytes(&self) -> u64 {
+        self.model.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// A weight file, or the files in a model's directory.
+fn files_of(path: &Path) -> Vec<FileState> {
+    let paths = match fs::read_dir(path) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Err(_) => vec![path.to_owned()],
+    };
+    let state = |path: PathBuf| {
+        let file = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        Some(FileState { path, bytes: file.len(), modified: file.modified().ok(), inode: inode(&file) })
+    };
+    let mut files: Vec<FileState> = paths.into_iter().filter_map(state).collect();
+    files.sort();
+    files
+}
+
+#[cfg(unix)]
+fn inode(file: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(file)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> u64 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use amanuensis_weights::fixture::write_gibberish;
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_model_is_what_its_files_are_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tiny");
+        let write = || {
+            fs::create_dir(&path).unwrap();
+            write_gibberish(&path).unwrap();
+        };
+        write();
+        let matches = Config::augment_args(Command::new("serve")).get_matches_from(["serve", "--threads=1"]);
+        let config = Config::from_arg_matches(&matches).unwrap();
+        let pool = ModelPool::new(Store::at(directory.path().join("store")), path.clone(), &config);
+        let first = pool.get("whisper-1").await.unwrap();
+        assert!(Arc::ptr_eq(&first, &pool.get("whisper-1").await.unwrap()));
+
+        fs::rename(&path, directory.path().join("old")).unwrap();
+        assert!(matches!(pool.get("whisper-1").await, Err(PoolError::Unknown { .. })));
+        write();
+        let second = pool.get("whisper-1").await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!(pool.loaded().len(), 1);
+
+        let file = path.join("config.json");
+        let other = fs::read_to_string(&file).unwrap() + "\n";
+        fs::write(&file, other).unwrap();
+        let third = pool.get("whisper-1").await.unwrap();
+        assert!(!Arc::ptr_eq(&second, &third));
+        assert!(Arc::ptr_eq(&third, &pool.get("whisper-1").await.unwrap()));
+    }
 }

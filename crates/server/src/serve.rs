@@ -11,9 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amanuensis_models::{Store, data_directory};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
@@ -126,12 +125,15 @@ impl Server {
         runtime.block_on(async {
             warm_up(&state);
             let jobs = state.jobs.clone().map(|jobs| tokio::spawn(jobs.run(Arc::clone(&state.pool))));
-            let connections = accept(&state, &listener, &mut signals).await;
+            let connections = Arc::new(Semaphore::new(state.config.max_connections));
+            accept(&state, &listener, &connections, &mut signals).await;
             drop(listener);
             state.stop();
             let patience = Duration::from_secs(state.config.shutdown_timeout);
             let all = async {
-                connections.shutdown().await;
+                // All places are free when no connection is left.
+                let _ = connections.acquire_many(state.config.max_connections as u32).await;
+                state.limits.end_live().await;
                 if let Some(jobs) = jobs {
                     // What a panic cut short is found by the next server.
                     let _ = jobs.await;
@@ -193,22 +195,20 @@ fn warm_up(state: &Arc<AppState>) {
 }
 
 /// Accepts connections until there is a signal.
-async fn accept(state: &Arc<AppState>, listener: &TcpListener, signals: &mut Signals) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(state.config.max_connections));
+async fn accept(state: &Arc<AppState>, listener: &TcpListener, places: &Arc<Semaphore>, signals: &mut Signals) {
     let service = TowerToHyperService::new(api::router(state));
-    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    let header_timeout = Duration::from_secs(state.config.header_timeout);
-    http.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
+    let mut http = http1::Builder::new();
+    // It counts from the beginning of the connection, and from the end of every answer.
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(state.config.header_timeout));
     let mut stop = pin!(signals.next());
     loop {
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
             (listener.accept().await, place)
         };
         let (accepted, place) = tokio::select! {
             next = next => next,
-            () = &mut stop => return connections,
+            () = &mut stop => return,
         };
         let Ok((stream, _)) = accepted else {
             // Too many open files, most often: some will be closed.
@@ -217,11 +217,18 @@ async fn accept(state: &Arc<AppState>, listener: &TcpListener, signals: &mut Sig
         };
         // Events of a stream are small and wanted at once.
         let _ = stream.set_nodelay(true);
-        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
-        let connection = connections.watch(connection.into_owned());
+        let connection = http.serve_connection(TokioIo::new(stream), service.clone()).with_upgrades();
+        let state = Arc::clone(state);
         tokio::spawn(async move {
+            let mut connection = pin!(connection);
             // What a client does to its connection is no fault of ours.
-            let _ = connection.await;
+            tokio::select! {
+                _ = &mut connection => {}
+                () = state.stopped() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
             drop(place);
         });
     }

@@ -1,10 +1,11 @@
 //! What all requests share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use amanuensis_models::Store;
+use tokio::sync::watch;
 
 use crate::auth::Keys;
 use crate::config::Config;
@@ -32,7 +33,7 @@ pub struct AppState {
     pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
     requests: AtomicU64,
     /// Tells the ids of this run from those of others.
     run: u64,
@@ -56,7 +57,7 @@ impl AppState {
             keys,
             limits: Limits::new(&config),
             metrics: Metrics::default(),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
             requests: AtomicU64::new(0),
             run: since_epoch.as_millis() as u64,
             config,
@@ -65,13 +66,19 @@ impl AppState {
 
     /// The server takes no further work.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
         self.jobs.iter().for_each(|jobs| jobs.stop());
     }
 
     /// Whether the server is being stopped.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        *self.stopping.borrow()
+    }
+
+    /// Waits until the server is being stopped.
+    pub async fn stopped(&self) {
+        let stopped = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await.is_ok();
+        debug_assert!(stopped, "the sender is ours");
     }
 
     /// An id for a request.
@@ -102,6 +109,7 @@ impl AppState {
             uploading: self.limits.uploading(),
             active: self.limits.active(),
             waiting: self.limits.waiting(),
+            live: self.limits.live_sessions(),
             jobs: self.jobs.as_ref().and_then(|jobs| jobs.unfinished().ok()),
             models: models.collect(),
             resident: resident_bytes(),

@@ -1,14 +1,18 @@
-"""Puts a server under load: what many clients get out of it, beside the command line, and how long a short recording
-takes while a long one is at work.
+"""Puts a server under load: what many clients get out of it, beside the command line; how long a short recording takes
+while a long one is at work; and what becomes of far more clients than it takes, who come all at once.
 
     python load.py --program target/release/amanuensis --clips DIRECTORY --short five-seconds.wav --long hour.wav
+    python load.py --program target/release/amanuensis --short five-seconds.wav --overload 640
 
-Every client sends clip after clip. The command line reads the same clips, once each, with the same settings. Runs a server of
-its own; needs no package. Other work on the machine makes the figures worthless.
+Every client sends clip after clip. The command line reads the same clips, once each, with the same settings. Where there are
+too many, each sends the short recording, again and again until it is a megabyte, once; the memory is what Linux says. Runs a
+server of its own; needs no package. Other work on the machine makes the figures worthless.
 """
 
 import argparse
+import collections
 import http.client
+import io
 import json
 import pathlib
 import socket
@@ -19,6 +23,7 @@ import tempfile
 import threading
 import time
 import uuid
+import wave
 
 
 class Server:
@@ -44,22 +49,30 @@ class Server:
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.read(), answer.headers
         finally:
             connection.close()
 
+    def memory(self):
+        """MiB that the process holds."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
     def transcribe(self, recording):
         """Seconds of the recording; raises for anything but a transcript."""
+        status, answer, _ = self.post(recording)
+        if status != 200:
+            raise RuntimeError(f"{status}: {answer[:200]}")
+        return json.loads(answer)["usage"]["seconds"]
+
+    def post(self, recording):
         mark = uuid.uuid4().hex
         field = '--%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
         body = b"".join((field % (mark, name, "")).encode() + value + b"\r\n"
                         for name, value in [("model", b"whisper-1"), ("language", b"en")])
         body += (field % (mark, "file", '; filename="clip.wav"')).encode() + recording + f"\r\n--{mark}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
-        status, answer = self.ask("POST", "/v1/audio/transcriptions", body, headers)
-        if status != 200:
-            raise RuntimeError(f"{status}: {answer[:200]}")
-        return json.loads(answer)["usage"]["seconds"]
+        return self.ask("POST", "/v1/audio/transcriptions", body, headers)
 
 
 def throughput(server, clips, clients, requests):
@@ -116,6 +129,47 @@ def during(server, short, long, most):
     return found[:-1] if ended else found
 
 
+def megabyte(path):
+    """The recording of a WAV file, again and again."""
+    with wave.open(str(path)) as reader:
+        parameters, frames = reader.getparams(), reader.readframes(reader.getnframes())
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams(parameters)
+        writer.writeframes((frames * (1 + (1 << 20) // len(frames)))[:1 << 20])
+    return file.getvalue()
+
+
+def overload(server, recording, clients):
+    """What many clients at once are answered, the memory before, at its peak and after, and what went wrong."""
+    server.transcribe(recording)
+    statuses, problems = collections.Counter(), []
+    before = peak = server.memory()
+
+    def client():
+        try:
+            status, answer, headers = server.post(recording)
+        except OSError as problem:
+            problems.append(repr(problem))
+            return
+        statuses[status] += 1
+        if status not in (200, 429, 503) or (status != 200 and not headers["Retry-After"].isdigit()):
+            problems.append(f"{status}: {answer[:200]}")
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        peak = max(peak, server.memory())
+        time.sleep(0.02)
+    began = time.monotonic()
+    server.transcribe(recording)
+    print(f"{clients} clients at once: {dict(statuses)}; memory {before:.0f} MiB before, {peak:.0f} at its peak, "
+          f"{server.memory():.0f} after; the next request took {time.monotonic() - began:.2f} s; "
+          f"{len(problems)} went wrong {problems[:3]}", flush=True)
+    return problems
+
+
 def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
@@ -129,6 +183,7 @@ def main():
     parser.add_argument("--requests", type=int, default=50)
     parser.add_argument("--short", type=pathlib.Path)
     parser.add_argument("--long", type=pathlib.Path)
+    parser.add_argument("--overload", type=int, help="clients at once, ten times as many as can wait", metavar="CLIENTS")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as data:
         server = Server(options, data)
@@ -158,6 +213,8 @@ def measure(server, options):
             print(f"{name}: {len(values)} requests, median {statistics.median(values):.3f} s, 95 % {percentile(values, 0.95):.3f} s")
         print(f"95 % beside a long recording, to alone: {percentile(beside, 0.95) / percentile(alone, 0.95):.2f} by 95 %, "
               f"{percentile(beside, 0.95) / statistics.median(alone):.2f} by median")
+    if options.overload:
+        problems += overload(server, megabyte(options.short), options.overload)
     return problems
 
 

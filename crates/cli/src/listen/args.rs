@@ -8,6 +8,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64Va
 use crate::args::thread_counts;
 use crate::decoding::{compute_types, tasks};
 use crate::language::Spoken;
+use crate::speech::times;
 
 const HELP: &str = "\
 Examples:
@@ -138,10 +139,6 @@ impl ListenArgs {
 
 fn sample_formats() -> impl TypedValueParser<Value = RawFormat> {
     PossibleValuesParser::new(RawFormat::ALL.map(RawFormat::name)).try_map(|name| name.parse::<RawFormat>())
-}
-
-fn times() -> impl TypedValueParser<Value = u64> {
-    RangedU64ValueParser::<u64>::new().range(0..=60_000)
 }
 
 #[cfg(test)]

@@ -167,3 +167,15 @@ fn dechunked(mut body: &str) -> String {
     }
     whole
 }
+
+/// Asks until there is something.
+#[track_caller]
+pub fn until<T>(ask: impl Fn() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = ask() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nothing came of it");
+}

@@ -63,6 +63,7 @@ pub enum Json {
 
 /// The body of `json`.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Plain {
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,14 +13,17 @@ const NAME: &str = "chunking_strategy";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerVad {
-    /// `server_vad`.
+    #[schema(inline)]
     #[serde(rename = "type")]
     kind: Kind,
-    /// How probable speech has to be, from 0 to 1.
+    /// How probable speech has to be.
+    #[schema(minimum = 0, maximum = 1)]
     threshold: Option<f32>,
     /// Milliseconds before and after speech that are read with it.
+    #[schema(maximum = 60_000)]
     prefix_padding_ms: Option<u32>,
     /// Milliseconds; a pause that is shorter does not end speech.
+    #[schema(maximum = 60_000)]
     silence_duration_ms: Option<u32>,
 }
 

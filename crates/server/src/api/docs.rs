@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as OpenApiDocument;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
 use crate::state::AppState;
 
@@ -16,10 +17,24 @@ pub const DOCUMENT: &str = "/openapi.json";
 /// Where the page is.
 pub const PAGE: &str = "/docs";
 
-/// The head of the document; the endpoints add themselves.
+/// What the document calls an API key.
+const KEY: &str = "key";
+
+/// What the endpoints add themselves to.
 #[derive(OpenApi)]
 #[openapi(info(title = "Amanuensis", description = "Private, offline speech to text."))]
-pub struct Document;
+struct Document;
+
+/// The head of the document of a server that wants a key, or wants none.
+pub fn head(wants_key: bool) -> OpenApiDocument {
+    let mut document = Document::openapi();
+    if wants_key {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme(KEY, scheme);
+        document.security = Some(vec![SecurityRequirement::new(KEY, [""; 0])]);
+    }
+    document
+}
 
 /// The two, for a document that is complete.
 pub fn router(document: &OpenApiDocument) -> Router<Arc<AppState>> {

@@ -23,7 +23,7 @@ pub struct Health {
 
 /// Whether the server can take work
 #[utoipa::path(
-    get, path = "/health", tag = "Server",
+    get, path = "/health", tag = "Server", operation_id = "ready", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health, description = "Not now"))
 )]
 pub async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Health>) {
@@ -42,7 +42,10 @@ pub async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Heal
 }
 
 /// Whether the server is there
-#[utoipa::path(get, path = "/health/live", tag = "Server", responses((status = 200, body = Health)))]
+#[utoipa::path(
+    get, path = "/health/live", tag = "Server", operation_id = "live", security(()),
+    responses((status = 200, body = Health))
+)]
 pub async fn live(State(state): State<Arc<AppState>>) -> Json<Health> {
     Json(Health { status: "ok", live: true, ready: !state.is_stopping() && !state.limits.is_full() })
 }

@@ -6,10 +6,14 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
+use super::refusals::Refusals;
 use crate::state::AppState;
 
 /// Counts for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = "Server", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(
+    get, path = "/metrics", tag = "Server", operation_id = "metrics",
+    responses((status = 200, body = String, content_type = "text/plain"), Refusals)
+)]
 pub async fn scrape(State(state): State<Arc<AppState>>) -> impl IntoResponse {
     let text = state.metrics.text(&state.gauges());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)

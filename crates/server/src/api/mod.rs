@@ -11,10 +11,12 @@ mod jobs;
 mod metrics;
 mod models;
 mod realtime;
+mod refusals;
 mod router;
 mod run;
 mod stream;
 mod transcriptions;
 mod translations;
+mod values;
 
 pub use router::router;

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::refusals::Refusals;
 use crate::error::{ApiError, ErrorBody};
 use crate::pool::MAPPED;
 use crate::state::AppState;
@@ -37,7 +38,7 @@ pub struct ModelList {
 /// List the models
 ///
 /// Those that are installed, and `whisper-1` and the like, which mean the default model.
-#[utoipa::path(get, path = "/v1/models", tag = "Models", responses((status = 200, body = ModelList)))]
+#[utoipa::path(get, path = "/v1/models", tag = "Models", operation_id = "listModels", responses((status = 200, body = ModelList), Refusals))]
 pub async fn list(State(state): State<Arc<AppState>>) -> Json<ModelList> {
     let installed = state.pool.installed();
     let mapped = MAPPED.iter().filter_map(|name| Some(model(name, &state.pool.find(name).ok()?.path)));
@@ -47,8 +48,8 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Json<ModelList> {
 
 /// Describe a model
 #[utoipa::path(
-    get, path = "/v1/models/{id}", tag = "Models", params(("id" = String, Path, description = "The name")),
-    responses((status = 200, body = Model), (status = 404, body = ErrorBody))
+    get, path = "/v1/models/{id}", tag = "Models", operation_id = "retrieveModel", params(("id" = String, Path, description = "The name")),
+    responses((status = 200, body = Model), (status = 404, body = ErrorBody, description = "No such model"), Refusals)
 )]
 pub async fn retrieve(
     State(state): State<Arc<AppState>>,

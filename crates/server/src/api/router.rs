@@ -10,7 +10,6 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any as Anything, CorsLayer};
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -23,7 +22,7 @@ const FIELDS: u64 = 1 << 20;
 
 /// All endpoints.
 pub fn router(state: &Arc<AppState>) -> Router {
-    let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
+    let (router, document) = OpenApiRouter::with_openapi(docs::head(state.keys.are_wanted()))
         .routes(routes!(transcriptions::create))
         .routes(routes!(translations::create))
         .routes(routes!(jobs::create))

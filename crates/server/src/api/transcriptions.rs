@@ -8,28 +8,31 @@ use axum::response::Response;
 use utoipa::ToSchema;
 
 use super::answer::{Format, Parts};
-use super::chunking::{self, ServerVad};
+use super::chunking;
 use super::form::Form;
+use super::refusals::FormRefusals;
 use super::run::{Asked, refuse_speakers, run, temperatures};
-use crate::error::{ApiError, ErrorBody};
+use super::values::{Chunking, Events, Granularity, Included, Spoken, Temperature};
+use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The fields of the form, as the document of the interface has them.
+/// A recording, and what to make of it.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is documentation: fields are taken from the form one by one")]
 pub struct TranscriptionForm {
     /// The recording: anything that `amanuensis transcribe` reads. The contents decide what it is, not the name.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
     /// A model of `/v1/models`; `whisper-1` and the like mean the default one.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, example = "whisper-1")]
     model: String,
-    /// The language spoken, as a code or an English name; detected where it is not given.
+    /// The language spoken; detected where it is not given.
     #[schema(nullable = false)]
-    language: Option<String>,
-    /// Languages of which one is spoken.
+    language: Option<Spoken>,
+    /// Languages of which one is spoken, where it is not given.
     #[schema(nullable = false, rename = "languages[]")]
-    languages: Option<Vec<String>>,
+    languages: Option<Vec<Spoken>>,
     /// Text that the model is told before every window: names, spelling, style.
     #[schema(nullable = false)]
     prompt: Option<String>,
@@ -39,21 +42,19 @@ pub struct TranscriptionForm {
     /// The form of the answer; `json` where it is not given.
     #[schema(nullable = false)]
     response_format: Option<Format>,
-    /// 0 leaves nothing to chance until a text is not believed.
-    #[schema(nullable = false, minimum = 0, maximum = 1)]
-    temperature: Option<f32>,
+    #[schema(nullable = false)]
+    temperature: Option<Temperature>,
     /// With `verbose_json`: whether to answer with `segment`s, with `word`s, or with both.
     #[schema(nullable = false, rename = "timestamp_granularities[]")]
-    timestamp_granularities: Option<Vec<String>>,
+    timestamp_granularities: Option<Vec<Granularity>>,
     /// Whether to send the text as it is found, with `json` and `text`.
     #[schema(nullable = false)]
     stream: Option<bool>,
     /// `logprobs`, with `json`: the probabilities of tokens.
     #[schema(nullable = false, rename = "include[]")]
-    include: Option<Vec<String>>,
-    /// `auto`, or what counts as speech.
+    include: Option<Vec<Included>>,
     #[schema(nullable = false)]
-    chunking_strategy: Option<ServerVad>,
+    chunking_strategy: Option<Chunking>,
 }
 
 /// Transcribe a recording
@@ -61,21 +62,12 @@ pub struct TranscriptionForm {
 /// The form of the answer is that of `OpenAI`. With `stream=true`, server-sent events `transcript.text.delta` and at
 /// the end `transcript.text.done`.
 #[utoipa::path(
-    post, path = "/v1/audio/transcriptions", tag = "Audio",
+    post, path = "/v1/audio/transcriptions", tag = "Audio", operation_id = "createTranscription",
     request_body(content = TranscriptionForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, content(
-            (super::answer::Json = "application/json"), (String = "text/plain"), (String = "text/event-stream"))),
-        (status = 400, body = ErrorBody, description = "What is asked makes no sense"),
-        (status = 401, body = ErrorBody, description = "No key, or a wrong one"),
-        (status = 404, body = ErrorBody, description = "No such model"),
-        (status = 408, body = ErrorBody, description = "The upload took too long"),
-        (status = 413, body = ErrorBody, description = "Too large, or too long"),
-        (status = 415, body = ErrorBody, description = "No recording in a known format, or no form"),
-        (status = 422, body = ErrorBody, description = "Nothing can be decoded"),
-        (status = 429, body = ErrorBody, description = "Too many requests of this caller"),
-        (status = 500, body = ErrorBody, description = "A fault of the server"),
-        (status = 503, body = ErrorBody, description = "Too many requests"),
+            (super::answer::Json = "application/json"), (String = "text/plain"), (Events = "text/event-stream"))),
+        FormRefusals,
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {

@@ -9,19 +9,22 @@ use utoipa::ToSchema;
 
 use super::answer::{Format, Parts};
 use super::form::Form;
+use super::refusals::FormRefusals;
 use super::run::{Asked, refuse_speakers, run, temperatures};
-use crate::error::{ApiError, ErrorBody};
+use super::values::Temperature;
+use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The fields of the form, as the document of the interface has them.
+/// A recording, and how to translate it.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is documentation: fields are taken from the form one by one")]
 pub struct TranslationForm {
     /// The recording.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
     /// A multilingual model of `/v1/models`; `whisper-1` and the like mean the default one.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, example = "whisper-1")]
     model: String,
     /// Text in English that the model is told before every window.
     #[schema(nullable = false)]
@@ -29,27 +32,17 @@ pub struct TranslationForm {
     /// The form of the answer; `json` where it is not given.
     #[schema(nullable = false)]
     response_format: Option<Format>,
-    /// 0 leaves nothing to chance until a text is not believed.
-    #[schema(nullable = false, minimum = 0, maximum = 1)]
-    temperature: Option<f32>,
+    #[schema(nullable = false)]
+    temperature: Option<Temperature>,
 }
 
 /// Translate a recording to English
 #[utoipa::path(
-    post, path = "/v1/audio/translations", tag = "Audio",
+    post, path = "/v1/audio/translations", tag = "Audio", operation_id = "createTranslation",
     request_body(content = TranslationForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, content((super::answer::Json = "application/json"), (String = "text/plain"))),
-        (status = 400, body = ErrorBody, description = "What is asked makes no sense"),
-        (status = 401, body = ErrorBody, description = "No key, or a wrong one"),
-        (status = 404, body = ErrorBody, description = "No such model"),
-        (status = 408, body = ErrorBody, description = "The upload took too long"),
-        (status = 413, body = ErrorBody, description = "Too large, or too long"),
-        (status = 415, body = ErrorBody, description = "No recording in a known format, or no form"),
-        (status = 422, body = ErrorBody, description = "Nothing can be decoded"),
-        (status = 429, body = ErrorBody, description = "Too many requests of this caller"),
-        (status = 500, body = ErrorBody, description = "A fault of the server"),
-        (status = 503, body = ErrorBody, description = "Too many requests"),
+        FormRefusals,
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {

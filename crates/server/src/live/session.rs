@@ -49,6 +49,8 @@ pub enum Command {
     Clear,
     /// From now on, listen in another way. The turn ends here.
     Configure(Box<Settings>),
+    /// The turn ends here, and so does the session once it is written down.
+    End,
 }
 
 /// What a session tells. Turns are numbered from 1; times are seconds from the beginning of the session.
@@ -119,8 +121,8 @@ impl Session {
         let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, turns).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
         let mut samples = Vec::new();
-        let mut next = None;
-        while next.is_none() && !self.told.is_closed() {
+        let (mut next, mut has_ended) = (None, false);
+        while next.is_none() && !has_ended && !self.told.is_closed() {
             let result = match self.next()? {
                 Command::Bytes(bytes) => {
                     raw.push(&bytes, &mut samples);
@@ -130,7 +132,7 @@ impl Session {
                     }
                     live.push(&samples, &mut |event| self.tell_of(event))
                 }
-                command @ (Command::Commit | Command::Configure(_)) => {
+                command @ (Command::Commit | Command::Configure(_) | Command::End) => {
                     // The resampler still holds a part of the turn.
                     raw.finish(&mut samples);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
@@ -139,6 +141,7 @@ impl Session {
                     result = result.and(live.end_turn(&mut |event| self.tell_of(event)));
                     match command {
                         Command::Configure(settings) => next = Some(*settings),
+                        Command::End => has_ended = true,
                         _ if !is_in_turn => self.tell(Told::Nothing),
                         _ => {}
                     }
@@ -222,6 +225,13 @@ impl Session {
                     self.tell(Told::Cleared);
                 }
                 Command::Configure(next) => return Some(*next),
+                Command::End => {
+                    raw.finish(&mut held);
+                    if held.len() >= SHORTEST {
+                        self.transcribe(settings, held);
+                    }
+                    return None;
+                }
             }
             if self.told.is_closed() {
                 return None;
@@ -288,4 +298,42 @@ impl Session {
 
 fn text(words: &[Word]) -> String {
     words.iter().map(|word| word.word.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use amanuensis_transcribe::EngineOptions;
+    use amanuensis_weights::fixture::write_gibberish;
+
+    use super::*;
+
+    /// What a session tells that hears three seconds of a tone, and ends.
+    async fn told(turns: Option<TurnOptions>) -> Vec<Told> {
+        let directory = tempfile::tempdir().unwrap();
+        write_gibberish(directory.path()).unwrap();
+        let engine = EngineOptions { threads: 1, ..EngineOptions::default() };
+        let transcriber = Arc::new(Transcriber::load(directory.path(), &engine).unwrap());
+        let options = TranscribeOptions { vad: None, temperatures: vec![0.0], ..TranscribeOptions::default() };
+        let settings = Settings { transcriber, options, turns, format: RawFormat::S16, rate: SAMPLE_RATE };
+        let (commands, mut outgoing) = start(settings).unwrap();
+        let tone = |i: u32| (8000.0 * (f64::from(i) / 8.0).sin()) as i16;
+        let bytes = (0..3 * SAMPLE_RATE).flat_map(|i| tone(i).to_le_bytes()).collect();
+        commands.send(Command::Bytes(bytes)).await.unwrap();
+        commands.send(Command::End).await.unwrap();
+        let mut told = Vec::new();
+        while let Some(next) = outgoing.recv().await {
+            told.push(next);
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn what_was_said_is_written_down_at_the_end() {
+        for turns in [None, Some(TurnOptions::default())] {
+            let told = told(turns).await;
+            let Some(Told::Done { turn: 1, seconds, .. }) = told.last() else { panic!("{told:?}") };
+            assert!((2.9..3.1).contains(seconds), "{told:?}");
+            assert!(told.contains(&Told::Committed { turn: 1 }) && !told.contains(&Told::Nothing), "{told:?}");
+        }
+    }
 }

@@ -13,8 +13,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
+use utoipa::IntoParams;
 
 use super::super::answer::{TimedWord, words};
+use super::super::refusals::Refusals;
+use super::super::values::Events;
 use super::{JobStatus, jobs, take_id};
 use crate::error::{ApiError, ErrorBody};
 use crate::jobs::JobEvent;
@@ -22,6 +25,16 @@ use crate::state::AppState;
 
 /// The header with which a client that lost its connection says what it has.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Where to begin.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is documentation: the header is read by hand")]
+struct Known {
+    /// The last segment that is known.
+    #[param(rename = "Last-Event-ID", nullable = false, minimum = 0, maximum = 4_294_967_295_u32)]
+    last_event_id: Option<i64>,
+}
 
 /// A segment of a job.
 #[derive(Serialize)]
@@ -48,16 +61,15 @@ impl From<Segment> for JobSegment {
 /// job, when it gets further; and at the end `done`, with the job as it ended. A stream that ends without it goes on where it
 /// was if the client comes back: the server was stopped.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/events", tag = "Jobs",
+    get, path = "/v1/jobs/{id}/events", tag = "Jobs", operation_id = "followJob",
     params(
         ("id" = String, Path, description = "The job"),
-        ("Last-Event-ID" = Option<u32>, Header, description = "The last segment that is known"),
+        Known,
     ),
     responses(
-        (status = 200, content((String = "text/event-stream"))),
-        (status = 400, body = ErrorBody, description = "What is asked makes no sense"),
+        (status = 200, content((Events = "text/event-stream"))),
         (status = 404, body = ErrorBody, description = "No such job"),
-        (status = 503, body = ErrorBody, description = "No jobs are taken"),
+        Refusals,
     )
 )]
 pub async fn follow(

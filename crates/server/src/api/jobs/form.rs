@@ -4,50 +4,55 @@ use amanuensis_transcribe::{Language, Task, TranscribeOptions};
 use tempfile::TempPath;
 use utoipa::ToSchema;
 
-use super::super::chunking::{self, ServerVad};
+use super::super::chunking;
 use super::super::form::{Form, Upload};
 use super::super::run::{refuse_speakers, temperatures};
 use super::super::transcriptions::languages;
+use super::super::values::{Chunking, Granularity, Spoken, TaskName, Temperature};
 use crate::error::ApiError;
 use crate::jobs::NewJob;
 
 /// Characters that a job may be called by.
 const LONGEST_NAME: usize = 200;
 
-/// The fields of the form, as the document of the interface has them.
+/// A recording, and what to make of it.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is documentation: fields are taken from the form one by one")]
 pub struct JobForm {
     /// The recording: anything that `amanuensis transcribe` reads. Either this or `path`.
-    #[schema(value_type = Option<String>, format = Binary)]
+    #[schema(value_type = Option<String>, format = Binary, nullable = false)]
     file: Option<Vec<u8>>,
     /// The recording's path in the server's folder of recordings.
+    #[schema(nullable = false)]
     path: Option<String>,
     /// A model of `/v1/models`; `OpenAI`'s names mean the default one.
+    #[schema(min_length = 1, example = "whisper-1")]
     model: String,
     /// What to call the job.
-    #[schema(max_length = 200)]
+    #[schema(nullable = false, max_length = 200)]
     name: Option<String>,
-    /// `transcribe`, or `translate` for a text in English.
-    task: Option<String>,
-    /// The language spoken, as a code or an English name; detected where it is not given.
-    language: Option<String>,
-    /// Languages of which one is spoken.
-    #[schema(rename = "languages[]")]
-    languages: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    task: Option<TaskName>,
+    /// The language spoken; detected where it is not given.
+    #[schema(nullable = false)]
+    language: Option<Spoken>,
+    /// Languages of which one is spoken, where it is not given.
+    #[schema(nullable = false, rename = "languages[]")]
+    languages: Option<Vec<Spoken>>,
     /// Text that the model is told before every window: names, spelling, style.
+    #[schema(nullable = false)]
     prompt: Option<String>,
     /// Words to expect.
-    #[schema(rename = "keywords[]")]
+    #[schema(nullable = false, rename = "keywords[]")]
     keywords: Option<Vec<String>>,
-    /// 0 leaves nothing to chance until a text is not believed.
-    #[schema(minimum = 0, maximum = 1)]
-    temperature: Option<f32>,
+    #[schema(nullable = false)]
+    temperature: Option<Temperature>,
     /// `word`, for the times of words.
-    #[schema(rename = "timestamp_granularities[]")]
-    timestamp_granularities: Option<Vec<String>>,
-    /// `auto`, or what counts as speech.
-    chunking_strategy: Option<ServerVad>,
+    #[schema(nullable = false, rename = "timestamp_granularities[]")]
+    timestamp_granularities: Option<Vec<Granularity>>,
+    #[schema(nullable = false)]
+    chunking_strategy: Option<Chunking>,
 }
 
 /// The job of a form, and the recording that was uploaded.

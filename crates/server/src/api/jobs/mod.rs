@@ -19,6 +19,8 @@ use utoipa::{IntoParams, ToSchema};
 use self::form::JobForm;
 use super::form::Form;
 use super::gate;
+use super::refusals::{FormRefusals, Refusals};
+use super::values::{StateName, TaskName};
 use crate::error::{ApiError, ErrorBody};
 use crate::jobs::{Job, JobError, Jobs, State as JobState};
 use crate::pool::PoolError;
@@ -35,14 +37,14 @@ pub struct JobStatus {
     id: String,
     /// `job`.
     object: &'static str,
-    /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
+    #[schema(value_type = StateName)]
     state: &'static str,
     /// What it was called.
     name: Option<String>,
     /// The file of the server's folder, where it was not uploaded.
     path: Option<String>,
     model: String,
-    /// `transcribe` or `translate`.
+    #[schema(value_type = TaskName)]
     task: &'static str,
     /// When it was submitted, in seconds since 1970.
     created_at: i64,
@@ -54,7 +56,8 @@ pub struct JobStatus {
     done: f64,
     /// Seconds of the recording, as far as it says.
     duration: Option<f64>,
-    /// From 0 to 1, as far as the recording says how long it is.
+    /// The part of it that is done, as far as the recording says how long it is.
+    #[schema(minimum = 0, maximum = 1)]
     progress: Option<f64>,
     /// Why it failed.
     error: Option<String>,
@@ -111,6 +114,7 @@ pub struct Listed {
     /// Those that are older than the job of this id.
     after: Option<String>,
     /// Those in this state.
+    #[param(value_type = Option<StateName>, nullable = false)]
     state: Option<String>,
 }
 
@@ -139,19 +143,11 @@ pub enum Deleted {
 /// Uploaded as `file`, or named by `path` in the folder of recordings, if the server has one. Once this is answered, the job
 /// is kept, and done whatever happens to the server.
 #[utoipa::path(
-    post, path = "/v1/jobs", tag = "Jobs",
+    post, path = "/v1/jobs", tag = "Jobs", operation_id = "createJob",
     request_body(content = JobForm, content_type = "multipart/form-data"),
     responses(
         (status = 201, body = JobStatus),
-        (status = 400, body = ErrorBody, description = "What is asked makes no sense"),
-        (status = 401, body = ErrorBody, description = "No key, or a wrong one"),
-        (status = 404, body = ErrorBody, description = "No such model, or no such file"),
-        (status = 408, body = ErrorBody, description = "The upload took too long"),
-        (status = 413, body = ErrorBody, description = "Too large"),
-        (status = 415, body = ErrorBody, description = "No form"),
-        (status = 429, body = ErrorBody, description = "Too many requests of this caller"),
-        (status = 500, body = ErrorBody, description = "A fault of the server"),
-        (status = 503, body = ErrorBody, description = "Too many jobs, or none are taken"),
+        FormRefusals,
     )
 )]
 pub async fn create(
@@ -178,12 +174,11 @@ pub async fn create(
 
 /// List the jobs, the newest first
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "Jobs", params(Listed),
+    get, path = "/v1/jobs", tag = "Jobs", operation_id = "listJobs", params(Listed),
     responses(
         (status = 200, body = JobList),
-        (status = 400, body = ErrorBody, description = "What is asked makes no sense"),
         (status = 404, body = ErrorBody, description = "There is no job `after`"),
-        (status = 503, body = ErrorBody, description = "No jobs are taken"),
+        Refusals,
     )
 )]
 pub async fn list(
@@ -206,11 +201,12 @@ pub async fn list(
 
 /// How a job stands, with its text so far
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}", tag = "Jobs", params(("id" = String, Path, description = "The job")),
+    get, path = "/v1/jobs/{id}", tag = "Jobs", operation_id = "retrieveJob",
+    params(("id" = String, Path, description = "The job")),
     responses(
         (status = 200, body = JobStatus),
         (status = 404, body = ErrorBody, description = "No such job"),
-        (status = 503, body = ErrorBody, description = "No jobs are taken"),
+        Refusals,
     )
 )]
 pub async fn retrieve(
@@ -227,11 +223,12 @@ pub async fn retrieve(
 ///
 /// A job that waits or runs is cancelled, and stays with the text so far; one that has ended is removed with its transcript.
 #[utoipa::path(
-    delete, path = "/v1/jobs/{id}", tag = "Jobs", params(("id" = String, Path, description = "The job")),
+    delete, path = "/v1/jobs/{id}", tag = "Jobs", operation_id = "deleteJob",
+    params(("id" = String, Path, description = "The job")),
     responses(
         (status = 200, body = Deleted),
         (status = 404, body = ErrorBody, description = "No such job"),
-        (status = 503, body = ErrorBody, description = "No jobs are taken"),
+        Refusals,
     )
 )]
 pub async fn delete(

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::answer::{Format, Json, Parts, answer};
+use super::super::refusals::Refusals;
 use super::{on_disk, refuse_query, take_id};
 use crate::error::{ApiError, ErrorBody};
 use crate::state::AppState;
@@ -19,20 +20,19 @@ use crate::state::AppState;
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// As `response_format` of a transcription; `json` where it is not given.
-    #[param(value_type = Option<Format>)]
+    #[param(value_type = Option<Format>, nullable = false)]
     format: Option<String>,
 }
 
 /// The transcript of a job that has succeeded
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/result", tag = "Jobs",
+    get, path = "/v1/jobs/{id}/result", tag = "Jobs", operation_id = "retrieveResult",
     params(("id" = String, Path, description = "The job"), Wanted),
     responses(
         (status = 200, content((Json = "application/json"), (String = "text/plain"))),
-        (status = 400, body = ErrorBody, description = "What is asked makes no sense"),
         (status = 404, body = ErrorBody, description = "No such job"),
         (status = 409, body = ErrorBody, description = "The job has not succeeded, or not yet"),
-        (status = 503, body = ErrorBody, description = "No jobs are taken"),
+        Refusals,
     )
 )]
 pub async fn result(

@@ -4,6 +4,7 @@ mod events;
 mod settings;
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
+use super::refusals::Refusals;
 use crate::error::{ApiError, ErrorBody};
 use crate::live::{Command, Settings, Told, start};
 use crate::state::AppState;
@@ -36,15 +38,18 @@ const BETA: &str = "realtime=v1";
 /// Bytes of an event, at most: some minutes of samples in base64.
 const LARGEST: usize = 16 << 20;
 
-/// How long a client may say nothing, and how long it may take to hear something.
+/// How long a client may say nothing, how long it may take to hear something, and to part.
 const SILENCE: Duration = Duration::from_mins(10);
 const PATIENCE: Duration = Duration::from_secs(30);
+const PARTING: Duration = Duration::from_secs(2);
 
 /// What a session is asked to be.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
-    /// `transcription`, the only thing that can be asked for.
+    /// `transcription`, which is what a session is for if nothing is said, too: there are no others.
+    #[param(pattern = "^transcription$")]
     intent: Option<String>,
     /// The model, until the session is told of another; the default one where it is not given.
     model: Option<String>,
@@ -57,15 +62,12 @@ pub struct Params {
 ///
 /// A WebSocket with the events of `OpenAI`'s interface for transcription sessions.
 #[utoipa::path(
-    get, path = "/v1/realtime", tag = "Audio", params(Params),
+    get, path = "/v1/realtime", tag = "Audio", operation_id = "connect", params(Params),
     responses(
         (status = 101, description = "The connection is a WebSocket from now on"),
-        (status = 400, body = ErrorBody, description = "What is asked makes no sense, or is no WebSocket"),
-        (status = 401, body = ErrorBody, description = "No key, or a wrong one"),
         (status = 403, body = ErrorBody, description = "A web page that is not let in"),
         (status = 404, body = ErrorBody, description = "No such model"),
-        (status = 429, body = ErrorBody, description = "Too many requests of this caller"),
-        (status = 503, body = ErrorBody, description = "Too many sessions"),
+        Refusals,
     )
 )]
 pub async fn connect(
@@ -75,7 +77,7 @@ pub async fn connect(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let Query(params) = params.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
-    if params.intent.as_deref() != Some("transcription") {
+    if params.intent.is_some_and(|intent| intent != "transcription") {
         let message = "the only sessions here are for transcription: `?intent=transcription`";
         return Err(ApiError::invalid(message).with_param("intent"));
     }
@@ -138,8 +140,11 @@ struct Connection {
 }
 
 impl Connection {
-    /// Listens to the client and to the session until one of them is gone.
+    /// Listens to the client and to the session until one of them is gone. When the server is being stopped, the client is
+    /// not listened to any more, but hears what it said before.
     async fn run(mut self, commands: &Sender<Command>) {
+        let state = Arc::clone(&self.state);
+        let (mut stopped, mut is_ending) = (pin!(state.stopped()), false);
         let created = self.speaker.session(&self.asked, true);
         let mut goes_on = self.send(vec![created]).await;
         while goes_on {
@@ -148,27 +153,34 @@ impl Connection {
                     (Ok(place), Some(command)) => place.send(command),
                     _ => goes_on = false,
                 },
-                message = timeout(SILENCE, self.socket.recv()), if self.waiting.is_empty() => {
+                () = &mut stopped, if !is_ending => {
+                    self.waiting.push_back(Command::End);
+                    is_ending = true;
+                }
+                message = timeout(SILENCE, self.socket.recv()), if self.waiting.is_empty() && !is_ending => {
                     goes_on = match message {
                         Ok(Some(Ok(message))) => self.hear(message).await,
                         Ok(_) => false,
-                        Err(_) => {
-                            self.close("nothing was said for ten minutes").await;
-                            false
-                        }
+                        Err(_) => self.close(close_code::POLICY, "nothing was said for ten minutes").await,
                     };
                 },
                 told = self.told.recv() => {
                     goes_on = match told {
                         Some(told) => {
+                            if let Told::Done { seconds, .. } = told {
+                                state.metrics.turn(seconds);
+                            }
                             let events = self.speaker.events(told);
                             self.send(events).await
                         }
+                        None if is_ending => self.close(close_code::AWAY, "the server is being stopped").await,
                         None => false,
                     };
                 },
             }
         }
+        // A connection that is closed with something unread is reset, and with it what was sent last.
+        let _ = timeout(PARTING, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await;
     }
 
     /// Does what a message of the client asks for; false where the connection ends.
@@ -225,10 +237,12 @@ impl Connection {
         true
     }
 
-    async fn close(&mut self, reason: &'static str) {
-        let frame = CloseFrame { code: close_code::POLICY, reason: reason.into() };
+    /// Says why the connection ends; false, for it does.
+    async fn close(&mut self, code: u16, reason: &'static str) -> bool {
+        let frame = CloseFrame { code, reason: reason.into() };
         // A client that is gone need not be told.
         let _ = timeout(PATIENCE, self.socket.send(Message::Close(Some(frame)))).await;
+        false
     }
 }
 
