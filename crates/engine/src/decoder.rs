@@ -106,6 +106,10 @@ impl Decoder {
         2 * self.layers.len() * n_audio_ctx * self.d_model * element
     }
 
+    pub(crate) fn compute_type(&self) -> ComputeType {
+        self.compute_type
+    }
+
     pub(crate) fn n_layers(&self) -> usize {
         self.layers.len()
     }

@@ -222,15 +222,13 @@ impl Engine {
         self.backend.usage()
     }
 
-    /// Frames that a window needs of which `frames` are of a recording, and silence the rest. All of [`Self::n_frames`]
-    /// where an ONNX runtime runs the model, whose graphs are made for that.
+    /// Frames that a window needs of which `frames` are of a recording, and silence the rest. All of [`Self::n_frames`] in
+    /// f32, the reference, and where an ONNX runtime runs the model, whose graphs are made for that.
     pub fn window_frames(&self, frames: usize) -> usize {
-        let with_silence = (frames + SILENCE).next_multiple_of(STEP);
-        if self.takes_short_windows() { with_silence.min(self.n_frames()) } else { self.n_frames() }
-    }
-
-    fn takes_short_windows(&self) -> bool {
-        matches!(self.network, Network::Native(_))
+        match self.native().map(Native::compute_type) {
+            Some(ComputeType::Int8) => (frames + SILENCE).next_multiple_of(STEP).min(self.n_frames()),
+            Some(ComputeType::F32) | None => self.n_frames(),
+        }
     }
 
     /// Runs the encoder on a log-mel window `(n_frames, n_mels)`, or on an even number of its first frames (of which
@@ -241,7 +239,7 @@ impl Engine {
     pub fn encode(&self, mel: &[f32]) -> Result<Encoded, Error> {
         let (n_frames, n_mels) = (self.n_frames(), self.n_mels());
         let frames = mel.len() / n_mels;
-        let is_part = self.takes_short_windows() && frames.is_multiple_of(2) && (1..n_frames).contains(&frames);
+        let is_part = self.native().is_some() && frames.is_multiple_of(2) && (1..n_frames).contains(&frames);
         if mel.len() != frames * n_mels || !(is_part || frames == n_frames) {
             return Err(Error::WindowShape { found: mel.len(), n_frames, n_mels });
         }

@@ -71,6 +71,10 @@ impl Native {
         }
     }
 
+    pub(crate) fn compute_type(&self) -> ComputeType {
+        self.decoder.compute_type()
+    }
+
     pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder
     }
