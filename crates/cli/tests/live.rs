@@ -44,7 +44,7 @@ fn turns_are_counted() {
     until(|| counts(&server, "amanuensis_live_turns_total 1"));
     until(|| counts(&server, "amanuensis_live_seconds_total 1"));
     socket.send(CLOSE, true, &1000_u16.to_be_bytes());
-    assert_eq!(socket.to_the_end().1, Some(1000));
+    assert_eq!(socket.until_closed().1, Some(1000));
     until(|| counts(&server, "amanuensis_live_sessions 0"));
 }
 
@@ -61,9 +61,9 @@ fn told_to_stop_it_writes_down_what_was_said() {
     append(&mut socket, 1);
     let address = server.address.clone();
     let ended = server.stop();
-    let (kinds, code) = socket.to_the_end();
+    let (kinds, code) = socket.until_closed();
     assert_eq!(kinds.last().unwrap(), &format!("{TRANSCRIPTION}completed"), "{kinds:?}");
-    assert_eq!((code, idle.to_the_end()), (Some(1001), (vec![], Some(1001))));
+    assert_eq!((code, idle.until_closed()), (Some(1001), (vec![], Some(1001))));
     assert_eq!(ended.join().unwrap(), Some(0));
     assert!(TcpStream::connect(address).is_err());
 }
@@ -87,7 +87,7 @@ fn floods_of_frames() {
         for (opcode, is_last, payload) in sent {
             socket.send(*opcode, *is_last, payload);
         }
-        socket.to_the_end();
+        socket.until_closed();
     }
     // What is no event is told of, piecemeal or not, and the session goes on.
     let mut socket = until(|| counts(&server, "amanuensis_live_sessions 1").map(|()| Socket::open(&server)));

@@ -1,4 +1,4 @@
-//! Just enough of WebSockets to speak to a server, and to speak badly to it.
+//! Just enough of a WebSocket to speak to a server, and to speak badly to it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -75,7 +75,7 @@ impl Socket {
     }
 
     /// The types of all events until the connection is closed, and the code that the server closes it with.
-    pub fn to_the_end(&mut self) -> (Vec<String>, Option<u16>) {
+    pub fn until_closed(&mut self) -> (Vec<String>, Option<u16>) {
         let mut kinds = Vec::new();
         while let Some((opcode, payload)) = self.frame() {
             match opcode {
