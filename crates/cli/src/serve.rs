@@ -72,7 +72,10 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     })?;
     let address = server.address().map_err(|error| Failure::Failed(error.to_string()))?;
     console.note(format!("listening at http://{address}, described at http://{address}/docs"));
-    server.run().map_err(|error| Failure::Failed(error.to_string()))
+    server.run().map_err(|error| match error {
+        ServeError::Interrupted => Failure::Interrupted,
+        error => Failure::Failed(error.to_string()),
+    })
 }
 
 /// Makes sure that the default model is there, and what finds speech; gives the place of the former.

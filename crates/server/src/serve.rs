@@ -37,11 +37,19 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The jobs cannot be kept where they are to be.
-    #[error(transparent)]
-    Jobs(#[from] JobError),
+    #[error("{}: {source}", directory.display())]
+    Jobs {
+        /// Where.
+        directory: PathBuf,
+        /// Why not.
+        source: JobError,
+    },
     /// The system lacks what a server needs.
     #[error("cannot start: {0}")]
     Start(io::Error),
+    /// A second signal came while requests were being finished.
+    #[error("stopped with requests unfinished")]
+    Interrupted,
 }
 
 /// A server that listens, and answers once it is [run](Self::run).
@@ -65,6 +73,8 @@ impl Server {
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
         let jobs = open_jobs(&config)?;
         let state = AppState::new(config, keys, jobs, store, default_path);
+        let fits = state.pool.check_default();
+        fits.map_err(|error| ConfigError::Nonsense(format!("model_memory: {error}")))?;
         Ok(Self { state, listener, runtime })
     }
 
@@ -80,7 +90,7 @@ impl Server {
     /// or [`Config::shutdown_timeout`], ends it at once.
     ///
     /// # Errors
-    /// [`ServeError::Start`].
+    /// [`ServeError::Start`], [`ServeError::Interrupted`].
     pub fn run(self) -> Result<(), ServeError> {
         let Self { state, listener, runtime } = self;
         let ended = runtime.block_on(async {
@@ -102,11 +112,13 @@ impl Server {
                 }
             };
             tokio::select! {
-                () = all => {}
-                () = tokio::time::sleep(patience) => eprintln!("stopped with requests unfinished"),
-                () = signals.next() => {}
+                () = all => Ok(()),
+                () = tokio::time::sleep(patience) => {
+                    eprintln!("stopped with requests unfinished");
+                    Ok(())
+                }
+                () = signals.next() => Err(ServeError::Interrupted),
             }
-            Ok(())
         });
         // What still transcribes gave up when its connection was dropped; nobody waits for it.
         runtime.shutdown_background();
@@ -115,9 +127,11 @@ impl Server {
 }
 
 /// Takes the place of the jobs. Without the default one the server goes without jobs; one that was named has to do.
-fn open_jobs(config: &Config) -> Result<Option<Arc<Jobs>>, JobError> {
+fn open_jobs(config: &Config) -> Result<Option<Arc<Jobs>>, ServeError> {
     if let Some(directory) = &config.data_dir {
-        return Ok(Some(Arc::new(Jobs::open(config.jobs(directory.clone()))?)));
+        let opened = Jobs::open(config.jobs(directory.clone()));
+        let jobs = opened.map_err(|source| ServeError::Jobs { directory: directory.clone(), source })?;
+        return Ok(Some(Arc::new(jobs)));
     }
     let default = data_directory().map(|data| data.join("server"));
     let opened = default.map(|directory| Jobs::open(config.jobs(directory)));

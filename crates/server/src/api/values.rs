@@ -18,7 +18,9 @@ impl PartialSchema for Spoken {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some(names))
-            .description(Some("A language: its code, or its English name; a locale such as `de-AT` and `Deutsch` do, too."))
+            .description(Some(
+                "A language: its code, or its English name; a locale such as `de-AT` and `Deutsch` do, too.",
+            ))
             .into()
     }
 }
