@@ -45,7 +45,7 @@ fn bodies_that_are_not_what_their_heads_say() {
     read(short).refuses(400, "");
     // Chunks that are none.
     let chunked = format!(
-        "POST {PATH} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
         FORM.0, FORM.1
     );
     raw(&server, (chunked.clone() + "no number\r\n--BOUNDARY\r\n").as_bytes()).refuses(400, "");
@@ -53,7 +53,7 @@ fn bodies_that_are_not_what_their_heads_say() {
     raw(&server, (chunked + "4\r\n--BO\r\n0\r\n\r\n").as_bytes()).refuses(400, "");
     // A length and chunks, two lengths, and a length that is none: what another server may understand otherwise.
     for headers in ["Content-Length: 4\r\nContent-Length: 5", "Content-Length: four", "Content-Length: -1"] {
-        let request = format!("POST {PATH} HTTP/1.1\r\nHost: test\r\n{headers}\r\n\r\nbody");
+        let request = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\nbody");
         assert_eq!(raw(&server, request.as_bytes()).status, 400, "{headers}");
     }
     assert_eq!(server.transcribe(&[BASE], &tone(&workspace)).status, 200, "the server is unharmed");
@@ -96,9 +96,9 @@ fn heads_that_are_too_much() {
     let long = "x".repeat(1 << 20);
     let many = "X-Many: x\r\n".repeat(1000);
     for (request, status) in [
-        (format!("GET /{long} HTTP/1.1\r\nHost: test\r\n\r\n"), 431),
-        (format!("GET /health HTTP/1.1\r\nHost: test\r\nX-Long: {long}\r\n\r\n"), 431),
-        (format!("GET /health HTTP/1.1\r\nHost: test\r\n{many}\r\n"), 431),
+        (format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), 431),
+        (format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n"), 431),
+        (format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"), 431),
         ("this is no HTTP\r\n\r\n".to_owned(), 400),
         ("GET /health HTTP/9.9\r\n\r\n".to_owned(), 400),
         ("GET /health HTTP/1.1\r\nno field\r\n\r\n".to_owned(), 400),
@@ -127,7 +127,7 @@ fn old_and_unusual_clients_are_served() {
     stream.write_all(&body).unwrap();
     assert_eq!(read(stream).status, 200);
     // Requests one after the other, before there is an answer.
-    let get = |path: &str, rest: &str| format!("GET {path} HTTP/1.1\r\nHost: test\r\n{rest}\r\n");
+    let get = |path: &str, rest: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{rest}\r\n");
     let requests = get("/health", "") + &get("/v1/models", "") + &get("/v1/nothing", "Connection: close\r\n");
     let mut stream = server.connect();
     stream.write_all(requests.as_bytes()).unwrap();
@@ -164,7 +164,7 @@ fn whoever_has_an_answer_may_stay_for_another() {
     let server = Server::start(&workspace, &["--max-connections", "2"]);
     let mut kept = server.connect();
     for _ in 0..3 {
-        kept.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        kept.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = [0; 512];
         assert!(kept.read(&mut answer).unwrap() > 0 && answer.starts_with(b"HTTP/1.1 200"));
     }

@@ -135,7 +135,7 @@ fn what_makes_no_sense_is_refused() {
     server.ask("POST", "/v1/jobs", &[("Content-Type", "application/json")], b"{}").refuses(415, "");
     server.get("/v1/jobs?limit=0").refuses(400, "limit");
     server.get("/v1/jobs?state=lost").refuses(400, "state");
-    server.get("/v1/jobs?order=asc").refuses(400, "");
+    server.get("/v1/jobs?order=asc").refuses(400, "order");
     server.get("/v1/jobs?after=job_0").refuses(404, "");
     server.get("/v1/jobs/job_0").refuses(404, "");
     server.get("/v1/jobs/%FF").refuses(400, "id");

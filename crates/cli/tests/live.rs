@@ -49,6 +49,24 @@ fn turns_are_counted() {
 }
 
 #[test]
+fn what_was_said_in_another_format_is_committed_with_the_rest() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &[]);
+    let mut socket = Socket::open(&server);
+    let configure = |input: serde_json::Value| json!({"type": "session.update", "session": {"type": "transcription", "audio": {"input": input}}});
+    socket.tell(&configure(json!({"turn_detection": null})));
+    append(&mut socket, 1);
+    socket.tell(&configure(json!({"format": {"type": "audio/pcmu"}})));
+    socket.tell(&json!({"type": "input_audio_buffer.commit"}));
+    let mut kinds = Vec::new();
+    while !kinds.iter().any(|kind| *kind == format!("{TRANSCRIPTION}completed")) {
+        kinds.push(socket.event()["type"].as_str().unwrap().to_owned());
+        assert_ne!(kinds.last().unwrap(), "error");
+    }
+    until(|| counts(&server, "amanuensis_live_seconds_total 1"));
+}
+
+#[test]
 fn told_to_stop_it_writes_down_what_was_said() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);

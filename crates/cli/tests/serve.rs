@@ -71,6 +71,15 @@ fn what_makes_no_sense_is_refused() {
     server.transcribe(&[BASE], &vec![0; 3 << 20]).refuses(413, "file");
     server.form("/v1/audio/translations", &[BASE], Some(&tone)).refuses(400, "model");
     server.ask("POST", path, &[("Content-Type", "application/json")], b"{}").refuses(415, "");
+    let gzip = ("Content-Encoding", "gzip");
+    server.ask("POST", path, &[FORM, gzip], &form(&[BASE], Some(&tone))).refuses(415, "");
+    server.form(&format!("{path}?response_format=text"), &[BASE], Some(&tone)).refuses(400, "response_format");
+    server.form("/v1/jobs", &[BASE], Some(b"")).refuses(400, "file");
+    server.get("/v1/jobs?limit=x").refuses(400, "limit");
+    server
+        .transcribe(&[BASE, ("chunking_strategy", r#"{"type":"server_vad","threshold":7}"#)], &tone)
+        .refuses(400, "chunking_strategy");
+    assert_eq!((server.get("/").status, server.get("/").header("location")), (303, Some("docs")));
     server.ask("POST", path, &[FORM], b"--BOUNDARY\r\nContent-Disp").refuses(400, "");
     server.ask("DELETE", path, &[], b"").refuses(405, "");
     server.get("/v1/nothing").refuses(404, "");
@@ -82,7 +91,11 @@ fn what_makes_no_sense_is_refused() {
 fn keys_let_in() {
     let workspace = Workspace::new();
     fs::write(workspace.path("keys"), "# ours\nfirst\n\nsecond\n").unwrap();
-    let server = Server::start(&workspace, &["--api-key-file", "keys", "--api-key", "third"]);
+    workspace.model("model");
+    let arguments = ["serve", "--port", "0", "--default-model", "./model", "--api-key-file", "keys"];
+    let mut command = workspace.amanuensis(&arguments);
+    command.env("AMANUENSIS_API_KEY", "third");
+    let server = Server::run(command);
     let with = |key: &str| server.ask("GET", "/v1/models", &[("Authorization", key)], b"");
     server.get("/v1/models").refuses(401, "");
     for wrong in ["Bearer firs", "Bearer firstt", "Bearer", "first", "Basic first", "Bearer # ours"] {
@@ -171,7 +184,69 @@ fn pages_of_named_origins_alone() {
     assert_eq!(allows(open.ask("GET", "/health", &origin, b"")).as_deref(), Some("https://chat.example.org"));
     assert_eq!(allows(open.ask("GET", "/health", &[("Origin", "https://other.example")], b"")), None);
     let asks = [origin[0], ("Access-Control-Request-Method", "POST")];
-    assert_eq!(open.ask("OPTIONS", "/v1/audio/transcriptions", &asks, b"").status, 200);
+    let asks = [asks[0], asks[1], ("Access-Control-Request-Headers", "authorization")];
+    let preflight = open.ask("OPTIONS", "/v1/audio/transcriptions", &asks, b"");
+    assert_eq!((preflight.status, preflight.header("access-control-allow-headers")), (200, Some("authorization")));
+}
+
+#[test]
+fn other_pages_neither_ask_nor_hear() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &[]);
+    let submit = |origin: &str| {
+        let body = form(&[BASE], Some(&recording(&workspace, 1.0)));
+        server.ask("POST", "/v1/audio/transcriptions", &[FORM, ("Origin", origin)], &body)
+    };
+    submit("http://evil.example").refuses(403, "");
+    submit("null").refuses(403, "");
+    assert_eq!(submit("http://localhost").status, 200);
+    let upgrade = [("Upgrade", "websocket"), ("Origin", "http://evil.example")];
+    server.ask("GET", "/v1/realtime", &upgrade, b"").refuses(403, "");
+    let open = Server::start(&workspace, &["--cors-origin", "http://evil.example"]);
+    open.ask("DELETE", "/v1/jobs/none", &[upgrade[1]], b"").refuses(404, "");
+    let named = |server: &Server, host: &str| {
+        let mut stream = server.connect();
+        write!(stream, "GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        read(stream)
+    };
+    named(&server, "evil.example:9700").refuses(403, "");
+    assert_eq!((named(&server, "localhost:80").status, named(&server, "[::1]").status), (200, 200));
+    let anyone = Server::start(&workspace, &["--allow-anyone"]);
+    assert_eq!(named(&anyone, "nas.local").status, 200);
+}
+
+#[test]
+fn a_recording_that_is_cut_off_is_called_so() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &[]);
+    let mut cut = fs::read(sample()).unwrap();
+    cut.truncate(cut.len() / 2);
+    let verbose = server.transcribe(&[BASE, ("response_format", "verbose_json")], &cut);
+    let warning = verbose.json()["warnings"][0].as_str().unwrap_or_else(|| panic!("{verbose:?}")).to_owned();
+    assert!(warning.contains("cut off"), "{warning}");
+    let text = server.transcribe(&[BASE, ("response_format", "text")], &cut);
+    assert!(text.header("x-amanuensis-warnings").is_some_and(|told| told.contains("cut off")), "{text:?}");
+    let stream = server.transcribe(&[BASE, ("stream", "True")], &cut);
+    assert!(stream.body.contains("\"warnings\":["), "{stream:?}");
+    let submitted = server.form("/v1/jobs", &[BASE], Some(&cut)).json();
+    let path = format!("/v1/jobs/{}", submitted["id"].as_str().unwrap());
+    until(|| server.get(&path).body.contains("cut off").then_some(()));
+}
+
+#[test]
+fn what_cannot_work_does_not_start() {
+    let workspace = Workspace::new();
+    workspace.model("model");
+    let refuses = |arguments: &[&str], words: &[&str]| {
+        let start = ["serve", "--port", "0", "--default-model", "./model"];
+        workspace.run(&[&start, arguments].concat()).ended(2, words);
+    };
+    refuses(&["--cors-origin", "https://x/"], &["cors_origin", "https://x/"]);
+    refuses(&["--job-folder", "nowhere"], &["job_folder", "nowhere"]);
+    refuses(&["--model-memory", "0"], &["model_memory"]);
+    refuses(&["--host", "a.example"], &["localhost"]);
+    fs::write(workspace.path("server.toml"), "print_config = true\n").unwrap();
+    refuses(&["--config", "server.toml", "--print-config"], &["print_config"]);
 }
 
 #[test]
@@ -216,7 +291,6 @@ fn what_it_cannot_use_is_named_before_it_listens() {
         &[],
         &["cannot keep jobs in file/data", "Not a directory"],
     );
-    ends(&[&model[..], &["--job-folder", "none"]].concat(), &[], &["the folder of recordings none", "No such file"]);
     ends(&model, &[("TMPDIR", "/nowhere")], &["cannot keep uploads in /nowhere", "TMPDIR"]);
     ends(&[], &[], &["\"base\" is not installed", "models pull base"]);
     let file = workspace.path("file");
@@ -247,6 +321,10 @@ fn every_variable_is_read() {
     for name in names {
         assert!(document.contains(&format!("`{name}`")), "docs/server.md says nothing of {name}");
         let value = match name {
+            // It is not printed; `keys_let_in` has it.
+            "AMANUENSIS_API_KEY" => continue,
+            "AMANUENSIS_CORS_ORIGIN" => "https://chat.example.org",
+            "AMANUENSIS_JOB_FOLDER" => ".",
             "AMANUENSIS_CONFIG" => "server.toml",
             "AMANUENSIS_HOST" => "::1",
             "AMANUENSIS_ALLOW_ANYONE" | "AMANUENSIS_OFFLINE" | "AMANUENSIS_ACCESS_LOG" => "true",

@@ -2,13 +2,13 @@
 //! environment variable and key of the configuration file bear its name.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amanuensis_transcribe::ComputeType;
 use clap::builder::BoolishValueParser;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::decode::Decoder;
 use crate::jobs::JobSettings;
@@ -18,7 +18,8 @@ use crate::jobs::JobSettings;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Address to listen at; other than this machine's own, it needs API keys
-    #[arg(long, env = "AMANUENSIS_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(long, env = "AMANUENSIS_HOST", value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
+    #[serde(deserialize_with = "address_of_file")]
     pub host: IpAddr,
 
     /// Port to listen at; 0 takes a free one
@@ -35,7 +36,7 @@ pub struct Config {
     #[arg(long, env = "AMANUENSIS_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Listen at an address that others can reach though there are no API keys
+    /// Do without API keys at an address that others can reach, and under any name that the machine goes by
     #[arg(long, env = "AMANUENSIS_ALLOW_ANYONE", value_parser = BoolishValueParser::new())]
     pub allow_anyone: bool,
 
@@ -211,6 +212,10 @@ impl Config {
         let text = read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let file: toml::Table = text.parse().map_err(|error| unsuitable(&error))?;
         let mut table = self.table();
+        // What gives way has to be a setting, too.
+        let mut whole = table.clone();
+        whole.extend(file.clone());
+        whole.try_into::<Self>().map_err(|error| unsuitable(&error))?;
         table.extend(file.into_iter().filter(|(name, _)| !given.contains(name.as_str())));
         table.try_into().map_err(|error| unsuitable(&error))
     }
@@ -248,13 +253,23 @@ impl Config {
                 return Err(ConfigError::Nonsense(format!("{name} lies between 1 and {most}")));
             }
         }
+        if let Some(origin) = self.cors_origin.iter().find(|origin| *origin != "*" && !is_origin(origin)) {
+            return Err(ConfigError::Nonsense(format!(
+                "cors_origin: {origin:?} is no origin as browsers send it: `https://chat.example.org`, in lower case, \
+                 with a port if it is not the usual one, and nothing behind"
+            )));
+        }
+        if let Some(folder) = self.job_folder.as_ref().filter(|folder| !folder.is_dir()) {
+            return Err(ConfigError::Nonsense(format!("job_folder: {} is no directory", folder.display())));
+        }
         Ok(())
     }
 
     /// The settings as a configuration file, API keys left out.
     pub fn to_toml(&self) -> String {
-        let shown = Self { api_key: vec!["(hidden)".to_owned(); self.api_key.len()], ..self.clone() };
-        shown.table().to_string()
+        let mut table = self.table();
+        table.remove("api_key");
+        format!("# API keys are left out: the file of api_key_file may hold them.\n{table}")
     }
 
     fn table(&self) -> toml::Table {
@@ -287,6 +302,34 @@ impl Config {
     pub(crate) fn upload_time(&self) -> Duration {
         Duration::from_secs(self.upload_timeout)
     }
+}
+
+/// An address to listen at.
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse().map_err(|_| "the address is an IP address of this machine, or localhost")
+}
+
+fn address_of_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+    address(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// Whether browsers call a page's origin so.
+fn is_origin(text: &str) -> bool {
+    let is_of = |text: &str, marks: &str| {
+        let is_known = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || marks.contains(letter);
+        !text.is_empty() && text.chars().all(is_known)
+    };
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let is_usual = |port: &str| matches!((scheme, port), ("http", "80") | ("https", "443"));
+    let is_port = |port: &str| port.parse::<u16>().is_ok() && !is_usual(port);
+    is_of(scheme, "+-.") && is_of(name, "-._[:]") && port.is_none_or(is_port)
 }
 
 /// Above any use, and far below what would overflow.
@@ -323,6 +366,10 @@ mod tests {
         assert_eq!((read.port, read.host.to_string().as_str(), read.threads), (7000, "::1", Some(3)));
         assert_eq!(read.cors_origin, ["https://a.example"]);
         assert_eq!(read.max_queue, config(&[]).max_queue);
+        std::fs::write(&path, "host = \"localhost\"").unwrap();
+        assert!(config(&[]).or_file(&path, &HashSet::new()).unwrap().host.is_loopback());
+        std::fs::write(&path, "config = \"x\"").unwrap();
+        assert!(config(&[]).or_file(&path, &HashSet::from(["config"])).is_err());
         for (text, problem) in [("prot = 1", "prot"), ("port = \"x\"", "u16"), ("port = ", "port")] {
             std::fs::write(&path, text).unwrap();
             let error = config(&[]).or_file(&path, &HashSet::new()).unwrap_err().to_string();
@@ -335,7 +382,7 @@ mod tests {
     fn what_is_printed_is_a_file_without_keys() {
         let given = config(&["--api-key", "secret,other", "--batch-size", "4"]);
         let text = given.to_toml();
-        assert!(!text.contains("secret") && text.contains("batch_size = 4"), "{text}");
+        assert!(!text.contains("secret") && !text.contains("api_key =") && text.contains("batch_size = 4"), "{text}");
         let read: Config = toml::from_str(&text).unwrap();
         assert_eq!(Config { api_key: given.api_key.clone(), ..read }, given);
     }
@@ -345,6 +392,14 @@ mod tests {
         assert!(config(&[]).check().is_ok());
         for arguments in [["--max-active", "0"], ["--batch-size", "33"], ["--threads", "0"], ["--max-upload", "0"]] {
             assert!(config(&arguments).check().is_err(), "{arguments:?}");
+        }
+        assert!(config(&["--job-folder", "/no/such/folder"]).check().is_err());
+        for origin in ["", "x", "https://x/", "https://x/path", "HTTPS://x", "https://x:443", "https://", "//x", "null"]
+        {
+            assert!(config(&["--cors-origin", origin]).check().is_err(), "{origin:?}");
+        }
+        for origin in ["*", "https://x", "http://127.0.0.1:3000", "http://[::1]:3000", "tauri://localhost"] {
+            assert!(config(&["--cors-origin", origin]).check().is_ok(), "{origin:?}");
         }
     }
 }

@@ -127,6 +127,23 @@ impl ModelPool {
         &self.default
     }
 
+    /// Whether the default model can ever be loaded.
+    ///
+    /// # Errors
+    /// [`PoolError::TooLarge`].
+    pub fn check_default(&self) -> Result<(), PoolError> {
+        self.fits(&self.default, &self.files(&self.default.path))
+    }
+
+    fn fits(&self, model: &Installed, files: &Files) -> Result<(), PoolError> {
+        let bytes = files.bytes();
+        if bytes <= self.budget {
+            return Ok(());
+        }
+        let (name, needed, budget) = (model.name.clone(), bytes.div_ceil(1 << 20), self.budget >> 20);
+        Err(PoolError::TooLarge { name, needed, budget })
+    }
+
     /// Whether there is something to tell where somebody speaks.
     pub fn detects_speech(&self) -> bool {
         self.store.path(SPEECH_DETECTOR).is_ok()
@@ -223,11 +240,8 @@ impl ModelPool {
             slot.last_used = now;
             return Ok(Arc::clone(&slot.cell));
         }
+        self.fits(model, &files)?;
         let bytes = files.bytes();
-        if bytes > self.budget {
-            let (name, needed, budget) = (model.name.clone(), bytes.div_ceil(1 << 20), self.budget >> 20);
-            return Err(PoolError::TooLarge { name, needed, budget });
-        }
         while bytes + loaded.models.values().map(|slot| slot.files.bytes()).sum::<u64>() > self.budget {
             let idle = loaded.models.iter().filter(|(_, slot)| slot.is_idle());
             let oldest = idle.min_by_key(|(_, slot)| slot.last_used).map(|(path, _)| path.clone());

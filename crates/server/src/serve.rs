@@ -2,7 +2,6 @@
 //! what they began when the server is told to stop.
 
 use std::env;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,14 +50,6 @@ pub enum ServeError {
         /// Why.
         source: JobError,
     },
-    /// The folder of recordings that jobs may name cannot be read.
-    #[error("cannot read the folder of recordings {}: {source}", folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
     /// There is no place for uploads.
     #[error("cannot keep uploads in {}, which TMPDIR names, or the system: {source}", directory.display())]
     Uploads {
@@ -102,11 +93,13 @@ impl Server {
         let signals = runtime.block_on(async { Signals::new() }).map_err(ServeError::Start)?;
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
-        check_places(&config)?;
+        check_uploads()?;
         let decoder = config.decoder(worker);
         check_decoder(&runtime, &decoder)?;
         let jobs = open_jobs(&config, &decoder)?;
         let state = AppState::new(config, keys, decoder, jobs, store, default_path);
+        let fits = state.pool.check_default();
+        fits.map_err(|error| ConfigError::Nonsense(format!("model_memory: {error}")))?;
         Ok(Self { state, listener, signals, runtime })
     }
 
@@ -157,12 +150,10 @@ fn check_decoder(runtime: &Runtime, decoder: &Decoder) -> Result<(), ServeError>
     checked.map_err(|panic| ServeError::Start(panic.into()))?.map_err(ServeError::Decoder)
 }
 
-/// Finds out now, and not at the first request, whether uploads have a place, and the folder of recordings is there.
-fn check_places(config: &Config) -> Result<(), ServeError> {
-    NamedTempFile::new().map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })?;
-    let Some(folder) = &config.job_folder else { return Ok(()) };
-    fs::read_dir(folder).map_err(|source| ServeError::Folder { folder: folder.clone(), source })?;
-    Ok(())
+/// Finds out now, and not at the first request, whether uploads have a place.
+fn check_uploads() -> Result<(), ServeError> {
+    let tried = NamedTempFile::new().map(drop);
+    tried.map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })
 }
 
 /// Takes the place of the jobs. Without the default one the server goes without jobs; one that was named has to do.

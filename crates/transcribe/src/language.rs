@@ -1,4 +1,4 @@
-//! The languages that Whisper models know, by code and by English name.
+//! The languages that Whisper models know, as people write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A spoken language; written as `OpenAI`'s name for it, such as `english`.
 ///
-/// Parses from its code (`en`) or its English name (`English`, `Flemish` for Dutch), in any case.
+/// Parses from its code (`en`), its English name (`English`, `Flemish` for Dutch), what its speakers call it (`Deutsch`),
+/// or a locale (`en-US`, `pt_BR`), in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Language {
     code: &'static str,
@@ -73,10 +74,13 @@ impl FromStr for Language {
 
     fn from_str(text: &str) -> Result<Self, UnknownLanguage> {
         let wanted = text.trim().to_lowercase();
-        let alias = ALIASES.iter().find(|(name, _)| *name == wanted).map(|(_, code)| *code);
-        let is_wanted =
-            |language: &Self| language.code == wanted || language.name == wanted || Some(language.code) == alias;
-        Self::all().find(is_wanted).ok_or_else(|| UnknownLanguage(text.chars().take(80).collect()))
+        let primary = wanted.split_once(['-', '_']).map(|(primary, _)| primary);
+        let alias = ALIASES.iter().chain(&OWN_NAMES).find(|(name, _)| *name == wanted).map(|(_, code)| *code);
+        let found = Self::all().find(|language| language.name == wanted).or_else(|| {
+            let codes = [Some(wanted.as_str()), alias, primary];
+            codes.into_iter().flatten().find_map(Self::from_code)
+        });
+        found.ok_or_else(|| UnknownLanguage(text.chars().take(80).collect()))
     }
 }
 
@@ -135,6 +139,34 @@ const ALIASES: [(&str, &str); 12] = [
     ("mandarin", "zh"),
 ];
 
+/// What the speakers of a language call it, with its code: of the languages most spoken and most transcribed.
+const OWN_NAMES: [(&str, &str); 24] = [
+    ("deutsch", "de"),
+    ("español", "es"),
+    ("français", "fr"),
+    ("italiano", "it"),
+    ("português", "pt"),
+    ("nederlands", "nl"),
+    ("polski", "pl"),
+    ("čeština", "cs"),
+    ("magyar", "hu"),
+    ("română", "ro"),
+    ("svenska", "sv"),
+    ("dansk", "da"),
+    ("norsk", "no"),
+    ("suomi", "fi"),
+    ("türkçe", "tr"),
+    ("ελληνικά", "el"),
+    ("русский", "ru"),
+    ("українська", "uk"),
+    ("العربية", "ar"),
+    ("עברית", "he"),
+    ("हिन्दी", "hi"),
+    ("中文", "zh"),
+    ("日本語", "ja"),
+    ("한국어", "ko"),
+];
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -149,7 +181,7 @@ mod tests {
             assert_eq!(language.code.parse(), Ok(language));
             assert_eq!(language.name.to_uppercase().parse(), Ok(language));
         }
-        for (alias, code) in ALIASES {
+        for (alias, code) in ALIASES.into_iter().chain(OWN_NAMES) {
             assert!(known.insert(alias), "{alias}");
             assert_eq!(alias.parse().map(Language::code), Ok(code));
         }
@@ -165,8 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn people_write_languages_in_many_ways() {
+        for (text, code) in [(" Deutsch ", "de"), ("РУССКИЙ", "ru"), ("en-US", "en"), ("zh-Hant-TW", "zh")] {
+            assert_eq!(text.parse().map(Language::code), Ok(code), "{text}");
+        }
+        for (text, code) in [("pt_BR", "pt"), ("de_CH.UTF-8", "de"), ("Haitian Creole", "ht"), ("yue", "yue")] {
+            assert_eq!(text.parse().map(Language::code), Ok(code), "{text}");
+        }
+    }
+
+    #[test]
     fn unknown_names_are_refused() {
-        for text in ["", "e", "klingon", "en-US", "auto", "английский"] {
+        for text in ["", "e", "klingon", "xx-US", "-", "-en", "auto", "английский"] {
             assert!(text.parse::<Language>().is_err(), "{text}");
         }
         let message = "klingon".parse::<Language>().unwrap_err().to_string();

@@ -140,7 +140,7 @@ pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
 }
 
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
-    let own = [("Host", "test"), ("Connection", "close"), ("Content-Length", &length.to_string())];
+    let own = [("Host", "localhost"), ("Connection", "close"), ("Content-Length", &length.to_string())];
     let fields = own.iter().chain(headers).map(|(name, value)| format!("{name}: {value}\r\n"));
     format!("{method} {path} HTTP/1.1\r\n{}\r\n", fields.collect::<String>()).into_bytes()
 }

@@ -17,7 +17,7 @@ impl Socket {
     /// A session of a server.
     pub fn open(server: &Server) -> Self {
         let mut stream = server.connect();
-        let request = "GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
+        let request = "GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut head = Vec::new();

@@ -3,12 +3,15 @@
 use std::str::FromStr;
 
 use amanuensis_transcribe::{Language, OutputFormat, Segment, SubtitleOptions, Task, Transcriber, Transcript, Word};
-use axum::http::header;
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
+
+/// The header with what was odd about a recording, whatever the form of the answer.
+pub const WARNINGS: HeaderName = HeaderName::from_static("x-amanuensis-warnings");
 
 /// `response_format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -89,6 +92,9 @@ pub struct Verbose {
     words: Option<Vec<TimedWord>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    /// What was odd about the recording, such as that it seems to be cut off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// A stretch of speech. The last four values are those of the 30 s window that it was found in.
@@ -154,13 +160,23 @@ pub fn answer(
         written.map_err(|error| ApiError::internal(error.to_string()))?;
         Ok(plain_text(String::from_utf8_lossy(&bytes).into_owned()))
     };
-    Ok(match format {
+    let mut response = match format {
         Format::Json => axum::Json(Json::Plain(plain(transcript, parts, transcriber))).into_response(),
         Format::VerboseJson => axum::Json(Json::Verbose(verbose(transcript, parts))).into_response(),
         Format::Text => plain_text(transcript.text() + "\n"),
         Format::Srt => subtitles("srt")?,
         Format::Vtt => subtitles("vtt")?,
-    })
+    };
+    if !transcript.warnings.is_empty() {
+        response.headers_mut().insert(WARNINGS, warnings(&transcript.warnings));
+    }
+    Ok(response)
+}
+
+/// Warnings as a header, which has nothing but ASCII.
+fn warnings(warnings: &[String]) -> HeaderValue {
+    let text = warnings.join("; ").replace(|letter: char| !matches!(letter, ' '..='~'), "?");
+    HeaderValue::from_str(&text).expect("all that is left can be printed")
 }
 
 fn plain_text(text: String) -> Response {
@@ -188,6 +204,7 @@ fn verbose(transcript: &Transcript, parts: Parts) -> Verbose {
         words: parts.words.then(|| segments.clone().flat_map(words).collect()),
         segments: parts.segments.then(|| segments.map(timed).collect()),
         usage: usage(transcript),
+        warnings: transcript.warnings.clone(),
     }
 }
 

@@ -50,6 +50,12 @@ pub fn take(form: &mut Form) -> Result<VadOptions, ApiError> {
     };
     let ServerVad { kind: Kind::ServerVad, threshold, prefix_padding_ms, silence_duration_ms } =
         serde_json::from_value(value).map_err(|error| refuse(&error))?;
+    if threshold.is_some_and(|threshold| !(0.0..=1.0).contains(&threshold)) {
+        return Err(refuse(&"the threshold lies between 0 and 1"));
+    }
+    if [prefix_padding_ms, silence_duration_ms].into_iter().flatten().any(|ms| ms > 60_000) {
+        return Err(refuse(&"times are at most 60000 ms"));
+    }
     let seconds = |ms: u32| f64::from(ms) / 1000.0;
     let default = VadOptions::default();
     Ok(VadOptions {
@@ -77,7 +83,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["none", "{}", r#"{"type": "semantic"}"#, r#"{"type": "server_vad", "eagerness": 1}"#] {
+        for text in [
+            "none",
+            "{}",
+            r#"{"type": "semantic"}"#,
+            r#"{"type": "server_vad", "eagerness": 1}"#,
+            r#"{"type": "server_vad", "threshold": 7}"#,
+        ] {
             assert!(take(&mut Form::of(&[(NAME, text)])).is_err(), "{text}");
         }
         assert!(take(&mut Form::of(&[(NAME, "auto"), ("chunking_strategy[type]", "server_vad")])).is_err());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header;
+use axum::response::Redirect;
 use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as OpenApiDocument;
@@ -42,5 +43,9 @@ pub fn router(document: &OpenApiDocument) -> Router<Arc<AppState>> {
     let document = get(async || ([(header::CONTENT_TYPE, "application/json")], json));
     let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'";
     let head = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
-    Router::new().route(DOCUMENT, document).route(PAGE, get(async move || (head, include_str!("docs.html"))))
+    let home = get(async || Redirect::to("docs"));
+    Router::new()
+        .route("/", home)
+        .route(DOCUMENT, document)
+        .route(PAGE, get(async move || (head, include_str!("docs.html"))))
 }

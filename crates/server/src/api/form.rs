@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use amanuensis_transcribe::AudioError;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
@@ -13,9 +14,10 @@ use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
 
-use super::gate;
+use super::{gate, query};
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::work::Failure;
 
 /// Bytes that a field other than the recording may have, and how many of them there may be.
 const LONGEST_FIELD: usize = 64 << 10;
@@ -59,6 +61,9 @@ impl Form {
         state: &Arc<AppState>,
         request: Request,
     ) -> Result<Self, ApiError> {
+        if let Err(error) = check_head(&request) {
+            return Err(gate::refuse(error, request).await);
+        }
         let Some(_place) = state.limits.upload() else {
             return Err(gate::refuse(state.overloaded("too many recordings are being uploaded"), request).await);
         };
@@ -98,12 +103,17 @@ impl Form {
             self.upload = Some(save(self.folder.clone(), state, field).await?);
             return Ok(());
         }
+        let is_file = field.file_name().is_some();
         let mut bytes = Vec::new();
         while let Some(chunk) = field.chunk().await.map_err(|error| malformed(&error, state))? {
             // What is refused is still read to its end.
             if bytes.len() <= LONGEST_FIELD {
                 bytes.extend_from_slice(&chunk);
             }
+        }
+        if is_file {
+            let message = format!("there is no option {name:?}; the recording is the field `file`");
+            return Err(ApiError::invalid(message).with_param(name).with_code("unknown_parameter"));
         }
         if bytes.len() > LONGEST_FIELD || self.fields.len() >= MOST_FIELDS {
             return Err(ApiError::invalid("the field is too long, or there are too many of them").with_param(name));
@@ -143,6 +153,15 @@ impl Form {
             text.trim().parse().map_err(|error| ApiError::invalid(format!("{name}: {error}")).with_param(name))
         };
         self.text(name)?.map(parse).transpose()
+    }
+
+    /// Yes or no, no where it is missing; in any case, since Python writes `True`.
+    pub fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
+        match self.text(name)?.map(|text| text.trim().to_ascii_lowercase()).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ApiError::invalid(format!("{name} is true or false")).with_param(name)),
+        }
     }
 
     /// A list: every field of this name, with `[]` or without.
@@ -188,6 +207,20 @@ impl Form {
     }
 }
 
+/// Refuses what is no form, or has options elsewhere.
+fn check_head(request: &Request) -> Result<(), ApiError> {
+    query::refuse_any(request.uri().query())?;
+    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(ApiError::unsupported("the body must not be encoded: no Content-Encoding is understood"));
+    }
+    let media_type = text(header::CONTENT_TYPE).unwrap_or_default().trim_start();
+    if media_type.get(..19).is_some_and(|start| start.eq_ignore_ascii_case("multipart/form-data")) {
+        return Ok(());
+    }
+    Err(ApiError::unsupported("the body has to be a multipart form: `Content-Type: multipart/form-data`"))
+}
+
 /// Writes a recording to a temporary file, whose name has nothing of what the client calls it.
 async fn save(folder: Option<PathBuf>, state: &AppState, mut field: Field<'_>) -> Result<Upload, ApiError> {
     let failed = |error: &dyn Display| ApiError::internal(format!("the recording cannot be stored: {error}"));
@@ -206,6 +239,9 @@ async fn save(folder: Option<PathBuf>, state: &AppState, mut field: Field<'_>) -
         file.write_all(&chunk).await.map_err(|error| failed(&error))?;
     }
     file.flush().await.map_err(|error| failed(&error))?;
+    if size == 0 {
+        return Err(Failure::Audio(AudioError::Empty).into());
+    }
     Ok(Upload(path))
 }
 

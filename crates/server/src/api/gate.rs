@@ -1,10 +1,12 @@
-//! What every request goes through: an id, counting, the key, the rate.
+//! What every request goes through: an id, counting, the page that it comes from, the key, the rate.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +20,7 @@ use crate::state::AppState;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Paths that need no key: they tell nothing of anybody.
-const OPEN: [&str; 4] = ["/health", "/health/live", docs::PAGE, docs::DOCUMENT];
+const OPEN: [&str; 5] = ["/", "/health", "/health/live", docs::PAGE, docs::DOCUMENT];
 
 /// Bytes of a refused body, and time, that the client is let send, so that it hears of the refusal.
 const DRAINED: usize = 16 << 20;
@@ -54,6 +56,7 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
 }
 
 fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
+    refuse_pages(state, request)?;
     let shown = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let key = state.keys.admit(shown).ok_or_else(|| {
         ApiError::unauthorized(match shown {
@@ -66,6 +69,36 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     }
     let too_many = |seconds| ApiError::rate_limited("more requests in a minute than a caller may make", seconds);
     state.limits.count(key).map_err(too_many)
+}
+
+/// A web page can have any server asked that its reader can reach. It hears no answer of another origin, but what it asks
+/// is done, and a WebSocket it hears; and where the name of the page's own host is made to mean this machine, it hears
+/// everything.
+fn refuse_pages(state: &AppState, request: &Request) -> Result<(), ApiError> {
+    let config = &state.config;
+    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = request.uri().authority().map(Authority::as_str).or(text(header::HOST));
+    let is_private = config.host.is_loopback() && !config.allow_anyone && !state.keys.are_wanted();
+    if is_private && host.is_some_and(|host| !is_of_this_machine(host)) {
+        return Err(ApiError::forbidden(
+            "without API keys the server answers only to names of this machine, such as localhost and 127.0.0.1; for \
+             others set --api-key, or say --allow-anyone",
+        ));
+    }
+    let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
+    let is_harmless = request.method().is_safe() && !request.headers().contains_key(header::UPGRADE);
+    let is_own = origin.split_once("://").is_some_and(|(_, name)| Some(name) == host);
+    if is_harmless || is_own || config.cors_origin.iter().any(|allowed| allowed == "*" || allowed == origin) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden("web pages of this origin are not let in; --cors-origin names those that are"))
+}
+
+/// Whether a host, with its port, is this machine by any name that nobody else can give.
+fn is_of_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Lets the client send what it has begun to, within limits: many do not listen before.
@@ -81,4 +114,21 @@ pub async fn refuse(error: ApiError, request: Request) -> ApiError {
     };
     let _ = tokio::time::timeout(DRAIN_TIME, drain(request.into_body())).await;
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine() {
+        for host in ["localhost", "LocalHost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "[::1]"] {
+            assert!(is_of_this_machine(host), "{host}");
+        }
+        for host in
+            ["", "evil.example", "localhost.evil.example:80", "192.168.0.1", "[::2]", "127.0.0.1.evil.example", "a b"]
+        {
+            assert!(!is_of_this_machine(host), "{host}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod health;
 mod jobs;
 mod metrics;
 mod models;
+mod query;
 mod realtime;
 mod refusals;
 mod router;

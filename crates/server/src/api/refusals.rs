@@ -8,9 +8,10 @@ use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
 /// Those of every request that needs a key.
-const OF_ALL: [(&str, &str); 5] = [
+const OF_ALL: [(&str, &str); 6] = [
     ("400", "What is asked makes no sense"),
     ("401", "No key, or a wrong one"),
+    ("403", "A web page, or a name of the server, that is not let in"),
     ("429", "Too many requests of this caller"),
     ("500", "A fault of the server"),
     ("503", "Not now: there is too much to do, or the server is being stopped"),

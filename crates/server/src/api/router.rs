@@ -9,10 +9,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, Any as Anything, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any as Anything, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::WARNINGS;
 use super::{docs, gate, health, jobs, metrics, models, realtime, transcriptions, translations};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -63,8 +64,10 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed = [header::RETRY_AFTER, gate::REQUEST_ID];
-    Some(CorsLayer::new().allow_origin(origin).allow_methods(Anything).allow_headers(Anything).expose_headers(exposed))
+    let exposed = [header::RETRY_AFTER, gate::REQUEST_ID, WARNINGS];
+    // `*` would leave out `Authorization`.
+    let headers = AllowHeaders::mirror_request();
+    Some(CorsLayer::new().allow_origin(origin).allow_methods(Anything).allow_headers(headers).expose_headers(exposed))
 }
 
 async fn nothing_here() -> impl IntoResponse {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amanuensis_transcribe::{Language, Transcriber};
+use amanuensis_transcribe::{Language, Transcriber, Transcript};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
@@ -32,6 +32,8 @@ enum Told {
         languages: Option<Vec<Code>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         logprobs: Option<Vec<Logprob>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
     },
 }
 
@@ -83,7 +85,7 @@ impl Stream {
                         return Some(event(&Told::Delta { delta, logprobs }));
                     }
                 }
-                Some(Heard::Ended(end)) => return Some(self.end(end.map(|transcript| transcript.duration))),
+                Some(Heard::Ended(end)) => return Some(self.end(end)),
                 None => return Some(self.end(Err(Failure::Transcribe(amanuensis_transcribe::Error::Stopped)))),
             }
         }
@@ -104,15 +106,16 @@ impl Stream {
         delta
     }
 
-    fn end(&mut self, end: Result<f64, Failure>) -> Event {
+    fn end(&mut self, end: Result<Transcript, Failure>) -> Event {
         self.has_ended = true;
         match end {
-            Ok(seconds) => {
-                self.state.metrics.transcribed(seconds, self.start.elapsed().as_secs_f64());
+            Ok(transcript) => {
+                self.state.metrics.transcribed(transcript.duration, self.start.elapsed().as_secs_f64());
                 event(&Told::Done {
                     text: std::mem::take(&mut self.text),
                     languages: self.parts.languages.then(|| codes(self.language)),
                     logprobs: self.parts.logprobs.then(|| std::mem::take(&mut self.logprobs)),
+                    warnings: transcript.warnings,
                 })
             }
             Err(failure) => event(&ApiError::from(failure).body()),

@@ -87,7 +87,7 @@ fn read(mut form: Form) -> Result<Asked, ApiError> {
     let format = form.value::<Format>("response_format")?.unwrap_or(Format::Json);
     let temperatures = temperatures(&mut form)?;
     let granularities = granularities(&mut form, format)?;
-    let stream = form.value::<bool>("stream")?.unwrap_or(false);
+    let stream = form.flag("stream")?;
     let logprobs = logprobs(&mut form, format)?;
     let vad = chunking::take(&mut form)?;
     form.finish()?;

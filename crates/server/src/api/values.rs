@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::chunking::ServerVad;
 
-/// A language: its code, or its English name.
+/// A language, as people write it.
 pub struct Spoken;
 
 impl ToSchema for Spoken {}
@@ -18,7 +18,9 @@ impl PartialSchema for Spoken {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some(names))
-            .description(Some("A language: its code, or its English name."))
+            .description(Some(
+                "A language: its code, or its English name; a locale such as `de-AT` and `Deutsch` do, too.",
+            ))
             .into()
     }
 }

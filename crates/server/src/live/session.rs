@@ -82,7 +82,16 @@ pub enum Told {
 pub fn start(settings: Settings) -> std::io::Result<(Sender<Command>, Receiver<Told>)> {
     let (commands, incoming) = channel(WAITING);
     let (told, outgoing) = channel(WAITING);
-    let session = Session { commands: incoming, told, turn: 0, seconds: 0.0, began: 0.0, ended: 0.0, next: None };
+    let session = Session {
+        commands: incoming,
+        told,
+        turn: 0,
+        seconds: 0.0,
+        began: 0.0,
+        ended: 0.0,
+        next: None,
+        held: Vec::new(),
+    };
     thread::Builder::new().name("amanuensis-live".to_owned()).spawn(move || session.run(settings))?;
     Ok((commands, outgoing))
 }
@@ -99,6 +108,8 @@ struct Session {
     ended: f64,
     /// A command that was taken too early.
     next: Option<Command>,
+    /// Samples that wait to be committed, or, where turns begin to be detected, to be listened to.
+    held: Vec<f32>,
 }
 
 impl Session {
@@ -120,7 +131,9 @@ impl Session {
         // Both were checked before the settings were taken.
         let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, turns).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
-        let mut samples = Vec::new();
+        // They are counted with the others.
+        let mut samples = std::mem::take(&mut self.held);
+        self.seconds -= seconds_of(samples.len());
         let (mut next, mut has_ended) = (None, false);
         while next.is_none() && !has_ended && !self.told.is_closed() {
             let result = match self.next()? {
@@ -194,39 +207,46 @@ impl Session {
     /// Holds samples until they are committed, until there are other settings or nobody is left.
     fn collect(&mut self, settings: &Settings) -> Option<Settings> {
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
-        let mut held = Vec::new();
-        let mut is_full = false;
+        let mut is_full = self.held.len() > MOST_HELD;
         loop {
             match self.next()? {
                 Command::Bytes(_) if is_full => {}
                 Command::Bytes(bytes) => {
-                    let before = held.len();
-                    raw.push(&bytes, &mut held);
-                    self.seconds += (held.len() - before) as f64 / f64::from(SAMPLE_RATE);
-                    is_full = held.len() > MOST_HELD;
+                    let before = self.held.len();
+                    raw.push(&bytes, &mut self.held);
+                    self.seconds += seconds_of(self.held.len() - before);
+                    is_full = self.held.len() > MOST_HELD;
                     if is_full {
                         self.tell(Told::Full);
                     }
                 }
                 Command::Commit => {
-                    raw.finish(&mut held);
+                    raw.finish(&mut self.held);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
-                    if held.len() < SHORTEST {
+                    if self.held.len() < SHORTEST {
                         self.tell(Told::Nothing);
                     } else {
-                        self.transcribe(settings, std::mem::take(&mut held));
+                        let held = std::mem::take(&mut self.held);
+                        self.transcribe(settings, held);
                     }
                     is_full = false;
                 }
                 Command::Clear => {
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
-                    held.clear();
+                    self.held.clear();
                     is_full = false;
                     self.tell(Told::Cleared);
                 }
-                Command::Configure(next) => return Some(*next),
+                Command::Configure(next) => {
+                    // What comes may be in another format; what came stays.
+                    let before = self.held.len();
+                    raw.finish(&mut self.held);
+                    self.seconds += seconds_of(self.held.len() - before);
+                    return Some(*next);
+                }
                 Command::End => {
-                    raw.finish(&mut held);
+                    raw.finish(&mut self.held);
+                    let held = std::mem::take(&mut self.held);
                     if held.len() >= SHORTEST {
                         self.transcribe(settings, held);
                     }
@@ -298,6 +318,11 @@ impl Session {
 
 fn text(words: &[Word]) -> String {
     words.iter().map(|word| word.word.as_str()).collect()
+}
+
+/// How long so many samples last.
+fn seconds_of(samples: usize) -> f64 {
+    samples as f64 / f64::from(SAMPLE_RATE)
 }
 
 #[cfg(test)]

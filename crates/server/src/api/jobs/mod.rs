@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use self::form::JobForm;
 use super::form::Form;
 use super::gate;
+use super::query;
 use super::refusals::{FormRefusals, Refusals};
 use super::values::{StateName, TaskName};
 use crate::error::{ApiError, ErrorBody};
@@ -64,6 +65,9 @@ pub struct JobStatus {
     /// The text so far, where one job is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// What was odd about the recording, where one job is asked for that has succeeded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl From<Job> for JobStatus {
@@ -89,6 +93,7 @@ impl From<Job> for JobStatus {
             progress,
             error: job.error,
             text: None,
+            warnings: Vec::new(),
         }
     }
 }
@@ -185,7 +190,7 @@ pub async fn list(
     State(state): State<Arc<AppState>>,
     query: Result<Query<Listed>, QueryRejection>,
 ) -> Result<Json<JobList>, ApiError> {
-    let Query(Listed { limit, after, state: of }) = query.map_err(|rejection| refuse_query(&rejection))?;
+    let Query(Listed { limit, after, state: of }) = query.map_err(|rejection| query::refuse(&rejection))?;
     let limit = limit.unwrap_or(LISTED);
     if !(1..=MOST_LISTED).contains(&limit) {
         let message = format!("from 1 to {MOST_LISTED} jobs can be listed at once");
@@ -214,9 +219,17 @@ pub async fn retrieve(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<JobStatus>, ApiError> {
     let id = take_id(id)?;
-    let (job, segments) = on_disk(&state, move |jobs| Ok((jobs.get(&id)?, jobs.segments(&id, 0)?))).await?;
+    let look = move |jobs: &Jobs| {
+        let job = jobs.get(&id)?;
+        let warnings = match job.state {
+            JobState::Succeeded => jobs.result(&id)?.warnings,
+            _ => Vec::new(),
+        };
+        Ok((job, jobs.segments(&id, 0)?, warnings))
+    };
+    let (job, segments, warnings) = on_disk(&state, look).await?;
     let text: String = segments.iter().map(|segment| segment.text.as_str()).collect();
-    Ok(Json(JobStatus { text: Some(text.trim().to_owned()), ..job.into() }))
+    Ok(Json(JobStatus { text: Some(text.trim().to_owned()), warnings, ..job.into() }))
 }
 
 /// Cancel a job, or remove one that has ended
@@ -264,8 +277,4 @@ async fn on_disk<T: Send + 'static>(
 fn take_id(id: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
     let Path(id) = id.map_err(|rejection| ApiError::invalid(rejection.body_text()).with_param("id"))?;
     Ok(id)
-}
-
-fn refuse_query(rejection: &QueryRejection) -> ApiError {
-    ApiError::invalid(rejection.body_text())
 }

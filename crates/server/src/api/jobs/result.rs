@@ -9,8 +9,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::answer::{Format, Json, Parts, answer};
+use super::super::query;
 use super::super::refusals::Refusals;
-use super::{on_disk, refuse_query, take_id};
+use super::{on_disk, take_id};
 use crate::error::{ApiError, ErrorBody};
 use crate::state::AppState;
 
@@ -41,7 +42,7 @@ pub async fn result(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let id = take_id(id)?;
-    let Query(Wanted { format }) = query.map_err(|rejection| refuse_query(&rejection))?;
+    let Query(Wanted { format }) = query.map_err(|rejection| query::refuse(&rejection))?;
     let format = format.map_or(Ok(Format::Json), |format| {
         format.parse().map_err(|error: &str| ApiError::invalid(error).with_param("format"))
     })?;

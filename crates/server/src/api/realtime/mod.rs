@@ -12,7 +12,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,6 +21,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
+use super::query;
 use super::refusals::Refusals;
 use crate::error::{ApiError, ErrorBody};
 use crate::live::{Command, Settings, Told, start};
@@ -65,7 +66,6 @@ pub struct Params {
     get, path = "/v1/realtime", tag = "Audio", operation_id = "connect", params(Params),
     responses(
         (status = 101, description = "The connection is a WebSocket from now on"),
-        (status = 403, body = ErrorBody, description = "A web page that is not let in"),
         (status = 404, body = ErrorBody, description = "No such model"),
         Refusals,
     )
@@ -76,12 +76,11 @@ pub async fn connect(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(params) = params.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+    let Query(params) = params.map_err(|rejection| query::refuse(&rejection))?;
     if params.intent.is_some_and(|intent| intent != "transcription") {
         let message = "the only sessions here are for transcription: `?intent=transcription`";
         return Err(ApiError::invalid(message).with_param("intent"));
     }
-    refuse_pages(&headers, &state.config.cors_origin)?;
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
     let place = state.limits.live().ok_or_else(|| ApiError::overloaded("too many live sessions", 10))?;
     let is_beta = headers.get("openai-beta").is_some_and(|value| value == BETA);
@@ -99,17 +98,6 @@ pub async fn connect(
             connection.run(&commands).await;
         }
     }))
-}
-
-/// A web page may connect to any server that its reader can reach, and nothing but its origin tells.
-fn refuse_pages(headers: &HeaderMap, allowed: &[String]) -> Result<(), ApiError> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
-    let is_own = origin.split_once("://").is_some_and(|(_, host)| Some(host) == text(header::HOST));
-    if is_own || allowed.iter().any(|allowed| allowed == "*" || allowed == origin) {
-        return Ok(());
-    }
-    Err(ApiError::invalid("web pages of this origin are not let in").with_status(StatusCode::FORBIDDEN))
 }
 
 /// What is asked for, with its model loaded, if it can be had.
@@ -243,30 +231,5 @@ impl Connection {
         // A client that is gone need not be told.
         let _ = timeout(PATIENCE, self.socket.send(Message::Close(Some(frame)))).await;
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn pages_of_others_are_not_let_in() {
-        let headers = |origin: &'static str| {
-            let host = HeaderValue::from_static("127.0.0.1:8000");
-            let mut headers = HeaderMap::from_iter([(header::HOST, host)]);
-            if !origin.is_empty() {
-                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-            }
-            headers
-        };
-        let allowed = ["https://a.example".to_owned()];
-        for origin in ["", "http://127.0.0.1:8000", "https://a.example"] {
-            assert!(refuse_pages(&headers(origin), &allowed).is_ok(), "{origin}");
-        }
-        assert!(refuse_pages(&headers("https://b.example"), &allowed).is_err());
-        assert!(refuse_pages(&headers("https://b.example"), &["*".to_owned()]).is_ok());
     }
 }
