@@ -18,6 +18,10 @@ use crate::spares::{Lent, Spares};
 use crate::window::Encoded;
 use crate::{ComputeType, Error};
 
+/// Positions that a text which has ended keeps room for. A few texts are several times longer than the others; in the end all
+/// would have the room of the longest.
+const KEPT: usize = 128;
+
 pub(crate) struct Decoder {
     d_model: usize,
     heads: usize,
@@ -87,7 +91,7 @@ impl Decoder {
             logits: loader.matrix(own_projection.unwrap_or("decoder.embed_tokens.weight"), (n_vocab, d))?,
             windows: Spares::default(),
             projected: Mutex::default(),
-            sequences: Spares::default(),
+            sequences: Spares::tidied(|caches| caches.iter_mut().for_each(|cache| cache.shrink(KEPT))),
         })
     }
 

@@ -60,8 +60,20 @@ impl Cache {
         self.values[elements.clone()].copy_from_slice(&other.values[elements]);
     }
 
+    /// Gives its memory back if that has room for more than `most` positions.
+    pub fn shrink(&mut self, most: usize) {
+        if self.room() > most {
+            *self = Self::new(self.d);
+        }
+    }
+
+    /// Positions that there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.keys.len() / self.d
+    }
+
     fn reserve(&mut self, positions: usize) {
-        let capacity = self.keys.len() / self.d;
+        let capacity = self.room();
         if positions > capacity {
             let capacity = (2 * capacity).max(positions).max(SMALLEST);
             self.keys.resize(capacity * self.d);

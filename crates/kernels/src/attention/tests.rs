@@ -216,3 +216,15 @@ fn bf16_takes_scores_of_any_size() {
         }
     }
 }
+
+#[test]
+fn a_cache_keeps_no_more_room_than_it_is_told() {
+    let mut cache = Cache::new(3);
+    let fill = |cache: &mut Cache, positions: usize| (0..positions).for_each(|i| cache.set(i, &[1.0; 3], &[2.0; 3]));
+    fill(&mut cache, 100);
+    cache.shrink(128);
+    assert_eq!(cache.room(), 128);
+    fill(&mut cache, 129);
+    cache.shrink(128);
+    assert_eq!((cache.room(), cache.width()), (0, 3));
+}
