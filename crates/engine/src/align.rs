@@ -68,7 +68,8 @@ impl Engine {
         if tokens.len() < self.n_text_ctx() {
             tokens.push(eot);
         }
-        let positions = n_frames.clamp(FRAMES_PER_POSITION, self.n_frames()) / FRAMES_PER_POSITION;
+        let n_ctx = window.states().len() / native.decoder().d_model();
+        let positions = (n_frames / FRAMES_PER_POSITION).clamp(1, n_ctx);
         let heads = self.alignment_heads(native);
         let mut gaze = Gaze { first, positions, total: vec![0.0; (text.len() + 1) * positions], buffer: Vec::new() };
         let (context, mut buffers) = (self.context(), self.step_buffers());

@@ -134,8 +134,8 @@ impl Decoder {
         self.logits.n()
     }
 
-    /// Keys and values of a window's states `(n_ctx, d_model)` for every layer and head.
-    pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32]) -> Lent<Vec<KeyValues>> {
+    /// Keys and values of a window's states `(n_ctx, d_model)` for every layer and head, in memory for `room` positions.
+    pub(crate) fn cross_key_values(&self, context: &Context, states: &[f32], room: usize) -> Lent<Vec<KeyValues>> {
         let rows = RowsF32::new(states, self.d_model);
         let mut input = Activations::new(self.compute_type);
         input.assign(context, rows);
@@ -145,7 +145,7 @@ impl Decoder {
         for (layer, key_values) in self.layers.iter().zip(window.iter_mut()) {
             kv.reset(rows.rows, 2 * self.d_model, self.d_model / self.heads);
             layer.cross_kv.run(context, &input, Output::Blocks(&mut kv));
-            key_values.pack(context, &kv);
+            key_values.pack(context, &kv, room);
         }
         window
     }

@@ -112,7 +112,7 @@ impl Encoder {
 
     /// `mel` is `(2 * n_ctx, n_mels)`, `n_ctx` being at most `n_audio_ctx`; the result is `(n_ctx, d_model)`.
     pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Lent<Aligned<f32>> {
-        let EncoderSizes { n_mels, d_model: d, heads, .. } = self.sizes;
+        let EncoderSizes { n_mels, n_audio_ctx, d_model: d, heads } = self.sizes;
         let n_ctx = mel.len() / n_mels / 2;
         // The buffers hold no state between windows, so one left by a panic is as good as any.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +121,7 @@ impl Encoder {
         for layer in &self.layers {
             input.assign_norm(context, RowsF32::new(&states, d), &layer.attention_norm);
             layer.qkv.run(context, input, attention.input(n_ctx, d, d / heads));
-            attention.run(context, attended);
+            attention.run(context, n_audio_ctx, attended);
             input.assign_blocks(context, attended);
             layer.attention_out.add(context, input, &mut states);
             input.assign_norm(context, RowsF32::new(&states, d), &layer.ff_norm);

@@ -100,7 +100,7 @@ impl Native {
 
     pub(crate) fn encode(&self, context: &Context, mel: &[f32]) -> Encoded {
         let states = self.encoder.run(context, mel);
-        let cross = self.decoder.cross_key_values(context, &states);
+        let cross = self.decoder.cross_key_values(context, &states, self.encoder.sizes().n_audio_ctx);
         Encoded::native(states, cross)
     }
 

@@ -261,7 +261,8 @@ impl ModelPool {
 
 /// Drops a model. Its thread has to end first, for which no request should wait.
 fn let_go(slot: Slot) {
-    thread::spawn(|| drop(slot));
+    // Where there is no thread for it, the one that failed to be made has dropped it.
+    let _ = thread::Builder::new().name("amanuensis-let-go".to_owned()).spawn(|| drop(slot));
 }
 
 /// The files that a model is made of. Others in their place are another model, whatever it is called.

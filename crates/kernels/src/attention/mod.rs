@@ -34,12 +34,12 @@ pub enum KeyValues {
 
 impl KeyValues {
     /// Packs the keys and values of all heads: `kv` is `(n_ctx, 2 * d)` in blocks of a head each, the keys before the
-    /// values. Memory is kept where the shape is the same as before.
-    pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>) {
+    /// values. Memory is kept, and made for `room` positions at once: it grows where there are more.
+    pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>, room: usize) {
         let heads = kv.n() / kv.width() / 2;
         match self {
             Self::F32(packed) => pack_f32(context, kv, heads, 0, packed),
-            Self::Int8(packed) => pack_int8(context, kv, heads, 0, packed),
+            Self::Int8(packed) => pack_int8(context, kv, heads, 0, room, packed),
         }
     }
 
@@ -112,9 +112,16 @@ fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize,
 }
 
 /// As [`pack_f32`].
-fn pack_int8(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadI8>) {
+fn pack_int8(
+    context: &Context,
+    blocks: &Blocks<f32>,
+    heads: usize,
+    first: usize,
+    room: usize,
+    packed: &mut Vec<HeadI8>,
+) {
     let (n_ctx, width, arena) = (blocks.rows(), blocks.width(), &context.arena);
-    packed.resize_with(heads, || HeadI8::new(arena, n_ctx, width));
+    packed.resize_with(heads, || HeadI8::new(arena, room.max(n_ctx), width));
     packed.iter_mut().filter(|head| head.shape() != (n_ctx, width)).for_each(|head| head.reset(arena, n_ctx, width));
     context.pool.chunks_mut(packed, 1, &|head, packed, scratch| {
         packed[0].pack(context.cpu, blocks.block(first + head), blocks.block(first + heads + head), scratch);
@@ -168,8 +175,9 @@ impl SelfAttention {
         }
     }
 
-    /// `softmax(q k^T / sqrt(width)) v` of all heads; `out` becomes `(n_ctx, d)`, a block a head.
-    pub fn run(&mut self, context: &Context, out: &mut Blocks<f32>) {
+    /// `softmax(q k^T / sqrt(width)) v` of all heads; `out` becomes `(n_ctx, d)`, a block a head. Memory is made for `room`
+    /// positions at once.
+    pub fn run(&mut self, context: &Context, room: usize, out: &mut Blocks<f32>) {
         match &mut self.0 {
             Numbers::F32(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
@@ -180,7 +188,7 @@ impl SelfAttention {
             }
             Numbers::Int8(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
-                pack_int8(context, qkv, heads, heads, packed);
+                pack_int8(context, qkv, heads, heads, room, packed);
                 each_block(context, qkv, out, &|head, queries, scratch, store| {
                     packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), scratch, store);
                 });
@@ -188,7 +196,7 @@ impl SelfAttention {
             Numbers::Bf16(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
                 let (n_ctx, width, arena) = (qkv.rows(), qkv.width(), &context.arena);
-                packed.resize_with(heads, || HeadBf16::new(arena, n_ctx, width));
+                packed.resize_with(heads, || HeadBf16::new(arena, room.max(n_ctx), width));
                 let others = packed.iter_mut().filter(|head| head.shape() != (n_ctx, width));
                 others.for_each(|head| head.reset(arena, n_ctx, width));
                 context.pool.chunks_mut(packed, 1, &|head, packed, _| {

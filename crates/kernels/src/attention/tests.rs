@@ -36,7 +36,7 @@ fn attend_all(context: &Context, qkv: &[f32], d: usize, width: usize, attention:
         _ => unreachable!("the input of attention is in blocks"),
     }
     let mut out = Blocks::default();
-    attention.run(context, &mut out);
+    attention.run(context, n_ctx, &mut out);
     (0..n_ctx * d).map(|index| out.row(index / d, index % d / width)[index % width]).collect()
 }
 
@@ -140,7 +140,7 @@ fn rows_of_windows_are_the_same_alone() {
                 let (mut kv, mut window) = (Blocks::default(), make());
                 kv.reset(n_ctx, 2 * d, width);
                 kv.data_mut().copy_from_slice(&wave(2 * n_ctx * d, seed));
-                window.pack(&context, &kv);
+                window.pack(&context, &kv, n_ctx);
                 window
             });
             let queries = wave(4 * d, 3);
@@ -168,7 +168,7 @@ fn weights_of_a_head_follow_the_definition_and_are_the_same_alone() {
             let (mut blocks, mut window) = (Blocks::default(), make(Vec::new()));
             blocks.reset(n_ctx, 2 * d, width);
             blocks.data_mut().copy_from_slice(&kv);
-            window.pack(&context, &blocks);
+            window.pack(&context, &blocks, 0);
             for (index, (head, positions)) in [(0, n_ctx), (1, 33)].into_iter().enumerate() {
                 let mut out = vec![0.0; rows * positions];
                 window.weights(&context, head, RowsF32::new(&queries, d), &mut out);

@@ -173,9 +173,13 @@ pub fn answer(
     Ok(response)
 }
 
+/// The most of a header that no proxy finds too long.
+const LONGEST_HEADER: usize = 1024;
+
 /// Warnings as a header, which has nothing but ASCII.
 fn warnings(warnings: &[String]) -> HeaderValue {
-    let text = warnings.join("; ").replace(|letter: char| !matches!(letter, ' '..='~'), "?");
+    let mut text = warnings.join("; ").replace(|letter: char| !matches!(letter, ' '..='~'), "?");
+    text.truncate(LONGEST_HEADER);
     HeaderValue::from_str(&text).expect("all that is left can be printed")
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -58,7 +58,8 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
 fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     refuse_pages(state, request)?;
     let shown = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let key = state.keys.admit(shown).ok_or_else(|| {
+    let protocol = shown.is_none().then(|| key_of_protocols(request.headers())).flatten();
+    let key = state.keys.admit(shown.or(protocol.as_deref())).ok_or_else(|| {
         ApiError::unauthorized(match shown {
             None => "an API key is needed, in a header `Authorization: Bearer KEY`",
             Some(_) => "this API key is not one of the server's",
@@ -69,6 +70,14 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     }
     let too_many = |seconds| ApiError::rate_limited("more requests in a minute than a caller may make", seconds);
     state.limits.count(key).map_err(too_many)
+}
+
+/// The key among the protocols of a WebSocket, as `Authorization` has it: a web page can set no other header, and `OpenAI`'s
+/// clients show it so.
+fn key_of_protocols(headers: &HeaderMap) -> Option<String> {
+    let mut protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?.split(',');
+    let key = protocols.find_map(|protocol| protocol.trim().strip_prefix("openai-insecure-api-key."))?;
+    Some(format!("Bearer {key}"))
 }
 
 /// A web page can have any server asked that its reader can reach. It hears no answer of another origin, but what it asks
@@ -119,6 +128,17 @@ pub async fn refuse(error: ApiError, request: Request) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_shows_its_key_among_the_protocols() {
+        let key = |protocols: &'static str| {
+            let value = HeaderValue::from_static(protocols);
+            key_of_protocols(&HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, value)]))
+        };
+        assert_eq!(key("realtime, openai-insecure-api-key.abc,other").as_deref(), Some("Bearer abc"));
+        assert_eq!(key("realtime"), None);
+        assert_eq!(key_of_protocols(&HeaderMap::new()), None);
+    }
 
     #[test]
     fn names_of_this_machine() {

@@ -137,6 +137,7 @@ impl Jobs {
         let audio = match self.open_recording(job, until)? {
             Ok(audio) => audio,
             Err(_) if !self.is_wanted(&job.id) => return Ok(Some(End::NotWanted)),
+            Err(_) if Instant::now() >= until => return Ok(Some(End::Failed(LATE.to_owned()))),
             Err(reason) => return Ok(Some(End::Failed(reason))),
         };
         let longest = self.settings.longest.as_secs_f64();

@@ -222,7 +222,8 @@ pub async fn retrieve(
     let look = move |jobs: &Jobs| {
         let job = jobs.get(&id)?;
         let warnings = match job.state {
-            JobState::Succeeded => jobs.result(&id)?.warnings,
+            // How it stands is known, whatever becomes of its transcript.
+            JobState::Succeeded => jobs.result(&id).map(|result| result.warnings).unwrap_or_default(),
             _ => Vec::new(),
         };
         Ok((job, jobs.segments(&id, 0)?, warnings))
