@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use amanuensis_weights::fixture::{Dimensions, whisper, write_ggml};
 use amanuensis_weights::{Checkpoint, DType, Error};
@@ -14,8 +14,11 @@ use proptest::sample::Index;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// One at a time, or the memory of one would be counted as the other's.
-static TURN: Mutex<()> = Mutex::new(());
+/// One test at a time, all of it, or the memory of one would be counted as the other's.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Bytes that may be allocated for each of the file. The shortest strings take 24 in memory and 2 in the file, and lists
 /// grow by doubling.
@@ -25,7 +28,6 @@ const BESIDES: usize = 64 << 10;
 
 /// Opens a model and reads its tensors, one after the other; the number of values, and the memory that opening took.
 fn read(path: &Path) -> (Result<usize, Error>, usize) {
-    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let opened = Checkpoint::open(path);
@@ -145,7 +147,6 @@ fn apply(file: &mut Vec<u8>, change: &Change) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    #[test]
     fn malformed_ggml(which in 0..3_usize, changes in prop::collection::vec(change(), 1..6)) {
         let mut bytes = GGML[which].clone();
         for change in &changes {
@@ -158,7 +159,6 @@ proptest! {
         check(&path, bytes.len(), 2 * bytes.len())?;
     }
 
-    #[test]
     fn malformed_onnx(which in 0..3_usize, part in 0..2_usize, changes in prop::collection::vec(change(), 1..6)) {
         let mut export = EXPORTS[which].clone();
         for change in &changes {
@@ -169,6 +169,18 @@ proptest! {
         // Copies of a name may make a tensor of the same bytes more than once.
         check(directory.path(), bytes, 2 * bytes)?;
     }
+}
+
+#[test]
+fn malformed_ggml_files_take_no_memory() {
+    let _turn = turn();
+    malformed_ggml();
+}
+
+#[test]
+fn malformed_onnx_files_take_no_memory() {
+    let _turn = turn();
+    malformed_onnx();
 }
 
 /// A field of bytes.
@@ -196,6 +208,7 @@ fn open_graph(graph: &[u8]) -> (Result<usize, Error>, usize, usize) {
 
 #[test]
 fn graphs_that_lie_about_their_size_take_no_memory() {
+    let _turn = turn();
     let op = field(4, b"If");
     let deep = (0..40).fold(Vec::new(), |graph, _| {
         let branch = [field(1, b"then_branch"), field(6, &graph)].concat();
@@ -229,6 +242,7 @@ fn graphs_that_lie_about_their_size_take_no_memory() {
 
 #[test]
 fn contradictions_in_a_ggml_file_are_refused() {
+    let _turn = turn();
     let good = &GGML[1];
     let sized = |place: usize, number: u32| {
         let mut bytes = good.clone();
