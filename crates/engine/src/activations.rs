@@ -1,7 +1,7 @@
 //! The input of a layer, in the number format that the layer computes in.
 
 use amanuensis_kernels::Context;
-use amanuensis_kernels::gemm::{Blocks, QuantisedRows, RowsF32};
+use amanuensis_kernels::gemm::{QuantisedRows, RowsF32};
 use amanuensis_kernels::norm::layer_norm;
 
 use crate::ComputeType;
@@ -46,21 +46,6 @@ impl Activations {
                 (0..rows.rows).for_each(|row| values.extend_from_slice(rows.row(row)));
             }
             Self::Int8(quantised) => quantised.assign(context, rows),
-        }
-    }
-
-    /// Becomes a copy of `blocks`.
-    pub(crate) fn assign_blocks(&mut self, context: &Context, blocks: &Blocks<f32>) {
-        match self {
-            Self::F32 { values, k } => {
-                *k = blocks.n();
-                values.resize(blocks.rows() * blocks.n(), 0.0);
-                for (index, part) in values.chunks_exact_mut(blocks.width()).enumerate() {
-                    let heads = blocks.n() / blocks.width();
-                    part.copy_from_slice(blocks.row(index / heads, index % heads));
-                }
-            }
-            Self::Int8(quantised) => quantised.assign_blocks(context, blocks),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use amanuensis_kernels::attention::SelfAttention;
-use amanuensis_kernels::gemm::{Blocks, RowsF32};
+use amanuensis_kernels::gemm::RowsF32;
 use amanuensis_kernels::norm::layer_norm;
 use amanuensis_kernels::{Aligned, Context, Isa};
 
@@ -34,7 +34,7 @@ pub(crate) struct Encoder {
     layers: Vec<Layer>,
     norm: Norm,
     workspace: Mutex<Workspace>,
-    states: Spares<Aligned<f32>>,
+    results: Spares<Aligned<f32>>,
 }
 
 struct Layer {
@@ -51,8 +51,12 @@ struct Workspace {
     input: Activations,
     hidden: Activations,
     attention: SelfAttention,
-    attended: Blocks<f32>,
+    attended: Aligned<f32>,
+    /// The input of the first convolution, `(frames + 2, n_mels)`, and of the second, `(frames + 2, d_model)`.
+    mel: Aligned<f32>,
     wide: Aligned<f32>,
+    /// The residual stream, `(n_ctx, d_model)`.
+    states: Aligned<f32>,
 }
 
 impl Encoder {
@@ -86,7 +90,7 @@ impl Encoder {
             layers: (0..count_layers(loader, "encoder")).map(layer).collect::<Result<_, Error>>()?,
             norm: loader.norm("encoder.layer_norm", d)?,
             workspace: Mutex::new(Workspace::new(loader.compute_type, loader.context.cpu.isa())),
-            states: Spares::default(),
+            results: Spares::default(),
         })
     }
 
@@ -116,50 +120,48 @@ impl Encoder {
         let n_ctx = mel.len() / n_mels / 2;
         // The buffers hold no state between windows, so one left by a panic is as good as any.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
-        let Workspace { input, hidden, attention, attended, wide } = &mut *workspace;
-        let mut states = self.convolve(context, mel, input, wide);
+        self.convolve(context, mel, &mut workspace);
+        let Workspace { input, hidden, attention, attended, states, .. } = &mut *workspace;
+        attended.resize(n_ctx * d);
         for layer in &self.layers {
-            input.assign_norm(context, RowsF32::new(&states, d), &layer.attention_norm);
+            input.assign_norm(context, RowsF32::new(states, d), &layer.attention_norm);
             layer.qkv.run(context, input, attention.input(n_ctx, d, d / heads));
             attention.run(context, n_audio_ctx, attended);
-            input.assign_blocks(context, attended);
-            layer.attention_out.add(context, input, &mut states);
-            input.assign_norm(context, RowsF32::new(&states, d), &layer.ff_norm);
+            input.assign(context, RowsF32::new(attended, d));
+            layer.attention_out.add(context, input, states);
+            input.assign_norm(context, RowsF32::new(states, d), &layer.ff_norm);
             layer.fc1.feed(context, input, hidden);
-            layer.fc2.add(context, hidden, &mut states);
+            layer.fc2.add(context, hidden, states);
         }
-        wide.assign(&states);
-        layer_norm(context, RowsF32::new(wide, d), &self.norm.weight, &self.norm.bias, &mut states);
-        states
+        let mut result = self.results.take(Aligned::default);
+        result.resize(n_ctx * d);
+        layer_norm(context, RowsF32::new(states, d), &self.norm.weight, &self.norm.bias, &mut result);
+        result
     }
 
     /// Both convolutions and the positions. A convolution is a layer over overlapping windows of rows: with a row of
     /// zeros at either end, output `t` reads the rows `stride * t ..  stride * t + 3`.
-    fn convolve(
-        &self,
-        context: &Context,
-        mel: &[f32],
-        input: &mut Activations,
-        wide: &mut Aligned<f32>,
-    ) -> Lent<Aligned<f32>> {
+    fn convolve(&self, context: &Context, mel: &[f32], workspace: &mut Workspace) {
         let EncoderSizes { n_mels, d_model: d, .. } = self.sizes;
+        let Workspace { input, mel: padded, wide, states, .. } = workspace;
         let frames = mel.len() / n_mels;
-        wide.resize((frames + 2) * n_mels);
-        let (last, first) = ((frames + 1) * n_mels, n_mels);
-        wide[..first].fill(0.0);
-        wide[first..last].copy_from_slice(mel);
-        wide[last..].fill(0.0);
-        input.assign(context, RowsF32 { data: wide, stride: n_mels, rows: frames, k: KERNEL * n_mels });
-        wide.resize((frames + 2) * d);
-        wide[..d].fill(0.0);
-        self.conv1.write(context, input, &mut wide[d..(frames + 1) * d]);
-        wide[(frames + 1) * d..].fill(0.0);
+        pad(padded, frames, n_mels).copy_from_slice(mel);
+        input.assign(context, RowsF32 { data: padded, stride: n_mels, rows: frames, k: KERNEL * n_mels });
+        self.conv1.write(context, input, pad(wide, frames, d));
         input.assign(context, RowsF32 { data: wide, stride: 2 * d, rows: frames / 2, k: KERNEL * d });
-        let mut states = self.states.take(Aligned::default);
         states.assign(&self.positions[..frames / 2 * d]);
-        self.conv2.add(context, input, &mut states);
-        states
+        self.conv2.add(context, input, states);
     }
+}
+
+/// Makes room for `rows` rows of `k` between two rows of zeros.
+fn pad(buffer: &mut Aligned<f32>, rows: usize, k: usize) -> &mut [f32] {
+    buffer.resize((rows + 2) * k);
+    let (first, rest) = buffer.split_at_mut(k);
+    let (rows, last) = rest.split_at_mut(rows * k);
+    first.fill(0.0);
+    last.fill(0.0);
+    rows
 }
 
 impl Workspace {
@@ -168,8 +170,10 @@ impl Workspace {
             input: Activations::new(compute_type),
             hidden: Activations::new(compute_type),
             attention: compute_type.self_attention(isa),
-            attended: Blocks::default(),
+            attended: Aligned::default(),
+            mel: Aligned::default(),
             wide: Aligned::default(),
+            states: Aligned::default(),
         }
     }
 }

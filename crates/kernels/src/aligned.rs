@@ -53,7 +53,10 @@ impl<T: Number> Aligned<T> {
     /// If no memory can be that long.
     pub fn resize(&mut self, length: usize) {
         let bytes = length.checked_mul(size_of::<T>()).expect("a length that fits into memory");
-        self.lines.resize(bytes.div_ceil(size_of::<Line>()), Line([0; 64]));
+        let lines = bytes.div_ceil(size_of::<Line>());
+        // Twice the room, as vectors like to grow, would be megabytes that nobody uses.
+        self.lines.reserve_exact(lines.saturating_sub(self.lines.len()));
+        self.lines.resize(lines, Line([0; 64]));
         let old = std::mem::replace(&mut self.length, length);
         if old < length {
             // The last line may hold what was cut off before.

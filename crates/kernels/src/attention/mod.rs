@@ -175,9 +175,11 @@ impl SelfAttention {
         }
     }
 
-    /// `softmax(q k^T / sqrt(width)) v` of all heads; `out` becomes `(n_ctx, d)`, a block a head. Memory is made for `room`
-    /// positions at once.
-    pub fn run(&mut self, context: &Context, room: usize, out: &mut Blocks<f32>) {
+    /// `softmax(q k^T / sqrt(width)) v` of all heads, `(n_ctx, d)`. Memory is made for `room` positions at once.
+    ///
+    /// # Panics
+    /// If `out` has another shape.
+    pub fn run(&mut self, context: &Context, room: usize, out: &mut [f32]) {
         match &mut self.0 {
             Numbers::F32(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
@@ -217,17 +219,17 @@ type Store<'a> = dyn FnMut(usize, &[f32]) + 'a;
 type Attend<'a, T> = dyn Fn(usize, &[T], &mut Scratch, &mut Store<'_>) + Sync + 'a;
 
 /// Runs `attend(head, queries, scratch, store)` on blocks of queries of every head.
-fn each_block<T: Number + Sync>(context: &Context, qkv: &Blocks<T>, out: &mut Blocks<f32>, attend: &Attend<'_, T>) {
+fn each_block<T: Number + Sync>(context: &Context, qkv: &Blocks<T>, out: &mut [f32], attend: &Attend<'_, T>) {
     let (n_ctx, width, d) = (qkv.rows(), qkv.width(), qkv.n() / 3);
-    out.reset(n_ctx, d, width);
-    let out = Disjoint::new(out.data_mut());
+    assert_eq!(out.len(), n_ctx * d, "output of another shape");
+    let out = Disjoint::new(out);
     let blocks = n_ctx.div_ceil(BLOCK);
     context.pool.run(d / width * blocks, &|task, scratch| {
         let (head, first) = (task / blocks, task % blocks * BLOCK);
         let queries = &qkv.block(head)[first * width..][..BLOCK.min(n_ctx - first) * width];
         attend(head, queries, scratch, &mut |row, values| {
-            // SAFETY: rows of blocks do not overlap, and neither do heads.
-            unsafe { out.slice((head * n_ctx + first + row) * width, width) }.copy_from_slice(values);
+            // SAFETY: rows, and columns of heads, do not overlap.
+            unsafe { out.slice((first + row) * d + head * width, width) }.copy_from_slice(values);
         });
     });
 }

@@ -35,9 +35,9 @@ fn attend_all(context: &Context, qkv: &[f32], d: usize, width: usize, attention:
         }
         _ => unreachable!("the input of attention is in blocks"),
     }
-    let mut out = Blocks::default();
+    let mut out = vec![0.0; n_ctx * d];
     attention.run(context, n_ctx, &mut out);
-    (0..n_ctx * d).map(|index| out.row(index / d, index % d / width)[index % width]).collect()
+    out
 }
 
 fn contexts() -> impl Iterator<Item = Context> {

@@ -11,8 +11,9 @@ use std::arch::x86_64::{
     _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
-use crate::{Cpu, Isa};
+use super::{BLOCK_ROWS, Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::pool::scratch_of;
+use crate::{Aligned, Cpu, Isa};
 
 /// Held only by code that has seen a [`Cpu`] of this kind, or of one that has more.
 pub(super) struct Avx512Vnni(());
@@ -31,6 +32,9 @@ const ROWS: usize = 8;
 fn panels_together(rows: usize) -> usize {
     if rows < ROWS / 2 { 4 } else { 3 }
 }
+
+/// Panels of a group, whose sums are handed over together: a multiple of three.
+const TOGETHER: usize = 15;
 
 /// Calls `$tile::<rows, panels>` with the numbers that `$rows` (at most [`ROWS`]) and `$panels` (at most 4) have.
 macro_rules! dispatch {
@@ -59,11 +63,35 @@ impl Kernel for Avx512Vnni {
     }
 
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
-        multiply::<i8, false>(a, b, sums);
+        a.check(b, sums);
+        let width = b.len() / a.lines() * PANEL;
+        let mut begin = [0; ROWS];
+        for row in (0..a.rows).step_by(ROWS) {
+            let rows = a.slice(row, ROWS);
+            beginnings(rows, &mut begin);
+            multiply::<i8, false>(rows, &begin, b, &mut sums[row * width..][..rows.rows * width]);
+        }
     }
 
     fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]) {
-        multiply::<u8, true>(a, b, sums);
+        multiply::<u8, true>(a, &[], b, sums);
+    }
+
+    fn int8_by_groups(
+        &self,
+        a: RowsI8<'_>,
+        b: &[LineI8],
+        sums: &mut Aligned<i32>,
+        each: &mut dyn FnMut(usize, &[i32]),
+    ) {
+        assert!(a.rows <= BLOCK_ROWS, "more rows than a block has");
+        let mut begin = [0; BLOCK_ROWS];
+        beginnings(a, &mut begin);
+        for (index, b) in b.chunks(TOGETHER * a.lines()).enumerate() {
+            let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
+            multiply::<i8, false>(a, &begin, b, sums);
+            each(index * TOGETHER, sums);
+        }
     }
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
@@ -89,28 +117,28 @@ impl Kernel for Avx512Vnni {
     }
 }
 
-/// Rows of type `T`, unsigned or not, times all panels. Called by [`Avx512Vnni`] alone.
-fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
+/// Rows of type `T`, unsigned or not, times all panels. The sums of signed rows begin at `begin`, those of unsigned ones at
+/// zero. Called by [`Avx512Vnni`] alone.
+fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, begin: &[i32], b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let width = count * PANEL;
     for row in (0..a.rows).step_by(ROWS) {
         let rows = ROWS.min(a.rows - row);
         let start = a.data[row * a.stride..].as_ptr().cast();
-        // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; `check` holds
-        // for these `rows` rows. `T` is a byte.
-        let begin = if UNSIGNED { [0; ROWS] } else { unsafe { beginnings(start, a.stride, rows, a.padded_k) } };
+        let begin = begin.get(row..row + rows).unwrap_or_default();
         let mut panel = 0;
         while panel < count {
             let panels = if a.lines() <= 16 && rows < 3 { 1 } else { panels_together(rows) }.min(count - panel);
             let b = &b[panel * a.lines()..];
             let tile = Int8Tile { a: start, a_stride: a.stride, b, lines: a.lines(), width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: as above, for the `rows` rows and `panels` panels that are left.
+            // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; `check` holds
+            // for these `rows` rows and `panels` panels. `T` is a byte.
             unsafe {
                 if UNSIGNED {
                     dispatch!(uint8_tile, rows, panels, tile, sums);
                 } else {
-                    dispatch!(int8_tile, rows, panels, tile, &begin, sums);
+                    dispatch!(int8_tile, rows, panels, tile, begin, sums);
                 }
             }
             panel += panels;
@@ -118,24 +146,26 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
     }
 }
 
-/// `-128 * sum(a)` of each row, where its sums begin.
-///
-/// # Safety
-/// `a` points to `rows` rows of `padded_k` bytes, a multiple of 64, `stride` apart.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn beginnings(a: *const u8, stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
-    let ones = _mm512_set1_epi8(1);
-    let mut begin = [0; ROWS];
-    for (row, begin) in begin.iter_mut().enumerate().take(rows) {
-        let mut sum = _mm512_setzero_si512();
-        for k in (0..padded_k).step_by(64) {
-            // SAFETY: row `row` has 64 bytes at `k`, by this function's contract.
-            let bytes = unsafe { _mm512_loadu_si512(a.add(row * stride + k).cast()) };
-            sum = _mm512_dpbusd_epi32(sum, ones, bytes);
-        }
-        *begin = -128 * _mm512_reduce_add_epi32(sum);
+/// `-128 * sum(a)` of each row, where its sums begin. Called by [`Avx512Vnni`] alone.
+fn beginnings(a: RowsI8<'_>, begin: &mut [i32]) {
+    for (row, begin) in begin.iter_mut().enumerate().take(a.rows) {
+        let (lines, _) = a.data[row * a.stride..][..a.padded_k].as_chunks();
+        // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved.
+        *begin = -128 * unsafe { sum_of(lines) };
     }
-    begin
+}
+
+/// The sum of all bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn sum_of(lines: &[[i8; 64]]) -> i32 {
+    let ones = _mm512_set1_epi8(1);
+    let mut sum = _mm512_setzero_si512();
+    for line in lines {
+        // SAFETY: a line is 64 bytes.
+        let bytes = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+        sum = _mm512_dpbusd_epi32(sum, ones, bytes);
+    }
+    _mm512_reduce_add_epi32(sum)
 }
 
 #[derive(Clone, Copy)]
@@ -154,11 +184,11 @@ struct Int8Tile<'a> {
 /// # Safety
 /// As [`sums_of`]; `sums` holds `R` rows of `P * 16`, `width` apart.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, begin: &[i32; ROWS], sums: &mut [i32]) {
+unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, begin: &[i32], sums: &mut [i32]) {
     // SAFETY: by this function's contract.
     unsafe {
         let total = sums_of::<R, P, false>(tile);
-        store::<R, P>(&total, begin, tile.width, sums);
+        store::<R, P>(&total, begin.first_chunk().unwrap_or(&[0; R]), tile.width, sums);
     }
 }
 
@@ -171,7 +201,7 @@ unsafe fn uint8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, sums: &
     // SAFETY: by this function's contract.
     unsafe {
         let total = sums_of::<R, P, true>(tile);
-        store::<R, P>(&total, &[0; ROWS], tile.width, sums);
+        store::<R, P>(&total, &[0; R], tile.width, sums);
     }
 }
 
@@ -216,7 +246,7 @@ unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: In
 #[target_feature(enable = "avx512f")]
 unsafe fn store<const R: usize, const P: usize>(
     total: &[[__m512i; P]; R],
-    begin: &[i32; ROWS],
+    begin: &[i32; R],
     width: usize,
     sums: &mut [i32],
 ) {

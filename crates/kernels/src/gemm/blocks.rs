@@ -43,11 +43,6 @@ impl<T: Number> Blocks<T> {
         &self.data[index * length..][..length]
     }
 
-    /// One row of a block, `(width)`.
-    pub fn row(&self, row: usize, block: usize) -> &[T] {
-        &self.block(block)[row * self.width..][..self.width]
-    }
-
     /// The blocks one after the other.
     pub fn data_mut(&mut self) -> &mut [T] {
         &mut self.data

@@ -50,7 +50,7 @@ use crate::{Aligned, Cpu, Isa};
 
 /// Rows of a block.
 pub(crate) const BLOCK_ROWS: usize = 32;
-/// Panels of a group: its sums take 32 KiB.
+/// The most panels of a group: its sums take 32 KiB.
 const GROUP: usize = 16;
 
 /// The inner loops of one instruction set.

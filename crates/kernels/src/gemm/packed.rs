@@ -1,6 +1,5 @@
 //! How matrices lie in memory: rows of activations, panels of weights.
 
-use super::Blocks;
 use crate::arena::Lines;
 use crate::norm::layer_norm_row;
 use crate::pool::{Disjoint, scratch_of};
@@ -199,18 +198,6 @@ impl QuantisedRows {
     pub fn assign(&mut self, context: &Context, source: RowsF32<'_>) {
         self.reset(source.rows, source.k);
         self.fill(&context.pool, &|row, quantised, _| quantise_row(context.cpu, source.row(row), quantised));
-    }
-
-    /// Becomes `source`, each row quantised with its own scale.
-    pub fn assign_blocks(&mut self, context: &Context, source: &Blocks<f32>) {
-        self.reset(source.rows(), source.n());
-        self.fill(&context.pool, &|row, quantised, scratch| {
-            let values = scratch_of(&mut scratch.block, source.n());
-            for (block, values) in values.chunks_exact_mut(source.width()).enumerate() {
-                values.copy_from_slice(source.row(row, block));
-            }
-            quantise_row(context.cpu, values, quantised)
-        });
     }
 
     /// Becomes the layer norm of `source`, quantised; `weight` and `bias` are `(k)`.
