@@ -11,13 +11,11 @@ use amanuensis_kernels::vector::{log_sum_exp, median_of_7};
 
 use crate::decode::prompt;
 use crate::dtw::first_times;
+use crate::encoder::FRAMES_PER_POSITION;
 use crate::native::Native;
 use crate::sequence::Step;
 use crate::window::Encoded;
 use crate::{DecodeOptions, Engine, Error};
-
-/// Mel frames of a position of the encoder.
-const FRAMES_PER_POSITION: usize = 2;
 
 /// Positions on either side that the median filter looks at.
 const MEDIAN_REACH: usize = 3;
@@ -68,7 +66,7 @@ impl Engine {
         if tokens.len() < self.n_text_ctx() {
             tokens.push(eot);
         }
-        let n_ctx = window.states().len() / native.decoder().d_model();
+        let [_, n_ctx, _] = window.cross().first().map_or([0; 3], KeyValues::shape);
         let positions = (n_frames / FRAMES_PER_POSITION).clamp(1, n_ctx);
         let heads = self.alignment_heads(native);
         let mut gaze = Gaze { first, positions, total: vec![0.0; (text.len() + 1) * positions], buffer: Vec::new() };

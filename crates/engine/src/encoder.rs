@@ -13,6 +13,9 @@ use crate::loader::Loader;
 use crate::spares::{Lent, Spares};
 use crate::{ComputeType, Error};
 
+/// Frames of a spectrogram for each of the encoder's positions.
+pub(crate) const FRAMES_PER_POSITION: usize = 2;
+
 /// Frames that a convolution sees at once, here and in every Whisper model.
 const KERNEL: usize = 3;
 

@@ -24,6 +24,11 @@ use crate::{Error, Vocabulary};
 /// silence fills up to 30 s, which is how they know where to stop: without any they go on and repeat themselves, and with
 /// four seconds of it some texts still have to be decoded again. With ten, they are as with all of it.
 const SILENCE: usize = 1000;
+/// Of those frames, as many as the decoder looks at: the others cost it a third of the time that it spends on a window, and
+/// texts are as good without them. With one second, or none, some repeat themselves.
+const SEEN: usize = 250;
+/// Frames that the decoder looks at in any case: in a shorter window it hears less well.
+const LEAST_SEEN: usize = 1500;
 /// The frames of a window are a multiple of this, so that there are not too many shapes.
 const STEP: usize = 64;
 
@@ -231,19 +236,48 @@ impl Engine {
         }
     }
 
-    /// Runs the encoder on a log-mel window `(n_frames, n_mels)`, or on an even number of its first frames (of which
-    /// there should be [`Self::window_frames`]).
+    /// Runs the encoder on a log-mel window `(n_frames, n_mels)`, or on an even number of its first frames, and prepares what
+    /// the decoder looks up of it.
     ///
     /// # Errors
     /// [`Error::WindowShape`] for any other shape.
     pub fn encode(&self, mel: &[f32]) -> Result<Encoded, Error> {
+        self.check(mel)?;
+        self.network.encode(&self.context, mel, mel.len() / self.n_mels())
+    }
+
+    /// The same for a window of which `frames` frames are of a recording, and silence the rest, as many as
+    /// [`Self::window_frames`] says: in int8 the decoder is spared most of the silence.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_recording(&self, mel: &[f32], frames: usize) -> Result<Encoded, Error> {
+        self.check(mel)?;
+        let all = mel.len() / self.n_mels();
+        let seen = match self.native().map(Native::compute_type) {
+            Some(ComputeType::Int8) => (frames + SEEN).max(LEAST_SEEN).next_multiple_of(STEP).min(all),
+            Some(ComputeType::F32) | None => all,
+        };
+        self.network.encode(&self.context, mel, seen)
+    }
+
+    /// What the encoder makes of a window: its states after the last layer norm, `(n_ctx, d_model)`, one for every two frames.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn states(&self, mel: &[f32]) -> Result<Vec<f32>, Error> {
+        self.check(mel)?;
+        self.network.states(&self.context, mel)
+    }
+
+    fn check(&self, mel: &[f32]) -> Result<(), Error> {
         let (n_frames, n_mels) = (self.n_frames(), self.n_mels());
         let frames = mel.len() / n_mels;
         let is_part = self.native().is_some() && frames.is_multiple_of(2) && (1..n_frames).contains(&frames);
         if mel.len() != frames * n_mels || !(is_part || frames == n_frames) {
             return Err(Error::WindowShape { found: mel.len(), n_frames, n_mels });
         }
-        self.network.encode(&self.context, mel)
+        Ok(())
     }
 
     /// The languages that a window may be in, with probabilities, best first. Empty for English-only models.

@@ -6,7 +6,7 @@ use amanuensis_weights::{Checkpoint, Tensor};
 use crate::backend::{Backend, Cpu};
 use crate::config::Config;
 use crate::decoder::{Decoder, Listen};
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, FRAMES_PER_POSITION};
 use crate::loader::Loader;
 use crate::network::Sizes;
 use crate::sequence::{Sequence, Step, StepBuffers};
@@ -89,19 +89,24 @@ impl Native {
         self.decoder.weight_bytes() + (batch * self.decoder.cross_bytes(self.encoder.sizes().n_audio_ctx)) as u64
     }
 
-    /// A window's states, and the keys and values that the decoder looks up, those of its text for a quarter of the
-    /// positions that there can be.
+    /// The keys and values that the decoder looks up of a window, and those of its text for a quarter of the positions that
+    /// there can be.
     pub(crate) fn window_bytes(&self) -> usize {
         let sizes = self.encoder.sizes();
-        let states = sizes.n_audio_ctx * sizes.d_model * size_of::<f32>();
         let text = 2 * self.decoder.n_layers() * self.decoder.n_text_ctx() / 4 * sizes.d_model * size_of::<f32>();
-        states + self.decoder.cross_bytes(sizes.n_audio_ctx) + text
+        self.decoder.cross_bytes(sizes.n_audio_ctx) + text
     }
 
-    pub(crate) fn encode(&self, context: &Context, mel: &[f32]) -> Encoded {
+    /// `mel` is `(frames, n_mels)`; the decoder will see the first `seen` frames.
+    pub(crate) fn encode(&self, context: &Context, mel: &[f32], seen: usize) -> Encoded {
         let states = self.encoder.run(context, mel);
-        let cross = self.decoder.cross_key_values(context, &states, self.encoder.sizes().n_audio_ctx);
-        Encoded::native(states, cross)
+        let seen = &states[..seen / FRAMES_PER_POSITION * self.decoder.d_model()];
+        Encoded::native(self.decoder.cross_key_values(context, seen, self.encoder.sizes().n_audio_ctx))
+    }
+
+    /// The encoder's states, `(frames / 2, d_model)`.
+    pub(crate) fn states(&self, context: &Context, mel: &[f32]) -> Vec<f32> {
+        self.encoder.run(context, mel).to_vec()
     }
 
     pub(crate) fn start(&self, window: &Encoded) -> Sequence {

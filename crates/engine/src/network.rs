@@ -75,11 +75,20 @@ impl Network {
         }
     }
 
-    /// Runs the encoder on a window `(n_frames, n_mels)`; our own takes shorter ones too.
-    pub(crate) fn encode(&self, context: &Context, mel: &[f32]) -> Result<Encoded, Error> {
+    /// Runs the encoder on a window `(n_frames, n_mels)`, of which the decoder is to see the first `seen` frames; our own takes
+    /// shorter ones too, and only that of an ONNX export shows its decoder all of it.
+    pub(crate) fn encode(&self, context: &Context, mel: &[f32], seen: usize) -> Result<Encoded, Error> {
         match self {
-            Self::Native(native) => Ok(native.encode(context, mel)),
+            Self::Native(native) => Ok(native.encode(context, mel, seen)),
             Self::Onnx(onnx) => onnx.encode(mel),
+        }
+    }
+
+    /// The encoder's states of a window, `(n_ctx, d_model)`.
+    pub(crate) fn states(&self, context: &Context, mel: &[f32]) -> Result<Vec<f32>, Error> {
+        match self {
+            Self::Native(native) => Ok(native.states(context, mel)),
+            Self::Onnx(onnx) => Ok(onnx.encode(mel)?.of_onnx().states().to_vec()),
         }
     }
 

@@ -11,13 +11,11 @@ use serde_json::Value;
 
 use crate::config::{read_if_there, read_json};
 use crate::encode::Encoder;
+use crate::encoder::FRAMES_PER_POSITION;
 use crate::{Error, implied};
 
 /// Seconds between two mel frames, in every Whisper model.
 const FRAME_SECONDS: f64 = 0.01;
-
-/// Mel frames that a position of the encoder stands for, in every Whisper model.
-const FRAMES_PER_POSITION: f64 = 2.0;
 
 /// Up to this many entries of a vocabulary are believed; the largest Whisper has 51,866.
 const MOST_TOKENS: usize = 1 << 20;
@@ -103,7 +101,7 @@ impl Vocabulary {
         if n_timestamps == 0 {
             return Err(inconsistent(format!("a decoder of {n_vocab} outputs has no room for timestamps")));
         }
-        let seconds_per_timestamp = FRAMES_PER_POSITION * FRAME_SECONDS;
+        let seconds_per_timestamp = FRAMES_PER_POSITION as f64 * FRAME_SECONDS;
         Ok(Self { tokens, n_vocab, n_timestamps, seconds_per_timestamp, special, languages, encoder: OnceLock::new() })
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use amanuensis_kernels::Aligned;
 use amanuensis_kernels::attention::KeyValues;
 
 use crate::onnx;
@@ -14,30 +13,18 @@ pub struct Encoded(Arc<Contents>);
 
 #[derive(Debug)]
 enum Contents {
-    Native {
-        /// `(n_ctx, d_model)`.
-        states: Lent<Aligned<f32>>,
-        /// Keys and values for the decoder's cross-attention, a layer each.
-        cross: Lent<Vec<KeyValues>>,
-    },
+    /// Keys and values for the decoder's cross-attention, a layer each.
+    Native(Lent<Vec<KeyValues>>),
     Onnx(onnx::Window),
 }
 
 impl Encoded {
-    pub(crate) fn native(states: Lent<Aligned<f32>>, cross: Lent<Vec<KeyValues>>) -> Self {
-        Self(Arc::new(Contents::Native { states, cross }))
+    pub(crate) fn native(cross: Lent<Vec<KeyValues>>) -> Self {
+        Self(Arc::new(Contents::Native(cross)))
     }
 
     pub(crate) fn onnx(window: onnx::Window) -> Self {
         Self(Arc::new(Contents::Onnx(window)))
-    }
-
-    /// The states after the last layer norm, `(n_ctx, d_model)`: one for every two frames.
-    pub fn states(&self) -> &[f32] {
-        match &*self.0 {
-            Contents::Native { states, .. } => states,
-            Contents::Onnx(window) => window.states(),
-        }
     }
 
     /// Whether both are the same window.
@@ -51,7 +38,7 @@ impl Encoded {
     /// If an ONNX runtime made the window.
     pub(crate) fn cross(&self) -> &[KeyValues] {
         match &*self.0 {
-            Contents::Native { cross, .. } => cross,
+            Contents::Native(cross) => cross,
             Contents::Onnx(_) => panic!("a window of another engine"),
         }
     }
@@ -63,7 +50,7 @@ impl Encoded {
     pub(crate) fn of_onnx(&self) -> &onnx::Window {
         match &*self.0 {
             Contents::Onnx(window) => window,
-            Contents::Native { .. } => panic!("a window of another engine"),
+            Contents::Native(_) => panic!("a window of another engine"),
         }
     }
 }

@@ -17,7 +17,7 @@ fn run(engine: &Engine, tokens: [u32; 2]) -> (Vec<f32>, Vec<f32>) {
     let mel: Vec<f32> = (0..n_values).map(|i| ((i * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
     let window = engine.encode(&mel).unwrap();
     let logits = engine.step(&mut engine.start(&window), &tokens).unwrap();
-    (window.states().to_vec(), logits)
+    (engine.states(&mel).unwrap(), logits)
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {

@@ -46,7 +46,7 @@ fn run(engine: &Engine, seed: usize) -> (Vec<u32>, Decoded) {
     let mel: Vec<f32> = (0..40 * 7).map(|i| (((i + seed * 31) * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
     let window = engine.encode(&mel).unwrap();
     let decoded = engine.decode(&window, &DecodeOptions::default()).unwrap();
-    (window.states().iter().map(|state| state.to_bits()).collect(), decoded)
+    (engine.states(&mel).unwrap().iter().map(|state| state.to_bits()).collect(), decoded)
 }
 
 fn tokens((states, decoded): (Vec<u32>, Decoded)) -> (Vec<u32>, Vec<u32>) {

@@ -270,6 +270,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let has_prefix = !prefix.is_empty();
         let request = Request {
             mel: spectrogram,
+            frames,
             seconds: seconds(frames),
             language: self.language.filter(|_| !self.options.multilingual),
             languages: self.options.languages.clone(),

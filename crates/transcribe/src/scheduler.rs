@@ -20,6 +20,8 @@ use crate::{Error, Language};
 pub(crate) struct Request {
     /// `(n_frames, n_mels)`, as many frames as [`Engine::window_frames`] says.
     pub(crate) mel: Vec<f32>,
+    /// As many of them as are of a recording; the rest is silence.
+    pub(crate) frames: usize,
     /// How much of the recording it holds.
     pub(crate) seconds: f64,
     /// The language spoken; to be detected where a multilingual model is given none.
@@ -321,7 +323,7 @@ impl<'e> Worker<'e> {
 
     fn begin(&mut self, ticket: u64, mel: &[f32], request: &mut Request) -> Result<Begun, Failure> {
         let start = Instant::now();
-        let window = self.engine.encode(mel)?;
+        let window = self.engine.encode_recording(mel, request.frames)?;
         let encode = start.elapsed().as_secs_f64();
         let is_asked = request.language.is_none() && self.engine.is_multilingual();
         let detected = if is_asked {

@@ -72,8 +72,8 @@ impl Trace {
         // As long as transcribing would have it, or as an engine needs it that takes none but whole windows.
         let frames = window.samples.len() / HOP_LENGTH;
         let frames = engine.window_frames(frames).max(other.map_or(0, |other| other.window_frames(frames)));
-        let (mel, encoded) = encode(engine, window, frames)?;
-        let others = other.map(|other| encode(other, window, frames)).transpose()?;
+        let Read { mel, states, encoded } = Read::of(engine, window, frames)?;
+        let others = other.map(|other| Read::of(other, window, frames)).transpose()?;
         let compare = |own: &[f32], theirs: Option<&[f32]>| theirs.map(|theirs| difference(own, theirs));
         if !engine.is_multilingual() {
             options.language = options.language.filter(|code| code != "en");
@@ -84,7 +84,7 @@ impl Trace {
 
         let mut reading = Reading::new(engine, &encoded, &options).map_err(text)?;
         let mut other = match (other, &others) {
-            (Some(engine), Some((_, encoded))) => Some(Follower::new(engine, encoded, &options, &reading)),
+            (Some(engine), Some(others)) => Some(Follower::new(engine, &others.encoded, &options, &reading)),
             _ => None,
         };
         let token = |id: u32| Token { id, text: engine.vocabulary().label(id) };
@@ -93,11 +93,11 @@ impl Trace {
             language: options.language,
             mel: Stage {
                 figures: Figures::of(&mel),
-                difference: compare(&mel, others.as_ref().map(|(mel, _)| mel.as_slice())),
+                difference: compare(&mel, others.as_ref().map(|others| others.mel.as_slice())),
             },
             encoder: Stage {
-                figures: Figures::of(encoded.states()),
-                difference: compare(encoded.states(), others.as_ref().map(|(_, encoded)| encoded.states())),
+                figures: Figures::of(&states),
+                difference: compare(&states, others.as_ref().map(|others| others.states.as_slice())),
             },
             prompt,
             steps: Vec::new(),
@@ -153,13 +153,22 @@ fn too_far(name: &str, difference: Option<&Difference>, tolerance: f32) -> Optio
     Some(BadStage { name: name.to_owned(), reason })
 }
 
-/// The spectrogram of the first frames of a window, and what the encoder makes of it.
-fn encode(engine: &Engine, window: &Window, frames: usize) -> Result<(Vec<f32>, Encoded), String> {
-    let mut mel = Vec::new();
-    LogMel::new(engine.n_mels()).and_then(|mut log_mel| log_mel.window(&window.samples, &mut mel)).map_err(text)?;
-    mel.truncate(frames * engine.n_mels());
-    let encoded = engine.encode(&mel).map_err(text)?;
-    Ok((mel, encoded))
+/// The first frames of a window, and what an engine makes of them.
+struct Read {
+    mel: Vec<f32>,
+    states: Vec<f32>,
+    encoded: Encoded,
+}
+
+impl Read {
+    fn of(engine: &Engine, window: &Window, frames: usize) -> Result<Self, String> {
+        let mut mel = Vec::new();
+        LogMel::new(engine.n_mels()).and_then(|mut log_mel| log_mel.window(&window.samples, &mut mel)).map_err(text)?;
+        mel.truncate(frames * engine.n_mels());
+        let states = engine.states(&mel).map_err(text)?;
+        let encoded = engine.encode_recording(&mel, window.samples.len() / HOP_LENGTH).map_err(text)?;
+        Ok(Self { mel, states, encoded })
+    }
 }
 
 /// The other side, which reads what the first one does.

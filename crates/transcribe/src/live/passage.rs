@@ -188,6 +188,7 @@ impl Passage {
         let given = prefix.len();
         let request = Request {
             mel: spectrogram,
+            frames,
             // What is read again is no new work of this caller's: a stream waits for nobody.
             seconds: self.fresh as f64 / f64::from(SAMPLE_RATE),
             language: self.language,
