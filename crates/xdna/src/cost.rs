@@ -20,7 +20,7 @@ use std::fmt;
 use std::ops::{Add, Mul};
 
 use crate::design::{Design, Output, Shape};
-use crate::matmul::Counters;
+use crate::launch::Counters;
 use crate::target::Target;
 
 /// Seconds, at least and at most. *Predicted.*

@@ -7,8 +7,9 @@
 use crate::design::{Design, Layout, Output, Shape};
 use crate::driver::{Direction, Driver};
 use crate::error::Error;
-use crate::matmul::{Counters, Mode};
-use crate::session::{Buffer, Launch, Place, Session};
+use crate::launch::{Buffer, Counters, Launch, Place};
+use crate::matmul::Mode;
+use crate::session::Session;
 
 /// The most bytes of results that are under way at once.
 const WAVE_BYTES: usize = 64 << 20;

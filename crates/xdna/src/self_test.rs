@@ -7,7 +7,7 @@ use amanuensis_kernels::tile::full_reference;
 use crate::design::Shape;
 use crate::error::Error;
 use crate::gemm::Gemm;
-use crate::matmul::Counters;
+use crate::launch::Counters;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::design::{Argument, Design};
 use crate::driver::{BufferKind, BufferObject, ComputeUnit, Context, Direction, Driver, HEAP_SIZE, Info};
 use crate::error::Error;
-use crate::matmul::Counters;
+use crate::launch::{Buffer, Counters, Launch, Ticket};
 use crate::packet::{Command, CommandState, Instructions, bytes, chain, error_index, start};
 use crate::target::Target;
 
@@ -17,60 +17,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_CHAINS: usize = 4;
 /// Bytes of a command's buffer.
 const COMMAND_BYTES: usize = 4096;
-
-/// A buffer for data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Buffer(u32);
-
-impl Buffer {
-    /// The driver's handle.
-    pub fn handle(self) -> u32 {
-        self.0
-    }
-
-    /// The buffer of a handle; one that is not the session's is refused when it is used.
-    pub fn of_handle(handle: u32) -> Self {
-        Self(handle)
-    }
-}
-
-/// Where an operand begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The buffer.
-    pub buffer: Buffer,
-    /// Bytes from its start, a multiple of four.
-    pub offset: usize,
-}
-
-/// The operands of a launch, as large as the design has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launch {
-    /// The left matrix.
-    pub a: Place,
-    /// The right one.
-    pub b: Place,
-    /// Where the result goes.
-    pub c: Place,
-}
-
-/// Launches that have been queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    point: u64,
-}
-
-impl Ticket {
-    /// Its place on the context's timeline.
-    pub fn point(self) -> u64 {
-        self.point
-    }
-
-    /// The launches that end at a place of the timeline; to wait for one that nobody submitted times out.
-    pub fn of_point(point: u64) -> Self {
-        Self { point }
-    }
-}
 
 /// A command buffer, and whether it is part of what is under way.
 #[derive(Debug)]
@@ -200,13 +146,13 @@ impl Session {
         for launches in launches.chunks(self.design.chain_length()) {
             // The driver would wait too; to do so first gives command buffers back.
             if let Some(oldest) = self.under_way.first().filter(|_| self.under_way.len() == MAX_CHAINS) {
-                self.wait(Ticket { point: oldest.point })?;
+                self.wait(Ticket(oldest.point))?;
             }
             point = self.submit_chain(launches)?;
             self.counters.submissions += 1;
             self.counters.launches += launches.len() as u64;
         }
-        Ok(Ticket { point })
+        Ok(Ticket(point))
     }
 
     fn submit_chain(&mut self, launches: &[Launch]) -> Result<u64, Error> {
@@ -283,13 +229,13 @@ impl Session {
 
     /// Waits until launches, and with them all before them, have been carried out.
     pub fn wait(&mut self, ticket: Ticket) -> Result<(), Error> {
-        self.driver.wait(self.context, ticket.point, TIMEOUT).map_err(|failure| match failure.errno {
+        self.driver.wait(self.context, ticket.0, TIMEOUT).map_err(|failure| match failure.errno {
             crate::driver::errno::TIME => Error::Timeout(TIMEOUT),
             _ => failure.into(),
         })?;
         self.counters.waits += 1;
         let mut outcome = Ok(());
-        for submitted in self.under_way.extract_if(.., |submitted| submitted.point <= ticket.point) {
+        for submitted in self.under_way.extract_if(.., |submitted| submitted.point <= ticket.0) {
             let command = self.driver.bytes(submitted.command)?;
             let state = command
                 .first_chunk()
@@ -301,7 +247,7 @@ impl Session {
             }
         }
         for slot in &mut self.slots {
-            slot.point = slot.point.filter(|point| *point > ticket.point);
+            slot.point = slot.point.filter(|point| *point > ticket.0);
         }
         outcome
     }

@@ -5,10 +5,11 @@ use std::ops::Range;
 use amanuensis_kernels::tile::TileSize;
 
 use crate::design::{Design, Output, Shape};
-use crate::driver::{self, Driver};
+use crate::driver::{Direction, Driver};
 use crate::error::Error;
-use crate::matmul::{Buffer, Counters, Direction, Launch, Place, Ticket, TileDevice};
-use crate::session::{self, Session};
+use crate::launch::{Buffer, Counters, Launch, Ticket};
+use crate::matmul::TileDevice;
+use crate::session::Session;
 use crate::target::Target;
 
 /// An NPU with a design for tiles.
@@ -44,45 +45,34 @@ impl TileDevice for TileNpu {
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<Buffer, Error> {
-        self.session.allocate(bytes).map(|buffer| Buffer(buffer.handle()))
+        self.session.allocate(bytes)
     }
 
     fn free(&mut self, buffer: Buffer) -> Result<(), Error> {
-        self.session.free(session_buffer(buffer))
+        self.session.free(buffer)
     }
 
     fn host(&self, buffer: Buffer) -> Result<&[i8], Error> {
-        self.session.bytes(session_buffer(buffer)).map(bytemuck::cast_slice)
+        self.session.bytes(buffer).map(bytemuck::cast_slice)
     }
 
     fn host_mut(&mut self, buffer: Buffer) -> Result<&mut [i8], Error> {
-        self.session.bytes_mut(session_buffer(buffer)).map(bytemuck::cast_slice_mut)
+        self.session.bytes_mut(buffer).map(bytemuck::cast_slice_mut)
     }
 
     fn sync(&mut self, buffer: Buffer, range: Range<usize>, direction: Direction) -> Result<(), Error> {
-        let direction = match direction {
-            Direction::ToDevice => driver::Direction::ToDevice,
-            Direction::FromDevice => driver::Direction::FromDevice,
-        };
-        self.session.sync(session_buffer(buffer), direction, range)
+        self.session.sync(buffer, direction, range)
     }
 
     fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Error> {
-        let place = |place: Place| session::Place { buffer: session_buffer(place.buffer), offset: place.offset };
-        let launch = |launch: &Launch| session::Launch { a: place(launch.a), b: place(launch.b), c: place(launch.c) };
-        let launches: Vec<session::Launch> = launches.iter().map(launch).collect();
-        self.session.submit(&launches).map(|ticket| Ticket(ticket.point()))
+        self.session.submit(launches)
     }
 
     fn wait(&mut self, ticket: Ticket) -> Result<(), Error> {
-        self.session.wait(session::Ticket::of_point(ticket.0))
+        self.session.wait(ticket)
     }
 
     fn counters(&self) -> Counters {
         self.session.counters()
     }
-}
-
-fn session_buffer(buffer: Buffer) -> session::Buffer {
-    session::Buffer::of_handle(buffer.0)
 }

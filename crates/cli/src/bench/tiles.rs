@@ -4,7 +4,8 @@ use amanuensis_kernels::tile::{SHIFT, TileSize, full_reference, tile_exact_refer
 use amanuensis_kernels::{Cpu, Isa};
 use amanuensis_xdna::TileNpu;
 use amanuensis_xdna::cost::{Predicted, predict};
-use amanuensis_xdna::matmul::{Counters, CpuDevice, CpuDeviceError, MatmulError, Mode, TileDevice, TileMatmul};
+use amanuensis_xdna::launch::Counters;
+use amanuensis_xdna::matmul::{CpuDevice, CpuDeviceError, MatmulError, Mode, TileDevice, TileMatmul};
 use amanuensis_xdna::target::Target;
 use serde_json::{Value, json};
 

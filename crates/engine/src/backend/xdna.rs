@@ -12,7 +12,7 @@ use amanuensis_xdna::cost::{Predicted, predict};
 use amanuensis_xdna::design::{self, Design};
 use amanuensis_xdna::driver::Driver;
 use amanuensis_xdna::gemm::{Gemm, Weights};
-use amanuensis_xdna::matmul::Counters;
+use amanuensis_xdna::launch::Counters;
 use amanuensis_xdna::target::Target;
 use amanuensis_xdna::{Error, Fake, Machine};
 

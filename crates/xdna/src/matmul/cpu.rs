@@ -10,7 +10,10 @@ use std::thread::{self, JoinHandle};
 use amanuensis_kernels::tile::{TileSize, product};
 use amanuensis_kernels::{Aligned, Cpu};
 
-use super::device::{Buffer, Counters, Direction, Launch, Place, Ticket, TileDevice};
+use crate::driver::Direction;
+use crate::launch::{Buffer, Counters, Launch, Place, Ticket};
+
+use super::device::TileDevice;
 
 /// A device that is always there: the processor's own tile kernels.
 ///

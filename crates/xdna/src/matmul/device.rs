@@ -5,61 +5,11 @@ use std::ops::Range;
 
 use amanuensis_kernels::tile::TileSize;
 
-/// A buffer of a device, by a handle of its own, as drivers have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Buffer(pub u32);
+use crate::driver::Direction;
+use crate::launch::{Buffer, Counters, Launch, Ticket};
 
-/// Where a tile begins: so many bytes into a buffer. Its rows follow one another, t bytes each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The buffer.
-    pub buffer: Buffer,
-    /// Bytes from its start.
-    pub offset: usize,
-}
-
-/// One run of the tile kernel: `c = clamp((a x b) >> 7, -128, 127)`, three tiles of int8 in rows, none transposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launch {
-    /// The left tile, `(t, t)`: rows, depths.
-    pub a: Place,
-    /// The right tile, `(t, t)`: depths, columns.
-    pub b: Place,
-    /// Where the result goes, `(t, t)`: rows, columns. It overlaps neither of the others.
-    pub c: Place,
-}
-
-/// Which way bytes become visible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// What the host wrote, to the device.
-    ToDevice,
-    /// What the device wrote, to the host.
-    FromDevice,
-}
-
-/// A submission, by its number; a driver's sequence number serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
-
-/// What a device was asked to do so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Calls of [`TileDevice::sync`], either direction.
-    pub syncs: u64,
-    /// Bytes that were synchronised to the device.
-    pub bytes_to_device: u64,
-    /// Bytes that were synchronised from the device.
-    pub bytes_from_device: u64,
-    /// Calls of [`TileDevice::submit`].
-    pub submissions: u64,
-    /// Runs of the tile kernel.
-    pub launches: u64,
-    /// Calls of [`TileDevice::wait`].
-    pub waits: u64,
-}
-
-/// A device that multiplies tiles of one size.
+/// A device that multiplies tiles of one size: a launch is `c = clamp((a x b) >> 7, -128, 127)`, of tiles `(t, t)` of int8
+/// in rows that follow one another, t bytes each.
 ///
 /// Host and device see a buffer each in their own way: what the host writes into [`Self::host_mut`] reaches the device
 /// with a [`Self::sync`] that covers it, and what a launch wrote reaches [`Self::host`] with another, after the

@@ -17,7 +17,7 @@ mod tiles;
 mod waves;
 
 pub use cpu::{CpuDevice, CpuDeviceError};
-pub use device::{Buffer, Counters, Direction, Launch, Place, Ticket, TileDevice};
+pub use device::TileDevice;
 pub use error::MatmulError;
 pub use full::full;
 pub use product::{Mode, TileMatmul};

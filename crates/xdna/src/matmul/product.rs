@@ -3,7 +3,10 @@
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::tile::{TileSize, accumulate, clamp_sums};
 
-use super::device::{Buffer, Direction, Launch, Place, Ticket, TileDevice};
+use crate::driver::Direction;
+use crate::launch::{Buffer, Launch, Place, Ticket};
+
+use super::device::TileDevice;
 use super::error::{MatmulError, check};
 use super::scaled::{Scaled, quantise_columns, quantise_rows};
 use super::tiles::{Matrix, put};

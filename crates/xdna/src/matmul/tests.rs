@@ -8,6 +8,8 @@ use proptest::prelude::*;
 
 use super::scaled::{quantise_columns, quantise_rows};
 use super::*;
+use crate::driver::Direction;
+use crate::launch::{Buffer, Counters, Launch, Place, Ticket};
 
 fn threaded(tile: TileSize) -> CpuDevice {
     CpuDevice::new(Cpu::detect(), tile).unwrap()
