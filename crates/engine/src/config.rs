@@ -25,12 +25,33 @@ pub(crate) struct Config {
     pub(crate) n_vocab: Option<usize>,
     /// Heads of the decoder's cross-attention that follow the speech: layer and head.
     pub(crate) alignment_heads: Vec<(usize, usize)>,
+    /// What it says of tokens that a vocabulary has by name.
+    pub(crate) named: Vec<NamedToken>,
 }
+
+/// A token whose number a file gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NamedToken {
+    pub(crate) file: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) id: u64,
+}
+
+/// The files, the one that is believed first.
+const FILES: [&str; 2] = ["generation_config.json", "config.json"];
+
+/// Keys of tokens that a vocabulary has by name.
+const NAMED: [(&str, &str); 3] = [
+    ("eos_token_id", "<|endoftext|>"),
+    ("decoder_start_token_id", "<|startoftranscript|>"),
+    ("no_timestamps_token_id", "<|notimestamps|>"),
+];
 
 impl Config {
     /// Reads what is there; a missing file is an empty one.
     pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
-        let files = [read_json(&directory.join("generation_config.json"))?, read_json(&directory.join("config.json"))?];
+        let [generation, model] = FILES.map(|file| read_json(&directory.join(file)));
+        let files = [generation?, model?];
         let find = |names: &[&str]| {
             files
                 .iter()
@@ -46,6 +67,10 @@ impl Config {
             let [layer, head] = pair.as_array()?.as_slice() else { return None };
             Some((usize::try_from(layer.as_u64()?).ok()?, usize::try_from(head.as_u64()?).ok()?))
         };
+        let named = |(key, token): (&str, &'static str)| {
+            let ids = files.iter().map(|file| file.as_ref()?.get(key)?.as_u64());
+            FILES.into_iter().zip(ids).find_map(|(file, id)| Some(NamedToken { file, token, id: id? }))
+        };
         let heads = find(&["alignment_heads"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         Ok(Self {
             is_given: files.iter().any(Option::is_some),
@@ -58,6 +83,7 @@ impl Config {
             n_audio_ctx: count("max_source_positions"),
             n_text_ctx: count("max_target_positions"),
             n_vocab: count("vocab_size"),
+            named: NAMED.into_iter().filter_map(named).collect(),
         })
     }
 }

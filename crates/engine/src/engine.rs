@@ -143,7 +143,7 @@ impl Engine {
             Network::Native(native) => native.vocabulary(),
             Network::Onnx(_) => None,
         };
-        let vocabulary = Vocabulary::read(&directory, in_weights, n_vocab, n_audio_ctx)?;
+        let vocabulary = Vocabulary::read(&directory, in_weights, n_vocab, n_audio_ctx, &config)?;
         let config = if config.is_given { config } else { Config::implied(&vocabulary) };
         let notice = Mutex::new(notice);
         Ok(Self { path: model.to_owned(), context, backend, notice, network, vocabulary, config })

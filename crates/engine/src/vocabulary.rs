@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use amanuensis_weights::Checkpoint;
 use serde_json::Value;
 
-use crate::config::{read_if_there, read_json};
+use crate::config::{Config, NamedToken, read_if_there, read_json};
 use crate::encode::Encoder;
 use crate::encoder::FRAMES_PER_POSITION;
 use crate::{Error, implied};
@@ -56,29 +56,39 @@ impl Vocabulary {
     /// The vocabulary of a model, from the files beside its weights or, without any, from the weight file.
     ///
     /// # Errors
-    /// Where there is none, or it does not fit the model.
+    /// Where there is none, or it is another model's.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self, Error> {
         let n_vocab = checkpoint.tensor("decoder.embed_tokens.weight")?.rows();
         let n_audio_ctx = checkpoint.tensor("encoder.embed_positions.weight")?.rows();
-        Self::read(checkpoint.directory(), checkpoint.vocabulary(), n_vocab, n_audio_ctx)
+        let directory = checkpoint.directory();
+        Self::read(directory, checkpoint.vocabulary(), n_vocab, n_audio_ctx, &Config::read(directory)?)
     }
 
     /// Reads the vocabulary of a model whose decoder has `n_vocab` outputs and whose encoder gives `n_audio_ctx`
-    /// positions for a window. `in_weights` are the text tokens in the weight file.
+    /// positions for a window. `in_weights` are the text tokens in the weight file; by `config` one that belongs to
+    /// another model is told.
     pub(crate) fn read(
         directory: &Path,
         in_weights: Option<&[Vec<u8>]>,
         n_vocab: usize,
         n_audio_ctx: usize,
+        config: &Config,
     ) -> Result<Self, Error> {
         let inconsistent = |problem| Error::Inconsistent { directory: directory.to_owned(), problem };
-        let tokens = match (read_tokens(directory, n_vocab), in_weights) {
+        let (file, tokens) = match (read_tokens(directory, n_vocab), in_weights) {
             (Err(Error::NoVocabulary { .. }), Some(text)) => {
-                implied::tokens(text, n_vocab, n_audio_ctx + 1).map_err(inconsistent)?
+                ("the weight file", implied::tokens(text, n_vocab, n_audio_ctx + 1).map_err(inconsistent)?)
             }
             (tokens, _) => tokens?,
         };
         let find = |name: &str| tokens.iter().rposition(|token| token == name).map(|id| id as u32);
+        for NamedToken { file: config, token, id } in &config.named {
+            if let Some(found) = find(token).filter(|found| u64::from(*found) != *id) {
+                let problem =
+                    format!("{token} is {id} by {config}, {found} by {file}: these belong to different models");
+                return Err(inconsistent(problem));
+            }
+        }
         let need =
             |name: &'static str| find(name).ok_or(Error::MissingToken { directory: directory.to_owned(), token: name });
         let no_timestamps = need("<|notimestamps|>")?;
@@ -230,31 +240,39 @@ fn byte_of(character: char) -> Option<u8> {
     }
 }
 
-/// The text of every id, from the first of these files that is there: `CTranslate2`'s lists, then Hugging Face's maps.
-fn read_tokens(directory: &Path, n_vocab: usize) -> Result<Vec<String>, Error> {
+/// The text of every id, from the first of these files that is there: `CTranslate2`'s lists, then Hugging Face's maps. With
+/// the file's name.
+fn read_tokens(directory: &Path, n_vocab: usize) -> Result<(&'static str, Vec<String>), Error> {
     let json = |name: &str| read_json(&directory.join(name));
     let mut tokens = Tokens { texts: Vec::new() };
-    if let Some(list) = json("vocabulary.json")? {
+    let file = if let Some(list) = json("vocabulary.json")? {
         let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
         tokens.texts = list.iter().map(|token| token.as_str().unwrap_or_default().to_owned()).collect();
+        "vocabulary.json"
     } else if let Some(bytes) = read_if_there(&directory.join("vocabulary.txt"))? {
         // One token a line; a line may be empty.
         tokens.texts = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
+        "vocabulary.txt"
     } else if let Some(file) = json("tokenizer.json")? {
         tokens.add_ids(file.pointer("/model/vocab"));
         tokens.add_specials(file.get("added_tokens"));
+        "tokenizer.json"
     } else if let Some(file) = json("vocab.json")? {
         tokens.add_ids(Some(&file));
         tokens.add_ids(json("added_tokens.json")?.as_ref());
+        "vocab.json"
     } else {
         let looked_for = "vocabulary.json, vocabulary.txt, tokenizer.json, vocab.json";
         return Err(Error::NoVocabulary { directory: directory.to_owned(), looked_for });
-    }
+    };
     if tokens.texts.len() > n_vocab {
-        let problem = format!("its vocabulary has {} tokens, its decoder {n_vocab}", tokens.texts.len());
+        let problem = format!(
+            "{file} has {} tokens, its decoder {n_vocab} outputs: that belongs to another model",
+            tokens.texts.len()
+        );
         return Err(Error::Inconsistent { directory: directory.to_owned(), problem });
     }
-    Ok(tokens.texts)
+    Ok((file, tokens.texts))
 }
 
 struct Tokens {
@@ -306,7 +324,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(directory.path().join(name), text).unwrap();
         }
-        Vocabulary::read(directory.path(), None, n_vocab, 10)
+        Vocabulary::read(directory.path(), None, n_vocab, 10, &Config::read(directory.path())?)
     }
 
     #[test]
@@ -362,6 +380,30 @@ mod tests {
     }
 
     #[test]
+    fn another_models_vocabulary_is_refused() {
+        let tokenizer = ("tokenizer.json", &*tokenizer_json());
+        for (key, token, id) in [
+            ("eos_token_id", "<|endoftext|>", 4),
+            ("decoder_start_token_id", "<|startoftranscript|>", 5),
+            ("no_timestamps_token_id", "<|notimestamps|>", 13),
+        ] {
+            let config = |id| format!(r#"{{"{key}": {id}}}"#);
+            let [own, other, list] = [config(id.to_string()), config((id + 1).to_string()), config(format!("[{id}]"))];
+            for file in ["config.json", "generation_config.json"] {
+                let error = read(&[tokenizer, (file, &other)], 25).unwrap_err().to_string();
+                let problem = format!("{token} is {} by {file}, {id} by tokenizer.json", id + 1);
+                assert!(error.contains(&problem), "{error}");
+                for config in [&own, &list] {
+                    assert!(read(&[tokenizer, (file, config)], 25).is_ok());
+                }
+            }
+            // Both files may say so: the one for decoding is believed.
+            let both = [tokenizer, ("config.json", &other), ("generation_config.json", &own)];
+            assert!(read(&both, 25).is_ok());
+        }
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let error = read(&[], 25).unwrap_err().to_string();
         assert!(error.contains("tokenizer.json"), "{error}");
@@ -372,12 +414,13 @@ mod tests {
         let error = read(&[("tokenizer.json", &tokenizer_json())], 14).unwrap_err().to_string();
         assert!(error.contains("no room for timestamps"), "{error}");
         let text = [b"a".to_vec()];
-        let vocabulary = Vocabulary::read(Path::new("nowhere"), Some(&text), 20, 10).unwrap();
+        let vocabulary = Vocabulary::read(Path::new("nowhere"), Some(&text), 20, 10, &Config::default()).unwrap();
         assert_eq!((vocabulary.timestamps(), vocabulary.decode(&[0])), (9..20, "a".to_owned()));
-        let error = Vocabulary::read(Path::new("nowhere"), Some(&text), 15, 10).unwrap_err().to_string();
+        let small = Vocabulary::read(Path::new("nowhere"), Some(&text), 15, 10, &Config::default());
+        let error = small.unwrap_err().to_string();
         assert!(error.contains("do not make up a vocabulary of 15"), "{error}");
         let list = tempfile::tempdir().unwrap();
         std::fs::create_dir(list.path().join("vocabulary.txt")).unwrap();
-        assert!(matches!(Vocabulary::read(list.path(), None, 25, 10), Err(Error::Read { .. })));
+        assert!(matches!(Vocabulary::read(list.path(), None, 25, 10, &Config::default()), Err(Error::Read { .. })));
     }
 }
