@@ -181,15 +181,44 @@ fn files_that_are_no_export_are_told_apart() {
     copy("f32/config.json", "config.json");
     assert!(try_load(directory.path()).is_ok());
     copy("f32/decoder_model.onnx", "decoder_with_past_model.onnx");
-    refused("decoder_with_past_model.onnx cannot be used: it does not take and give the 4 keys and values");
+    refused("no ONNX export");
+    copy("f32/decoder_with_past_model.onnx", "decoder_with_past_model.onnx");
     copy("f32/encoder_model.onnx", "decoder_model.onnx");
     refused("decoder_model.onnx cannot be used: it has no input `input_ids`");
     let whole = std::fs::read(data("f32/encoder_model.onnx")).unwrap();
     std::fs::write(file("encoder_model.onnx"), &whole[..whole.len() / 2]).unwrap();
     refused("encoder_model.onnx cannot be used: it cannot be loaded");
-    copy("f32/decoder_model_merged.onnx", "decoder_model.onnx");
-    copy("f32/encoder_model.onnx", "encoder_model.onnx");
-    copy("f32/decoder_with_past_model.onnx", "decoder_model_merged.onnx");
-    let error = try_load(&file("decoder_model_merged.onnx")).unwrap_err().to_string();
-    assert!(error.contains("use_cache_branch"), "{error}");
+}
+
+#[test]
+fn decoders_are_told_by_their_inputs_whatever_they_are_called() {
+    const NAMES: [&str; 3] = ["decoder_model.onnx", "decoder_with_past_model.onnx", "decoder_model_merged.onnx"];
+    let [first, cached, merged] = NAMES;
+    let load = |decoders: &[(&str, &str)], path: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let others = ["encoder_model.onnx", "config.json", "vocabulary.txt"].map(|name| (name, name));
+        for (from, to) in others.iter().chain(decoders) {
+            std::fs::copy(data("f32").join(from), directory.path().join(to)).unwrap();
+        }
+        try_load(&directory.path().join(path)).map(drop)
+    };
+    for decoders in [
+        // One that has both passes, under each name, alone and beside half of the others.
+        &[(merged, first)][..],
+        &[(merged, cached)],
+        &[(cached, first), (merged, cached)],
+        &[(first, first), (merged, cached)],
+        // Two that changed places, and one that is called merged.
+        &[(cached, first), (first, cached)],
+        &[(first, first), (cached, merged)],
+        &[(cached, first), (first, cached), (merged, merged)],
+    ] {
+        load(decoders, "").unwrap_or_else(|error| panic!("{decoders:?}: {error}"));
+        for (_, name) in decoders {
+            load(decoders, name).unwrap_or_else(|error| panic!("{decoders:?}, {name}: {error}"));
+        }
+    }
+    for decoders in [&[(first, first)][..], &[(cached, cached)], &[(first, first), (first, merged)]] {
+        assert!(matches!(load(decoders, ""), Err(Error::NoExport { .. })), "{decoders:?}");
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use amanuensis_weights::Interface;
+
 use crate::Error;
 
 /// What the files of an export are called; a variant has a suffix, as in `encoder_model_quantized.onnx`. Longer names come
@@ -31,22 +33,31 @@ pub(super) enum DecoderFiles {
 impl Files {
     /// Finds the graphs in a directory or in its subdirectory `onnx`: those without a suffix, two decoders sooner than a
     /// merged one. Where `path` is one of the files, its suffix is that of all, and a merged decoder is taken if it is
-    /// named.
+    /// named. Which decoder is which, their inputs tell, whatever they are called.
     pub(super) fn find(path: &Path) -> Result<Self, Error> {
         let named = path.is_file().then(|| name_of(path)).flatten();
         let folders = match (&named, path.parent()) {
             (Some(_), Some(parent)) => vec![parent.to_owned()],
             _ => vec![path.to_owned(), path.join("onnx")],
         };
-        let (name, suffix) = named.unwrap_or((ENCODER, ""));
+        let suffix = named.map_or("", |(_, suffix)| suffix);
         let missing = || Error::NoExport { path: path.to_owned(), suffix: suffix.to_owned() };
         let file = |name: &str| {
             let file = format!("{name}{suffix}.onnx");
             folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file())
         };
         let encoder = file(ENCODER).ok_or_else(missing)?;
-        let decoder = match (file(FIRST), file(CACHED), file(MERGED)) {
-            (_, _, Some(merged)) if name == MERGED => DecoderFiles::Merged(merged),
+        let decoder = |(name, by_name): (&str, Role)| {
+            let file = file(name)?;
+            Some((Role::of(&file).unwrap_or(by_name), file))
+        };
+        let names = [(FIRST, Role::First), (CACHED, Role::Cached), (MERGED, Role::Merged)];
+        let mut decoders: Vec<(Role, PathBuf)> = names.into_iter().filter_map(decoder).collect();
+        // The one that is named comes before others of its kind.
+        decoders.sort_by_key(|(_, file)| file != path);
+        let with = |role| decoders.iter().find(|decoder| decoder.0 == role).map(|(_, file)| file.clone());
+        let decoder = match (with(Role::First), with(Role::Cached), with(Role::Merged)) {
+            (_, _, Some(merged)) if merged == path => DecoderFiles::Merged(merged),
             (Some(first), Some(cached), _) => DecoderFiles::Split { first, cached },
             (_, _, Some(merged)) => DecoderFiles::Merged(merged),
             _ => return Err(missing()),
@@ -55,6 +66,27 @@ impl Files {
         let has_config = |directory: &&Path| directory.join("config.json").is_file();
         let directory = folder.ancestors().take(2).find(has_config).unwrap_or(folder).to_owned();
         Ok(Self { directory, encoder, decoder })
+    }
+}
+
+/// What a decoder's graph is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    First,
+    Cached,
+    Merged,
+}
+
+impl Role {
+    /// As the graph's inputs tell; nothing where it cannot be read, which whoever loads it reports.
+    fn of(path: &Path) -> Option<Self> {
+        let inputs = Interface::read(path).ok()?.inputs;
+        let has = |name: &str| inputs.iter().any(|input| input.name.starts_with(name));
+        Some(match (has("use_cache_branch"), has("past_key_values.")) {
+            (true, _) => Self::Merged,
+            (false, true) => Self::Cached,
+            (false, false) => Self::First,
+        })
     }
 }
 
