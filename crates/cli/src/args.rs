@@ -165,7 +165,8 @@ pub enum ModelsCommand {
 
 /// Show what a model's files hold: sizes, tokens, tensors, inputs and outputs.
 ///
-/// Of any format that can be transcribed with; of an ONNX file that is no model by itself, the inputs and outputs.
+/// Of any format that can be transcribed with; of an ONNX file that is no model by itself, the inputs and outputs. Where
+/// what there is makes no model, `problem` says why, and the exit code is 1.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// A model of `amanuensis models list` that is installed, or a model's directory or weight file

@@ -132,6 +132,7 @@ pub struct Wanted<'a> {
 /// Finds a model, fetches it if need be, and loads it.
 pub fn load(wanted: &Wanted<'_>, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
     let Wanted { model, ref engine, offline, detects_speech } = *wanted;
+    engine.check().map_err(|error| Failure::Usage(error.to_string()))?;
     let store = Store::open_default().map_err(models::failure)?;
     let path = find(model, offline, &store, console, interrupt)?;
     console.start_bar(None, SPINNER, format!("loading {model}"));

@@ -26,7 +26,11 @@ pub fn run(args: &InspectArgs) -> Result<(), Failure> {
         contents.tables()
     };
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::of_stdout(&error))
+    let is_bad = contents.problem.is_some();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Failure::of_stdout(&error).after(is_bad))?;
+    // What is printed says what is amiss.
+    if is_bad { Err(Failure::Reported) } else { Ok(()) }
 }
 
 /// What a model's files hold. Of a lone graph, `graphs` alone, and `problem`: why it is no model.

@@ -15,9 +15,9 @@ fn export(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/data/onnx").join(name)
 }
 
-fn json(workspace: &Workspace, path: &str) -> Value {
+fn json(workspace: &Workspace, path: &str, code: i32) -> Value {
     let run = workspace.run(&["inspect", "--json", path]);
-    run.ended(0, &[]);
+    run.ended(code, &[]);
     serde_json::from_str(&run.stdout).unwrap()
 }
 
@@ -25,7 +25,7 @@ fn json(workspace: &Workspace, path: &str) -> Value {
 fn a_model_is_told_by_sizes_tokens_and_tensors() {
     let workspace = Workspace::new();
     workspace.model("model");
-    let contents = json(&workspace, "./model");
+    let contents = json(&workspace, "./model", 0);
     assert_eq!(contents["format"], "CTranslate2");
     let encoder = r#"{"positions": 1500, "width": 16, "layers": 1, "heads": 2, "inputs": 80}"#;
     assert_eq!(contents["encoder"], serde_json::from_str::<Value>(encoder).unwrap());
@@ -42,10 +42,16 @@ fn a_model_is_told_by_sizes_tokens_and_tensors() {
         assert!(run.stdout.contains(text), "no {text:?} in {run:?}");
     }
 
-    // Without its vocabulary it is shown all the same.
+    // Without its vocabulary it is shown all the same, but is no model.
     fs::remove_file(workspace.path("model/vocabulary.txt")).unwrap();
-    let contents = json(&workspace, "./model/model.bin");
+    let contents = json(&workspace, "./model/model.bin", 1);
     assert!(contents["vocabulary"].is_null() && contents["problem"].as_str().unwrap().contains("vocabulary.json"));
+    let run = workspace.run(&["inspect", "./model"]);
+    run.ended(1, &[]);
+    assert!(
+        run.stdout.contains("problem     no vocabulary in") && run.stdout.contains("encoder.conv1.bias"),
+        "{run:?}"
+    );
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn a_ggml_file_brings_its_vocabulary() {
 fn graphs_are_told_by_inputs_and_outputs() {
     let workspace = Workspace::new();
     let whole = export("f32");
-    let contents = json(&workspace, whole.to_str().unwrap());
+    let contents = json(&workspace, whole.to_str().unwrap(), 1);
     assert_eq!(contents["format"], "ONNX");
     let input = r#"{"name": "input_features", "dtype": "float32", "shape": ["batch_size", 4, 24]}"#;
     assert_eq!(contents["graphs"][0]["inputs"][0], serde_json::from_str::<Value>(input).unwrap());
@@ -86,7 +92,7 @@ fn graphs_are_told_by_inputs_and_outputs() {
     // A graph that is no model by itself.
     fs::copy(whole.join("decoder_model.onnx"), workspace.path("decoder_with_past_model.onnx")).unwrap();
     let run = workspace.run(&["inspect", "./decoder_with_past_model.onnx"]);
-    run.ended(0, &[]);
+    run.ended(1, &[]);
     for text in ["input_ids", "int64", "present.0.encoder.value", "give the directory of an export"] {
         assert!(run.stdout.contains(text), "no {text:?} in {run:?}");
     }

@@ -74,7 +74,10 @@ fn what_is_asked_in_vain_is_refused() {
     refused(&["--device", "cpu", "--npu-design", "."], 2, &["--npu-design", "--device npu"]);
     refused(&["--device", "npu-fake", "--npu-design", "."], 2, &["--npu-design"]);
     refused(&["--npu-mode", "sequential"], 2, &["--npu-mode"]);
-    refused(&["--device", "npu-fake", "--compute-type", "f32"], 1, &["int8 only"]);
+    for device in ["npu", "npu-fake"] {
+        refused(&["--device", device, "--compute-type", "f32"], 2, &["int8 only"]);
+        refused(&["--device", device, "--runtime", "onnx"], 2, &["on the processor only"]);
+    }
     if amanuensis_xdna::Machine::here().has_npu() {
         return println!("skipped: this machine has an NPU");
     }

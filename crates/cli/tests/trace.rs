@@ -159,6 +159,8 @@ fn what_makes_no_sense_is_refused() {
     trace(&["--model", torch, "--runtime", "onnx", "--start", "0"])
         .ended(1, &["no ONNX export at", "encoder_model.onnx"]);
     trace(&["--model", torch, "--start", "2.5"]).ended(1, &["a.wav: the recording ends before 2.50 s"]);
+    trace(&["--model", torch, "--language", "de", "--start", "0"]).ended(2, &["torch\" does not know german"]);
+    trace(&["--model", torch, "--language", "en", "--start", "0"]).ended(0, &[]);
     trace(&["--model", torch, "--start", "-1"]).ended(2, &[]);
     trace(&["--model", torch, "--tolerance", "NaN"]).ended(2, &[]);
     // A model of other sizes can be compared as far as it goes.

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use amanuensis_engine::{DecodeOptions, Engine};
 use amanuensis_models::Store;
-use amanuensis_transcribe::{ComputeType, Device, EngineOptions, Runtime, VoiceDetector};
+use amanuensis_transcribe::{ComputeType, Device, EngineOptions, Language, Runtime, VoiceDetector};
 
 use crate::console::Console;
 use crate::decoding::{find, thread_count};
@@ -59,6 +59,15 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
         sides.push(Side { model: model.to_owned(), runtime, compute_type, engine });
     }
 
+    let (side, other) = (&sides[0], sides.get(1));
+    let language = match args.language {
+        Spoken::Auto => None,
+        Spoken::In(language) if knows(&side.engine, language) => Some(language.code().to_owned()),
+        Spoken::In(language) => {
+            return Err(Failure::Usage(format!("the model {:?} does not know {language}", side.model)));
+        }
+    };
+
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", args.audio));
     let detector = detector(args, &store, &console, &interrupt)?;
     let audio = args.audio.open().map_err(|error| failed(&error))?;
@@ -68,14 +77,7 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
     })?;
     let is_int8 = sides.iter().any(|side| side.compute_type == Some(ComputeType::Int8));
     let tolerance = args.tolerance.unwrap_or(if is_int8 { TOLERANCE_INT8 } else { TOLERANCE_F32 });
-    let options = DecodeOptions {
-        language: match args.language {
-            Spoken::Auto => None,
-            Spoken::In(language) => Some(language.code().to_owned()),
-        },
-        ..DecodeOptions::default()
-    };
-    let (side, other) = (&sides[0], sides.get(1));
+    let options = DecodeOptions { language, ..DecodeOptions::default() };
     let trace = Trace::of(&window, (&side.engine, other.map(|other| &other.engine)), options, args.steps.into())
         .map_err(|error| failed(&error))?;
     let failure = trace.failure(tolerance);
@@ -91,6 +93,12 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
     io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::of_stdout(&error).after(failure.is_some()))?;
     // The report ends with what is amiss.
     if failure.is_some() { Err(Failure::Reported) } else { Ok(()) }
+}
+
+/// English needs no token where there is no other language.
+fn knows(engine: &Engine, language: Language) -> bool {
+    let code = language.code();
+    engine.languages().any(|known| known == code) || !engine.is_multilingual() && language == Language::ENGLISH
 }
 
 /// One side, or two.

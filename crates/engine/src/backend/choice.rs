@@ -92,23 +92,39 @@ pub(crate) fn choose(options: &EngineOptions) -> Result<Chosen, Error> {
     choose_from(BACKENDS, options)
 }
 
+impl EngineOptions {
+    /// Whether they go together, whatever the model and the machine.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where a device is asked for what none but the processor can do.
+    pub fn check(&self) -> Result<(), Error> {
+        match (self.device.device, self.hindrance()) {
+            (device @ (Device::Npu | Device::NpuFake), Some(reason)) => {
+                Err(Error::Device { device, reason: reason.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why none but the processor can do it.
+    fn hindrance(&self) -> Option<&'static str> {
+        match (self.runtime, self.compute_type) {
+            (Runtime::Onnx, _) => Some("an ONNX runtime executes graphs on the processor only"),
+            (Runtime::Native, ComputeType::F32) => Some("it computes in int8 only, not in f32"),
+            (Runtime::Native, ComputeType::Int8) => None,
+        }
+    }
+}
+
 fn choose_from(openers: &[Opener], options: &EngineOptions) -> Result<Chosen, Error> {
-    let EngineOptions { compute_type, runtime, device: ref options, .. } = *options;
+    options.check()?;
+    let hindrance = options.hindrance();
+    let options = &options.device;
     let unavailable = |reason: String| Error::Device { device: options.device, reason };
-    let hindrance = match (runtime, compute_type) {
-        (Runtime::Onnx, _) => Some("an ONNX runtime executes graphs on the processor only"),
-        (Runtime::Native, ComputeType::F32) => Some("it computes in int8 only, not in f32"),
-        (Runtime::Native, ComputeType::Int8) => None,
-    };
     let unused = |reason: &str| format!("the NPU is not used: {reason}");
     if let Some(hindrance) = hindrance {
-        return match options.device {
-            Device::Auto | Device::Cpu => {
-                let notice = options.npu_design.is_some().then(|| unused(hindrance));
-                Ok(Chosen { backend: Arc::new(Cpu), notice })
-            }
-            Device::Npu | Device::NpuFake => Err(unavailable(hindrance.to_owned())),
-        };
+        let notice = options.npu_design.is_some().then(|| unused(hindrance));
+        return Ok(Chosen { backend: Arc::new(Cpu), notice });
     }
     let mut notice = None;
     for opener in openers {
