@@ -49,7 +49,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "WORDS")]
     hotwords: Option<String>,
 
-    /// What the text of the first window begins with: a sentence or two at most
+    /// What the first text begins with: a sentence or two at most
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 

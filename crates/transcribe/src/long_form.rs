@@ -63,7 +63,7 @@ pub(crate) struct LongForm<'a, M, R, S> {
     language: Option<Language>,
     attempts: Arc<Attempts>,
     context: Context,
-    /// What the first text begins with, until it has been asked for.
+    /// What the first text begins with, until there is one.
     prefix: Vec<u32>,
     segments: Vec<Segment>,
     warnings: Vec<String>,
@@ -191,10 +191,11 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     }
 
     /// Windows to hand over before the first of them is waited for: enough that a place in the batch never stays empty.
-    /// Until the language is known, each window waits for what the one before says of it.
+    /// Until the language is known, and the prefix used, each window waits for what the one before says.
     fn ahead(&self) -> usize {
+        let knows_language = self.language.is_some() || self.options.multilingual;
         match self.options.strategy {
-            Strategy::Batched if self.language.is_some() || self.options.multilingual => self.reader.places() + 2,
+            Strategy::Batched if knows_language && self.prefix.is_empty() => self.reader.places() + 2,
             _ => 1,
         }
     }
@@ -266,8 +267,6 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         spectrogram.truncate(self.model.window_frames(frames) * n_mels);
         let wants_words = self.options.word_timestamps;
         let listened = wants_words.then(|| Listened::new(position, frames, &spectrogram, n_mels));
-        let prefix = std::mem::take(&mut self.prefix);
-        let has_prefix = !prefix.is_empty();
         let request = Request {
             mel: spectrogram,
             frames,
@@ -278,7 +277,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 task: self.options.task,
                 length_penalty: self.options.length_penalty,
                 previous: self.context.next(),
-                prefix,
+                prefix: self.prefix.clone(),
                 rules: self.options.rules.clone(),
                 ..DecodeOptions::default()
             },
@@ -287,7 +286,8 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             seed: position as u64,
             wants_window: wants_words,
             // A prefix need not be said.
-            voiced: (self.detects_speech && !has_prefix).then(|| seconds(voiced_frames(&voiced, &(position..end)))),
+            voiced: (self.detects_speech && self.prefix.is_empty())
+                .then(|| seconds(voiced_frames(&voiced, &(position..end)))),
         };
         Ok(Pending { ticket: self.reader.submit(request), listened, position, frames, samples, voiced })
     }
@@ -346,6 +346,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             self.context.forget();
         }
         let mut segments = self.keep(position, &judged, pieces, language, listened.zip(answer.window))?;
+        self.use_prefix(&segments);
         if readings > 1 && self.detects_speech && !segments.is_empty() {
             let written = segments.iter().map(|segment| frames_of(segment.start)..frames_of(segment.end));
             for gap in gaps(written, &voiced, position..position + advance) {

@@ -7,7 +7,7 @@ use crate::model::{Model, Reader};
 use crate::options::Strategy;
 use crate::transcriber::Event;
 use crate::windows::{Samples, seconds};
-use crate::{Error, ReadWindow};
+use crate::{Error, ReadWindow, Segment};
 
 impl<M: Model, R: Reader, S: Samples> LongForm<'_, M, R, S> {
     /// The same, going on behind windows that were read before.
@@ -34,9 +34,16 @@ impl<M: Model, R: Reader, S: Samples> LongForm<'_, M, R, S> {
         Ok(())
     }
 
+    /// The first segments begin with the prefix, and no others.
+    pub(super) fn use_prefix(&mut self, segments: &[Segment]) {
+        if !segments.is_empty() {
+            self.prefix.clear();
+        }
+    }
+
     /// Moves on behind a window that was read, now or before.
     pub(super) fn move_behind(&mut self, window: ReadWindow) {
-        self.prefix.clear();
+        self.use_prefix(&window.segments);
         self.language = self.language.or(window.language);
         if window.forgets {
             self.context.forget();

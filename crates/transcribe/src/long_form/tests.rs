@@ -32,6 +32,8 @@ struct Script {
     multilingual: bool,
     /// The languages that windows were decoded in.
     asked: RefCell<Vec<Option<String>>>,
+    /// What their texts were to begin with.
+    prefixes: RefCell<Vec<Vec<u32>>>,
 }
 
 impl Script {
@@ -41,6 +43,7 @@ impl Script {
             languages: RefCell::new(vec!["en"]),
             multilingual: true,
             asked: RefCell::default(),
+            prefixes: RefCell::default(),
         }
     }
 
@@ -112,6 +115,7 @@ impl Reader for Script {
 
     fn submit(&self, request: Request) -> Option<Language> {
         assert_eq!(request.mel.len(), 3000 * 80);
+        self.prefixes.borrow_mut().push(request.options.prefix);
         request.language
     }
 
@@ -256,6 +260,28 @@ fn speech_without_a_text_is_read_again_and_a_doubtful_text_is_then_not_believed(
         // Without a detector, everything counts as speech.
         long_form.detects_speech = true;
         assert_eq!(summary(&long_form.run().unwrap()), expected);
+    }
+}
+
+#[test]
+fn the_first_text_begins_with_the_prefix_and_no_other() {
+    for strategy in [Strategy::Sequential, Strategy::Batched] {
+        let model = Script::new(vec![Vec::new(), Vec::new(), vec![at(0.0), 1, at(27.0)], vec![at(0.0), 2, at(27.0)]]);
+        model.windows.borrow_mut()[0] = Ok(silence());
+        let options = TranscribeOptions {
+            strategy,
+            language: Some(Language::ENGLISH),
+            prefix: Some("ab".to_owned()),
+            ..TranscribeOptions::default()
+        };
+        let transcript = model.transcribe_with(Scripted::seconds(140), &options, &mut |_| ControlFlow::Continue(()));
+        assert_eq!(transcript.unwrap().segments.len(), 2);
+        // Neither what is silent nor what has no text uses it up.
+        let prefixes = model.prefixes.borrow();
+        assert!(prefixes.len() >= 4);
+        for (index, prefix) in prefixes.iter().enumerate() {
+            assert_eq!(*prefix, if index < 3 { vec![0, 1, 2] } else { Vec::new() }, "window {index}, {strategy:?}");
+        }
     }
 }
 
