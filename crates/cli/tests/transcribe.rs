@@ -188,6 +188,9 @@ fn what_the_model_cannot_do_is_wrong_usage() {
     let arguments = ["transcribe", "--model", "gibberish", "talk.wav"];
     workspace.run(&[&arguments[..], &["--language", "de"]].concat()).ended(2, &["English only", "german"]);
     workspace.run(&[&arguments[..], &["--task", "translate"]].concat()).ended(2, &["cannot translate"]);
+    let suppress = |token: &str| workspace.run(&[&arguments[..], &["--suppress-tokens", token]].concat());
+    suppress("-1,1535").ended(2, &["there is no token 1535", "\"gibberish\" has 1535"]);
+    suppress("-1,1534").ended(0, &[]);
     workspace.run(&[&arguments[..], &["--language", "English"]].concat()).ended(0, &[]);
     fs::write(workspace.path("gibberish/model.bin"), "no model").unwrap();
     workspace.run(&arguments).ended(1, &["cannot load the model", "model.bin"]);

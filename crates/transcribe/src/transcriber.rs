@@ -117,6 +117,13 @@ impl Transcriber {
         if options.word_timestamps && self.engine.runtime() == Runtime::Onnx {
             return Err(Error::Options(EngineError::NoAttention.to_string()));
         }
+        let n_vocab = self.engine.vocabulary().n_vocab();
+        if let Some(token) = options.rules.suppress.iter().find(|token| **token as usize >= n_vocab) {
+            return Err(Error::Options(format!(
+                "there is no token {token} to be suppressed: the model {:?} has {n_vocab}, from 0 on",
+                self.name
+            )));
+        }
         check(&*self.engine, &self.name, options)
     }
 
