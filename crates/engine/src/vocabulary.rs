@@ -82,11 +82,16 @@ impl Vocabulary {
             (tokens, _) => tokens?,
         };
         let find = |name: &str| tokens.iter().rposition(|token| token == name).map(|id| id as u32);
-        for NamedToken { file: config, token, id } in &config.named {
+        if let Some(size) = config.n_vocab.filter(|size| *size != n_vocab) {
+            return Err(inconsistent(format!(
+                "it has {size} tokens by config.json, its decoder {n_vocab} outputs: these belong to different models"
+            )));
+        }
+        for NamedToken { file: by, token, id } in &config.named {
             if let Some(found) = find(token).filter(|found| u64::from(*found) != *id) {
-                let problem =
-                    format!("{token} is {id} by {config}, {found} by {file}: these belong to different models");
-                return Err(inconsistent(problem));
+                return Err(inconsistent(format!(
+                    "{token} is {id} by {by}, {found} by {file}: these belong to different models"
+                )));
             }
         }
         let need =
@@ -382,6 +387,10 @@ mod tests {
     #[test]
     fn another_models_vocabulary_is_refused() {
         let tokenizer = ("tokenizer.json", &*tokenizer_json());
+        let sized = |size| read(&[tokenizer, ("config.json", &format!(r#"{{"vocab_size": {size}}}"#))], 25);
+        assert!(sized(25).is_ok());
+        let error = sized(26).unwrap_err().to_string();
+        assert!(error.contains("26 tokens by config.json, its decoder 25 outputs"), "{error}");
         for (key, token, id) in [
             ("eos_token_id", "<|endoftext|>", 4),
             ("decoder_start_token_id", "<|startoftranscript|>", 5),

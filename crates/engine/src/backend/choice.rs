@@ -81,17 +81,6 @@ impl From<Device> for DeviceOptions {
     }
 }
 
-/// A backend, and what is to be said of the choice.
-pub(crate) struct Chosen {
-    pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) notice: Option<String>,
-}
-
-/// Opens the backend that is asked for, or the best that there is.
-pub(crate) fn choose(options: &EngineOptions) -> Result<Chosen, Error> {
-    choose_from(BACKENDS, options)
-}
-
 impl EngineOptions {
     /// Whether they go together, whatever the model and the machine.
     ///
@@ -114,6 +103,17 @@ impl EngineOptions {
             (Runtime::Native, ComputeType::Int8) => None,
         }
     }
+}
+
+/// A backend, and what is to be said of the choice.
+pub(crate) struct Chosen {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) notice: Option<String>,
+}
+
+/// Opens the backend that is asked for, or the best that there is.
+pub(crate) fn choose(options: &EngineOptions) -> Result<Chosen, Error> {
+    choose_from(BACKENDS, options)
 }
 
 fn choose_from(openers: &[Opener], options: &EngineOptions) -> Result<Chosen, Error> {
