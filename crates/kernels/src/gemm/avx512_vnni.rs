@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use super::{BLOCK_ROWS, Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use super::{BLOCK_ROWS, GROUP, Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::pool::scratch_of;
 use crate::{Aligned, Cpu, Isa};
 
@@ -32,9 +32,6 @@ const ROWS: usize = 8;
 fn panels_together(rows: usize) -> usize {
     if rows < ROWS / 2 { 4 } else { 3 }
 }
-
-/// Panels of a group, whose sums are handed over together: a multiple of three.
-const TOGETHER: usize = 15;
 
 /// Calls `$tile::<rows, panels>` with the numbers that `$rows` (at most [`ROWS`]) and `$panels` (at most 4) have.
 macro_rules! dispatch {
@@ -87,10 +84,12 @@ impl Kernel for Avx512Vnni {
         assert!(a.rows <= BLOCK_ROWS, "more rows than a block has");
         let mut begin = [0; BLOCK_ROWS];
         beginnings(a, &mut begin);
-        for (index, b) in b.chunks(TOGETHER * a.lines()).enumerate() {
+        // A group that is left with one panel at its end would leave the units idle.
+        let group = GROUP - GROUP % panels_together(a.rows);
+        for (index, b) in b.chunks(group * a.lines()).enumerate() {
             let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
             multiply::<i8, false>(a, &begin, b, sums);
-            each(index * TOGETHER, sums);
+            each(index * group, sums);
         }
     }
 
