@@ -13,6 +13,9 @@ use crate::TranscribeOptions;
 const MOST_PER_SECOND: f64 = 30.0;
 const MOST_AT_ONCE: f64 = 20.0;
 
+/// What goes in circles for so long that it is given up has a higher compression ratio than this.
+const LOOPS: f32 = 3.0;
+
 /// Seconds; so little that is voiced may as well be music or noise.
 const HARDLY: f64 = 2.0;
 
@@ -83,6 +86,11 @@ impl Attempts {
             Search::Sample { temperature, best_of, .. } => Search::Sample { temperature, best_of, seed },
             search => search,
         })
+    }
+
+    /// Whether a text that goes in circles cannot pass, so that it need not be followed to its end.
+    pub(crate) fn abandon_loops(&self) -> bool {
+        self.compression_ratio_threshold.is_some_and(|bar| bar <= LOOPS)
     }
 
     /// `text` is that of `decoded`, `voiced` the seconds of the window in which somebody speaks, where that is known.

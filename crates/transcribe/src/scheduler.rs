@@ -339,6 +339,7 @@ impl<'e> Worker<'e> {
         let code = language.filter(|_| self.engine.is_multilingual()).map(|language| language.code().to_owned());
         request.options.language = code;
         request.options.search = request.attempts.search(0, request.seed).unwrap_or(request.options.search);
+        request.options.abandon_loops = request.attempts.abandon_loops();
         self.batch.join(ticket, &window, &request.options)?;
         Ok(Begun { window, detected, encode })
     }

@@ -179,10 +179,10 @@ impl std::fmt::Debug for Transcriber {
     }
 }
 
-/// As many windows as fit in 80 MiB, so that all together stays below 300 MB with the model base; at least four, which are small beside the weights of
+/// As many windows as fit in 72 MiB, so that all together stays below 300 MB with the model base; at least four, which are small beside the weights of
 /// a model where that is more.
 fn default_batch_size(engine: &Engine) -> usize {
-    (80 * 1024 * 1024 / engine.window_bytes()).clamp(4, 16)
+    (72 * 1024 * 1024 / engine.window_bytes()).clamp(4, 16)
 }
 
 pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 mod batch;
 mod filters;
 mod hypothesis;
+mod loops;
 mod prompt;
 mod random;
 mod reading;
@@ -41,6 +42,9 @@ pub struct DecodeOptions {
     pub previous: Vec<u32>,
     /// Text tokens that the text begins with.
     pub prefix: Vec<u32>,
+    /// Whether to give up a text that repeats itself over and over, instead of following it to the end of the model's
+    /// context: for callers to whom it is worth nothing.
+    pub abandon_loops: bool,
     /// Which tokens may come next.
     pub rules: Rules,
 }
@@ -121,6 +125,7 @@ impl Default for DecodeOptions {
             length_penalty: None,
             previous: Vec::new(),
             prefix: Vec::new(),
+            abandon_loops: false,
             rules: Rules::default(),
         }
     }

@@ -5,6 +5,7 @@ use amanuensis_kernels::vector::{log_sum_exp, softmax};
 
 use super::filters::Filters;
 use super::hypothesis::{Hypothesis, grow};
+use super::loops::goes_in_circles;
 use super::prompt::prompt;
 use super::random::{Draw, pick};
 use super::search::{Candidate, Child, children, keep_best, largest, worth};
@@ -35,6 +36,7 @@ pub(super) struct Scope {
     filters: Filters,
     search: Search,
     length_penalty: Option<f32>,
+    abandon_loops: bool,
     /// Which token of the prompt is the start token.
     start: usize,
     prompt_len: usize,
@@ -65,6 +67,7 @@ impl Slot {
             filters: Filters::new(engine.config(), engine.vocabulary(), options),
             search: options.search,
             length_penalty: options.length_penalty,
+            abandon_loops: options.abandon_loops,
             start: prompt.start,
             prompt_len,
             given: tokens.len() - prompt_len,
@@ -112,7 +115,17 @@ impl Slot {
         let is_decided = self.ended.len() >= self.scope.most_ended();
         self.live = grow(std::mem::take(&mut self.live), &going_on, &|| engine.start(&self.window));
         let is_full = self.live.first().is_none_or(|text| text.tokens.len() >= engine.n_text_ctx());
-        (is_decided || is_full).then(|| self.best())
+        (is_decided || is_full || self.is_lost(engine)).then(|| self.best())
+    }
+
+    /// Whether all texts that go on do so in circles, where that is a reason to give them up.
+    fn is_lost(&self, engine: &Engine) -> bool {
+        let first_time = engine.vocabulary().timestamps().start;
+        self.scope.abandon_loops
+            && self.live.iter().all(|text| {
+                let said = text.tokens[self.scope.prompt_len..].iter().copied();
+                goes_in_circles(&said.filter(|token| *token < first_time).collect::<Vec<_>>())
+            })
     }
 
     fn best(&mut self) -> Decoded {
