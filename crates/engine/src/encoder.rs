@@ -55,8 +55,9 @@ struct Workspace {
     hidden: Activations,
     attention: SelfAttention,
     attended: Aligned<f32>,
-    /// The input of the first convolution, `(frames + 2, n_mels)`, and of the second, `(frames + 2, d_model)`.
+    /// The input of the first convolution, `(frames + 2, n_mels)`.
     mel: Aligned<f32>,
+    /// The input of the second convolution, `(frames + 2, d_model)`.
     wide: Aligned<f32>,
     /// The residual stream, `(n_ctx, d_model)`.
     states: Aligned<f32>,

@@ -27,7 +27,7 @@ const SILENCE: usize = 1000;
 /// Of those frames, as many as the decoder looks at: the others cost it a third of the time that it spends on a window, and
 /// texts are as good without them. With one second, or none, some repeat themselves.
 const SEEN: usize = 250;
-/// Frames that the decoder looks at in any case: in a shorter window it hears less well.
+/// Frames that it looks at in any case, if the window has as many: with less, short recordings are heard less well.
 const LEAST_SEEN: usize = 1500;
 /// The frames of a window are a multiple of this, so that there are not too many shapes.
 const STEP: usize = 64;
@@ -183,7 +183,7 @@ impl Engine {
         Some(self.native()?.step_bytes(batch))
     }
 
-    /// Bytes of memory that a window takes while it is decoded, about: its states, and the keys and values that the
+    /// Bytes of memory that a window takes while it is decoded, about: the keys and values that the
     /// decoder looks up, those of its text for a quarter of the positions that there can be.
     pub fn window_bytes(&self) -> usize {
         self.network.window_bytes()
@@ -247,7 +247,7 @@ impl Engine {
     }
 
     /// The same for a window of which `frames` frames are of a recording, and silence the rest, as many as
-    /// [`Self::window_frames`] says: in int8 the decoder is spared most of the silence.
+    /// [`Self::window_frames`] says: in int8 the decoder is spared most of the silence of a long window.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -255,7 +255,7 @@ impl Engine {
         self.check(mel)?;
         let all = mel.len() / self.n_mels();
         let seen = match self.native().map(Native::compute_type) {
-            Some(ComputeType::Int8) => (frames + SEEN).max(LEAST_SEEN).next_multiple_of(STEP).min(all),
+            Some(ComputeType::Int8) => seen_frames(frames, all),
             Some(ComputeType::F32) | None => all,
         };
         self.network.encode(&self.context, mel, seen)
@@ -380,5 +380,23 @@ impl fmt::Debug for Engine {
             .field("runtime", &self.runtime())
             .field("isa", &self.isa())
             .finish_non_exhaustive()
+    }
+}
+
+/// Frames that the decoder looks at of a window of `all` frames, the first `frames` of which are of a recording.
+fn seen_frames(frames: usize, all: usize) -> usize {
+    (frames + SEEN).max(LEAST_SEEN).next_multiple_of(STEP).min(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_decoder_sees_some_of_the_silence_and_all_of_a_short_window() {
+        for (frames, all, seen) in [(100, 1152, 1152), (400, 1408, 1408), (1100, 2112, 1536), (2000, 3000, 2304)] {
+            assert_eq!(seen_frames(frames, all), seen, "{frames}");
+        }
+        assert_eq!(seen_frames(2900, 3000), 3000);
     }
 }

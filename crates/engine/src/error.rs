@@ -84,8 +84,8 @@ pub enum Error {
     /// No ONNX export where one was looked for.
     #[error(
         "no ONNX export at {}: looked for encoder_model{suffix}.onnx, and decoder_model{suffix}.onnx with \
-         decoder_with_past_model{suffix}.onnx or decoder_model_merged{suffix}.onnx (by their inputs, whatever \
-         they are called), there or in its subdirectory onnx",
+         decoder_with_past_model{suffix}.onnx or decoder_model_merged{suffix}.onnx (which of them is which, their \
+         inputs tell), there or in its subdirectory onnx",
         path.display()
     )]
     NoExport {

@@ -75,8 +75,8 @@ impl Network {
         }
     }
 
-    /// Runs the encoder on a window `(n_frames, n_mels)`, of which the decoder is to see the first `seen` frames; our own takes
-    /// shorter ones too, and only that of an ONNX export shows its decoder all of it.
+    /// Runs the encoder on a window `(n_frames, n_mels)`, of which the decoder is to see the first `seen` frames. Our own takes
+    /// shorter windows too; the decoder of an ONNX export sees all of the window.
     pub(crate) fn encode(&self, context: &Context, mel: &[f32], seen: usize) -> Result<Encoded, Error> {
         match self {
             Self::Native(native) => Ok(native.encode(context, mel, seen)),

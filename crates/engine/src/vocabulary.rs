@@ -83,7 +83,7 @@ impl Vocabulary {
         let find = |name: &str| tokens.iter().rposition(|token| token == name).map(|id| id as u32);
         if let Some(size) = config.n_vocab.filter(|size| *size != n_vocab) {
             return Err(inconsistent(format!(
-                "it has {size} tokens by config.json, its decoder {n_vocab} outputs: these belong to different models"
+                "it has {size} tokens by its configuration, its decoder {n_vocab} outputs: these belong to different models"
             )));
         }
         for NamedToken { file: by, token, id } in &config.named {
@@ -324,7 +324,7 @@ mod tests {
         let sized = |size| read(&[tokenizer, ("config.json", &format!(r#"{{"vocab_size": {size}}}"#))], 25);
         assert!(sized(25).is_ok());
         let error = sized(26).unwrap_err().to_string();
-        assert!(error.contains("26 tokens by config.json, its decoder 25 outputs"), "{error}");
+        assert!(error.contains("26 tokens by its configuration, its decoder 25 outputs"), "{error}");
         for (key, token, id) in [
             ("eos_token_id", "<|endoftext|>", 4),
             ("decoder_start_token_id", "<|startoftranscript|>", 5),

@@ -44,9 +44,10 @@ fn load(model: &TempDir, device: DeviceOptions) -> Result<Engine, Error> {
 /// The bits of a window's states, and its text.
 fn run(engine: &Engine, seed: usize) -> (Vec<u32>, Decoded) {
     let mel: Vec<f32> = (0..40 * 7).map(|i| (((i + seed * 31) * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
-    let window = engine.encode(&mel).unwrap();
-    let decoded = engine.decode(&window, &DecodeOptions::default()).unwrap();
-    (engine.states(&mel).unwrap().iter().map(|state| state.to_bits()).collect(), decoded)
+    // First, for what goes wrong does so in the first pass.
+    let states = engine.states(&mel).unwrap();
+    let decoded = engine.decode(&engine.encode(&mel).unwrap(), &DecodeOptions::default()).unwrap();
+    (states.iter().map(|state| state.to_bits()).collect(), decoded)
 }
 
 fn tokens((states, decoded): (Vec<u32>, Decoded)) -> (Vec<u32>, Vec<u32>) {
@@ -67,7 +68,7 @@ fn states_and_tokens_are_the_processors() {
             }
             assert_eq!(npu.take_notice(), None);
             let usage = npu.npu_usage().unwrap();
-            assert!(usage.counters.launches >= 2 * 10 && usage.predicted.low > 0.0);
+            assert!(usage.counters.launches >= 4 * 10 && usage.predicted.low > 0.0);
         }
     }
 }

@@ -180,7 +180,7 @@ fn a_part_of_a_window_has_the_same_bits_whatever_was_read_before() {
             // Longer and shorter windows in between: nothing of them may be left.
             for frames in [22, 40, 22, 6, 22] {
                 let mel = &mel(0)[..frames * 7];
-                let (window, states) = (engine.encode(mel).unwrap(), engine.states(mel).unwrap());
+                let (states, window) = (engine.states(mel).unwrap(), engine.encode(mel).unwrap());
                 assert_eq!(states.len(), frames / 2 * 24);
                 let decoded = engine.decode(&window, &DecodeOptions::default()).unwrap();
                 if frames == 22 {

@@ -325,7 +325,9 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         self.drop_inventions(position, frames, &mut judged);
         let tokens = &judged.decoded.tokens;
         // What was detected where nothing is said means nothing: then the next window decides.
-        let says_something = !self.model.text(tokens).trim().is_empty();
+        // A prefix that nothing follows was not said either.
+        let text = self.model.text(tokens);
+        let says_something = !text.trim().is_empty() && text.trim() != self.model.text(&self.prefix).trim();
         let detected = answer.detected.filter(|_| says_something);
         if let Some((language, probability)) = detected.filter(|_| self.language.is_none()) {
             self.language = Some(language);
@@ -340,6 +342,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             }
             Strategy::Sequential => next,
         };
+        pieces.retain(|_| says_something);
         let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
         let mut forgets = judged.decoded.temperature > MOST_CHANCE || judged.repeats;
         if forgets {

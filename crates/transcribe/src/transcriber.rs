@@ -179,8 +179,8 @@ impl std::fmt::Debug for Transcriber {
     }
 }
 
-/// As many windows as fit in 72 MiB, so that all together stays below 300 MB with the model base; at least four, which are small beside the weights of
-/// a model where that is more.
+/// As many windows as fit in 72 MiB: six of base, with which a process stays below 300 MB; at least four, which are small
+/// beside the weights of a model where that is more.
 fn default_batch_size(engine: &Engine) -> usize {
     (72 * 1024 * 1024 / engine.window_bytes()).clamp(4, 16)
 }

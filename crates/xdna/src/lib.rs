@@ -1,10 +1,10 @@
 //! Int8 matrix products on AMD XDNA NPUs, without a vendor runtime.
 //!
 //! From the ground up: [`driver`] is what the kernel's driver `amdxdna` can be asked, answered by the kernel (`Ioctl`) or
-//! by a model of it ([`fake`]). [`launch`] is what launches are made of, [`packet`] writes commands, [`xclbin`] and [`design`] read what is loaded into the array,
-//! [`session`] brings both together. On top, [`gemm`] computes exact products of any shape for the encoder, and
-//! [`TileNpu`] tiles for [`matmul`]. [`Machine`] says what there is, [`self_test`](fn@self_test) whether it computes what it should, and [`cost`]
-//! how long that is *predicted* to take.
+//! by a model of it ([`fake`]). [`launch`] is what launches are made of, [`packet`] writes commands, [`xclbin`] and
+//! [`design`] read what is loaded into the array, [`session`] brings both together. On top, [`gemm`] computes exact
+//! products of any shape for the encoder, and [`TileNpu`] tiles for [`matmul`]. [`Machine`] says what there is,
+//! [`self_test`](fn@self_test) whether it computes what it should, and [`cost`] how long that is *predicted* to take.
 //!
 //! No such device was at hand: what silicon alone can show is *untested on hardware*.
 

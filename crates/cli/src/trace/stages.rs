@@ -72,8 +72,10 @@ impl Trace {
         // As long as transcribing would have it, or as an engine needs it that takes none but whole windows.
         let frames = window.samples.len() / HOP_LENGTH;
         let frames = engine.window_frames(frames).max(other.map_or(0, |other| other.window_frames(frames)));
-        let Read { mel, states, encoded } = Read::of(engine, window, frames)?;
-        let others = other.map(|other| Read::of(other, window, frames)).transpose()?;
+        // Two sides are to see the same, whatever transcribing would spare one of them.
+        let recorded = if other.is_some() { frames } else { window.samples.len() / HOP_LENGTH };
+        let Read { mel, states, encoded } = Read::of(engine, window, (frames, recorded))?;
+        let others = other.map(|other| Read::of(other, window, (frames, recorded))).transpose()?;
         let compare = |own: &[f32], theirs: Option<&[f32]>| theirs.map(|theirs| difference(own, theirs));
         if !engine.is_multilingual() {
             options.language = options.language.filter(|code| code != "en");
@@ -153,7 +155,7 @@ fn too_far(name: &str, difference: Option<&Difference>, tolerance: f32) -> Optio
     Some(BadStage { name: name.to_owned(), reason })
 }
 
-/// The first frames of a window, and what an engine makes of them.
+/// The first frames of a window, so many of them of the recording, and what an engine makes of them.
 struct Read {
     mel: Vec<f32>,
     states: Vec<f32>,
@@ -161,12 +163,12 @@ struct Read {
 }
 
 impl Read {
-    fn of(engine: &Engine, window: &Window, frames: usize) -> Result<Self, String> {
+    fn of(engine: &Engine, window: &Window, (frames, recorded): (usize, usize)) -> Result<Self, String> {
         let mut mel = Vec::new();
         LogMel::new(engine.n_mels()).and_then(|mut log_mel| log_mel.window(&window.samples, &mut mel)).map_err(text)?;
         mel.truncate(frames * engine.n_mels());
         let states = engine.states(&mel).map_err(text)?;
-        let encoded = engine.encode_recording(&mel, window.samples.len() / HOP_LENGTH).map_err(text)?;
+        let encoded = engine.encode_recording(&mel, recorded).map_err(text)?;
         Ok(Self { mel, states, encoded })
     }
 }

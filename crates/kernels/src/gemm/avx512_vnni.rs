@@ -108,7 +108,8 @@ impl Kernel for Avx512Vnni {
                     width: b.count * PANEL,
                 };
                 let out = &mut out[(row * b.count + panel) * PANEL..];
-                // SAFETY: as in `int8`.
+                // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; `check`
+                // holds for these rows and panels.
                 unsafe { dispatch!(f32_tile, ROWS.min(a.rows - row), panels, tile, out) }
             }
             panel += panels;
@@ -124,7 +125,7 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, begin: &[i32], b: &
     for row in (0..a.rows).step_by(ROWS) {
         let rows = ROWS.min(a.rows - row);
         let start = a.data[row * a.stride..].as_ptr().cast();
-        let begin = begin.get(row..row + rows).unwrap_or_default();
+        let begin = if UNSIGNED { &[] } else { &begin[row..row + rows] };
         let mut panel = 0;
         while panel < count {
             let panels = if a.lines() <= 16 && rows < 3 { 1 } else { panels_together(rows) }.min(count - panel);
@@ -187,7 +188,7 @@ unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, begin: &
     // SAFETY: by this function's contract.
     unsafe {
         let total = sums_of::<R, P, false>(tile);
-        store::<R, P>(&total, begin.first_chunk().unwrap_or(&[0; R]), tile.width, sums);
+        store::<R, P>(&total, begin.first_chunk().expect("a beginning for each row"), tile.width, sums);
     }
 }
 

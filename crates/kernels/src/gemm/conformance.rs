@@ -332,7 +332,17 @@ fn bf16_agrees_with_the_reference_and_in_groups_with_itself() {
 
 #[test]
 fn int8_in_groups_is_the_same() {
-    for (m, n, k) in [(1, 16, 64), (2, 70, 130), (5, 33, 600), (16, 48, 64), (17, 100, 1100), (32, 40, 2048)] {
+    for (m, n, k) in [
+        (1, 16, 64),
+        (1, 530, 64),
+        (2, 70, 130),
+        (5, 33, 600),
+        (9, 530, 64),
+        (16, 48, 64),
+        (17, 100, 1100),
+        (32, 40, 2048),
+        (32, 500, 128),
+    ] {
         let (a, b) = (bytes(m * k, 1), bytes(n * k, 2));
         for context in contexts() {
             let kernel = kernel(context.cpu);

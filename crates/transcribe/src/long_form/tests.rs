@@ -266,7 +266,9 @@ fn speech_without_a_text_is_read_again_and_a_doubtful_text_is_then_not_believed(
 #[test]
 fn the_first_text_begins_with_the_prefix_and_no_other() {
     for strategy in [Strategy::Sequential, Strategy::Batched] {
-        let model = Script::new(vec![Vec::new(), Vec::new(), vec![at(0.0), 1, at(27.0)], vec![at(0.0), 2, at(27.0)]]);
+        let only_the_prefix = vec![at(0.0), 0, 1, 2, at(27.0)];
+        let model =
+            Script::new(vec![Vec::new(), only_the_prefix, vec![at(0.0), 1, at(27.0)], vec![at(0.0), 2, at(27.0)]]);
         model.windows.borrow_mut()[0] = Ok(silence());
         let options = TranscribeOptions {
             strategy,
@@ -276,7 +278,7 @@ fn the_first_text_begins_with_the_prefix_and_no_other() {
         };
         let transcript = model.transcribe_with(Scripted::seconds(140), &options, &mut |_| ControlFlow::Continue(()));
         assert_eq!(transcript.unwrap().segments.len(), 2);
-        // Neither what is silent nor what has no text uses it up.
+        // Neither silence nor a text that is nothing else uses it up.
         let prefixes = model.prefixes.borrow();
         assert!(prefixes.len() >= 4);
         for (index, prefix) in prefixes.iter().enumerate() {
