@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A spoken language; written as `OpenAI`'s name for it, such as `english`.
 ///
 /// Parses from its code (`en`), its English name (`English`, `Flemish` for Dutch), what its speakers call it (`Deutsch`),
-/// or a locale (`en-US`, `pt_BR`), in any case.
+/// or a locale or tag (`en-US`, `pt_BR`, `zh-Hant-TW`, `es-419`, `de_CH.UTF-8`), in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Language {
     code: &'static str,
@@ -74,14 +74,26 @@ impl FromStr for Language {
 
     fn from_str(text: &str) -> Result<Self, UnknownLanguage> {
         let wanted = text.trim().to_lowercase();
-        let primary = wanted.split_once(['-', '_']).map(|(primary, _)| primary);
         let alias = ALIASES.iter().chain(&OWN_NAMES).find(|(name, _)| *name == wanted).map(|(_, code)| *code);
         let found = Self::all().find(|language| language.name == wanted).or_else(|| {
-            let codes = [Some(wanted.as_str()), alias, primary];
+            let codes = [Some(wanted.as_str()), alias, language_of_locale(&wanted)];
             codes.into_iter().flatten().find_map(Self::from_code)
         });
         found.ok_or_else(|| UnknownLanguage(text.chars().take(80).collect()))
     }
+}
+
+/// The language of a locale in lower case: behind it come, if they do, a script of four letters and a region of two letters or
+/// three digits, and of those that systems have, an encoding and a modifier.
+fn language_of_locale(locale: &str) -> Option<&str> {
+    let tag = locale.split(['.', '@']).next().unwrap_or_default();
+    let mut subtags = tag.split(['-', '_']).peekable();
+    let language = subtags.next();
+    let is_letters = |subtag: &str, n| subtag.len() == n && subtag.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_digits = |subtag: &str, n| subtag.len() == n && subtag.bytes().all(|byte| byte.is_ascii_digit());
+    subtags.next_if(|subtag| is_letters(subtag, 4));
+    subtags.next_if(|subtag| is_letters(subtag, 2) || is_digits(subtag, 3));
+    if subtags.next().is_none() { language } else { None }
 }
 
 /// Names and their order are those of `openai-whisper` (`whisper/tokenizer.py`).
@@ -204,11 +216,17 @@ mod tests {
         for (text, code) in [("pt_BR", "pt"), ("de_CH.UTF-8", "de"), ("Haitian Creole", "ht"), ("yue", "yue")] {
             assert_eq!(text.parse().map(Language::code), Ok(code), "{text}");
         }
+        for (text, code) in [("es-419", "es"), ("sr-Latn", "sr"), ("sr_RS@latin", "sr"), ("no-NO", "no")] {
+            assert_eq!(text.parse().map(Language::code), Ok(code), "{text}");
+        }
     }
 
     #[test]
     fn unknown_names_are_refused() {
         for text in ["", "e", "klingon", "xx-US", "-", "-en", "auto", "английский"] {
+            assert!(text.parse::<Language>().is_err(), "{text}");
+        }
+        for text in ["no-way", "en-", "en-U1", "en-12", "zh-TW-Hant", "de-ÄÖ", "it-is-so", "so_longer", "en--US"] {
             assert!(text.parse::<Language>().is_err(), "{text}");
         }
         let message = "klingon".parse::<Language>().unwrap_err().to_string();
