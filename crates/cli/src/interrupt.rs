@@ -1,11 +1,11 @@
 //! Ctrl-C, and SIGTERM, which asks the same: the first one asks the work at hand to stop where it can, the second ends
-//! the program.
+//! the program. A server decides by itself what it makes of them.
 
 #[cfg(unix)]
 use std::io;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 #[cfg(unix)]
 use std::thread;
 
@@ -22,14 +22,21 @@ pub struct Interrupt {
     requested: Arc<AtomicBool>,
     /// Whether something is going on that asks for the wish, and has something to keep.
     heeded: Arc<AtomicBool>,
+    heir: Arc<OnceLock<Heir>>,
 }
+
+/// What is called instead of all that.
+type Heir = Box<dyn Fn() + Send + Sync>;
 
 impl Interrupt {
     /// Takes over Ctrl-C and SIGTERM for the rest of the process. While nothing heeds them, they end the program as ever.
     pub fn install() -> Result<Self, Failure> {
         let interrupt = Self::default();
-        let Self { requested, heeded } = interrupt.clone();
+        let Self { requested, heeded, heir } = interrupt.clone();
         let handler = move || {
+            if let Some(heir) = heir.get() {
+                return heir();
+            }
             let again = requested.swap(true, Ordering::SeqCst);
             if again || !heeded.load(Ordering::SeqCst) {
                 process::exit(130);
@@ -45,6 +52,11 @@ impl Interrupt {
         let result = work();
         self.heeded.store(false, Ordering::SeqCst);
         result
+    }
+
+    /// From now on, every Ctrl-C and SIGTERM calls `heir`, and does nothing else.
+    pub fn hand_over(&self, heir: impl Fn() + Send + Sync + 'static) {
+        assert!(self.heir.set(Box::new(heir)).is_ok(), "there is an heir already");
     }
 
     pub fn is_requested(&self) -> bool {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use amanuensis_models::Store;
-use amanuensis_server::{Config, ServeError, Server};
+use amanuensis_server::{Config, Ended, ServeError, Server};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -74,8 +74,11 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     })?;
     let address = server.address().map_err(|error| Failure::Failed(error.to_string()))?;
     console.note(format!("listening at http://{address}, described at http://{address}/docs"));
-    interrupt.heed(|| server.run());
-    Ok(())
+    interrupt.hand_over(server.stopper());
+    match server.run() {
+        Ended::Stopped => Ok(()),
+        Ended::AtOnce => Err(Failure::Interrupted),
+    }
 }
 
 /// This program, to be started again as a worker.

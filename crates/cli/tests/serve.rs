@@ -263,6 +263,18 @@ fn told_to_stop_it_finishes() {
 }
 
 #[test]
+fn told_to_stop_twice_it_does_not_finish() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--max-uploads", "1"]);
+    let _upload = half_an_upload(&server, &workspace);
+    let (id, address) = (server.id(), server.address.clone());
+    let ended = server.stop();
+    until(|| TcpStream::connect(&address).is_err().then_some(()));
+    Command::new("kill").args(["-s", "INT", &id.to_string()]).status().unwrap();
+    assert_eq!(ended.join().unwrap(), Some(130));
+}
+
+#[test]
 fn told_to_stop_while_it_fetches_it_ends() {
     let workspace = Workspace::new();
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,6 +1,6 @@
 //! Speech to text over HTTP, as `OpenAI`'s clients ask for it.
 //!
-//! A [`Server`] runs until the process is told to stop. `api` alone knows HTTP and `OpenAI`'s types; the models
+//! A [`Server`] runs until it is told to stop. `api` alone knows HTTP and `OpenAI`'s types; the models
 //! (`pool`), the processes that decode (`decode`), the work on a recording (`work`), the limits and the settings ([`Config`]) do not.
 #![forbid(unsafe_code)]
 
@@ -20,4 +20,4 @@ mod work;
 
 pub use config::{Arithmetic, Config, ConfigError};
 pub use decode::{WORKER, decode_worker};
-pub use serve::{ServeError, Server};
+pub use serve::{Ended, ServeError, Server};

@@ -16,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::api;
 use crate::auth::Keys;
@@ -67,13 +67,22 @@ pub enum ServeError {
 pub struct Server {
     state: Arc<AppState>,
     listener: TcpListener,
-    signals: Signals,
+    stops: watch::Sender<u32>,
     runtime: Runtime,
 }
 
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Ended {
+    /// It was asked to, and did.
+    Stopped,
+    /// It was asked a second time before all requests were finished.
+    AtOnce,
+}
+
 impl Server {
-    /// A server with these settings, which finds its models in `store` and the default one at `default_path`. From now on
-    /// Ctrl-C and SIGTERM wait for [`Self::run`].
+    /// A server with these settings, which finds its models in `store` and the default one at `default_path`.
     ///
     /// Recordings are decoded by processes of the program `worker`, which calls [`decode_worker`](crate::decode_worker) with
     /// its second argument where its first is [`WORKER`](crate::WORKER); without one, by this process.
@@ -90,7 +99,6 @@ impl Server {
         config.check()?;
         let keys = Keys::new(&config)?;
         let runtime = Runtime::new().map_err(ServeError::Start)?;
-        let signals = runtime.block_on(async { Signals::new() }).map_err(ServeError::Start)?;
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
         check_uploads()?;
@@ -100,7 +108,7 @@ impl Server {
         let state = AppState::new(config, keys, decoder, jobs, store, default_path);
         let fits = state.pool.check_default();
         fits.map_err(|error| ConfigError::Nonsense(format!("model_memory: {error}")))?;
-        Ok(Self { state, listener, signals, runtime })
+        Ok(Self { state, listener, stops: watch::Sender::new(0), runtime })
     }
 
     /// Where the server listens.
@@ -111,15 +119,26 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Answers requests until the process gets Ctrl-C or SIGTERM, then lets those finish that have begun. A second signal,
-    /// or [`Config::shutdown_timeout`], ends it at once.
-    pub fn run(self) {
-        let Self { state, listener, mut signals, runtime } = self;
-        runtime.block_on(async {
+    /// What asks the server to stop, from any thread; once, for requests that have begun to be finished, or twice, so that it
+    /// ends at once.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let stops = self.stops.clone();
+        move || stops.send_modify(|stops| *stops += 1)
+    }
+
+    /// Answers requests until it is [asked to stop](Self::stopper), then lets those finish that have begun, for
+    /// [`Config::shutdown_timeout`] at most.
+    pub fn run(self) -> Ended {
+        let Self { state, listener, stops, runtime } = self;
+        let asked = async |times| drop(stops.subscribe().wait_for(|stops| *stops >= times).await);
+        let ended = runtime.block_on(async {
             warm_up(&state);
             let jobs = state.jobs.clone().map(|jobs| tokio::spawn(jobs.run(Arc::clone(&state.pool))));
             let connections = Arc::new(Semaphore::new(state.config.max_connections));
-            accept(&state, &listener, &connections, &mut signals).await;
+            tokio::select! {
+                () = accept(&state, &listener, &connections) => {}
+                () = asked(1) => {}
+            }
             drop(listener);
             state.stop();
             let patience = Duration::from_secs(state.config.shutdown_timeout);
@@ -133,13 +152,17 @@ impl Server {
                 }
             };
             tokio::select! {
-                () = all => {}
-                () = tokio::time::sleep(patience) => eprintln!("stopped with requests unfinished"),
-                () = signals.next() => {}
+                () = all => Ended::Stopped,
+                () = tokio::time::sleep(patience) => {
+                    eprintln!("stopped with requests unfinished");
+                    Ended::Stopped
+                }
+                () = asked(2) => Ended::AtOnce,
             }
         });
         // What still transcribes gave up when its connection was dropped; nobody waits for it.
         runtime.shutdown_background();
+        ended
     }
 }
 
@@ -185,23 +208,15 @@ fn warm_up(state: &Arc<AppState>) {
     });
 }
 
-/// Accepts connections until there is a signal.
-async fn accept(state: &Arc<AppState>, listener: &TcpListener, places: &Arc<Semaphore>, signals: &mut Signals) {
+/// Accepts connections for ever.
+async fn accept(state: &Arc<AppState>, listener: &TcpListener, places: &Arc<Semaphore>) {
     let service = TowerToHyperService::new(api::router(state));
     let mut http = http1::Builder::new();
     // It counts from the beginning of the connection, and from the end of every answer.
     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(state.config.header_timeout));
-    let mut stop = pin!(signals.next());
     loop {
-        let next = async {
-            let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            next = next => next,
-            () = &mut stop => return,
-        };
-        let Ok((stream, _)) = accepted else {
+        let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+        let Ok((stream, _)) = listener.accept().await else {
             // Too many open files, most often: some will be closed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -222,37 +237,5 @@ async fn accept(state: &Arc<AppState>, listener: &TcpListener, places: &Arc<Sema
             }
             drop(place);
         });
-    }
-}
-
-/// Ctrl-C, and SIGTERM where there is such a thing.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    /// Signals from now on: the first process of a container dies of none that it does not listen to, not even of SIGTERM.
-    fn new() -> io::Result<Self> {
-        #[cfg(unix)]
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            #[cfg(unix)]
-            interrupt: signal(SignalKind::interrupt())?,
-            #[cfg(unix)]
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
     }
 }
