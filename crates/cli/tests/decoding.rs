@@ -100,15 +100,8 @@ fn a_server_that_could_decode_nothing_does_not_start() {
 #[test]
 fn a_worker_is_confined() {
     let (_workspace, server, _request) = busy(&["--decode-memory", "99"]);
-    let worker = until(|| workers(&server).first().copied());
-    // Those of the processor's time are the last to be set.
-    let limits = until(|| {
-        let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
-        limits
-            .lines()
-            .any(|line| line.starts_with("Max cpu time") && !line.contains("unlimited            unlimited"))
-            .then_some(limits)
-    });
+    let worker = confined(&server);
+    let limits = limits(worker);
     let limit = |name: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
@@ -127,15 +120,43 @@ fn a_worker_is_confined() {
 }
 
 #[test]
-fn a_worker_that_is_killed_costs_its_request() {
+fn a_worker_that_is_killed_costs_its_request_which_may_be_sent_again() {
     let (workspace, server, request) = busy(&[]);
     let worker = until(|| workers(&server).first().copied());
     signal("KILL", worker);
     let answer = read(request);
-    answer.refuses(422, "file");
-    assert!(answer.body.contains("its decoder was ended"), "{answer:?}");
+    answer.refuses(503, "");
+    assert_eq!((answer.header("retry-after"), &answer.json()["error"]["code"]), (Some("5"), &"decoder_killed".into()));
     let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
     assert_eq!(server.transcribe(&[BASE], &tone).status, 200);
+}
+
+#[test]
+fn a_stream_is_told_of_its_worker() {
+    let (_workspace, server, request) = busy_with(&[BASE, ("stream", "true")], &[]);
+    signal("KILL", until(|| workers(&server).first().copied()));
+    // In an event, or in place of the stream where nothing was said yet.
+    let answer = read(request);
+    assert!(answer.body.contains("decoder_killed"), "{answer:?}");
+    server.transcribe(&[BASE, ("stream", "true")], b"no recording").refuses(415, "file");
+}
+
+#[test]
+fn a_job_whose_worker_is_killed_goes_on() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &["--batch-size", "1", "--threads", "1"]);
+    let tone = fs::read(workspace.recording("tone.wav", 600.0)).unwrap();
+    let whole = server.transcribe(&[BASE, ("response_format", "verbose_json")], &tone).json();
+    until(|| workers(&server).is_empty().then_some(()));
+    let job = server.form("/v1/jobs", &[BASE], Some(&tone)).json();
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    let reaches = |state: &str| until(|| (server.get(&path).json()["state"] == state).then_some(()));
+    reaches("running");
+    signal("KILL", until(|| workers(&server).first().copied()));
+    // For some seconds, in which there may be memory again.
+    reaches("queued");
+    reaches("succeeded");
+    assert_eq!(server.get(&format!("{path}/result?format=verbose_json")).json(), whole);
 }
 
 #[test]
@@ -159,10 +180,21 @@ fn a_worker_ends_with_its_client() {
 #[test]
 fn a_worker_ends_with_its_server() {
     let (_workspace, server, _request) = busy(&[]);
-    let worker = until(|| workers(&server).first().copied());
+    let worker = confined(&server);
+    // One that says nothing does not notice that nobody listens.
+    signal("STOP", worker);
     // By SIGKILL, so that it can do nothing about it.
     drop(server);
-    until(|| (!Path::new(&format!("/proc/{worker}/environ")).exists() || state(worker) == Some('Z')).then_some(()));
+    has_ended(worker);
+}
+
+#[test]
+fn a_worker_ends_with_a_server_that_leaves_requests_unfinished() {
+    let (_workspace, server, _request) = busy(&["--shutdown-timeout", "0"]);
+    let worker = confined(&server);
+    signal("STOP", worker);
+    assert_eq!(server.stop().join().unwrap(), Some(0));
+    has_ended(worker);
 }
 
 #[test]
@@ -184,12 +216,17 @@ fn nothing_is_left_of_many_requests() {
 
 /// A server that is at a recording of hours, one window at a time, and the request for that.
 fn busy(arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
+    busy_with(&[BASE], arguments)
+}
+
+/// The same, with fields of the request.
+fn busy_with(fields: &[(&str, &str)], arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[&["--batch-size", "1", "--threads", "1"], arguments].concat());
     // It has tried one worker.
     until(|| workers(&server).is_empty().then_some(()));
     workspace.long_recording("long.wav", 2 * 3600);
-    let body = form(&[BASE], Some(&fs::read(workspace.path("long.wav")).unwrap()));
+    let body = form(fields, Some(&fs::read(workspace.path("long.wav")).unwrap()));
     let mut request = server.connect();
     request.write_all(&head("POST", PATH, &[FORM], body.len())).unwrap();
     request.write_all(&body).unwrap();
@@ -237,8 +274,23 @@ fn workers(server: &Server) -> Vec<u32> {
     ids.filter(|&id| stat(id).is_some_and(|(_, parent)| parent == server.id())).collect()
 }
 
-fn state(process: u32) -> Option<char> {
-    stat(process).map(|(state, _)| state)
+/// The worker of a server, once all its limits are set.
+fn confined(server: &Server) -> u32 {
+    let worker = until(|| workers(server).first().copied());
+    // Those of the processor's time are the last.
+    let is_unlimited = |line: &str| line.starts_with("Max cpu time") && line.contains("unlimited            unlimited");
+    until(|| (!limits(worker).lines().any(is_unlimited)).then_some(()));
+    worker
+}
+
+fn limits(process: u32) -> String {
+    fs::read_to_string(format!("/proc/{process}/limits")).unwrap()
+}
+
+/// Waits until a process is there no more, or only for its parent to hear of its end.
+#[track_caller]
+fn has_ended(process: u32) {
+    until(|| stat(process).is_none_or(|(state, _)| state == 'Z').then_some(()));
 }
 
 /// A process's state and the process that started it.

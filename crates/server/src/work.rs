@@ -37,6 +37,9 @@ pub enum Failure {
     /// There is no process for the recording.
     #[error("no decoder can be started: {0}")]
     Decoder(io::Error),
+    /// The process for the recording was killed, and not for what is in it.
+    #[error("{0}; it is worth another try")]
+    Killed(String),
     /// The model cannot do what is asked, or failed.
     #[error(transparent)]
     Transcribe(TranscribeError),
@@ -144,9 +147,10 @@ fn transcribe(
         let watch = watch.clone();
         move || watch.stopped().is_none()
     };
-    let audio = decoder.open(file, is_wanted).map_err(|error| match (watch.stopped(), error) {
+    let (audio, fate) = decoder.open(file, is_wanted).map_err(|error| match (watch.stopped(), error) {
         (Some(stopped), _) => failure(stopped),
         (None, OpenError::Start(error)) => Failure::Decoder(error),
+        (None, OpenError::Killed(reason)) => Failure::Killed(reason),
         (None, OpenError::Audio(error)) => Failure::Audio(error),
     })?;
     if audio.expected_duration().is_some_and(|seconds| seconds > longest) {
@@ -155,6 +159,8 @@ fn transcribe(
     let mut is_too_long = false;
     let transcript = transcriber.transcribe(audio, options, &mut |event| {
         match event {
+            // What comes now may have been cut where the samples end.
+            _ if fate.killed().is_some() => return ControlFlow::Break(()),
             Event::Segment(segment) => drop(tell.send(Heard::Segment(segment.clone()))),
             Event::Language { language, .. } => drop(tell.send(Heard::Language(language))),
             Event::Progress { done, .. } => is_too_long |= done > longest,
@@ -164,6 +170,9 @@ fn transcribe(
     });
     if let Some(stopped) = watch.stopped() {
         return Err(failure(stopped));
+    }
+    if let Some(reason) = fate.killed() {
+        return Err(Failure::Killed(reason.to_owned()));
     }
     let transcript = transcript.map_err(|error| match error {
         TranscribeError::Audio(error) => Failure::Audio(error),

@@ -45,6 +45,7 @@ impl From<Failure> for ApiError {
         match failure {
             Failure::Audio(error) => of_audio(&error),
             Failure::Decoder(_) => Self::overloaded(message, 5),
+            Failure::Killed(_) => Self::overloaded(message, 5).with_code("decoder_killed"),
             Failure::Transcribe(error) => of_transcribe(&error),
             Failure::Incomplete { .. } => Self::unprocessable(message).with_param("file"),
             Failure::TooLong(_) => Self::too_large(message).with_param("file"),

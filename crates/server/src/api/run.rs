@@ -41,7 +41,7 @@ pub async fn run(state: &Arc<AppState>, asked: Asked) -> Result<Response, ApiErr
     let running =
         work::start(Arc::clone(&transcriber), state.decoder.clone(), path, options, state.bounds(), (turn, upload));
     if stream {
-        return Ok(stream::answer(state, running, transcriber, parts));
+        return stream::answer(state, running, transcriber, parts).await;
     }
     let transcript = running.transcript().await?;
     state.metrics.transcribed(transcript.duration, start.elapsed().as_secs_f64());

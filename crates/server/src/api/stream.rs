@@ -7,13 +7,17 @@ use std::time::{Duration, Instant};
 use amanuensis_transcribe::{Language, Transcriber, Transcript};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::unfold;
+use futures_util::stream::{self, StreamExt, unfold};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::answer::{Code, Logprob, Parts, codes, logprobs};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::work::{Failure, Heard, Running};
+
+/// How long a stream may say nothing, for those between the client and the server who would think it dead.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// An event, as `OpenAI`'s clients have it.
 #[derive(Serialize)]
@@ -52,8 +56,16 @@ struct Stream {
 }
 
 /// Answers with the events of a transcription. When the client goes, it ends.
-pub fn answer(state: &Arc<AppState>, running: Running, transcriber: Arc<Transcriber>, parts: Parts) -> Response {
-    let stream = Stream {
+///
+/// # Errors
+/// That of a transcription which fails before anything was said, and soon.
+pub async fn answer(
+    state: &Arc<AppState>,
+    running: Running,
+    transcriber: Arc<Transcriber>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let mut stream = Stream {
         state: Arc::clone(state),
         running,
         transcriber,
@@ -65,15 +77,18 @@ pub fn answer(state: &Arc<AppState>, running: Running, transcriber: Arc<Transcri
         language: None,
         has_ended: false,
     };
-    let events = unfold(stream, |mut stream| async {
-        let event = stream.next().await?;
-        Some((Ok::<_, Infallible>(event), stream))
+    // Once the stream has begun it has the status 200, whatever comes of it.
+    let first = timeout(SILENCE, stream.next()).await.unwrap_or_default().transpose()?;
+    let further = unfold(stream, |mut stream| async {
+        let next = stream.next().await?;
+        Some((next.unwrap_or_else(|error| event(&error.body())), stream))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+    let events = stream::iter(first).chain(further).map(Ok::<_, Infallible>);
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(SILENCE)).into_response())
 }
 
 impl Stream {
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<Result<Event, ApiError>> {
         while !self.has_ended {
             match self.running.next().await {
                 Some(Heard::Language(language)) => self.language = Some(language),
@@ -82,7 +97,7 @@ impl Stream {
                     let logprobs = self.parts.logprobs.then(|| logprobs(&[segment], &self.transcriber));
                     self.logprobs.extend(logprobs.clone().unwrap_or_default());
                     if !delta.is_empty() {
-                        return Some(event(&Told::Delta { delta, logprobs }));
+                        return Some(Ok(event(&Told::Delta { delta, logprobs })));
                     }
                 }
                 Some(Heard::Ended(end)) => return Some(self.end(end)),
@@ -106,20 +121,16 @@ impl Stream {
         delta
     }
 
-    fn end(&mut self, end: Result<Transcript, Failure>) -> Event {
+    fn end(&mut self, end: Result<Transcript, Failure>) -> Result<Event, ApiError> {
         self.has_ended = true;
-        match end {
-            Ok(transcript) => {
-                self.state.metrics.transcribed(transcript.duration, self.start.elapsed().as_secs_f64());
-                event(&Told::Done {
-                    text: std::mem::take(&mut self.text),
-                    languages: self.parts.languages.then(|| codes(self.language)),
-                    logprobs: self.parts.logprobs.then(|| std::mem::take(&mut self.logprobs)),
-                    warnings: transcript.warnings,
-                })
-            }
-            Err(failure) => event(&ApiError::from(failure).body()),
-        }
+        let transcript = end?;
+        self.state.metrics.transcribed(transcript.duration, self.start.elapsed().as_secs_f64());
+        Ok(event(&Told::Done {
+            text: std::mem::take(&mut self.text),
+            languages: self.parts.languages.then(|| codes(self.language)),
+            logprobs: self.parts.logprobs.then(|| std::mem::take(&mut self.logprobs)),
+            warnings: transcript.warnings,
+        }))
     }
 }
 

@@ -11,9 +11,11 @@ mod worker;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use amanuensis_audio::{Audio, Error as AudioError};
 
+use process::Process;
 pub use worker::{WORKER, decode_worker};
 
 /// What decodes recordings.
@@ -40,29 +42,54 @@ pub enum OpenError {
     /// There is no process for it, and the recording is not to blame.
     #[error("no decoder can be started: {0}")]
     Start(io::Error),
+    /// The process was [killed](Fate::killed).
+    #[error("{0}")]
+    Killed(String),
     /// The recording is.
     #[error(transparent)]
     Audio(AudioError),
+}
+
+/// What becomes of the process that decodes a recording.
+#[derive(Debug, Clone, Default)]
+pub struct Fate(Arc<OnceLock<String>>);
+
+impl Fate {
+    /// How the process was killed, if somebody did that other than this server and the limits that are its own, as a system
+    /// does that has no memory left. Then the samples that came are the beginning of the recording, which is not to blame.
+    pub fn killed(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
 }
 
 /// Whether work is still wanted.
 type IsWanted = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl Decoder {
-    /// Opens the recording in `file`, which can be read as long as it is wanted. Waits for the recording, as reading it
-    /// does, and belongs on a thread of a runtime that may be blocked.
+    /// Opens the recording in `file`, which can be read as long as it is wanted; where it cannot be read any more, the fate
+    /// says whether that is its own fault. Waits for the recording, as reading it does, and belongs on a thread of a runtime
+    /// that may be blocked.
     ///
     /// # Errors
     /// Any [`OpenError`].
-    pub fn open(&self, file: File, is_wanted: impl Fn() -> bool + Send + Sync + 'static) -> Result<Audio, OpenError> {
-        let is_wanted: IsWanted = Box::new(is_wanted);
+    pub fn open(
+        &self,
+        file: File,
+        is_wanted: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<(Audio, Fate), OpenError> {
+        let (is_wanted, fate): (IsWanted, _) = (Box::new(is_wanted), Fate::default());
         let opened = match self {
             Self::Worker { program, memory } => {
-                Audio::from_relay(process::Process::start(program, *memory, file, is_wanted).map_err(OpenError::Start)?)
+                let process = Process::start(program, *memory, file, is_wanted, fate.clone());
+                Audio::from_relay(process.map_err(OpenError::Start)?)
             }
             Self::Here => Audio::from_source(Watched { file, is_wanted }),
         };
-        opened.map_err(OpenError::Audio)
+        match (opened, fate.killed()) {
+            (Ok(audio), _) => Ok((audio, fate)),
+            (Err(_), Some(reason)) => Err(OpenError::Killed(reason.to_owned())),
+            (Err(error), None) => Err(OpenError::Audio(error)),
+        }
     }
 
     /// Tries what decodes on a recording of four samples.
@@ -72,7 +99,7 @@ impl Decoder {
     pub fn check(&self) -> Result<(), OpenError> {
         let mut file = tempfile::tempfile().map_err(OpenError::Start)?;
         file.write_all(SHORTEST).map_err(OpenError::Start)?;
-        self.open(file, || true)?.next_block().map_err(OpenError::Audio).map(drop)
+        self.open(file, || true)?.0.next_block().map_err(OpenError::Audio).map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::worker::WORKER;
-use super::{IsWanted, limits, not_wanted};
+use super::{Fate, IsWanted, limits, not_wanted};
 
 /// How often it is asked whether a silent worker is still wanted.
 const TICK: Duration = Duration::from_millis(50);
@@ -28,12 +28,13 @@ pub(super) struct Process {
     output: ChildStdout,
     memory: u64,
     is_wanted: IsWanted,
+    fate: Fate,
     runtime: Handle,
 }
 
 impl Process {
     /// Starts `program` as a worker with `memory` MiB that decodes `file`.
-    pub(super) fn start(program: &Path, memory: u64, file: File, is_wanted: IsWanted) -> io::Result<Self> {
+    pub(super) fn start(program: &Path, memory: u64, file: File, is_wanted: IsWanted, fate: Fate) -> io::Result<Self> {
         let mut command = Command::new(program);
         // It gets the file and the pipe, and nothing of the server's: no path, no key in the environment, and its messages
         // are the frames in the pipe.
@@ -43,7 +44,7 @@ impl Process {
         command.arg0("amanuensis");
         let mut child = command.spawn()?;
         let output = child.stdout.take().expect("it was asked for");
-        Ok(Self { child: Some(child), output, memory, is_wanted, runtime: Handle::current() })
+        Ok(Self { child: Some(child), output, memory, is_wanted, fate, runtime: Handle::current() })
     }
 
     /// Ends the worker, and has the system forget it.
@@ -55,9 +56,16 @@ impl Process {
 
     /// Why the worker has closed its output.
     fn end(&mut self) -> io::Error {
-        let Self { child: Some(child), memory, runtime, .. } = self else { return not_wanted() };
+        let Self { child: Some(child), memory, runtime, fate, .. } = self else { return not_wanted() };
         match runtime.block_on(async { timeout(PATIENCE, child.wait()).await }) {
-            Ok(Ok(status)) => io::Error::other(reason(status, *memory)),
+            Ok(Ok(status)) => {
+                let (reason, is_to_blame) = reason(status, *memory);
+                if !is_to_blame {
+                    // It ends once.
+                    let _ = fate.0.set(reason.clone());
+                }
+                io::Error::other(reason)
+            }
             Ok(Err(error)) => error,
             Err(_) => io::Error::other("its decoder says nothing more"),
         }
@@ -86,26 +94,29 @@ impl Read for Process {
     }
 }
 
-/// What the end of a worker says about a recording. How much it had decoded, whoever reads knows.
+/// What the end of a worker says, and whether the recording is to blame. How much it had decoded, whoever reads knows.
 #[cfg(unix)]
-fn reason(status: ExitStatus, memory: u64) -> String {
+fn reason(status: ExitStatus, memory: u64) -> (String, bool) {
     use std::os::unix::process::ExitStatusExt;
 
     use rustix::process::Signal;
 
     match status.signal().map(Signal::from_named_raw) {
         // A program that gets no memory aborts, and has no room for its stack.
-        Some(Some(Signal::ABORT | Signal::SEGV)) => format!("it takes more than {memory} MiB of memory"),
-        Some(Some(Signal::XCPU)) => limits::TOO_SLOW.to_owned(),
-        Some(_) => format!("its decoder was ended ({status})"),
-        None => format!("its decoder ended before it was done ({status})"),
+        Some(Some(Signal::ABORT | Signal::SEGV)) => (format!("it takes more than {memory} MiB of memory"), true),
+        Some(Some(Signal::XCPU)) => (limits::TOO_SLOW.to_owned(), true),
+        // A program does these to itself.
+        Some(Some(Signal::BUS | Signal::FPE | Signal::ILL | Signal::SYS | Signal::TRAP | Signal::XFSZ)) | None => {
+            (format!("its decoder ended before it was done ({status})"), true)
+        }
+        Some(_) => (format!("the process that decodes the recording was killed ({status})"), false),
     }
 }
 
-/// What the end of a worker says about a recording.
+/// What the end of a worker says; that it was killed, it does not.
 #[cfg(not(unix))]
-fn reason(status: ExitStatus, _memory: u64) -> String {
-    format!("its decoder ended before it was done ({status})")
+fn reason(status: ExitStatus, _memory: u64) -> (String, bool) {
+    (format!("its decoder ended before it was done ({status})"), true)
 }
 
 #[cfg(all(test, unix))]
@@ -115,11 +126,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_worker_says_what_is_wrong_with_the_recording() {
-        let by = |status| reason(ExitStatus::from_raw(status), 64);
-        for (signal, words) in [(6, "64 MiB"), (11, "64 MiB"), (24, "time"), (9, "signal: 9")] {
-            assert!(by(signal).contains(words), "{}", by(signal));
+    fn the_end_of_a_worker_says_whether_the_recording_is_to_blame() {
+        let ends = [
+            (6, "64 MiB", true),
+            (11, "64 MiB", true),
+            (24, "time", true),
+            (4, "signal: 4", true),
+            (1 << 8, "exit status: 1", true),
+            (9, "signal: 9", false),
+            (15, "signal: 15", false),
+        ];
+        for (status, words, is_to_blame) in ends {
+            let (reason, is_so) = reason(ExitStatus::from_raw(status), 64);
+            assert!(reason.contains(words) && is_so == is_to_blame, "{reason}");
         }
-        assert!(by(1 << 8).contains("exit status: 1"), "{}", by(1 << 8));
     }
 }

@@ -26,6 +26,7 @@ pub fn decode_worker(memory: Option<&OsStr>) -> ExitCode {
 fn decode(memory: u64) -> io::Result<()> {
     let (file, mut pipe) = (own(&io::stdin())?, own(&io::stdout())?);
     outlive_signals()?;
+    end_with_server()?;
     limits::confine(memory)?;
     send(file, &mut pipe, &mut limits::allow)
 }
@@ -57,5 +58,18 @@ fn outlive_signals() -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn outlive_signals() -> io::Result<()> {
+    Ok(())
+}
+
+/// The server may end with its requests unfinished, or be killed. More exactly, this process ends with the thread that started
+/// it, which reads what is decoded.
+#[cfg(target_os = "linux")]
+fn end_with_server() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
+}
+
+/// Elsewhere it ends when it writes the next time, which nobody reads.
+#[cfg(not(target_os = "linux"))]
+fn end_with_server() -> io::Result<()> {
     Ok(())
 }

@@ -10,7 +10,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use super::{Job, JobError, Jobs};
-use crate::decode::OpenError;
+use crate::decode::{Fate, OpenError};
 use crate::pool::{ModelPool, PoolError};
 
 /// Until another try, where there is no memory for a model, or the disk fails.
@@ -22,11 +22,17 @@ const SWEEP: Duration = Duration::from_mins(1);
 /// Why a job fails that has taken its time.
 const LATE: &str = "it took longer than a job may";
 
+/// How often what decodes a recording may be killed without a window in between, before its job fails: it may be the recording
+/// for which the system runs out of memory.
+const MOST_KILLS: u32 = 3;
+
 /// How work on a job ended.
 enum End {
     Transcribed(Transcript),
     /// Not, for this reason.
     Failed(String),
+    /// What decodes the recording was killed.
+    Killed(String),
     /// It is not to be done, or not now.
     NotWanted,
 }
@@ -80,7 +86,6 @@ impl Jobs {
             Err(PoolError::Full) => None,
             loaded => Some(loaded.map_err(|error| error.to_string())),
         };
-        let later = loaded.is_none();
         let jobs = Arc::clone(self);
         let done = spawn_blocking(move || match loaded {
             Some(Ok(transcriber)) => {
@@ -88,20 +93,20 @@ impl Jobs {
                 jobs.keep_end(&job.id, end)
             }
             Some(Err(reason)) => jobs.keep_end(&job.id, End::Failed(reason)),
-            None => jobs.store.put_back(&job.id),
+            None => jobs.store.put_back(&job.id).map(|()| true),
         });
         let done = match done.await {
             Ok(done) => done,
             // A panic. It would be one the next time too.
             Err(_) => self.keep_end(&id, End::Failed("an error in the program".to_owned())),
         };
-        let has_failed = done.is_err();
-        if has_failed {
-            warn_of(&format!("{id} has to wait"), done);
+        let later = done.unwrap_or_else(|error| {
+            warn_of(&format!("{id} has to wait"), Err(error));
             // If the database fails at this too, the next start of the server finds the job.
             warn_of(&id, self.store.put_back(&id));
-        }
-        if (later || has_failed) && !self.is_stopping() {
+            true
+        });
+        if later && !self.is_stopping() {
             sleep(PAUSE).await;
         }
     }
@@ -134,17 +139,19 @@ impl Jobs {
         windows: Vec<ReadWindow>,
     ) -> Result<Option<End>, JobError> {
         let until = Instant::now() + self.settings.time;
-        let audio = match self.open_recording(job, until)? {
-            Ok(audio) => audio,
+        let (audio, fate) = match self.open_recording(job, until)? {
+            Ok(opened) => opened,
             Err(_) if !self.is_wanted(&job.id) => return Ok(Some(End::NotWanted)),
             Err(_) if Instant::now() >= until => return Ok(Some(End::Failed(LATE.to_owned()))),
-            Err(reason) => return Ok(Some(End::Failed(reason))),
+            Err(end) => return Ok(Some(end)),
         };
         let longest = self.settings.longest.as_secs_f64();
         let (mut total, mut is_too_long) = (audio.expected_duration(), false);
         let mut kept = Ok(());
         let transcript = transcriber.resume(audio, &job.asked.options, windows, &mut |event| {
             match event {
+                // What comes now may have been cut where the samples end.
+                _ if fate.killed().is_some() => return ControlFlow::Break(()),
                 Event::Progress { done, total: said } => {
                     total = said;
                     is_too_long |= done > longest || total.is_some_and(|total| total > longest);
@@ -160,18 +167,19 @@ impl Jobs {
         });
         kept?;
         Ok(match transcript {
-            Err(TranscribeError::CannotResume) => None,
             _ if !self.is_wanted(&job.id) => Some(End::NotWanted),
+            _ if let Some(reason) = fate.killed() => Some(End::Killed(reason.to_owned())),
             _ if is_too_long => Some(End::Failed(format!("the recording is longer than {longest} s"))),
             _ if Instant::now() >= until => Some(End::Failed(LATE.to_owned())),
+            Err(TranscribeError::CannotResume) => None,
             Err(error) => Some(End::Failed(error.to_string())),
             Ok(Transcript { ending: Ending::Failed(reason), .. }) => Some(End::Failed(reason)),
             Ok(transcript) => Some(End::Transcribed(transcript)),
         })
     }
 
-    /// Opens the recording of a job, or says why it cannot be.
-    fn open_recording(self: &Arc<Self>, job: &Job, until: Instant) -> Result<Result<Audio, String>, JobError> {
+    /// Opens the recording of a job, or says how the job ends for want of it.
+    fn open_recording(self: &Arc<Self>, job: &Job, until: Instant) -> Result<Result<(Audio, Fate), End>, JobError> {
         let path = match &job.asked.path {
             Some(path) => self.in_folder(path),
             None => Ok(self.files.upload(&job.id)),
@@ -179,18 +187,20 @@ impl Jobs {
         let open = |path| File::open(path).map_err(|error| format!("the recording cannot be opened: {error}"));
         let file = match path.map_err(|error| error.to_string()).and_then(open) {
             Ok(file) => file,
-            Err(reason) => return Ok(Err(reason)),
+            Err(reason) => return Ok(Err(End::Failed(reason))),
         };
         let (jobs, id) = (Arc::clone(self), job.id.clone());
         match self.decoder.open(file, move || Instant::now() < until && jobs.is_wanted(&id)) {
             // No fault of the recording, and not for ever.
             Err(OpenError::Start(error)) => Err(JobError::Decoder(error)),
-            opened => Ok(opened.map_err(|error| error.to_string())),
+            Err(OpenError::Killed(reason)) => Ok(Err(End::Killed(reason))),
+            Err(error) => Ok(Err(End::Failed(error.to_string()))),
+            Ok(opened) => Ok(Ok(opened)),
         }
     }
 
-    /// Keeps how a job ended, and tells of it.
-    fn keep_end(&self, id: &str, end: End) -> Result<(), JobError> {
+    /// Keeps how a job ended, and tells of it. True where it is worth another try, later.
+    fn keep_end(&self, id: &str, end: End) -> Result<bool, JobError> {
         let is_kept = match end {
             End::Transcribed(transcript) => {
                 // First the transcript, then that there is one: a server that is killed in between comes here again.
@@ -202,9 +212,20 @@ impl Jobs {
                 is_kept
             }
             End::Failed(reason) => self.store.finish(id, Err(&reason))?,
-            End::NotWanted => return self.store.put_back(id),
+            End::Killed(reason) => {
+                if self.store.put_back_killed(id, MOST_KILLS)? {
+                    eprintln!("warning: {id} has to wait: {reason}");
+                    return Ok(true);
+                }
+                let reason = format!("{reason}, and got no further in {MOST_KILLS} attempts");
+                self.store.finish(id, Err(&reason))?
+            }
+            End::NotWanted => return self.store.put_back(id).map(|()| false),
         };
-        if is_kept { self.ended(id) } else { Ok(()) }
+        if is_kept {
+            self.ended(id)?;
+        }
+        Ok(false)
     }
 }
 

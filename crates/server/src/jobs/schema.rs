@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::JobError;
 
 /// What makes each version of the tables of the one before; the first, of nothing.
-const VERSIONS: &[&str] = &["
+const VERSIONS: &[&str] = &[
+    "
     CREATE TABLE jobs (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -33,7 +34,12 @@ const VERSIONS: &[&str] = &["
         content TEXT NOT NULL,
         PRIMARY KEY (job, number)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- How often what decodes the recording was killed since the last window was kept.
+    ALTER TABLE jobs ADD COLUMN kills INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Sets a connection up, and brings its tables up to date.
 pub fn prepare(connection: &mut Connection) -> Result<(), JobError> {

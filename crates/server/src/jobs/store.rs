@@ -109,7 +109,7 @@ impl JobStore {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let number = transaction.query_row(
-            "UPDATE jobs SET done = ?, total = ?, starts = 0 WHERE id = ? AND state = 'running' RETURNING number",
+            "UPDATE jobs SET done = ?, total = ?, starts = 0, kills = 0 WHERE id = ? AND state = 'running' RETURNING number",
             params![window.end as f64 / FRAMES_PER_SECOND, total, id],
             |row| row.get::<_, i64>(0),
         );
@@ -169,6 +169,16 @@ impl JobStore {
             [id],
         )?;
         Ok(())
+    }
+
+    /// A running job whose decoder was killed waits again, unless that has come to pass `most` times since its last window. False
+    /// if it has, or if the job is no longer running.
+    pub fn put_back_killed(&self, id: &str, most: u32) -> Result<bool, JobError> {
+        let changed = self.lock().execute(
+            "UPDATE jobs SET state = 'queued', kills = kills + 1 WHERE id = ? AND state = 'running' AND kills + 1 < ?",
+            params![id, most],
+        )?;
+        Ok(changed > 0)
     }
 
     /// Gives a job up, if it has not ended. False if it has.

@@ -245,6 +245,28 @@ async fn what_cannot_be_done_says_why() {
     }
 }
 
+/// What decodes is killed at once, in the last attempt that a job has.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_job_whose_decoder_is_always_killed_fails() {
+    let workspace = Workspace::new();
+    workspace.recording("talk.wav", 1);
+    let program = workspace.path("killed");
+    // Written by another process: none that was started meanwhile has the file open, which could then not be run.
+    let write = r#"printf '#!/bin/sh\nkill -s KILL $$\n' > "$0" && chmod +x "$0""#;
+    assert!(std::process::Command::new("sh").args(["-c", write]).arg(&program).status().unwrap().success());
+    let jobs = Arc::new(Jobs::open(workspace.settings(), Decoder::Worker { program, memory: 64 }).unwrap());
+    let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+    for _ in 0..2 {
+        jobs.store.claim().unwrap().unwrap();
+        assert!(jobs.store.put_back_killed(&id, 3).unwrap());
+    }
+    workspace.start(&jobs);
+    let (_, ended) = to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;
+    let Job { state, error: Some(error), .. } = ended.unwrap() else { panic!("no reason") };
+    assert!(state == State::Failed && error.contains("was killed (signal: 9"), "{state} {error}");
+}
+
 #[tokio::test]
 async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
     let workspace = Workspace::new();

@@ -112,6 +112,20 @@ fn a_job_ends_once() {
 }
 
 #[test]
+fn a_job_whose_decoder_is_killed_waits_again_some_times_for_each_window() {
+    let (_directory, store) = store();
+    store.add("a", &asked("a"), 9).unwrap();
+    assert!(!store.put_back_killed("a", 2).unwrap(), "it has not begun");
+    let attempt = |windows: std::ops::Range<usize>| {
+        store.claim().unwrap();
+        windows.for_each(|second| drop(store.add_window("a", &window(second, 0..0), None).unwrap()));
+        store.put_back_killed("a", 2).unwrap()
+    };
+    assert_eq!([attempt(0..1), attempt(1..2), attempt(2..2)], [true, true, false]);
+    assert_eq!(store.get("a").unwrap().state, State::Running);
+}
+
+#[test]
 fn what_ran_waits_again_after_a_restart_and_last_if_it_got_nowhere() {
     let (directory, store) = store();
     store.add("a", &asked("a"), 9).unwrap();
