@@ -1,18 +1,17 @@
 //! The models in memory: loaded when they are first asked for, shared by all requests, loaded anew when their files are
 //! others, and dropped, the one that was not used for longest first, where another needs the room.
 
-use std::collections::HashMap;
-use std::fs;
+mod loaded;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::SystemTime;
 
 use amanuensis_models::{Purpose, SPEECH_DETECTOR, State, Store};
 use amanuensis_transcribe::{EngineOptions, Error as TranscribeError, Transcriber, VoiceDetector};
-use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
+use self::loaded::{Cell, Files, Loaded, files_of};
 use crate::config::Config;
 
 /// `OpenAI`'s names, which mean the default model here.
@@ -79,29 +78,6 @@ pub struct ModelPool {
     /// Bytes of model files.
     budget: u64,
     loaded: Mutex<Loaded>,
-}
-
-#[derive(Default)]
-struct Loaded {
-    models: HashMap<PathBuf, Slot>,
-    /// Counts uses.
-    clock: u64,
-}
-
-/// A model that is in memory, or on its way there.
-struct Slot {
-    cell: Arc<OnceCell<Arc<Transcriber>>>,
-    /// The files that it was made of.
-    files: Files,
-    last_used: u64,
-}
-
-impl Slot {
-    /// Whether nobody but the pool holds it.
-    fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.cell) == 1
-            && self.cell.get().is_none_or(|transcriber| Arc::strong_count(transcriber) == 1)
-    }
 }
 
 impl ModelPool {
@@ -182,22 +158,16 @@ impl ModelPool {
     pub async fn get(&self, name: &str) -> Result<Arc<Transcriber>, PoolError> {
         let model = self.find(name)?;
         let cell = self.slot(&model, self.files(&model.path))?;
-        let load = || self.load(&model);
-        let loaded = cell.get_or_try_init(load).await.cloned();
+        let loaded = cell.get_or_try_init(|| self.load(&model)).await.cloned();
         if loaded.is_err() {
-            drop(cell);
-            let mut slots = self.lock();
-            // Another may be at it by now.
-            if slots.models.get(&model.path).is_some_and(|slot| Arc::strong_count(&slot.cell) == 1) {
-                slots.models.remove(&model.path);
-            }
+            self.lock().give_up(&model.path, &cell);
         }
         loaded
     }
 
-    /// The models in memory.
-    pub fn loaded(&self) -> Vec<Arc<Transcriber>> {
-        self.lock().models.values().filter_map(|slot| slot.cell.get().cloned()).collect()
+    /// What `look` sees of each model in memory. It cannot keep the model, which would then seem to be in use.
+    pub fn loaded<T>(&self, look: impl Fn(&Transcriber) -> T) -> Vec<T> {
+        self.lock().models().map(look).collect()
     }
 
     async fn load(&self, model: &Installed) -> Result<Arc<Transcriber>, PoolError> {
@@ -225,129 +195,131 @@ impl ModelPool {
     }
 
     /// The place of a model that is made of these files, with room made for it.
-    fn slot(&self, model: &Installed, files: Files) -> Result<Arc<OnceCell<Arc<Transcriber>>>, PoolError> {
+    fn slot(&self, model: &Installed, files: Files) -> Result<Cell, PoolError> {
         let mut loaded = self.lock();
-        loaded.clock += 1;
-        let now = loaded.clock;
-        // Whoever works with one that was removed or replaced goes on with it.
-        let gone = loaded.models.extract_if(
-            |path, slot| {
-                if *path == model.path { slot.files != files } else { !path.exists() }
-            },
-        );
-        gone.for_each(|(_, slot)| let_go(slot));
-        if let Some(slot) = loaded.models.get_mut(&model.path) {
-            slot.last_used = now;
-            return Ok(Arc::clone(&slot.cell));
+        loaded.retire(|path, made_of| if *path == model.path { *made_of != files } else { !path.exists() });
+        if let Some(cell) = loaded.find(&model.path) {
+            return Ok(cell);
         }
         self.fits(model, &files)?;
-        let bytes = files.bytes();
-        while bytes + loaded.models.values().map(|slot| slot.files.bytes()).sum::<u64>() > self.budget {
-            let idle = loaded.models.iter().filter(|(_, slot)| slot.is_idle());
-            let oldest = idle.min_by_key(|(_, slot)| slot.last_used).map(|(path, _)| path.clone());
-            let freed = oldest.and_then(|path| loaded.models.remove(&path)).ok_or(PoolError::Full)?;
-            let_go(freed);
-        }
-        let cell = Arc::new(OnceCell::new());
-        loaded.models.insert(model.path.clone(), Slot { cell: Arc::clone(&cell), files, last_used: now });
-        Ok(cell)
+        loaded.add(&model.path, files, self.budget).ok_or(PoolError::Full)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
+    fn lock(&self) -> MutexGuard<'_, Loaded> {
         // Nothing between two states of it can panic.
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Drops a model. Its thread has to end first, for which no request should wait.
-fn let_go(slot: Slot) {
-    // Where there is no thread for it, the one that failed to be made has dropped it.
-    let _ = thread::Builder::new().name("amanuensis-let-go".to_owned()).spawn(|| drop(slot));
-}
-
-/// The files that a model is made of. Others in their place are another model, whatever it is called.
-#[derive(PartialEq)]
-struct Files {
-    model: Vec<FileState>,
-    detector: Option<Vec<FileState>>,
-}
-
-/// What tells one state of a file from another.
-#[derive(PartialEq, PartialOrd, Eq, Ord)]
-struct FileState {
-    path: PathBuf,
-    bytes: u64,
-    modified: Option<SystemTime>,
-    /// The number that the file system has for it, where there is such a thing.
-    inode: u64,
-}
-
-impl Files {
-    /// Bytes of the model.
-    fn bytes(&self) -> u64 {
-        self.model.iter().map(|file| file.bytes).sum()
-    }
-}
-
-/// A weight file, or the files in a model's directory.
-fn files_of(path: &Path) -> Vec<FileState> {
-    let paths = match fs::read_dir(path) {
-        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
-        Err(_) => vec![path.to_owned()],
-    };
-    let state = |path: PathBuf| {
-        let file = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        Some(FileState { path, bytes: file.len(), modified: file.modified().ok(), inode: inode(&file) })
-    };
-    let mut files: Vec<FileState> = paths.into_iter().filter_map(state).collect();
-    files.sort();
-    files
-}
-
-#[cfg(unix)]
-fn inode(file: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(file)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &fs::Metadata) -> u64 {
-    0
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use amanuensis_weights::fixture::write_gibberish;
     use clap::{Args, Command, FromArgMatches};
 
     use super::*;
 
+    /// A directory with a model, and the pool that has it as its default.
+    struct Workspace {
+        directory: tempfile::TempDir,
+        pool: ModelPool,
+    }
+
+    impl Workspace {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let matches = Config::augment_args(Command::new("serve")).get_matches_from(["serve", "--threads=1"]);
+            let config = Config::from_arg_matches(&matches).unwrap();
+            let pool =
+                ModelPool::new(Store::at(directory.path().join("store")), directory.path().join("tiny"), &config);
+            let workspace = Self { directory, pool };
+            workspace.write();
+            workspace
+        }
+
+        fn path(&self) -> &Path {
+            &self.pool.default.path
+        }
+
+        fn write(&self) {
+            fs::create_dir(self.path()).unwrap();
+            write_gibberish(self.path()).unwrap();
+        }
+
+        /// Another model of the same name.
+        fn replace(&self) {
+            let file = self.path().join("config.json");
+            let other = fs::read_to_string(&file).unwrap() + "\n";
+            fs::write(&file, other).unwrap();
+        }
+
+        /// The place of a model that somebody waits for.
+        fn loading(&self) -> Cell {
+            self.pool.slot(&self.pool.default, self.pool.files(self.path())).unwrap()
+        }
+
+        async fn get(&self) -> Result<Arc<Transcriber>, PoolError> {
+            self.pool.get("whisper-1").await
+        }
+    }
+
     #[tokio::test]
     async fn a_model_is_what_its_files_are_now() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("tiny");
-        let write = || {
-            fs::create_dir(&path).unwrap();
-            write_gibberish(&path).unwrap();
-        };
-        write();
-        let matches = Config::augment_args(Command::new("serve")).get_matches_from(["serve", "--threads=1"]);
-        let config = Config::from_arg_matches(&matches).unwrap();
-        let pool = ModelPool::new(Store::at(directory.path().join("store")), path.clone(), &config);
-        let first = pool.get("whisper-1").await.unwrap();
-        assert!(Arc::ptr_eq(&first, &pool.get("whisper-1").await.unwrap()));
+        let workspace = Workspace::new();
+        let first = workspace.get().await.unwrap();
+        assert!(Arc::ptr_eq(&first, &workspace.get().await.unwrap()));
 
-        fs::rename(&path, directory.path().join("old")).unwrap();
-        assert!(matches!(pool.get("whisper-1").await, Err(PoolError::Unknown { .. })));
-        write();
-        let second = pool.get("whisper-1").await.unwrap();
+        fs::rename(workspace.path(), workspace.directory.path().join("old")).unwrap();
+        assert!(matches!(workspace.get().await, Err(PoolError::Unknown { .. })));
+        workspace.write();
+        let second = workspace.get().await.unwrap();
         assert!(!Arc::ptr_eq(&first, &second));
-        assert_eq!(pool.loaded().len(), 1);
+        assert_eq!(workspace.pool.loaded(|model| model.name().to_owned()), ["base"]);
 
-        let file = path.join("config.json");
-        let other = fs::read_to_string(&file).unwrap() + "\n";
-        fs::write(&file, other).unwrap();
-        let third = pool.get("whisper-1").await.unwrap();
+        workspace.replace();
+        let third = workspace.get().await.unwrap();
         assert!(!Arc::ptr_eq(&second, &third));
-        assert!(Arc::ptr_eq(&third, &pool.get("whisper-1").await.unwrap()));
+        assert!(Arc::ptr_eq(&third, &workspace.get().await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_was_replaced_takes_its_room_until_nobody_uses_it() {
+        let mut workspace = Workspace::new();
+        workspace.pool.budget = workspace.pool.files(workspace.path()).bytes() * 3 / 2;
+        let in_use = workspace.get().await.unwrap();
+        workspace.replace();
+        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
+        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
+        drop(in_use);
+        drop(workspace.get().await.unwrap());
+
+        workspace.replace();
+        let waited_for = workspace.loading();
+        workspace.replace();
+        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
+        let in_use = waited_for.get_or_try_init(|| workspace.pool.load(&workspace.pool.default)).await.unwrap().clone();
+        drop(waited_for);
+        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
+        drop(in_use);
+        drop(workspace.get().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_fails_to_load_a_model_removes_no_other() {
+        let workspace = Workspace::new();
+        let failed = workspace.loading();
+        workspace.replace();
+        let other = workspace.get().await.unwrap();
+        workspace.pool.lock().give_up(workspace.path(), &failed);
+        assert!(Arc::ptr_eq(&other, &workspace.get().await.unwrap()));
+
+        workspace.replace();
+        let (failed, waiting) = (workspace.loading(), workspace.loading());
+        workspace.pool.lock().give_up(workspace.path(), &failed);
+        assert!(Arc::ptr_eq(&waiting, &workspace.loading()));
+        drop(waiting);
+        workspace.pool.lock().give_up(workspace.path(), &failed);
+        assert!(!Arc::ptr_eq(&failed, &workspace.loading()));
     }
 }

@@ -101,7 +101,7 @@ impl AppState {
 
     /// The state of things now.
     pub fn gauges(&self) -> Gauges {
-        let models = self.pool.loaded().into_iter().map(|model| {
+        let models = self.pool.loaded(|model| {
             let (decoding, waiting) = model.windows();
             (model.name().to_owned(), decoding, waiting, model.batch_size())
         });
@@ -111,7 +111,7 @@ impl AppState {
             waiting: self.limits.waiting(),
             live: self.limits.live_sessions(),
             jobs: self.jobs.as_ref().and_then(|jobs| jobs.unfinished().ok()),
-            models: models.collect(),
+            models,
             resident: resident_bytes(),
         }
     }

@@ -118,7 +118,7 @@ fn a_job_whose_decoder_is_killed_waits_again_some_times_for_each_window() {
     assert!(!store.put_back_killed("a", 2).unwrap(), "it has not begun");
     let attempt = |windows: std::ops::Range<usize>| {
         store.claim().unwrap();
-        windows.for_each(|second| drop(store.add_window("a", &window(second, 0..0), None).unwrap()));
+        assert!(windows.into_iter().all(|second| store.add_window("a", &window(second, 0..0), None).unwrap()));
         store.put_back_killed("a", 2).unwrap()
     };
     assert_eq!([attempt(0..1), attempt(1..2), attempt(2..2)], [true, true, false]);
