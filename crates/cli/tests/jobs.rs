@@ -76,18 +76,20 @@ fn a_job_from_upload_to_removal() {
 #[test]
 fn jobs_outlive_the_server() {
     let workspace = Workspace::new();
-    let server = start(&workspace, &[]);
+    let limited = ["--max-job-duration", "100"];
+    let server = start(&workspace, &limited);
     workspace.recording("recordings/tone.wav", 95.0);
+    workspace.long_recording("recordings/long.wav", 101);
     let tone = fs::read(workspace.path("recordings/tone.wav")).unwrap();
     let whole = server.transcribe(&[BASE, ("response_format", "verbose_json")], &tone).json();
     let jobs = [
         submit(&server, &[BASE], Some(&tone)),
         submit(&server, &[BASE, ("path", "tone.wav")], None),
-        submit(&server, &[BASE], Some(b"no recording at all")),
+        submit(&server, &[BASE, ("path", "long.wav")], None),
     ];
     // By SIGKILL, wherever it may be.
     drop(server);
-    let server = start(&workspace, &[]);
+    let server = start(&workspace, &limited);
     let listed = server.get("/v1/jobs").json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 3);
     for job in &jobs[..2] {
@@ -128,6 +130,9 @@ fn what_makes_no_sense_is_refused() {
     job(&[BASE], None).refuses(400, "file");
     job(&[BASE, ("path", "a.wav")], Some(&tone)).refuses(400, "path");
     job(&[BASE, ("path", "../tone.wav")], None).refuses(404, "path");
+    fs::write(workspace.path("recordings/notes.txt"), "no recording at all").unwrap();
+    job(&[BASE, ("path", "notes.txt")], None).refuses(415, "path");
+    job(&[BASE], Some(b"no recording at all")).refuses(415, "file");
     job(&[BASE, ("response_format", "srt")], Some(&tone)).refuses(400, "response_format");
     job(&[BASE, ("language", "de")], Some(&tone)).refuses(400, "language");
     job(&[("model", "none")], Some(&tone)).refuses(404, "model");

@@ -27,6 +27,7 @@ impl From<JobError> for ApiError {
             JobError::Unknown => Self::not_found(message).with_code("job_not_found"),
             JobError::Full => Self::overloaded(message, 60),
             JobError::NoResult(_) => Self::invalid(message).with_status(StatusCode::CONFLICT).with_code("no_result"),
+            JobError::Recording(error) => of_audio(&error),
             JobError::NoFolder => Self::invalid(message).with_param("path"),
             JobError::NotInFolder(_) => Self::not_found(message).with_param("path"),
             JobError::InUse

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use amanuensis_audio::Error as AudioError;
+
 /// Why something cannot be done with jobs.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -14,6 +16,9 @@ pub enum JobError {
     /// It has not succeeded, or not yet.
     #[error("there is no result: the job is {0}")]
     NoResult(super::State),
+    /// It is no recording that can be transcribed.
+    #[error(transparent)]
+    Recording(AudioError),
     /// The server may not read files of its own machine.
     #[error("this server has no folder of recordings; upload the file")]
     NoFolder,

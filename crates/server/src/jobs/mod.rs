@@ -6,6 +6,7 @@
 //!
 //! What is not here: HTTP.
 
+mod check;
 mod error;
 mod files;
 mod follow;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use amanuensis_transcribe::{Segment, Transcript};
 use tempfile::TempPath;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::decode::Decoder;
 pub use error::JobError;
@@ -51,7 +52,7 @@ pub struct JobSettings {
 
 /// The jobs of a server.
 ///
-/// But for [`Self::run`] and [`Follower`], what is done here waits for the disk, for milliseconds.
+/// But for [`Self::run`], [`Self::check`] and [`Follower`], what is done here waits for the disk, for milliseconds.
 pub struct Jobs {
     settings: JobSettings,
     decoder: Decoder,
@@ -60,6 +61,8 @@ pub struct Jobs {
     live: Mutex<Live>,
     /// There is something to do.
     work: Notify,
+    /// Recordings that may be looked at at once before they are taken.
+    checks: Arc<Semaphore>,
 }
 
 /// The jobs that have not ended, as long as the server is not being stopped: those who follow one are told through its
@@ -84,7 +87,8 @@ impl Jobs {
         files.sweep(&unfinished, &ids(State::Succeeded)?)?;
         let changes = unfinished.into_iter().map(|id| (id, watch::Sender::new(()))).collect();
         let live = Mutex::new(Live { changes, is_stopping: false });
-        Ok(Self { settings, decoder, files, store, live, work: Notify::new() })
+        let checks = Arc::new(Semaphore::new(settings.workers));
+        Ok(Self { settings, decoder, files, store, live, work: Notify::new(), checks })
     }
 
     /// Where a recording that is uploaded is to be put, in a temporary file.

@@ -167,6 +167,8 @@ pub async fn create(
     let (mut asked, upload) = form::read(Form::receive_in(Some(uploads), &state, request).await?)?;
     // The default model may be another when the job's turn comes.
     asked.model = state.pool.find(&asked.model)?.name;
+    let checked = jobs(&state)?.check(&asked, upload.as_deref()).await.map_err(ApiError::from);
+    checked.map_err(|error| if upload.is_some() { error } else { error.with_param("path") })?;
     match state.pool.get(&asked.model).await {
         Ok(transcriber) => transcriber.check(&asked.options).map_err(work::Failure::Transcribe)?,
         // The job can wait for room.
