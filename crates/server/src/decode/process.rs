@@ -4,13 +4,16 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 
 use super::worker::WORKER;
 use super::{Fate, IsWanted, limits, not_wanted};
@@ -56,9 +59,9 @@ impl Process {
 
     /// Why the worker has closed its output.
     fn end(&mut self) -> io::Error {
-        let Self { child: Some(child), memory, runtime, fate, .. } = self else { return not_wanted() };
-        match runtime.block_on(async { timeout(PATIENCE, child.wait()).await }) {
-            Ok(Ok(status)) => {
+        let Self { child: Some(child), memory, fate, .. } = self else { return not_wanted() };
+        match within(PATIENCE, child.wait()) {
+            Some(Ok(status)) => {
                 let (reason, is_to_blame) = reason(status, *memory);
                 if !is_to_blame {
                     // It ends once.
@@ -66,8 +69,8 @@ impl Process {
                 }
                 io::Error::other(reason)
             }
-            Ok(Err(error)) => error,
-            Err(_) => io::Error::other("its decoder says nothing more"),
+            Some(Err(error)) => error,
+            None => io::Error::other("its decoder says nothing more"),
         }
     }
 }
@@ -81,16 +84,37 @@ impl Drop for Process {
 impl Read for Process {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while (self.is_wanted)() {
-            let output = &mut self.output;
-            match self.runtime.block_on(async { timeout(TICK, output.read(buffer)).await }) {
-                Ok(Ok(0)) => return Err(self.end()),
-                Ok(read) => return read,
-                Err(_) => {}
+            match within(TICK, self.output.read(buffer)) {
+                Some(Ok(0)) => return Err(self.end()),
+                Some(read) => return read,
+                None => {}
             }
         }
         // The transcription may go on for a while with what it has, and only then drop this.
         self.kill();
         Err(not_wanted())
+    }
+}
+
+/// What comes of `future` within `patience`. It is this thread that counts the time: a runtime that ends while somebody reads has
+/// no timers any more.
+fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let (mut future, until) = (pin!(future), Instant::now() + patience);
+    let waker = Waker::from(Arc::new(Reader(thread::current())));
+    loop {
+        if let Poll::Ready(found) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(found);
+        }
+        thread::park_timeout(until.checked_duration_since(Instant::now())?);
+    }
+}
+
+/// A thread that waits.
+struct Reader(Thread);
+
+impl Wake for Reader {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
