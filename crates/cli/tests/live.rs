@@ -28,6 +28,12 @@ fn append(socket: &mut Socket, seconds: usize) {
     socket.tell(&json!({"type": "input_audio_buffer.append", "audio": audio}));
 }
 
+/// An event, if it is the one behind all of a turn.
+fn completed(event: serde_json::Value) -> Option<serde_json::Value> {
+    assert_ne!(event["type"], "error", "{event}");
+    (event["type"] == format!("{TRANSCRIPTION}completed")).then_some(event)
+}
+
 fn counts(server: &Server, line: &str) -> Option<()> {
     server.get("/metrics").body.lines().any(|found| found == line).then_some(())
 }
@@ -58,12 +64,24 @@ fn what_was_said_in_another_format_is_committed_with_the_rest() {
     append(&mut socket, 1);
     socket.tell(&configure(json!({"format": {"type": "audio/pcmu"}})));
     socket.tell(&json!({"type": "input_audio_buffer.commit"}));
-    let mut kinds = Vec::new();
-    while !kinds.iter().any(|kind| *kind == format!("{TRANSCRIPTION}completed")) {
-        kinds.push(socket.event()["type"].as_str().unwrap().to_owned());
-        assert_ne!(kinds.last().unwrap(), "error");
-    }
+    while completed(socket.event()).is_none() {}
     until(|| counts(&server, "amanuensis_live_seconds_total 1"));
+}
+
+#[test]
+fn words_are_as_probable_as_they_are_included() {
+    let workspace = Workspace::new();
+    let server = Server::start(&workspace, &[]);
+    let mut socket = Socket::open(&server);
+    let include = json!(["item.input_audio_transcription.logprobs"]);
+    socket.tell(&json!({"type": "session.update", "session": {"type": "transcription", "include": include}}));
+    append(&mut socket, 1);
+    socket.tell(&json!({"type": "input_audio_buffer.commit"}));
+    let completed = std::iter::repeat_with(|| socket.event()).find_map(completed).unwrap();
+    let logprobs = completed["logprobs"].as_array().unwrap();
+    let text: String = logprobs.iter().map(|logprob| logprob["token"].as_str().unwrap()).collect();
+    assert!(text.trim() == completed["transcript"].as_str().unwrap().trim(), "{completed}");
+    assert!(logprobs.iter().all(|logprob| logprob["logprob"].as_f64().unwrap() <= 0.0), "{completed}");
 }
 
 #[test]

@@ -62,12 +62,12 @@ pub enum Told {
     TurnEnds { turn: u64, at: f64 },
     /// A turn is complete, and its last words will follow.
     Committed { turn: u64 },
-    /// The text of a turn goes on.
-    Text { turn: u64, text: String },
+    /// The text of a turn goes on, with these words.
+    Text { turn: u64, text: String, words: Vec<Word> },
     /// What may follow the text so far; the next of these replaces it.
     Provisional { turn: u64, text: String },
     /// All of a turn is written down.
-    Done { turn: u64, text: String, seconds: f64, language: Option<Language> },
+    Done { turn: u64, text: String, words: Vec<Word>, seconds: f64, language: Option<Language> },
     /// A turn could not be written down.
     Failed { turn: u64, reason: String },
     /// There was nothing to commit.
@@ -187,7 +187,7 @@ impl Session {
             }
             LiveEvent::Words { settled, provisional } => {
                 if !settled.is_empty() {
-                    self.tell(Told::Text { turn: self.turn, text: text(settled) });
+                    self.tell(Told::Text { turn: self.turn, text: text(settled), words: settled.to_vec() });
                 }
                 self.tell(Told::Provisional { turn: self.turn, text: text(provisional) });
             }
@@ -198,7 +198,7 @@ impl Session {
             }
             LiveEvent::Turn { words, language } => {
                 let seconds = self.ended - self.began;
-                self.tell(Told::Done { turn: self.turn, text: text(words), seconds, language });
+                self.tell(Told::Done { turn: self.turn, text: text(words), words: words.to_vec(), seconds, language });
             }
             _ => {}
         }
@@ -264,13 +264,14 @@ impl Session {
         self.turn += 1;
         let turn = self.turn;
         self.tell(Told::Committed { turn });
-        let mut heard = String::new();
+        let (mut heard, mut words) = (String::new(), Vec::new());
         let transcript = Audio::from_samples(samples, SAMPLE_RATE).map_err(Error::from).and_then(|audio| {
             settings.transcriber.transcribe(audio, &settings.options, &mut |event| {
                 if let Event::Segment(segment) = event {
                     let text = if heard.is_empty() { segment.text.trim_start() } else { &segment.text };
                     heard += text;
-                    self.tell(Told::Text { turn, text: text.to_owned() });
+                    words.extend_from_slice(&segment.words);
+                    self.tell(Told::Text { turn, text: text.to_owned(), words: segment.words.clone() });
                 }
                 if self.told.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
@@ -281,7 +282,7 @@ impl Session {
                     return self.tell(Told::Failed { turn, reason });
                 }
                 let (seconds, language) = (transcript.duration, transcript.language);
-                self.tell(Told::Done { turn, text: heard, seconds, language });
+                self.tell(Told::Done { turn, text: heard, words, seconds, language });
             }
             Err(error) => self.fail(&error),
         }

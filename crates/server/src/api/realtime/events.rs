@@ -1,5 +1,6 @@
 //! The events of a session, both ways.
 
+use amanuensis_transcribe::Word;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -62,6 +63,8 @@ pub struct Speaker {
     dialect: Dialect,
     /// Whether the client wants to see words that may still change.
     shows_provisional: bool,
+    /// Whether it wants to know how probable words are.
+    shows_logprobs: bool,
     /// Events so far.
     events: u64,
     /// The text of the turn so far has begun.
@@ -73,12 +76,13 @@ pub struct Speaker {
 impl Speaker {
     /// Of a session with this id.
     pub fn new(session: String, dialect: Dialect, shows_provisional: bool) -> Self {
-        Self { session, dialect, shows_provisional, events: 0, has_begun: false, last: None }
+        Self { session, dialect, shows_provisional, shows_logprobs: false, events: 0, has_begun: false, last: None }
     }
 
-    /// From now on in this form.
-    pub fn speak(&mut self, dialect: Dialect) {
+    /// From now on in this form, and with the probabilities of words or without.
+    pub fn speak(&mut self, dialect: Dialect, shows_logprobs: bool) {
         self.dialect = dialect;
+        self.shows_logprobs = shows_logprobs;
     }
 
     /// The session has begun, or has other settings.
@@ -119,10 +123,11 @@ impl Speaker {
                 vec![self.event("input_audio_buffer.speech_stopped", json!({"audio_end_ms": ms(at), "item_id": item}))]
             }
             Told::Committed { turn } => self.committed(turn),
-            Told::Text { turn, text } => {
+            Told::Text { turn, text, words } => {
                 let text = if self.has_begun { &text } else { text.trim_start() };
                 self.has_begun |= !text.is_empty();
-                let fields = json!({"item_id": self.item(turn), "content_index": 0, "delta": text});
+                let mut fields = json!({"item_id": self.item(turn), "content_index": 0, "delta": text});
+                self.put_logprobs(&words, &mut fields);
                 vec![self.event("conversation.item.input_audio_transcription.delta", fields)]
             }
             Told::Provisional { turn, text } if self.shows_provisional => {
@@ -131,12 +136,13 @@ impl Speaker {
                 vec![self.event("conversation.item.input_audio_transcription.provisional", fields)]
             }
             Told::Provisional { .. } => Vec::new(),
-            Told::Done { turn, text, seconds, language } => {
+            Told::Done { turn, text, words, seconds, language } => {
                 self.has_begun = false;
                 let mut fields = json!({
                     "item_id": self.item(turn), "content_index": 0, "transcript": text.trim_start(),
                     "usage": {"type": "duration", "seconds": (seconds * 1000.0).round() / 1000.0},
                 });
+                self.put_logprobs(&words, &mut fields);
                 if let (Some(language), Dialect::Present) = (language, self.dialect) {
                     fields["languages"] = json!([{"code": language.code()}]);
                 }
@@ -161,6 +167,18 @@ impl Speaker {
                     ApiError::too_large("ten minutes are held, and no more until they are committed or cleared");
                 vec![self.error(&error.with_code("input_audio_buffer_full"), None)]
             }
+        }
+    }
+
+    /// Puts the logarithms of the probabilities of words, which stand for those of their tokens, into an event, if the client
+    /// wants them.
+    fn put_logprobs(&self, words: &[Word], fields: &mut Value) {
+        if self.shows_logprobs {
+            let logprob = |Word { word, probability, .. }: &Word| {
+                // Zero has no logarithm that could be written down.
+                json!({"token": word, "bytes": word.as_bytes(), "logprob": probability.max(f32::MIN_POSITIVE).ln()})
+            };
+            fields["logprobs"] = words.iter().map(logprob).collect();
         }
     }
 
@@ -238,12 +256,18 @@ mod tests {
         let (mut deltas, mut transcript) = (String::new(), String::new());
         for told in [
             Told::TurnBegins { turn: 1, at: 0.25 },
-            Told::Text { turn: 1, text: " Ask".to_owned() },
+            Told::Text { turn: 1, text: " Ask".to_owned(), words: Vec::new() },
             Told::Provisional { turn: 1, text: " what".to_owned() },
             Told::TurnEnds { turn: 1, at: 1.5 },
             Told::Committed { turn: 1 },
-            Told::Text { turn: 1, text: " not.".to_owned() },
-            Told::Done { turn: 1, text: " Ask not.".to_owned(), seconds: 1.25, language: Some("en".parse().unwrap()) },
+            Told::Text { turn: 1, text: " not.".to_owned(), words: Vec::new() },
+            Told::Done {
+                turn: 1,
+                text: " Ask not.".to_owned(),
+                words: Vec::new(),
+                seconds: 1.25,
+                language: Some("en".parse().unwrap()),
+            },
         ] {
             for event in speaker.events(told) {
                 kinds.push(event["type"].as_str().unwrap().rsplit('.').next().unwrap().to_owned());
@@ -255,6 +279,21 @@ mod tests {
         let expected =
             ["speech_started", "delta", "speech_stopped", "committed", "added", "done", "delta", "completed"];
         assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn who_asks_is_told_how_probable_words_are() {
+        let mut speaker = Speaker::new("s".to_owned(), Dialect::Present, false);
+        let said = || Told::Text {
+            turn: 1,
+            text: " Ja".to_owned(),
+            words: vec![Word { word: " Ja".to_owned(), start: 0.5, end: 0.75, probability: 0.5 }],
+        };
+        assert_eq!(speaker.events(said())[0].get("logprobs"), None);
+        speaker.speak(Dialect::Present, true);
+        let logprobs = &speaker.events(said())[0]["logprobs"];
+        assert_eq!((&logprobs[0]["token"], &logprobs[0]["bytes"]), (&json!(" Ja"), &json!([32, 74, 97])));
+        assert!((logprobs[0]["logprob"].as_f64().unwrap() - 0.5_f64.ln()).abs() < 1e-6, "{logprobs}");
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Connection {
     async fn update(&mut self, dialect: Dialect, session: Value) -> Result<(), ApiError> {
         let asked = self.asked.updated(dialect, session)?;
         let settings = settings(&self.state, &asked).await?;
-        self.speaker.speak(dialect);
+        self.speaker.speak(dialect, asked.logprobs);
         self.asked = asked;
         self.waiting.push_back(Command::Configure(Box::new(settings)));
         Ok(())

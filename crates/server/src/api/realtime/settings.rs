@@ -26,7 +26,12 @@ pub struct Asked {
     languages: Vec<Language>,
     prompt: Option<String>,
     keywords: Vec<String>,
+    /// Whether the probabilities of words are told.
+    pub logprobs: bool,
 }
+
+/// The only thing that can be included.
+const LOGPROBS: &str = "item.input_audio_transcription.logprobs";
 
 /// The rate of PCM that `OpenAI`'s interface has.
 const PCM_RATE: u32 = 24_000;
@@ -169,6 +174,7 @@ impl Asked {
             languages: Vec::new(),
             prompt: None,
             keywords: Vec::new(),
+            logprobs: false,
         }
     }
 
@@ -187,7 +193,7 @@ impl Asked {
         if session.kind != "transcription" {
             return Err(refuse("the sessions here are of the type `transcription`", "session.type"));
         }
-        refuse_include(session.include.as_deref())?;
+        self.include(session.include.as_deref())?;
         let Some(input) = session.audio.and_then(|audio| audio.input) else { return Ok(()) };
         if let Some(format) = input.format {
             (self.format, self.rate) = match format {
@@ -205,7 +211,7 @@ impl Asked {
     }
 
     fn update_beta(&mut self, session: BetaSession) -> Result<(), ApiError> {
-        refuse_include(session.include.as_deref())?;
+        self.include(session.include.as_deref())?;
         refuse_noise_reduction(session.input_audio_noise_reduction.as_ref(), "session.input_audio_noise_reduction")?;
         if session.client_secret.is_some_and(|secret| !secret.is_null()) {
             return Err(refuse("there are no secrets of sessions here", "session.client_secret"));
@@ -222,6 +228,15 @@ impl Asked {
         }
         self.transcribe_by(session.input_audio_transcription, "session.input_audio_transcription")?;
         self.detect_by(session.turn_detection, "session.turn_detection")
+    }
+
+    fn include(&mut self, include: Option<&[String]>) -> Result<(), ApiError> {
+        let Some(include) = include else { return Ok(()) };
+        if include.iter().any(|name| name != LOGPROBS) {
+            return Err(refuse(format!("there is nothing to include but {LOGPROBS}"), "session.include"));
+        }
+        self.logprobs = !include.is_empty();
+        Ok(())
     }
 
     fn transcribe_by(&mut self, transcription: Field<Transcription>, param: &str) -> Result<(), ApiError> {
@@ -280,6 +295,8 @@ impl Asked {
             languages: self.languages.clone(),
             initial_prompt: self.prompt.clone(),
             hotwords: Some(self.keywords.join(", ")).filter(|words| !words.is_empty()),
+            // For turns that are committed by hand; what listens along knows them anyway.
+            word_timestamps: self.logprobs,
             ..TranscribeOptions::default()
         }
     }
@@ -326,15 +343,8 @@ impl Asked {
             "audio": {"input": {
                 "format": format, "noise_reduction": null, "transcription": transcription, "turn_detection": turns,
             }},
-            "include": null,
+            "include": self.logprobs.then_some([LOGPROBS]),
         })
-    }
-}
-
-fn refuse_include(include: Option<&[String]>) -> Result<(), ApiError> {
-    match include.unwrap_or_default().first() {
-        Some(name) => Err(refuse(format!("{name} is not known of words that are still being said"), "session.include")),
-        None => Ok(()),
     }
 }
 
@@ -364,6 +374,17 @@ mod tests {
         assert_eq!(later, asked);
         let later = asked.updated(Dialect::Beta, json!({"input_audio_format": "pcm16"})).unwrap();
         assert_eq!((later.format, later.rate, later.turns), (RawFormat::S16, 24_000, None));
+    }
+
+    #[test]
+    fn logprobs_are_included_until_they_are_not() {
+        let asked = Asked::new("whisper-1", true);
+        assert_eq!(asked.shown(Dialect::Present, "s")["include"], Value::Null);
+        let asked = asked.updated(Dialect::Beta, json!({"include": [LOGPROBS]})).unwrap();
+        assert!(asked.logprobs && asked.options().word_timestamps);
+        assert_eq!(asked.shown(Dialect::Present, "s")["include"], json!([LOGPROBS]));
+        let asked = asked.updated(Dialect::Present, json!({"type": "transcription", "include": []})).unwrap();
+        assert!(!asked.logprobs);
     }
 
     #[test]
@@ -405,8 +426,8 @@ mod tests {
         }
         let asked = Asked::new("whisper-1", true);
         assert!(asked.updated(Dialect::Present, json!({"type": "realtime"})).is_err());
-        let logprobs = json!({"type": "transcription", "include": ["item.input_audio_transcription.logprobs"]});
-        assert!(asked.updated(Dialect::Present, logprobs).is_err());
+        let tokens = json!({"type": "transcription", "include": [LOGPROBS, "tokens"]});
+        assert!(asked.updated(Dialect::Present, tokens).is_err());
         assert!(asked.updated(Dialect::Beta, json!({"client_secret": {"expires_at": {}}})).is_err());
     }
 }
