@@ -231,6 +231,7 @@ fn a_recording_that_is_cut_off_is_called_so() {
     let submitted = server.form("/v1/jobs", &[BASE], Some(&cut)).json();
     let path = format!("/v1/jobs/{}", submitted["id"].as_str().unwrap());
     until(|| server.get(&path).body.contains("cut off").then_some(()));
+    assert_eq!(server.get("/v1/jobs").json()["data"][0]["warnings"][0], warning);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Job {
     pub total: Option<f64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// What was odd about the recording, where the job has succeeded.
+    pub warnings: Vec<String>,
 }
 
 /// How a job stands.

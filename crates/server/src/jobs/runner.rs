@@ -205,7 +205,7 @@ impl Jobs {
             End::Transcribed(transcript) => {
                 // First the transcript, then that there is one: a server that is killed in between comes here again.
                 self.files.write_result(id, &transcript)?;
-                let is_kept = self.store.finish(id, Ok(transcript.duration))?;
+                let is_kept = self.store.finish(id, Ok((transcript.duration, &transcript.warnings)))?;
                 if !is_kept {
                     self.files.remove_result(id)?;
                 }

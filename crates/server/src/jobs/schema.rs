@@ -38,6 +38,8 @@ const VERSIONS: &[&str] = &[
     "
     -- How often what decodes the recording was killed since the last window was kept.
     ALTER TABLE jobs ADD COLUMN kills INTEGER NOT NULL DEFAULT 0;
+    -- What was odd about the recording of one that has succeeded: texts.
+    ALTER TABLE jobs ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';
 ",
 ];
 
@@ -61,6 +63,20 @@ pub fn prepare(connection: &mut Connection) -> Result<(), JobError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_of_the_first_tables_stay() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(VERSIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let job = "INSERT INTO jobs (id, state, model, options, created) VALUES ('a', 'queued', 'base', '{}', 1)";
+        connection.execute(job, []).unwrap();
+        prepare(&mut connection).unwrap();
+        let added = connection.query_row("SELECT kills, warnings FROM jobs", [], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
+        });
+        assert_eq!(added.unwrap(), (0, "[]".to_owned()));
+    }
 
     #[test]
     fn tables_are_made_once_and_newer_ones_are_refused() {

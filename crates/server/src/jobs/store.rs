@@ -148,15 +148,18 @@ impl JobStore {
         Ok(transaction.commit()?)
     }
 
-    /// A running job has come to its end: it has succeeded, at `duration`, or failed. False if it is no longer running.
-    pub fn finish(&self, id: &str, end: Result<f64, &str>) -> Result<bool, JobError> {
+    /// A running job has come to its end: it has succeeded, after so many seconds and with these warnings, or failed. False if it
+    /// is no longer running.
+    pub fn finish(&self, id: &str, end: Result<(f64, &[String]), &str>) -> Result<bool, JobError> {
         let state = if end.is_ok() { State::Succeeded } else { State::Failed };
+        let (duration, warnings) = end.map_or((None, &[][..]), |(duration, warnings)| (Some(duration), warnings));
         let changed = self.lock().execute(
-            "UPDATE jobs SET state = :state, finished = :now, error = :error,
+            "UPDATE jobs SET state = :state, finished = :now, error = :error, warnings = :warnings,
                  done = coalesce(:duration, done), total = coalesce(:duration, total)
              WHERE id = :id AND state = 'running'",
             named_params! {
-                ":id": id, ":state": state, ":now": now(), ":error": end.err(), ":duration": end.ok(),
+                ":id": id, ":state": state, ":now": now(), ":error": end.err(), ":duration": duration,
+                ":warnings": serde_json::to_string(warnings)?,
             },
         )?;
         Ok(changed > 0)
@@ -212,14 +215,15 @@ impl JobStore {
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let options: String = row.get("options")?;
+    let (options, warnings): (String, String) = (row.get("options")?, row.get("warnings")?);
+    let unreadable = |error: serde_json::Error| FromSqlError::Other(error.into());
     Ok(Job {
         id: row.get("id")?,
         asked: NewJob {
             name: row.get("name")?,
             path: row.get("path")?,
             model: row.get("model")?,
-            options: serde_json::from_str(&options).map_err(|error| FromSqlError::Other(error.into()))?,
+            options: serde_json::from_str(&options).map_err(unreadable)?,
         },
         state: row.get("state")?,
         created: row.get("created")?,
@@ -228,6 +232,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         done: row.get("done")?,
         total: row.get("total")?,
         error: row.get("error")?,
+        warnings: serde_json::from_str(&warnings).map_err(unreadable)?,
     })
 }
 

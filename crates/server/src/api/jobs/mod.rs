@@ -65,7 +65,7 @@ pub struct JobStatus {
     /// The text so far, where one job is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// What was odd about the recording, where one job is asked for that has succeeded.
+    /// What was odd about the recording of a job that has succeeded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -93,7 +93,7 @@ impl From<Job> for JobStatus {
             progress,
             error: job.error,
             text: None,
-            warnings: Vec::new(),
+            warnings: job.warnings,
         }
     }
 }
@@ -221,18 +221,9 @@ pub async fn retrieve(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<JobStatus>, ApiError> {
     let id = take_id(id)?;
-    let look = move |jobs: &Jobs| {
-        let job = jobs.get(&id)?;
-        let warnings = match job.state {
-            // How it stands is known, whatever becomes of its transcript.
-            JobState::Succeeded => jobs.result(&id).map(|result| result.warnings).unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        Ok((job, jobs.segments(&id, 0)?, warnings))
-    };
-    let (job, segments, warnings) = on_disk(&state, look).await?;
+    let (job, segments) = on_disk(&state, move |jobs| Ok((jobs.get(&id)?, jobs.segments(&id, 0)?))).await?;
     let text: String = segments.iter().map(|segment| segment.text.as_str()).collect();
-    Ok(Json(JobStatus { text: Some(text.trim().to_owned()), warnings, ..job.into() }))
+    Ok(Json(JobStatus { text: Some(text.trim().to_owned()), ..job.into() }))
 }
 
 /// Cancel a job, or remove one that has ended

@@ -88,10 +88,12 @@ fn windows_are_kept_once_and_only_while_the_job_runs() {
     assert!(store.windows("a", 3).unwrap().is_empty());
     let job = store.get("a").unwrap();
     assert_eq!((job.done, job.total), (3.0, Some(9.5)));
-    assert!(store.finish("a", Ok(9.25)).unwrap());
+    let warnings = ["it seems to be cut off".to_owned()];
+    assert!(store.finish("a", Ok((9.25, &warnings))).unwrap());
     assert!(!store.add_window("a", &window(3, 3..4), None).unwrap());
     let job = store.get("a").unwrap();
     assert_eq!((job.state, job.done, job.total), (State::Succeeded, 9.25, Some(9.25)));
+    assert_eq!(job.warnings, warnings);
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn a_job_ends_once() {
         store.claim().unwrap();
     }
     assert!(store.cancel("a").unwrap());
-    assert!(!store.cancel("a").unwrap() && !store.finish("a", Ok(1.0)).unwrap());
+    assert!(!store.cancel("a").unwrap() && !store.finish("a", Ok((1.0, &[]))).unwrap());
     assert!(store.finish("b", Err("no sound in it")).unwrap() && !store.cancel("b").unwrap());
     assert_eq!(store.get("b").unwrap().error.as_deref(), Some("no sound in it"));
     assert_eq!(store.ended_before(-10).unwrap().len(), 2);
