@@ -68,7 +68,7 @@ type IsWanted = Box<dyn Fn() -> bool + Send + Sync>;
 impl Decoder {
     /// Opens the recording in `file`, which can be read as long as it is wanted; where it cannot be read any more, the fate
     /// says whether that is its own fault. Waits for the recording, as reading it does, and belongs on a thread of a runtime
-    /// that may be blocked.
+    /// that may be blocked, which has to be there until the recording has been read.
     ///
     /// # Errors
     /// Any [`OpenError`].
