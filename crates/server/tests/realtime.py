@@ -139,7 +139,8 @@ class Session:
 
 
 def settings(format=None, **others):
-    return {"type": "transcription", "audio": {"input": {"format": format or {"type": "audio/pcm", "rate": 24000}, **others}}}
+    input = {"format": format or {"type": "audio/pcm", "rate": 24000}, **others}
+    return {"type": "transcription", "audio": {"input": input}, "include": ["item.input_audio_transcription.logprobs"]}
 
 
 def transcript(events, item=None):
@@ -148,6 +149,10 @@ def transcript(events, item=None):
     for done in [event for event in events if event.type == TRANSCRIPTION + "completed"]:
         deltas = [event.delta for event in events if event.type == TRANSCRIPTION + "delta" and event.item_id == done.item_id]
         check("".join(deltas) == done.transcript, f"{deltas} are not {done.transcript!r}")
+        if done.logprobs is not None:
+            words = "".join(entry.token for entry in done.logprobs)
+            check(words.strip() == done.transcript.strip(), f"{words!r} is not {done.transcript!r}")
+            check(all(entry.logprob <= 0 for entry in done.logprobs), done.logprobs)
         check(done.usage.type == "duration" and done.usage.seconds > 0.1, done.usage)
         text.append(done.transcript)
     return " ".join(text)
@@ -177,6 +182,7 @@ def committed_by_hand():
             text = transcript(events)
             check(EXPECTED in text, f"{format}: {text!r}")
             check([found.code for found in events[-1].languages] == ["en"], events[-1])
+            check(len(events[-1].logprobs) > 5, events[-1])
             # What was committed is gone, and the next item follows the one before.
             session.send(data).join()
             session.connection.input_audio_buffer.clear()
@@ -210,6 +216,7 @@ def turns_are_detected():
         check(kinds[stopped + 1] == "committed", kinds)
         check(TRANSCRIPTION + "delta" in kinds[:stopped], "no word came before the end of the turn")
         check(events[0].item_id == events[stopped + 1].item_id, "the item has two names")
+        check(len(events[-1].logprobs) > 5, events[-1])
         check(events[0].audio_start_ms < events[stopped].audio_end_ms, "a turn ends before it begins")
 
 
