@@ -17,20 +17,8 @@ use crate::native::Native;
 use crate::network::{Network, Runtime, Sizes};
 use crate::onnx::Onnx;
 use crate::sequence::{Sequence, Step, StepBuffers};
-use crate::window::Encoded;
+use crate::window::{Encoded, encoded_frames, seen_frames};
 use crate::{Error, Vocabulary};
-
-/// Frames of silence that a window has behind what it holds of a recording, 10 ms each. Models were trained on windows that
-/// silence fills up to 30 s, which is how they know where to stop: without any they go on and repeat themselves, and with
-/// four seconds of it some texts still have to be decoded again. With ten, they are as with all of it.
-const SILENCE: usize = 1000;
-/// Of those frames, as many as the decoder looks at: the others cost it a third of the time that it spends on a window, and
-/// texts are as good without them. With one second, or none, some repeat themselves.
-const SEEN: usize = 250;
-/// Frames that it looks at in any case, if the window has as many: with less, short recordings are heard less well.
-const LEAST_SEEN: usize = 1500;
-/// The frames of a window are a multiple of this, so that there are not too many shapes.
-const STEP: usize = 64;
 
 /// The number format of the matrix products.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -231,7 +219,7 @@ impl Engine {
     /// f32, the reference, and where an ONNX runtime runs the model, whose graphs are made for that.
     pub fn window_frames(&self, frames: usize) -> usize {
         match self.native().map(Native::compute_type) {
-            Some(ComputeType::Int8) => (frames + SILENCE).next_multiple_of(STEP).min(self.n_frames()),
+            Some(ComputeType::Int8) => encoded_frames(frames).min(self.n_frames()),
             Some(ComputeType::F32) | None => self.n_frames(),
         }
     }
@@ -255,7 +243,7 @@ impl Engine {
         self.check(mel)?;
         let all = mel.len() / self.n_mels();
         let seen = match self.native().map(Native::compute_type) {
-            Some(ComputeType::Int8) => seen_frames(frames, all),
+            Some(ComputeType::Int8) => seen_frames(frames).min(all),
             Some(ComputeType::F32) | None => all,
         };
         self.network.encode(&self.context, mel, seen)
@@ -380,23 +368,5 @@ impl fmt::Debug for Engine {
             .field("runtime", &self.runtime())
             .field("isa", &self.isa())
             .finish_non_exhaustive()
-    }
-}
-
-/// Frames that the decoder looks at of a window of `all` frames, the first `frames` of which are of a recording.
-fn seen_frames(frames: usize, all: usize) -> usize {
-    (frames + SEEN).max(LEAST_SEEN).next_multiple_of(STEP).min(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_decoder_sees_some_of_the_silence_and_all_of_a_short_window() {
-        for (frames, all, seen) in [(100, 1152, 1152), (400, 1408, 1408), (1100, 2112, 1536), (2000, 3000, 2304)] {
-            assert_eq!(seen_frames(frames, all), seen, "{frames}");
-        }
-        assert_eq!(seen_frames(2900, 3000), 3000);
     }
 }

@@ -1,4 +1,4 @@
-//! What the encoder made of a window.
+//! Windows: how much silence they have, and what the encoder made of them.
 
 use std::sync::Arc;
 
@@ -6,6 +6,28 @@ use amanuensis_kernels::attention::KeyValues;
 
 use crate::onnx;
 use crate::spares::Lent;
+
+/// Frames of silence that a window has behind what it holds of a recording, 10 ms each. Models were trained on windows that
+/// silence fills up to 30 s, which is how they know where to stop: without any they go on and repeat themselves, and with
+/// four seconds of it some texts still have to be decoded again. With ten, they are as with all of it.
+const SILENCE: usize = 1000;
+/// Of those frames, as many as the decoder looks at: it reads what it sees of a window again for every token, and texts are as
+/// good without the others. With one second, or none, some repeat themselves.
+const SEEN: usize = 250;
+/// Frames that it looks at in any case, if the window has as many: with less, short recordings are heard less well.
+const LEAST_SEEN: usize = 1500;
+/// The frames of a window are a multiple of this, so that there are not too many shapes.
+const STEP: usize = 64;
+
+/// Frames that are encoded of a window that holds `frames` frames of a recording, if it has as many.
+pub(crate) fn encoded_frames(frames: usize) -> usize {
+    (frames + SILENCE).next_multiple_of(STEP)
+}
+
+/// Frames that the decoder looks at of such a window.
+pub(crate) fn seen_frames(frames: usize) -> usize {
+    (frames + SEEN).max(LEAST_SEEN).next_multiple_of(STEP)
+}
 
 /// What the encoder made of a window. Cheap to clone: all clones are the same window.
 #[derive(Debug, Clone)]
@@ -51,6 +73,18 @@ impl Encoded {
         match &*self.0 {
             Contents::Onnx(window) => window,
             Contents::Native(_) => panic!("a window of another engine"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_decoder_sees_some_of_the_silence_and_all_of_a_short_window() {
+        for (frames, encoded, seen) in [(100, 1152, 1536), (400, 1408, 1536), (1100, 2112, 1536), (2000, 3008, 2304)] {
+            assert_eq!((encoded_frames(frames), seen_frames(frames)), (encoded, seen), "{frames}");
         }
     }
 }
