@@ -218,10 +218,12 @@ impl Engine {
     /// Frames that a window needs of which `frames` are of a recording, and silence the rest. All of [`Self::n_frames`] in
     /// f32, the reference, and where an ONNX runtime runs the model, whose graphs are made for that.
     pub fn window_frames(&self, frames: usize) -> usize {
-        match self.native().map(Native::compute_type) {
-            Some(ComputeType::Int8) => encoded_frames(frames).min(self.n_frames()),
-            Some(ComputeType::F32) | None => self.n_frames(),
-        }
+        if self.saves_silence() { encoded_frames(frames).min(self.n_frames()) } else { self.n_frames() }
+    }
+
+    /// Whether windows have less silence than the model was trained with.
+    fn saves_silence(&self) -> bool {
+        self.native().is_some_and(|native| native.compute_type() == ComputeType::Int8)
     }
 
     /// Runs the encoder on a log-mel window `(n_frames, n_mels)`, or on an even number of its first frames, and prepares what
@@ -242,10 +244,7 @@ impl Engine {
     pub fn encode_recording(&self, mel: &[f32], frames: usize) -> Result<Encoded, Error> {
         self.check(mel)?;
         let all = mel.len() / self.n_mels();
-        let seen = match self.native().map(Native::compute_type) {
-            Some(ComputeType::Int8) => seen_frames(frames).min(all),
-            Some(ComputeType::F32) | None => all,
-        };
+        let seen = if self.saves_silence() { seen_frames(frames).min(all) } else { all };
         self.network.encode(&self.context, mel, seen)
     }
 
