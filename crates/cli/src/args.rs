@@ -3,11 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use amanuensis_transcribe::{OutputFormat, Strategy};
-use clap::builder::{
-    NonEmptyStringValueParser, OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser,
-    TypedValueParser,
-};
+use amanuensis_transcribe::OutputFormat;
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::bench::args::BenchArgs;
@@ -20,6 +17,7 @@ use crate::npu::args::{DevicesArgs, DoctorArgs};
 use crate::serve::ServeArgs;
 use crate::subtitles::SubtitleArgs;
 use crate::trace::args::TraceArgs;
+use crate::values;
 
 /// Turns recorded speech into text, on this machine alone.
 #[derive(Debug, Parser)]
@@ -93,7 +91,7 @@ pub struct TranscribeArgs {
     pub language: Spoken,
 
     /// What to write; several, separated by commas or by repeating the option, need --output-dir
-    #[arg(short, long, value_name = "FORMAT", default_value = "txt", value_delimiter = ',', value_parser = formats())]
+    #[arg(short, long, value_name = "FORMAT", default_value = "txt", value_delimiter = ',', value_parser = values::output_formats())]
     pub format: Vec<OutputFormat>,
 
     /// Write a file for each recording and format, named after the recording, into this directory
@@ -184,24 +182,6 @@ pub fn input(argument: OsString) -> Result<Input, &'static str> {
         Some("-") => Ok(Input::Stdin),
         _ => Ok(Input::File(argument.into())),
     }
-}
-
-pub fn thread_counts() -> impl TypedValueParser<Value = usize> {
-    RangedU64ValueParser::<usize>::new().range(1..=1024)
-}
-
-pub fn batch_sizes() -> impl TypedValueParser<Value = usize> {
-    RangedU64ValueParser::<usize>::new().range(1..=32)
-}
-
-pub fn strategies() -> impl TypedValueParser<Value = Strategy> {
-    let strategies = PossibleValuesParser::new(["batched", "sequential"]);
-    strategies.map(|name| if name == "batched" { Strategy::Batched } else { Strategy::Sequential })
-}
-
-fn formats() -> impl TypedValueParser<Value = OutputFormat> {
-    let values = OutputFormat::all().map(|format| PossibleValue::new(format.name()).help(format.description()));
-    PossibleValuesParser::new(values).try_map(|name| name.parse::<OutputFormat>())
 }
 
 #[cfg(test)]

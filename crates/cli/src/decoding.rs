@@ -6,11 +6,10 @@ use std::thread;
 use amanuensis_engine::Device;
 use amanuensis_models::{Error, Store};
 use amanuensis_transcribe::{
-    ComputeType, EngineOptions, Runtime, Strategy, Task, TranscribeOptions, Transcriber, VoiceDetector,
+    ComputeType, EngineOptions, Runtime, SileroVad, Strategy, Task, TranscribeOptions, Transcriber,
 };
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::NonEmptyStringValueParser;
 
-use crate::args::{batch_sizes, strategies, thread_counts};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::fetch;
@@ -20,6 +19,7 @@ use crate::models;
 use crate::npu::args::DeviceArgs;
 use crate::search::SearchArgs;
 use crate::speech::SpeechArgs;
+use crate::values::{batch_sizes, name_of, thread_counts};
 
 const SPINNER: &str = "{spinner} {prefix} {msg}";
 
@@ -31,20 +31,20 @@ pub struct DecodingArgs {
     pub model: String,
 
     /// Write in the language spoken, or translate to English
-    #[arg(long, default_value = "transcribe", value_parser = tasks())]
+    #[arg(long, default_value = "transcribe", value_parser = name_of::<Task>())]
     pub task: Task,
 
     /// Arithmetic: fast, or the slower reference [default: int8]
-    #[arg(long, value_name = "TYPE", value_parser = compute_types())]
+    #[arg(long, value_name = "TYPE", value_parser = name_of::<ComputeType>())]
     pub compute_type: Option<ComputeType>,
 
     /// What runs the model: our own engine, or, for an ONNX export, its graphs as they are, slowly and without word times
-    #[arg(long, default_value = "native", value_parser = runtimes())]
+    #[arg(long, default_value = "native", value_parser = name_of::<Runtime>())]
     pub runtime: Runtime,
 
     /// How to go through a long recording: many windows at once, cut where it is quiet, or one after the other, each from
     /// where the text of the one before ends
-    #[arg(long, default_value = "batched", value_parser = strategies())]
+    #[arg(long, default_value = "batched", value_parser = name_of::<Strategy>())]
     pub strategy: Strategy,
 
     /// Windows to decode at once with the batched strategy; the text does not depend on it [default: by memory]
@@ -140,7 +140,7 @@ pub fn load(wanted: &Wanted<'_>, console: &Console, interrupt: &Interrupt) -> Re
     console.clear_bar();
     let transcriber =
         transcriber.map_err(|error| Failure::Failed(format!("cannot load the model {model:?}: {error}")))?;
-    if let Some(notice) = transcriber.engine().take_notice() {
+    if let Some(notice) = transcriber.engine().take_device_notice() {
         if engine.device.device == Device::Auto { console.note(notice) } else { console.warning(notice) }
     }
     if !detects_speech {
@@ -151,9 +151,9 @@ pub fn load(wanted: &Wanted<'_>, console: &Console, interrupt: &Interrupt) -> Re
     let Some(path) = fetch::speech_detector(&store, offline, console, interrupt)? else {
         return Ok(transcriber);
     };
-    let detector = VoiceDetector::load(&path);
+    let detector = SileroVad::load(&path);
     let detector = detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))?;
-    Ok(transcriber.with_voice_detector(detector))
+    Ok(transcriber.with_vad(detector))
 }
 
 /// The path of a model, which is fetched if need be.
@@ -178,17 +178,4 @@ pub fn find(
 /// As many threads as were asked for, or the machine has cores.
 pub fn thread_count(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into))
-}
-
-pub fn tasks() -> impl TypedValueParser<Value = Task> {
-    let tasks = PossibleValuesParser::new(["transcribe", "translate"]);
-    tasks.map(|name| if name == "translate" { Task::Translate } else { Task::Transcribe })
-}
-
-pub fn runtimes() -> impl TypedValueParser<Value = Runtime> {
-    PossibleValuesParser::new(["native", "onnx"]).try_map(|name| name.parse::<Runtime>())
-}
-
-pub fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
-    PossibleValuesParser::new(["int8", "f32"]).try_map(|name| name.parse::<ComputeType>())
 }

@@ -23,6 +23,7 @@ mod speech;
 mod subtitles;
 mod trace;
 mod transcribe;
+mod values;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use amanuensis_transcribe::{Rules, Strategy, TranscribeOptions};
+use amanuensis_transcribe::{LogitsFilterOptions, Strategy, TranscribeOptions};
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 
 /// How a text is looked for.
@@ -105,7 +105,7 @@ impl SearchArgs {
             hotwords: self.hotwords.clone(),
             prefix: self.prefix.clone(),
             condition_on_previous_text: self.condition_on_previous_text.unwrap_or(strategy == Strategy::Sequential),
-            rules: Rules {
+            logits_filters: LogitsFilterOptions {
                 suppress_listed: self.suppress_tokens.listed,
                 suppress: self.suppress_tokens.ids.clone(),
                 suppress_blank: self.suppress_blank,
@@ -192,8 +192,8 @@ mod tests {
         let arguments = ["--temperature", "0,0.5", "--suppress-tokens", "7,8", "--logprob-threshold", "none"];
         let options = options(&arguments, Strategy::Batched);
         assert_eq!((options.temperatures, options.logprob_threshold), (vec![0.0, 0.5], None));
-        assert_eq!((options.rules.suppress_listed, options.rules.suppress), (false, vec![7, 8]));
-        let none = self::options(&["--suppress-tokens", "none"], Strategy::Batched).rules;
+        assert_eq!((options.logits_filters.suppress_listed, options.logits_filters.suppress), (false, vec![7, 8]));
+        let none = self::options(&["--suppress-tokens", "none"], Strategy::Batched).logits_filters;
         assert!(!none.suppress_listed && none.suppress.is_empty());
         for refused in [
             ["--suppress-tokens", "-2"],

@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 
 use amanuensis_models::{SPEECH_DETECTOR, Store};
 use amanuensis_transcribe::{
-    Audio, ComputeType, EngineOptions, Strategy, TranscribeOptions, Transcriber, Transcript, VadOptions, VoiceDetector,
-    windows_of_speech,
+    Audio, ComputeType, EngineOptions, SileroVad, Strategy, TranscribeOptions, Transcriber, Transcript, VadOptions,
+    speech_windows,
 };
 use common::wav_header;
 
 /// Samples of a frame of 10 ms.
 const FRAME: usize = 160;
 
-fn detector() -> Option<VoiceDetector> {
+fn detector() -> Option<SileroVad> {
     let path = Store::open_default().and_then(|store| store.path(SPEECH_DETECTOR));
     let path = path.map_err(|error| println!("skipped: {error}")).ok()?;
-    Some(VoiceDetector::load(&path).unwrap())
+    Some(SileroVad::load(&path).unwrap())
 }
 
 fn speech() -> Option<PathBuf> {
@@ -31,7 +31,7 @@ fn speech() -> Option<PathBuf> {
     Some(PathBuf::from(data?).join("speech"))
 }
 
-fn probabilities_of(vad: &VoiceDetector, samples: &[f32]) -> Vec<f32> {
+fn probabilities_of(vad: &SileroVad, samples: &[f32]) -> Vec<f32> {
     let (mut stream, mut probabilities) = (vad.stream(), Vec::new());
     stream.push(samples, &mut probabilities);
     stream.finish(&mut probabilities);
@@ -39,8 +39,8 @@ fn probabilities_of(vad: &VoiceDetector, samples: &[f32]) -> Vec<f32> {
 }
 
 /// The windows that are read of a recording, in frames.
-fn windows_of(vad: &VoiceDetector, samples: &[f32]) -> Vec<Range<usize>> {
-    windows_of_speech(vad, &VadOptions::default(), 3000, samples)
+fn windows_of(vad: &SileroVad, samples: &[f32]) -> Vec<Range<usize>> {
+    speech_windows(vad, &VadOptions::default(), 3000, samples)
 }
 
 fn samples_of(path: &Path) -> Vec<f32> {
@@ -117,7 +117,7 @@ fn speech_in_noise_gives_its_text_and_nothing_else() {
     let base = Store::open_default().and_then(|store| store.path("base"));
     let Ok(base) = base.map_err(|error| println!("skipped: {error}")) else { return };
     let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2, ..EngineOptions::default() };
-    let transcriber = Transcriber::load(&base, &engine).unwrap().with_voice_detector(detector);
+    let transcriber = Transcriber::load(&base, &engine).unwrap().with_vad(detector);
     let directory = tempfile::tempdir().unwrap();
     let transcribe = |samples: &[f32], strategy: Strategy| -> Transcript {
         let mut wav = wav_header(2 * samples.len() as u32, 16_000, 16);

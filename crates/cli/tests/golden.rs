@@ -7,7 +7,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use amanuensis_engine::{ComputeType, DecodeOptions, Decoded, Engine, EngineOptions, LANGUAGE_CODES, Vocabulary};
+use amanuensis_engine::{
+    ComputeType, DecodeOptions, DecodingResult, Engine, EngineOptions, Frames, LANGUAGE_CODES, Vocabulary,
+};
 use amanuensis_models::Store;
 use amanuensis_transcribe::{Audio, TranscribeOptions, Transcriber};
 use amanuensis_weights::Checkpoint;
@@ -110,7 +112,7 @@ fn greedy_tokens_and_probabilities() {
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let Some(engine) = base(compute_type) else { return };
         let window = engine.encode(&mel).unwrap();
-        let decode = |timestamps| -> Decoded {
+        let decode = |timestamps| -> DecodingResult {
             let language = Some("en".to_owned());
             engine.decode(&window, &DecodeOptions { language, timestamps, ..DecodeOptions::default() }).unwrap()
         };
@@ -138,8 +140,8 @@ fn the_decoder_is_spared_most_of_the_silence_in_int8_alone() {
         let Some(engine) = base(compute_type) else { return };
         let options = DecodeOptions { language: Some("en".to_owned()), ..DecodeOptions::default() };
         let frames = 1100;
-        let mel = &mel[..engine.window_frames(frames) * engine.n_mels()];
-        let [all, spared] = [engine.encode(mel), engine.encode_recording(mel, frames)]
+        let mel = &mel[..engine.window_frames(Frames(frames)).0 * engine.n_mels()];
+        let [all, spared] = [engine.encode(mel), engine.encode_window(mel, Frames(frames))]
             .map(|window| engine.decode(&window.unwrap(), &options).unwrap());
         for decoded in [&all, &spared] {
             assert_eq!(words(&engine.vocabulary().decode(&decoded.tokens)), words(JFK_TEXT), "{compute_type}");

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use amanuensis_engine::VoiceDetector;
+use amanuensis_engine::SileroVad;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let weights: PathBuf = std::env::args_os().nth(1).ok_or("the weights are missing")?.into();
-    let detector = VoiceDetector::load(&weights)?;
+    let detector = SileroVad::load(&weights)?;
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes)?;
     let samples: Vec<f32> = bytes.as_chunks().0.iter().map(|sample| f32::from_le_bytes(*sample)).collect();

@@ -14,7 +14,7 @@ use crate::dtw::first_times;
 use crate::encoder::FRAMES_PER_POSITION;
 use crate::native::Native;
 use crate::sequence::Step;
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 use crate::{DecodeOptions, Engine, Error};
 
 /// Positions on either side that the median filter looks at.
@@ -45,7 +45,7 @@ impl Engine {
     /// does, or holds a token that is not of this model.
     pub fn align(
         &self,
-        window: &Encoded,
+        window: &EncoderOutput,
         options: &DecodeOptions,
         text: &[u32],
         n_frames: usize,

@@ -15,7 +15,7 @@ use crate::linear::{Linear, Norm};
 use crate::loader::Loader;
 use crate::sequence::{Memory, Sequence, Step, StepBuffers};
 use crate::spares::{Lent, Spares};
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 use crate::{ComputeType, Error};
 
 /// Positions that a text which has ended keeps room for. A few texts are several times longer than the others; in the end all
@@ -151,7 +151,7 @@ impl Decoder {
     }
 
     /// An empty sequence that listens to `window`.
-    pub(crate) fn start(&self, window: &Encoded) -> Sequence {
+    pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
         let cache = self.sequences.take(|| self.layers.iter().map(|_| Cache::new(self.d_model)).collect());
         Sequence::new(window, Memory::Native(cache))
     }

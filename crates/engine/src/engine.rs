@@ -2,26 +2,29 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amanuensis_kernels::attention::{KeyValues, SelfAttention};
 use amanuensis_kernels::vector::softmax;
 use amanuensis_kernels::{Context, Isa};
 use amanuensis_weights::Checkpoint;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, VariantNames};
 
 use crate::backend::{Backend, Chosen, DeviceOptions, Usage, choose};
 use crate::config::Config;
-use crate::decode::{Batch, DecodeOptions, Decoded, MAX_PROMPT};
+use crate::decode::{Batch, DecodeOptions, DecodingResult, MAX_PROMPT};
 use crate::native::Native;
 use crate::network::{Network, Runtime, Sizes};
 use crate::onnx::Onnx;
 use crate::sequence::{Sequence, Step, StepBuffers};
-use crate::window::{Encoded, encoded_frames, seen_frames};
-use crate::{Error, Vocabulary};
+use crate::window::{EncoderOutput, encoded_frames, seen_frames};
+use crate::{Error, Frames, Vocabulary};
 
 /// The number format of the matrix products.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, Serialize, Deserialize)]
+#[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum ComputeType {
     /// Activations with a scale a row, weights with a scale a channel, exact sums. Fast.
     #[default]
@@ -46,27 +49,6 @@ impl ComputeType {
             Self::Int8 if isa == Isa::Amx => SelfAttention::bf16(),
             Self::Int8 => SelfAttention::int8(),
             Self::F32 => SelfAttention::f32(),
-        }
-    }
-}
-
-impl fmt::Display for ComputeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Int8 => "int8",
-            Self::F32 => "f32",
-        })
-    }
-}
-
-impl FromStr for ComputeType {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "int8" => Ok(Self::Int8),
-            "f32" | "float32" => Ok(Self::F32),
-            _ => Err(format!("unknown compute type `{name}`: int8 or f32")),
         }
     }
 }
@@ -151,8 +133,8 @@ impl Engine {
     }
 
     /// Mel frames of a window, 10 ms each.
-    pub fn n_frames(&self) -> usize {
-        2 * self.network.sizes().n_audio_ctx
+    pub fn n_frames(&self) -> Frames {
+        Frames(2 * self.network.sizes().n_audio_ctx)
     }
 
     /// Token positions of the decoder, prompt included.
@@ -205,7 +187,7 @@ impl Engine {
 
     /// What is to be said of the device, once: that one is there and cannot be used, or that it has failed and the
     /// processor has taken over.
-    pub fn take_notice(&self) -> Option<String> {
+    pub fn take_device_notice(&self) -> Option<String> {
         let notice = self.notice.lock().unwrap_or_else(PoisonError::into_inner).take();
         notice.or_else(|| self.backend.take_failure())
     }
@@ -217,7 +199,7 @@ impl Engine {
 
     /// Frames that a window needs of which `frames` are of a recording, and silence the rest. All of [`Self::n_frames`] in
     /// f32, the reference, and where an ONNX runtime runs the model, whose graphs are made for that.
-    pub fn window_frames(&self, frames: usize) -> usize {
+    pub fn window_frames(&self, frames: Frames) -> Frames {
         if self.saves_silence() { encoded_frames(frames).min(self.n_frames()) } else { self.n_frames() }
     }
 
@@ -231,7 +213,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::WindowShape`] for any other shape.
-    pub fn encode(&self, mel: &[f32]) -> Result<Encoded, Error> {
+    pub fn encode(&self, mel: &[f32]) -> Result<EncoderOutput, Error> {
         self.check(mel)?;
         self.network.encode(&self.context, mel, mel.len() / self.n_mels())
     }
@@ -241,11 +223,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::encode`].
-    pub fn encode_recording(&self, mel: &[f32], frames: usize) -> Result<Encoded, Error> {
+    pub fn encode_window(&self, mel: &[f32], frames: Frames) -> Result<EncoderOutput, Error> {
         self.check(mel)?;
-        let all = mel.len() / self.n_mels();
+        let all = Frames(mel.len() / self.n_mels());
         let seen = if self.saves_silence() { seen_frames(frames).min(all) } else { all };
-        self.network.encode(&self.context, mel, seen)
+        self.network.encode(&self.context, mel, seen.0)
     }
 
     /// What the encoder makes of a window: its states after the last layer norm, `(n_ctx, d_model)`, one for every two frames.
@@ -258,7 +240,7 @@ impl Engine {
     }
 
     fn check(&self, mel: &[f32]) -> Result<(), Error> {
-        let (n_frames, n_mels) = (self.n_frames(), self.n_mels());
+        let (n_frames, n_mels) = (self.n_frames().0, self.n_mels());
         let frames = mel.len() / n_mels;
         let is_part = self.native().is_some() && frames.is_multiple_of(2) && (1..n_frames).contains(&frames);
         if mel.len() != frames * n_mels || !(is_part || frames == n_frames) {
@@ -268,7 +250,7 @@ impl Engine {
     }
 
     /// The languages that a window may be in, with probabilities, best first. Empty for English-only models.
-    pub fn detect_language(&self, window: &Encoded) -> Result<Vec<(String, f32)>, Error> {
+    pub fn detect_language(&self, window: &EncoderOutput) -> Result<Vec<(String, f32)>, Error> {
         if !self.is_multilingual() {
             return Ok(Vec::new());
         }
@@ -286,7 +268,7 @@ impl Engine {
     ///
     /// # Errors
     /// Where the model cannot do what `options` ask.
-    pub fn decode(&self, window: &Encoded, options: &DecodeOptions) -> Result<Decoded, Error> {
+    pub fn decode(&self, window: &EncoderOutput, options: &DecodeOptions) -> Result<DecodingResult, Error> {
         let mut batch = Batch::new(self);
         batch.join(0, window, options)?;
         loop {
@@ -300,7 +282,7 @@ impl Engine {
     ///
     /// # Panics
     /// If another engine made the window, now or at the first step.
-    pub fn start(&self, window: &Encoded) -> Sequence {
+    pub fn start(&self, window: &EncoderOutput) -> Sequence {
         self.network.start(window)
     }
 

@@ -36,18 +36,22 @@ mod onnx;
 mod onnx;
 mod sequence;
 mod spares;
+pub mod units;
 mod vocabulary;
 mod voice;
 mod window;
 
 pub use align::Alignment;
 pub use backend::{Device, DeviceOptions};
-pub use decode::{Batch, Choice, DecodeOptions, Decoded, Reading, Rules, Search, Task};
+pub use decode::{
+    Batch, DecodeOptions, DecodingResult, LogitsFilterOptions, Search, StepwiseDecoder, Task, TokenLogprob,
+};
 pub use engine::{ComputeType, Engine, EngineOptions};
 pub use error::Error;
 pub use implied::LANGUAGES as LANGUAGE_CODES;
 pub use network::Runtime;
 pub use sequence::{Sequence, Step, StepBuffers};
+pub use units::{Chunks, Frames, Samples};
 pub use vocabulary::Vocabulary;
-pub use voice::{CHUNK as VOICE_CHUNK, VoiceDetector, VoiceStream};
-pub use window::Encoded;
+pub use voice::{SileroVad, VadStream};
+pub use window::EncoderOutput;

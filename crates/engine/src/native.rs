@@ -10,7 +10,7 @@ use crate::encoder::{Encoder, FRAMES_PER_POSITION};
 use crate::loader::Loader;
 use crate::network::Sizes;
 use crate::sequence::{Sequence, Step, StepBuffers};
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 use crate::{ComputeType, Error};
 
 pub(crate) struct Native {
@@ -98,10 +98,10 @@ impl Native {
     }
 
     /// `mel` is `(frames, n_mels)`; the decoder will see the first `seen` frames.
-    pub(crate) fn encode(&self, context: &Context, mel: &[f32], seen: usize) -> Encoded {
+    pub(crate) fn encode(&self, context: &Context, mel: &[f32], seen: usize) -> EncoderOutput {
         let states = self.encoder.run(context, mel);
         let seen = &states[..seen / FRAMES_PER_POSITION * self.decoder.d_model()];
-        Encoded::native(self.decoder.cross_key_values(context, seen, self.encoder.sizes().n_audio_ctx))
+        EncoderOutput::native(self.decoder.cross_key_values(context, seen, self.encoder.sizes().n_audio_ctx))
     }
 
     /// The encoder's states, `(frames / 2, d_model)`.
@@ -109,7 +109,7 @@ impl Native {
         self.encoder.run(context, mel).to_vec()
     }
 
-    pub(crate) fn start(&self, window: &Encoded) -> Sequence {
+    pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
         // Or every page of the embedding would stay in memory once a token on it has been said.
         self.embedding().release();
         self.decoder.start(window)

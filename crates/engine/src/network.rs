@@ -1,46 +1,24 @@
 //! What runs a model's networks: our own arithmetic, or an ONNX runtime. Everything above - prompts, rules, search, long
 //! recordings - is the same for both.
 
-use std::fmt;
-use std::str::FromStr;
-
 use amanuensis_kernels::Context;
+use strum::{Display, EnumString, VariantNames};
 
 use crate::native::Native;
 use crate::onnx::Onnx;
 use crate::sequence::{Sequence, Step, StepBuffers};
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 use crate::{ComputeType, Error};
 
 /// What runs a model's networks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Runtime {
     /// This crate, whatever format the weights are in. Fast.
     #[default]
     Native,
     /// The graphs of an ONNX export, executed as they are, a window and a token at a time: what others are compared with.
     Onnx,
-}
-
-impl fmt::Display for Runtime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native => "native",
-            Self::Onnx => "onnx",
-        })
-    }
-}
-
-impl FromStr for Runtime {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "native" => Ok(Self::Native),
-            "onnx" => Ok(Self::Onnx),
-            _ => Err(format!("unknown runtime `{name}`: native or onnx")),
-        }
-    }
 }
 
 /// Sizes of a model that are the same whatever runs it.
@@ -77,7 +55,7 @@ impl Network {
 
     /// Runs the encoder on a window `(n_frames, n_mels)`, of which the decoder is to see the first `seen` frames. Our own takes
     /// shorter windows too; the decoder of an ONNX export sees all of the window.
-    pub(crate) fn encode(&self, context: &Context, mel: &[f32], seen: usize) -> Result<Encoded, Error> {
+    pub(crate) fn encode(&self, context: &Context, mel: &[f32], seen: usize) -> Result<EncoderOutput, Error> {
         match self {
             Self::Native(native) => Ok(native.encode(context, mel, seen)),
             Self::Onnx(onnx) => onnx.encode(mel),
@@ -93,7 +71,7 @@ impl Network {
     }
 
     /// An empty sequence that listens to `window`.
-    pub(crate) fn start(&self, window: &Encoded) -> Sequence {
+    pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
         match self {
             Self::Native(native) => native.start(window),
             Self::Onnx(onnx) => onnx.start(window),

@@ -8,12 +8,12 @@ use crate::ComputeType;
 use crate::activations::Activations;
 use crate::onnx;
 use crate::spares::Lent;
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 
 /// A text being decoded: what the decoder remembers of its tokens, and the window it listens to.
 #[derive(Debug)]
 pub struct Sequence {
-    pub(crate) window: Encoded,
+    pub(crate) window: EncoderOutput,
     pub(crate) memory: Memory,
     pub(crate) length: usize,
 }
@@ -28,7 +28,7 @@ pub(crate) enum Memory {
 
 impl Sequence {
     /// An empty text.
-    pub(crate) fn new(window: &Encoded, memory: Memory) -> Self {
+    pub(crate) fn new(window: &EncoderOutput, memory: Memory) -> Self {
         Self { window: window.clone(), memory, length: 0 }
     }
 

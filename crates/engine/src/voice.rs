@@ -14,8 +14,7 @@ use amanuensis_weights::Checkpoint;
 
 use crate::Error;
 
-/// Samples of a chunk, for each of which there is one probability: 32 ms.
-pub const CHUNK: usize = 512;
+use crate::units::SAMPLES_PER_CHUNK as CHUNK;
 /// Samples before a chunk that are heard with it, and samples reflected at its end.
 const CONTEXT: usize = 64;
 /// Samples from one frame to the next, and frames of a chunk.
@@ -27,7 +26,7 @@ const KERNEL: usize = 3;
 const GROUP: usize = 32;
 
 /// A loaded network. It computes on the thread of its caller.
-pub struct VoiceDetector {
+pub struct SileroVad {
     context: Context,
     n_fft: usize,
     /// `(2 * n_bins, n_fft)`: real parts, then imaginary ones.
@@ -55,7 +54,7 @@ impl Layer {
     }
 }
 
-impl VoiceDetector {
+impl SileroVad {
     /// Loads the weights in a directory, or a weight file.
     ///
     /// # Errors
@@ -132,9 +131,9 @@ impl VoiceDetector {
     }
 
     /// Listens to a recording from its beginning.
-    pub fn stream(&self) -> VoiceStream<'_> {
+    pub fn stream(&self) -> VadStream<'_> {
         let units = self.hidden_gates.k();
-        VoiceStream {
+        VadStream {
             detector: self,
             pending: vec![0.0; CONTEXT],
             cell: vec![0.0; units],
@@ -144,9 +143,9 @@ impl VoiceDetector {
     }
 }
 
-impl std::fmt::Debug for VoiceDetector {
+impl std::fmt::Debug for SileroVad {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VoiceDetector").finish_non_exhaustive()
+        f.debug_struct("SileroVad").finish_non_exhaustive()
     }
 }
 
@@ -159,8 +158,8 @@ fn shape<const N: usize>(checkpoint: &Checkpoint, name: &str) -> Result<[usize; 
 }
 
 /// A recording that is listened to.
-pub struct VoiceStream<'v> {
-    detector: &'v VoiceDetector,
+pub struct VadStream<'v> {
+    detector: &'v SileroVad,
     /// The last samples that were heard, [`CONTEXT`] of them, and those that wait.
     pending: Vec<f32>,
     cell: Vec<f32>,
@@ -169,7 +168,7 @@ pub struct VoiceStream<'v> {
     buffers: [Vec<f32>; 2],
 }
 
-impl VoiceStream<'_> {
+impl VadStream<'_> {
     /// Takes the next samples, 16 kHz mono, and appends the probability that somebody speaks for each chunk of 32 ms that
     /// was heard. A second of samples or so waits for what follows.
     pub fn push(&mut self, samples: &[f32], probabilities: &mut Vec<f32>) {
@@ -197,7 +196,7 @@ impl VoiceStream<'_> {
     }
 
     fn listen(&mut self, chunks: usize, probabilities: &mut Vec<f32>) {
-        let VoiceDetector { context, n_fft, stft, convolutions, input_gates, hidden_gates, output, output_bias } =
+        let SileroVad { context, n_fft, stft, convolutions, input_gates, hidden_gates, output, output_bias } =
             self.detector;
         let [input, out] = &mut self.buffers;
         frames(&self.pending, chunks, *n_fft, input);

@@ -4,34 +4,35 @@ use std::sync::Arc;
 
 use amanuensis_kernels::attention::KeyValues;
 
+use crate::Frames;
 use crate::onnx;
 use crate::spares::Lent;
 
 /// Frames of silence that a window has behind what it holds of a recording, 10 ms each. Models were trained on windows that
 /// silence fills up to 30 s, which is how they know where to stop: without any they go on and repeat themselves, and with
 /// four seconds of it some texts still have to be decoded again. With ten, they are as with all of it.
-const SILENCE: usize = 1000;
+const SILENCE: Frames = Frames(1000);
 /// Of those frames, as many as the decoder looks at: it reads what it sees of a window again for every token, and texts are as
 /// good without the others. With one second, or none, some repeat themselves.
-const SEEN: usize = 250;
+const SEEN: Frames = Frames(250);
 /// Frames that it looks at in any case, if the window has as many: with less, short recordings are heard less well.
-const LEAST_SEEN: usize = 1500;
+const LEAST_SEEN: Frames = Frames(1500);
 /// The frames of a window are a multiple of this, so that there are not too many shapes.
 const STEP: usize = 64;
 
 /// Frames that are encoded of a window that holds `frames` frames of a recording, if it has as many.
-pub(crate) fn encoded_frames(frames: usize) -> usize {
-    (frames + SILENCE).next_multiple_of(STEP)
+pub(crate) fn encoded_frames(frames: Frames) -> Frames {
+    Frames((frames + SILENCE).0.next_multiple_of(STEP))
 }
 
 /// Frames that the decoder looks at of such a window.
-pub(crate) fn seen_frames(frames: usize) -> usize {
-    (frames + SEEN).max(LEAST_SEEN).next_multiple_of(STEP)
+pub(crate) fn seen_frames(frames: Frames) -> Frames {
+    Frames((frames + SEEN).max(LEAST_SEEN).0.next_multiple_of(STEP))
 }
 
 /// What the encoder made of a window. Cheap to clone: all clones are the same window.
 #[derive(Debug, Clone)]
-pub struct Encoded(Arc<Contents>);
+pub struct EncoderOutput(Arc<Contents>);
 
 #[derive(Debug)]
 enum Contents {
@@ -40,7 +41,7 @@ enum Contents {
     Onnx(onnx::Window),
 }
 
-impl Encoded {
+impl EncoderOutput {
     pub(crate) fn native(cross: Lent<Vec<KeyValues>>) -> Self {
         Self(Arc::new(Contents::Native(cross)))
     }
@@ -84,7 +85,8 @@ mod tests {
     #[test]
     fn the_decoder_sees_some_of_the_silence_and_all_of_a_short_window() {
         for (frames, encoded, seen) in [(100, 1152, 1536), (400, 1408, 1536), (1100, 2112, 1536), (2000, 3008, 2304)] {
-            assert_eq!((encoded_frames(frames), seen_frames(frames)), (encoded, seen), "{frames}");
+            let found = (encoded_frames(Frames(frames)), seen_frames(Frames(frames)));
+            assert_eq!(found, (Frames(encoded), Frames(seen)), "{frames}");
         }
     }
 }

@@ -13,7 +13,7 @@ fn load(path: &Path, compute_type: ComputeType) -> Engine {
 
 /// The encoder's states of a window, and the logits behind two tokens.
 fn run(engine: &Engine, tokens: [u32; 2]) -> (Vec<f32>, Vec<f32>) {
-    let n_values = engine.n_frames() * engine.n_mels();
+    let n_values = engine.n_frames().0 * engine.n_mels();
     let mel: Vec<f32> = (0..n_values).map(|i| ((i * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
     let window = engine.encode(&mel).unwrap();
     let logits = engine.step(&mut engine.start(&window), &tokens).unwrap();
@@ -80,7 +80,7 @@ fn a_ggml_file_is_a_whole_model() {
     let engine = load(&ggml, ComputeType::F32);
     // A dash is not heard before a word, a bracket not at all.
     assert_eq!(engine.vocabulary().non_speech_tokens(), [0, 2, 3]);
-    let n_values = engine.n_frames() * engine.n_mels();
+    let n_values = engine.n_frames().0 * engine.n_mels();
     let window = engine.encode(&vec![0.5; n_values]).unwrap();
     let decoded = engine.decode(&window, &DecodeOptions { language: Some("en".into()), ..Default::default() }).unwrap();
     assert!([0, 2, 3].iter().all(|token| !decoded.tokens.contains(token)), "{decoded:?}");

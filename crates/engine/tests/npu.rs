@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use amanuensis_engine::{ComputeType, Decoded};
+use amanuensis_engine::{ComputeType, DecodingResult};
 use amanuensis_engine::{DecodeOptions, Device, DeviceOptions, Engine, EngineOptions, Error};
 use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, whisper, write_ctranslate2};
@@ -42,7 +42,7 @@ fn load(model: &TempDir, device: DeviceOptions) -> Result<Engine, Error> {
 }
 
 /// The bits of a window's states, and its text.
-fn run(engine: &Engine, seed: usize) -> (Vec<u32>, Decoded) {
+fn run(engine: &Engine, seed: usize) -> (Vec<u32>, DecodingResult) {
     let mel: Vec<f32> = (0..40 * 7).map(|i| (((i + seed * 31) * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
     // First, for what goes wrong does so in the first pass.
     let states = engine.states(&mel).unwrap();
@@ -50,7 +50,7 @@ fn run(engine: &Engine, seed: usize) -> (Vec<u32>, Decoded) {
     (states.iter().map(|state| state.to_bits()).collect(), decoded)
 }
 
-fn tokens((states, decoded): (Vec<u32>, Decoded)) -> (Vec<u32>, Vec<u32>) {
+fn tokens((states, decoded): (Vec<u32>, DecodingResult)) -> (Vec<u32>, Vec<u32>) {
     (states, decoded.tokens)
 }
 
@@ -66,7 +66,7 @@ fn states_and_tokens_are_the_processors() {
             for seed in 0..2 {
                 assert_eq!(tokens(run(&npu, seed)), tokens(run(&cpu, seed)), "{dtype:?}, {npu_mode:?}");
             }
-            assert_eq!(npu.take_notice(), None);
+            assert_eq!(npu.take_device_notice(), None);
             let usage = npu.npu_usage().unwrap();
             assert!(usage.counters.launches >= 4 * 10 && usage.predicted.low > 0.0);
         }
@@ -98,9 +98,9 @@ fn whatever_fails_nothing_is_lost() {
             fake.inject(fault, after);
             assert_eq!(tokens(run(&npu, 1)), expected[1], "{fault:?} after {after}");
             assert_eq!(tokens(run(&npu, 2)), expected[2], "{fault:?} after {after}");
-            let notice = npu.take_notice().expect("a failure is told");
+            let notice = npu.take_device_notice().expect("a failure is told");
             assert!(notice.contains("the NPU has failed"), "{notice}");
-            assert_eq!(npu.take_notice(), None, "once");
+            assert_eq!(npu.take_device_notice(), None, "once");
             // What was done until then is still known, and after that nothing was asked.
             let launches = npu.npu_usage().unwrap().counters.launches;
             run(&npu, 0);
@@ -116,7 +116,7 @@ fn memory_that_runs_out_while_loading_is_no_failure_of_the_model() {
     let fake = Controls::default();
     fake.inject(Fault::OutOfMemory, 3);
     let npu = load(&model, DeviceOptions { fake, ..Device::NpuFake.into() }).unwrap();
-    assert!(npu.take_notice().unwrap().contains("not enough memory"));
+    assert!(npu.take_device_notice().unwrap().contains("not enough memory"));
     assert_eq!(tokens(run(&npu, 0)), expected);
 }
 
@@ -156,7 +156,7 @@ fn without_a_usable_npu_auto_is_the_processor() {
     if amanuensis_xdna::Machine::here().has_npu() {
         println!("skipped: this machine has an NPU");
     } else {
-        assert_eq!(auto.take_notice(), None, "of what is not there, nobody wants to hear");
+        assert_eq!(auto.take_device_notice(), None, "of what is not there, nobody wants to hear");
         let error = load(&model, Device::Npu.into()).unwrap_err().to_string();
         assert!(error.contains("no AMD NPU"), "{error}");
     }

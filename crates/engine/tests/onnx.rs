@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Encoded, Engine, EngineOptions, Error, Runtime, Search};
+use amanuensis_engine::{
+    Batch, ComputeType, DecodeOptions, EncoderOutput, Engine, EngineOptions, Error, Frames, Runtime, Search,
+};
 use serde_json::Value;
 
 /// Exports, and how far they may be from f32.
@@ -54,7 +56,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// The logits after every token: the first `at_once` in one step, the others one by one.
-fn logits(engine: &Engine, window: &Encoded, tokens: &[u32], at_once: usize) -> Vec<Vec<f32>> {
+fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usize) -> Vec<Vec<f32>> {
     let mut sequence = engine.start(window);
     let first = engine.step(&mut sequence, &tokens[..at_once]).unwrap();
     let rest = tokens[at_once..].iter().map(|token| engine.step(&mut sequence, &[*token]).unwrap());
@@ -66,7 +68,7 @@ fn every_form_gives_what_pytorch_computes_cached_or_not() {
     let Expected { tokens, states, logits: expected } = expected();
     for (name, tolerance) in EXPORTS {
         let engine = load(name);
-        assert_eq!((engine.n_mels(), engine.n_frames(), engine.n_text_ctx()), (80, 3000, 24));
+        assert_eq!((engine.n_mels(), engine.n_frames(), engine.n_text_ctx()), (80, Frames(3000), 24));
         let (window, found) = (engine.encode(&mel()).unwrap(), engine.states(&mel()).unwrap());
         assert!(largest_difference(&found[..states.len()], &states) <= tolerance, "{name}");
         for at_once in 1..=tokens.len() {

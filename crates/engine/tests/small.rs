@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Engine, EngineOptions, Error, Search, Step, Task};
+use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Engine, EngineOptions, Error, Frames, Search, Step, Task};
 use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors};
 
@@ -113,7 +113,7 @@ fn every_file_format_gives_the_same_model() {
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let run = |path: &Path| {
             let engine = load(path, compute_type, 1);
-            assert_eq!((engine.n_mels(), engine.n_frames(), engine.n_text_ctx()), (7, 40, 130));
+            assert_eq!((engine.n_mels(), engine.n_frames(), engine.n_text_ctx()), (7, Frames(40), 130));
             let window = engine.encode(&mel(0)).unwrap();
             let logits = engine.step(&mut engine.start(&window), &[37, 38]).unwrap();
             (engine.states(&mel(0)).unwrap(), logits)
@@ -299,14 +299,14 @@ fn a_text_begins_with_its_prefix_and_repeats_nothing() {
     let decoded = engine.decode(&window, &options).unwrap();
     assert!(engine.vocabulary().is_timestamp(decoded.tokens[0]) && decoded.tokens[1..3] == [8, 9]);
     options.timestamps = false;
-    options.rules.no_repeat_ngram_size = 2;
+    options.logits_filters.no_repeat_ngram_size = 2;
     let text = engine.decode(&window, &options).unwrap().tokens;
     let mut pairs: Vec<_> = text.windows(2).collect();
     let count = pairs.len();
     pairs.sort_unstable();
     pairs.dedup();
     assert!(text[..2] == [8, 9] && pairs.len() == count, "{text:?}");
-    options.rules.suppress = vec![0, 1, 2];
+    options.logits_filters.suppress = vec![0, 1, 2];
     assert!(engine.decode(&window, &options).unwrap().tokens.iter().all(|token| *token > 2));
 }
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amanuensis_transcribe::ComputeType;
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use strum::VariantNames;
 
 use crate::decode::Decoder;
 use crate::jobs::JobSettings;
@@ -54,8 +55,8 @@ pub struct Config {
     pub offline: bool,
 
     /// Arithmetic: fast, or the slower reference
-    #[arg(long, env = "AMANUENSIS_COMPUTE_TYPE", value_name = "TYPE", default_value = "int8")]
-    pub compute_type: Arithmetic,
+    #[arg(long, env = "AMANUENSIS_COMPUTE_TYPE", value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
+    pub compute_type: ComputeType,
 
     /// Processor cores to use [default: all]
     #[arg(long, env = "AMANUENSIS_THREADS", value_name = "N")]
@@ -155,23 +156,8 @@ pub struct Config {
     pub access_log: bool,
 }
 
-/// The number format of the matrix products, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arithmetic {
-    /// Fast.
-    Int8,
-    /// The reference.
-    F32,
-}
-
-impl From<Arithmetic> for ComputeType {
-    fn from(arithmetic: Arithmetic) -> Self {
-        match arithmetic {
-            Arithmetic::Int8 => Self::Int8,
-            Arithmetic::F32 => Self::F32,
-        }
-    }
+fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
+    PossibleValuesParser::new(ComputeType::VARIANTS).try_map(|name| name.parse::<ComputeType>())
 }
 
 /// Settings that make no sense, or that cannot be read.

@@ -18,6 +18,6 @@ mod serve;
 mod state;
 mod work;
 
-pub use config::{Arithmetic, Config, ConfigError};
+pub use config::{Config, ConfigError};
 pub use decode::{WORKER, decode_worker};
 pub use serve::{Ended, ServeError, Server};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use amanuensis_models::{Purpose, SPEECH_DETECTOR, State, Store};
-use amanuensis_transcribe::{EngineOptions, Error as TranscribeError, Transcriber, VoiceDetector};
+use amanuensis_transcribe::{EngineOptions, Error as TranscribeError, SileroVad, Transcriber};
 use tokio::task::spawn_blocking;
 
 use self::loaded::{Cell, Files, Loaded, files_of};
@@ -91,7 +91,7 @@ impl ModelPool {
         Self {
             store,
             default: Installed { name, path: default_path },
-            options: EngineOptions { compute_type: config.compute_type.into(), threads, ..EngineOptions::default() },
+            options: EngineOptions { compute_type: config.compute_type, threads, ..EngineOptions::default() },
             batch_size: config.batch_size,
             budget: config.model_memory << 20,
             loaded: Mutex::default(),
@@ -180,7 +180,7 @@ impl ModelPool {
                 transcriber = transcriber.with_batch_size(batch_size);
             }
             Ok(match detector {
-                Some(path) => transcriber.with_voice_detector(VoiceDetector::load(&path)?),
+                Some(path) => transcriber.with_vad(SileroVad::load(&path)?),
                 None => transcriber,
             })
         };

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use amanuensis_engine::{Decoded, Search};
+use amanuensis_engine::{DecodingResult, Search};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
@@ -32,7 +32,7 @@ pub(crate) struct Attempts {
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(crate) struct Judged {
-    pub(crate) decoded: Decoded,
+    pub(crate) decoded: DecodingResult,
     /// Bytes of the text to its bytes compressed by zlib.
     pub(crate) compression_ratio: f32,
     /// Whether it repeats itself.
@@ -94,7 +94,7 @@ impl Attempts {
     }
 
     /// `text` is that of `decoded`, `voiced` the seconds of the window in which somebody speaks, where that is known.
-    pub(crate) fn judge(&self, decoded: Decoded, text: &str, voiced: Option<f64>) -> Judged {
+    pub(crate) fn judge(&self, decoded: DecodingResult, text: &str, voiced: Option<f64>) -> Judged {
         let compression_ratio = compression_ratio(text.trim());
         let is_improbable = |threshold: Option<f32>| threshold.is_some_and(|bar| decoded.avg_logprob < bar);
         let characters = text.trim().chars().count() as f64;
@@ -125,8 +125,8 @@ pub(crate) fn compression_ratio(text: &str) -> f32 {
 mod tests {
     use super::*;
 
-    fn decoded(avg_logprob: f32, no_speech_prob: f32) -> Decoded {
-        Decoded { tokens: vec![1], avg_logprob, no_speech_prob, temperature: 0.0 }
+    fn decoded(avg_logprob: f32, no_speech_prob: f32) -> DecodingResult {
+        DecodingResult { tokens: vec![1], avg_logprob, no_speech_prob, temperature: 0.0 }
     }
 
     #[test]

@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod attempts;
+mod checkpoint;
 mod context;
 mod cut;
 mod error;
@@ -37,7 +38,6 @@ mod model;
 mod options;
 mod output;
 mod plan;
-mod read_window;
 mod repetition;
 mod scheduler;
 mod transcriber;
@@ -49,15 +49,15 @@ mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError, ErrorKind as AudioErrorKind, RawFormat, RawStream};
 pub use amanuensis_engine::{
-    ComputeType, Device, DeviceOptions, Engine, EngineOptions, Error as EngineError, Rules, Runtime, Task,
-    VoiceDetector,
+    ComputeType, Device, DeviceOptions, Engine, EngineOptions, Error as EngineError, LogitsFilterOptions, Runtime,
+    SileroVad, Task,
 };
+pub use checkpoint::WindowCheckpoint;
 pub use error::Error;
 pub use language::{Language, UnknownLanguage};
-pub use live::{LiveEvent, LiveTranscriber, TurnOptions};
+pub use live::{LiveEvent, LiveTranscriber, UtteranceOptions};
 pub use options::{Strategy, TranscribeOptions};
 pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
-pub use plan::{VadOptions, windows_of_speech};
-pub use read_window::ReadWindow;
+pub use plan::{VadOptions, speech_windows};
 pub use transcriber::{Event, Transcriber};
 pub use transcript::{Ending, Flag, Segment, Timings, Transcript, Word};

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amanuensis_audio::{HOP_LENGTH, LogMel};
-use amanuensis_engine::{DecodeOptions, Encoded, VoiceDetector};
+use amanuensis_engine::{DecodeOptions, EncoderOutput, SileroVad};
 
 use crate::attempts::{Attempts, Judged};
 use crate::context::Context;
@@ -28,7 +28,7 @@ use crate::transcriber::Event;
 use crate::voicing::Voicing;
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
 use crate::words::Listened;
-use crate::{Ending, Error, Flag, Language, ReadWindow, Segment, Timings, Transcript, Word};
+use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript, WindowCheckpoint, Word};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
 /// shorter, and a model that is given next to nothing invents something.
@@ -57,7 +57,7 @@ pub(crate) struct LongForm<'a, M, R, S> {
     detects_speech: bool,
     planner: Planner,
     /// What was read before, and is not read again.
-    before: VecDeque<ReadWindow>,
+    before: VecDeque<WindowCheckpoint>,
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
@@ -98,7 +98,7 @@ struct Reading {
 
 impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn new(
-        (model, reader, detector): (&'a M, &'a R, Option<&'a VoiceDetector>),
+        (model, reader, detector): (&'a M, &'a R, Option<&'a SileroVad>),
         name: &'a str,
         mel: LogMel,
         samples: S,
@@ -278,7 +278,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 length_penalty: self.options.length_penalty,
                 previous: self.context.next(),
                 prefix: self.prefix.clone(),
-                rules: self.options.rules.clone(),
+                logits_filters: self.options.logits_filters.clone(),
                 ..DecodeOptions::default()
             },
             previous_again: self.context.lasting(),
@@ -304,8 +304,9 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         }
         let language = self.language.filter(|_| language.is_none());
         let warnings = self.warnings[warned..].to_vec();
-        let window = ReadWindow { start, end: start + advance, segments, language, forgets, warnings };
-        self.tell(Event::Window(&window));
+        let window =
+            WindowCheckpoint { start, end: start + advance, segments, language, resets_prompt: forgets, warnings };
+        self.tell(Event::Checkpoint(&window));
         self.move_behind(window);
         Ok(())
     }
@@ -397,7 +398,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         judged: &Judged,
         mut pieces: Vec<Piece>,
         language: Option<Language>,
-        spoken: Option<(Listened, Encoded)>,
+        spoken: Option<(Listened, EncoderOutput)>,
     ) -> Result<Vec<Segment>, Error> {
         let decoded = &judged.decoded;
         let tokens_of = |piece: &Piece| &decoded.tokens[piece.tokens.clone()];

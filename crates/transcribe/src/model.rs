@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use amanuensis_engine::{DecodeOptions, Encoded, Engine, Error as EngineError};
+use amanuensis_engine::{DecodeOptions, EncoderOutput, Engine, Error as EngineError, Frames};
 
 use crate::scheduler::{Answer, Caller, Failure, Request, Ticket};
 use crate::words::{Listened, Spoken, Stretch, words_of};
@@ -32,7 +32,7 @@ pub(crate) trait Model {
     /// frames of the recording.
     fn words(
         &self,
-        window: &Encoded,
+        window: &EncoderOutput,
         asked: (Language, Task),
         stretches: &[(Range<usize>, &[u32])],
         listened: &Listened,
@@ -61,11 +61,11 @@ impl Model for Engine {
     }
 
     fn n_frames(&self) -> usize {
-        self.n_frames()
+        self.n_frames().0
     }
 
     fn window_frames(&self, frames: usize) -> usize {
-        self.window_frames(frames)
+        self.window_frames(Frames(frames)).0
     }
 
     fn context_tokens(&self) -> usize {
@@ -86,7 +86,7 @@ impl Model for Engine {
 
     fn words(
         &self,
-        window: &Encoded,
+        window: &EncoderOutput,
         (language, task): (Language, Task),
         stretches: &[(Range<usize>, &[u32])],
         listened: &Listened,

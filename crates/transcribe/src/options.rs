@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-use amanuensis_engine::{Rules, Task};
+use amanuensis_engine::{LogitsFilterOptions, Task};
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, VariantNames};
 
 use crate::plan::VadOptions;
-use crate::transcript::TaskName;
 use crate::{Error, Language};
 
 /// What to make of a recording. By default: text in the language spoken, which is detected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TranscribeOptions {
     /// The language spoken; detected where it is not given.
     pub language: Option<Language>,
@@ -19,7 +20,6 @@ pub struct TranscribeOptions {
     /// Whether the language is detected anew in every window, for recordings that change between several.
     pub multilingual: bool,
     /// Whether to write in the language spoken, or in English.
-    #[serde(with = "TaskName")]
     pub task: Task,
     /// How to go through the recording.
     pub strategy: Strategy,
@@ -48,8 +48,8 @@ pub struct TranscribeOptions {
     /// Whether the model is told the text before a window. Only the sequential strategy knows it.
     pub condition_on_previous_text: bool,
     /// Which tokens may come next.
-    #[serde(with = "RulesFields")]
-    pub rules: Rules,
+    #[serde(alias = "rules")]
+    pub logits_filters: LogitsFilterOptions,
     /// Whether to find the times of words.
     pub word_timestamps: bool,
     /// What counts as speech, for a transcriber that has a voice detector; none reads everything.
@@ -78,7 +78,7 @@ impl Default for TranscribeOptions {
             hotwords: None,
             prefix: None,
             condition_on_previous_text: false,
-            rules: Rules::default(),
+            logits_filters: LogitsFilterOptions::default(),
             word_timestamps: false,
             vad: Some(VadOptions::default()),
             clips: Vec::new(),
@@ -86,21 +86,10 @@ impl Default for TranscribeOptions {
     }
 }
 
-/// The fields of [`Rules`], as they are kept with the other options.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Rules")]
-struct RulesFields {
-    suppress_listed: bool,
-    suppress: Vec<u32>,
-    suppress_blank: bool,
-    max_initial_timestamp: f64,
-    no_repeat_ngram_size: usize,
-    repetition_penalty: f32,
-}
-
 /// How to go through a recording that is longer than a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, Serialize, Deserialize)]
+#[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// Windows are cut where it is quiet, and many are read at once.
     #[default]
@@ -131,10 +120,10 @@ impl TranscribeOptions {
         if !(self.patience > 0.0 && self.patience <= 100.0) {
             return refuse("the patience of a beam search lies above 0, and not above 100");
         }
-        if !(self.rules.repetition_penalty >= 1.0 && self.rules.repetition_penalty.is_finite()) {
+        if !(self.logits_filters.repetition_penalty >= 1.0 && self.logits_filters.repetition_penalty.is_finite()) {
             return refuse("a repetition penalty is 1, which changes nothing, or more");
         }
-        if !(0.0..=60.0).contains(&self.rules.max_initial_timestamp) {
+        if !(0.0..=60.0).contains(&self.logits_filters.max_initial_timestamp) {
             return refuse("the latest first timestamp is a number of seconds, up to 60");
         }
         if self.vad.is_some_and(|vad| !vad.is_sound()) {
@@ -170,7 +159,7 @@ mod tests {
             strategy: Strategy::Sequential,
             temperatures: vec![0.0, 0.1, 0.7],
             clips: vec![0.1..2.3],
-            rules: Rules { suppress: vec![7], ..Rules::default() },
+            logits_filters: LogitsFilterOptions { suppress: vec![7], ..LogitsFilterOptions::default() },
             vad: None,
             ..TranscribeOptions::default()
         };

@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use amanuensis_audio::{HOP_LENGTH, SAMPLE_RATE};
-use amanuensis_engine::{VOICE_CHUNK, VoiceDetector};
+use amanuensis_engine::SileroVad;
+use amanuensis_engine::units::SAMPLES_PER_CHUNK;
 use serde::{Deserialize, Serialize};
 
 use crate::windows::frames_of;
@@ -70,7 +71,7 @@ const AROUND: usize = 5;
 const GAP: usize = 100;
 
 const fn chunks_of(seconds: f64) -> usize {
-    (seconds * SAMPLE_RATE as f64 / VOICE_CHUNK as f64) as usize
+    (seconds * SAMPLE_RATE as f64 / SAMPLES_PER_CHUNK as f64) as usize
 }
 
 /// A stretch of a recording to be read.
@@ -124,7 +125,7 @@ pub(crate) struct Planner {
 impl Planner {
     /// For windows of up to `n_frames` frames, within `clips`, in seconds, if there are any.
     pub(crate) fn new(options: VadOptions, n_frames: usize, clips: &[Range<f64>]) -> Self {
-        let longest = n_frames * HOP_LENGTH / VOICE_CHUNK;
+        let longest = n_frames * HOP_LENGTH / SAMPLES_PER_CHUNK;
         let clips = clips.iter().map(|clip| frames_of(clip.start)..frames_of(clip.end)).collect();
         Self {
             options,
@@ -178,7 +179,7 @@ impl Planner {
     /// The next window that begins at or after a frame: at the first speech there, and to the end of the last that it has
     /// room for. None until that is known.
     pub(crate) fn window_from(&mut self, frame: usize) -> Option<Planned> {
-        self.drop_first((frame * HOP_LENGTH / VOICE_CHUNK).saturating_sub(self.first));
+        self.drop_first((frame * HOP_LENGTH / SAMPLES_PER_CHUNK).saturating_sub(self.first));
         let speech = self.speech();
         let Some(start) = speech.iter().position(|is_speech| *is_speech) else {
             self.drop_silence();
@@ -222,8 +223,9 @@ impl Planner {
 
     /// The chunk in which the clip that `chunk` is part of ends, or would.
     fn clip_end(&self, chunk: usize) -> usize {
-        let end =
-            self.clip_at(chunk).map_or(usize::MAX, |clip| clip.end.saturating_mul(HOP_LENGTH).div_ceil(VOICE_CHUNK));
+        let end = self
+            .clip_at(chunk)
+            .map_or(usize::MAX, |clip| clip.end.saturating_mul(HOP_LENGTH).div_ceil(SAMPLES_PER_CHUNK));
         end.saturating_sub(self.first).max(chunk + 1)
     }
 
@@ -318,8 +320,8 @@ impl Planner {
 }
 
 /// The windows of up to `n_frames` frames, 10 ms each, in which a recording of 16 kHz mono samples would be read.
-pub fn windows_of_speech(
-    detector: &VoiceDetector,
+pub fn speech_windows(
+    detector: &SileroVad,
     options: &VadOptions,
     n_frames: usize,
     samples: &[f32],
@@ -336,7 +338,7 @@ pub fn windows_of_speech(
 }
 
 fn frame_of(chunk: usize) -> usize {
-    chunk * VOICE_CHUNK / HOP_LENGTH
+    chunk * SAMPLES_PER_CHUNK / HOP_LENGTH
 }
 
 /// Somewhere in the first pause at or after `start` that is long enough to end a window.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use amanuensis_engine::{Batch, DecodeOptions, Decoded, Encoded, Engine, Error as EngineError};
+use amanuensis_engine::{Batch, DecodeOptions, DecodingResult, EncoderOutput, Engine, Error as EngineError, Frames};
 
 use crate::attempts::{Attempts, Judged};
 use crate::turns::Turns;
@@ -46,7 +46,7 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     pub(crate) judged: Judged,
     /// What was encoded, where it is asked for.
-    pub(crate) window: Option<Encoded>,
+    pub(crate) window: Option<EncoderOutput>,
     /// The language and its probability, where it was detected.
     pub(crate) detected: Option<(Language, f32)>,
     /// Seconds that the encoder took.
@@ -243,7 +243,7 @@ struct Active {
 
 /// A window that has joined the batch.
 struct Begun {
-    window: Encoded,
+    window: EncoderOutput,
     detected: Option<(Language, f32)>,
     /// Seconds that the encoder took.
     encode: f64,
@@ -323,7 +323,7 @@ impl<'e> Worker<'e> {
 
     fn begin(&mut self, ticket: u64, mel: &[f32], request: &mut Request) -> Result<Begun, Failure> {
         let start = Instant::now();
-        let window = self.engine.encode_recording(mel, request.frames)?;
+        let window = self.engine.encode_window(mel, Frames(request.frames))?;
         let encode = start.elapsed().as_secs_f64();
         let is_asked = request.language.is_none() && self.engine.is_multilingual();
         let detected = if is_asked {
@@ -377,7 +377,7 @@ impl<'e> Worker<'e> {
     }
 
     /// Answers with the text of a window, or has it decoded again if the text does not pass.
-    fn finish(&mut self, ticket: u64, decoded: Decoded) {
+    fn finish(&mut self, ticket: u64, decoded: DecodingResult) {
         let Some(mut active) = self.active.remove(&ticket) else { return };
         let Request { attempts, options, previous_again, seed, voiced, .. } = &mut active.job.request;
         let judged = {

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use amanuensis_audio::{Audio, LogMel};
-use amanuensis_engine::{Engine, EngineOptions, Error as EngineError, Runtime, Task, VoiceDetector};
+use amanuensis_engine::{Engine, EngineOptions, Error as EngineError, Runtime, SileroVad, Task};
 
 use crate::long_form::{LongForm, prefix_of};
 use crate::model::Model;
 use crate::scheduler::Scheduler;
-use crate::{Error, Language, ReadWindow, Segment, TranscribeOptions, Transcript};
+use crate::{Error, Language, Segment, TranscribeOptions, Transcript, WindowCheckpoint};
 
 /// What happens during a transcription, as it happens.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ pub enum Event<'a> {
     /// A segment was found. Segments come in the order of time and do not change any more.
     Segment(&'a Segment),
     /// A window was read, and its segments were told: what [`Transcriber::resume`] asks for.
-    Window(&'a ReadWindow),
+    Checkpoint(&'a WindowCheckpoint),
     /// The work has come to this point. Sent before every window.
     Progress {
         /// Seconds of the recording that are done.
@@ -42,7 +42,7 @@ pub enum Event<'a> {
 pub struct Transcriber {
     engine: Arc<Engine>,
     scheduler: Scheduler,
-    detector: Option<VoiceDetector>,
+    detector: Option<SileroVad>,
     name: String,
 }
 
@@ -68,7 +68,7 @@ impl Transcriber {
     /// The same model, reading only what `detector` takes for speech. Without one, everything is read: text may be
     /// invented where nobody speaks.
     #[must_use]
-    pub fn with_voice_detector(self, detector: VoiceDetector) -> Self {
+    pub fn with_vad(self, detector: SileroVad) -> Self {
         Self { detector: Some(detector), ..self }
     }
 
@@ -101,7 +101,7 @@ impl Transcriber {
     }
 
     /// What tells where somebody speaks, where there is such a thing.
-    pub fn voice_detector(&self) -> Option<&VoiceDetector> {
+    pub fn vad(&self) -> Option<&SileroVad> {
         self.detector.as_ref()
     }
 
@@ -118,7 +118,7 @@ impl Transcriber {
             return Err(Error::Options(EngineError::NoAttention.to_string()));
         }
         let n_vocab = self.engine.vocabulary().n_vocab();
-        if let Some(token) = options.rules.suppress.iter().find(|token| **token as usize >= n_vocab) {
+        if let Some(token) = options.logits_filters.suppress.iter().find(|token| **token as usize >= n_vocab) {
             return Err(Error::Options(format!(
                 "there is no token {token} to be suppressed: the model {:?} has {n_vocab}, from 0 on",
                 self.name
@@ -145,7 +145,7 @@ impl Transcriber {
         self.resume(audio, options, Vec::new(), on_event)
     }
 
-    /// Goes on with a transcription that was broken off behind the last of `windows`, which [`Event::Window`] gave one by
+    /// Goes on with a transcription that was broken off behind the last of `windows`, which [`Event::Checkpoint`] gave one by
     /// one, and gives the transcript that it would have given undisturbed, timings aside.
     ///
     /// The recording is heard from its beginning, which is quick, but `windows` are not read again, nor are their
@@ -157,7 +157,7 @@ impl Transcriber {
         &self,
         audio: Audio,
         options: &TranscribeOptions,
-        windows: Vec<ReadWindow>,
+        windows: Vec<WindowCheckpoint>,
         on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript, Error> {
         self.check(options)?;
@@ -165,7 +165,7 @@ impl Transcriber {
         let caller = self.scheduler.caller();
         let parts = (&*self.engine, &caller, self.detector.as_ref());
         let transcript = LongForm::new(parts, &self.name, mel, audio, options, on_event).behind(windows).run();
-        if let Some(notice) = self.engine.take_notice() {
+        if let Some(notice) = self.engine.take_device_notice() {
             // The work is done: that nobody wants to hear more changes nothing.
             let _ = on_event(Event::Warning(&notice));
         }

@@ -8,7 +8,6 @@ use crate::{Language, Task};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
     /// Whether the text is in the language spoken, or translated to English.
-    #[serde(with = "TaskName")]
     pub task: Task,
     /// The language spoken: the one asked for, or the one detected. None where it was to be detected and the recording
     /// holds nothing to detect it by.
@@ -37,14 +36,6 @@ impl Transcript {
     pub fn is_complete(&self) -> bool {
         self.ending == Ending::Complete
     }
-}
-
-/// A task as it is written in transcripts.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Task", rename_all = "snake_case")]
-pub(crate) enum TaskName {
-    Transcribe,
-    Translate,
 }
 
 /// How a transcription ended.

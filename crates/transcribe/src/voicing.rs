@@ -1,11 +1,12 @@
 //! How probable speech is in every 32 ms of a recording: as a network hears it, or, without one, as loud as it is.
 
-use amanuensis_engine::{VOICE_CHUNK, VoiceDetector, VoiceStream};
+use amanuensis_engine::units::SAMPLES_PER_CHUNK;
+use amanuensis_engine::{SileroVad, VadStream};
 
 /// What is heard as it is read.
 pub(crate) enum Voicing<'v> {
     /// By the network.
-    Detected(VoiceStream<'v>),
+    Detected(VadStream<'v>),
     /// Everything counts as speech, the less the quieter: enough to tell where to cut.
     Loudness(Vec<f32>),
 }
@@ -17,7 +18,7 @@ const RANGE: f32 = 0.4;
 const DECIBELS: f32 = 90.0;
 
 impl<'v> Voicing<'v> {
-    pub(crate) fn new(detector: Option<&'v VoiceDetector>) -> Self {
+    pub(crate) fn new(detector: Option<&'v SileroVad>) -> Self {
         detector.map_or_else(|| Self::Loudness(Vec::new()), |detector| Self::Detected(detector.stream()))
     }
 
@@ -27,7 +28,7 @@ impl<'v> Voicing<'v> {
             Self::Detected(stream) => stream.push(samples, probabilities),
             Self::Loudness(pending) => {
                 pending.extend_from_slice(samples);
-                let (chunks, rest) = pending.as_chunks::<VOICE_CHUNK>();
+                let (chunks, rest) = pending.as_chunks::<SAMPLES_PER_CHUNK>();
                 probabilities.extend(chunks.iter().map(|chunk| loudness(chunk)));
                 *pending = rest.to_vec();
             }

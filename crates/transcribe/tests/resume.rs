@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use amanuensis_models::{SPEECH_DETECTOR, Store};
 use amanuensis_transcribe::{
-    Audio, ComputeType, EngineOptions, Event, ReadWindow, Strategy, Timings, TranscribeOptions, Transcriber,
-    Transcript, VoiceDetector,
+    Audio, ComputeType, EngineOptions, Event, SileroVad, Strategy, Timings, TranscribeOptions, Transcriber, Transcript,
+    WindowCheckpoint,
 };
 
 fn transcriber(name: &str) -> Option<Transcriber> {
@@ -15,8 +15,8 @@ fn transcriber(name: &str) -> Option<Transcriber> {
     let path = |name: &str| store.path(name).map_err(|error| println!("skipped: {error}")).ok();
     let (model, detector) = (path(name)?, path(SPEECH_DETECTOR)?);
     let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2, ..EngineOptions::default() };
-    let detector = VoiceDetector::load(&detector).unwrap();
-    Some(Transcriber::load(&model, &engine).unwrap().with_voice_detector(detector))
+    let detector = SileroVad::load(&detector).unwrap();
+    Some(Transcriber::load(&model, &engine).unwrap().with_vad(detector))
 }
 
 fn recording() -> Option<PathBuf> {
@@ -32,12 +32,12 @@ fn run(
     transcriber: &Transcriber,
     options: &TranscribeOptions,
     recording: &PathBuf,
-    before: &[ReadWindow],
-) -> (Transcript, Vec<ReadWindow>) {
+    before: &[WindowCheckpoint],
+) -> (Transcript, Vec<WindowCheckpoint>) {
     let mut windows = Vec::new();
     let audio = Audio::open(recording).unwrap();
     let transcript = transcriber.resume(audio, options, before.to_vec(), &mut |event| {
-        if let Event::Window(window) = event {
+        if let Event::Checkpoint(window) = event {
             windows.push(serde_json::from_str(&serde_json::to_string(window).unwrap()).unwrap());
         }
         ControlFlow::Continue(())

@@ -9,10 +9,11 @@ use clap::Subcommand;
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use super::shape::Shape;
-use crate::args::{batch_sizes, input, strategies, thread_counts};
+use crate::args::input;
 use crate::inputs::Input;
 use crate::language::Spoken;
 use crate::npu::args::DeviceArgs;
+use crate::values::{batch_sizes, name_of, thread_counts};
 
 /// Measure what this machine can do, and what a model takes on it.
 #[derive(Debug, clap::Args)]
@@ -148,7 +149,7 @@ pub struct BenchTranscribeArgs {
     #[arg(short, long, default_value = "auto")]
     pub language: Spoken,
     /// How to go through a long recording
-    #[arg(long, default_value = "batched", value_parser = strategies())]
+    #[arg(long, default_value = "batched", value_parser = name_of::<Strategy>())]
     pub strategy: Strategy,
     /// Windows to decode at once with the batched strategy [default: by memory]
     #[arg(long, value_name = "N", value_parser = batch_sizes())]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use amanuensis_score::{Errors, Scorer};
 use amanuensis_transcribe::{
     Audio, ComputeType, EngineOptions, Language, LiveEvent, LiveTranscriber, TranscribeOptions, Transcriber,
-    TurnOptions, Word,
+    UtteranceOptions, Word,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub fn measure(args: &BenchLiveArgs) -> Result<String, Failure> {
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
     let detector = installed_detector()?;
     let detector = detector.ok_or_else(|| Failure::Failed("silero-vad is not installed".to_owned()))?;
-    let transcriber = transcriber.with_voice_detector(detector);
+    let transcriber = transcriber.with_vad(detector);
 
     let mut sums = Sums::default();
     for clip in clips.iter().filter(|clip| args.language.is_none_or(|language| clip.language == Some(language))) {
@@ -108,7 +108,7 @@ impl Sums {
         options: &TranscribeOptions,
         samples: &[f32],
     ) -> Result<(String, f64), amanuensis_transcribe::Error> {
-        let mut live = LiveTranscriber::new(transcriber, options, TurnOptions::default())?;
+        let mut live = LiveTranscriber::new(transcriber, options, UtteranceOptions::default())?;
         let (mut text, mut busy) = (String::new(), 0.0);
         // The time of the stream, and what of it was handed over.
         let (mut now, mut given) = (0.0_f64, 0);

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use amanuensis_kernels::{Cpu, Pool};
 use amanuensis_models::{SPEECH_DETECTOR, Store};
-use amanuensis_transcribe::VoiceDetector;
+use amanuensis_transcribe::SileroVad;
 
 use crate::failure::Failure;
 use crate::models;
@@ -88,10 +88,10 @@ fn installed(model: &str) -> Result<PathBuf, Failure> {
 }
 
 /// The voice detector, which a transcription takes too, where it is installed.
-fn installed_detector() -> Result<Option<VoiceDetector>, Failure> {
+fn installed_detector() -> Result<Option<SileroVad>, Failure> {
     let store = Store::open_default().map_err(models::failure)?;
     let Ok(path) = store.path(SPEECH_DETECTOR) else { return Ok(None) };
-    let detector = VoiceDetector::load(&path);
+    let detector = SileroVad::load(&path);
     detector.map(Some).map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))
 }
 

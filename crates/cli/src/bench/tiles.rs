@@ -58,7 +58,7 @@ impl TileRow {
     pub fn json(&self) -> [Value; 2] {
         [(Mode::Sequential, &self.sequential), (Mode::Batched, &self.batched)].map(|(mode, run)| {
             json!({
-                "size": self.size, "tile": self.tile.side(), "contract": "tile-exact", "mode": mode.name(),
+                "size": self.size, "tile": self.tile.side(), "contract": "tile-exact", "mode": mode.to_string(),
                 "shape": [self.size, self.size, self.size], "isa": self.isa.name(),
                 "ms": run.seconds * 1e3, "gops": self.giga_operations() / run.seconds,
                 "equal": run.equal, "speedup": self.sequential.seconds / run.seconds,

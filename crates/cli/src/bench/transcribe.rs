@@ -35,7 +35,7 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     let transcriber = Transcriber::load(&path, &engine)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
     let transcriber = match installed_detector()? {
-        Some(detector) => transcriber.with_voice_detector(detector),
+        Some(detector) => transcriber.with_vad(detector),
         None => transcriber,
     };
     let load_ms = 1e3 * start.elapsed().as_secs_f64();
@@ -57,7 +57,7 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
             .map_err(|reason| Failure::Failed(format!("{input}: {reason}")))?;
         sums.add(&transcript, start.elapsed().as_secs_f64());
     }
-    if let Some(notice) = transcriber.engine().take_notice() {
+    if let Some(notice) = transcriber.engine().take_device_notice() {
         console::line(&format!("warning: {notice}"));
     }
     let (isa, device, npu) =

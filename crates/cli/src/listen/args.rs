@@ -2,13 +2,12 @@
 
 use std::str::FromStr;
 
-use amanuensis_transcribe::{ComputeType, RawFormat, Task, TranscribeOptions, TurnOptions};
+use amanuensis_transcribe::{ComputeType, RawFormat, Task, TranscribeOptions, UtteranceOptions};
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 
-use crate::args::thread_counts;
-use crate::decoding::{compute_types, tasks};
 use crate::language::Spoken;
 use crate::speech::times;
+use crate::values::{name_of, thread_counts};
 
 const HELP: &str = "\
 Examples:
@@ -42,7 +41,7 @@ pub struct ListenArgs {
     pub language: Spoken,
 
     /// Write in the language spoken, or translate to English
-    #[arg(long, default_value = "transcribe", value_parser = tasks())]
+    #[arg(long, default_value = "transcribe", value_parser = name_of::<Task>())]
     pub task: Task,
 
     /// A model of `amanuensis models list`, or a model's directory or weight file
@@ -50,7 +49,7 @@ pub struct ListenArgs {
     pub model: String,
 
     /// Arithmetic: fast, or the slower reference
-    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
+    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = name_of::<ComputeType>())]
     pub compute_type: ComputeType,
 
     /// Processor cores to use [default: all]
@@ -74,7 +73,7 @@ pub struct ListenArgs {
     pub vad_filter: bool,
 
     /// How probable speech has to be
-    #[arg(long, value_name = "PROBABILITY", default_value_t = TurnOptions::default().threshold)]
+    #[arg(long, value_name = "PROBABILITY", default_value_t = UtteranceOptions::default().threshold)]
     pub vad_threshold: f32,
 
     /// Milliseconds before speech that are read with it
@@ -127,9 +126,9 @@ impl ListenArgs {
     }
 
     /// What makes a turn.
-    pub fn turns(&self) -> TurnOptions {
+    pub fn turns(&self) -> UtteranceOptions {
         let seconds = |ms: u64| ms as f64 / 1000.0;
-        TurnOptions {
+        UtteranceOptions {
             threshold: self.vad_threshold,
             prefix_padding: seconds(self.prefix_padding_ms),
             silence: seconds(self.silence_duration_ms),
@@ -161,7 +160,7 @@ mod tests {
     fn what_is_not_said_is_the_default() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.input, Source::Microphone);
-        assert_eq!((args.options(), args.turns()), (TranscribeOptions::default(), TurnOptions::default()));
+        assert_eq!((args.options(), args.turns()), (TranscribeOptions::default(), UtteranceOptions::default()));
         assert_eq!(parse(&["--vad-filter=false"]).unwrap().options().vad, None);
     }
 

@@ -52,7 +52,7 @@ pub fn run(args: &ListenArgs) -> Result<(), Failure> {
 }
 
 fn warn(transcriber: &Transcriber, args: &ListenArgs, console: &Console) {
-    if args.vad_filter && transcriber.voice_detector().is_none() {
+    if args.vad_filter && transcriber.vad().is_none() {
         console.warning("without the voice detector, everything that is heard is one turn");
     }
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use amanuensis_engine::{Device, DeviceOptions};
 use amanuensis_xdna::matmul::Mode;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use strum::VariantArray;
 
 use crate::failure::Failure;
+use crate::values::name_of;
 
 /// Which device, and how.
 #[derive(Debug, clap::Args)]
@@ -20,7 +22,7 @@ pub struct DeviceArgs {
     pub npu_design: Option<PathBuf>,
 
     /// How the NPU is handed its work; `sequential`, one launch at a time, is for comparison [default: batched]
-    #[arg(long, value_name = "MODE", value_parser = modes(), hide_short_help = true)]
+    #[arg(long, value_name = "MODE", value_parser = name_of::<Mode>(), hide_short_help = true)]
     pub npu_mode: Option<Mode>,
 }
 
@@ -94,18 +96,13 @@ fn devices() -> impl TypedValueParser<Value = Device> {
         Device::Npu => "an AMD XDNA NPU, with --npu-design; untested on hardware",
         Device::NpuFake => "a model of an NPU, slow: a development aid",
     };
-    named(Device::ALL.into_iter().map(move |device| PossibleValue::new(device.name()).help(help(device))))
+    named(Device::VARIANTS.iter().map(move |device| PossibleValue::new(<&str>::from(device)).help(help(*device))))
 }
 
 fn npus() -> impl TypedValueParser<Value = Device> {
-    named([Device::Npu, Device::NpuFake].into_iter().map(|device| PossibleValue::new(device.name())))
+    named([Device::Npu, Device::NpuFake].into_iter().map(|device| PossibleValue::new(<&str>::from(device))))
 }
 
 fn named(values: impl Iterator<Item = PossibleValue>) -> impl TypedValueParser<Value = Device> {
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Device>())
-}
-
-fn modes() -> impl TypedValueParser<Value = Mode> {
-    let modes = PossibleValuesParser::new([Mode::Batched.name(), Mode::Sequential.name()]);
-    modes.map(|name| if name == Mode::Sequential.name() { Mode::Sequential } else { Mode::Batched })
 }

@@ -22,14 +22,14 @@ struct Listed {
 pub fn run(args: &DevicesArgs) -> Result<(), Failure> {
     let listed = [cpu()?, npu(&Machine::here(), args.npu_design.as_deref()), fake()];
     if args.json {
-        let row = |row: &Listed| json!({ "name": row.device.name(), "state": row.state, "detail": row.detail });
+        let row = |row: &Listed| json!({ "name": row.device.to_string(), "state": row.state, "detail": row.detail });
         let rows: Vec<Value> = listed.iter().map(row).collect();
         return print(&format!("{}\n", json!({ "devices": rows })));
     }
     let mut table = format!("{:<10} {:<10} {}\n", "DEVICE", "STATE", "DETAIL");
     for Listed { device, state, detail } in &listed {
         // Writing to a string does not fail.
-        let _ = writeln!(table, "{:<10} {state:<10} {detail}", device.name());
+        let _ = writeln!(table, "{:<10} {state:<10} {detail}", device.to_string());
     }
     print(&table)
 }

@@ -162,7 +162,7 @@ impl Report {
         let product = |product: &Product| {
             let (test, shape, counters) = (product.test, product.test.shape, product.test.counters);
             json!({
-                "mode": product.mode.name(), "shape": [shape.m, shape.k, shape.n], "wrong": test.wrong,
+                "mode": product.mode.to_string(), "shape": [shape.m, shape.k, shape.n], "wrong": test.wrong,
                 "elements": shape.m * shape.n, "launches": counters.launches, "submissions": counters.submissions,
                 "syncs": counters.syncs, "bytes_to_device": counters.bytes_to_device,
                 "bytes_from_device": counters.bytes_from_device, "seconds": test.time.as_secs_f64(),
@@ -170,7 +170,7 @@ impl Report {
             })
         };
         json!({
-            "version": env!("CARGO_PKG_VERSION"), "device": self.device.name(), "kernel": self.machine.kernel,
+            "version": env!("CARGO_PKG_VERSION"), "device": self.device.to_string(), "kernel": self.machine.kernel,
             "driver": self.machine.driver, "pci_id": found.map(|found| &found.pci_id),
             "firmware": found.and_then(|found| found.firmware.as_ref()), "memory_lock_bytes": self.machine.memory_lock,
             "checks": self.checks.iter().map(check).collect::<Vec<_>>(),

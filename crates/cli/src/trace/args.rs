@@ -3,10 +3,10 @@
 use amanuensis_transcribe::{ComputeType, Runtime};
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 
-use crate::args::{input, thread_counts};
-use crate::decoding::{compute_types, runtimes};
+use crate::args::input;
 use crate::inputs::Input;
 use crate::language::Spoken;
+use crate::values::{name_of, thread_counts};
 
 const ABOUT: &str = "\
 Show what a model computes in one window of a recording, step by step, and compare it with another
@@ -50,11 +50,11 @@ pub struct TraceArgs {
     pub model: String,
 
     /// What runs the model: our own engine, or, for an ONNX export, its graphs as they are
-    #[arg(long, default_value = "native", value_parser = runtimes())]
+    #[arg(long, default_value = "native", value_parser = name_of::<Runtime>())]
     pub runtime: Runtime,
 
     /// Arithmetic of our own engine [default: f32]
-    #[arg(long, value_name = "TYPE", value_parser = compute_types())]
+    #[arg(long, value_name = "TYPE", value_parser = name_of::<ComputeType>())]
     pub compute_type: Option<ComputeType>,
 
     /// The model to compare with [default: the same]
@@ -62,11 +62,11 @@ pub struct TraceArgs {
     pub compare_model: Option<String>,
 
     /// What runs the model to compare with [default: our own engine]
-    #[arg(long, value_name = "RUNTIME", value_parser = runtimes())]
+    #[arg(long, value_name = "RUNTIME", value_parser = name_of::<Runtime>())]
     pub compare_runtime: Option<Runtime>,
 
     /// Arithmetic to compare with, where our own engine runs it [default: that of the first side]
-    #[arg(long, value_name = "TYPE", value_parser = compute_types())]
+    #[arg(long, value_name = "TYPE", value_parser = name_of::<ComputeType>())]
     pub compare_compute_type: Option<ComputeType>,
 
     /// The language spoken, as a code or a name; `auto` detects it

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use amanuensis_engine::{DecodeOptions, Engine};
 use amanuensis_models::Store;
-use amanuensis_transcribe::{ComputeType, Device, EngineOptions, Language, Runtime, VoiceDetector};
+use amanuensis_transcribe::{ComputeType, Device, EngineOptions, Language, Runtime, SileroVad};
 
 use crate::console::Console;
 use crate::decoding::{find, thread_count};
@@ -127,11 +127,11 @@ fn detector(
     store: &Store,
     console: &Console,
     interrupt: &Interrupt,
-) -> Result<Option<VoiceDetector>, Failure> {
+) -> Result<Option<SileroVad>, Failure> {
     if args.start.is_some() {
         return Ok(None);
     }
     let path = fetch::speech_detector(store, args.offline, console, interrupt)?;
-    let detector = path.map(|path| VoiceDetector::load(&path)).transpose();
+    let detector = path.map(|path| SileroVad::load(&path)).transpose();
     detector.map_err(|error| Failure::Failed(format!("cannot load the voice detector: {error}")))
 }

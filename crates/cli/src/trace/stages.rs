@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Instant;
 
 use amanuensis_audio::{HOP_LENGTH, LogMel};
-use amanuensis_engine::{Choice, DecodeOptions, Encoded, Engine, Reading};
+use amanuensis_engine::{DecodeOptions, EncoderOutput, Engine, Frames, StepwiseDecoder, TokenLogprob};
 
 use super::figures::{Apart, Figures, difference, logits_difference};
 use super::window::Window;
@@ -71,7 +71,9 @@ impl Trace {
     ) -> Result<Self, String> {
         // As long as transcribing would have it, or as an engine needs it that takes none but whole windows.
         let frames = window.samples.len() / HOP_LENGTH;
-        let frames = engine.window_frames(frames).max(other.map_or(0, |other| other.window_frames(frames)));
+        let frames = Frames(frames);
+        let frames =
+            engine.window_frames(frames).max(other.map_or(Frames::ZERO, |other| other.window_frames(frames))).0;
         // Two sides are to see the same, whatever transcribing would spare one of them.
         let recorded = if other.is_some() { frames } else { window.samples.len() / HOP_LENGTH };
         let Read { mel, states, encoded } = Read::of(engine, window, (frames, recorded))?;
@@ -84,7 +86,7 @@ impl Trace {
             options.language = languages.into_iter().next().map(|(code, _)| code);
         }
 
-        let mut reading = Reading::new(engine, &encoded, &options).map_err(text)?;
+        let mut reading = StepwiseDecoder::new(engine, &encoded, &options).map_err(text)?;
         let mut other = match (other, &others) {
             (Some(engine), Some(others)) => Some(Follower::new(engine, &others.encoded, &options, &reading)),
             _ => None,
@@ -110,7 +112,7 @@ impl Trace {
             let ms = 1e3 * start.elapsed().as_secs_f64();
             let cached_difference = logits_difference(&reading.uncached_logits().map_err(text)?, &logits);
             let difference = other.as_mut().map(|other| other.difference(&logits));
-            let shown = |choice: Choice| (token(choice.token), choice.logprob);
+            let shown = |choice: TokenLogprob| (token(choice.token), choice.logprob);
             let top = reading.most_probable(&logits, TOP).into_iter().map(shown).collect();
             let chosen = reading.choose(logits);
             let caches = reading.cache_shapes();
@@ -159,7 +161,7 @@ fn too_far(name: &str, difference: Option<&Difference>, tolerance: f32) -> Optio
 struct Read {
     mel: Vec<f32>,
     states: Vec<f32>,
-    encoded: Encoded,
+    encoded: EncoderOutput,
 }
 
 impl Read {
@@ -168,19 +170,19 @@ impl Read {
         LogMel::new(engine.n_mels()).and_then(|mut log_mel| log_mel.window(&window.samples, &mut mel)).map_err(text)?;
         mel.truncate(frames * engine.n_mels());
         let states = engine.states(&mel).map_err(text)?;
-        let encoded = engine.encode_recording(&mel, recorded).map_err(text)?;
+        let encoded = engine.encode_window(&mel, Frames(recorded)).map_err(text)?;
         Ok(Self { mel, states, encoded })
     }
 }
 
 /// The other side, which reads what the first one does.
-struct Follower<'e>(Result<Reading<'e>, String>);
+struct Follower<'e>(Result<StepwiseDecoder<'e>, String>);
 
 impl<'e> Follower<'e> {
-    fn new(engine: &'e Engine, window: &Encoded, options: &DecodeOptions, first: &Reading<'_>) -> Self {
-        let reading = Reading::new(engine, window, options).map_err(text);
+    fn new(engine: &'e Engine, window: &EncoderOutput, options: &DecodeOptions, first: &StepwiseDecoder<'_>) -> Self {
+        let reading = StepwiseDecoder::new(engine, window, options).map_err(text);
         let is_alike =
-            |reading: &Reading<'_>| reading.tokens() == first.tokens() && reading.n_vocab() == first.n_vocab();
+            |reading: &StepwiseDecoder<'_>| reading.tokens() == first.tokens() && reading.n_vocab() == first.n_vocab();
         Self(
             reading.and_then(
                 |reading| if is_alike(&reading) { Ok(reading) } else { Err("another vocabulary".to_owned()) },

@@ -1,7 +1,8 @@
 //! The window of a recording that is looked at.
 
 use amanuensis_audio::WINDOW_SAMPLES;
-use amanuensis_engine::{VOICE_CHUNK, VoiceDetector};
+use amanuensis_engine::SileroVad;
+use amanuensis_engine::units::SAMPLES_PER_CHUNK;
 use amanuensis_transcribe::Audio;
 
 use crate::failure::Failure;
@@ -25,7 +26,7 @@ pub struct Window {
 
 impl Window {
     /// From `start`, else from a little before the first speech that `detector` finds, else from the beginning.
-    pub fn read(mut audio: Audio, start: Option<f64>, detector: Option<&VoiceDetector>) -> Result<Self, Failure> {
+    pub fn read(mut audio: Audio, start: Option<f64>, detector: Option<&SileroVad>) -> Result<Self, Failure> {
         let mut buffer = Buffer::default();
         let first = match (start, detector) {
             (Some(start), _) => (start * RATE) as usize,
@@ -46,7 +47,7 @@ impl Window {
 }
 
 /// The sample with which the window of the first speech begins.
-fn first_speech(audio: &mut Audio, detector: &VoiceDetector, buffer: &mut Buffer) -> Result<usize, Failure> {
+fn first_speech(audio: &mut Audio, detector: &SileroVad, buffer: &mut Buffer) -> Result<usize, Failure> {
     let (mut stream, mut probabilities) = (detector.stream(), Vec::new());
     let (mut chunk, mut goes_on) = (0, true);
     while goes_on {
@@ -58,11 +59,11 @@ fn first_speech(audio: &mut Audio, detector: &VoiceDetector, buffer: &mut Buffer
             stream.finish(&mut probabilities);
         }
         if let Some(at) = probabilities.iter().position(|probability| *probability >= SPEECH) {
-            return Ok(((chunk + at) * VOICE_CHUNK).saturating_sub(BEFORE));
+            return Ok(((chunk + at) * SAMPLES_PER_CHUNK).saturating_sub(BEFORE));
         }
         chunk += probabilities.len();
         probabilities.clear();
-        buffer.forget((chunk * VOICE_CHUNK).saturating_sub(BEFORE));
+        buffer.forget((chunk * SAMPLES_PER_CHUNK).saturating_sub(BEFORE));
     }
     Err(Failure::Failed("nobody speaks in this recording; a place to look at can be named with --start".to_owned()))
 }

@@ -1,18 +1,18 @@
 //! Which backend the encoder's products run on.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use amanuensis_xdna::fake::Controls;
 use amanuensis_xdna::matmul::Mode;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::{BACKENDS, Backend, Cpu, Opener, Unavailable};
 use crate::{ComputeType, EngineOptions, Error, Runtime};
 
 /// What multiplies the encoder's matrices. The text does not depend on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Device {
     /// The best that there is.
     #[default]
@@ -23,36 +23,6 @@ pub enum Device {
     Npu,
     /// A model of one, slow: a development aid.
     NpuFake,
-}
-
-impl Device {
-    /// All there are.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Cpu, Self::Npu, Self::NpuFake];
-
-    /// Its name in options.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::Npu => "npu",
-            Self::NpuFake => "npu-fake",
-        }
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|device| device.name() == name);
-        named.ok_or_else(|| format!("unknown device `{name}`: auto, cpu, npu or npu-fake"))
-    }
 }
 
 /// A device, and how to use it.
@@ -202,8 +172,8 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for device in Device::ALL {
-            assert_eq!(device.name().parse(), Ok(device));
+        for device in Device::VARIANTS {
+            assert_eq!(device.to_string().parse(), Ok(*device));
         }
         assert!("gpu".parse::<Device>().is_err());
     }

@@ -5,9 +5,9 @@
 
 use super::hypothesis::Hypothesis;
 use super::slot::{Outcome, Scope, Slot};
-use super::{DecodeOptions, Decoded};
+use super::{DecodeOptions, DecodingResult};
 use crate::sequence::{Step, StepBuffers};
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 use crate::{Engine, Error};
 
 /// Windows being decoded together.
@@ -45,7 +45,7 @@ impl<'e> Batch<'e> {
     ///
     /// # Errors
     /// Where the model cannot do what `options` ask.
-    pub fn join(&mut self, ticket: u64, window: &Encoded, options: &DecodeOptions) -> Result<(), Error> {
+    pub fn join(&mut self, ticket: u64, window: &EncoderOutput, options: &DecodeOptions) -> Result<(), Error> {
         self.slots.push(Slot::new(self.engine, ticket, window, options)?);
         Ok(())
     }
@@ -60,7 +60,7 @@ impl<'e> Batch<'e> {
     ///
     /// # Errors
     /// Where an ONNX runtime cannot run its graphs. Every window is given up then.
-    pub fn step(&mut self) -> Result<Vec<(u64, Decoded)>, Error> {
+    pub fn step(&mut self) -> Result<Vec<(u64, DecodingResult)>, Error> {
         let Self { engine, slots, buffers } = self;
         if slots.is_empty() {
             return Ok(Vec::new());

@@ -28,7 +28,7 @@ pub(super) struct Filters {
 
 impl Filters {
     pub(super) fn new(config: &Config, vocabulary: &Vocabulary, options: &DecodeOptions) -> Self {
-        let rules = &options.rules;
+        let rules = &options.logits_filters;
         let (special, timestamps) = (vocabulary.special(), vocabulary.timestamps());
         let n_vocab = vocabulary.n_vocab() as u32;
         // No special token but the end is ever text; ids beyond the last timestamp mean nothing.

@@ -10,12 +10,17 @@ mod reading;
 mod search;
 mod slot;
 
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, VariantNames};
+
 pub use self::batch::Batch;
 pub(crate) use self::prompt::{MAX_PROMPT, prompt};
-pub use self::reading::{Choice, Reading};
+pub use self::reading::{StepwiseDecoder, TokenLogprob};
 
 /// What to write down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, Serialize, Deserialize)]
+#[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum Task {
     /// What is said, in the language it is said in.
     #[default]
@@ -46,7 +51,7 @@ pub struct DecodeOptions {
     /// context: for callers to whom it is worth nothing.
     pub abandon_loops: bool,
     /// Which tokens may come next.
-    pub rules: Rules,
+    pub logits_filters: LogitsFilterOptions,
 }
 
 /// How to choose among the tokens that may come next.
@@ -84,8 +89,9 @@ impl Search {
 }
 
 /// Which tokens may come next.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogitsFilterOptions {
     /// Whether to leave out the tokens that the model's files list: those that are not speech, such as music signs.
     pub suppress_listed: bool,
     /// Tokens to leave out besides.
@@ -101,7 +107,7 @@ pub struct Rules {
     pub repetition_penalty: f32,
 }
 
-impl Default for Rules {
+impl Default for LogitsFilterOptions {
     fn default() -> Self {
         Self {
             suppress_listed: true,
@@ -126,14 +132,14 @@ impl Default for DecodeOptions {
             previous: Vec::new(),
             prefix: Vec::new(),
             abandon_loops: false,
-            rules: Rules::default(),
+            logits_filters: LogitsFilterOptions::default(),
         }
     }
 }
 
 /// The tokens of a window.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Decoded {
+pub struct DecodingResult {
     /// Text and timestamps, [`DecodeOptions::prefix`] included, without the prompt and the end token.
     pub tokens: Vec<u32>,
     /// Mean log-probability of the sampled tokens, the end token included.

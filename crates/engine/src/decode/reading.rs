@@ -7,12 +7,12 @@ use super::filters::Filters;
 use super::prompt::prompt;
 use super::search::largest;
 use crate::sequence::Sequence;
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 use crate::{Engine, Error};
 
 /// A token that may come next, and its log-probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Choice {
+pub struct TokenLogprob {
     /// The token.
     pub token: u32,
     /// Among all tokens that may come next.
@@ -20,9 +20,9 @@ pub struct Choice {
 }
 
 /// A text that grows by what its reader chooses.
-pub struct Reading<'e> {
+pub struct StepwiseDecoder<'e> {
     engine: &'e Engine,
-    window: Encoded,
+    window: EncoderOutput,
     filters: Filters,
     sequence: Sequence,
     /// The prompt, then the text.
@@ -30,12 +30,12 @@ pub struct Reading<'e> {
     prompt_len: usize,
 }
 
-impl<'e> Reading<'e> {
+impl<'e> StepwiseDecoder<'e> {
     /// An empty text of a window, behind the prompt that `options` ask for.
     ///
     /// # Errors
     /// Where the model cannot do what `options` ask.
-    pub fn new(engine: &'e Engine, window: &Encoded, options: &DecodeOptions) -> Result<Self, Error> {
+    pub fn new(engine: &'e Engine, window: &EncoderOutput, options: &DecodeOptions) -> Result<Self, Error> {
         let tokens = prompt(engine, options)?.tokens;
         Ok(Self {
             engine,
@@ -91,16 +91,16 @@ impl<'e> Reading<'e> {
     }
 
     /// The most probable token that the rules allow after these logits; the end token where they allow none.
-    pub fn choose(&self, mut logits: Vec<f32>) -> Choice {
+    pub fn choose(&self, mut logits: Vec<f32>) -> TokenLogprob {
         self.filters.apply(self.engine.context().cpu, &self.tokens[self.prompt_len..], &mut logits);
-        let end = Choice { token: self.engine.vocabulary().special().eot, logprob: 0.0 };
+        let end = TokenLogprob { token: self.engine.vocabulary().special().eot, logprob: 0.0 };
         self.most_probable(&logits, 1).first().copied().unwrap_or(end)
     }
 
     /// The most probable tokens, rules aside, best first.
-    pub fn most_probable(&self, logits: &[f32], count: usize) -> Vec<Choice> {
+    pub fn most_probable(&self, logits: &[f32], count: usize) -> Vec<TokenLogprob> {
         let (top, log_sum) = log_sum_exp(self.engine.context().cpu, logits);
-        let choice = |(token, logit): (u32, f32)| Choice { token, logprob: logit - top - log_sum };
+        let choice = |(token, logit): (u32, f32)| TokenLogprob { token, logprob: logit - top - log_sum };
         largest(logits, count).into_iter().map(choice).collect()
     }
 }

@@ -9,14 +9,14 @@ use super::loops::goes_in_circles;
 use super::prompt::prompt;
 use super::random::{Draw, pick};
 use super::search::{Candidate, Child, children, keep_best, largest, worth};
-use super::{DecodeOptions, Decoded, Search};
+use super::{DecodeOptions, DecodingResult, Search};
 use crate::sequence::Step;
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 use crate::{Engine, Error};
 
 pub(super) struct Slot {
     pub(super) ticket: u64,
-    window: Encoded,
+    window: EncoderOutput,
     /// Texts that go on.
     live: Vec<Hypothesis>,
     ended: Vec<Ended>,
@@ -54,7 +54,12 @@ pub(super) struct Outcome {
 }
 
 impl Slot {
-    pub(super) fn new(engine: &Engine, ticket: u64, window: &Encoded, options: &DecodeOptions) -> Result<Self, Error> {
+    pub(super) fn new(
+        engine: &Engine,
+        ticket: u64,
+        window: &EncoderOutput,
+        options: &DecodeOptions,
+    ) -> Result<Self, Error> {
         let prompt = prompt(engine, options)?;
         let (prompt_len, mut tokens) = (prompt.tokens.len(), prompt.tokens);
         if !options.prefix.is_empty() {
@@ -93,7 +98,7 @@ impl Slot {
     }
 
     /// Goes on by what the logits said, an outcome a text. Gives the best text once there is nothing to wait for.
-    pub(super) fn advance(&mut self, engine: &Engine, outcomes: Vec<Outcome>) -> Option<Decoded> {
+    pub(super) fn advance(&mut self, engine: &Engine, outcomes: Vec<Outcome>) -> Option<DecodingResult> {
         if let Some(probability) = outcomes.iter().find_map(|outcome| outcome.no_speech_prob) {
             self.no_speech_prob = probability;
         }
@@ -128,7 +133,7 @@ impl Slot {
             })
     }
 
-    fn best(&mut self) -> Decoded {
+    fn best(&mut self) -> DecodingResult {
         // Texts for which there was no room to end, or which nobody waited for, stand in for those that did not end.
         let mut unfinished = std::mem::take(&mut self.live);
         unfinished.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
@@ -143,7 +148,7 @@ impl Slot {
         let mut ended = std::mem::take(&mut self.ended).into_iter();
         let first = ended.next().expect("a text has ended or is unfinished");
         let best = ended.fold(first, |best, other| if worth(&other) > worth(&best) { other } else { best });
-        Decoded {
+        DecodingResult {
             avg_logprob: best.sum_logprob / (sampled(&best) + 1) as f32,
             tokens: best.tokens,
             no_speech_prob: self.no_speech_prob,

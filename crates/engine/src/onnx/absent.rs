@@ -6,7 +6,7 @@ use crate::Error;
 use crate::config::Config;
 use crate::network::Sizes;
 use crate::sequence::{Sequence, Step};
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 
 pub(crate) enum Onnx {}
 
@@ -29,11 +29,11 @@ impl Onnx {
         match *self {}
     }
 
-    pub(crate) fn encode(&self, _mel: &[f32]) -> Result<Encoded, Error> {
+    pub(crate) fn encode(&self, _mel: &[f32]) -> Result<EncoderOutput, Error> {
         match *self {}
     }
 
-    pub(crate) fn start(&self, _window: &Encoded) -> Sequence {
+    pub(crate) fn start(&self, _window: &EncoderOutput) -> Sequence {
         match *self {}
     }
 

@@ -24,7 +24,7 @@ use crate::Error;
 use crate::config::Config;
 use crate::network::Sizes;
 use crate::sequence::{Memory, Sequence, Step};
-use crate::window::Encoded;
+use crate::window::EncoderOutput;
 
 pub(crate) struct Onnx {
     encoder: Graph,
@@ -101,7 +101,7 @@ impl Onnx {
     }
 
     /// Runs the encoder on a window `(n_frames, n_mels)`.
-    pub(crate) fn encode(&self, mel: &[f32]) -> Result<Encoded, Error> {
+    pub(crate) fn encode(&self, mel: &[f32]) -> Result<EncoderOutput, Error> {
         let n_mels = self.sizes.n_mels;
         let n_frames = mel.len() / n_mels;
         let bins = (0..n_mels).flat_map(|bin| mel.iter().skip(bin).step_by(n_mels).copied()).collect();
@@ -111,12 +111,12 @@ impl Onnx {
         let (shape, states) = states
             .filter(|(shape, _)| shape[..2] == [1, self.sizes.n_audio_ctx])
             .ok_or_else(|| self.encoder.problem("its states have another shape than Whisper's".to_owned()))?;
-        Ok(Encoded::onnx(Window { states: tensor(shape, states), cross: OnceLock::new() }))
+        Ok(EncoderOutput::onnx(Window { states: tensor(shape, states), cross: OnceLock::new() }))
     }
 
     /// An empty sequence that listens to `window`.
     #[allow(clippy::unused_self)] // Only an engine with this runtime begins such sequences.
-    pub(crate) fn start(&self, window: &Encoded) -> Sequence {
+    pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
         Sequence::new(window, Memory::Onnx(Past::default()))
     }
 

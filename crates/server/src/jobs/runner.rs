@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amanuensis_transcribe::{Audio, Ending, Error as TranscribeError, Event, ReadWindow, Transcriber, Transcript};
+use amanuensis_transcribe::{
+    Audio, Ending, Error as TranscribeError, Event, Transcriber, Transcript, WindowCheckpoint,
+};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
@@ -136,7 +138,7 @@ impl Jobs {
         self: &Arc<Self>,
         job: &Job,
         transcriber: &Transcriber,
-        windows: Vec<ReadWindow>,
+        windows: Vec<WindowCheckpoint>,
     ) -> Result<Option<End>, JobError> {
         let until = Instant::now() + self.settings.time;
         let (audio, fate) = match self.open_recording(job, until)? {
@@ -156,7 +158,7 @@ impl Jobs {
                     total = said;
                     is_too_long |= done > longest || total.is_some_and(|total| total > longest);
                 }
-                Event::Window(window) => {
+                Event::Checkpoint(window) => {
                     kept = self.store.add_window(&job.id, window, total).map(drop);
                     self.tell(&job.id);
                 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use amanuensis_transcribe::ReadWindow;
+use amanuensis_transcribe::WindowCheckpoint;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
@@ -105,7 +105,7 @@ impl JobStore {
 
     /// Keeps what was read of a running job, which says that it is `total` seconds long. False if it is no longer to be
     /// worked on.
-    pub fn add_window(&self, id: &str, window: &ReadWindow, total: Option<f64>) -> Result<bool, JobError> {
+    pub fn add_window(&self, id: &str, window: &WindowCheckpoint, total: Option<f64>) -> Result<bool, JobError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let number = transaction.query_row(
@@ -129,7 +129,7 @@ impl JobStore {
     }
 
     /// What was read of a job, in order, but for windows all of whose segments are among the first `segments`.
-    pub fn windows(&self, id: &str, segments: usize) -> Result<Vec<ReadWindow>, JobError> {
+    pub fn windows(&self, id: &str, segments: usize) -> Result<Vec<WindowCheckpoint>, JobError> {
         let connection = self.lock();
         let mut statement = connection.prepare(
             "SELECT content FROM windows JOIN jobs ON jobs.number = job

@@ -4,7 +4,7 @@ use std::fs;
 
 use amanuensis_models::Store;
 use amanuensis_transcribe::{
-    Audio, ComputeType, EngineOptions, ReadWindow, Timings, TranscribeOptions, Transcriber, Transcript,
+    Audio, ComputeType, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript, WindowCheckpoint,
 };
 use amanuensis_weights::fixture::write_gibberish;
 use clap::{Args, Command, FromArgMatches};
@@ -61,13 +61,13 @@ impl Workspace {
     }
 
     /// What a recording of the folder holds, timings aside, and its windows.
-    fn transcribe(&self, name: &str) -> (Transcript, Vec<ReadWindow>) {
+    fn transcribe(&self, name: &str) -> (Transcript, Vec<WindowCheckpoint>) {
         let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
         let transcriber = Transcriber::load(&self.path("tiny"), &engine).unwrap().with_name("base");
         let audio = Audio::open(self.path("recordings").join(name)).unwrap();
         let mut windows = Vec::new();
         let transcript = transcriber.transcribe(audio, &options(), &mut |event| {
-            if let amanuensis_transcribe::Event::Window(window) = event {
+            if let amanuensis_transcribe::Event::Checkpoint(window) = event {
                 windows.push(window.clone());
             }
             std::ops::ControlFlow::Continue(())
@@ -216,7 +216,7 @@ async fn what_was_read_of_another_recording_is_not_gone_on_with() {
     let jobs = workspace.jobs();
     let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
     jobs.store.claim().unwrap().unwrap();
-    jobs.store.add_window(&id, &ReadWindow { end: windows[0].end - 1, ..windows[0].clone() }, None).unwrap();
+    jobs.store.add_window(&id, &WindowCheckpoint { end: windows[0].end - 1, ..windows[0].clone() }, None).unwrap();
     jobs.store.put_back(&id).unwrap();
     workspace.start(&jobs);
     to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;

@@ -8,7 +8,7 @@ use std::thread;
 
 use amanuensis_transcribe::{
     Audio, Ending, Error, Event, Language, LiveEvent, LiveTranscriber, RawFormat, RawStream, TranscribeOptions,
-    Transcriber, TurnOptions, Word,
+    Transcriber, UtteranceOptions, Word,
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -31,7 +31,7 @@ pub struct Settings {
     /// What to make of speech.
     pub options: TranscribeOptions,
     /// What makes a turn; none where the client says so.
-    pub turns: Option<TurnOptions>,
+    pub turns: Option<UtteranceOptions>,
     /// What the bytes are.
     pub format: RawFormat,
     /// Samples a second.
@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// Writes along with speech, turn by turn, until there are other settings or nobody is left.
-    fn listen(&mut self, settings: &Settings, turns: TurnOptions) -> Option<Settings> {
+    fn listen(&mut self, settings: &Settings, turns: UtteranceOptions) -> Option<Settings> {
         // Both were checked before the settings were taken.
         let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, turns).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     /// What a session tells that hears three seconds of a tone, and ends.
-    async fn told(turns: Option<TurnOptions>) -> Vec<Told> {
+    async fn told(turns: Option<UtteranceOptions>) -> Vec<Told> {
         let directory = tempfile::tempdir().unwrap();
         write_gibberish(directory.path()).unwrap();
         let engine = EngineOptions { threads: 1, ..EngineOptions::default() };
@@ -355,7 +355,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_said_is_written_down_at_the_end() {
-        for turns in [None, Some(TurnOptions::default())] {
+        for turns in [None, Some(UtteranceOptions::default())] {
             let told = told(turns).await;
             let Some(Told::Done { turn: 1, seconds, .. }) = told.last() else { panic!("{told:?}") };
             assert!((2.9..3.1).contains(seconds), "{told:?}");

@@ -11,7 +11,7 @@ use amanuensis_audio::SAMPLE_RATE;
 use crate::voicing::Voicing;
 use crate::{Error, Language, Strategy, TranscribeOptions, Transcriber, Word};
 use passage::{Passage, Reader};
-pub use turns::TurnOptions;
+pub use turns::UtteranceOptions;
 use turns::{Change, Turns};
 
 /// Speech that has come since the last reading before there is another one.
@@ -84,13 +84,17 @@ impl<'t> LiveTranscriber<'t> {
     ///
     /// # Errors
     /// Those of [`Transcriber::check`], and [`Error::Options`].
-    pub fn new(transcriber: &'t Transcriber, options: &TranscribeOptions, turns: TurnOptions) -> Result<Self, Error> {
+    pub fn new(
+        transcriber: &'t Transcriber,
+        options: &TranscribeOptions,
+        turns: UtteranceOptions,
+    ) -> Result<Self, Error> {
         transcriber.check(options)?;
         if options.strategy != Strategy::Batched || options.prefix.is_some() || !options.clips.is_empty() {
             return Err(Error::Options("a stream has no clips, no prefix and no strategy".to_owned()));
         }
         turns.check()?;
-        let detector = transcriber.voice_detector().filter(|_| options.vad.is_some());
+        let detector = transcriber.vad().filter(|_| options.vad.is_some());
         Ok(Self {
             reader: Reader::new(transcriber, options)?,
             detects_speech: detector.is_some(),

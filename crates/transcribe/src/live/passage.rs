@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use amanuensis_audio::{HOP_LENGTH, LogMel, SAMPLE_RATE};
-use amanuensis_engine::DecodeOptions;
+use amanuensis_engine::{DecodeOptions, Frames};
 
 use super::agreement::{Agreement, Read, words_after};
 use crate::attempts::Attempts;
@@ -178,11 +178,11 @@ impl Passage {
     fn reading(&mut self, reader: &mut Reader<'_>, is_last: bool) -> Result<Option<(Vec<Read>, bool)>, Error> {
         let engine = reader.transcriber.engine();
         let vocabulary = engine.vocabulary();
-        let samples = &self.samples[..self.samples.len().min(engine.n_frames() * HOP_LENGTH)];
+        let samples = &self.samples[..self.samples.len().min(engine.n_frames().samples().0)];
         let frames = samples.len() / HOP_LENGTH;
         let mut spectrogram = Vec::new();
         reader.mel.window(samples, &mut spectrogram)?;
-        spectrogram.truncate(engine.window_frames(frames) * engine.n_mels());
+        spectrogram.truncate(engine.window_frames(Frames(frames)).0 * engine.n_mels());
         let listened = Listened::new(0, frames, &spectrogram, engine.n_mels());
         let prefix: Vec<u32> = self.settled.iter().flat_map(|read| read.tokens.iter().copied()).collect();
         let given = prefix.len();
@@ -200,7 +200,7 @@ impl Passage {
                 length_penalty: reader.options.length_penalty,
                 previous: self.context.next(),
                 prefix,
-                rules: reader.options.rules.clone(),
+                logits_filters: reader.options.logits_filters.clone(),
                 ..DecodeOptions::default()
             },
             previous_again: self.context.lasting(),
@@ -283,5 +283,5 @@ impl Passage {
 }
 
 fn seconds_of_chunks(count: usize) -> f64 {
-    (count * amanuensis_engine::VOICE_CHUNK) as f64 / f64::from(SAMPLE_RATE)
+    (count * amanuensis_engine::units::SAMPLES_PER_CHUNK) as f64 / f64::from(SAMPLE_RATE)
 }

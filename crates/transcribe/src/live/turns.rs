@@ -1,6 +1,6 @@
 //! When somebody begins and ends to speak, as it happens.
 
-use amanuensis_engine::VOICE_CHUNK;
+use amanuensis_engine::units::SAMPLES_PER_CHUNK;
 
 use super::samples_of;
 use crate::Error;
@@ -11,7 +11,7 @@ const SHORTEST: usize = 3;
 
 /// What makes a turn: speech from one pause to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TurnOptions {
+pub struct UtteranceOptions {
     /// A turn begins where speech is as probable as this; where it is less so by [`VadOptions::HYSTERESIS`], or half as
     /// probable, a pause begins.
     pub threshold: f32,
@@ -21,13 +21,13 @@ pub struct TurnOptions {
     pub silence: f64,
 }
 
-impl Default for TurnOptions {
+impl Default for UtteranceOptions {
     fn default() -> Self {
         Self { threshold: 0.5, prefix_padding: 0.3, silence: 0.5 }
     }
 }
 
-impl TurnOptions {
+impl UtteranceOptions {
     /// Whether the values make sense.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl TurnOptions {
 
     /// Samples before a turn that have to be kept until it is known to have begun.
     pub(super) fn memory(&self) -> usize {
-        samples_of(self.prefix_padding) + (SHORTEST + 1) * VOICE_CHUNK
+        samples_of(self.prefix_padding) + (SHORTEST + 1) * SAMPLES_PER_CHUNK
     }
 }
 
@@ -68,7 +68,7 @@ enum State {
 /// The turns of a stream, from how probable speech is in each chunk of 32 ms.
 #[derive(Debug)]
 pub(super) struct Turns {
-    options: TurnOptions,
+    options: UtteranceOptions,
     state: State,
     /// Chunks heard.
     heard: usize,
@@ -77,7 +77,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn new(options: TurnOptions) -> Self {
+    pub(super) fn new(options: UtteranceOptions) -> Self {
         Self { options, state: State::Quiet { voiced: 0 }, heard: 0, earliest: 0 }
     }
 
@@ -90,16 +90,16 @@ impl Turns {
                 if *voiced < SHORTEST {
                     return None;
                 }
-                let first = (self.heard - *voiced) * VOICE_CHUNK;
+                let first = (self.heard - *voiced) * SAMPLES_PER_CHUNK;
                 self.state = State::Speaking { quiet: 0 };
                 Some(Change::Begins(first.saturating_sub(samples_of(self.options.prefix_padding)).max(self.earliest)))
             }
             State::Speaking { quiet } => {
                 *quiet = if probability >= lower(self.options.threshold) { 0 } else { *quiet + 1 };
-                let longest = samples_of(self.options.silence).div_ceil(VOICE_CHUNK);
+                let longest = samples_of(self.options.silence).div_ceil(SAMPLES_PER_CHUNK);
                 let is_over = *quiet >= longest.max(1);
                 is_over.then(|| {
-                    let end = self.heard * VOICE_CHUNK;
+                    let end = self.heard * SAMPLES_PER_CHUNK;
                     self.end(end);
                     Change::Ends(end)
                 })
@@ -114,7 +114,7 @@ impl Turns {
 
     /// Samples in the chunks heard.
     pub(super) fn heard(&self) -> usize {
-        self.heard * VOICE_CHUNK
+        self.heard * SAMPLES_PER_CHUNK
     }
 
     /// Whatever was going on ends at this sample, and the next turn begins later.
@@ -134,18 +134,18 @@ mod tests {
 
     use super::*;
 
-    fn changes(options: TurnOptions, probabilities: &[f32]) -> Vec<Change> {
+    fn changes(options: UtteranceOptions, probabilities: &[f32]) -> Vec<Change> {
         let mut turns = Turns::new(options);
         probabilities.iter().filter_map(|probability| turns.push(*probability)).collect()
     }
 
     #[test]
     fn turns_begin_before_speech_and_end_after_a_pause() {
-        let options = TurnOptions { silence: 0.32, prefix_padding: 0.064, ..TurnOptions::default() };
+        let options = UtteranceOptions { silence: 0.32, prefix_padding: 0.064, ..UtteranceOptions::default() };
         // 20 chunks of silence, a click, speech with a short pause, and silence.
         let runs = [(0.0, 20), (0.9, 2), (0.0, 8), (0.9, 10), (0.1, 9), (0.4, 5), (0.1, 30)];
         let probabilities: Vec<f32> = runs.into_iter().flat_map(|(p, n)| std::iter::repeat_n(p, n)).collect();
-        let expected = [Change::Begins((30 - 2) * VOICE_CHUNK), Change::Ends((54 + 10) * VOICE_CHUNK)];
+        let expected = [Change::Begins((30 - 2) * SAMPLES_PER_CHUNK), Change::Ends((54 + 10) * SAMPLES_PER_CHUNK)];
         assert_eq!(changes(options, &probabilities), expected);
     }
 
@@ -156,7 +156,7 @@ mod tests {
             silence in 0.0..0.3_f64,
             prefix_padding in 0.0..1.0_f64,
         ) {
-            let options = TurnOptions { prefix_padding, silence, ..TurnOptions::default() };
+            let options = UtteranceOptions { prefix_padding, silence, ..UtteranceOptions::default() };
             let mut before = 0;
             for (at, change) in changes(options, &probabilities).into_iter().enumerate() {
                 let (Change::Begins(position) | Change::Ends(position)) = change;

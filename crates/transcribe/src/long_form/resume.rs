@@ -7,11 +7,11 @@ use crate::model::{Model, Reader};
 use crate::options::Strategy;
 use crate::transcriber::Event;
 use crate::windows::{Samples, seconds};
-use crate::{Error, ReadWindow, Segment};
+use crate::{Error, Segment, WindowCheckpoint};
 
 impl<M: Model, R: Reader, S: Samples> LongForm<'_, M, R, S> {
     /// The same, going on behind windows that were read before.
-    pub(crate) fn behind(self, windows: Vec<ReadWindow>) -> Self {
+    pub(crate) fn behind(self, windows: Vec<WindowCheckpoint>) -> Self {
         Self { before: windows.into(), ..self }
     }
 
@@ -42,10 +42,10 @@ impl<M: Model, R: Reader, S: Samples> LongForm<'_, M, R, S> {
     }
 
     /// Moves on behind a window that was read, now or before.
-    pub(super) fn move_behind(&mut self, window: ReadWindow) {
+    pub(super) fn move_behind(&mut self, window: WindowCheckpoint) {
         self.use_prefix(&window.segments);
         self.language = self.language.or(window.language);
-        if window.forgets {
+        if window.resets_prompt {
             self.context.forget();
         }
         window.segments.iter().for_each(|segment| self.context.push(&segment.tokens));

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use amanuensis_engine::{Decoded, Task};
+use amanuensis_engine::{DecodingResult, Task};
 
 use super::*;
 use crate::scheduler::{Answer, Failure};
@@ -26,7 +26,7 @@ fn at(seconds: f64) -> u32 {
 
 /// Says these windows one after the other, then nothing.
 struct Script {
-    windows: RefCell<Vec<Result<Decoded, &'static str>>>,
+    windows: RefCell<Vec<Result<DecodingResult, &'static str>>>,
     /// What language detection answers, one a call; the last answer stays.
     languages: RefCell<Vec<&'static str>>,
     multilingual: bool,
@@ -96,7 +96,7 @@ impl Model for Script {
 
     fn words(
         &self,
-        _: &Encoded,
+        _: &EncoderOutput,
         _: (Language, Task),
         _: &[(std::ops::Range<usize>, &[u32])],
         _: &Listened,
@@ -138,12 +138,12 @@ impl Reader for Script {
     }
 }
 
-fn speech(tokens: Vec<u32>) -> Decoded {
-    Decoded { tokens, avg_logprob: -0.3, no_speech_prob: 0.1, temperature: 0.0 }
+fn speech(tokens: Vec<u32>) -> DecodingResult {
+    DecodingResult { tokens, avg_logprob: -0.3, no_speech_prob: 0.1, temperature: 0.0 }
 }
 
-fn silence() -> Decoded {
-    Decoded { tokens: vec![at(0.0), 1, at(3.0)], avg_logprob: -1.5, no_speech_prob: 0.9, temperature: 0.0 }
+fn silence() -> DecodingResult {
+    DecodingResult { tokens: vec![at(0.0), 1, at(3.0)], avg_logprob: -1.5, no_speech_prob: 0.9, temperature: 0.0 }
 }
 
 /// Start, end and text of each segment.
@@ -242,7 +242,7 @@ fn silent_windows_are_skipped() {
     assert_eq!(summary(&model.transcribe(Scripted::seconds(40)).unwrap()), [(30.0, 32.0, "a")]);
     // Text that the model is sure of counts, however sure it is of silence.
     let model = Script::new(vec![Vec::new()]);
-    model.windows.borrow_mut()[0] = Ok(Decoded { avg_logprob: -0.5, ..silence() });
+    model.windows.borrow_mut()[0] = Ok(DecodingResult { avg_logprob: -0.5, ..silence() });
     assert_eq!(summary(&model.transcribe(Scripted::seconds(40)).unwrap()), [(0.0, 3.0, "a")]);
 }
 
@@ -252,7 +252,7 @@ fn speech_without_a_text_is_read_again_and_a_doubtful_text_is_then_not_believed(
     let text = vec![at(0.0), 2, at(2.0)];
     for (avg_logprob, expected) in [(-0.9, vec![(0.0, 4.0, "a"), (4.0, 6.0, " b")]), (-1.2, vec![(0.0, 4.0, "a")])] {
         let model = Script::new(vec![vec![at(0.0), 1, at(4.0)]]);
-        model.windows.borrow_mut().push(Ok(Decoded { avg_logprob, ..speech(text.clone()) }));
+        model.windows.borrow_mut().push(Ok(DecodingResult { avg_logprob, ..speech(text.clone()) }));
         let on_event = &mut |_: Event<'_>| ControlFlow::Continue(());
         let mel = LogMel::new(80).unwrap();
         let samples = Scripted::seconds(8);

@@ -5,12 +5,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::SubtitleOptions;
-use crate::transcript::TaskName;
 use crate::{Ending, Language, Segment, Task, Timings, Transcript};
 
 #[derive(Serialize)]
 struct VerboseJson<'a> {
-    #[serde(with = "TaskName")]
     task: Task,
     language: Option<Language>,
     duration: f64,

@@ -2,6 +2,7 @@
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::tile::{TileSize, accumulate, clamp_sums};
+use strum::{Display, EnumString, VariantNames};
 
 use crate::driver::Direction;
 use crate::launch::{Buffer, Launch, Place, Ticket};
@@ -19,7 +20,8 @@ const MAX_DEPTH: usize = 1 << 27;
 const WAVE_BYTES: usize = 1 << 20;
 
 /// How launches are handed to the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Mode {
     /// For each pair of tiles: write, synchronise, launch, wait, synchronise, read and accumulate.
     Sequential,
@@ -27,16 +29,6 @@ pub enum Mode {
     /// synchronised once and accumulated together. While the device works on a wave the host prepares the next one and
     /// accumulates the one before.
     Batched,
-}
-
-impl Mode {
-    /// The name used in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Sequential => "sequential",
-            Mode::Batched => "batched",
-        }
-    }
 }
 
 /// Products by the tile-exact contract on a device. Its buffers stay for the next product.

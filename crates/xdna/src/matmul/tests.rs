@@ -33,7 +33,7 @@ fn check(tile: TileSize, a: &[i8], b: &[i8], shape: [usize; 3], wave: usize) {
         // The second time round finds buffers of the first.
         for mode in [Mode::Batched, Mode::Sequential, Mode::Batched] {
             let c = products.multiply(mode, a, b, shape).unwrap();
-            assert_eq!(c, expected, "{shape:?} in tiles of {tile}, {}, waves of {wave}", mode.name());
+            assert_eq!(c, expected, "{shape:?} in tiles of {tile}, {mode}, waves of {wave}");
         }
     }
 }

@@ -107,7 +107,7 @@ async fn settings(state: &AppState, asked: &Asked) -> Result<Settings, ApiError>
     let options = asked.options();
     transcriber.check(&options).map_err(Failure::Transcribe)?;
     if let Some(turns) = asked.turns {
-        if transcriber.voice_detector().is_none() {
+        if transcriber.vad().is_none() {
             let message = "turns cannot be detected: silero-vad is not installed (`amanuensis models pull silero-vad`)";
             return Err(ApiError::invalid(message).with_param("turn_detection"));
         }

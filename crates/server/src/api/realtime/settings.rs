@@ -1,7 +1,7 @@
 //! What a client asks of a session, in the two forms that `OpenAI`'s clients have for it: the present one, and that of the
 //! beta (`transcription_session.update`).
 
-use amanuensis_transcribe::{Language, RawFormat, TranscribeOptions, TurnOptions};
+use amanuensis_transcribe::{Language, RawFormat, TranscribeOptions, UtteranceOptions};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub struct Asked {
     pub model: String,
     pub format: RawFormat,
     pub rate: u32,
-    pub turns: Option<TurnOptions>,
+    pub turns: Option<UtteranceOptions>,
     language: Option<Language>,
     languages: Vec<Language>,
     prompt: Option<String>,
@@ -169,7 +169,7 @@ impl Asked {
             model: model.to_owned(),
             format: RawFormat::S16,
             rate: PCM_RATE,
-            turns: detects_turns.then(TurnOptions::default),
+            turns: detects_turns.then(UtteranceOptions::default),
             language: None,
             languages: Vec::new(),
             prompt: None,
@@ -278,9 +278,9 @@ impl Asked {
         if detection.idle_timeout_ms.is_some_and(|timeout| !timeout.is_null()) {
             return Err(refuse("there is no timeout that could be chosen", &within("idle_timeout_ms")));
         }
-        let default = TurnOptions::default();
+        let default = UtteranceOptions::default();
         let seconds = |ms: u32| f64::from(ms) / 1000.0;
-        self.turns = Some(TurnOptions {
+        self.turns = Some(UtteranceOptions {
             threshold: detection.threshold.unwrap_or(default.threshold),
             prefix_padding: detection.prefix_padding_ms.map_or(default.prefix_padding, seconds),
             silence: detection.silence_duration_ms.map_or(default.silence, seconds),

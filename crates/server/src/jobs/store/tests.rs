@@ -14,7 +14,7 @@ fn asked(name: &str) -> NewJob {
 }
 
 /// A window of a second with so many segments, the first of which is `first`.
-fn window(second: usize, segments: std::ops::Range<usize>) -> ReadWindow {
+fn window(second: usize, segments: std::ops::Range<usize>) -> WindowCheckpoint {
     let segment = |id| -> Segment {
         serde_json::from_value(serde_json::json!({
             "id": id, "seek": 0, "start": 0.1, "end": 0.3, "text": " a", "tokens": [1], "temperature": 0.1,
@@ -22,12 +22,12 @@ fn window(second: usize, segments: std::ops::Range<usize>) -> ReadWindow {
         }))
         .unwrap()
     };
-    ReadWindow {
+    WindowCheckpoint {
         start: second * 100,
         end: second * 100 + 100,
         segments: segments.map(segment).collect(),
         language: None,
-        forgets: false,
+        resets_prompt: false,
         warnings: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use amanuensis_audio::SAMPLE_RATE;
-use amanuensis_engine::{Decoded, Task};
+use amanuensis_engine::{DecodingResult, Task};
 use proptest::prelude::{prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::test_runner::Config;
 
@@ -58,7 +58,7 @@ impl Model for Oracle {
 
     fn words(
         &self,
-        _: &Encoded,
+        _: &EncoderOutput,
         _: (Language, Task),
         _: &[(Range<usize>, &[u32])],
         _: &Listened,
@@ -94,7 +94,7 @@ impl Reader for Oracle {
             2..=4 => tokens.extend([TIME + 1200, 3]),
             _ => {}
         }
-        let decoded = Decoded {
+        let decoded = DecodingResult {
             tokens,
             avg_logprob: -1.2 * of(5, 256) as f32 / 256.0,
             no_speech_prob: of(6, 256) as f32 / 256.0,
@@ -140,11 +140,15 @@ impl Samples for Turns {
 }
 
 /// The transcript, timings aside, the windows read, and how often the model was asked.
-fn run(turns: &[usize], options: &TranscribeOptions, before: &[ReadWindow]) -> (Transcript, Vec<ReadWindow>, usize) {
+fn run(
+    turns: &[usize],
+    options: &TranscribeOptions,
+    before: &[WindowCheckpoint],
+) -> (Transcript, Vec<WindowCheckpoint>, usize) {
     let oracle = Oracle::default();
     let mut windows = before.to_vec();
     let mut on_event = |event: Event<'_>| {
-        if let Event::Window(window) = event {
+        if let Event::Checkpoint(window) = event {
             // As they come back from a file.
             windows.push(serde_json::from_str(&serde_json::to_string(window).unwrap()).unwrap());
         }

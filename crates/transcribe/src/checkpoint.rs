@@ -9,7 +9,7 @@ use crate::{Language, Segment};
 /// Those of a recording's beginning, in order, are where [`Transcriber::resume`](crate::Transcriber::resume) goes on. They
 /// can be kept as JSON, if its reader gives numbers back as they were written (`float_roundtrip` of `serde_json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReadWindow {
+pub struct WindowCheckpoint {
     /// Where it begins, in frames of 10 ms.
     pub start: usize,
     /// Where it ends as far as it is read, in frames: the next one begins there or later.
@@ -20,8 +20,8 @@ pub struct ReadWindow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
     /// Whether the text before this window is nothing for the next one to go by.
-    #[serde(default)]
-    pub forgets: bool,
+    #[serde(default, alias = "forgets")]
+    pub resets_prompt: bool,
     /// What was odd about it, for people to read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
