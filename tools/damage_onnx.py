@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the mistakes of which `docs/decoder.md` shows what they look like, each in a copy of an ONNX export.
+"""Makes copies of an ONNX export with one common mistake each. `docs/decoder.md` shows what each looks like in `trace`.
 
     VENV/bin/python tools/damage_onnx.py exports/base/f32 damaged
 
-The copies share what is not damaged (symbolic links). `swapped`: keys and values of the text's first layer change places
-between the first pass and the next, as if outputs were taken by position. `crossed`: what is called the text's value is the
-window's key. `doubled`: the past is put in front of caches that hold it already. `transposed`: a weight of the encoder lies
-the other way. `last`: eight values of the last decoder layer's bias are altered. `shifted`: the vocabulary has one token
-too many before `<|translate|>`.
+Undamaged files are symbolic links to the original. `swapped`: self-attention keys and values of the first layer are
+exchanged between the first pass and the next, as if outputs were bound by position. `crossed`: the output named as the
+self-attention value is the cross-attention key. `doubled`: the past is concatenated to caches that already contain it.
+`transposed`: a weight of the encoder is transposed. `last`: eight values of the last decoder layer's bias are changed.
+`shifted`: the vocabulary has one extra token before `<|translate|>`.
 """
 import json
 import pathlib
@@ -21,7 +21,7 @@ LAYER = "present.0"
 
 
 def copy(source: pathlib.Path, target: pathlib.Path, name: str, model: onnx.ModelProto) -> None:
-    """Links everything of `source` into `target` but `name`, which becomes `model`."""
+    """Links all files of `source` into `target`, except `name`, which is written from `model`."""
     target.mkdir(parents=True, exist_ok=True)
     for file in source.iterdir():
         link = target / file.name
@@ -32,7 +32,7 @@ def copy(source: pathlib.Path, target: pathlib.Path, name: str, model: onnx.Mode
 
 
 def exchange(model: onnx.ModelProto, a: str, b: str) -> onnx.ModelProto:
-    """Two outputs exchange names."""
+    """Exchanges the names of two outputs."""
     names = {a: b, b: a}
     for node in model.graph.node:
         for values in (node.input, node.output):
@@ -41,7 +41,7 @@ def exchange(model: onnx.ModelProto, a: str, b: str) -> onnx.ModelProto:
 
 
 def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The first layer's cache is `past + present`, though `present` begins with the past."""
+    """Makes the first layer's cache `past + present`, although `present` already begins with the past."""
     present = f"{LAYER}.decoder.key"
     for node in model.graph.node:
         node.output[:] = ["whole" if value == present else value for value in node.output]
@@ -52,7 +52,7 @@ def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def weight_of(model: onnx.ModelProto, fragment: str, op_type: str) -> onnx.TensorProto:
-    """The weight of the first node of a kind whose name holds `fragment`."""
+    """The weight of the first node of type `op_type` whose name contains `fragment`."""
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = [node for node in model.graph.node if fragment in node.name and node.op_type == op_type]
     return next(tensors[value] for node in nodes for value in node.input if value in tensors)

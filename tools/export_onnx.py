@@ -5,13 +5,13 @@
     VENV/bin/python tools/export_onnx.py "$(amanuensis models path base)" exports/base
     VENV/bin/python tools/export_onnx.py --random crates/engine/tests/data/onnx
 
-The first gives exports/base/{f32,f16,int8}, each with `encoder_model.onnx`, `decoder_model.onnx`,
+The first command writes exports/base/{f32,f16,int8}, each with `encoder_model.onnx`, `decoder_model.onnx`,
 `decoder_with_past_model.onnx`, `decoder_model_merged.onnx` and the JSON files of a repository on the hub. The weights are
-those of the file, so texts can be compared. `int8` is dynamically quantised (MatMulInteger, DynamicQuantizeLinear).
+those of the CTranslate2 model, so the texts can be compared. `int8` is dynamically quantised (MatMulInteger, DynamicQuantizeLinear).
 
-The second writes a tiny model of random weights in the same forms, of f16 and int8 the merged decoder only; `torch`, the
-same as PyTorch's tools save it; and `expected.json`, what PyTorch computes with it: states of the encoder and the logits
-after each token.
+The second command writes a tiny model with random weights in the same number formats (for f16 and int8 only the merged
+decoder); `torch`, the same model as saved by PyTorch's tools; and `expected.json` with PyTorch's results: the encoder
+states, and the logits after each token.
 """
 import argparse
 import json
@@ -32,7 +32,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 
 GRAPHS = ["encoder_model", "decoder_model", "decoder_with_past_model", "decoder_model_merged"]
 MULTILINGUAL_SIZE = 51865
-# A CTranslate2 module, and the modules of PyTorch whose rows it stacks.
+# Each CTranslate2 module, and the PyTorch modules whose rows it stacks.
 MODULES = {
     "conv1": ["conv1"],
     "conv2": ["conv2"],
