@@ -1,22 +1,24 @@
-//! What the driver `amdxdna` and the kernel's syncobjs are asked, as their headers have it
-//! (`include/uapi/drm/amdxdna_accel.h`, `include/uapi/drm/drm.h`): numbers and structures, no calls.
+//! The userspace interface of the kernel driver `amdxdna` and of DRM syncobjs, from their headers
+//! (`include/uapi/drm/amdxdna_accel.h`, `include/uapi/drm/drm.h`): ioctl numbers and structures, no calls.
 
-/// A structure with the number of the ioctl that takes it.
+/// A structure that is the argument of an ioctl, with the ioctl's number.
 pub(crate) trait Request {
     const NUMBER: u32;
 }
 
-/// A direction of both ways, `size` bytes, the DRM group `d`, and the number within it.
+/// The number of a read-write ioctl of the DRM group `d`: `number` within the group, with an argument of `size`
+/// bytes.
 const fn read_write(number: u32, size: usize) -> u32 {
     3 << 30 | (size as u32) << 16 | (b'd' as u32) << 8 | number
 }
 
-/// The same for what the kernel only reads.
+/// The number of an ioctl whose argument the kernel only reads.
 const fn write(number: u32, size: usize) -> u32 {
     1 << 30 | (size as u32) << 16 | (b'd' as u32) << 8 | number
 }
 
-/// Declares structures as C lays them out, and checks number, size and offsets of each while compiling.
+/// Declares ioctl structures with C layout, and checks the number, the size and the offset of every field at compile
+/// time.
 macro_rules! requests {
     ($($(#[$doc:meta])* $name:ident = $direction:ident($number:literal), $code:literal, $size:literal {
         $($field:ident: $type:ty = $offset:literal),* $(,)?
@@ -37,7 +39,7 @@ macro_rules! requests {
     )*};
 }
 
-/// The same for structures that others point to.
+/// Declares structures that ioctl structures point to, with the same checks.
 macro_rules! structures {
     ($($(#[$doc:meta])* $name:ident, $size:literal { $($field:ident: $type:ty = $offset:literal),* $(,)? })*) => {$(
         $(#[$doc])*
@@ -53,20 +55,20 @@ macro_rules! structures {
 }
 
 requests! {
-    /// Makes a hardware context: some columns of the array for this process.
+    /// Creates a hardware context: some columns of the array for this process.
     CreateHwctx = read_write(0x40), 0xC038_6440, 56 {
         ext: u64 = 0, ext_flags: u64 = 8, qos_p: u64 = 16, umq_bo: u32 = 24, log_buf_bo: u32 = 28, max_opc: u32 = 32,
         num_tiles: u32 = 36, mem_size: u32 = 40, umq_doorbell: u32 = 44, handle: u32 = 48, syncobj_handle: u32 = 52,
     }
-    /// Ends a hardware context.
+    /// Destroys a hardware context.
     DestroyHwctx = read_write(0x41), 0xC008_6441, 8 { handle: u32 = 0, pad: u32 = 4 }
     /// Loads a design into a hardware context.
     ConfigHwctx = read_write(0x42), 0xC018_6442, 24 {
         handle: u32 = 0, param_type: u32 = 4, param_val: u64 = 8, param_val_size: u32 = 16, pad: u32 = 20,
     }
-    /// Makes a buffer object.
+    /// Creates a buffer object.
     CreateBo = read_write(0x43), 0xC020_6443, 32 { flags: u64 = 0, vaddr: u64 = 8, size: u64 = 16, kind: u32 = 24, handle: u32 = 28 }
-    /// Where to map a buffer object, and where the device sees it.
+    /// Returns the offset at which to map a buffer object, and its device address.
     GetBoInfo = read_write(0x44), 0xC030_6444, 48 {
         ext: u64 = 0, ext_flags: u64 = 8, handle: u32 = 16, pad: u32 = 20, map_offset: u64 = 24, vaddr: u64 = 32,
         xdna_addr: u64 = 40,
@@ -78,13 +80,14 @@ requests! {
         ext: u64 = 0, ext_flags: u64 = 8, hwctx: u32 = 16, kind: u32 = 20, cmd_handles: u64 = 24, args: u64 = 32,
         cmd_count: u32 = 40, arg_count: u32 = 44, seq: u64 = 48,
     }
-    /// Asks about the device.
+    /// Queries the device.
     GetInfo = read_write(0x47), 0xC010_6447, 16 { param: u32 = 0, buffer_size: u32 = 4, buffer: u64 = 8 }
-    /// Gives a buffer object back (any DRM driver).
+    /// Closes a buffer object (any DRM driver).
     GemClose = write(0x09), 0x4008_6409, 8 { handle: u32 = 0, pad: u32 = 4 }
-    /// Gives a syncobj back (any DRM driver).
+    /// Destroys a syncobj (any DRM driver).
     SyncobjDestroy = read_write(0xC0), 0xC008_64C0, 8 { handle: u32 = 0, pad: u32 = 4 }
-    /// Waits for points of timelines (any DRM driver). The timeout is an absolute time of the monotonic clock.
+    /// Waits for points of timeline syncobjs (any DRM driver). The timeout is an absolute time of the monotonic
+    /// clock.
     SyncobjTimelineWait = read_write(0xCA), 0xC030_64CA, 48 {
         handles: u64 = 0, points: u64 = 8, timeout_nsec: i64 = 16, count_handles: u32 = 24, flags: u32 = 28,
         first_signaled: u32 = 32, pad: u32 = 36, deadline_nsec: u64 = 40,
@@ -92,37 +95,38 @@ requests! {
 }
 
 structures! {
-    /// Wishes for a context; all zero wishes nothing.
+    /// Quality-of-service requests of a context; all zero means no request.
     QosInfo, 24 {
         gops: u32 = 0, fps: u32 = 4, dma_bandwidth: u32 = 8, latency: u32 = 12, frame_exec_time: u32 = 16, priority: u32 = 20,
     }
-    /// The head of a list of compute units.
+    /// Head of a list of compute units.
     ConfigCuHead, 8 { num_cus: u16 = 0, pad: [u16; 3] = 2 }
-    /// A compute unit: the buffer that holds its design.
+    /// A compute unit: the buffer object with its PDI.
     ConfigCu, 8 { cu_bo: u32 = 0, cu_func: u8 = 4, pad: [u8; 3] = 5 }
-    /// A kind of tile.
+    /// Description of one type of tile.
     TileMetadata, 16 {
         row_count: u16 = 0, row_start: u16 = 2, dma_channel_count: u16 = 4, lock_count: u16 = 6, event_reg_count: u16 = 8,
         pad: [u16; 3] = 10,
     }
-    /// The array.
+    /// Description of the array.
     AieMetadata, 64 {
         col_size: u32 = 0, cols: u16 = 4, rows: u16 = 6, version_major: u32 = 8, version_minor: u32 = 12,
         core: TileMetadata = 16, mem: TileMetadata = 32, shim: TileMetadata = 48,
     }
-    /// The firmware.
+    /// Firmware version.
     FirmwareVersion, 16 { major: u32 = 0, minor: u32 = 4, patch: u32 = 8, build: u32 = 12 }
 }
 
-/// `CONFIG_HWCTX`: the parameter is a list of compute units.
+/// Parameter of `CONFIG_HWCTX`: a list of compute units.
 pub(crate) const CONFIG_CU: u32 = 0;
-/// `EXEC_CMD`: the command is a buffer to execute.
+/// Type of `EXEC_CMD`: execute a command buffer.
 pub(crate) const SUBMIT_EXEC_BUF: u32 = 0;
-/// `GET_INFO`: an [`AieMetadata`].
+/// Parameter of `GET_INFO`: returns an [`AieMetadata`].
 pub(crate) const QUERY_AIE_METADATA: u32 = 1;
-/// `GET_INFO`: a [`FirmwareVersion`].
+/// Parameter of `GET_INFO`: returns a [`FirmwareVersion`].
 pub(crate) const QUERY_FIRMWARE_VERSION: u32 = 8;
-/// What `GET_BO_INFO` says where the device sees a buffer at the address that the process does.
+/// The device address in `GET_BO_INFO` if the device uses the address of the process (IOMMU with shared virtual
+/// addressing).
 pub(crate) const INVALID_ADDRESS: u64 = u64::MAX;
-/// `SYNCOBJ_TIMELINE_WAIT`: a point may not have been submitted yet.
+/// Flag of `SYNCOBJ_TIMELINE_WAIT`: also wait for points that have not been submitted yet.
 pub(crate) const WAIT_FOR_SUBMIT: u32 = 2;

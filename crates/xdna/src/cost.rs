@@ -1,20 +1,22 @@
-//! How long an NPU is *predicted* to take, from published measurements. Nothing here was measured on a device by this
-//! project.
+//! Time that an NPU is *predicted* to take, from published measurements. This project has measured nothing on a
+//! device.
 //!
-//! A launch takes as long as its arithmetic or its traffic with memory, whichever is longer, and starting it costs
-//! something: more for one by itself, less for one in a chain. Traffic counts what an array reads again and again: with
-//! tiles of `(m, k, n)` on `rows x columns` cores, `A` is read once for each `n * columns` columns of the result, and `B`
+//! The time of a launch is the maximum of its compute time and its memory transfer time, plus a start cost. The start
+//! cost is larger for a single command than for a command in a chain. The transfer counts repeated reads: with tiles
+//! of `(m, k, n)` on `rows x columns` cores, `A` is read once for each `n * columns` columns of the result, and `B`
 //! once for each `m * rows` rows.
 //!
 //! Sources:
-//! - arXiv 2512.13282 (Taka et al., Striking the Balance: GEMM Performance Optimization Across Generations of Ryzen AI
-//!   NPUs): the traffic (equations 6 to 8), clocks of 1 and 1.8 GHz, products a cycle of kernels (tables 1 to 3), 15 and
-//!   50 GB/s from memory (section 5.2.1), 3.4 and 4.9 ms to load another design (section 5.3.1).
-//! - The bandwidths are rounded there, and what two of its products imply is more: 16.7 GB/s (XDNA, int8-int16,
-//!   96x112x96) and 60 GB/s (XDNA2, int8-int32, 96x64x96). These are the upper ends; the tests leave these two out.
-//! - Starting: the latencies that the driver's own test reports, 121 to 220 us on npu1 and 52 to 200 us on XDNA2. In a
-//!   queue, the same test on Strix Halo reports 78,771 starts a second, 13 us each (github.com/amd/IRON, issue 55);
-//!   nothing is published for npu1, and the same is assumed.
+//! - arXiv 2512.13282 (Taka et al., Striking the Balance: GEMM Performance Optimization Across Generations of Ryzen
+//!   AI NPUs): the transfer volume (equations 6 to 8), clocks of 1 and 1.8 GHz, products per cycle of kernels (tables
+//!   1 to 3), memory bandwidths of 15 and 50 GB/s (section 5.2.1), 3.4 and 4.9 ms for loading another design (section
+//!   5.3.1).
+//! - These bandwidths are rounded. Two of the paper's products imply more: 16.7 GB/s (XDNA, int8-int16, 96x112x96)
+//!   and 60 GB/s (XDNA2, int8-int32, 96x64x96). They are the upper bounds here, and the tests leave these two
+//!   products out.
+//! - Start cost: the latencies that the driver's own test reports, 121 to 220 us on npu1 and 52 to 200 us on XDNA2.
+//!   For queued commands, the same test on Strix Halo reports 78,771 starts per second, 13 us each
+//!   (github.com/amd/IRON, issue 55). Nothing is published for npu1; the same value is assumed.
 
 use std::fmt;
 use std::ops::{Add, Mul};
@@ -23,17 +25,17 @@ use crate::design::{Design, Output, Shape};
 use crate::launch::Counters;
 use crate::target::Target;
 
-/// Seconds, at least and at most. *Predicted.*
+/// An interval of seconds. *Predicted.*
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Predicted {
-    /// If all goes well.
+    /// Lower bound.
     pub low: f64,
-    /// If not.
+    /// Upper bound.
     pub high: f64,
 }
 
 impl Predicted {
-    /// The middle.
+    /// The middle of the interval.
     pub fn middle(self) -> f64 {
         f64::midpoint(self.low, self.high)
     }
@@ -62,23 +64,23 @@ impl fmt::Display for Predicted {
     }
 }
 
-/// What a generation can do.
+/// Published performance of a generation.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
-    /// Seconds to start a command by itself and to hear of its end.
+    /// Seconds from submitting a single command to its completion.
     pub dispatch: Predicted,
-    /// Seconds to start a further command of a chain.
+    /// Seconds for each further command of a chain.
     pub chained: Predicted,
-    /// Bytes a second between array and memory, at least and at most.
+    /// Bytes per second between array and memory: lower and upper bound.
     pub bandwidth: (f64, f64),
-    /// Products a second that a core would do if it did one a cycle.
+    /// Cycles per second of a core.
     pub clock: f64,
-    /// Seconds to load another design.
+    /// Seconds for loading another design.
     pub reconfiguration: f64,
 }
 
 impl Costs {
-    /// Those of a generation.
+    /// The performance of `target`.
     pub fn of(target: Target) -> Self {
         let chained = |dispatch: Predicted| Predicted { low: 13e-6, high: dispatch.low };
         match target {
@@ -96,7 +98,8 @@ impl Costs {
     }
 }
 
-/// Products a cycle of a core, at least and at most: those of the published kernels that balance arithmetic and traffic.
+/// Multiply-accumulates per cycle of a core, lower and upper bound: those of the published kernels that balance
+/// compute and transfer.
 fn products_a_cycle(target: Target, output: Output) -> (f64, f64) {
     match (target, output) {
         (Target::Npu1, Output::Int32) => (133.1, 146.0),
@@ -106,22 +109,22 @@ fn products_a_cycle(target: Target, output: Output) -> (f64, f64) {
     }
 }
 
-/// A product once its launch has been started.
+/// Time of a launch without its start cost.
 fn product(target: Target, launch: Shape, tile: Shape, output_bytes: usize, rate: (f64, f64)) -> Predicted {
     let (rows, columns) = (f64::from(target.core_rows()), f64::from(target.columns()));
     let [m, k, n] = [launch.m as f64, launch.k as f64, launch.n as f64];
-    // An array larger than the launch reads everything once.
+    // If the array covers more columns than the launch has, everything is read once.
     let across = (tile.n as f64 * columns).min(n);
     let down = (tile.m as f64 * rows).min(m);
     let bytes = m * k * n / across + m * k * n / down + m * n * output_bytes as f64;
-    // Of a launch of a few tiles, only so many cores have work.
+    // A launch with few tiles gives work to this many cores only.
     let cores = (m / tile.m as f64).min(rows) * (n / tile.n as f64).min(columns);
     let costs = Costs::of(target);
     let seconds = |rate: f64, bandwidth: f64| (m * k * n / (rate * cores * costs.clock)).max(bytes / bandwidth);
     Predicted { low: seconds(rate.1, costs.bandwidth.1), high: seconds(rate.0, costs.bandwidth.0) }
 }
 
-/// What was asked of a device with this design, without loading it. *Predicted.*
+/// The predicted time of the work in `counters` with `design`, without loading the design. *Predicted.*
 pub fn predict(design: &Design, counters: &Counters) -> Predicted {
     let costs = Costs::of(design.target);
     let rate = products_a_cycle(design.target, design.output);
@@ -134,11 +137,12 @@ pub fn predict(design: &Design, counters: &Counters) -> Predicted {
 mod tests {
     use super::*;
 
-    /// Target, bytes of a result, tile, products a cycle (a core, measured by itself), product, measured TOP/s.
+    /// Target, bytes of a result element, tile, multiply-accumulates per cycle (one core, measured by itself),
+    /// product, measured TOP/s.
     type Point = (Target, usize, [usize; 3], f64, [usize; 3], f64);
 
-    /// Tables 2 and 3 of arXiv 2512.13282, but for the two rows that the bandwidths are from, and the two further
-    /// kernels of section 5.2.1, which traffic limits (with the rates of table 1).
+    /// Tables 2 and 3 of arXiv 2512.13282, without the two rows that the bandwidths come from, plus two kernels of
+    /// section 5.2.1 that are limited by transfer (with the rates of table 1).
     const PUBLISHED: [Point; 12] = [
         (Target::Npu1, 1, [112, 112, 112], 212.5, [4032, 4032, 4032], 6.52),
         (Target::Npu1, 1, [112, 104, 128], 207.4, [4032, 4160, 4096], 6.48),
@@ -155,7 +159,7 @@ mod tests {
     ];
 
     #[test]
-    fn published_products_are_met_within_15_percent() {
+    fn published_products_are_predicted_within_15_percent() {
         for (target, bytes, tile, rate, shape, measured) in PUBLISHED {
             let [m, k, n] = shape;
             let launch = Shape::new(m, k, n);
@@ -171,10 +175,10 @@ mod tests {
         }
     }
 
-    /// The same design at three sizes on Strix Halo (github.com/amd/IRON, issue 171), whose kernel nobody has measured by
-    /// itself: its rate is taken from the largest, 4096 cubed, and the others show what starting costs.
+    /// One design at three sizes on Strix Halo (github.com/amd/IRON, issue 171). Its kernel has not been measured by
+    /// itself, so its rate is taken from the largest product, 4096 cubed. The smaller ones test the start cost.
     #[test]
-    fn smaller_products_of_another_source_lie_in_the_interval() {
+    fn smaller_products_lie_in_the_predicted_interval() {
         let rate = 7.8e12;
         let predicted = |m: usize, k: usize, n: usize| {
             let operations = Shape::new(m, k, n).operations() as f64;
@@ -182,7 +186,7 @@ mod tests {
             let seconds = product + Costs::of(Target::Npu4).dispatch;
             [seconds.high, seconds.low].map(|seconds| operations / seconds / 1e12)
         };
-        // Measured: 3.2 TOP/s, and 7 to 8.2.
+        // Measured: 3.2 TOP/s, and 7 to 8.2 TOP/s.
         let [low, high] = predicted(1024, 512, 1024);
         assert!(low < 3.2 && 3.2 < high, "{low:.2} to {high:.2}");
         let [low, high] = predicted(2048, 2048, 2048);
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_are_predicted_to_pay() {
+    fn chains_are_predicted_to_be_faster_than_single_commands() {
         let design = Design::for_fake_encoder(Target::Npu1);
         let one_by_one = Counters { submissions: 100, launches: 100, ..Counters::default() };
         let chained = Counters { submissions: 3, launches: 100, ..Counters::default() };

@@ -1,55 +1,56 @@
-//! The seam between what is asked of an NPU and who answers: the kernel ([`Ioctl`](crate::Ioctl)) or a model of it
-//! ([`Fake`](crate::Fake)).
+//! The trait through which an NPU is used, implemented by the kernel driver ([`Ioctl`](crate::Ioctl)) and by a
+//! software model ([`Fake`](crate::Fake)).
 
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-/// The device heap: 64 MiB, mapped at a multiple of its size.
+/// Size of the device heap: 64 MiB, mapped at a multiple of its size.
 pub const HEAP_SIZE: usize = 64 << 20;
 
-/// What the driver `amdxdna` can be asked, one method for each ioctl that this crate uses.
+/// The operations of the driver `amdxdna`, one method for each ioctl that this crate uses.
 ///
-/// The rules are the driver's: a heap comes before any context, a context takes its design once, and a command only the
-/// buffers that it names. What the host wrote reaches the device with a [`Self::sync`] that covers it, and the other way
-/// round; commands are the exception, the kernel reads them where they are.
+/// The driver has these rules. A heap must exist before any context. A context is configured once. A command may only
+/// access the buffers that it names. A [`Self::sync`] of a range makes host writes visible to the device, and device
+/// writes visible to the host. Command buffers need no synchronisation, because the kernel reads them directly.
 pub trait Driver: Send {
-    /// What kind of device this is.
+    /// Describes the device.
     fn info(&mut self) -> Result<Info, Failure>;
 
-    /// A new buffer, all zero, mapped.
+    /// Creates a buffer, zero-filled and mapped.
     fn create_buffer(&mut self, kind: BufferKind, size: usize) -> Result<BufferObject, Failure>;
 
-    /// Gives a buffer back. No command that names it is under way.
+    /// Closes a buffer. No pending command may name it.
     fn close_buffer(&mut self, handle: u32) -> Result<(), Failure>;
 
-    /// The host's view of a buffer. Not to be looked at where a command that is under way writes.
+    /// The host's view of a buffer. Must not be read where a pending command writes.
     fn bytes(&self, handle: u32) -> Result<&[u8], Failure>;
 
-    /// The same, to write.
+    /// The host's view of a buffer, for writing.
     fn bytes_mut(&mut self, handle: u32) -> Result<&mut [u8], Failure>;
 
     /// Makes a range of a buffer visible to the other side.
     fn sync(&mut self, handle: u32, direction: Direction, range: Range<usize>) -> Result<(), Failure>;
 
-    /// A context of so many core tiles.
+    /// Creates a context with `tiles` core tiles.
     fn create_context(&mut self, tiles: u32) -> Result<Context, Failure>;
 
-    /// Loads a design into a context, a buffer for each compute unit.
+    /// Loads a design into a context, one buffer for each compute unit.
     fn configure(&mut self, context: Context, units: &[ComputeUnit]) -> Result<(), Failure>;
 
-    /// Queues the command in a buffer; `arguments` are all buffers that it makes the device touch, each once. Gives its
-    /// place on the context's timeline.
+    /// Queues the command in a buffer. `arguments` are the buffers that the command accesses, each once. Returns the
+    /// command's point on the context's timeline.
     fn execute(&mut self, context: Context, command: u32, arguments: &[u32]) -> Result<u64, Failure>;
 
-    /// Waits until a command has ended, one way or another; its own header says how.
+    /// Waits until a command has finished, with or without an error. The header of its command buffer has its final
+    /// state.
     fn wait(&mut self, context: Context, point: u64, timeout: Duration) -> Result<(), Failure>;
 
-    /// Ends a context.
+    /// Destroys a context.
     fn destroy_context(&mut self, context: Context) -> Result<(), Failure>;
 }
 
-/// A device, as it describes itself.
+/// Description of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
     /// Columns of the array.
@@ -58,25 +59,25 @@ pub struct Info {
     pub core_rows: u16,
     /// The version of the array, major and minor.
     pub array_version: (u32, u32),
-    /// The firmware, where it tells.
+    /// The firmware version, if the device reports it.
     pub firmware: Option<[u32; 4]>,
 }
 
 /// What a buffer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferKind {
-    /// Data, in memory of the process.
+    /// Data, in the memory of the process.
     Data,
-    /// The memory that device buffers are cut from; once for a process.
+    /// The memory from which device buffers are allocated; one per process.
     Heap,
     /// Designs and instructions, in the heap.
     Device,
-    /// A command.
+    /// A command buffer.
     Command,
 }
 
 impl BufferKind {
-    /// The driver's number for it.
+    /// The driver's number for this type of buffer.
     #[cfg(target_os = "linux")]
     pub(crate) fn code(self) -> u32 {
         match self {
@@ -88,43 +89,43 @@ impl BufferKind {
     }
 }
 
-/// A buffer of the driver.
+/// A buffer object of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferObject {
-    /// Its name in calls.
+    /// Its handle in calls.
     pub handle: u32,
-    /// Where the device sees it.
+    /// Its device address.
     pub address: u64,
 }
 
-/// A context of the driver.
+/// A hardware context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
-    /// Its name in calls.
+    /// Its handle in calls.
     pub handle: u32,
-    /// Its timeline.
+    /// The syncobj of its timeline.
     pub timeline: u32,
 }
 
 /// A compute unit of a design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComputeUnit {
-    /// The buffer with its PDI.
+    /// The buffer that holds its PDI.
     pub buffer: u32,
-    /// Its function, by the xclbin.
+    /// Its function number from the xclbin.
     pub function: u8,
 }
 
-/// Which way bytes become visible.
+/// The direction of a synchronisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// What the host wrote, to the device.
+    /// Host writes become visible to the device.
     ToDevice,
-    /// What the device wrote, to the host.
+    /// Device writes become visible to the host.
     FromDevice,
 }
 
-/// The numbers of what went wrong, as Linux has them.
+/// Error numbers of Linux.
 #[allow(missing_docs)] // The names are the documentation.
 pub mod errno {
     pub const PERM: i32 = 1;
@@ -141,24 +142,24 @@ pub mod errno {
     pub const ALREADY: i32 = 114;
 }
 
-/// What was asked when something went wrong.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Asking about the device.
+    /// Querying the device.
     Info,
-    /// Making a data or command buffer.
+    /// Creating a data or command buffer.
     CreateBuffer,
-    /// Making the heap.
+    /// Creating the heap.
     CreateHeap,
-    /// Making a device buffer.
+    /// Creating a device buffer.
     CreateDeviceBuffer,
     /// Mapping a buffer.
     Map,
-    /// Naming a buffer that there is not.
+    /// Using a buffer that does not exist.
     Buffer,
     /// Synchronising a buffer.
     Sync,
-    /// Making a context.
+    /// Creating a context.
     CreateContext,
     /// Loading a design.
     Configure,
@@ -166,7 +167,7 @@ pub enum Call {
     Execute,
     /// Waiting for a command.
     Wait,
-    /// Ending a context or giving a buffer back.
+    /// Destroying a context or closing a buffer.
     Release,
 }
 
@@ -189,13 +190,13 @@ impl fmt::Display for Call {
     }
 }
 
-/// A call that the driver refused.
+/// A refused driver call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the NPU's driver would not {call} ({})", std::io::Error::from_raw_os_error(*errno))]
 pub struct Failure {
-    /// What was asked.
+    /// The operation.
     pub call: Call,
-    /// Linux's number for the reason.
+    /// The error number of Linux.
     pub errno: i32,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong with an NPU, and what a user can do about it.
+//! Errors of an NPU, with advice for the user.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use crate::driver::{Call, Failure, HEAP_SIZE, errno};
 use crate::packet::CommandState;
 
-/// Why an NPU cannot be used, or not any more.
+/// Why an NPU cannot be used, or stopped working.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The machine has none.
+    /// The machine has no NPU.
     #[error(
         "there is no AMD NPU in this machine, or its driver is not loaded: no /dev/accel/accel* belongs to amdxdna"
     )]
     NoDevice,
-    /// The machine has one, but nothing drives it.
+    /// The machine has an NPU without a driver.
     #[error(
         "there is an AMD NPU ({id}), but no driver for it: `sudo modprobe amdxdna`, or install Linux 6.14 or later, and \
          see that the NPU (IPU) is not switched off in the firmware setup"
@@ -23,10 +23,10 @@ pub enum Error {
         /// Its PCI id.
         id: String,
     },
-    /// Elsewhere than on Linux.
+    /// Not on Linux.
     #[error("AMD NPUs can be used on Linux only")]
     NotLinux,
-    /// The device file may not be opened.
+    /// No permission to open the device file.
     #[error(
         "no permission to open {}: add your user to the group of that file, `sudo usermod -aG render $USER`, and log in \
          again",
@@ -41,70 +41,70 @@ pub enum Error {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The heap has to stay in memory, and may not.
+    /// The heap must be locked in memory, and the limit of lockable memory is too low.
     #[error(
         "the limit of locked memory is too small for the NPU's heap of {} MiB: raise it, `ulimit -l unlimited` or \
          `memlock` in /etc/security/limits.conf",
         HEAP_SIZE >> 20
     )]
     MemoryLock,
-    /// All contexts are taken.
+    /// All hardware contexts are in use.
     #[error("all hardware contexts of the NPU are in use: close other programs that use it")]
     NoContext,
-    /// A command did not end.
+    /// A command did not finish in time.
     #[error("the NPU has not answered for {} s: its firmware may be stuck; `sudo modprobe -r amdxdna`, then `sudo modprobe amdxdna`", .0.as_secs_f64())]
     Timeout(Duration),
-    /// A command ended badly.
+    /// A command failed.
     #[error("command {index} of a batch ended in the state {state} on the NPU")]
     Command {
-        /// How it ended.
+        /// Its final state.
         state: CommandState,
-        /// Its place in its chain.
+        /// Its index in its chain.
         index: u32,
     },
-    /// Something else that the driver refused.
+    /// Another error of the driver.
     #[error("{failure}: {meaning}")]
     Refused {
-        /// What, and its number.
+        /// The operation and the error number.
         failure: Failure,
-        /// What it means, of this call.
+        /// The meaning of that number for this operation.
         meaning: &'static str,
     },
-    /// A design that is not what it should be.
+    /// A design that cannot be used.
     #[error("the NPU design in {} cannot be used: {problem}", directory.display())]
     Design {
-        /// Where it is.
+        /// Its directory.
         directory: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// A design for another device.
     #[error("the NPU design is for {design}, and this device is {device}: build it for {device}, see docs/npu.md")]
     OtherTarget {
-        /// What the design is for.
+        /// The target of the design.
         design: &'static str,
-        /// What is here.
+        /// The device of this machine.
         device: String,
     },
-    /// A product that is not what the host computes.
+    /// The device computed a wrong product.
     #[error("{wrong} of {elements} elements are wrong: the device does not compute what its design says")]
     Wrong {
-        /// How many.
+        /// Number of wrong elements.
         wrong: usize,
-        /// Of how many.
+        /// Number of elements.
         elements: usize,
     },
-    /// A request that makes no sense of the buffers that there are.
+    /// A range outside of its buffer.
     #[error("a range of {length} bytes from {offset} does not lie in a buffer of {size}")]
     Range {
-        /// Where it begins.
+        /// Start of the range in bytes.
         offset: usize,
-        /// How long it is.
+        /// Length of the range in bytes.
         length: usize,
-        /// The size of the buffer.
+        /// The size of the buffer in bytes.
         size: usize,
     },
 }

@@ -1,8 +1,9 @@
-//! Products by the full contract on an NPU: exact sums over all depths, whatever the shape, of launches of one shape.
+//! Products by the full contract on an NPU: exact sums over the whole depth, for any shape, from launches of one
+//! shape.
 //!
-//! Weights are cut into blocks as large as a launch takes, once, and stay in device memory. Activations are cut likewise
-//! for each product, filled up with zeros. A launch multiplies a block of either; those of all depths of a block of the
-//! result are added up by the host, in i32.
+//! Weights are split into blocks of one launch each, once, and stay in device memory. Activations are split in the
+//! same way for every product and padded with zeros. A launch multiplies one block of each. The host adds the results
+//! over the blocks of the depth, in i32.
 
 use crate::design::{Design, Layout, Output, Shape};
 use crate::driver::{Direction, Driver};
@@ -11,10 +12,10 @@ use crate::launch::{Buffer, Counters, Launch, Place};
 use crate::matmul::Mode;
 use crate::session::Session;
 
-/// The most bytes of results that are under way at once.
+/// The maximum size of pending results, in bytes.
 const WAVE_BYTES: usize = 64 << 20;
 
-/// A device with a design of exact sums.
+/// A device with a design that computes exact sums.
 #[derive(Debug)]
 pub struct Gemm {
     session: Session,
@@ -31,7 +32,7 @@ pub struct Weights {
     buffer: Buffer,
 }
 
-/// A buffer that is as large as the largest use of it so far.
+/// A buffer that grows to its largest use so far.
 #[derive(Debug, Default)]
 struct Grown(Option<(Buffer, usize)>);
 
@@ -60,22 +61,22 @@ impl Gemm {
         Ok(Self { session, mode, activations: Grown::default(), results: Grown::default() })
     }
 
-    /// What was asked of the device.
+    /// Counts of what the device was asked to do.
     pub fn counters(&self) -> Counters {
         self.session.counters()
     }
 
-    /// The session behind it.
+    /// The underlying session.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// How launches are handed over.
+    /// How launches are submitted.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Brings weights `(n, k)` into device memory; `channel(index, out)` gives the `k` values of an output channel.
+    /// Copies weights `(n, k)` to device memory; `channel(index, out)` writes the `k` values of an output channel.
     pub fn prepare(&mut self, (n, k): (usize, usize), channel: &dyn Fn(usize, &mut [i8])) -> Result<Weights, Error> {
         let (launch, layout) = (self.session.design().launch, self.session.design().b);
         let block = launch.k * launch.n;
@@ -102,13 +103,13 @@ impl Gemm {
         Ok(Weights { n, k, buffer })
     }
 
-    /// `sums = a x weights^T`: `a` has `m` rows of `k`, `sums` is `(m, n)`.
+    /// Computes `sums = a x weights^T`: `a` has `m` rows of `k`, `sums` is `(m, n)`.
     ///
     /// # Errors
-    /// Whatever the device refuses; of `sums` nothing is known then.
+    /// Any error of the device; the contents of `sums` are then undefined.
     ///
     /// # Panics
-    /// If a row or the sums are of another shape than the weights.
+    /// If the shape of a row or of the sums does not fit the weights.
     pub fn multiply<'a>(
         &mut self,
         m: usize,
@@ -128,8 +129,8 @@ impl Gemm {
         }
     }
 
-    /// All activations with one synchronisation, then waves of launches: queued, waited for once, and their results
-    /// brought back with another.
+    /// Batched mode: synchronises all activations once, then queues waves of launches, waits once per wave, and
+    /// synchronises its results once.
     fn in_waves<'a>(
         &mut self,
         grid: &Grid,
@@ -166,8 +167,8 @@ impl Gemm {
         Ok(())
     }
 
-    /// For each launch: both blocks synchronised, one submission, one wait, the result brought back. This is what
-    /// [`Mode::Batched`] is measured against.
+    /// Sequential mode: for each launch, synchronises both blocks, submits, waits, and synchronises the result. The
+    /// baseline for [`Mode::Batched`].
     fn one_by_one<'a>(
         &mut self,
         grid: &Grid,
@@ -196,7 +197,7 @@ impl Gemm {
     }
 }
 
-/// A product, cut into launches.
+/// A product split into launches.
 struct Grid {
     launch: Shape,
     /// Rows, depths and columns of the product.
@@ -206,7 +207,7 @@ struct Grid {
     columns: usize,
 }
 
-/// A launch of a grid.
+/// One launch of a grid.
 #[derive(Clone, Copy)]
 struct Block {
     row: usize,
@@ -234,7 +235,7 @@ impl Grid {
         })
     }
 
-    /// Copies a block of activations, with zeros where there are none.
+    /// Copies a block of activations, padded with zeros.
     fn fill<'a>(&self, row: &dyn Fn(usize) -> &'a [i8], (at, depth): (usize, usize), block: &mut [u8]) {
         for (index, out) in block.chunks_exact_mut(self.launch.k).enumerate() {
             let index = at * self.launch.m + index;
@@ -247,7 +248,7 @@ impl Grid {
         }
     }
 
-    /// Adds the result of a launch to where it belongs.
+    /// Adds the result of a launch to the sums.
     fn add(&self, block: Block, result: &[u8], sums: &mut [i32]) {
         let Shape { m, n, .. } = self.shape;
         let (first_row, column) = (block.row * self.launch.m, block.column * self.launch.n);
@@ -255,7 +256,8 @@ impl Grid {
         for (row, result) in (first_row..m).zip(result.chunks_exact(self.launch.n * size_of::<i32>())) {
             let sums = &mut sums[row * n + column..][..width];
             for (sum, result) in sums.iter_mut().zip(result.as_chunks::<4>().0) {
-                // A device may return anything; whether it is right is not for this to find out.
+                // Wraps, because a broken device may return anything; checking the result is not the task of this
+                // function.
                 *sum = sum.wrapping_add(i32::from_le_bytes(*result));
             }
         }
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_exact_whatever_the_shape() {
+    fn sums_are_exact_for_any_shape() {
         for [m, k, n] in [[1, 1, 1], [16, 24, 32], [17, 25, 33], [40, 100, 70], [3, 50, 5]] {
             let (a, b) = (noise(m * k, 5), noise(n * k, 6));
             let transposed: Vec<i8> = (0..k * n).map(|at| b[at % n * k + at / n]).collect();
@@ -305,7 +307,7 @@ mod tests {
                 for b_layout in [Layout::ColumnMajor, Layout::RowMajor] {
                     for mode in [Mode::Batched, Mode::Sequential] {
                         let (mut gemm, _) = device(target, b_layout, mode);
-                        // The second product finds what the first left in the buffers.
+                        // The second product finds the buffers as the first one left them.
                         multiply(&mut gemm, &noise(60 * k, 9), &b, [60, k, n]);
                         assert_eq!(
                             multiply(&mut gemm, &a, &b, [m, k, n]),
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wave_is_synchronised_once_each_way() {
+    fn a_wave_is_synchronised_once_in_each_direction() {
         let [m, k, n] = [100, 96, 128];
         let (a, b) = (noise(m * k, 5), noise(n * k, 6));
         let counters = |mode| {
@@ -328,7 +330,7 @@ mod tests {
             let before = gemm.counters();
             gemm.multiply(m, &|row| &a[row * k..][..k], &weights, &mut vec![0; m * n]).unwrap();
             let after = gemm.counters();
-            // The driver counts what the session does, and the two uploads of the design before it.
+            // The driver also counts the two uploads of the design, which precede the session's counters.
             assert_eq!(controls.counters().syncs, after.syncs + 2);
             assert_eq!(controls.counters().launches, after.launches);
             assert_eq!(controls.counters().submissions, after.submissions);

@@ -1,4 +1,4 @@
-//! The real driver: ioctls and mappings of `/dev/accel/accel*`. The crate's only unsafe code.
+//! The real driver: ioctls and mappings of `/dev/accel/accel*`. All unsafe code of this crate is here.
 
 #![allow(unsafe_code)]
 
@@ -26,16 +26,16 @@ use crate::error::Error;
 pub struct Ioctl {
     device: File,
     buffers: HashMap<u32, Mapped>,
-    /// The heap, and where the device sees it.
+    /// The heap with its device address.
     heap: Option<BufferObject>,
 }
 
-/// Where the bytes of a buffer are.
+/// Where the host sees the bytes of a buffer.
 #[derive(Debug)]
 enum Mapped {
     /// In a mapping of its own.
     Own(Mapping),
-    /// In that of the heap.
+    /// In this range of the heap's mapping.
     InHeap(Range<usize>),
 }
 
@@ -75,7 +75,7 @@ impl Ioctl {
         }
     }
 
-    /// Maps a new buffer, or finds it in the heap; gives where the device sees it.
+    /// Maps a new buffer, or finds it in the heap's mapping. Returns its device address too.
     fn map(&self, kind: BufferKind, info: &abi::GetBoInfo, size: usize) -> Result<(Mapped, u64), Failure> {
         if kind == BufferKind::Device {
             let heap = self.heap.ok_or(Failure::new(Call::CreateDeviceBuffer, errno::NOENT))?;
@@ -87,7 +87,7 @@ impl Ioctl {
         }
         let alignment = if kind == BufferKind::Heap { HEAP_SIZE } else { 1 };
         let mapping = Mapping::new(&self.device, info.map_offset, size, alignment)?;
-        // Where there is an address translation for processes, the device sees what the process sees.
+        // With shared virtual addressing, the device uses the addresses of the process.
         let address = if info.xdna_addr == abi::INVALID_ADDRESS { mapping.address() } else { info.xdna_addr };
         Ok((Mapped::Own(mapping), address))
     }
@@ -126,7 +126,7 @@ impl Driver for Ioctl {
                 Ok(buffer)
             }
             Err(failure) => {
-                // It never was: whether giving it back succeeds changes nothing.
+                // The buffer is not used, so an error here can be ignored.
                 let _ = self.call(Call::Release, &mut abi::GemClose { handle, pad: 0 });
                 Err(failure)
             }
@@ -165,7 +165,7 @@ impl Driver for Ioctl {
     }
 
     fn create_context(&mut self, tiles: u32) -> Result<Context, Failure> {
-        /// Operations a cycle that the vendor's runtime asks for.
+        /// The number of operations per cycle that the vendor's runtime requests.
         const MAX_OPC: u32 = 0x800;
         let wishes = abi::QosInfo::default();
         let qos_p = (&raw const wishes) as u64;
@@ -176,7 +176,7 @@ impl Driver for Ioctl {
 
     fn configure(&mut self, context: Context, units: &[ComputeUnit]) -> Result<(), Failure> {
         let head = abi::ConfigCuHead { num_cus: units.len() as u16, pad: [0; 3] };
-        // In whole words of eight bytes, as the structure is aligned.
+        // In 8-byte words, because of the alignment of the structure.
         let mut list = vec![u64::from(head.num_cus)];
         list.extend(units.iter().map(|unit| u64::from(unit.buffer) | u64::from(unit.function) << 32));
         const { assert!(size_of::<abi::ConfigCuHead>() == 8 && size_of::<abi::ConfigCu>() == 8) };
@@ -196,7 +196,7 @@ impl Driver for Ioctl {
         let mut submitted = abi::ExecCmd {
             hwctx: context.handle,
             kind: abi::SUBMIT_EXEC_BUF,
-            // Of one command, the handle itself.
+            // For a single command this field is the handle itself.
             cmd_handles: u64::from(command),
             args: arguments.as_ptr() as u64,
             cmd_count: 1,
@@ -233,7 +233,7 @@ fn failure(call: Call, error: Errno) -> Failure {
     Failure::new(call, error.raw_os_error())
 }
 
-/// A request on its way to the kernel.
+/// An argument on its way to the kernel.
 struct Wrapped<T>(*mut T);
 
 // SAFETY: the pointer is to a `T` that is alive and borrowed for the call, whose size is that in the number; the kernel
@@ -257,12 +257,12 @@ unsafe impl<T: Request> IoctlRequest for Wrapped<T> {
     }
 }
 
-/// Memory that a buffer of the driver is mapped to.
+/// A mapped buffer of the driver.
 #[derive(Debug)]
 struct Mapping {
     start: NonNull<u8>,
     size: usize,
-    /// What was reserved around it to align it, and is given back with it.
+    /// The reservation around it that aligns it, unmapped together with it.
     reserved: (NonNull<c_void>, usize),
 }
 
@@ -272,7 +272,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps the buffer at `offset` of the device file to an address that `alignment` divides.
+    /// Maps the buffer at `offset` of the device file to an address that is a multiple of `alignment`.
     fn new(device: &File, offset: u64, size: usize, alignment: usize) -> Result<Self, Failure> {
         let failed = |error| failure(Call::Map, error);
         let room = size.checked_add(if alignment > 1 { alignment } else { 0 });
@@ -285,7 +285,7 @@ impl Mapping {
         let start = reserved.as_ptr().wrapping_byte_add(address.next_multiple_of(alignment) - address);
         let mut flags = MapFlags::SHARED | MapFlags::FIXED;
         if alignment > 1 {
-            // The heap must not be paged out: the limit of locked memory counts it.
+            // The heap must not be paged out. It counts against the limit of locked memory.
             flags |= MapFlags::LOCKED;
         }
         // SAFETY: `start..start + size` lies in what was just reserved and is used by nobody, so that replacing it
@@ -354,9 +354,9 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_the_system_are_told() {
+    fn errors_of_the_system_are_reported() {
         assert!(matches!(Ioctl::open(Path::new("/dev/accel/none")), Err(Error::NoDevice)));
-        // Of a file that is no device, every call is refused.
+        // An ordinary file refuses all ioctls.
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut device = Ioctl::open(file.path()).unwrap();
         assert_eq!(device.info().unwrap_err().call, Call::Info);

@@ -1,12 +1,13 @@
 //! Int8 matrix products on AMD XDNA NPUs, without a vendor runtime.
 //!
-//! From the ground up: [`driver`] is what the kernel's driver `amdxdna` can be asked, answered by the kernel (`Ioctl`) or
-//! by a model of it ([`fake`]). [`launch`] is what launches are made of, [`packet`] writes commands, [`xclbin`] and
-//! [`design`] read what is loaded into the array, [`session`] brings both together. On top, [`gemm`] computes exact
-//! products of any shape for the encoder, and [`TileNpu`] tiles for [`matmul`]. [`Machine`] says what there is,
-//! [`self_test`](fn@self_test) whether it computes what it should, and [`cost`] how long that is *predicted* to take.
+//! The modules from bottom to top: [`driver`] is the interface of the kernel driver `amdxdna`, implemented by the
+//! kernel (`Ioctl`) and by a software model ([`fake`]). [`launch`] defines launches, [`packet`] writes commands,
+//! [`xclbin`] and [`design`] read the files that are loaded into the array, and [`session`] combines them. On top of
+//! it, [`gemm`] computes exact products of any shape for the encoder, and [`TileNpu`] computes tiles for [`matmul`].
+//! [`Machine`] lists the devices, [`self_test`](fn@self_test) checks their results, and [`cost`] *predicts* their
+//! time.
 //!
-//! No such device was at hand: what silicon alone can show is *untested on hardware*.
+//! No such device was available: what only hardware can show is *untested on hardware*.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What a machine has of NPUs, as Linux tells it in `/sys` and `/proc`: found without opening anything.
+//! The NPUs of a machine, read from `/sys` and `/proc` without opening a device.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,37 +7,37 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::target::Target;
 
-/// The driver that NPUs of AMD have.
+/// The driver of AMD NPUs.
 const DRIVER: &str = "amdxdna";
 const VENDOR: u16 = 0x1022;
 
-/// A device that the driver has.
+/// An NPU with the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its file.
+    /// Its device file.
     pub path: PathBuf,
-    /// Vendor and device, `1022:1502`.
+    /// Vendor and device, such as `1022:1502`.
     pub pci_id: String,
-    /// Its generation, where it is one that this program knows.
+    /// Its generation, if this program knows it.
     pub target: Option<Target>,
-    /// What the driver calls it.
+    /// Its name according to the driver.
     pub name: Option<String>,
-    /// The version of its firmware.
+    /// Its firmware version.
     pub firmware: Option<String>,
 }
 
 /// The NPUs of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// Those that can be opened, if permissions allow.
+    /// Devices with the driver; opening one may still need permissions.
     pub devices: Vec<Found>,
-    /// PCI ids of those that nothing drives.
+    /// PCI ids of NPUs without the driver.
     pub undriven: Vec<String>,
     /// The release of the kernel.
     pub kernel: Option<String>,
-    /// The version of the driver, where it tells.
+    /// The version of the driver, if it reports one.
     pub driver: Option<String>,
-    /// Bytes of memory that this process may lock, where there is a limit.
+    /// Bytes of memory that this process may lock; none if unlimited.
     pub memory_lock: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl Machine {
         Self::at(Path::new("/"))
     }
 
-    /// A machine whose files are below `root`.
+    /// The machine whose `/sys` and `/proc` are below `root`.
     pub fn at(root: &Path) -> Self {
         let devices = entries(&root.join("sys/class/accel")).filter_map(|entry| found(root, &entry)).collect();
         let undriven = entries(&root.join("sys/bus/pci/devices")).filter(|device| !device.join("driver").exists());
@@ -75,7 +75,7 @@ impl Machine {
         })
     }
 
-    /// Whether there is an NPU at all, of use or not.
+    /// Whether the machine has an NPU, usable or not.
     pub fn has_npu(&self) -> bool {
         !self.devices.is_empty() || !self.undriven.is_empty()
     }
@@ -97,7 +97,7 @@ impl Found {
 
 fn found(root: &Path, entry: &Path) -> Option<Found> {
     let device = entry.join("device");
-    // The link leads to the driver's directory, which has its name.
+    // The link points to the driver's directory, which is named after the driver.
     let driver = fs::canonicalize(device.join("driver")).ok()?;
     if driver.file_name()? != DRIVER {
         return None;
@@ -117,7 +117,7 @@ fn pci_id(device: &Path) -> Option<(u16, u16)> {
     Some((number("vendor")?, number("device")?))
 }
 
-/// The entries of a directory, by name; none where there is no such directory.
+/// The sorted entries of a directory; none if it does not exist.
 fn entries(directory: &Path) -> std::vec::IntoIter<PathBuf> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -133,7 +133,7 @@ fn line(path: &Path) -> Option<String> {
 fn memory_lock(limits: &Path) -> Option<u64> {
     let limits = fs::read_to_string(limits).ok()?;
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
-    // `unlimited` is no number.
+    // `unlimited` does not parse as a number.
     limit.split_whitespace().next()?.parse().ok()
 }
 
@@ -152,7 +152,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        /// A PCI device, and its driver.
+        /// Creates a PCI device with its driver.
         fn pci(&self, address: &str, id: &str, driver: Option<&str>) {
             let device = format!("sys/devices/{address}");
             self.write(&format!("{device}/vendor"), "0x1022\n");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_of_the_driver_are_found() {
+    fn devices_with_the_driver_are_found() {
         let root = Root(tempfile::tempdir().unwrap());
         root.pci("0000:00:01.0", "0x7d1d", Some("intel_vpu"));
         root.accel("accel0", "0000:00:01.0");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told() {
+    fn a_missing_device_or_driver_is_reported() {
         let root = Root(tempfile::tempdir().unwrap());
         let machine = Machine::at(root.0.path());
         assert!(!machine.has_npu() && matches!(machine.device(), Err(Error::NoDevice)));

@@ -1,15 +1,15 @@
-//! Commands as the driver reads them from command buffers: a header word, then words of payload (little-endian).
+//! Commands as the driver reads them from command buffers: a header word, then payload words (little-endian).
 //!
 //! | bits of the header | |
 //! |---|---|
-//! | 3..0 | state: written by who makes the command (new) and by the driver |
-//! | 22..12 | words behind the header |
+//! | 3..0 | state: set to "new" by the writer, updated by the driver |
+//! | 22..12 | number of payload words |
 //! | 27..23 | opcode |
-//! | 31..28 | type: 3 starts a kernel, as the vendor's runtime has it; the driver does not look |
+//! | 31..28 | type: 3 starts a kernel, as in the vendor's runtime; the driver ignores it |
 
 use std::fmt;
 
-/// How far a command has come. The driver leaves the last of them in its header.
+/// State of a command. The driver writes the final state into the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The driver's names.
 pub enum CommandState {
@@ -39,12 +39,12 @@ impl CommandState {
         Self::NoResponse,
     ];
 
-    /// The state in a header; numbers that mean nothing are invalid.
+    /// The state in a header; unknown numbers count as invalid.
     pub fn of_header(header: u32) -> Self {
         Self::ALL.get((header & STATE) as usize).copied().unwrap_or(Self::Invalid)
     }
 
-    /// A header with this state in place of its own.
+    /// The header with this state.
     pub(crate) fn into_header(self, header: u32) -> u32 {
         header & !STATE | self as u32
     }
@@ -78,40 +78,40 @@ const TYPE_CU: u32 = 3;
 /// `ERT_DEFAULT`.
 const TYPE_DEFAULT: u32 = 0;
 
-/// `ERT_START_CU`: the words are the arguments of a kernel, as the design has them.
+/// `ERT_START_CU`: the payload is the arguments of a kernel, in the design's order.
 pub(crate) const START_CU: u32 = 0;
-/// `ERT_CMD_CHAIN`: the words name further commands.
+/// `ERT_CMD_CHAIN`: the payload is the handles of further commands.
 pub(crate) const CMD_CHAIN: u32 = 19;
-/// `ERT_START_NPU`: instructions, then the arguments.
+/// `ERT_START_NPU`: the payload is instructions, then arguments.
 pub(crate) const START_NPU: u32 = 20;
 
-/// The kernel's opcode argument: run the instructions.
+/// The kernel's opcode argument that runs the instructions.
 const RUN_INSTRUCTIONS: u64 = 3;
-/// The first compute unit.
+/// Mask of the first compute unit.
 const FIRST_CU: u32 = 1;
-/// Words of a chain before its handles.
+/// Payload words of a chain before its handles.
 const CHAIN_HEAD: usize = 6;
 
-/// How a design wants to be started.
+/// How a design is started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// `ERT_START_CU`: opcode 3, address of the instructions, their words, the buffers.
+    /// `ERT_START_CU`: opcode 3, address of the instructions, their number of words, the buffers.
     #[default]
     Cu,
-    /// `ERT_START_NPU`: address of the instructions, their bytes, no properties, the buffers.
+    /// `ERT_START_NPU`: address of the instructions, their size in bytes, no properties, the buffers.
     Npu,
 }
 
 /// Instructions in device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions {
-    /// Where the device sees them.
+    /// Their device address.
     pub address: u64,
-    /// How many 32-bit words they are.
+    /// Their number of 32-bit words.
     pub words: u32,
 }
 
-/// One run of the instructions on buffers at these addresses.
+/// A command that runs the instructions on buffers at these device addresses.
 pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32> {
     let mut payload = vec![FIRST_CU];
     match how {
@@ -131,7 +131,7 @@ pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32
     command(TYPE_CU, if how == Start::Cu { START_CU } else { START_NPU }, payload)
 }
 
-/// Commands to be carried out one after the other, by the handles of their buffers.
+/// A command that executes other commands in order, by the handles of their buffers.
 pub fn chain(commands: &[u32]) -> Vec<u32> {
     let mut payload = vec![commands.len() as u32, 0, 0, 0, 0, 0];
     for handle in commands {
@@ -155,17 +155,17 @@ pub fn bytes(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
     words.iter().flat_map(|word| word.to_le_bytes())
 }
 
-/// A command as the driver takes it apart.
+/// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// A run of instructions: their address, their bytes, the addresses of the buffers.
+    /// A run of instructions: their address and size in bytes, and the addresses of the buffers.
     Start { opcode: u32, instructions: u64, bytes: u64, buffers: Vec<u64> },
     /// Handles of further commands.
     Chain(Vec<u32>),
 }
 
 impl Command {
-    /// `None` for what the driver would refuse.
+    /// Parses a command; `None` if the driver would refuse it.
     pub(crate) fn parse(command: &[u8]) -> Option<Self> {
         let (words, _) = command.as_chunks::<4>();
         let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
@@ -199,14 +199,14 @@ impl Command {
     }
 }
 
-/// Of a chain that ended badly, the place of the command that did.
+/// The index of the command that failed in a chain.
 pub(crate) fn error_index(chain: &[u8]) -> u32 {
-    // Behind the header, the number of commands and how many of them were submitted.
+    // The chain's payload begins with the number of commands and the number of submitted ones.
     chain.as_chunks::<4>().0.get(3).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// Bytes that a command takes in the buffer in which the driver gathers a chain for the firmware, at most: what stands
-/// before the arguments has 8 to 56 bytes, by the firmware.
+/// Upper bound for the bytes of a command in the buffer in which the driver gathers a chain for the firmware: the
+/// header before the arguments has 8 to 56 bytes, depending on the firmware.
 pub(crate) fn slot_bytes(how: Start, buffers: usize) -> usize {
     let arguments = if how == Start::Cu { 20 } else { 0 };
     56 + arguments + 8 * buffers
@@ -219,7 +219,7 @@ pub(crate) const CHAIN_BYTES: usize = 4096;
 mod tests {
     use super::*;
 
-    /// The bytes of hexadecimal digits.
+    /// Parses hexadecimal digits.
     fn hex(digits: &str) -> Vec<u8> {
         let pairs = digits.as_bytes().as_chunks::<2>().0;
         pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! A product on a device, compared with the host's bit for bit, and timed.
+//! A product on a device, compared with the host's result bit for bit, and timed.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,28 @@ use crate::error::Error;
 use crate::gemm::Gemm;
 use crate::launch::Counters;
 
-/// What came of it.
+/// Result of a self-test.
 #[derive(Clone, Copy, Debug)]
 pub struct SelfTest {
-    /// The product: a little more than a launch in each direction, so that blocks are filled up and added.
+    /// The product's shape: slightly larger than a launch in each dimension, so that blocks are padded and added.
     pub shape: Shape,
-    /// Elements that are not what the host computes.
+    /// Number of elements that differ from the host's.
     pub wrong: usize,
-    /// What was asked of the device, preparing the weights left out.
+    /// Counts of what the device was asked to do, without preparing the weights.
     pub counters: Counters,
-    /// The time of a product, the quickest of three.
+    /// The time of a product: the fastest of three.
     pub time: Duration,
 }
 
 impl SelfTest {
-    /// An error, where the device does not compute what the host does.
+    /// An error if the result is wrong.
     pub fn verdict(&self) -> Result<(), Error> {
         let elements = self.shape.m * self.shape.n;
         if self.wrong == 0 { Ok(()) } else { Err(Error::Wrong { wrong: self.wrong, elements }) }
     }
 }
 
-/// Multiplies on a device.
+/// Runs the test on a device.
 pub fn self_test(gemm: &mut Gemm) -> Result<SelfTest, Error> {
     let launch = gemm.session().design().launch;
     let shape = Shape::new(launch.m + 5, launch.k + 3, launch.n + 7);
@@ -70,7 +70,7 @@ fn difference(after: Counters, before: Counters) -> Counters {
     }
 }
 
-/// All values that int8 has, in no order.
+/// All int8 values in pseudo-random order.
 fn noise(length: usize, mut seed: u32) -> Vec<i8> {
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -1,4 +1,4 @@
-//! A design on a device: the heap, the context and the commands behind launches, and the buffers that they are given.
+//! A design on a device: the heap, the context, the command buffers, and the data buffers of launches.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,22 +11,22 @@ use crate::launch::{Buffer, Counters, Launch, Ticket};
 use crate::packet::{Command, CommandState, Instructions, bytes, chain, error_index, start};
 use crate::target::Target;
 
-/// How long a submission may take: orders of magnitude more than any that works.
+/// Timeout of a submission: orders of magnitude more than a working one needs.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Chains that the driver queues for a context; to submit one more waits for the oldest.
+/// Chains that the driver queues per context. Submitting one more waits for the oldest.
 const MAX_CHAINS: usize = 4;
-/// Bytes of a command's buffer.
+/// Size of a command buffer.
 const COMMAND_BYTES: usize = 4096;
 
-/// A command buffer, and whether it is part of what is under way.
+/// A command buffer.
 #[derive(Debug)]
 struct Slot {
     handle: u32,
-    /// The submission that it belongs to, until that has ended.
+    /// The submission that it belongs to, until that has finished.
     point: Option<u64>,
 }
 
-/// A submission under way.
+/// A pending submission.
 #[derive(Debug)]
 struct Submitted {
     point: u64,
@@ -40,11 +40,11 @@ pub struct Session {
     info: Info,
     context: Context,
     instructions: Instructions,
-    /// The buffer that they are in.
+    /// The buffer that holds the instructions.
     program: u32,
-    /// Of each data buffer, where the device sees it and how large it is.
+    /// Device address and size of each data buffer.
     buffers: BTreeMap<u32, (u64, usize)>,
-    /// Command buffers, used again and again.
+    /// Command buffers, reused.
     slots: Vec<Slot>,
     under_way: Vec<Submitted>,
     counters: Counters,
@@ -68,7 +68,7 @@ impl Session {
                 .map_or_else(|| format!("an unknown array of {} columns", info.columns), |target| target.to_string());
             return Err(Error::OtherTarget { design: design.target.name(), device });
         }
-        // The driver wants it there before any context.
+        // The driver requires the heap before any context.
         driver.create_buffer(BufferKind::Heap, HEAP_SIZE)?;
         let context = driver.create_context(u32::from(design.columns) * u32::from(info.core_rows))?;
         let pdi = upload(&mut *driver, &design.pdi)?;
@@ -90,29 +90,29 @@ impl Session {
         })
     }
 
-    /// What is loaded.
+    /// The loaded design.
     pub fn design(&self) -> &Design {
         &self.design
     }
 
-    /// The device.
+    /// The description of the device.
     pub fn info(&self) -> Info {
         self.info
     }
 
-    /// What was asked of the device since it was opened.
+    /// Counts of what the device was asked to do since it was opened.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// A new buffer, all zero on both sides.
+    /// Creates a buffer, zero-filled on both sides.
     pub fn allocate(&mut self, size: usize) -> Result<Buffer, Error> {
         let buffer = self.driver.create_buffer(BufferKind::Data, size)?;
         self.buffers.insert(buffer.handle, (buffer.address, size));
         Ok(Buffer(buffer.handle))
     }
 
-    /// Gives a buffer back. No launch that is under way uses it.
+    /// Closes a buffer. No pending launch may use it.
     pub fn free(&mut self, buffer: Buffer) -> Result<(), Error> {
         self.buffers.remove(&buffer.0);
         Ok(self.driver.close_buffer(buffer.0)?)
@@ -123,7 +123,7 @@ impl Session {
         Ok(self.driver.bytes(buffer.0)?)
     }
 
-    /// The same, to write.
+    /// The host's view of a buffer, for writing.
     pub fn bytes_mut(&mut self, buffer: Buffer) -> Result<&mut [u8], Error> {
         Ok(self.driver.bytes_mut(buffer.0)?)
     }
@@ -140,11 +140,11 @@ impl Session {
         Ok(())
     }
 
-    /// Queues launches, at least one, behind all that are queued, in as few chains as they fit in.
+    /// Queues launches (at least one) after all queued ones, in as few chains as possible.
     pub fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Error> {
         let mut point = 0;
         for launches in launches.chunks(self.design.chain_length()) {
-            // The driver would wait too; to do so first gives command buffers back.
+            // The driver would wait too. Waiting here returns command buffers first.
             if let Some(oldest) = self.under_way.first().filter(|_| self.under_way.len() == MAX_CHAINS) {
                 self.wait(Ticket(oldest.point))?;
             }
@@ -156,7 +156,7 @@ impl Session {
     }
 
     fn submit_chain(&mut self, launches: &[Launch]) -> Result<u64, Error> {
-        // The instructions are an argument too, as far as the driver is concerned.
+        // For the driver, the buffer of the instructions is an argument too.
         let mut arguments = vec![self.program];
         let mut commands = Vec::with_capacity(launches.len());
         for launch in launches {
@@ -175,7 +175,7 @@ impl Session {
         };
         let outcome = self.driver.execute(self.context, command, &arguments);
         let point = outcome.as_ref().ok().copied();
-        // What was not taken leaves its buffers free.
+        // The chain was not submitted, so its command buffers are free again.
         for slot in self.slots.iter_mut().filter(|slot| commands.contains(&slot.handle)) {
             slot.point = point;
         }
@@ -184,7 +184,7 @@ impl Session {
         Ok(point)
     }
 
-    /// Where the device finds the operands, in the design's order, and the buffers that they are in.
+    /// The device addresses of the operands in the design's order; appends the handles of their buffers to `handles`.
     fn addresses(&self, launch: &Launch, handles: &mut Vec<u32>) -> Result<Vec<u64>, Error> {
         let [a, b, c] = self.design.operand_bytes();
         let mut addresses = Vec::with_capacity(self.design.arguments.len());
@@ -209,9 +209,9 @@ impl Session {
         Ok(addresses)
     }
 
-    /// Writes a command into a free buffer.
+    /// Writes a command into a free command buffer.
     fn write_command(&mut self, words: &[u32]) -> Result<u32, Error> {
-        // Handed out at once: until it is known what became of it, nobody else takes it.
+        // Marks the buffer as taken until its submission is known.
         const TAKEN: Option<u64> = Some(u64::MAX);
         let free = self.slots.iter_mut().find(|slot| slot.point.is_none());
         let handle = if let Some(slot) = free {
@@ -227,7 +227,7 @@ impl Session {
         Ok(handle)
     }
 
-    /// Waits until launches, and with them all before them, have been carried out.
+    /// Waits until `ticket` and all earlier submissions have finished.
     pub fn wait(&mut self, ticket: Ticket) -> Result<(), Error> {
         self.driver.wait(self.context, ticket.0, TIMEOUT).map_err(|failure| match failure.errno {
             crate::driver::errno::TIME => Error::Timeout(TIMEOUT),
@@ -255,7 +255,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // The kernel takes back what is left when the device is closed: nothing is lost if it will not hear of it now.
+        // Errors are ignored: the kernel frees everything when the device file is closed.
         let _ = self.driver.destroy_context(self.context);
     }
 }

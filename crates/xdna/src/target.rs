@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A generation, by the names of the driver and of the design tools.
+/// A generation, with the name that the driver and the design tools use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
@@ -14,11 +14,11 @@ pub enum Target {
     Npu4,
 }
 
-/// Bytes of a core's memory that a kernel may fill; 1 KiB more is its stack.
+/// Bytes of a core's memory for a kernel; the stack takes another 1 KiB.
 pub const LOCAL_MEMORY: usize = 63 << 10;
 
 impl Target {
-    /// Both.
+    /// All generations.
     pub const ALL: [Self; 2] = [Self::Npu1, Self::Npu4];
 
     /// Its name.
@@ -29,7 +29,7 @@ impl Target {
         }
     }
 
-    /// Columns that a design of the whole array takes.
+    /// Columns of a design that uses the whole array.
     pub fn columns(self) -> u16 {
         match self {
             Self::Npu1 => 4,
@@ -37,13 +37,13 @@ impl Target {
         }
     }
 
-    /// Core tiles of a column.
+    /// Core tiles per column.
     pub fn core_rows(self) -> u16 {
         4
     }
 
-    /// Rows, depths and columns of the blocks that a core multiplies in int8 in one instruction, and in which matrices
-    /// lie in its memory.
+    /// Rows, depths and columns of the int8 block product that a core computes in one instruction. Matrices are
+    /// stored in such blocks in its memory.
     pub fn block(self) -> [usize; 3] {
         match self {
             Self::Npu1 => [4, 8, 8],
@@ -51,7 +51,7 @@ impl Target {
         }
     }
 
-    /// Contexts that there can be at once.
+    /// The maximum number of hardware contexts.
     pub fn contexts(self) -> usize {
         match self {
             Self::Npu1 => 6,
@@ -59,7 +59,7 @@ impl Target {
         }
     }
 
-    /// The generation of a device with so many columns: arrays of the first have five, of the second eight.
+    /// The generation of a device with this many columns: five for the first, eight for the second.
     pub fn of_columns(columns: u16) -> Option<Self> {
         match columns {
             4 | 5 => Some(Self::Npu1),
@@ -68,7 +68,7 @@ impl Target {
         }
     }
 
-    /// The generation of a PCI device of AMD.
+    /// The generation of an AMD PCI device id.
     pub fn of_pci_device(device: u16) -> Option<Self> {
         match device {
             0x1502 => Some(Self::Npu1),

@@ -1,4 +1,5 @@
-//! Single tiles on an NPU: a session whose design multiplies one, as a device for [`TileMatmul`](crate::matmul).
+//! Tile products on an NPU: a session whose design multiplies single tiles, as a device for
+//! [`TileMatmul`](crate::matmul).
 
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ pub struct TileNpu {
 }
 
 impl TileNpu {
-    /// Loads a design, whose launches are tiles that come out in int8, into a device.
+    /// Loads a design whose launches are tiles with int8 results.
     pub fn open(driver: Box<dyn Driver>, design: Design) -> Result<Self, Error> {
         let Shape { m, k, n } = design.launch;
         let tile = TileSize::of(m).filter(|_| m == k && k == n && design.output == Output::Int8);
@@ -29,7 +30,7 @@ impl TileNpu {
         Ok(Self { session: Session::open(driver, design)?, tile })
     }
 
-    /// The design of tiles that the fake device understands.
+    /// The design for tiles of the fake device.
     pub fn design_for_fake(target: Target, tile: TileSize) -> Design {
         let side = tile.side();
         let shape = Shape::new(side, side, side);

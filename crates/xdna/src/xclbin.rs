@@ -1,35 +1,36 @@
-//! Reads xclbin files, the containers in which designs for the array come (Xilinx Runtime, `xrt/detail/xclbin.h`), as far
-//! as a context needs it: the partition of the array, its PDIs, and the compute units of its kernels.
+//! Reads xclbin files, the containers of designs for the array (Xilinx Runtime, `xrt/detail/xclbin.h`), as far as a
+//! context needs them: the partition of the array, its PDIs, and the compute units of its kernels.
 //!
-//! A file is a head of 456 bytes, a header of 40 bytes for each section, and the sections. The section `AIE_PARTITION`
-//! holds arrays that refer to one another by offsets into the section; `IP_LAYOUT` lists kernels. What is read is borrowed
-//! from the file, and of lists only short ones are accepted: no file makes this allocate more than a few kilobytes.
+//! A file has a head of 456 bytes, a header of 40 bytes for each section, and the sections. The section
+//! `AIE_PARTITION` holds arrays that refer to each other by offsets into the section. `IP_LAYOUT` lists kernels. The
+//! results borrow from the file, and the length of lists is limited, so no file makes this allocate more than a few
+//! kilobytes.
 
-/// The head, with the number of sections at its end.
+/// Size of the head, which ends with the number of sections.
 const HEAD: usize = 456;
 const SECTION_HEADER: usize = 40;
 const MAGIC: &[u8; 8] = b"xclbin2\0";
-/// More sections than any file has.
+/// Maximum number of sections; real files have fewer.
 const MAX_SECTIONS: usize = 256;
 
 const IP_LAYOUT: u32 = 8;
 const AIE_PARTITION: u32 = 32;
 
-/// Compute units that the driver takes for a context, and PDIs that are looked at.
+/// Maximum number of compute units per context (a limit of the driver) and of PDIs.
 const MAX_UNITS: usize = 32;
-/// More columns than any array has.
+/// Maximum number of columns; real arrays have fewer.
 const MAX_COLUMNS: usize = 256;
 
 const IP: usize = 80;
 const IP_PS_KERNEL: u32 = 7;
-/// Of such a kernel's properties, its subtype, which says that it runs on the array.
+/// The subtype, among a kernel's properties, that marks a kernel for the array.
 const SUBTYPE: u32 = 3;
 const SUBTYPE_DPU: u32 = 1;
 
 const PDI: usize = 96;
 const CDO_GROUP: usize = 96;
 
-/// Why a file is no xclbin that can be used.
+/// Why an xclbin file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an xclbin for this kind of device: {0}")]
 pub struct Malformed(&'static str);
@@ -37,9 +38,9 @@ pub struct Malformed(&'static str);
 /// A design for the array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Xclbin<'a> {
-    /// Columns that the design takes.
+    /// Number of columns that the design uses.
     pub columns: u16,
-    /// Columns that it may begin at.
+    /// Columns at which it may begin.
     pub start_columns: Vec<u16>,
     /// Its configurations of the array.
     pub pdis: Vec<Pdi<'a>>,
@@ -50,7 +51,7 @@ pub struct Xclbin<'a> {
 /// A configuration of the array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pdi<'a> {
-    /// What the firmware loads.
+    /// The image that the firmware loads.
     pub image: &'a [u8],
     section: Bytes<'a>,
     groups: Bytes<'a>,
@@ -61,9 +62,9 @@ pub struct Pdi<'a> {
 pub struct Unit<'a> {
     /// Its name, `kernel:instance`.
     pub name: &'a str,
-    /// What it does: 0 computes, 1 prepares.
+    /// Its function: 0 computes, 1 prepares.
     pub function: u8,
-    /// By which a PDI says that it holds it.
+    /// The id by which a PDI refers to it.
     pub kernel_id: u16,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Xclbin<'a> {
         })
     }
 
-    /// The PDI that holds a kernel: the one that names its id, or the only one.
+    /// The PDI that contains a kernel: the one that lists its id, or the only one.
     pub fn pdi_of(&self, unit: &Unit<'_>) -> Option<&Pdi<'a>> {
         let named = self.pdis.iter().find(|pdi| pdi.holds(unit.kernel_id));
         named.or_else(|| self.pdis.first().filter(|_| self.pdis.len() == 1))
@@ -164,7 +165,7 @@ fn kernels(layout: Bytes<'_>) -> Result<Vec<Unit<'_>>, Malformed> {
 
 const SHORT: &str = "it ends early";
 
-/// Little-endian values at offsets that may lie anywhere.
+/// Bytes from which little-endian values are read at any offset, with bounds checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bytes<'a>(&'a [u8]);
 
@@ -191,7 +192,8 @@ impl<'a> Bytes<'a> {
         range.and_then(|(start, end)| self.0.get(start..end)).map(Self).ok_or(Malformed(SHORT))
     }
 
-    /// An array of elements of `size` bytes: their number and their offset into this section stand at `offset` of `list`.
+    /// An array with elements of `size` bytes. The field at `offset` of `list` holds its length and its offset in
+    /// this section.
     fn array(&self, list: &Bytes<'_>, offset: usize, size: usize) -> Result<Bytes<'a>, Malformed> {
         let count = u64::from(list.u32(offset)?);
         self.slice(list.u32(offset + 4)?.into(), count * size as u64)
@@ -204,7 +206,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A small xclbin: a PDI for each image, and a kernel for each of them.
+    /// A small xclbin file with one PDI per image and one kernel per PDI.
     pub(crate) fn xclbin(columns: u16, images: &[&[u8]]) -> Vec<u8> {
         let put = |bytes: &mut Vec<u8>, at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         let pair = |count: usize, offset: usize| [(count as u32).to_le_bytes(), (offset as u32).to_le_bytes()].concat();
@@ -263,7 +265,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told() {
+    fn missing_parts_are_reported() {
         let file = xclbin(4, &[b"pdi"]);
         let told = |file: &[u8]| Xclbin::parse(file).unwrap_err().to_string();
         assert!(told(b"").contains("does not begin"));
@@ -277,14 +279,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_cut_is_an_error() {
+    fn every_truncation_is_an_error() {
         let file = xclbin(1, &[b"pdi"]);
         for end in 0..file.len() {
             assert!(Xclbin::parse(&file[..end]).is_err(), "{end} bytes");
         }
     }
 
-    /// Reads a file as far as anybody does.
+    /// Parses a file and uses everything in it.
     fn read(file: &[u8]) {
         if let Ok(design) = Xclbin::parse(file) {
             assert!(design.pdis.len() <= MAX_UNITS && design.units.len() <= MAX_UNITS);
@@ -299,19 +301,19 @@ pub(crate) mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
 
         #[test]
-        fn hostile_bytes_are_no_matter(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 4]>()), 1..12)) {
+        fn changed_bytes_cause_no_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 4]>()), 1..12)) {
             let mut file = xclbin(4, &[b"first", b"second"]);
             for (at, value) in changes {
                 let at = at.index(file.len() - 4);
                 file[at..at + 4].copy_from_slice(&value);
             }
-            // Changes of the magic would hide all others.
+            // A wrong magic would hide all other errors.
             file[..8].copy_from_slice(MAGIC);
             read(&file);
         }
 
         #[test]
-        fn so_is_noise(noise in prop::collection::vec(any::<u8>(), 0..2000), sections in 0..300_u32) {
+        fn random_bytes_cause_no_panic(noise in prop::collection::vec(any::<u8>(), 0..2000), sections in 0..300_u32) {
             let mut file = xclbin(4, &[b"pdi"]);
             file.truncate(HEAD);
             file[HEAD - 8..HEAD - 4].copy_from_slice(&sections.to_le_bytes());

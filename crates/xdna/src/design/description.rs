@@ -11,11 +11,11 @@ use crate::packet::Start;
 use crate::target::Target;
 use crate::xclbin::Xclbin;
 
-/// The name of the description.
+/// File name of the description.
 const DESCRIPTION: &str = "design.json";
-/// The form of descriptions that this program reads.
+/// The version of the description format.
 const FORMAT: u32 = 1;
-/// The most bytes of a file of a design; real ones have a few hundred thousand.
+/// Maximum size of a file of a design; real ones have a few hundred thousand bytes.
 const MAX_FILE: u64 = 64 << 20;
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct Description {
     format: u32,
     target: Target,
     xclbin: PathBuf,
-    /// The kernel in the xclbin, without its instance; the only one, where none is named.
+    /// The kernel in the xclbin, without its instance name; may be left out if there is only one.
     kernel: Option<String>,
     instructions: PathBuf,
     #[serde(default)]
@@ -51,7 +51,7 @@ fn default_arguments() -> Vec<Argument> {
     Argument::DEFAULT.to_vec()
 }
 
-/// Reads the design in a directory, and checks it.
+/// Reads and checks the design in a directory.
 pub fn load(directory: &Path) -> Result<Design, Error> {
     let unusable = |problem: String| Error::Design { directory: directory.to_owned(), problem };
     read(directory).and_then(|design| design.problem().map_or(Ok(design), Err)).map_err(unusable)
@@ -101,7 +101,7 @@ fn file(directory: &Path, name: &Path) -> Result<Vec<u8>, String> {
     fs::read(&path).map_err(told)
 }
 
-/// Instructions, in binary or, in a file that ends in `.txt`, as a hexadecimal number a line.
+/// Instructions: binary 32-bit words, or, in a file that ends in `.txt`, one hexadecimal number per line.
 fn words(name: &Path, file: &[u8]) -> Result<Vec<u32>, String> {
     if name.extension().is_some_and(|extension| extension == "txt") {
         let text = std::str::from_utf8(file).map_err(|_| format!("{} is no text", name.display()))?;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_read() {
+    fn a_design_directory_is_read() {
         for description in [WHOLE.to_owned(), WHOLE.replace("insts.txt", "insts.bin")] {
             let design = load(directory(&description).path()).unwrap();
             assert_eq!((design.target, design.columns, design.pdi.as_slice()), (Target::Npu1, 4, &b"the PDI"[..]));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_one_is_told() {
+    fn problems_of_a_design_directory_are_reported() {
         let told = |from: &str, to: &str| load(directory(&WHOLE.replace(from, to)).path()).unwrap_err().to_string();
         assert!(told("\"format\": 1", "\"format\": 2").contains("format 2"));
         assert!(told("npu1", "npu9").contains("unknown variant"));

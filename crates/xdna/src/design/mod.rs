@@ -1,8 +1,8 @@
-//! Designs: what is loaded into an NPU so that it multiplies matrices, and how to talk to it.
+//! Designs: the files that make an NPU multiply matrices, and how to use them.
 //!
-//! A design multiplies matrices of one shape: a launch takes `A` of `(m, k)`, `B` of `(k, n)` and gives `C` of `(m, n)`.
-//! Whoever has other shapes fills up with zeros and launches more often. [`load`] reads a design from a directory;
-//! [`Design::for_fake`] makes one that the fake device understands, and nobody else.
+//! A design multiplies matrices of one shape: a launch takes `A` `(m, k)` and `B` `(k, n)` and gives `C` `(m, n)`.
+//! Other shapes are padded with zeros and take several launches. [`load`] reads a design from a directory.
+//! [`Design::for_fake`] makes one that only the fake device understands.
 
 mod description;
 mod program;
@@ -33,27 +33,27 @@ impl Shape {
         Self { m, k, n }
     }
 
-    /// Operations, two for each product.
+    /// Operations: two for each multiply-accumulate.
     pub fn operations(self) -> u64 {
         2 * self.m as u64 * self.k as u64 * self.n as u64
     }
 }
 
-/// How `B` lies in memory; `A` and `C` lie in rows.
+/// Memory layout of `B`. `A` and `C` are row-major.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// `(k, n)`: the columns of a depth follow one another.
+    /// `(k, n)`: row-major.
     #[default]
     RowMajor,
-    /// `(n, k)`: the depths of a column follow one another, as weights are stored.
+    /// `(n, k)`: column-major, as weights are stored.
     ColumnMajor,
 }
 
-/// What a launch computes.
+/// The result of a launch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Output {
-    /// The full contract: exact sums.
+    /// The full contract: exact i32 sums.
     #[default]
     #[serde(rename = "int32")]
     Int32,
@@ -72,7 +72,7 @@ impl Output {
     }
 }
 
-/// A buffer that a launch is given.
+/// A buffer argument of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Argument {
@@ -82,45 +82,45 @@ pub enum Argument {
     B,
     /// The result.
     C,
-    /// One that the design's interface has and its kernel does not use.
+    /// An argument of the interface that the kernel does not use.
     None,
 }
 
 impl Argument {
-    /// What kernels of the public design tools are given: three buffers, and two that they could have been given.
+    /// The arguments of the public design tools' kernels: three buffers, and two unused ones.
     pub const DEFAULT: [Self; 5] = [Self::A, Self::B, Self::C, Self::None, Self::None];
 }
 
-/// What is loaded, and how it is used.
+/// A design and how to use it.
 #[derive(Clone, Debug)]
 pub struct Design {
-    /// Where it comes from, for people.
+    /// Its directory, for messages.
     pub directory: PathBuf,
     /// The devices that it is for.
     pub target: Target,
-    /// Columns that it takes.
+    /// Number of columns that it uses.
     pub columns: u16,
-    /// What the firmware loads.
+    /// The image that the firmware loads.
     pub pdi: Vec<u8>,
-    /// The function of its kernel, by the xclbin.
+    /// The function number of its kernel, from the xclbin.
     pub function: u8,
-    /// What the array's command processor carries out for a launch.
+    /// The instructions of the array's command processor for one launch.
     pub instructions: Vec<u32>,
     /// How a launch is started.
     pub start: Start,
-    /// What a launch is given, in order.
+    /// The arguments of a launch, in order.
     pub arguments: Vec<Argument>,
     /// The product of a launch.
     pub launch: Shape,
-    /// The product that a core does at a time.
+    /// The product that a core computes at a time.
     pub tile: Shape,
-    /// How `B` lies.
+    /// The layout of `B`.
     pub b: Layout,
-    /// What comes out.
+    /// The type of the result.
     pub output: Output,
 }
 
-/// The most bytes that an operand of a launch may take.
+/// Maximum size of an operand of a launch, in bytes.
 const MAX_OPERAND: usize = 64 << 20;
 
 impl Design {
@@ -143,20 +143,20 @@ impl Design {
         }
     }
 
-    /// The design for the fake device that the encoder runs on: exact sums, and launches as large as a whole array with
-    /// tiles of 64 does them.
+    /// The fake device's design for the encoder: exact sums, with launches as large as a whole array computes with
+    /// tiles of 64.
     pub fn for_fake_encoder(target: Target) -> Self {
         let tile = Shape::new(64, 64, 64);
         let n = tile.n * usize::from(target.columns());
         Self::for_fake(target, Shape::new(256, 512, n), tile, Output::Int32)
     }
 
-    /// Launches that one chain may hold.
+    /// Maximum number of launches in a chain.
     pub fn chain_length(&self) -> usize {
         CHAIN_BYTES / slot_bytes(self.start, self.arguments.len())
     }
 
-    /// What contradicts what, if something does.
+    /// A contradiction between the fields, if there is one.
     pub fn problem(&self) -> Option<String> {
         let Self { launch, tile, .. } = self;
         let [r, s, t] = self.target.block();
@@ -194,15 +194,15 @@ impl Design {
         None
     }
 
-    /// Bytes of the left matrix, the right one, and the result of a launch.
+    /// Sizes in bytes of `A`, `B` and `C` of a launch.
     pub fn operand_bytes(&self) -> [usize; 3] {
         let Shape { m, k, n } = self.launch;
         [m * k, k * n, m * n * self.output.bytes()]
     }
 }
 
-/// Bytes of a core's memory that a tile takes: both operands twice, so that one is filled while the other is multiplied,
-/// and the result.
+/// Bytes of a core's memory for a tile: both operands twice (one copy is filled while the other is multiplied), and
+/// the result.
 pub(crate) fn local_bytes(tile: Shape, output: Output) -> usize {
     let Shape { m, k, n } = tile;
     let product = |a: usize, b: usize, times: usize| a.saturating_mul(b).saturating_mul(times);

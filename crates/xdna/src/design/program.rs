@@ -1,5 +1,5 @@
-//! What the fake device is told in place of what an array would be: a PDI that it recognises, and instructions that name
-//! a product. Real designs hold real code for real cores, which the fake cannot carry out.
+//! The fake device's replacement for real code: a PDI that it recognises, and instructions that describe a product.
+//! The fake cannot execute the code of real designs.
 
 use super::{Layout, Output, Shape};
 use crate::target::Target;
@@ -7,7 +7,7 @@ use crate::target::Target;
 const PDI_MAGIC: &[u8] = b"amanuensis fake array ";
 const INSTRUCTION_MAGIC: u32 = 0x464D_4141;
 
-/// A product that the fake's instructions name.
+/// A product described by the fake's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     pub(crate) target: Target,
@@ -18,12 +18,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// A PDI for a target.
+    /// The PDI for a target.
     pub(crate) fn pdi(target: Target) -> Vec<u8> {
         [PDI_MAGIC, target.name().as_bytes()].concat()
     }
 
-    /// The target of a PDI, with whatever a buffer holds behind it.
+    /// The target of a PDI. The buffer may have more bytes after it.
     pub(crate) fn target_of(pdi: &[u8]) -> Option<Target> {
         let name = pdi.strip_prefix(PDI_MAGIC)?;
         Target::ALL.into_iter().find(|target| name.starts_with(target.name().as_bytes()))
@@ -38,7 +38,7 @@ impl Program {
         words
     }
 
-    /// The product that instructions name, if they are the fake's.
+    /// The product that instructions describe; `None` for other instructions.
     pub(crate) fn parse(target: Target, instructions: &[u8]) -> Option<Self> {
         let words: Vec<u32> = instructions.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
         let [INSTRUCTION_MAGIC, m, k, n, tile_m, tile_k, tile_n, b @ 0..=1, output @ 0..=1] = words[..] else {

@@ -1,18 +1,19 @@
-//! Multiplies as an array does: a launch in tiles, of which each core holds one of `A`, of `B` and of `C` in its memory,
-//! in blocks; a block of sums takes a block of products at a time.
+//! Multiplies as the array does. A launch is split into tiles. Each core holds one tile of `A`, `B` and `C` in its
+//! memory, in blocks, and adds one block product at a time.
 //!
-//! Blocks are what one instruction multiplies: 4x8 by 8x8 on aie2, 8x8 by 8x8 on aie2p. In a core's memory a tile is a
-//! row of rows of blocks, each block in rows.
+//! A block product is one instruction: 4x8 by 8x8 on aie2, 8x8 by 8x8 on aie2p. In a core's memory a tile is stored
+//! block by block, row-major, and each block is row-major.
 
 use std::thread;
 
 use crate::design::{Layout, Output, Program, Shape, local_bytes};
 use crate::target::LOCAL_MEMORY;
 
-/// Columns of a block of `B`, and depths of a block of either, on both generations.
+/// Columns of a block of `B`, and the depth of a block of `A` and `B`, on both generations.
 const SIDE: usize = 8;
 
-/// `C` of a launch as the device writes it, in rows; `None` where a tile does not fit a core or is not made of blocks.
+/// `C` of a launch as the device writes it, row-major; `None` if a tile does not fit into a core's memory or is not a
+/// multiple of the blocks.
 pub(super) fn multiply(program: &Program, a: &[i8], b: &[i8]) -> Option<Vec<u8>> {
     let Program { target, launch, tile, output, .. } = *program;
     let [rows, _, _] = target.block();
@@ -26,7 +27,7 @@ pub(super) fn multiply(program: &Program, a: &[i8], b: &[i8]) -> Option<Vec<u8>>
     let mut c = vec![0; launch.m * launch.n * output.bytes()];
     let band = tile.m * launch.n * output.bytes();
     let bands: Vec<(usize, &mut [u8])> = c.chunks_exact_mut(band).enumerate().collect();
-    // Cores do not depend on one another: bands of tiles are shared out among threads.
+    // Cores are independent, so the bands of tiles are divided among threads.
     let threads = thread::available_parallelism().map_or(1, Into::into).min(bands.len());
     let mut shares: Vec<Vec<(usize, &mut [u8])>> = (0..threads).map(|_| Vec::new()).collect();
     for (index, band) in bands {
@@ -45,7 +46,7 @@ pub(super) fn multiply(program: &Program, a: &[i8], b: &[i8]) -> Option<Vec<u8>>
     Some(c)
 }
 
-/// A core's memory.
+/// A core and its memory.
 struct Core {
     tile: Shape,
     /// Rows of a block of `A` and `C`.
@@ -61,7 +62,7 @@ impl Core {
         Self { tile, rows, a: vec![0; m * k], b: vec![0; k * n], c: vec![0; m * n] }
     }
 
-    /// The tiles of `C` beside one another, `index` bands down.
+    /// Computes the tiles of `C` in one band (row of tiles).
     fn multiply_band(&mut self, program: &Program, a: &[i8], b: &[i8], index: usize, out: &mut [u8]) {
         let Shape { m, k, n } = self.tile;
         let launch = program.launch;
@@ -81,7 +82,7 @@ impl Core {
         }
     }
 
-    /// Adds the product of the tiles, in blocks of `R` rows.
+    /// Adds the product of the current tiles, in blocks of `R` rows.
     fn multiply_tile<const R: usize>(&mut self) {
         let (depths, columns) = (self.tile.k / SIDE, self.tile.n / SIDE);
         let (a, _) = self.a.as_chunks::<SIDE>();
@@ -100,7 +101,7 @@ impl Core {
         }
     }
 
-    /// Writes the tile of `C` to where it belongs.
+    /// Writes the tile of `C` to its position in the result.
     fn drain(&self, program: &Program, column: usize, out: &mut [u8]) {
         let Shape { m, n, .. } = self.tile;
         for row in 0..m {
@@ -128,7 +129,7 @@ fn multiply_block<const R: usize>(a: &[[i8; SIDE]; R], b: &[[i8; SIDE]; SIDE], s
     }
 }
 
-/// Fills a tile of `[rows, columns]` in blocks.
+/// Fills a tile `(rows, columns)`, block by block.
 fn fill(
     tile: &mut [i8],
     [_, columns]: [usize; 2],
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_sums_are_the_references() {
+    fn exact_sums_equal_the_reference() {
         let (launch, tile) = (Shape::new(48, 32, 40), Shape::new(16, 16, 8));
         let (a, b) = (noise(launch.m * launch.k, 1), noise(launch.k * launch.n, 2));
         let expected = full_reference(&a, &b, [launch.m, launch.k, launch.n]);
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tile_is_the_tile_exact_references() {
+    fn a_tile_equals_the_tile_exact_reference() {
         for size in TileSize::ALL {
             let side = size.side();
             let (a, b) = (noise(side * side, 3), noise(side * side, 4));
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_no_core_is_not_computed() {
+    fn a_tile_too_large_for_a_core_is_not_computed() {
         let program = |launch: Shape, tile: Shape, target: Target| Program {
             target,
             launch,

@@ -1,50 +1,50 @@
-//! What can be made to go wrong, and what was counted.
+//! Faults that tests inject, and counters.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::driver::errno;
 use crate::launch::Counters;
 
-/// Something that goes wrong.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// There is no device.
     Absent,
-    /// The device file may not be opened.
+    /// No permission to open the device file.
     Forbidden,
     /// The device does not describe itself.
     NoInfo,
-    /// The heap may not be locked in memory.
+    /// The heap cannot be locked in memory.
     MemoryLock,
-    /// No memory for a buffer.
+    /// Out of memory for a buffer.
     OutOfMemory,
-    /// No room in the heap.
+    /// The heap is full.
     HeapFull,
-    /// No context is left.
+    /// No free context.
     NoContext,
-    /// The firmware does not take the design.
+    /// The firmware refuses the design.
     BadDesign,
     /// A synchronisation fails.
     SyncFails,
-    /// A command is not taken.
+    /// A command is refused.
     Refused,
-    /// A command is never done.
+    /// A command never finishes.
     Hangs,
-    /// The driver gives up on a command.
+    /// The driver reports a timeout of a command.
     CommandTimeout,
-    /// A command ends in an error.
+    /// A command finishes with an error.
     CommandError,
     /// A command is aborted.
     CommandAborted,
-    /// The firmware does not answer a command.
+    /// The firmware does not respond to a command.
     NoResponse,
-    /// The device is taken away.
+    /// The device disappears.
     Gone,
-    /// A bit of a result is wrong, and nobody says so.
+    /// One bit of a result is wrong, without any error.
     FlippedBit,
 }
 
-/// Where something can go wrong.
+/// The operations in which faults occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Point {
     Open,
@@ -61,7 +61,7 @@ pub(super) enum Point {
 }
 
 impl Fault {
-    /// All there are.
+    /// All faults.
     pub const ALL: [Self; 17] = [
         Self::Absent,
         Self::Forbidden,
@@ -100,7 +100,7 @@ impl Fault {
         }
     }
 
-    /// The number that the driver gives for it.
+    /// The error number that the driver returns for it.
     pub(super) fn errno(self) -> i32 {
         match self {
             Self::MemoryLock => errno::AGAIN,
@@ -114,7 +114,7 @@ impl Fault {
     }
 }
 
-/// The handle of a fake device: what was asked of it, and what is to go wrong. Clones are of the same device.
+/// Control handle of a fake device: counters and faults. Clones control the same device.
 #[derive(Clone, Debug, Default)]
 pub struct Controls(Arc<Mutex<Inner>>);
 
@@ -126,18 +126,18 @@ struct Inner {
 }
 
 impl Controls {
-    /// Lets something go wrong once, after it has gone well so many times.
+    /// Injects a fault that occurs once, after its operation has succeeded `after` times.
     pub fn inject(&self, fault: Fault, after: u64) {
         self.inner().fault = Some((fault, after));
     }
 
-    /// What was asked so far.
+    /// What the device was asked to do so far.
     pub fn counters(&self) -> Counters {
         self.inner().counters
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Numbers are valid between any two statements.
+        // The state behind the lock is valid between any two statements, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,7 +149,7 @@ impl Controls {
         self.inner().is_gone
     }
 
-    /// The fault that strikes at this point, now.
+    /// The fault that occurs at this operation now, if any.
     pub(super) fn strike(&self, point: Point) -> Option<Fault> {
         let mut inner = self.inner();
         let (fault, after) = inner.fault.filter(|(fault, _)| fault.point() == point)?;

@@ -1,16 +1,16 @@
-//! Buffers, as the host sees them and as the device does: the two agree only where they have been synchronised.
+//! Buffers with separate contents for the host and the device, which become equal only by synchronisation.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::driver::{BufferKind, BufferObject, Call, Direction, Failure, HEAP_SIZE, errno};
 
-/// Where the device sees its heap, and where the process has its data.
+/// Device addresses of the heap and of data buffers.
 const HEAP_ADDRESS: u64 = 0x400_0000;
 const DATA_ADDRESS: u64 = 0x7F00_0000_0000;
-/// Buffers begin at pages.
+/// Alignment of buffers.
 const PAGE: usize = 4096;
-/// The most bytes of a command.
+/// Maximum size of a command.
 const MAX_COMMAND: usize = 32 << 10;
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Memory {
     buffers: BTreeMap<u32, Buffer>,
     next_handle: u32,
     next_data: u64,
-    /// Bytes of the heap that are taken: buffers are cut off one after the other.
+    /// Allocated bytes of the heap, which is filled from the front.
     heap_used: usize,
     lock_limit: usize,
 }
@@ -55,7 +55,7 @@ impl Memory {
             BufferKind::Heap if !size.is_multiple_of(HEAP_SIZE) => return refused(errno::INVAL),
             BufferKind::Heap if self.has_heap() => return refused(errno::BUSY),
             BufferKind::Heap if size > self.lock_limit => return refused(errno::AGAIN),
-            // Its bytes are in the buffers that are cut from it.
+            // The heap itself has no bytes; the buffers allocated from it have.
             BufferKind::Heap => (HEAP_ADDRESS, 0),
             BufferKind::Device if !self.has_heap() => return refused(errno::INVAL),
             BufferKind::Device if self.heap_used + pages > HEAP_SIZE => return refused(errno::NOSPC),
@@ -109,21 +109,21 @@ impl Memory {
         Ok(())
     }
 
-    /// What the device reads at an address, in one of the buffers that it may touch.
+    /// What the device reads at an address, in one of the buffers that it may access.
     pub(super) fn read(&self, handles: &[u32], address: u64, size: usize) -> Option<&[u8]> {
         let buffers = handles.iter().filter_map(|handle| self.buffers.get(handle));
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// The same of the heap, where instructions are.
+    /// What the device reads in the heap, where instructions are.
     pub(super) fn read_heap(&self, address: u64, size: usize) -> Option<&[u8]> {
         let buffers = self.buffers.values().filter(|buffer| buffer.kind == BufferKind::Device);
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// Where the device writes.
+    /// Where the device writes, in one of the buffers that it may access.
     pub(super) fn write(&mut self, handles: &[u32], address: u64, size: usize) -> Option<&mut [u8]> {
         let handle =
             handles.iter().find(|handle| self.buffers.get(handle).is_some_and(|buffer| buffer.holds(address, size)))?;

@@ -1,9 +1,8 @@
-//! A model of the driver and the device, for development: it keeps the driver's rules, carries out products from nothing
-//! but the bytes of buffers and commands, counts what is asked, and fails on demand.
+//! A software model of the driver and the device, for development. It enforces the driver's rules, computes products
+//! from the bytes of buffers and commands alone, counts operations, and fails on demand.
 //!
-//! `memory` holds the buffers as either side sees them, `queue` the contexts and their commands, `array` multiplies as
-//! the array does. What silicon alone can show - time, power, whether a real design computes what it should - it does
-//! not know.
+//! `memory` holds both views of the buffers, `queue` the contexts and their commands, and `array` multiplies as the
+//! array does. It does not model what only hardware can show: time, power, and whether a real design is correct.
 
 mod array;
 mod fault;
@@ -24,7 +23,7 @@ use fault::Point;
 use memory::Memory;
 use queue::Queue;
 
-/// A device that is not there.
+/// A fake device.
 #[derive(Debug)]
 pub struct Fake {
     target: Target,
@@ -34,13 +33,13 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// A device of a generation, for a process that may lock so many bytes of memory.
+    /// A device of a generation, for a process that may lock `memory_lock` bytes of memory.
     pub fn new(target: Target, memory_lock: usize) -> Self {
         let controls = Controls::default();
         Self { target, memory: Memory::new(memory_lock), queue: Queue::new(target), controls }
     }
 
-    /// The same as if found at a device file, where opening can go wrong too.
+    /// A device as if opened from a device file, so that opening can fail too.
     pub fn open(target: Target, controls: &Controls) -> Result<Self, Error> {
         let path = std::path::PathBuf::from("/dev/accel/accel0");
         match controls.strike(Point::Open) {
@@ -50,12 +49,12 @@ impl Fake {
         }
     }
 
-    /// What was counted, and what is to go wrong.
+    /// The counters, and the faults to inject.
     pub fn controls(&self) -> Controls {
         self.controls.clone()
     }
 
-    /// Refuses a call, if it is the one that is to be refused.
+    /// Refuses a call if a fault was injected for it.
     fn ask(&self, call: Call, point: Point) -> Result<(), Failure> {
         if self.controls.is_gone() {
             return Err(Failure::new(call, errno::NODEV));
@@ -68,7 +67,7 @@ impl Driver for Fake {
     fn info(&mut self) -> Result<Info, Failure> {
         self.ask(Call::Info, Point::Info)?;
         Ok(Info {
-            // One column of the first generation has no way to memory, and designs leave it alone.
+            // One column of the first generation has no access to memory, and designs do not use it.
             columns: if self.target == Target::Npu1 { 5 } else { 8 },
             core_rows: self.target.core_rows(),
             array_version: if self.target == Target::Npu1 { (1, 0) } else { (2, 0) },
@@ -133,7 +132,7 @@ impl Driver for Fake {
     }
 
     fn wait(&mut self, context: Context, point: u64, timeout: Duration) -> Result<(), Failure> {
-        // The fake has no clock: what would not end in any time has timed out.
+        // The fake has no clock: a command that would never finish times out at once.
         let _ = timeout;
         self.ask(Call::Wait, Point::Wait)?;
         self.controls.count(|counters| counters.waits += 1);

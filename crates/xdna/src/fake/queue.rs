@@ -1,5 +1,5 @@
-//! Contexts, and the commands in their queues. Commands are carried out when somebody waits for them, or when a queue is
-//! full: whoever looks at a result too early sees that it is not there.
+//! Contexts and their command queues. Commands run only when they are waited for or when the queue is full. So a
+//! result that is read before waiting is missing, which reveals the mistake.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::driver::{BufferKind, Call, ComputeUnit, Context, Failure, errno};
 use crate::packet::{Command, CommandState};
 use crate::target::Target;
 
-/// Commands that a context queues before submitting one more has to wait.
+/// Queued commands per context; submitting one more has to wait.
 const MAX_COMMANDS: usize = 4;
 
 #[derive(Debug)]
@@ -30,17 +30,17 @@ struct State {
     queued: VecDeque<Queued>,
 }
 
-/// Whether a context has a design.
+/// The design of a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loaded {
     Nothing,
-    /// One that the fake array can carry out.
+    /// A design that the fake array can run.
     Fake(Target),
-    /// One that it cannot.
+    /// Any other design.
     Other,
 }
 
-/// A command under way.
+/// A queued command.
 #[derive(Debug)]
 struct Queued {
     point: u64,
@@ -49,7 +49,7 @@ struct Queued {
     arguments: Vec<u32>,
 }
 
-/// A run of instructions on buffers, by address.
+/// A run of instructions on buffers, by device address.
 #[derive(Debug)]
 struct Run {
     instructions: u64,
@@ -100,7 +100,7 @@ impl Queue {
         if state.design != Loaded::Nothing || memory.kind(unit.buffer) != Some(BufferKind::Device) {
             return Err(refused);
         }
-        // Firmware takes what it is given; whether it is a design of this array shows when it runs.
+        // The firmware accepts any PDI; whether it is a design of this array shows when it runs.
         let target = memory.device(unit.buffer).and_then(Program::target_of);
         state.design = target.map_or(Loaded::Other, Loaded::Fake);
         Ok(())
@@ -149,10 +149,10 @@ impl Queue {
         let target = self.target;
         let state = self.state(context, Call::Wait)?;
         if point >= state.submitted {
-            // A point that nobody submits is never reached.
+            // A point that was never submitted is never reached.
             return Err(Failure::new(Call::Wait, errno::TIME));
         }
-        // On a timeline, point 0 is the newest.
+        // On a timeline, point 0 means the newest.
         while state.queued.front().is_some_and(|next| point == 0 || next.point <= point) {
             state.carry_out(target, memory, controls);
         }
@@ -161,7 +161,7 @@ impl Queue {
 }
 
 impl State {
-    /// Carries out the next command, and leaves in its header how it ended.
+    /// Runs the next command and writes its final state into its header.
     fn carry_out(&mut self, target: Target, memory: &mut Memory, controls: &Controls) {
         let Some(next) = self.queued.pop_front() else { return };
         set_state(memory, next.command, CommandState::Running);
@@ -200,12 +200,12 @@ impl Run {
         CommandState::Completed
     }
 
-    /// The result of the product that the instructions name; `None` where an array would stop.
+    /// The result of the product that the instructions describe; `None` if an array would stop.
     fn compute(&self, target: Target, arguments: &[u32], memory: &Memory) -> Option<Vec<u8>> {
         let instructions = memory.read_heap(self.instructions, usize::try_from(self.bytes).ok()?)?;
         let program = Program::parse(target, instructions)?;
         let [a, b, ..] = self.buffers[..] else { return None };
-        // Data moves in words of four bytes.
+        // Transfers are in words of four bytes.
         if self.buffers.iter().any(|address| !address.is_multiple_of(4)) {
             return None;
         }
@@ -216,7 +216,7 @@ impl Run {
     }
 }
 
-/// What a command makes the device do, or why the driver does not take it.
+/// What a command makes the device do, or the driver's error.
 fn runs(command: u32, memory: &Memory) -> Result<Vec<Run>, Failure> {
     let malformed = Failure::new(Call::Execute, errno::INVAL);
     let parse = |handle: u32| {
@@ -234,7 +234,7 @@ fn runs(command: u32, memory: &Memory) -> Result<Vec<Run>, Failure> {
                 if memory.kind(handle) != Some(BufferKind::Command) {
                     return Err(Failure::new(Call::Execute, errno::NOENT));
                 }
-                // Chains are not made of chains, and all of one are of one kind.
+                // A chain contains no chains, and its commands are all of one kind.
                 let Command::Start { opcode, instructions, bytes, buffers } = parse(handle)? else {
                     return Err(Failure::new(Call::Execute, errno::OPNOTSUPP));
                 };
@@ -254,7 +254,7 @@ fn set_state(memory: &mut Memory, command: u32, state: CommandState) {
 }
 
 fn set_error_index(memory: &mut Memory, command: u32, index: u32) {
-    // Of a chain; of a single command these would be its arguments.
+    // Only a chain has an error index; in a single command these bytes are arguments.
     let is_chain = memory.host(command).is_ok_and(|bytes| matches!(Command::parse(bytes), Some(Command::Chain(_))));
     if is_chain {
         word_of(memory, command, 3, |_| index);
@@ -262,7 +262,7 @@ fn set_error_index(memory: &mut Memory, command: u32, index: u32) {
 }
 
 fn word_of(memory: &mut Memory, command: u32, word: usize, change: impl FnOnce(u32) -> u32) {
-    // A command that its owner has given back meanwhile has no header any more.
+    // The owner may have closed the command buffer meanwhile.
     if let Ok(bytes) = memory.host_mut(command)
         && let Some(bytes) = bytes.as_chunks_mut::<4>().0.get_mut(word)
     {

@@ -1,4 +1,4 @@
-//! The fake keeps the driver's rules, sees only what was synchronised, and each of its faults ends in a clear error.
+//! The fake enforces the driver's rules, sees only synchronised data, and each fault ends in a clear error.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::tile::{TileSize, tile_exact_reference};
@@ -30,7 +30,7 @@ fn with_heap() -> Fake {
 }
 
 #[test]
-fn a_heap_comes_first() {
+fn a_context_needs_a_heap() {
     let mut fake = Fake::new(Target::Npu1, usize::MAX);
     assert_eq!(refused(fake.create_context(TILES)), errno::NOENT);
     assert_eq!(refused(fake.create_buffer(BufferKind::Device, 64)), errno::INVAL);
@@ -39,7 +39,7 @@ fn a_heap_comes_first() {
     assert!(heap.address.is_multiple_of(HEAP_SIZE as u64));
     assert_eq!(refused(fake.create_buffer(BufferKind::Heap, HEAP_SIZE)), errno::BUSY);
     assert!(fake.create_context(TILES).is_ok());
-    // The heap is full at its size, in whole pages.
+    // The heap is full when its size is used up, in whole pages.
     fake.create_buffer(BufferKind::Device, HEAP_SIZE - 4096).unwrap();
     fake.create_buffer(BufferKind::Device, 1).unwrap();
     assert_eq!(refused(fake.create_buffer(BufferKind::Device, 1)), errno::NOSPC);
@@ -53,7 +53,7 @@ fn the_heap_must_be_lockable() {
 }
 
 #[test]
-fn contexts_are_few() {
+fn the_number_of_contexts_is_limited() {
     for (target, limit, tiles) in [(Target::Npu1, 6, 16), (Target::Npu4, 16, 32)] {
         let mut fake = Fake::new(target, usize::MAX);
         fake.create_buffer(BufferKind::Heap, HEAP_SIZE).unwrap();
@@ -68,7 +68,7 @@ fn contexts_are_few() {
 }
 
 #[test]
-fn a_design_is_loaded_once() {
+fn a_context_is_configured_once() {
     let mut fake = with_heap();
     let context = fake.create_context(TILES).unwrap();
     let data = fake.create_buffer(BufferKind::Data, 64).unwrap().handle;
@@ -82,7 +82,7 @@ fn a_design_is_loaded_once() {
     assert_eq!(refused(fake.configure(context, &[unit(pdi)])), errno::INVAL);
 }
 
-/// A device by itself, one launch from running.
+/// A device without a session, ready to run one launch.
 struct Bare {
     fake: Fake,
     context: Context,
@@ -145,7 +145,7 @@ fn commands_go_through_their_states() {
     let mut bare = Bare::new();
     let point = bare.execute().unwrap();
     assert_eq!(bare.state(), CommandState::Queued);
-    // Not to be submitted again before it has been made anew.
+    // A command cannot be submitted again before it is rewritten.
     let again = bare.fake.execute(bare.context, bare.command, &[bare.data.handle]);
     assert_eq!(refused(again), errno::INVAL);
     bare.wait(point).unwrap();
@@ -156,21 +156,21 @@ fn commands_go_through_their_states() {
 }
 
 #[test]
-fn buffers_are_named_once_and_exist() {
+fn a_command_names_existing_buffers_once() {
     let mut bare = Bare::new();
     let (context, command, data) = (bare.context, bare.command, bare.data.handle);
     bare.write(command, &bare.words.clone());
     assert_eq!(refused(bare.fake.execute(context, command, &[data, data])), errno::ALREADY);
     assert_eq!(refused(bare.fake.execute(context, command, &[data, 99])), errno::NOENT);
     assert_eq!(refused(bare.fake.execute(context, data, &[data])), errno::INVAL, "not a command");
-    // A buffer that is not named is none of the device's business.
+    // The device may not access a buffer that the command does not name.
     let point = bare.fake.execute(context, command, &[]).unwrap();
     bare.wait(point).unwrap();
     assert_eq!(bare.state(), CommandState::Error);
 }
 
 #[test]
-fn what_an_array_would_not_do_ends_in_an_error() {
+fn an_impossible_command_ends_in_an_error() {
     assert_eq!(Bare::new().end(), CommandState::Completed);
     let changed = |word: usize, change: u32| {
         let mut bare = Bare::new();
@@ -184,7 +184,8 @@ fn what_an_array_would_not_do_ends_in_an_error() {
     let mut bare = Bare::new();
     bare.words[0] ^= 1 << 23;
     assert_eq!(refused(bare.execute()), errno::INVAL, "an unknown opcode");
-    // Instructions for a real array mean nothing here, and a tile that fits no core is not computed.
+    // Instructions of a real array mean nothing to the fake, and a tile that does not fit into a core is not
+    // computed.
     for instructions in [
         vec![0x0603_0100; 9],
         Program {
@@ -205,13 +206,13 @@ fn what_an_array_would_not_do_ends_in_an_error() {
 }
 
 #[test]
-fn sides_see_only_what_was_synchronised() {
+fn each_side_sees_only_synchronised_data() {
     let mut bare = Bare::new();
     let [a, b, c] = small(Target::Npu1).operand_bytes();
     let handle = bare.data.handle;
     let result = |bare: &Bare| bare.fake.bytes(handle).unwrap()[a + b..][..4].to_vec();
     bare.fake.bytes_mut(handle).unwrap()[..a + b].fill(1);
-    // Written, not synchronised: the device multiplies zeros.
+    // The operands are written but not synchronised, so the device multiplies zeros.
     assert_eq!(bare.end(), CommandState::Completed);
     bare.fake.sync(handle, Direction::FromDevice, a + b..a + b + c).unwrap();
     assert_eq!(result(&bare), [0, 0, 0, 0]);
@@ -221,7 +222,7 @@ fn sides_see_only_what_was_synchronised() {
     assert_eq!(result(&bare), [0, 0, 0, 0], "computed, and not brought back");
     bare.fake.sync(handle, Direction::FromDevice, a + b..a + b + c).unwrap();
     assert_eq!(result(&bare), [24, 0, 0, 0]);
-    // A byte that is changed in device memory changes the result.
+    // Changing a byte in device memory changes the result.
     bare.fake.bytes_mut(handle).unwrap()[0] = 2;
     bare.fake.sync(handle, Direction::ToDevice, 0..1).unwrap();
     let point = bare.execute().unwrap();
@@ -255,7 +256,8 @@ fn every_fault_ends_in_a_clear_error() {
         };
         for mode in [Mode::Batched, Mode::Sequential] {
             let controls = Controls::default();
-            // Nobody but a comparison sees a wrong bit, and of three products of eight launches only the last is compared.
+            // Only a comparison detects a flipped bit, and of three products of eight launches only the last is
+            // compared.
             controls.inject(fault, if fault == Fault::FlippedBit { 23 } else { 0 });
             let run = || -> Result<(), Error> {
                 let fake = Fake::open(Target::Npu1, &controls)?;
@@ -268,7 +270,7 @@ fn every_fault_ends_in_a_clear_error() {
 }
 
 #[test]
-fn the_command_of_a_chain_that_failed_is_named() {
+fn the_failed_command_of_a_chain_is_named() {
     let fake = Fake::new(Target::Npu1, usize::MAX);
     let controls = fake.controls();
     let mut gemm = Gemm::open(Box::new(fake), small(Target::Npu1), Mode::Batched).unwrap();
@@ -285,7 +287,7 @@ fn a_design_for_another_device_is_refused() {
 }
 
 #[test]
-fn the_self_test_passes_on_either_generation_and_start() {
+fn the_self_test_passes_on_both_generations_with_both_start_commands() {
     for target in Target::ALL {
         for start in [Start::Cu, Start::Npu] {
             let fake = Fake::new(target, usize::MAX);
@@ -298,7 +300,7 @@ fn the_self_test_passes_on_either_generation_and_start() {
 }
 
 #[test]
-fn tile_products_have_the_bits_of_the_contract() {
+fn tile_products_equal_the_contract_bit_for_bit() {
     let noise = |length: usize, seed: usize| -> Vec<i8> {
         (0..length).map(|index| ((index + seed) * 7919 % 1009) as u8 as i8).collect()
     };

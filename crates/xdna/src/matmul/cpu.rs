@@ -1,4 +1,4 @@
-//! The processor as a device of its own.
+//! The processor as a tile device.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,11 +15,11 @@ use crate::launch::{Buffer, Counters, Launch, Place, Ticket};
 
 use super::device::TileDevice;
 
-/// A device that is always there: the processor's own tile kernels.
+/// A device that is always available: the processor's own tile kernels.
 ///
-/// As with a real one, host and device have memories of their own, which only [`TileDevice::sync`] makes alike, and
-/// launches run on a thread of their own, in the order of a queue. [`Self::on_calling_thread`] leaves that thread out, so
-/// that what handing work over costs can be told from the rest.
+/// As with a real device, host and device have separate memories that only [`TileDevice::sync`] makes equal, and
+/// launches run on a separate thread, in queue order. [`Self::on_calling_thread`] leaves out that thread, to measure
+/// the cost of the hand-over.
 #[derive(Debug)]
 pub struct CpuDevice {
     cpu: Cpu,
@@ -28,70 +28,70 @@ pub struct CpuDevice {
     next_buffer: u32,
     submitted: Ticket,
     worker: Option<Worker>,
-    /// Where there is no worker: the result of a launch.
+    /// Without a worker thread: the result buffer of a launch.
     result: Vec<i8>,
     counters: Counters,
 }
 
-/// What went wrong on the processor.
+/// An error of the processor device.
 #[derive(Debug, thiserror::Error)]
 pub enum CpuDeviceError {
-    /// There is no such buffer, or none any more.
+    /// The buffer does not exist, or was closed.
     #[error("there is no buffer {}", .0.0)]
     NoBuffer(Buffer),
-    /// Bytes behind the end of a buffer.
+    /// A range outside of its buffer.
     #[error("bytes {} to {} of a buffer that has {length}", range.start, range.end)]
     OutOfBounds {
-        /// Which bytes.
+        /// The range in bytes.
         range: Range<usize>,
-        /// How many there are.
+        /// The size of the buffer in bytes.
         length: usize,
     },
-    /// The result of a launch would overwrite a tile that it reads.
+    /// The result of a launch overlaps one of its operands.
     #[error("the result of a launch lies over a tile that it reads, at byte {0}")]
     Overlap(usize),
-    /// Nothing to do.
+    /// A submission without launches.
     #[error("a submission without launches")]
     NoLaunches,
-    /// Nothing of this number was submitted.
+    /// The ticket was never issued.
     #[error("nothing was submitted as {}", .0.0)]
     NoSubmission(Ticket),
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     #[error("no thread for the launches: {0}")]
     NoThread(#[source] io::Error),
-    /// The thread is gone.
+    /// The worker thread has stopped.
     #[error("the thread that runs launches has stopped")]
     Stopped,
 }
 
-/// A buffer as the device sees it.
+/// The device's view of a buffer.
 type Shared = Arc<Mutex<Aligned<i8>>>;
 
-/// A buffer as both sides see it.
+/// Both views of a buffer.
 #[derive(Debug)]
 struct Memory {
     host: Aligned<i8>,
     device: Shared,
 }
 
-/// A buffer that a submission names.
+/// A buffer that a submission uses.
 struct Named {
     buffer: Buffer,
     length: usize,
     memory: Shared,
 }
 
-/// A submission on its way: the buffers that it names, and its launches.
+/// A submission: its buffers and its launches.
 struct Job {
     buffers: Vec<Named>,
     launches: Vec<Launch>,
     ticket: Ticket,
 }
 
-/// The thread that runs launches, and the two ends of its queues.
+/// The worker thread, and the ends of its queues.
 #[derive(Debug)]
 struct Worker {
-    /// Gone when the device is dropped, which ends the thread.
+    /// `None` once the device is dropped, which ends the thread.
     queue: Option<Sender<Job>>,
     done: Receiver<Ticket>,
     last_done: Ticket,
@@ -99,14 +99,14 @@ struct Worker {
 }
 
 impl CpuDevice {
-    /// A device for tiles of one size, with a thread for its launches.
+    /// A device for tiles of one size, with a worker thread.
     pub fn new(cpu: Cpu, tile: TileSize) -> Result<Self, CpuDeviceError> {
         let mut device = Self::on_calling_thread(cpu, tile);
         device.worker = Some(Worker::new(cpu, tile).map_err(CpuDeviceError::NoThread)?);
         Ok(device)
     }
 
-    /// The same, but launches run within [`TileDevice::submit`].
+    /// A device whose launches run within [`TileDevice::submit`].
     pub fn on_calling_thread(cpu: Cpu, tile: TileSize) -> Self {
         Self {
             cpu,
@@ -124,7 +124,7 @@ impl CpuDevice {
         self.buffers.get(&buffer).ok_or(CpuDeviceError::NoBuffer(buffer))
     }
 
-    /// The buffers that launches name, each once; all tiles lie in them.
+    /// The buffers that launches use, each once. Checks that all tiles lie in their buffers.
     fn named(&self, launches: &[Launch]) -> Result<Vec<Named>, CpuDeviceError> {
         let bytes = self.tile.elements();
         let mut named: Vec<Named> = Vec::new();
@@ -160,7 +160,7 @@ fn check_range(range: &Range<usize>, length: usize) -> Result<(), CpuDeviceError
 }
 
 fn lock(memory: &Mutex<Aligned<i8>>) -> MutexGuard<'_, Aligned<i8>> {
-    // Bytes are bytes, whatever happened to who held them.
+    // Bytes are valid whatever happened to the previous owner of the lock.
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -242,7 +242,7 @@ impl TileDevice for CpuDevice {
 }
 
 impl Job {
-    /// Runs all launches; `result` is memory for the result of one.
+    /// Runs all launches; `result` is a buffer for the result of one.
     fn run(&self, cpu: Cpu, tile: TileSize, result: &mut Vec<i8>) {
         let bytes = tile.elements();
         let mut memories: Vec<_> = self.buffers.iter().map(|named| lock(&named.memory)).collect();
@@ -250,7 +250,7 @@ impl Job {
             let at = self.buffers.iter().position(|named| named.buffer == place.buffer);
             at.expect("a job has all buffers that its launches name")
         };
-        // A buffer may hold all three tiles of a launch: the result is made beside it.
+        // A buffer may hold all three tiles of a launch, so the result is computed in a separate one.
         result.resize(bytes, 0);
         for launch in &self.launches {
             let read = |place: Place| &memories[index(place)][place.offset..][..bytes];
@@ -293,7 +293,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // Nobody waits for what it may have failed at.
+            // A panic of the thread was already reported as an error.
             let _ = thread.join();
         }
     }

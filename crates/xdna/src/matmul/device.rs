@@ -1,4 +1,4 @@
-//! What a device must be able to do to multiply tiles.
+//! The trait of devices that multiply tiles.
 
 use std::error::Error;
 use std::ops::Range;
@@ -8,46 +8,46 @@ use amanuensis_kernels::tile::TileSize;
 use crate::driver::Direction;
 use crate::launch::{Buffer, Counters, Launch, Ticket};
 
-/// A device that multiplies tiles of one size: a launch is `c = clamp((a x b) >> 7, -128, 127)`, of tiles `(t, t)` of int8
-/// in rows that follow one another, t bytes each.
+/// A device that multiplies tiles of one size. A launch computes `c = clamp((a x b) >> 7, -128, 127)` on int8 tiles
+/// `(t, t)`, row-major, with a row stride of t bytes.
 ///
-/// Host and device see a buffer each in their own way: what the host writes into [`Self::host_mut`] reaches the device
-/// with a [`Self::sync`] that covers it, and what a launch wrote reaches [`Self::host`] with another, after the
-/// [`Self::wait`] for its submission. Between `submit` and `wait` the host leaves alone the parts of buffers that the
-/// submission names; other buffers, and other parts, may be written, synchronised and submitted meanwhile.
+/// Host and device have separate views of each buffer. A [`Self::sync`] makes what the host wrote into
+/// [`Self::host_mut`] visible to the device, and, after the [`Self::wait`] for its submission, what a launch wrote
+/// visible in [`Self::host`]. Between `submit` and `wait` the host must not touch the parts of buffers that the
+/// submission uses. Other parts and buffers may be written, synchronised and submitted meanwhile.
 ///
-/// For a kernel driver: `allocate` creates and maps a buffer object, `host` and `host_mut` are the mapping, `sync` is its
-/// synchronisation of a range, `submit` one execution of a command buffer (or of a chain of them), and `wait` the wait
-/// for the timeline point of that number.
+/// For a kernel driver: `allocate` creates and maps a buffer object, `host` and `host_mut` are the mapping, `sync`
+/// synchronises a range, `submit` executes a command buffer (or a chain of them), and `wait` waits for the timeline
+/// point of that number.
 pub trait TileDevice {
-    /// What goes wrong on this device. After an error nothing is promised of buffers and submissions.
+    /// The device's error. After an error, the contents of buffers and the state of submissions are undefined.
     type Error: Error + Send + Sync + 'static;
 
-    /// The size of the tiles that the device's kernel multiplies.
+    /// The tile size of the device's kernel.
     fn tile(&self) -> TileSize;
 
-    /// A new buffer of `bytes` bytes, all zero on both sides.
+    /// Creates a buffer of `bytes` bytes, zero-filled on both sides.
     fn allocate(&mut self, bytes: usize) -> Result<Buffer, Self::Error>;
 
-    /// Gives a buffer back. No submission that names it is under way.
+    /// Closes a buffer. No pending submission may use it.
     fn free(&mut self, buffer: Buffer) -> Result<(), Self::Error>;
 
-    /// The host's view of a buffer: all of the bytes it was allocated with.
+    /// The host's view of a buffer, in its full size.
     fn host(&self, buffer: Buffer) -> Result<&[i8], Self::Error>;
 
-    /// The same, to write.
+    /// The host's view of a buffer, for writing.
     fn host_mut(&mut self, buffer: Buffer) -> Result<&mut [i8], Self::Error>;
 
-    /// Makes a range of bytes, as one side sees them, visible to the other.
+    /// Makes a range of bytes, as one side sees them, visible to the other side.
     fn sync(&mut self, buffer: Buffer, range: Range<usize>, direction: Direction) -> Result<(), Self::Error>;
 
-    /// Queues launches, at least one, behind all that are queued already. Does not wait for them. The launches of one
-    /// submission do not read what others of it write, so their order among themselves is free.
+    /// Queues launches (at least one) after all queued ones, without waiting. The launches of one submission do not
+    /// depend on each other and may run in any order.
     fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Self::Error>;
 
-    /// Waits until a submission, and with it all before it, has been carried out.
+    /// Waits until a submission and all earlier ones have finished.
     fn wait(&mut self, ticket: Ticket) -> Result<(), Self::Error>;
 
-    /// What was asked of the device since it was made.
+    /// Counts of what the device was asked to do since it was created.
     fn counters(&self) -> Counters;
 }

@@ -1,34 +1,34 @@
-//! Why there is no product.
+//! Errors of matrix products.
 
 use std::error::Error;
 
-/// Why there is no product.
+/// Why a product could not be computed.
 #[derive(Debug, thiserror::Error)]
 pub enum MatmulError<E: Error + 'static> {
     /// A matrix has no rows or no columns.
     #[error("a product of {0}x{1} by {1}x{2}: sizes are from 1 on")]
     Empty(usize, usize, usize),
-    /// A matrix has more or fewer numbers than its shape says.
+    /// The number of elements does not fit the shape.
     #[error("{name} has {found} numbers, and with {rows} rows of {columns} it would have another number of them")]
     Length {
         /// Which matrix.
         name: &'static str,
-        /// Numbers that there are.
+        /// Number of elements.
         found: usize,
-        /// Rows that it should have.
+        /// Expected rows.
         rows: usize,
-        /// Columns that it should have.
+        /// Expected columns.
         columns: usize,
     },
-    /// Sums of so many terms may not fit into 32 bits.
+    /// Sums over this depth may overflow 32 bits.
     #[error("a product {k} deep may overflow; at most {most}")]
     TooDeep {
         /// Depth of the product.
         k: usize,
-        /// The most that there may be.
+        /// The maximum depth.
         most: usize,
     },
-    /// There is no scale for infinity and NaN.
+    /// Infinity and NaN cannot be quantised.
     #[error("{0} holds a number that is not finite")]
     NotFinite(&'static str),
     /// The device failed.
@@ -36,7 +36,7 @@ pub enum MatmulError<E: Error + 'static> {
     Device(#[from] E),
 }
 
-/// Refuses what is no product `(m, k) x (k, n)` of `a` by `b` numbers, or is more than `most` deep.
+/// Checks that `a` and `b` elements fit the product `(m, k) x (k, n)` and that the depth is at most `most`.
 pub(super) fn check<E: Error>(a: usize, b: usize, [m, k, n]: [usize; 3], most: usize) -> Result<(), MatmulError<E>> {
     if [m, k, n].contains(&0) {
         return Err(MatmulError::Empty(m, k, n));

@@ -8,13 +8,14 @@ use amanuensis_kernels::{Aligned, Context};
 use super::error::{MatmulError, check};
 use super::scaled::{Scaled, are_finite};
 
-/// The most terms of `127 * 127` whose sum fits into 32 bits.
+/// The maximum number of terms of `127 * 127` whose sum fits into 32 bits.
 const MAX_DEPTH: usize = i32::MAX as usize / (127 * 127);
-/// Rows of a block, as kernels take them.
+/// Rows of a block of the kernels.
 const ROWS: usize = 32;
 
-/// `A x B` of f32 by the full contract: A is quantised by rows, B by columns, symmetric, the largest magnitude becoming
-/// 127, and the sums over all depths are exact. `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`, all in rows.
+/// `A x B` of f32 by the full contract. A is quantised by rows and B by columns, symmetric, with the largest
+/// magnitude mapped to 127; the sums over the whole depth are exact. `a` is `(m, k)`, `b` is `(k, n)`, the result is
+/// `(m, n)`, all row-major.
 pub fn full(
     context: &Context,
     a: &[f32],

@@ -1,11 +1,11 @@
 //! Products of int8 matrices, by both contracts.
 //!
-//! *Tile-exact*: [`TileMatmul`] makes a product of launches of a device's tile kernel. The contract is that of
-//! [`amanuensis_kernels::tile`]; whatever the device, and in either [`Mode`], the result has the same bits.
-//! *Full*: [`full`] is exact over all depths, as the encoder needs it, on the processor's own kernels.
+//! *Tile-exact*: [`TileMatmul`] computes a product from launches of a device's tile kernel. The contract is defined
+//! in [`amanuensis_kernels::tile`]. The result has the same bits on every device and in both values of [`Mode`].
+//! *Full*: [`full`] is exact over the whole depth, as the encoder needs it, with the processor's kernels.
 //!
-//! A device is a [`TileDevice`]. [`CpuDevice`] is one that is always there: its launches run on a thread of its own behind
-//! a queue, as a driver's would.
+//! A device is a [`TileDevice`]. [`CpuDevice`] is always available: its launches run on a separate thread behind a
+//! queue, as with a driver.
 
 mod cpu;
 mod device;

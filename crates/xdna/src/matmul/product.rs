@@ -1,4 +1,4 @@
-//! A product made of launches, one at a time or in waves.
+//! A product computed from launches, sequentially or in waves.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::tile::{TileSize, accumulate, clamp_sums};
@@ -13,37 +13,37 @@ use super::scaled::{Scaled, quantise_columns, quantise_rows};
 use super::tiles::{Matrix, put};
 use super::waves::{Extent, Wave, extent, waves};
 
-/// The most depths of a product: results of as many launches, -128 each, fit into 32 bits.
+/// Maximum depth of a product: the sum of this many results of -128 fits into 32 bits.
 const MAX_DEPTH: usize = 1 << 27;
 
-/// Bytes of a wave's results: they, and the sums of the wave, stay in the caches of a core.
+/// Size of a wave's results in bytes: they and the wave's sums fit into the caches of a core.
 const WAVE_BYTES: usize = 1 << 20;
 
-/// How launches are handed to the device.
+/// How launches are submitted to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Mode {
     /// For each pair of tiles: write, synchronise, launch, wait, synchronise, read and accumulate.
     Sequential,
-    /// Waves of many launches: all tiles of a wave in one buffer, synchronised once, one submission, one wait, results
-    /// synchronised once and accumulated together. While the device works on a wave the host prepares the next one and
-    /// accumulates the one before.
+    /// Waves of many launches: all tiles of a wave in one buffer, synchronised once, one submission, one wait,
+    /// results synchronised once and accumulated together. While the device works on a wave, the host prepares the
+    /// next one and accumulates the previous one.
     Batched,
 }
 
-/// Products by the tile-exact contract on a device. Its buffers stay for the next product.
+/// Products by the tile-exact contract on a device. Buffers are reused by the next product.
 #[derive(Debug)]
 pub struct TileMatmul<D: TileDevice> {
     device: D,
     cpu: Cpu,
     wave_bytes: usize,
-    /// Two sets: the device works on one while the host works on the other.
+    /// Two sets of buffers: the device works on one while the host works on the other.
     sets: [Option<Set>; 2],
     launches: Vec<Launch>,
     sums: Vec<i32>,
 }
 
-/// The buffers of a wave.
+/// The buffers of a wave, with their sizes in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Set {
     /// Tiles of A, then tiles of B.
@@ -53,12 +53,12 @@ struct Set {
 }
 
 impl<D: TileDevice> TileMatmul<D> {
-    /// Products on `device`; what the host has to do is done with the instructions of `cpu`.
+    /// Products on `device`; the host's part uses the instructions of `cpu`.
     pub fn new(device: D, cpu: Cpu) -> Self {
         Self { device, cpu, wave_bytes: WAVE_BYTES, sets: [None; 2], launches: Vec::new(), sums: Vec::new() }
     }
 
-    /// The results of a wave take at most so many bytes (but at least one tile); 1 MiB where nothing is said.
+    /// Limits the results of a wave to this many bytes (but at least one tile); the default is 1 MiB.
     #[must_use]
     pub fn with_wave_bytes(mut self, bytes: usize) -> Self {
         self.wave_bytes = bytes;
@@ -70,7 +70,7 @@ impl<D: TileDevice> TileMatmul<D> {
         &self.device
     }
 
-    /// `A x B` by the tile-exact contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`, all in rows.
+    /// `A x B` by the tile-exact contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`, all row-major.
     pub fn multiply(
         &mut self,
         mode: Mode,
@@ -87,15 +87,16 @@ impl<D: TileDevice> TileMatmul<D> {
             Mode::Batched => self.in_waves(a, b, &mut c),
         };
         if done.is_err() {
-            // The device may still be writing to them: they are neither used again nor given back.
+            // The device may still write to these buffers, so they are neither reused nor closed.
             self.sets = [None; 2];
         }
         done?;
         Ok(c)
     }
 
-    /// The same for f32: A is quantised by rows, B by columns, symmetric, the largest magnitude becoming 127. The result
-    /// is int8 with the scales beside it. By the contract a unit of it is worth 128 products, and it saturates.
+    /// `A x B` of f32 by the tile-exact contract. A is quantised by rows and B by columns, symmetric, with the
+    /// largest magnitude mapped to 127. The result is int8 with its scales. By the contract, one unit is 128
+    /// products, and the result saturates.
     pub fn multiply_f32(
         &mut self,
         mode: Mode,
@@ -160,12 +161,12 @@ impl<D: TileDevice> TileMatmul<D> {
         }
     }
 
-    /// Writes the tiles of a wave, and hands its launches over.
+    /// Writes the tiles of a wave and submits its launches.
     fn begin(&mut self, wave: &Wave, set: Set, a: Matrix<'_>, b: Matrix<'_>) -> Result<Ticket, D::Error> {
         let (size, extent) = (self.device.tile(), wave.extent());
         let tile = size.elements();
         let inputs = self.device.host_mut(set.inputs.0)?;
-        // A by rows and B by columns, depths together in both.
+        // A by rows and B by columns, so that the depths of each are consecutive.
         let left = wave.rows.clone().flat_map(|row| wave.depths.clone().map(move |depth| (row, depth)));
         let right = wave.columns.clone().flat_map(|column| wave.depths.clone().map(move |depth| (depth, column)));
         let (left_tiles, right_tiles) = inputs.split_at_mut(extent.rows * extent.depths * tile);
@@ -189,7 +190,7 @@ impl<D: TileDevice> TileMatmul<D> {
         self.device.submit(&self.launches)
     }
 
-    /// Waits for a wave, adds its results up, and writes what is complete to the matrix.
+    /// Waits for a wave, adds up its results, and writes complete sums to the matrix.
     fn finish(
         &mut self,
         wave: &Wave,
@@ -219,7 +220,7 @@ impl<D: TileDevice> TileMatmul<D> {
         Ok(())
     }
 
-    /// A set of buffers of at least so many bytes.
+    /// The set of buffers `index`, with at least these sizes in bytes.
     fn set(&mut self, index: usize, inputs: usize, outputs: usize) -> Result<Set, D::Error> {
         if let Some(set) = self.sets[index] {
             if set.inputs.1 >= inputs && set.outputs.1 >= outputs {
@@ -236,7 +237,7 @@ impl<D: TileDevice> TileMatmul<D> {
     }
 }
 
-/// How many tiles a product has in each direction.
+/// The number of tiles of a product in each dimension.
 fn tiles_of(a: Matrix<'_>, b: Matrix<'_>, size: TileSize) -> Extent {
     let tiles = |length: usize| length.div_ceil(size.side());
     Extent { rows: tiles(a.rows), depths: tiles(a.columns), columns: tiles(b.columns) }

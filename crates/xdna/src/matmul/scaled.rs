@@ -1,4 +1,4 @@
-//! Matrices in int8 or i32, and the scales that make f32 of them.
+//! Integer matrices with the scales that convert them to f32.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::quantise::quantise_row;
@@ -7,13 +7,13 @@ use amanuensis_kernels::tile::SHIFT;
 /// A product of quantised matrices: `(A x B)[i, j] ~ values[i, j] * unit * row_scales[i] * column_scales[j]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaled<T> {
-    /// `(m, n)` in rows: int8 by the tile-exact contract, exact i32 sums by the full one.
+    /// `(m, n)`, row-major: int8 by the tile-exact contract, exact i32 sums by the full one.
     pub values: Vec<T>,
     /// Scales of the rows of A, `(m)`.
     pub row_scales: Vec<f32>,
     /// Scales of the columns of B, `(n)`.
     pub column_scales: Vec<f32>,
-    /// Products of quantised numbers that one unit of `values` is worth: 128 or 1.
+    /// Number of products that one unit of `values` stands for: 128 or 1.
     pub unit: f32,
 }
 
@@ -22,14 +22,14 @@ impl Scaled<i8> {
         Self { values, row_scales, column_scales, unit: (1 << SHIFT) as f32 }
     }
 
-    /// The product in f32, `(m, n)` in rows.
+    /// The product in f32, `(m, n)`, row-major.
     pub fn to_f32(&self) -> Vec<f32> {
         self.scaled(|value| f32::from(*value))
     }
 }
 
 impl Scaled<i32> {
-    /// The product in f32, `(m, n)` in rows.
+    /// The product in f32, `(m, n)`, row-major.
     pub fn to_f32(&self) -> Vec<f32> {
         self.scaled(|value| *value as f32)
     }
@@ -46,7 +46,7 @@ impl<T> Scaled<T> {
     }
 }
 
-/// `(rows, columns)` in int8, and a scale a row; nothing if not all numbers are finite.
+/// Quantises `(rows, columns)` to int8 with one scale per row; `None` if a value is not finite.
 pub(super) fn quantise_rows(cpu: Cpu, values: &[f32], [rows, columns]: [usize; 2]) -> Option<(Vec<i8>, Vec<f32>)> {
     let mut quantised = vec![0; rows * columns];
     let rows = values.chunks_exact(columns).zip(quantised.chunks_exact_mut(columns));
@@ -54,7 +54,7 @@ pub(super) fn quantise_rows(cpu: Cpu, values: &[f32], [rows, columns]: [usize; 2
     are_finite(values).then_some((quantised, scales))
 }
 
-/// `(rows, columns)` in int8, and a scale a column; nothing if not all numbers are finite.
+/// Quantises `(rows, columns)` to int8 with one scale per column; `None` if a value is not finite.
 pub(super) fn quantise_columns(cpu: Cpu, values: &[f32], [rows, columns]: [usize; 2]) -> Option<(Vec<i8>, Vec<f32>)> {
     let mut quantised = vec![0; rows * columns];
     let (mut column_values, mut column_quantised) = (vec![0.0; rows], vec![0; rows]);

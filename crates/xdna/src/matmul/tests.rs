@@ -1,4 +1,4 @@
-//! All ways to a product have the bits of the contract, and a device is used as it should be.
+//! All devices and modes give the bits of the contract, and devices are used correctly.
 
 use std::ops::Range;
 
@@ -19,18 +19,18 @@ fn direct(tile: TileSize) -> CpuDevice {
     CpuDevice::on_calling_thread(Cpu::detect(), tile)
 }
 
-/// Bytes that look random, from -128 to 127.
+/// Pseudo-random bytes from -128 to 127.
 fn bytes(length: usize, seed: usize) -> Vec<i8> {
     let byte = |index: usize| (((index + seed * 7919) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as i8;
     (0..length).map(byte).collect()
 }
 
-/// Both modes, on the device with a thread and on the one without, in waves of at most so many launches.
+/// Checks both modes on the devices with and without a thread, in waves of at most `wave` launches.
 fn check(tile: TileSize, a: &[i8], b: &[i8], shape: [usize; 3], wave: usize) {
     let expected = tile_exact_reference(a, b, shape, tile);
     for device in [threaded(tile), direct(tile)] {
         let mut products = TileMatmul::new(device, Cpu::detect()).with_wave_bytes(wave * tile.elements());
-        // The second time round finds buffers of the first.
+        // The later rounds find the buffers as the earlier ones left them.
         for mode in [Mode::Batched, Mode::Sequential, Mode::Batched] {
             let c = products.multiply(mode, a, b, shape).unwrap();
             assert_eq!(c, expected, "{shape:?} in tiles of {tile}, {mode}, waves of {wave}");
@@ -39,7 +39,7 @@ fn check(tile: TileSize, a: &[i8], b: &[i8], shape: [usize; 3], wave: usize) {
 }
 
 #[test]
-fn odd_shapes_have_the_bits_of_the_contract() {
+fn products_of_odd_shapes_equal_the_contract() {
     for tile in TileSize::ALL {
         let t = tile.side();
         for [m, k, n] in
@@ -63,7 +63,7 @@ fn extremes_saturate_as_the_contract_says() {
 }
 
 #[test]
-fn every_instruction_set_has_the_same_bits() {
+fn every_instruction_set_gives_the_same_bits() {
     let shape = [40, 70, 33];
     let (a, b) = (bytes(40 * 70, 3), bytes(70 * 33, 4));
     for (cpu, tile) in Cpu::all().flat_map(|cpu| TileSize::ALL.map(|tile| (cpu, tile))) {
@@ -77,11 +77,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn products_have_the_bits_of_the_contract(
+    fn products_equal_the_contract_bit_for_bit(
         tile in prop::sample::select(TileSize::ALL.to_vec()),
         m in 1_usize..100, k in 1_usize..150, n in 1_usize..100,
         seed in 0_usize..1000,
-        // All of int8, small numbers, numbers that are mostly negative.
+        // All int8 values, small values, and mostly negative values.
         (shift, offset) in (0_u32..6, prop::sample::select(vec![0_i8, -40, 40])),
         wave in 1_usize..40,
     ) {
@@ -99,9 +99,9 @@ struct Faulty {
 }
 
 enum Fault {
-    /// Right tiles arrive transposed: the mistake that is made most easily.
+    /// Right tiles arrive transposed: the most common mistake.
     Transposes,
-    /// The wait after so many others fails, once.
+    /// The wait after this many successful ones fails, once.
     FailsAfter(usize),
 }
 
@@ -174,7 +174,7 @@ impl TileDevice for Faulty {
 }
 
 #[test]
-fn a_transposed_right_tile_is_found() {
+fn a_transposed_right_tile_is_detected() {
     for tile in TileSize::ALL {
         let shape = [2 * tile.side(), 2 * tile.side(), tile.side()];
         let (a, b) = (bytes(shape[0] * shape[1], 5), bytes(shape[1] * shape[2], 6));
@@ -187,7 +187,7 @@ fn a_transposed_right_tile_is_found() {
                 TileMatmul::new(Faulty::transposing(tile), Cpu::detect()).multiply(mode, &a, &b, shape).unwrap();
             let differ = wrong.iter().zip(&expected).filter(|(wrong, expected)| wrong != expected).count();
             assert!(differ > expected.len() / 2, "{differ} of {} differ", expected.len());
-            // Tiles that are their own transposes would not tell: the numbers above do because they are not.
+            // Tiles equal to their own transposes would not reveal the mistake. The numbers above are different.
             let symmetric = vec![3; b.len()];
             let c = TileMatmul::new(Faulty::transposing(tile), Cpu::detect())
                 .multiply(mode, &a, &symmetric, shape)
@@ -198,7 +198,7 @@ fn a_transposed_right_tile_is_found() {
 }
 
 #[test]
-fn a_failure_is_told_and_the_next_product_is_right() {
+fn a_failure_is_reported_and_the_next_product_is_correct() {
     let (tile, shape) = (TileSize::T16, [64, 64, 64]);
     let (a, b) = (bytes(64 * 64, 11), bytes(64 * 64, 12));
     for mode in [Mode::Sequential, Mode::Batched] {
@@ -213,7 +213,7 @@ fn a_failure_is_told_and_the_next_product_is_right() {
 }
 
 #[test]
-fn a_wave_is_synchronised_once_each_way() {
+fn a_wave_is_synchronised_once_in_each_direction() {
     let (tile, shape) = (TileSize::T16, [64, 64, 64]);
     let (a, b) = (bytes(64 * 64, 7), bytes(64 * 64, 8));
     let counted = |mode, wave_bytes| {
@@ -245,14 +245,14 @@ fn a_wave_is_synchronised_once_each_way() {
             waits: 1,
         }
     );
-    // Waves of 16 launches: a depth of four rows by four columns.
+    // Waves of 16 launches: one depth, four rows and four columns.
     let small = counted(Mode::Batched, 16 * 256);
     assert_eq!((small.syncs, small.submissions, small.launches, small.waits), (8, 4, 64, 4));
     assert!(batched.syncs * 20 <= sequential.syncs && small.bytes_from_device == batched.bytes_from_device);
 }
 
 #[test]
-fn only_what_is_synchronised_is_seen() {
+fn only_synchronised_data_is_seen() {
     let mut device = threaded(TileSize::T16);
     let buffer = device.allocate(3 * 256).unwrap();
     let place = |offset| Place { buffer, offset };
@@ -273,7 +273,7 @@ fn only_what_is_synchronised_is_seen() {
 }
 
 #[test]
-fn a_device_refuses_what_makes_no_sense() {
+fn a_device_refuses_invalid_requests() {
     for mut device in [threaded(TileSize::T16), direct(TileSize::T16)] {
         let buffer = device.allocate(1024).unwrap();
         let place = |offset| Place { buffer, offset };
@@ -308,13 +308,13 @@ fn matrices_of_another_shape_are_refused() {
 }
 
 #[test]
-fn floats_are_quantised_and_the_scales_come_back() {
+fn f32_products_return_their_scales() {
     let cpu = Cpu::detect();
     let [m, k, n] = [33, 50, 20];
     let floats =
         |length, seed| bytes(length, seed).into_iter().map(|v| f32::from(v) * 0.01 + 0.2).collect::<Vec<f32>>();
     let (a, mut b) = (floats(m * k, 9), floats(k * n, 10));
-    // A column of much larger numbers has a scale of its own.
+    // A column of much larger values gets its own scale.
     b.iter_mut().skip(3).step_by(n).for_each(|value| *value *= 100.0);
     let (qa, row_scales) = quantise_rows(cpu, &a, [m, k]).unwrap();
     let (qb, column_scales) = quantise_columns(cpu, &b, [k, n]).unwrap();
@@ -339,14 +339,14 @@ fn floats_are_quantised_and_the_scales_come_back() {
     for (index, found) in product.to_f32().into_iter().enumerate() {
         let (row, column) = (index / n, index % n);
         let exact: f32 = (0..k).map(|depth| a[row * k + depth] * b[depth * n + column]).sum();
-        // Half a step of each factor, times the other, at most.
+        // The rounding error is at most half a step of each factor times the other.
         let bound = k as f32 * 127.0 * 1.01 * row_scales[row] * column_scales[column];
         assert!((found - exact).abs() <= bound, "{found} for {exact}");
     }
 }
 
 #[test]
-fn numbers_without_a_scale_are_refused() {
+fn infinity_and_nan_are_refused() {
     let mut products = TileMatmul::new(direct(TileSize::T16), Cpu::detect());
     let context = Context::with(Cpu::detect(), 1);
     for bad in [f32::NAN, f32::INFINITY] {

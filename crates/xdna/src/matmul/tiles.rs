@@ -1,8 +1,8 @@
-//! Tiles cut out of matrices, and put back.
+//! Copies tiles out of matrices and back.
 
 use amanuensis_kernels::tile::TileSize;
 
-/// A matrix of int8 in rows.
+/// A row-major int8 matrix.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     pub data: &'a [i8],
@@ -11,7 +11,7 @@ pub(super) struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// Copies tile (`row`, `column`), counted in tiles, to `tile`. What lies outside the matrix is zero.
+    /// Copies tile (`row`, `column`), counted in tiles, to `tile`. Elements outside of the matrix are zero.
     pub fn tile(&self, size: TileSize, (row, column): (usize, usize), tile: &mut [i8]) {
         match size {
             TileSize::T16 => self.copy::<16>((row, column), tile),
@@ -20,7 +20,7 @@ impl Matrix<'_> {
         }
     }
 
-    /// With a length known to the compiler, a row of a tile is a move or two.
+    /// With a length known at compile time, copying a row of a tile takes one or two instructions.
     fn copy<const T: usize>(&self, (row, column): (usize, usize), tile: &mut [i8]) {
         let (row, column) = (row * T, column * T);
         let (rows, columns) = (T.min(self.rows - row), T.min(self.columns - column));
@@ -38,7 +38,8 @@ impl Matrix<'_> {
     }
 }
 
-/// Copies what of a tile lies inside to a matrix of `shape` rows and columns, as tile (`row`, `column`).
+/// Copies the part of a tile that lies inside the matrix of `shape` (rows, columns) to its position, tile (`row`,
+/// `column`).
 pub(super) fn put(tile: &[i8], size: TileSize, (row, column): (usize, usize), shape: (usize, usize), out: &mut [i8]) {
     let side = size.side();
     let (row, column) = (row * side, column * side);

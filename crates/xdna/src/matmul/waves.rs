@@ -1,8 +1,8 @@
-//! How a product is cut into waves: blocks of launches whose tiles fit into buffers of a given size.
+//! Splits a product into waves: blocks of launches whose tiles fit into buffers of a given size.
 
 use std::ops::Range;
 
-/// Tiles of a product, or of a block of it, in each direction.
+/// Size of a product, or of a block of it, in tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     pub rows: usize,
@@ -11,24 +11,24 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// One for each row, column and depth.
+    /// The number of launches: rows x columns x depths.
     pub fn launches(self) -> usize {
         self.rows * self.depths * self.columns
     }
 
-    /// Tiles of A and of B.
+    /// The number of tiles of A and of B.
     pub fn inputs(self) -> usize {
         (self.rows + self.columns) * self.depths
     }
 }
 
-/// A block of a product: its rows, depths and columns, counted in tiles.
+/// A block of a product: its ranges of rows, depths and columns, in tiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wave {
     pub rows: Range<usize>,
     pub depths: Range<usize>,
     pub columns: Range<usize>,
-    /// Whether these are the last depths of its rows and columns.
+    /// Whether the wave has the last depths of its rows and columns, so that their sums are complete.
     pub ends_sums: bool,
 }
 
@@ -38,8 +38,9 @@ impl Wave {
     }
 }
 
-/// The largest wave of a product that has no more than `launches`. It takes all depths, with which sums are complete, but
-/// no more than a sixteenth of `launches`: rows and columns are about as many, so that a tile serves several launches.
+/// The largest wave of at most `launches` launches. It takes all depths if possible, so that sums are complete, but
+/// at most a sixteenth of `launches`. It has about as many rows as columns, so that a tile is used by several
+/// launches.
 pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     let depths = product.depths.min(launches / 16).max(1);
     let area = (launches / depths).max(1);
@@ -48,7 +49,7 @@ pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     Extent { rows, depths, columns }
 }
 
-/// All waves of a product, those of the same rows and columns one after the other.
+/// All waves of a product; those of the same rows and columns are consecutive.
 pub(super) fn waves(product: Extent, wave: Extent) -> impl Iterator<Item = Wave> {
     let ranges = |end: usize, step: usize| (0..end).step_by(step.max(1)).map(move |at| at..end.min(at + step));
     ranges(product.rows, wave.rows).flat_map(move |rows| {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_takes_no_waves() {
+    fn an_empty_product_has_no_waves() {
         let product = Extent { rows: 3, depths: 0, columns: 3 };
         assert_eq!(waves(product, extent(product, 16)).count(), 0);
     }
