@@ -192,7 +192,7 @@ impl fmt::Display for Call {
 
 /// A refused driver call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the NPU's driver would not {call} ({})", std::io::Error::from_raw_os_error(*errno))]
+#[error("the NPU's driver refused to {call} ({})", std::io::Error::from_raw_os_error(*errno))]
 pub struct Failure {
     /// The operation.
     pub call: Call,

@@ -90,7 +90,9 @@ pub enum Error {
         device: String,
     },
     /// The device computed a wrong product.
-    #[error("{wrong} of {elements} elements are wrong: the device does not compute what its design says")]
+    #[error(
+        "{wrong} of {elements} elements are wrong: the device does not compute the product that its design describes"
+    )]
     Wrong {
         /// Number of wrong elements.
         wrong: usize,
@@ -98,7 +100,7 @@ pub enum Error {
         elements: usize,
     },
     /// A range outside of its buffer.
-    #[error("a range of {length} bytes from {offset} does not lie in a buffer of {size}")]
+    #[error("{length} bytes at offset {offset} are outside of a buffer of {size} bytes")]
     Range {
         /// Start of the range in bytes.
         offset: usize,

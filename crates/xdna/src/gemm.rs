@@ -8,7 +8,7 @@
 use crate::design::{Design, Layout, Output, Shape};
 use crate::driver::{Direction, Driver};
 use crate::error::Error;
-use crate::launch::{Buffer, Counters, Launch, Place};
+use crate::launch::{Buffer, Counters, Launch, Location};
 use crate::matmul::Mode;
 use crate::session::Session;
 
@@ -93,8 +93,8 @@ impl Gemm {
                 match layout {
                     Layout::ColumnMajor => block[column * launch.k..][..values.len()].copy_from_slice(values),
                     Layout::RowMajor => {
-                        let places = block[column..].iter_mut().step_by(launch.n);
-                        places.zip(values).for_each(|(place, value)| *place = *value);
+                        let column_values = block[column..].iter_mut().step_by(launch.n);
+                        column_values.zip(values).for_each(|(target, value)| *target = *value);
                     }
                 }
             }
@@ -151,9 +151,9 @@ impl Gemm {
         let all: Vec<Block> = grid.blocks().collect();
         for blocks in all.chunks(wave) {
             let launch = |(index, block): (usize, &Block)| Launch {
-                a: Place { buffer: activations, offset: (block.row * grid.depths + block.depth) * a_bytes },
-                b: Place { buffer: weights.buffer, offset: (block.column * grid.depths + block.depth) * b_bytes },
-                c: Place { buffer: results, offset: index * c_bytes },
+                a: Location { buffer: activations, offset: (block.row * grid.depths + block.depth) * a_bytes },
+                b: Location { buffer: weights.buffer, offset: (block.column * grid.depths + block.depth) * b_bytes },
+                c: Location { buffer: results, offset: index * c_bytes },
             };
             let launches: Vec<Launch> = blocks.iter().enumerate().map(launch).collect();
             let ticket = self.session.submit(&launches)?;
@@ -185,9 +185,9 @@ impl Gemm {
             let offset = (block.column * grid.depths + block.depth) * b_bytes;
             self.session.sync(weights.buffer, Direction::ToDevice, offset..offset + b_bytes)?;
             let ticket = self.session.submit(&[Launch {
-                a: Place { buffer: activations, offset: 0 },
-                b: Place { buffer: weights.buffer, offset },
-                c: Place { buffer: results, offset: 0 },
+                a: Location { buffer: activations, offset: 0 },
+                b: Location { buffer: weights.buffer, offset },
+                c: Location { buffer: results, offset: 0 },
             }])?;
             self.session.wait(ticket)?;
             self.session.sync(results, Direction::FromDevice, 0..c_bytes)?;

@@ -6,7 +6,7 @@ pub struct Buffer(pub u32);
 
 /// Where an operand begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The buffer.
     pub buffer: Buffer,
     /// Bytes from the start of the buffer; for an NPU, a multiple of four.
@@ -17,11 +17,11 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// The left matrix `(rows, depths)`.
-    pub a: Place,
+    pub a: Location,
     /// The right matrix `(depths, columns)`.
-    pub b: Place,
+    pub b: Location,
     /// The result `(rows, columns)`. It overlaps neither operand.
-    pub c: Place,
+    pub c: Location,
 }
 
 /// A submission, by its number; for a driver, its point on the timeline.

@@ -46,7 +46,7 @@ pub struct Session {
     buffers: BTreeMap<u32, (u64, usize)>,
     /// Command buffers, reused.
     slots: Vec<Slot>,
-    under_way: Vec<Submitted>,
+    pending: Vec<Submitted>,
     counters: Counters,
 }
 
@@ -85,7 +85,7 @@ impl Session {
             program: program.handle,
             buffers: BTreeMap::new(),
             slots: Vec::new(),
-            under_way: Vec::new(),
+            pending: Vec::new(),
             counters: Counters::default(),
         })
     }
@@ -145,7 +145,7 @@ impl Session {
         let mut point = 0;
         for launches in launches.chunks(self.design.chain_length()) {
             // The driver would wait too. Waiting here returns command buffers first.
-            if let Some(oldest) = self.under_way.first().filter(|_| self.under_way.len() == MAX_CHAINS) {
+            if let Some(oldest) = self.pending.first().filter(|_| self.pending.len() == MAX_CHAINS) {
                 self.wait(Ticket(oldest.point))?;
             }
             point = self.submit_chain(launches)?;
@@ -180,7 +180,7 @@ impl Session {
             slot.point = point;
         }
         let point = outcome?;
-        self.under_way.push(Submitted { point, command });
+        self.pending.push(Submitted { point, command });
         Ok(point)
     }
 
@@ -189,7 +189,7 @@ impl Session {
         let [a, b, c] = self.design.operand_bytes();
         let mut addresses = Vec::with_capacity(self.design.arguments.len());
         for argument in &self.design.arguments {
-            let (place, length) = match argument {
+            let (location, length) = match argument {
                 Argument::A => (launch.a, a),
                 Argument::B => (launch.b, b),
                 Argument::C => (launch.c, c),
@@ -198,13 +198,13 @@ impl Session {
                     continue;
                 }
             };
-            let (address, size) = self.buffers.get(&place.buffer.0).copied().unwrap_or_default();
-            let end = place.offset.checked_add(length);
-            if end.is_none_or(|end| end > size) || !place.offset.is_multiple_of(4) {
-                return Err(Error::Range { offset: place.offset, length, size });
+            let (address, size) = self.buffers.get(&location.buffer.0).copied().unwrap_or_default();
+            let end = location.offset.checked_add(length);
+            if end.is_none_or(|end| end > size) || !location.offset.is_multiple_of(4) {
+                return Err(Error::Range { offset: location.offset, length, size });
             }
-            addresses.push(address + place.offset as u64);
-            handles.push(place.buffer.0);
+            addresses.push(address + location.offset as u64);
+            handles.push(location.buffer.0);
         }
         Ok(addresses)
     }
@@ -235,7 +235,7 @@ impl Session {
         })?;
         self.counters.waits += 1;
         let mut outcome = Ok(());
-        for submitted in self.under_way.extract_if(.., |submitted| submitted.point <= ticket.0) {
+        for submitted in self.pending.extract_if(.., |submitted| submitted.point <= ticket.0) {
             let command = self.driver.bytes(submitted.command)?;
             let state = command
                 .first_chunk()

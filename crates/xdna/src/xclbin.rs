@@ -267,15 +267,15 @@ pub(crate) mod tests {
     #[test]
     fn missing_parts_are_reported() {
         let file = xclbin(4, &[b"pdi"]);
-        let told = |file: &[u8]| Xclbin::parse(file).unwrap_err().to_string();
-        assert!(told(b"").contains("does not begin"));
-        assert!(told(&file[..100]).contains("ends early"));
+        let message = |file: &[u8]| Xclbin::parse(file).unwrap_err().to_string();
+        assert!(message(b"").contains("does not begin"));
+        assert!(message(&file[..100]).contains("ends early"));
         let mut other = file.clone();
         other[HEAD] = 9;
-        assert!(told(&other).contains("no IP_LAYOUT"));
+        assert!(message(&other).contains("no IP_LAYOUT"));
         let mut other = file;
         other[HEAD + SECTION_HEADER] = 33;
-        assert!(told(&other).contains("no AIE_PARTITION"));
+        assert!(message(&other).contains("no AIE_PARTITION"));
     }
 
     #[test]

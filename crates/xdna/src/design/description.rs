@@ -93,12 +93,12 @@ fn read(directory: &Path) -> Result<Design, String> {
 
 fn file(directory: &Path, name: &Path) -> Result<Vec<u8>, String> {
     let path = directory.join(name);
-    let told = |error: std::io::Error| format!("{}: {error}", name.display());
-    let metadata = fs::metadata(&path).map_err(told)?;
+    let message = |error: std::io::Error| format!("{}: {error}", name.display());
+    let metadata = fs::metadata(&path).map_err(message)?;
     if !metadata.is_file() || metadata.len() > MAX_FILE {
-        return Err(format!("{} is no file, or too large", name.display()));
+        return Err(format!("{} is not a file, or too large", name.display()));
     }
-    fs::read(&path).map_err(told)
+    fs::read(&path).map_err(message)
 }
 
 /// Instructions: binary 32-bit words, or, in a file that ends in `.txt`, one hexadecimal number per line.
@@ -151,15 +151,15 @@ mod tests {
 
     #[test]
     fn problems_of_a_design_directory_are_reported() {
-        let told = |from: &str, to: &str| load(directory(&WHOLE.replace(from, to)).path()).unwrap_err().to_string();
-        assert!(told("\"format\": 1", "\"format\": 2").contains("format 2"));
-        assert!(told("npu1", "npu9").contains("unknown variant"));
-        assert!(told("final.xclbin", "none.xclbin").contains("none.xclbin"));
-        assert!(told("final.xclbin", "insts.txt").contains("does not begin"));
-        assert!(told("MLIR_AIE", "OTHER").contains("MLIR_AIE:0"));
-        assert!(told("\"k\": 512", "\"k\": 500").contains("whole tiles"));
-        assert!(told("insts.txt", "final.xclbin").contains("words"), "an odd number of bytes");
-        assert!(told("{\"m\": 256", "{\"q\": 1, \"m\": 256").contains("unknown field"));
+        let message = |from: &str, to: &str| load(directory(&WHOLE.replace(from, to)).path()).unwrap_err().to_string();
+        assert!(message("\"format\": 1", "\"format\": 2").contains("format 2"));
+        assert!(message("npu1", "npu9").contains("unknown variant"));
+        assert!(message("final.xclbin", "none.xclbin").contains("none.xclbin"));
+        assert!(message("final.xclbin", "insts.txt").contains("does not begin"));
+        assert!(message("MLIR_AIE", "OTHER").contains("MLIR_AIE:0"));
+        assert!(message("\"k\": 512", "\"k\": 500").contains("whole tiles"));
+        assert!(message("insts.txt", "final.xclbin").contains("words"), "an odd number of bytes");
+        assert!(message("{\"m\": 256", "{\"q\": 1, \"m\": 256").contains("unknown field"));
         assert!(load(Path::new("/nowhere")).unwrap_err().to_string().contains("design.json"));
     }
 }

@@ -108,10 +108,10 @@ impl Core {
             for at in 0..n {
                 let block = (row / self.rows * (n / SIDE) + at / SIDE) * self.rows * SIDE;
                 let sum = self.c[block + row % self.rows * SIDE + at % SIDE];
-                let place = row * program.launch.n + column + at;
+                let index = row * program.launch.n + column + at;
                 match program.output {
-                    Output::Int32 => out[place * 4..][..4].copy_from_slice(&sum.to_le_bytes()),
-                    Output::Int8 => out[place] = (sum >> 7).clamp(-128, 127) as u8,
+                    Output::Int32 => out[index * 4..][..4].copy_from_slice(&sum.to_le_bytes()),
+                    Output::Int8 => out[index] = (sum >> 7).clamp(-128, 127) as u8,
                 }
             }
         }

@@ -55,7 +55,7 @@ impl Fake {
     }
 
     /// Refuses a call if a fault was injected for it.
-    fn ask(&self, call: Call, point: Point) -> Result<(), Failure> {
+    fn check_fault(&self, call: Call, point: Point) -> Result<(), Failure> {
         if self.controls.is_gone() {
             return Err(Failure::new(call, errno::NODEV));
         }
@@ -65,7 +65,7 @@ impl Fake {
 
 impl Driver for Fake {
     fn info(&mut self) -> Result<Info, Failure> {
-        self.ask(Call::Info, Point::Info)?;
+        self.check_fault(Call::Info, Point::Info)?;
         Ok(Info {
             // One column of the first generation has no access to memory, and designs do not use it.
             columns: if self.target == Target::Npu1 { 5 } else { 8 },
@@ -81,7 +81,7 @@ impl Driver for Fake {
             BufferKind::Device => (Call::CreateDeviceBuffer, Point::CreateDeviceBuffer),
             BufferKind::Data | BufferKind::Command => (Call::CreateBuffer, Point::CreateBuffer),
         };
-        self.ask(call, point)?;
+        self.check_fault(call, point)?;
         self.memory.create(kind, size, call)
     }
 
@@ -98,7 +98,7 @@ impl Driver for Fake {
     }
 
     fn sync(&mut self, handle: u32, direction: Direction, range: Range<usize>) -> Result<(), Failure> {
-        self.ask(Call::Sync, Point::Sync)?;
+        self.check_fault(Call::Sync, Point::Sync)?;
         let bytes = range.len() as u64;
         self.memory.sync(handle, direction, range)?;
         self.controls.count(|counters| {
@@ -112,7 +112,7 @@ impl Driver for Fake {
     }
 
     fn create_context(&mut self, tiles: u32) -> Result<Context, Failure> {
-        self.ask(Call::CreateContext, Point::CreateContext)?;
+        self.check_fault(Call::CreateContext, Point::CreateContext)?;
         if !self.memory.has_heap() {
             return Err(Failure::new(Call::CreateContext, errno::NOENT));
         }
@@ -120,12 +120,12 @@ impl Driver for Fake {
     }
 
     fn configure(&mut self, context: Context, units: &[ComputeUnit]) -> Result<(), Failure> {
-        self.ask(Call::Configure, Point::Configure)?;
+        self.check_fault(Call::Configure, Point::Configure)?;
         self.queue.configure(context, units, &self.memory)
     }
 
     fn execute(&mut self, context: Context, command: u32, arguments: &[u32]) -> Result<u64, Failure> {
-        self.ask(Call::Execute, Point::Execute)?;
+        self.check_fault(Call::Execute, Point::Execute)?;
         let point = self.queue.submit(context, command, arguments, &mut self.memory, &self.controls)?;
         self.controls.count(|counters| counters.submissions += 1);
         Ok(point)
@@ -134,7 +134,7 @@ impl Driver for Fake {
     fn wait(&mut self, context: Context, point: u64, timeout: Duration) -> Result<(), Failure> {
         // The fake has no clock: a command that would never finish times out at once.
         let _ = timeout;
-        self.ask(Call::Wait, Point::Wait)?;
+        self.check_fault(Call::Wait, Point::Wait)?;
         self.controls.count(|counters| counters.waits += 1);
         self.queue.wait(context, point, &mut self.memory, &self.controls)
     }

@@ -200,8 +200,8 @@ fn an_impossible_command_ends_in_an_error() {
         let fake = Fake::new(Target::Npu1, usize::MAX);
         let mut gemm =
             Gemm::open(Box::new(fake), Design { instructions, ..small(Target::Npu1) }, Mode::Batched).unwrap();
-        let told = self_test(&mut gemm).unwrap_err().to_string();
-        assert!(told.contains("the state error"), "{told}");
+        let message = self_test(&mut gemm).unwrap_err().to_string();
+        assert!(message.contains("the state error"), "{message}");
     }
 }
 
@@ -263,8 +263,8 @@ fn every_fault_ends_in_a_clear_error() {
                 let fake = Fake::open(Target::Npu1, &controls)?;
                 self_test(&mut Gemm::open(Box::new(fake), small(Target::Npu1), mode)?)?.verdict()
             };
-            let told = run().unwrap_err().to_string();
-            assert!(told.contains(expected), "{fault:?}, {mode:?}: {told}");
+            let message = run().unwrap_err().to_string();
+            assert!(message.contains(expected), "{fault:?}, {mode:?}: {message}");
         }
     }
 }
@@ -275,15 +275,15 @@ fn the_failed_command_of_a_chain_is_named() {
     let controls = fake.controls();
     let mut gemm = Gemm::open(Box::new(fake), small(Target::Npu1), Mode::Batched).unwrap();
     controls.inject(Fault::CommandError, 3);
-    let told = self_test(&mut gemm).unwrap_err().to_string();
-    assert!(told.starts_with("command 3 "), "{told}");
+    let message = self_test(&mut gemm).unwrap_err().to_string();
+    assert!(message.starts_with("command 3 "), "{message}");
 }
 
 #[test]
 fn a_design_for_another_device_is_refused() {
     let fake = Fake::new(Target::Npu1, usize::MAX);
-    let told = Session::open(Box::new(fake), small(Target::Npu4)).unwrap_err().to_string();
-    assert!(told.contains("is for npu4") && told.contains("device is npu1"), "{told}");
+    let message = Session::open(Box::new(fake), small(Target::Npu4)).unwrap_err().to_string();
+    assert!(message.contains("is for npu4") && message.contains("device is npu1"), "{message}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use amanuensis_kernels::tile::{TileSize, product};
 use amanuensis_kernels::{Aligned, Cpu};
 
 use crate::driver::Direction;
-use crate::launch::{Buffer, Counters, Launch, Place, Ticket};
+use crate::launch::{Buffer, Counters, Launch, Location, Ticket};
 
 use super::device::TileDevice;
 
@@ -40,7 +40,7 @@ pub enum CpuDeviceError {
     #[error("there is no buffer {}", .0.0)]
     NoBuffer(Buffer),
     /// A range outside of its buffer.
-    #[error("bytes {} to {} of a buffer that has {length}", range.start, range.end)]
+    #[error("bytes {} to {} are outside of a buffer of {length} bytes", range.start, range.end)]
     OutOfBounds {
         /// The range in bytes.
         range: Range<usize>,
@@ -48,16 +48,16 @@ pub enum CpuDeviceError {
         length: usize,
     },
     /// The result of a launch overlaps one of its operands.
-    #[error("the result of a launch lies over a tile that it reads, at byte {0}")]
+    #[error("the result of a launch overlaps one of its operands at byte {0}")]
     Overlap(usize),
     /// A submission without launches.
-    #[error("a submission without launches")]
+    #[error("a submission needs at least one launch")]
     NoLaunches,
     /// The ticket was never issued.
-    #[error("nothing was submitted as {}", .0.0)]
+    #[error("there is no submission {}", .0.0)]
     NoSubmission(Ticket),
     /// The system cannot start a thread.
-    #[error("no thread for the launches: {0}")]
+    #[error("cannot start a thread for the launches: {0}")]
     NoThread(#[source] io::Error),
     /// The worker thread has stopped.
     #[error("the thread that runs launches has stopped")]
@@ -129,20 +129,21 @@ impl CpuDevice {
         let bytes = self.tile.elements();
         let mut named: Vec<Named> = Vec::new();
         for Launch { a, b, c } in launches {
-            for place in [a, b, c] {
-                let known = named.iter().position(|named| named.buffer == place.buffer);
+            for location in [a, b, c] {
+                let known = named.iter().position(|named| named.buffer == location.buffer);
                 let index = known.unwrap_or(named.len());
                 if known.is_none() {
-                    let memory = self.memory(place.buffer)?;
+                    let memory = self.memory(location.buffer)?;
                     named.push(Named {
-                        buffer: place.buffer,
+                        buffer: location.buffer,
                         length: memory.host.len(),
                         memory: Arc::clone(&memory.device),
                     });
                 }
-                check_range(&(place.offset..place.offset.saturating_add(bytes)), named[index].length)?;
+                check_range(&(location.offset..location.offset.saturating_add(bytes)), named[index].length)?;
             }
-            let overlaps = |place: &Place| place.buffer == c.buffer && place.offset.abs_diff(c.offset) < bytes;
+            let overlaps =
+                |location: &Location| location.buffer == c.buffer && location.offset.abs_diff(c.offset) < bytes;
             if overlaps(a) || overlaps(b) {
                 return Err(CpuDeviceError::Overlap(c.offset));
             }
@@ -246,14 +247,14 @@ impl Job {
     fn run(&self, cpu: Cpu, tile: TileSize, result: &mut Vec<i8>) {
         let bytes = tile.elements();
         let mut memories: Vec<_> = self.buffers.iter().map(|named| lock(&named.memory)).collect();
-        let index = |place: Place| {
-            let at = self.buffers.iter().position(|named| named.buffer == place.buffer);
+        let index = |location: Location| {
+            let at = self.buffers.iter().position(|named| named.buffer == location.buffer);
             at.expect("a job has all buffers that its launches name")
         };
         // A buffer may hold all three tiles of a launch, so the result is computed in a separate one.
         result.resize(bytes, 0);
         for launch in &self.launches {
-            let read = |place: Place| &memories[index(place)][place.offset..][..bytes];
+            let read = |location: Location| &memories[index(location)][location.offset..][..bytes];
             product(cpu, tile, read(launch.a), read(launch.b), result);
             memories[index(launch.c)][launch.c.offset..][..bytes].copy_from_slice(result);
         }

@@ -6,10 +6,10 @@ use std::error::Error;
 #[derive(Debug, thiserror::Error)]
 pub enum MatmulError<E: Error + 'static> {
     /// A matrix has no rows or no columns.
-    #[error("a product of {0}x{1} by {1}x{2}: sizes are from 1 on")]
+    #[error("a product of {0}x{1} by {1}x{2}: every size must be at least 1")]
     Empty(usize, usize, usize),
     /// The number of elements does not fit the shape.
-    #[error("{name} has {found} numbers, and with {rows} rows of {columns} it would have another number of them")]
+    #[error("{name} has {found} elements, which is not {rows} x {columns}")]
     Length {
         /// Which matrix.
         name: &'static str,
@@ -21,7 +21,7 @@ pub enum MatmulError<E: Error + 'static> {
         columns: usize,
     },
     /// Sums over this depth may overflow 32 bits.
-    #[error("a product {k} deep may overflow; at most {most}")]
+    #[error("a product of depth {k} may overflow; the maximum is {most}")]
     TooDeep {
         /// Depth of the product.
         k: usize,
@@ -29,7 +29,7 @@ pub enum MatmulError<E: Error + 'static> {
         most: usize,
     },
     /// Infinity and NaN cannot be quantised.
-    #[error("{0} holds a number that is not finite")]
+    #[error("{0} contains infinity or NaN")]
     NotFinite(&'static str),
     /// The device failed.
     #[error(transparent)]

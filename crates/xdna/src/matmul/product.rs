@@ -5,7 +5,7 @@ use amanuensis_kernels::tile::{TileSize, accumulate, clamp_sums};
 use strum::{Display, EnumString, VariantNames};
 
 use crate::driver::Direction;
-use crate::launch::{Buffer, Launch, Place, Ticket};
+use crate::launch::{Buffer, Launch, Location, Ticket};
 
 use super::device::TileDevice;
 use super::error::{MatmulError, check};
@@ -117,9 +117,9 @@ impl<D: TileDevice> TileMatmul<D> {
         let product = tiles_of(a, b, size);
         let Set { inputs: (inputs, _), outputs: (outputs, _) } = self.set(0, 2 * tile, tile)?;
         let launch = Launch {
-            a: Place { buffer: inputs, offset: 0 },
-            b: Place { buffer: inputs, offset: tile },
-            c: Place { buffer: outputs, offset: 0 },
+            a: Location { buffer: inputs, offset: 0 },
+            b: Location { buffer: inputs, offset: tile },
+            c: Location { buffer: outputs, offset: 0 },
         };
         let (mut sums, mut clamped) = (vec![0; tile], vec![0; tile]);
         for (row, column) in (0..product.rows).flat_map(|row| (0..product.columns).map(move |column| (row, column))) {
@@ -146,16 +146,16 @@ impl<D: TileDevice> TileMatmul<D> {
         let largest = extent(product, (self.wave_bytes / size.elements()).max(1));
         self.sums.clear();
         self.sums.resize(largest.rows * largest.columns * size.elements(), 0);
-        let mut under_way: Option<(Wave, Set, Ticket)> = None;
+        let mut pending: Option<(Wave, Set, Ticket)> = None;
         for (index, wave) in waves(product, largest).enumerate() {
             let (inputs, outputs) = (largest.inputs() * size.elements(), largest.launches() * size.elements());
             let set = self.set(index % 2, inputs, outputs)?;
             let ticket = self.begin(&wave, set, a, b)?;
-            if let Some((wave, set, ticket)) = under_way.replace((wave, set, ticket)) {
+            if let Some((wave, set, ticket)) = pending.replace((wave, set, ticket)) {
                 self.finish(&wave, set, ticket, (a.rows, b.columns), c)?;
             }
         }
-        match under_way {
+        match pending {
             Some((wave, set, ticket)) => self.finish(&wave, set, ticket, (a.rows, b.columns), c),
             None => Ok(()),
         }
@@ -175,7 +175,7 @@ impl<D: TileDevice> TileMatmul<D> {
         self.device.sync(set.inputs.0, 0..extent.inputs() * tile, Direction::ToDevice)?;
 
         self.launches.clear();
-        let input = |index: usize| Place { buffer: set.inputs.0, offset: index * tile };
+        let input = |index: usize| Location { buffer: set.inputs.0, offset: index * tile };
         for row in 0..extent.rows {
             for column in 0..extent.columns {
                 let (left, right) = (row * extent.depths, (extent.rows + column) * extent.depths);
@@ -183,7 +183,7 @@ impl<D: TileDevice> TileMatmul<D> {
                 self.launches.extend((0..extent.depths).map(|depth| Launch {
                     a: input(left + depth),
                     b: input(right + depth),
-                    c: Place { buffer: set.outputs.0, offset: (result + depth) * tile },
+                    c: Location { buffer: set.outputs.0, offset: (result + depth) * tile },
                 }));
             }
         }
@@ -205,15 +205,15 @@ impl<D: TileDevice> TileMatmul<D> {
         let bytes = extent.launches() * tile;
         self.device.sync(set.outputs.0, 0..bytes, Direction::FromDevice)?;
         let results = &self.device.host(set.outputs.0)?[..bytes];
-        let places = wave.rows.clone().flat_map(|row| wave.columns.clone().map(move |column| (row, column)));
+        let locations = wave.rows.clone().flat_map(|row| wave.columns.clone().map(move |column| (row, column)));
         let mut clamped = vec![0; tile];
-        for ((results, sums), place) in
-            results.chunks_exact(extent.depths * tile).zip(self.sums.chunks_exact_mut(tile)).zip(places)
+        for ((results, sums), location) in
+            results.chunks_exact(extent.depths * tile).zip(self.sums.chunks_exact_mut(tile)).zip(locations)
         {
             accumulate(self.cpu, results, sums);
             if wave.ends_sums {
                 clamp_sums(self.cpu, sums, &mut clamped);
-                put(&clamped, size, place, shape, c);
+                put(&clamped, size, location, shape, c);
                 sums.fill(0);
             }
         }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::scaled::{quantise_columns, quantise_rows};
 use super::*;
 use crate::driver::Direction;
-use crate::launch::{Buffer, Counters, Launch, Place, Ticket};
+use crate::launch::{Buffer, Counters, Launch, Location, Ticket};
 
 fn threaded(tile: TileSize) -> CpuDevice {
     CpuDevice::new(Cpu::detect(), tile).unwrap()
@@ -112,16 +112,16 @@ impl Faulty {
 
     fn transpose(&mut self, launches: &[Launch]) -> Result<(), CpuDeviceError> {
         let t = self.device.tile().side();
-        let mut places: Vec<Place> = launches.iter().map(|launch| launch.b).collect();
-        places.dedup();
-        places.sort_unstable_by_key(|place| place.offset);
-        places.dedup();
-        for place in places {
-            let range = place.offset..place.offset + t * t;
-            let tile = &mut self.device.host_mut(place.buffer)?[range.clone()];
+        let mut locations: Vec<Location> = launches.iter().map(|launch| launch.b).collect();
+        locations.dedup();
+        locations.sort_unstable_by_key(|location| location.offset);
+        locations.dedup();
+        for location in locations {
+            let range = location.offset..location.offset + t * t;
+            let tile = &mut self.device.host_mut(location.buffer)?[range.clone()];
             let rows = tile.to_vec();
             tile.iter_mut().enumerate().for_each(|(at, value)| *value = rows[at % t * t + at / t]);
-            self.device.sync(place.buffer, range, Direction::ToDevice)?;
+            self.device.sync(location.buffer, range, Direction::ToDevice)?;
         }
         Ok(())
     }
@@ -255,8 +255,8 @@ fn a_wave_is_synchronised_once_in_each_direction() {
 fn only_synchronised_data_is_seen() {
     let mut device = threaded(TileSize::T16);
     let buffer = device.allocate(3 * 256).unwrap();
-    let place = |offset| Place { buffer, offset };
-    let launch = Launch { a: place(0), b: place(256), c: place(512) };
+    let location = |offset| Location { buffer, offset };
+    let launch = Launch { a: location(0), b: location(256), c: location(512) };
     device.host_mut(buffer).unwrap()[..512].fill(16);
     let run = |device: &mut CpuDevice| {
         let ticket = device.submit(&[launch]).unwrap();
@@ -276,14 +276,14 @@ fn only_synchronised_data_is_seen() {
 fn a_device_refuses_invalid_requests() {
     for mut device in [threaded(TileSize::T16), direct(TileSize::T16)] {
         let buffer = device.allocate(1024).unwrap();
-        let place = |offset| Place { buffer, offset };
-        let launch = |a, b, c| Launch { a: place(a), b: place(b), c: place(c) };
+        let location = |offset| Location { buffer, offset };
+        let launch = |a, b, c| Launch { a: location(a), b: location(b), c: location(c) };
         let message = |result: Result<Ticket, CpuDeviceError>| result.unwrap_err().to_string();
         assert!(message(device.submit(&[])).contains("without launches"));
         assert!(message(device.submit(&[launch(0, 256, 800)])).contains("bytes 800 to 1056 of a buffer that has 1024"));
         assert!(message(device.submit(&[launch(0, 256, 300)])).contains("lies over a tile"));
         assert!(message(device.submit(&[launch(usize::MAX, 256, 512)])).contains("of a buffer that has 1024"));
-        let elsewhere = Place { buffer: Buffer(77), offset: 0 };
+        let elsewhere = Location { buffer: Buffer(77), offset: 0 };
         assert!(message(device.submit(&[Launch { a: elsewhere, ..launch(0, 256, 512) }])).contains("no buffer 77"));
         assert!(device.sync(buffer, 1000..1025, Direction::ToDevice).is_err());
         assert!(device.wait(Ticket(1)).unwrap_err().to_string().contains("nothing was submitted as 1"));
