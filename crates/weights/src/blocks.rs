@@ -1,29 +1,15 @@
-//! ggml's quantised blocks: 32 values of a row with what they have in common (`ggml-quants.c`, `dequantize_row_*`).
+//! ggml's quantised blocks: 32 consecutive values of a row with a common scale (`ggml-quants.c`, `dequantize_row_*`).
 //!
-//! All numbers are little-endian. The scale `d` and the minimum `m` are binary16. Of a byte of four-bit values, the lower
-//! half belongs to the first sixteen values and the upper half to the last; the fifth bits lie in a u32, in order.
+//! All numbers are little-endian. The scale `d` and the minimum `m` are binary16. Of a byte of four-bit values, the
+//! lower half belongs to the first sixteen values and the upper half to the last sixteen. The fifth bits are stored
+//! in a u32, in order.
 
-use crate::DType;
-use crate::dtype::f16_to_f32;
+use crate::dtype::{BLOCK, DType, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, f16_to_f32};
 
-/// Values in a block.
-pub(crate) const BLOCK: usize = 32;
-
-/// Bytes of a block: `d`, values.
-pub(crate) const Q8_0: usize = 2 + 32;
-/// `d`, fifth bits, values; the middle is zero.
-pub(crate) const Q5_0: usize = 2 + 4 + 16;
-/// `d`, `m`, fifth bits, values.
-pub(crate) const Q5_1: usize = 4 + 4 + 16;
-/// `d`, values; the middle is zero.
-pub(crate) const Q4_0: usize = 2 + 16;
-/// `d`, `m`, values.
-pub(crate) const Q4_1: usize = 4 + 16;
-
-/// Writes the values of whole blocks to `out`, which has room for exactly these.
+/// Converts whole blocks to `out`, which must have exactly their number of values.
 ///
 /// # Panics
-/// When `dtype` has no blocks.
+/// If `dtype` has no blocks.
 pub(crate) fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) {
     match dtype {
         DType::Q8_0 => each(bytes, out, |block: &[u8; Q8_0], out| {
@@ -62,12 +48,12 @@ fn each<const N: usize>(bytes: &[u8], out: &mut [f32], block: impl Fn(&[u8; N], 
     blocks.iter().zip(outs).for_each(|(bytes, out)| block(bytes, out));
 }
 
-/// The first `N` bytes of a block, and the rest.
+/// Splits a block after its first `N` bytes.
 fn head<const N: usize>(block: &[u8]) -> (&[u8; N], &[u8]) {
     block.split_first_chunk().expect("the sizes above have room for it")
 }
 
-/// `(value + offset) * d + m` of four-bit values and their fifth bits.
+/// Computes `(value + offset) * d + m` from four-bit values and their fifth bits.
 fn nibbles(values: &[u8], fifth: u32, d: f32, offset: f32, m: f32, out: &mut [f32; BLOCK]) {
     let (first, last) = out.split_at_mut(BLOCK / 2);
     for (i, &value) in values.iter().enumerate() {
@@ -91,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn blocks_worked_by_hand() {
-        // The byte of each place: the place itself in the lower half, fifteen less it in the upper.
+    fn blocks_convert_as_computed_by_hand() {
+        // Byte `i` has `i` in its lower half and `15 - i` in its upper half.
         let pattern: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
-        // Fifth bits of values 0, 17 and 31.
+        // The fifth bits of values 0, 17 and 31 are set.
         let fifth = (1_u32 | 1 << 17 | 1 << 31).to_le_bytes();
         let nibble = |i: u8| if i < 16 { i } else { 31 - i };
         let high = |i: u8| if [0, 17, 31].contains(&i) { 16 } else { 0 };

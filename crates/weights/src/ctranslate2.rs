@@ -1,12 +1,13 @@
 //! `CTranslate2`'s `model.bin`.
 //!
-//! Little-endian and unaligned: u32 version, specification name, u32 revision, u32 number of variables; of each its
-//! name, u8 rank, u32 dimensions, u8 type, u32 bytes, data; then u32 number of aliases, of each its name and its
-//! target's. A string is a u16 length that counts a final NUL, then the bytes. (Written by
-//! `python/ctranslate2/specs/model_spec.py`, read by `src/models/model.cc` of `CTranslate2`.)
+//! Little-endian and unaligned: u32 version, specification name, u32 revision, u32 number of variables; for each
+//! variable its name, u8 rank, u32 dimensions, u8 type, u32 number of bytes, data; then u32 number of aliases, for
+//! each its name and its target's name. A string is a u16 length that includes a final NUL, then the bytes. (Written
+//! by `python/ctranslate2/specs/model_spec.py`, read by `src/models/model.cc` of `CTranslate2`.)
 //!
-//! Integer weights come with `{name}_scale`: w = q / scale, one scale a row for int8, one in all for int16. Projections
-//! of one input are stacked by rows: Q, K and V in self-attention, K and V in cross-attention.
+//! Integer weights come with `{name}_scale`: w = q / scale, with one scale per row for int8 and a single one for
+//! int16. Projections of the same input are stacked by rows: Q, K and V in self-attention, K and V in
+//! cross-attention.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,15 +20,16 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_names: &["model.bin"], probe, read };
 
-/// The layout above came with version 4, before Whisper did; 6 is the latest.
+/// Version 4 introduced this layout, before Whisper was supported; 6 is the latest.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
 const SPECIFICATION: &str = "WhisperSpec";
-/// The latest revision of the specification; a later one may rename or reorder variables.
+/// The latest known revision of the specification; a later one may rename or reorder variables.
 const REVISION: u32 = 3;
-/// More variables, or more aliases, than any Whisper model could have: bounds the index of a hostile file.
+/// Upper bound for the number of variables and of aliases. No Whisper model has as many; it limits the index of a
+/// hostile file.
 const MAX_NAMES: u32 = 1 << 16;
 
-/// `CTranslate2` modules of an encoder or a decoder, and the canonical ones whose rows each stacks.
+/// `CTranslate2` modules of an encoder or a decoder, each with the canonical modules whose rows it stacks.
 const MODULES: &[(&str, &[&str])] = &[
     ("conv1", &["conv1"]),
     ("conv2", &["conv2"]),
@@ -36,7 +38,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("layer_norm", &["layer_norm"]),
 ];
 
-/// The same of a layer.
+/// `CTranslate2` modules of a layer, each with the canonical modules whose rows it stacks.
 const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("self_attention/layer_norm", &["self_attn_layer_norm"]),
     ("self_attention/linear_0", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
@@ -50,11 +52,11 @@ const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("ffn/linear_1", &["fc2"]),
 ];
 
-/// The output projection has no place inside the canonical decoder.
+/// The output projection, which is outside of the canonical decoder.
 const PROJECTION: &str = "decoder/projection/weight";
 const EMBEDDINGS: &str = "decoder/embeddings/weight";
 
-/// Attributes whose value is part of what Whisper is, with that value.
+/// Attributes with the only value that Whisper has.
 const ATTRIBUTES: &[(&str, i64, &str)] = &[
     ("decoder/activation", 3, "an activation other than GELU"),
     ("decoder/pre_norm", 1, "layer norms after the blocks"),
@@ -100,7 +102,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// What a variable is called canonically: `prefix`, one of `modules`, `parameter`.
+/// The canonical names of a variable: `prefix`, one of `modules`, `parameter`.
 struct Canonical {
     prefix: String,
     modules: &'static [&'static str],
@@ -108,7 +110,7 @@ struct Canonical {
 }
 
 impl Canonical {
-    /// `None` for attributes, scales and whatever else is no tensor of a Whisper model.
+    /// `None` for attributes, scales and everything else that is not a tensor of a Whisper model.
     fn of(name: &str) -> Option<Self> {
         let (network, rest) = name.split_once('/')?;
         if !matches!(network, "encoder" | "decoder") {
@@ -166,7 +168,7 @@ struct Variable {
     data: Range<usize>,
 }
 
-/// The file's index. Aliases are resolved: each leads to the name of a variable.
+/// The file's index. Aliases are resolved to the name of a variable.
 struct Variables {
     variables: BTreeMap<String, Variable>,
     aliases: BTreeMap<String, String>,
@@ -200,16 +202,16 @@ impl Variables {
             let name = reader.string(&format!("variable {} of {count}", i + 1))?;
             let variable = reader.variable(&name)?;
             if index.variables.contains_key(&name) {
-                return Err(file.malformed(format!("variable {name} is there twice")));
+                return Err(file.malformed(format!("variable {name} occurs twice")));
             }
             index.variables.insert(name, variable);
         }
         for _ in 0..reader.count("aliases")? {
             let (alias, target) = (reader.string("the aliases")?, reader.string("the aliases")?);
             if index.resolve(&alias).is_some() {
-                return Err(file.malformed(format!("alias {alias} is there twice")));
+                return Err(file.malformed(format!("alias {alias} occurs twice")));
             }
-            // Only what came before can be meant, so there are no circles.
+            // An alias may only refer to earlier names, so there are no cycles.
             let Some(variable) = index.resolve(&target).map(str::to_owned) else {
                 return Err(file.malformed(format!("alias {alias} leads to {target}, which is not there")));
             };
@@ -222,13 +224,13 @@ impl Variables {
         Ok(index)
     }
 
-    /// Every name with that of its variable.
+    /// Every name, with the name of its variable.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         let variables = self.variables.keys().map(|name| (name.as_str(), name.as_str()));
         variables.chain(self.aliases.iter().map(|(alias, variable)| (alias.as_str(), variable.as_str())))
     }
 
-    /// The name of the variable that a name leads to.
+    /// The name of the variable that a name refers to.
     fn resolve(&self, name: &str) -> Option<&str> {
         match self.variables.get_key_value(name) {
             Some((name, _)) => Some(name),
@@ -236,7 +238,7 @@ impl Variables {
         }
     }
 
-    /// The value of an integer scalar.
+    /// The value of an integer scalar variable.
     fn attribute(&self, file: &MappedFile, name: &str) -> Option<i64> {
         let variable = self.variables.get(self.resolve(name)?)?;
         if !variable.shape.is_empty() || !matches!(variable.stored, Stored::Integer(_)) {
@@ -264,7 +266,7 @@ impl Variables {
             .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))
     }
 
-    /// What steps of one are worth in an integer tensor; the file has the reciprocals.
+    /// The scales of an integer tensor; the file stores their reciprocals.
     fn scales(&self, file: &MappedFile, name: &str) -> Result<Vec<f32>, Error> {
         let scale = format!("{name}_scale");
         match self.resolve(&scale).and_then(|name| self.variables.get(name)) {
@@ -301,7 +303,7 @@ impl Reader<'_> {
         Ok(string)
     }
 
-    /// The rest of a variable, after its name.
+    /// Reads the rest of a variable, after its name.
     fn variable(&mut self, name: &str) -> Result<Variable, Error> {
         let inside = format!("tensor {name}");
         let malformed = |reason: String| self.file.malformed(format!("tensor {name}: {reason}"));

@@ -1,10 +1,22 @@
-//! How numbers are stored, and their way to `f32`.
+//! Number formats of tensors, and their conversion to `f32`.
 
 use std::fmt;
 
-use crate::blocks::{BLOCK, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+/// Values in one of ggml's blocks.
+pub(crate) const BLOCK: usize = 32;
 
-/// How a tensor's values are stored (little-endian, at any alignment).
+/// Bytes of a block: `d`, values.
+pub(crate) const Q8_0: usize = 2 + 32;
+/// Bytes of a block: `d`, fifth bits, values; the middle value means zero.
+pub(crate) const Q5_0: usize = 2 + 4 + 16;
+/// Bytes of a block: `d`, `m`, fifth bits, values.
+pub(crate) const Q5_1: usize = 4 + 4 + 16;
+/// Bytes of a block: `d`, values; the middle value means zero.
+pub(crate) const Q4_0: usize = 2 + 16;
+/// Bytes of a block: `d`, `m`, values.
+pub(crate) const Q4_1: usize = 4 + 16;
+
+/// Number format of a tensor's values (little-endian, at any alignment).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DType {
@@ -14,28 +26,28 @@ pub enum DType {
     F16,
     /// bfloat16: the upper half of a binary32.
     Bf16,
-    /// Signed 8-bit integers with one scale a row, or one for the whole tensor.
+    /// Signed 8-bit integers with one scale per row, or one for the whole tensor.
     Int8,
-    /// Unsigned 8-bit integers, likewise.
+    /// Unsigned 8-bit integers with one scale per row, or one for the whole tensor.
     Uint8,
     /// Signed 16-bit integers with one scale for the whole tensor.
     Int16,
-    /// Signed 32-bit integers with one scale a row, or one for the whole tensor.
+    /// Signed 32-bit integers with one scale per row, or one for the whole tensor.
     Int32,
-    /// ggml's blocks of 32 values in 8 bits, with a scale each.
+    /// ggml's blocks of 32 values in 8 bits, with one scale per block.
     Q8_0,
-    /// The same in 5 bits.
+    /// Blocks of 32 values in 5 bits, with one scale per block.
     Q5_0,
-    /// The same in 5 bits, with a scale and a minimum each.
+    /// Blocks of 32 values in 5 bits, with a scale and a minimum per block.
     Q5_1,
-    /// The same in 4 bits.
+    /// Blocks of 32 values in 4 bits, with one scale per block.
     Q4_0,
-    /// The same in 4 bits, with a scale and a minimum each.
+    /// Blocks of 32 values in 4 bits, with a scale and a minimum per block.
     Q4_1,
 }
 
 impl DType {
-    /// How many values are stored as a unit, and the bytes of the unit: `(1, 4)` for float32.
+    /// The number of values that are stored as a unit, and the bytes of the unit: `(1, 4)` for float32.
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 | Self::Int32 => (1, 4),
@@ -69,13 +81,13 @@ impl fmt::Display for DType {
     }
 }
 
-/// binary16 to binary32, exact, by integer selects instead of branches; subnormals become normal without ever being
-/// computed with as such, so they cost nothing extra and survive flush-to-zero.
+/// Converts binary16 to binary32 exactly, with integer selects instead of branches. Subnormals are converted without
+/// arithmetic on them, so they cost no extra time and survive flush-to-zero.
 pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     const EXPONENT: u32 = 0x7c00 << 13;
-    /// The difference of the two formats' exponent biases, in place.
+    /// The difference of the exponent biases of the two formats, shifted to the exponent.
     const REBIAS: u32 = (127 - 15) << 23;
-    /// 2^-14, the weight of a subnormal's leading (absent) bit.
+    /// The bits of 2^-14, the smallest normal binary16 value, which is subtracted from a subnormal.
     const SUBNORMAL: u32 = REBIAS + (1 << 23);
 
     let bits = u32::from(u16::from_le_bytes(bytes));

@@ -23,7 +23,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The directory holds no file that any supported format is kept in.
+    /// The directory has no file in a supported format.
     #[error(
         "{}: holds no model weights (looked for {looked_for}); give a model's directory or its weight file",
         directory.display()
@@ -35,7 +35,7 @@ pub enum Error {
         looked_for: String,
     },
 
-    /// The directory holds several models where it should hold one.
+    /// The directory has several models where one is expected.
     #[error("{}: holds several models ({names}); give the path of one of these files", directory.display())]
     SeveralWeights {
         /// The directory.
@@ -66,7 +66,7 @@ pub enum Error {
         inside: String,
     },
 
-    /// The file contradicts itself or its format.
+    /// The file is inconsistent.
     #[error("{}: {reason}: the file is damaged; fetch it again", path.display())]
     Malformed {
         /// The file.
@@ -75,7 +75,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// The file is sound but uses something that is not supported.
+    /// The file is valid but uses something that is not supported.
     #[error("{}: {reason}", path.display())]
     Unsupported {
         /// The file.
@@ -93,14 +93,14 @@ pub enum Error {
         name: String,
     },
 
-    /// A tensor's shape is not the one that the rest of the model asks for.
+    /// A tensor's shape differs from the shape that the rest of the model requires.
     #[error("{}: tensor {name} has shape {found:?}, but the model needs {expected:?}", path.display())]
     Shape {
         /// The checkpoint's file.
         path: PathBuf,
         /// The canonical name of the tensor.
         name: String,
-        /// The shape asked for.
+        /// The required shape.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,

@@ -18,13 +18,13 @@ pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.b
 /// `ggml` as a big-endian number, stored as a little-endian one.
 const MAGIC: [u8; 4] = *b"lmgg";
 
-/// More than any Whisper model has of anything that is counted one by one.
+/// Upper bound for the counts in a file; no Whisper model reaches it.
 const MAX_COUNT: usize = 1 << 20;
 
-/// The one module that is its own parameter.
+/// The only module without a separate parameter name.
 const POSITIONS: &str = "positional_embedding";
 
-/// Modules of openai-whisper and the canonical ones, of an encoder or a decoder.
+/// Modules of openai-whisper with their canonical names, of an encoder or a decoder.
 const MODULES: &[(&str, &str)] = &[
     ("conv1", "conv1"),
     ("conv2", "conv2"),
@@ -34,7 +34,7 @@ const MODULES: &[(&str, &str)] = &[
     ("ln", "layer_norm"),
 ];
 
-/// The same of a layer.
+/// Modules of a layer with their canonical names.
 const LAYER_MODULES: &[(&str, &str)] = &[
     ("attn.query", "self_attn.q_proj"),
     ("attn.key", "self_attn.k_proj"),
@@ -71,9 +71,10 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The sizes that a file begins with. The number of layers is that of the tensors; the type of the weights is that of each.
+/// The sizes at the beginning of a file. The number of layers follows from the tensors, and each tensor has its own
+/// type.
 struct Header {
-    /// Positions and width, of encoder and decoder.
+    /// Positions and width of the encoder, and of the decoder.
     audio: [usize; 2],
     text: [usize; 2],
     heads: [usize; 2],
@@ -92,7 +93,7 @@ impl Header {
         Ok(Self { audio, text, heads: [audio_head, text_head], n_vocab, n_mels })
     }
 
-    /// Whether the tensors have the sizes that are claimed.
+    /// Checks that the tensors have the sizes of the header.
     fn check(&self, file: &MappedFile, contents: &Contents) -> Result<(), Error> {
         for (name, expected) in [
             ("encoder.conv1.weight", [self.audio[1], self.n_mels]),
@@ -111,7 +112,7 @@ impl Header {
     }
 }
 
-/// The canonical name of a tensor, if it is one of a Whisper model.
+/// The canonical name of a tensor, if it belongs to a Whisper model.
 fn canonical(name: &str) -> Option<String> {
     let (network, rest) = name.split_once('.')?;
     if !matches!(network, "encoder" | "decoder") {
@@ -142,7 +143,7 @@ fn dtype(code: u32) -> Option<DType> {
 }
 
 impl Reader<'_> {
-    /// A number of things, each of which takes memory.
+    /// A count of items that take memory, with an upper bound.
     fn size(&mut self, inside: &str) -> Result<usize, Error> {
         let at = self.at;
         let count = self.u32(inside)? as usize;
@@ -152,7 +153,7 @@ impl Reader<'_> {
         Ok(count)
     }
 
-    /// We make our own filters.
+    /// Skips the mel filters, which are computed by `audio`.
     fn skip_filters(&mut self) -> Result<(), Error> {
         let inside = "the mel filters";
         let (n_mels, n_frequencies) = (self.size(inside)?, self.size(inside)?);
@@ -161,7 +162,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The bytes of the text tokens. The rest, up to `n_vocab`, is implied by the order of all vocabularies.
+    /// The bytes of the text tokens. The remaining tokens, up to `n_vocab`, follow from the common order of all
+    /// vocabularies.
     fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
         let inside = "the vocabulary";
         let count = self.size(inside)?;
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_real_files() {
+    fn canonical_names_match_real_files() {
         for (theirs, ours) in [
             ("encoder.positional_embedding", "encoder.embed_positions.weight"),
             ("encoder.conv1.bias", "encoder.conv1.bias"),

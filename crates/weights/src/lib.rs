@@ -15,13 +15,13 @@
 //! | `decoder.embed_positions.weight` | (`n_text_ctx`, `d_model`) |
 //! | `decoder.layers.{i}.*` | as in the encoder, with `encoder_attn.*` and `encoder_attn_layer_norm` besides |
 //! | `decoder.layer_norm.weight` | (`d_model`) |
-//! | `proj_out.weight` | (`n_vocab`, `d_model`); absent where `decoder.embed_tokens.weight` stands for it |
+//! | `proj_out.weight` | (`n_vocab`, `d_model`); absent if it is tied to `decoder.embed_tokens.weight` |
 //!
-//! with a `.bias` beside each `.weight` but those of embeddings, positions and `proj_out`. `k_proj.bias` is optional:
-//! Whisper has none; some formats store zeros for it.
+//! Each `.weight` has a `.bias`, except embeddings, positions and `proj_out`. `k_proj.bias` is optional: Whisper has
+//! none, but some formats store zeros for it.
 //!
-//! Tensors are views of the mapped bytes; nothing is copied until the caller asks for `f32` values, row range by row
-//! range if it likes. Files are taken as hostile: whatever bytes they hold, the result is tensors or an [`Error`].
+//! Tensors are views of the mapped bytes. Values are copied only when they are converted to `f32`, which can be done
+//! for ranges of rows. Files are untrusted: whatever bytes they contain, the result is tensors or an [`Error`].
 //!
 //! ```no_run
 //! # fn main() -> Result<(), amanuensis_weights::Error> {
@@ -43,6 +43,7 @@ mod error;
 #[cfg(feature = "fixture")]
 pub mod fixture;
 mod format;
+mod formats;
 mod ggml;
 mod mmap;
 mod onnx;

@@ -1,4 +1,4 @@
-//! Read-only memory maps of model files: the crate's only unsafe code.
+//! Read-only memory maps of model files. All unsafe code of this crate is here.
 
 #![allow(unsafe_code)]
 
@@ -10,7 +10,7 @@ use memmap2::Mmap;
 
 use crate::Error;
 
-/// A regular file, mapped whole and read-only.
+/// A regular file that is mapped completely and read-only.
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     path: PathBuf,
@@ -18,10 +18,10 @@ pub(crate) struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps `path`, following symbolic links (the Hugging Face cache is made of them).
+    /// Maps `path`. Follows symbolic links, which the Hugging Face cache uses.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
-        // Asked before opening: to open a named pipe would wait for its writer.
+        // Checked before opening, because opening a named pipe would wait for its writer.
         if !path.metadata().map_err(io)?.is_file() {
             return Err(Error::NotAFile { path: path.to_owned() });
         }
@@ -44,7 +44,7 @@ impl MappedFile {
         &self.map
     }
 
-    /// Takes the pages of a byte range out of this process's memory; they are read again when next touched.
+    /// Drops the pages of a byte range from this process's memory; they are read again when next used.
     pub(crate) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if !range.is_empty() {

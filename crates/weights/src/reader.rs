@@ -1,4 +1,4 @@
-//! A position in a file whose parts follow one another.
+//! A reading position in a file.
 
 use crate::Error;
 use crate::mmap::MappedFile;
@@ -9,7 +9,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next bytes; `inside` says of what, should the file end before.
+    /// The next `size` bytes; `inside` names the part for the error if the file ends.
     pub(crate) fn take(&mut self, size: usize, inside: &str) -> Result<&'a [u8], Error> {
         let end = self.at.checked_add(size);
         let Some(bytes) = end.and_then(|end| self.file.bytes().get(self.at..end)) else {
@@ -25,7 +25,7 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// Little-endian.
+    /// A little-endian u32.
     pub(crate) fn u32(&mut self, inside: &str) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(self.array(inside)?))
     }

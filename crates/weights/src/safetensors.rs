@@ -1,7 +1,8 @@
 //! A safetensors file with Hugging Face's names.
 //!
-//! The header is read by the format's reference implementation, the crate `safetensors`. The file's length is checked here:
-//! that crate's own check lets the sum of header and data wrap around, and does not say where a file is cut.
+//! The header is parsed by the reference implementation, the crate `safetensors`. The file's length is checked here,
+//! because that crate's check lets the sum of header and data lengths overflow, and does not say where a file is
+//! truncated.
 
 use ::safetensors::Dtype;
 use ::safetensors::tensor::Metadata;
@@ -13,7 +14,7 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "safetensors", file_names: &["model.safetensors"], probe, read };
 
-/// More than the header of any Whisper model takes (about 100 bytes a tensor): bounds what a hostile one can.
+/// Upper bound of a header, in bytes. Whisper models need less (about 100 bytes per tensor); it limits hostile files.
 const MAX_HEADER: u64 = 8 << 20;
 
 /// A u64 length, then a JSON object.
@@ -29,7 +30,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// Adds a file and its tensors. Also reads the shards of a sharded checkpoint.
+/// Adds a file and its tensors. Also used for the shards of a sharded checkpoint.
 pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error> {
     let Some((&length, rest)) = file.bytes().split_first_chunk() else { return Err(file.truncated("the header")) };
     let length = u64::from_le_bytes(length);
@@ -41,7 +42,7 @@ pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error
     let Some((header, data)) = rest.split_at_checked(length as usize) else {
         return Err(file.truncated("the header"));
     };
-    // The header is copied: what is validated as UTF-8 must not be the mapped bytes themselves.
+    // The header is copied, because the mapped bytes could change after UTF-8 validation.
     let header = header.to_vec();
     let metadata: Metadata =
         serde_json::from_slice(&header).map_err(|error| file.malformed(format!("its header is not valid: {error}")))?;

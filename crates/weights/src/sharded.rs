@@ -1,4 +1,4 @@
-//! A safetensors checkpoint in several files, with a JSON index that says which tensor is in which.
+//! A safetensors checkpoint in several files, with a JSON index that lists the file of each tensor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
@@ -10,7 +10,7 @@ use crate::{Error, safetensors};
 pub(crate) const FORMAT: Format =
     Format { name: "sharded safetensors", file_names: &["model.safetensors.index.json"], probe, read };
 
-/// More than the index of any Whisper model takes (about 100 bytes a tensor): bounds what a hostile one can.
+/// Upper bound of an index, in bytes. Whisper models need less (about 100 bytes per tensor); it limits hostile files.
 const MAX_INDEX: usize = 8 << 20;
 
 #[derive(serde::Deserialize)]
@@ -19,7 +19,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// A JSON object that mentions the map; `config.json` does not.
+/// A JSON object that contains the map; `config.json` does not.
 fn probe(bytes: &[u8]) -> bool {
     let key = b"\"weight_map\"";
     bytes.trim_ascii_start().first() == Some(&b'{')
@@ -31,7 +31,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     if file.bytes().len() > MAX_INDEX {
         return Err(file.malformed(format!("it takes over {MAX_INDEX} bytes; no index of a Whisper model does")));
     }
-    // The text is copied: what is validated as UTF-8 must not be the mapped bytes themselves.
+    // The text is copied, because the mapped bytes could change after UTF-8 validation.
     let text = file.bytes().to_vec();
     let index: Index =
         serde_json::from_slice(&text).map_err(|error| file.malformed(format!("it is not a valid index: {error}")))?;

@@ -1,4 +1,4 @@
-//! Every format and type of one model yields the same tensors.
+//! Every format and number type of a model gives the same tensors.
 
 use std::fs;
 use std::path::Path;
@@ -20,8 +20,8 @@ const DIMENSIONS: Dimensions = Dimensions {
 };
 const HEADS: [usize; 2] = [2, 4];
 
-/// Asserts that a checkpoint holds exactly `tensors`, each value within `tolerance` of the tensor's largest; zero biases
-/// of keys, which `CTranslate2` adds, are passed over.
+/// Asserts that a checkpoint has exactly `tensors`, with every value within `tolerance` of the tensor's largest one.
+/// Zero biases of keys, which `CTranslate2` adds, are ignored.
 fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     for name in checkpoint.names().filter(|name| !tensors.contains_key(*name)) {
         assert!(name.ends_with("_attn.k_proj.bias"), "{name} is too much");
@@ -36,16 +36,17 @@ fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     }
 }
 
-/// Half a step of each type, relative to the largest value, with room for float32's own rounding.
+/// Half a step of each type, relative to the largest value, plus float32 rounding.
 fn tolerance(dtype: DType) -> f32 {
     match dtype {
         DType::F32 => 0.0,
         DType::F16 => 0.5 / 1024.0,
         DType::Bf16 => 0.5 / 128.0,
         DType::Int8 => 0.501 / 127.0,
-        // One scale for a stack of three matrices, each of which may have a smaller largest value.
+        // A stack of three matrices has one scale, and each matrix may have a smaller largest value.
         DType::Int16 => 0.6 / 1024.0,
-        // Half a step of a block, whose scale is rounded to float16; the last step on one side may be a whole one.
+        // Half a step of a block, whose scale is rounded to float16. The outermost step on one side may be a whole
+        // one.
         DType::Q8_0 => 0.6 / 127.0,
         DType::Q5_0 | DType::Q5_1 => 1.1 / 16.0,
         DType::Q4_0 | DType::Q4_1 => 1.1 / 8.0,
@@ -54,7 +55,7 @@ fn tolerance(dtype: DType) -> f32 {
 }
 
 #[test]
-fn ctranslate2_of_every_type() {
+fn ctranslate2_files_of_every_type_give_the_same_tensors() {
     let directory = tempfile::tempdir().unwrap();
     let tensors = whisper(&DIMENSIONS, 1);
     for dtype in [DType::F32, DType::F16, DType::Bf16, DType::Int8, DType::Int16] {
@@ -68,7 +69,7 @@ fn ctranslate2_of_every_type() {
 }
 
 #[test]
-fn safetensors_of_every_type_whole_and_in_shards() {
+fn safetensors_files_give_the_same_tensors_whole_and_sharded() {
     let tensors = whisper(&DIMENSIONS, 2);
     for dtype in [DType::F32, DType::F16, DType::Bf16] {
         let directory = tempfile::tempdir().unwrap();
@@ -87,7 +88,7 @@ fn safetensors_of_every_type_whole_and_in_shards() {
 }
 
 #[test]
-fn ggml_of_every_type() {
+fn ggml_files_of_every_type_give_the_same_tensors() {
     let directory = tempfile::tempdir().unwrap();
     let tensors = whisper(&Dimensions { n_state: 32, n_ff: 64, ..DIMENSIONS }, 9);
     let vocabulary = [b"a".to_vec(), vec![0xff, 0], vec![]];
@@ -107,7 +108,7 @@ fn ggml_of_every_type() {
 }
 
 #[test]
-fn an_output_projection_is_there_only_if_it_is_not_the_embedding() {
+fn an_output_projection_exists_only_if_it_is_not_tied_to_the_embedding() {
     let directory = tempfile::tempdir().unwrap();
     let (bin, safetensors) = (directory.path().join("a"), directory.path().join("b"));
     let mut tensors = whisper(&DIMENSIONS, 3);
@@ -126,7 +127,7 @@ fn an_output_projection_is_there_only_if_it_is_not_the_embedding() {
 }
 
 #[test]
-fn rows_convert_in_pieces_as_they_do_at_once() {
+fn rows_convert_equally_in_parts_and_as_a_whole() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     let tensors = whisper(&DIMENSIONS, 4);
@@ -154,7 +155,7 @@ fn rows_convert_in_pieces_as_they_do_at_once() {
 }
 
 #[test]
-fn int8_rows_are_as_stored() {
+fn int8_rows_are_returned_as_stored() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_ctranslate2(&path, &whisper(&DIMENSIONS, 5), HEADS, DType::Int8).unwrap();
@@ -173,7 +174,7 @@ fn int8_rows_are_as_stored() {
 }
 
 #[test]
-fn a_format_is_told_by_content_and_files_lie_beside_it() {
+fn a_format_is_detected_by_content() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_safetensors(&path, &whisper(&DIMENSIONS, 6), DType::F32).unwrap();
@@ -182,14 +183,14 @@ fn a_format_is_told_by_content_and_files_lie_beside_it() {
         assert_eq!(checkpoint.format(), "safetensors");
         assert_eq!((checkpoint.directory(), checkpoint.path()), (directory.path(), path.as_path()));
     }
-    // A foreign file under a known name does not hide a good one.
+    // A file of another format under a known name does not hide a valid model.
     fs::rename(&path, directory.path().join("model.safetensors")).unwrap();
     fs::write(&path, b"PK\x03\x04 pickled").unwrap();
     assert_eq!(Checkpoint::open(directory.path()).unwrap().format(), "safetensors");
 }
 
 #[test]
-fn absent_tensors_and_other_shapes_are_named() {
+fn missing_tensors_and_wrong_shapes_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_ctranslate2(&path, &whisper(&DIMENSIONS, 7), HEADS, DType::F16).unwrap();
@@ -202,9 +203,9 @@ fn absent_tensors_and_other_shapes_are_named() {
     assert_eq!(error.to_string(), message);
 }
 
-/// Names as they are in real files, against the fixture's and the reader's both being wrong alike.
+/// Names of real files, in case fixture and reader share a mistake.
 #[test]
-fn names_are_those_of_real_files() {
+fn canonical_names_match_real_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_ctranslate2(&path, &whisper(&DIMENSIONS, 8), HEADS, DType::Int8).unwrap();
@@ -235,7 +236,7 @@ fn names_are_those_of_real_files() {
 }
 
 #[test]
-fn a_path_without_a_directory_has_the_current_one() {
+fn a_path_without_a_directory_means_the_current_one() {
     // Cargo runs tests in the package's directory.
     let error = Checkpoint::open(Path::new("Cargo.toml")).unwrap_err();
     assert!(matches!(error, Error::UnknownFormat { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! Damaged and hostile files give errors that say what is wrong; never a panic.
+//! Damaged and hostile files give errors that say what is wrong, and never a panic.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ const DIMENSIONS: Dimensions = Dimensions {
     n_vocab: 3,
 };
 
-/// Opens a file of these bytes and reads whatever it yields.
+/// Opens a file with these bytes and reads all its tensors.
 fn open_bytes(bytes: &[u8]) -> Result<usize, Error> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("weights");
@@ -65,7 +65,7 @@ fn safetensors() -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// A `model.bin` written variable by variable.
+/// Builds a `model.bin` variable by variable.
 struct ModelBin {
     variables: Vec<Vec<u8>>,
     aliases: Vec<Vec<u8>>,
@@ -107,13 +107,13 @@ impl ModelBin {
     }
 }
 
-/// A safetensors file of this header and as many bytes of data.
+/// A safetensors file with this header and `data` bytes of data.
 fn with_header(header: &str, data: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
 }
 
 #[test]
-fn a_file_cut_anywhere_is_refused() {
+fn a_truncated_file_is_refused() {
     for bytes in [ctranslate2(DType::Int8), safetensors()] {
         assert!(open_bytes(&bytes).unwrap() > 100);
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -122,14 +122,14 @@ fn a_file_cut_anywhere_is_refused() {
             file.as_file().set_len(end as u64).unwrap();
             let error = read_all(file.path()).unwrap_err();
             let located = matches!(error, Error::Truncated { length, .. } if length == end);
-            // The first few bytes are too little to tell the format by.
+            // The format cannot be detected from the first few bytes.
             assert!(located || (end < 32 && matches!(error, Error::UnknownFormat { .. })), "cut at {end}: {error}");
         }
     }
 }
 
 #[test]
-fn a_cut_is_located() {
+fn the_position_of_a_truncation_is_reported() {
     let file = ModelBin::new().variable(b"encoder/conv1/bias", &[4], 0, &[0; 16]).bytes();
     let end = file.len() - 10;
     let text = message(&file[..end]);
@@ -152,7 +152,7 @@ fn trailing_bytes_are_refused() {
 }
 
 #[test]
-fn foreign_files_are_called_by_their_name() {
+fn files_of_other_formats_are_named() {
     for (bytes, expected) in [
         (&b""[..], "is empty"),
         (b"PK\x03\x04\0\0\0\0\0\0", "PyTorch"),
@@ -167,7 +167,7 @@ fn foreign_files_are_called_by_their_name() {
 }
 
 #[test]
-fn other_versions_and_models_are_refused_by_name() {
+fn other_versions_and_models_are_refused() {
     for (header, expected) in [
         (ModelBin::header(3, "WhisperSpec", 1), "version 3"),
         (ModelBin::header(7, "WhisperSpec", 3), "version 7"),
@@ -188,7 +188,7 @@ fn contradictions_in_a_model_bin_are_refused() {
     let scale = b"encoder/layer_0/self_attention/linear_0/weight_scale";
     let scales = |value: f32, n: usize| value.to_le_bytes().repeat(n);
     for (file, expected) in [
-        (new().variable(bias, &[2], 0, &[0; 8]).variable(bias, &[2], 0, &[0; 8]), "is there twice"),
+        (new().variable(bias, &[2], 0, &[0; 8]).variable(bias, &[2], 0, &[0; 8]), "occurs twice"),
         (new().variable(bias, &[2], 0, &[0; 12]), "12 bytes do not make up its shape [2]"),
         (new().variable(bias, &[u32::MAX; 5], 0, &[0; 4]), "do not make up its shape"),
         (new().variable(bias, &[0, u32::MAX, u32::MAX, u32::MAX], 0, &[]), "has no elements"),
@@ -210,7 +210,7 @@ fn contradictions_in_a_model_bin_are_refused() {
         (new().alias("decoder/projection/weight", "nowhere"), "leads to nowhere, which is not there"),
         (new().alias("a", "b").alias("b", "a"), "leads to b, which is not there"),
         (new().alias("a", "a"), "leads to a, which is not there"),
-        (new().variable(b"a", &[1], 0, &[0; 4]).alias("a", "a"), "alias a is there twice"),
+        (new().variable(b"a", &[1], 0, &[0; 4]).alias("a", "a"), "alias a occurs twice"),
         (
             new().variable(b"encoder/layer_1/ffn/linear_0/bias", &[1], 0, &[0; 4]).variable(
                 b"encoder/layer_01/ffn/linear_0/bias",
@@ -218,7 +218,7 @@ fn contradictions_in_a_model_bin_are_refused() {
                 0,
                 &[0; 4],
             ),
-            "encoder.layers.1.fc1.bias is there twice",
+            "encoder.layers.1.fc1.bias occurs twice",
         ),
     ] {
         let text = message(&file.bytes());
@@ -227,11 +227,11 @@ fn contradictions_in_a_model_bin_are_refused() {
 }
 
 #[test]
-fn what_is_odd_but_sound_is_read() {
-    // Variables that mean nothing to this crate may be anything.
+fn unusual_but_valid_files_are_read() {
+    // Unknown variables may have any contents.
     let unknown = ModelBin::new().variable(b"x", &[1; 200], 0, &[0; 4]).variable(b"y", &[3, 0], 4, &[]);
     assert_eq!(open_bytes(&unknown.bytes()).unwrap(), 0);
-    // Alias of an alias.
+    // An alias of an alias.
     let chain = ModelBin::new().variable(b"x", &[2], 0, &[0; 8]).alias("y", "x").alias("encoder/conv1/bias", "y");
     assert_eq!(open_bytes(&chain.bytes()).unwrap(), 2);
     assert_eq!(open_bytes(&ModelBin::new().bytes()).unwrap(), 0);
@@ -239,7 +239,7 @@ fn what_is_odd_but_sound_is_read() {
 }
 
 #[test]
-fn a_lying_count_allocates_nothing() {
+fn a_false_count_allocates_nothing() {
     let header = ModelBin::header(6, "WhisperSpec", 3);
     assert!(message(&[&header[..], &u32::MAX.to_le_bytes()].concat()).contains("claims 4294967295 variables"));
     let text = message(&[&header[..], &65_000_u32.to_le_bytes()].concat());
@@ -266,10 +266,10 @@ fn contradictions_in_safetensors_are_refused() {
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"model.a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#
                 .to_owned(),
             8,
-            "tensor a is there twice",
+            "tensor a occurs twice",
         ),
         (
-            // The same name twice: one of the two ranges is nobody's.
+            // With a duplicate name, one of the two ranges belongs to no tensor.
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#
                 .to_owned(),
             8,
@@ -277,7 +277,7 @@ fn contradictions_in_safetensors_are_refused() {
         ),
         (r#"{"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}"#.to_owned(), 1, "stored as I8"),
         (
-            // Lengths whose sum with the header's wraps around to the file's.
+            // Lengths whose sum with the header overflows to the file's length.
             format!("{{{}}}", eighths.join(",")),
             9,
             "inside tensor 0",
@@ -324,11 +324,11 @@ fn contradictions_between_shards_are_refused() {
     }
     fs::write(&index, good).unwrap();
     fs::copy(directory.path().join(shards[0]), directory.path().join(shards[1])).unwrap();
-    assert!(Checkpoint::open(directory.path()).unwrap_err().to_string().contains("is there twice"));
+    assert!(Checkpoint::open(directory.path()).unwrap_err().to_string().contains("occurs twice"));
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn directories_and_devices_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     assert!(matches!(Checkpoint::open(directory.path()).unwrap_err(), Error::NoWeights { .. }));
     assert!(matches!(Checkpoint::open(&directory.path().join("absent")).unwrap_err(), Error::Io { .. }));

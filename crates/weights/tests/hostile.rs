@@ -1,5 +1,5 @@
-//! Over a thousand malformed ONNX and ggml files: errors or tensors, no panic, and no more memory than a small multiple of
-//! the file's size. A program of its own, because it counts what is allocated.
+//! More than a thousand malformed ONNX and ggml files: the result is tensors or an error, never a panic, and memory
+//! stays below a small multiple of the file's size. A separate test program, because it counts all allocations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ use proptest::sample::Index;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// One test at a time, all of it, or the memory of one would be counted as the other's.
+/// Serialises the tests, because the allocations of one would be counted for the other.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes that may be allocated for each of the file. The shortest strings take 24 in memory and 2 in the file, and lists
-/// grow by doubling.
+/// Allowed allocations per byte of the file. The shortest strings take 24 bytes in memory and 2 in the file, and
+/// lists grow by doubling.
 const PER_BYTE: usize = 48;
-/// And for a path, a message and the index of a file of nothing.
+/// Allowed allocations besides, for a path, a message and the index of an empty file.
 const BESIDES: usize = 64 << 10;
 
-/// Opens a model and reads its tensors, one after the other; the number of values, and the memory that opening took.
+/// Opens a model and reads its tensors one by one. Returns the number of values, and the memory that opening took.
 fn read(path: &Path) -> (Result<usize, Error>, usize) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -38,7 +38,7 @@ fn read(path: &Path) -> (Result<usize, Error>, usize) {
     (values, taken)
 }
 
-/// Checks a model of malformed files, `bytes` in all, that may hold `limit` values.
+/// Checks a model of malformed files, with `bytes` bytes in all and at most `limit` values.
 fn check(path: &Path, bytes: usize, limit: usize) -> Result<(), TestCaseError> {
     let (values, taken) = read(path);
     prop_assert!(taken <= PER_BYTE * bytes + BESIDES, "{} bytes for a file of {}", taken, bytes);
@@ -67,7 +67,7 @@ fn ggml(dtype: DType) -> Vec<u8> {
 
 static GGML: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| [ggml(DType::F16), ggml(DType::Q8_0), ggml(DType::Q5_1)]);
 
-/// Encoder, decoder and their bytes.
+/// Encoder and decoder with their bytes.
 type Export = [(&'static str, Vec<u8>); 2];
 
 static EXPORTS: LazyLock<[Export; 3]> = LazyLock::new(|| {
@@ -83,7 +83,7 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx")
 }
 
-/// Writes an export into a directory, with the data that its graphs may name.
+/// Writes an export into a directory, with the data files that its graphs may name.
 fn write(directory: &Path, export: &Export) -> usize {
     for name in ["encoder_model.onnx_data", "decoder_model.onnx_data"] {
         fs::copy(data().join("external").join(name), directory.join(name)).unwrap();
@@ -98,7 +98,7 @@ enum Change {
     Number(Index, u32),
     Remove(Index, usize),
     Insert(Index, Vec<u8>),
-    /// A part of the file once more, somewhere else.
+    /// Copies a part of the file to another position.
     Copy(Index, Index, usize),
     Cut(Index),
 }
@@ -155,7 +155,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ggml-model.bin");
         fs::write(&path, &bytes).unwrap();
-        // The values of a block take about a byte each, or half of one.
+        // A value of a block takes about a byte, or half a byte.
         check(&path, bytes.len(), 2 * bytes.len())?;
     }
 
@@ -166,24 +166,24 @@ proptest! {
         }
         let directory = tempfile::tempdir().unwrap();
         let bytes = write(directory.path(), &export);
-        // Copies of a name may make a tensor of the same bytes more than once.
+        // A copied name may give a tensor with the same bytes more than once.
         check(directory.path(), bytes, 2 * bytes)?;
     }
 }
 
 #[test]
-fn malformed_ggml_files_take_no_memory() {
+fn malformed_ggml_files_take_little_memory() {
     let _turn = turn();
     malformed_ggml();
 }
 
 #[test]
-fn malformed_onnx_files_take_no_memory() {
+fn malformed_onnx_files_take_little_memory() {
     let _turn = turn();
     malformed_onnx();
 }
 
-/// A field of bytes.
+/// A field of type bytes.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -207,7 +207,7 @@ fn open_graph(graph: &[u8]) -> (Result<usize, Error>, usize, usize) {
 }
 
 #[test]
-fn graphs_that_lie_about_their_size_take_no_memory() {
+fn graphs_with_false_sizes_take_little_memory() {
     let _turn = turn();
     let op = field(4, b"If");
     let deep = (0..40).fold(Vec::new(), |graph, _| {
@@ -263,7 +263,7 @@ fn contradictions_in_a_ggml_file_are_refused() {
         (sized(1, 2), "lists 3 tokens, but its decoder has 2"),
         (sized(13, 1 << 19), "inside the mel filters"),
         (good[..good.len() - 1].to_vec(), "it is truncated"),
-        (tensor(1, 0, &[1], "decoder.ln.bias", 4), "decoder.layer_norm.bias is there twice"),
+        (tensor(1, 0, &[1], "decoder.ln.bias", 4), "decoder.layer_norm.bias occurs twice"),
         (tensor(1, 0, &[1], "decoder.blocks.9.mlp.0.bias", 0), "inside tensor decoder.blocks.9.mlp.0.bias"),
         (tensor(9, 0, &[1; 9], "decoder.ln.bias", 4), "has 9 dimensions"),
         (tensor(1, 12, &[256], "decoder.blocks.9.mlp.0.bias", 144), "type 12 of ggml"),

@@ -1,4 +1,5 @@
-//! Exports of one model in every shape that tools make (`data/exports.py`) hold the weights that `PyTorch` saved.
+//! Exports of one model, in every form that the tools write (`data/exports.py`), have the weights that `PyTorch`
+//! saved.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ fn expected() -> Checkpoint {
     Checkpoint::open(&data("model.safetensors")).unwrap()
 }
 
-/// Asserts that an export holds all that was saved, each value within `tolerance` of the tensor's largest.
+/// Asserts that an export has everything that was saved, with every value within `tolerance` of the tensor's largest
+/// one.
 fn assert_holds(export: &Checkpoint, tolerance: f32) {
     let expected = expected();
     assert_eq!(export.format(), "ONNX");
@@ -22,7 +24,7 @@ fn assert_holds(export: &Checkpoint, tolerance: f32) {
     names.sort_unstable();
     assert_eq!(export.names().collect::<Vec<_>>(), names);
     for name in names {
-        // Multiplied with, it has a tensor of its own.
+        // An output projection has a tensor of its own.
         let saved = if name == "proj_out.weight" { "decoder.embed_tokens.weight" } else { name };
         let saved = expected.tensor(saved).unwrap();
         let values = export.tensor(name).unwrap().with_shape(saved.shape()).unwrap().to_f32();
@@ -35,7 +37,7 @@ fn assert_holds(export: &Checkpoint, tolerance: f32) {
 }
 
 #[test]
-fn every_shape_of_export_holds_the_same_weights() {
+fn every_form_of_export_has_the_same_weights() {
     let half_step = 0.501 / 127.0;
     for (form, dtype, tolerance) in [
         ("f32", DType::F32, 0.0),
@@ -44,7 +46,7 @@ fn every_shape_of_export_holds_the_same_weights() {
         ("external", DType::F32, 0.0),
         ("merged", DType::F32, 0.0),
         ("int8", DType::Int8, half_step),
-        // 255 steps from the least to the largest, and zero is one of them.
+        // There are 255 steps from the smallest to the largest value, and zero is one of them.
         ("uint8", DType::Uint8, 2.0 * half_step),
         ("qdq", DType::Int8, half_step),
         ("merged-int8", DType::Int8, half_step),
@@ -56,7 +58,7 @@ fn every_shape_of_export_holds_the_same_weights() {
 }
 
 #[test]
-fn integers_without_zero_points_are_taken_as_they_are() {
+fn integers_without_zero_points_are_used_unchanged() {
     let export = Checkpoint::open(&data("int8")).unwrap();
     let tensor = export.tensor("decoder.layers.0.fc1.weight").unwrap();
     assert!(tensor.is_int8());
@@ -72,7 +74,7 @@ fn integers_without_zero_points_are_taken_as_they_are() {
 }
 
 #[test]
-fn inputs_and_outputs_are_told_in_order() {
+fn inputs_and_outputs_are_listed_in_order() {
     let export = Checkpoint::open(&data("f32")).unwrap();
     let [encoder, decoder] = export.graphs() else { panic!("{:?}", export.graphs()) };
     assert_eq!((encoder.file.as_str(), decoder.file.as_str()), ("encoder_model.onnx", "decoder_model.onnx"));
@@ -88,7 +90,7 @@ fn inputs_and_outputs_are_told_in_order() {
     assert!(Interface::read(&data("model.safetensors")).unwrap_err().to_string().contains("ONNX"));
 }
 
-/// A copy of an export in a directory of its own.
+/// Copies an export to a directory.
 fn copy(form: &str, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in data(form).read_dir().unwrap() {
@@ -98,7 +100,7 @@ fn copy(form: &str, to: &Path) {
 }
 
 #[test]
-fn an_export_is_found_by_its_directory_or_any_of_its_files() {
+fn an_export_is_found_by_directory_or_by_any_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     copy("f32", &path.join("onnx"));
@@ -116,7 +118,7 @@ fn an_export_is_found_by_its_directory_or_any_of_its_files() {
 
     fs::rename(path.join("onnx/decoder_model_quantized.onnx"), path.join("onnx/other.onnx")).unwrap();
     let error = Checkpoint::open(path).unwrap_err().to_string();
-    let expected = "beside it should be decoder_model_quantized.onnx or decoder_model_merged_quantized.onnx";
+    let expected = "the other half is missing: decoder_model_quantized.onnx or decoder_model_merged_quantized.onnx";
     assert!(error.contains(expected), "{error}");
     let error = Checkpoint::open(&path.join("onnx/other.onnx")).unwrap_err().to_string();
     assert!(error.contains("give the directory of an export"), "{error}");
@@ -150,7 +152,7 @@ fn external_data_stays_beside_the_graph() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named() {
+fn unreadable_parts_are_named() {
     let directory = tempfile::tempdir().unwrap();
     copy("f32", directory.path());
     let graph = directory.path().join("encoder_model.onnx");

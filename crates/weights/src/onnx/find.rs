@@ -1,45 +1,45 @@
-//! Which constant of a graph is which weight.
+//! Finds out which constant of a graph is which weight.
 //!
-//! Most are called after their module. Factors of matrix products are not: exporters transpose them and give them a new
-//! name. Their module is told by the name of the node that multiplies with them or, in exports without such names, by what
-//! lies around it: the bias that is added, the output that it is, or, for keys, which have no bias, the queries that they
-//! are multiplied with.
+//! Most constants are named after their module. The factors of matrix products are not, because exporters transpose
+//! and rename them. Their module follows from the name of the node that multiplies with them. In exports without such
+//! names, it follows from the neighbouring nodes: the bias that is added, the graph output, or, for keys (which have
+//! no bias), the queries that they are multiplied with.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::model::{Attributes, Constant, Dimension, Graph, Model, Node};
 use super::names::{Network, PROJECTION};
 
-/// Nodes that are looked at on the way from one to another.
+/// Maximum number of nodes on the way from one node to another.
 const REACH: usize = 16;
 
-/// Operators that, given constants, fuse what we would have to take apart again.
+/// Fused operators that combine several modules; their weights cannot be separated.
 const FUSED: &[&str] =
     &["Attention", "DecoderMaskedMultiHeadAttention", "MatMulNBits", "MultiHeadAttention", "QAttention"];
 
-/// A constant in its use.
+/// A constant and how it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// Its place in [`Model::tensors`].
+    /// Its index in [`Model::tensors`].
     pub(super) tensor: usize,
     pub(super) is_transposed: bool,
     pub(super) quantised: Option<Quantised>,
 }
 
-/// Integers stand for `(q - zero_point) * scale`; these are constants as well.
+/// Scale and zero point of integers, which are constants as well: `(q - zero_point) * scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quantised {
     pub(super) scale: usize,
     pub(super) zero_point: Option<usize>,
-    /// The dimension, of the tensor as it lies, that each has a scale of its own.
+    /// The dimension, in the stored order, along which each index has its own scale.
     pub(super) axis: i64,
 }
 
-/// What a graph holds.
+/// The weights of a graph.
 pub(super) struct Found {
     /// By canonical name.
     pub(super) weights: BTreeMap<String, Weight>,
-    /// An operator that hides weights.
+    /// A fused operator that contains weights, if there is one.
     pub(super) fused: Option<&'static str>,
     pub(super) heads: Option<usize>,
 }
@@ -54,7 +54,7 @@ pub(super) fn find(model: &Model, network: Network, integers: &dyn Fn(&Constant)
     finder.found
 }
 
-/// Caches are `(batch, heads, positions, width)`.
+/// The number of heads from the shape of a cache, `(batch, heads, positions, width)`.
 fn heads_of_cache(graph: &Graph) -> Option<usize> {
     let mut values = graph.outputs.iter().chain(&graph.inputs);
     let cache = values.find(|value| value.name.ends_with(".decoder.key"))?;
@@ -64,7 +64,7 @@ fn heads_of_cache(graph: &Graph) -> Option<usize> {
     }
 }
 
-/// The values of a graph, and of those that it lies in.
+/// The values of a graph, and of the graphs that enclose it.
 struct Scope<'a, 'o> {
     outer: Option<&'o Scope<'a, 'o>>,
     weights: HashMap<&'a str, Weight>,
@@ -96,12 +96,13 @@ impl<'a, 'o> Scope<'a, 'o> {
         self.weights.get(name).copied().or_else(|| self.outer?.weight(name))
     }
 
-    /// The nodes that take a value, as far as one looks.
+    /// The nodes that use a value, up to a limit.
     fn consumers(&self, name: &str) -> impl Iterator<Item = &'a Node> {
         self.consumers.get(name).into_iter().flatten().copied().take(REACH)
     }
 
-    /// The nearest node that takes a value, directly or by way of nodes of the operators `through`, and is `wanted`.
+    /// The nearest node that uses a value, directly or through nodes of the operators `through`, and for which
+    /// `wanted` returns a result.
     fn ahead<T>(&self, from: &'a str, through: &[&str], wanted: impl Fn(&str, &'a Node) -> Option<T>) -> Option<T> {
         let mut names = vec![from];
         let mut passed = 0;
@@ -120,7 +121,7 @@ impl<'a, 'o> Scope<'a, 'o> {
     }
 }
 
-/// A product with a constant: `x W`, of which `weight` is as `PyTorch` has it, `(out, in)`.
+/// A product with a constant, `x W`. `weight` is `(out, in)`, as in `PyTorch`.
 struct Product<'a> {
     node: &'a Node,
     weight: Weight,
@@ -129,7 +130,7 @@ struct Product<'a> {
 struct Finder<'a> {
     model: &'a Model,
     network: Network,
-    /// The numbers of an integer tensor, if they are few and lie in the file.
+    /// The values of an integer tensor, if they are few and stored in the file.
     integers: &'a dyn Fn(&Constant) -> Option<Vec<i64>>,
     found: Found,
 }
@@ -176,7 +177,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Weights that are something else than a factor of a product.
+    /// Takes weights that are not factors of products.
     fn take_inputs(&mut self, node: &'a Node, scope: &Scope<'a, '_>) {
         for (index, name) in node.inputs.iter().enumerate() {
             let Some(weight) = scope.weight(name) else { continue };
@@ -189,13 +190,13 @@ impl<'a> Finder<'a> {
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
-            // Where one tensor is both, it may have either name.
+            // If one tensor serves as both, it may have either name.
             if (node.op.as_str(), index) == ("Gather", 0)
                 && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
             {
                 self.found.weights.insert("decoder.embed_tokens.weight".to_owned(), weight);
             }
-            // The one weight of the encoder that may lose its name without being multiplied with.
+            // The only weight of the encoder that may lose its name without being a factor of a product.
             let is_matrix = self.model.tensors[weight.tensor].dims.len() == 2;
             if self.network == Network::Encoder && node.op == "Add" && is_matrix && weight.quantised.is_none() {
                 self.found.weights.entry("encoder.embed_positions.weight".to_owned()).or_insert(weight);
@@ -203,7 +204,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a weight that is called after its module. Integers are of use only with their scale.
+    /// Takes a weight that is named after its module. Integers need a scale.
     fn take_named(&mut self, name: &str, weight: Weight) {
         let tensor = &self.model.tensors[weight.tensor];
         if weight.quantised.is_none() && matches!(tensor.data_type, 2..=9) {
@@ -215,7 +216,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a factor. Which way round it lies is known by its use alone, so this has precedence over its name.
+    /// Takes a factor of a product. Only its use tells whether it is transposed, so this has precedence over its
+    /// name.
     fn insert_product(&mut self, module: &str, weight: Weight) {
         let embedding = self.found.weights.get("decoder.embed_tokens.weight");
         if module == PROJECTION && embedding.is_some_and(|embedding| embedding.tensor == weight.tensor) {
@@ -224,7 +226,7 @@ impl<'a> Finder<'a> {
         self.found.weights.insert(format!("{module}.weight"), weight);
     }
 
-    /// The module that a product belongs to, by the names there are.
+    /// The module of a product, from the names around it.
     fn module(&self, node: &Node, weight: Weight, scope: &Scope<'a, '_>) -> Option<String> {
         let output = node.output()?;
         let own = self.network.parameter(&self.model.tensors[weight.tensor].name);
@@ -250,7 +252,7 @@ impl<'a> Finder<'a> {
         own.or_else(|| self.network.module_of_node(&node.name)).or_else(of_bias).or_else(of_logits)
     }
 
-    /// The number of heads that queries are cut into, by the shape that they are given.
+    /// The number of heads, from the shape to which queries are reshaped.
     fn heads(&self, output: &str, module: &str, scope: &Scope<'a, '_>) -> Option<usize> {
         let weight = self.found.weights.get(&format!("{module}.weight"))?;
         let dims = &self.model.tensors[weight.tensor].dims;
@@ -265,14 +267,14 @@ impl<'a> Finder<'a> {
             let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
             parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
         };
-        // (batch, positions, heads, width of each), of which one may be -1: whatever is left.
+        // The shape is (batch, positions, heads, width of a head); one dimension may be -1, which means the rest.
         let [_, _, heads, Some(each)] = sizes.as_slice() else { return None };
         let each = usize::try_from(*each).ok().filter(|each| *each > 0 && width.is_multiple_of(*each))?;
         matches!(heads, Some(-1)).then_some(width / each).or_else(|| usize::try_from((*heads)?).ok())
     }
 }
 
-/// The constant that a node makes of another, or is.
+/// The constant that a node derives from another constant, or is itself.
 fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight)> {
     let output = node.output()?;
     let attributes = node.attributes.as_deref();
@@ -292,11 +294,11 @@ fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight
     Some((output, weight))
 }
 
-/// The factor of a product with a constant, `(out, in)`.
+/// The constant factor of a product, `(out, in)`.
 fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     let weight = scope.weight(node.input(1)?)?;
     let trans_b = node.attributes.as_deref().is_some_and(|attributes: &Attributes| attributes.trans_b);
-    // Of a factor `(in, out)`, the last dimension is that of the output.
+    // In a factor `(in, out)`, the last dimension is the output.
     let axis = i64::from(!weight.is_transposed);
     let quantised = match node.op.as_str() {
         "MatMul" | "Gemm" => weight.quantised,
@@ -308,7 +310,7 @@ fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     Some(Weight { is_transposed: weight.is_transposed == trans_b, quantised, ..weight })
 }
 
-/// The scale by which the integers that a node computes are multiplied later: `Mul(Cast(y), Mul(scale of x, scale of W))`.
+/// The scale that is later multiplied with a node's integer result: `Mul(Cast(y), Mul(scale of x, scale of W))`.
 fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let scale = scope.ahead(node.output()?, &["Cast"], |from, next| {
         let factor = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Mul")?;
@@ -326,13 +328,13 @@ fn dequantised(node: &Node, scope: &Scope<'_, '_>) -> Option<Quantised> {
     (node.op == "DequantizeLinear").then(|| constants(node, [1, 2], axis, scope))?
 }
 
-/// Scale and zero point by the places of a node's inputs.
+/// Scale and zero point by the indices of a node's inputs.
 fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let tensor = |place| Some(scope.weight(node.input(place)?)?.tensor);
     Some(Quantised { scale: tensor(scale)?, zero_point: tensor(zero_point), axis })
 }
 
-/// The module of keys: they are multiplied with queries, whose module is known.
+/// The module of keys. They are multiplied with queries, whose module is known.
 fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
     const SHAPING: &[&str] = &[
         "Cast",

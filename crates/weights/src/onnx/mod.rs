@@ -1,18 +1,19 @@
-//! Exports to ONNX, as Hugging Face's tools make them: `encoder_model.onnx` and `decoder_model.onnx` or
-//! `decoder_model_merged.onnx`, in a directory or in its `onnx` folder; float32, float16 or quantised.
+//! ONNX exports as Hugging Face's tools write them: `encoder_model.onnx` and `decoder_model.onnx` or
+//! `decoder_model_merged.onnx`, in a directory or in its subdirectory `onnx`; float32, float16 or quantised.
 //!
-//! Only the weights are taken from the graphs, and what they are used for tells which is which ([`find`]).
+//! Only the weights are read from the graphs. How a constant is used tells which weight it is ([`find`]).
 
 mod find;
+mod interface;
 mod model;
 mod names;
 mod storage;
 mod wire;
 
-use std::path::Path;
-
+pub use interface::Interface;
 pub use model::{Dimension, GraphValue};
 
+use self::interface::{file_name, probe};
 use self::model::Model;
 use self::names::Network;
 use self::storage::Storage;
@@ -38,40 +39,6 @@ pub(crate) const FORMAT: Format = Format {
     read,
 };
 
-/// What a graph takes and gives, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// The name of its file.
-    pub file: String,
-    /// What it takes.
-    pub inputs: Vec<GraphValue>,
-    /// What it gives.
-    pub outputs: Vec<GraphValue>,
-}
-
-impl Interface {
-    /// Reads that of any ONNX file.
-    ///
-    /// # Errors
-    /// When there is no such file, or it is no ONNX file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let file = MappedFile::open(path)?;
-        if !probe(file.bytes()) {
-            return Err(file.malformed("it does not begin as an ONNX file does"));
-        }
-        Ok(Self::of(&file, Model::read(&file)?))
-    }
-
-    fn of(file: &MappedFile, model: Model) -> Self {
-        Self { file: file_name(file), inputs: model.graph.inputs, outputs: model.graph.outputs }
-    }
-}
-
-/// A field 1, the version of the format, and another field of the model.
-fn probe(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x08, 1..=63, tag, ..] if matches!(tag >> 3, 2..=8 | 14) && matches!(tag & 7, 0 | 2))
-}
-
 fn read(file: MappedFile) -> Result<Contents, Error> {
     let (encoder, decoder) = both(file)?;
     let mut contents = Contents::new();
@@ -80,7 +47,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// Adds the weights of a graph; returns its number of heads, if the graph tells.
+/// Adds the weights of a graph. Returns its number of heads, if it can be determined.
 fn add(file: MappedFile, network: Network, contents: &mut Contents) -> Result<Option<usize>, Error> {
     let model = Model::read(&file)?;
     let found = find::find(&model, network, &|tensor| storage::integers(file.bytes(), tensor));
@@ -100,11 +67,7 @@ fn add(file: MappedFile, network: Network, contents: &mut Contents) -> Result<Op
     Ok(found.heads)
 }
 
-fn file_name(file: &MappedFile) -> String {
-    file.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The files of encoder and decoder, of which `file` is one. They have the same name but for the part.
+/// The files of encoder and decoder, given one of the two. Their names differ only in that part.
 fn both(file: MappedFile) -> Result<(MappedFile, MappedFile), Error> {
     const ENCODER: &str = "encoder_model";
     const MERGED: &str = "decoder_model_merged";
@@ -113,7 +76,8 @@ fn both(file: MappedFile) -> Result<(MappedFile, MappedFile), Error> {
     let beside = |part: &str, others: &[&str]| {
         let names: Vec<String> = others.iter().map(|other| name.replacen(part, other, 1)).collect();
         let found = names.iter().map(|name| file.path().with_file_name(name)).find(|path| path.exists());
-        let missing = || file.unsupported(format!("is half a model: beside it should be {}", names.join(" or ")));
+        let missing =
+            || file.unsupported(format!("is half of a model; the other half is missing: {}", names.join(" or ")));
         MappedFile::open(&found.ok_or_else(missing)?)
     };
     if name.contains(ENCODER) {

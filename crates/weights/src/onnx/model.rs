@@ -1,6 +1,6 @@
-//! What an ONNX file says (`onnx.proto`): graphs of nodes, and where their constants lie.
+//! The contents of an ONNX file (`onnx.proto`): graphs of nodes, and the positions of their constants.
 //!
-//! Names are copied, numbers of tensors are not: a model of gigabytes takes memory for its graph alone.
+//! Names are copied, but the values of tensors are not, so that a model of gigabytes takes memory for its graph only.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use super::wire::{Fields, Malformed, Value, varints};
 use crate::Error;
 use crate::mmap::MappedFile;
 
-/// Graphs inside of graphs: a merged decoder has one level.
+/// Maximum nesting of graphs; a merged decoder has one level.
 const MAX_DEPTH: usize = 4;
-/// More nodes, or constants, than any export of a Whisper model has.
+/// Upper bound for nodes and constants; no export of a Whisper model has as many.
 const MAX_NODES: usize = 1 << 16;
 
 /// A file's main graph, and the constants of all its graphs.
@@ -24,18 +24,18 @@ pub(super) struct Model {
 pub(super) struct Graph {
     /// In an order in which they can be computed.
     pub(super) nodes: Vec<Node>,
-    /// Constants, by their place in [`Model::tensors`].
+    /// Constants, by their index in [`Model::tensors`].
     pub(super) initialisers: Vec<usize>,
     pub(super) inputs: Vec<GraphValue>,
     pub(super) outputs: Vec<GraphValue>,
 }
 
-/// A value that a graph takes or gives.
+/// An input or output of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphValue {
-    /// The name that it is bound by.
+    /// Its name.
     pub name: String,
-    /// The type of its elements, as `NumPy` calls it.
+    /// Its element type, named as in `NumPy`.
     pub dtype: &'static str,
     /// Its dimensions, outermost first.
     pub shape: Vec<Dimension>,
@@ -44,9 +44,9 @@ pub struct GraphValue {
 /// A dimension of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dimension {
-    /// It is always this long.
+    /// A fixed length.
     Fixed(u64),
-    /// It may have any length; dimensions of one name are equally long.
+    /// Any length; dimensions with the same name have the same length.
     Named(String),
 }
 
@@ -59,18 +59,18 @@ pub(super) struct Node {
     pub(super) attributes: Option<Box<Attributes>>,
 }
 
-/// Those attributes of nodes that tell how a constant is used.
+/// The attributes of nodes that tell how a constant is used.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    /// Of `Transpose`.
+    /// Attribute of `Transpose`.
     pub(super) perm: Vec<i64>,
-    /// Of `DequantizeLinear`.
+    /// Attribute of `DequantizeLinear`.
     pub(super) axis: Option<i64>,
-    /// Of `Gemm`: the second factor is transposed.
+    /// Attribute of `Gemm`: the second factor is transposed.
     pub(super) trans_b: bool,
-    /// Of `Constant`, by its place in [`Model::tensors`].
+    /// Attribute of `Constant`: its index in [`Model::tensors`].
     pub(super) value: Option<usize>,
-    /// The branches of `If`.
+    /// The branches of an `If` node.
     pub(super) graphs: Vec<Graph>,
 }
 
@@ -84,7 +84,7 @@ impl Node {
     }
 }
 
-/// A tensor of constants (`TensorProto`).
+/// A constant tensor (`TensorProto`).
 #[derive(Debug, Default)]
 pub(super) struct Constant {
     pub(super) name: String,
@@ -94,18 +94,18 @@ pub(super) struct Constant {
     pub(super) data: Data,
 }
 
-/// Where the numbers of a tensor lie.
+/// Where the values of a tensor are stored.
 #[derive(Debug, Default)]
 pub(super) enum Data {
     #[default]
     Absent,
-    /// Little-endian, one after the other.
+    /// As little-endian numbers.
     Raw(Range<usize>),
-    /// As numbers of variable length.
+    /// As varints.
     Varints(Range<usize>),
     /// In another file.
     External(Box<External>),
-    /// In a way that does not occur for weights.
+    /// In a form that is not used for weights.
     Scattered,
 }
 
@@ -113,7 +113,7 @@ pub(super) enum Data {
 pub(super) struct External {
     pub(super) location: String,
     pub(super) offset: usize,
-    /// To the end of the tensor if it is not given.
+    /// The rest of the file if it is not given.
     pub(super) length: Option<usize>,
 }
 
@@ -131,7 +131,7 @@ impl Model {
     }
 }
 
-/// The name of an element type (`TensorProto.DataType`), as `NumPy` has it.
+/// The name of an element type (`TensorProto.DataType`) in `NumPy`.
 pub(super) fn type_name(data_type: u64) -> &'static str {
     match data_type {
         1 => "float32",
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
 
     fn text(&self, range: Range<usize>) -> Result<String, Error> {
         let at = range.start;
-        // Copied first: what is validated must not be the mapped bytes themselves.
+        // Copied first, because the mapped bytes could change after validation.
         let bytes = self.bytes[range].to_vec();
         String::from_utf8(bytes).map_err(|_| self.file.malformed(format!("the text at byte {at} is not UTF-8")))
     }
@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a tensor, and gives its place.
+    /// Reads a tensor and returns its index.
     fn tensor(&mut self, range: Range<usize>) -> Result<usize, Error> {
         let mut tensor = Constant::default();
         let (mut external, mut is_external) = (External::default(), false);
@@ -293,7 +293,7 @@ impl<'a> Reader<'a> {
         Ok(self.tensors.len() - 1)
     }
 
-    /// One of the pairs of key and value that say where a tensor is.
+    /// Reads one of the key-value pairs that say where a tensor is stored.
     fn external(&self, range: Range<usize>, external: &mut External) -> Result<(), Error> {
         let (mut key, mut value) = (0..0, 0..0);
         for field in self.fields(range) {
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// `ValueInfoProto`.
+    /// Reads a `ValueInfoProto`.
     fn value(&self, range: Range<usize>) -> Result<GraphValue, Error> {
         let mut value = GraphValue { name: String::new(), dtype: "unknown", shape: Vec::new() };
         for field in self.fields(range) {
@@ -327,7 +327,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// `TypeProto`, of which only tensors are of interest.
+    /// Reads a `TypeProto`; only tensor types are used.
     fn value_type(&self, range: Range<usize>, value: &mut GraphValue) -> Result<(), Error> {
         for field in self.fields(range) {
             let (1, Value::Bytes(tensor)) = self.sound(field)? else { continue };
@@ -361,7 +361,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Data {
-    /// This, unless there was something before.
+    /// `data`, unless values were found before.
     fn only(&self, data: Self) -> Self {
         if matches!(self, Self::Absent) { data } else { Self::Scattered }
     }

@@ -1,7 +1,7 @@
-//! What the parts of an export are called, and what canonically.
+//! Names of the parts of an export, and their canonical names.
 //!
-//! Exporters name values after `PyTorch`'s modules, and nodes after the path to them: `layers.0.fc1.bias`,
-//! `/model/decoder/layers.0/fc1/MatMul`. An encoder exported by itself leaves `model.encoder.` out.
+//! Exporters name values after `PyTorch`'s modules, and nodes after the module path: `layers.0.fc1.bias`,
+//! `/model/decoder/layers.0/fc1/MatMul`. A separately exported encoder omits `model.encoder.`.
 
 /// The half of a model that a graph computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ const LAYER_MODULES: &[&str] = &[
 /// The output projection.
 pub(super) const PROJECTION: &str = "proj_out";
 
-/// What tools append when they change a value or copy it.
+/// Suffixes that tools append when they change or copy a value.
 const SUFFIXES: &[&str] = &["_quantized", "_merged_0", "_merged_1"];
 
 impl Network {
@@ -44,7 +44,7 @@ impl Network {
         }
     }
 
-    /// The canonical name of a value called `name`: of a weight or a bias.
+    /// The canonical name of the weight or bias called `name`.
     pub(super) fn parameter(self, name: &str) -> Option<String> {
         let mut name = name;
         while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)) {
@@ -54,7 +54,7 @@ impl Network {
         matches!(parameter, "weight" | "bias").then(|| Some(format!("{}.{parameter}", self.module(module)?)))?
     }
 
-    /// The canonical name of the module that a node called `name` is part of.
+    /// The canonical name of the module of a node called `name`.
     pub(super) fn module_of_node(self, name: &str) -> Option<String> {
         let (path, _) = name.strip_prefix('/')?.rsplit_once('/')?;
         self.module(&path.replace('/', "."))
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_real_exports() {
+    fn canonical_names_match_real_exports() {
         let decoder = |name| Network::Decoder.parameter(name);
         let encoder = |name| Network::Encoder.parameter(name);
         assert_eq!(encoder("conv1.weight_quantized").as_deref(), Some("encoder.conv1.weight"));

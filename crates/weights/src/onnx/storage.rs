@@ -1,4 +1,4 @@
-//! Where the numbers of constants lie: in the graph's file, or in others beside it.
+//! Where the values of constants are stored: in the graph's file, or in other files beside it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::mmap::MappedFile;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-/// A graph's file and those that it names.
+/// A graph's file and the data files that it names.
 pub(super) struct Storage {
     pub(super) file: MappedFile,
     others: Vec<MappedFile>,
@@ -24,12 +24,12 @@ impl Storage {
         Self { file, others: Vec::new(), by_location: BTreeMap::new() }
     }
 
-    /// All files, in the order that entries count them.
+    /// All files, in the order of the indices in entries.
     pub(super) fn into_files(self) -> impl Iterator<Item = MappedFile> {
         std::iter::once(self.file).chain(self.others)
     }
 
-    /// A weight as a tensor; its file is counted from this storage's own.
+    /// A weight as a tensor entry; its file index counts from this storage's first file.
     pub(super) fn entry(&mut self, name: &str, weight: Weight, tensors: &[Constant]) -> Result<Entry, Error> {
         let tensor = &tensors[weight.tensor];
         let dtype = match tensor.data_type {
@@ -89,7 +89,7 @@ impl Storage {
         Ok(Quantisation { scales, zero_points })
     }
 
-    /// The numbers of a tensor of floats, such as scales.
+    /// The values of a float tensor, such as scales.
     fn floats(&mut self, name: &str, tensor: &Constant) -> Result<Vec<f32>, Error> {
         let dtype = match tensor.data_type {
             1 => DType::F32,
@@ -107,7 +107,7 @@ impl Storage {
         })
     }
 
-    /// The file that a tensor's numbers lie in, and where.
+    /// The file and the byte range of a tensor's values.
     fn locate(&mut self, name: &str, tensor: &Constant, dtype: DType) -> Result<(usize, Range<usize>), Error> {
         match &tensor.data {
             Data::Raw(range) => Ok((0, range.clone())),
@@ -146,7 +146,7 @@ impl Storage {
     }
 }
 
-/// The numbers of a tensor of integers, such as zero points and shapes, if they lie in the graph's file.
+/// The values of an integer tensor, such as zero points and shapes, if they are stored in the graph's file.
 pub(super) fn integers(file: &[u8], tensor: &Constant) -> Option<Vec<i64>> {
     match (&tensor.data, tensor.data_type) {
         (Data::Raw(range), data_type) => {

@@ -1,29 +1,29 @@
-//! The wire format of protocol buffers, read where it lies: a message is a sequence of fields, of each a tag (number and
-//! kind) and its value. Nothing is copied and nothing allocated.
+//! The wire format of protocol buffers, read in place: a message is a sequence of fields, each with a tag (number and
+//! type) and a value. Nothing is copied or allocated.
 //!
-//! Our own, because the libraries for it either copy every field (tensors of gigabytes among them) or index into what they
-//! have not checked.
+//! This is our own code, because the protobuf libraries either copy every field (including gigabytes of tensors) or
+//! index into unchecked bytes.
 
 use std::ops::Range;
 
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A number of variable length.
+    /// A varint.
     Varint(u64),
-    /// A number of four or eight bytes; these are where it lies.
+    /// A fixed-size number of four or eight bytes; this is its position.
     Fixed,
-    /// Text, bytes, a message or packed numbers: where in the file they lie.
+    /// Text, bytes, a message or packed numbers: the byte range in the file.
     Bytes(Range<usize>),
 }
 
-/// The bytes from here on are no fields.
+/// The following bytes are not valid fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) at: usize,
 }
 
-/// The fields of the message in a range of a file; after the first that is damaged there are no more.
+/// The fields of the message in a range of a file. Iteration ends after the first damaged field.
 pub(super) struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -31,7 +31,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// # Panics
-    /// When the range is not one of `file`.
+    /// If the range is outside of `file`.
     pub(super) fn new(file: &'a [u8], message: Range<usize>) -> Self {
         Self { bytes: &file[..message.end], at: message.start }
     }
@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
                 Value::Bytes(self.skip(usize::try_from(length).ok()?)?)
             }
             5 => self.skip(4).map(|_| Value::Fixed)?,
-            // Groups are not used any more.
+            // Groups are obsolete.
             _ => return None,
         };
         Some((tag >> 3, value))
@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
         Some(range)
     }
 
-    /// Seven bits a byte, the lowest first; the eighth says whether there are more. At most ten bytes.
+    /// Seven bits per byte, lowest first; the eighth bit says whether more bytes follow. At most ten bytes.
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -89,7 +89,7 @@ impl Iterator for Fields<'_> {
     }
 }
 
-/// Packed numbers of variable length.
+/// Packed varints.
 pub(super) fn varints(file: &[u8], range: Range<usize>) -> impl Iterator<Item = Result<u64, Malformed>> {
     let mut fields = Fields::new(file, range);
     std::iter::from_fn(move || {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_every_kind() {
+    fn every_type_of_field_is_read() {
         let bytes = [0x08, 0x96, 0x01, 0x12, 2, b'h', b'i', 0x1d, 0, 0, 0x80, 0x3f, 0x21, 1, 2, 3, 4, 5, 6, 7, 8];
         let expected =
             [Ok((1, Value::Varint(150))), Ok((2, Value::Bytes(5..7))), Ok((3, Value::Fixed)), Ok((4, Value::Fixed))];
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_numbers() {
+    fn packed_varints_are_read() {
         let numbers: Vec<_> = varints(&[9, 1, 0x96, 1, 0x80], 1..5).collect();
         assert_eq!(numbers, [Ok(1), Ok(150), Err(Malformed { at: 4 })]);
     }

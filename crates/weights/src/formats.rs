@@ -1,0 +1,36 @@
+//! The list of supported formats. A new format is one file and one entry here.
+
+use crate::format::Format;
+use crate::mmap::MappedFile;
+use crate::{Error, ctranslate2, ggml, onnx, safetensors, sharded};
+
+/// Every supported format; a directory is searched in this order.
+pub(crate) const FORMATS: &[Format] =
+    &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT, ggml::FORMAT, onnx::FORMAT];
+
+/// Detects the format of a file by its content.
+pub(crate) fn detect(file: &MappedFile) -> Result<&'static Format, Error> {
+    FORMATS.iter().find(|format| (format.probe)(file.bytes())).ok_or_else(|| Error::UnknownFormat {
+        path: file.path().to_owned(),
+        looks_like: looks_like(file.bytes()),
+        supported: FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// Recognises files that are often given in place of a supported one.
+fn looks_like(bytes: &[u8]) -> &'static str {
+    const SIGNATURES: &[(&[u8], &str)] = &[
+        (b"PK\x03\x04", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),
+        (b"\x80\x02", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),
+        (b"GGUF", "is a GGUF model; whisper.cpp's ggml-*.bin files are not GGUF files"),
+        (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
+        (b"<!DOCTYPE", "is a web page, so its download went wrong; fetch it again"),
+        (b"<!doctype", "is a web page, so its download went wrong; fetch it again"),
+        (b"<html", "is a web page, so its download went wrong; fetch it again"),
+    ];
+    match SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature)) {
+        _ if bytes.is_empty() => "is empty; fetch it again",
+        Some((_, name)) => name,
+        None => "is in an unknown format",
+    }
+}
