@@ -158,7 +158,7 @@ const UNSUPPORTED_MAGIC: [(usize, &[u8], &str); 20] = [
     (0, b"\x00\x00\x01\xba", "MPEG program stream"),
     (0, b"#!AMR", "AMR"),
     (28, b"Speex   ", "Speex"),
-    (0, b"MThd", "MIDI, which is notes and not sound"),
+    (0, b"MThd", "MIDI, which holds notes and no audio"),
     (0, b".snd", "Sun audio"),
     (0, b"wvPK", "WavPack"),
     (0, b"MAC ", "Monkey's Audio"),

@@ -41,7 +41,7 @@ pub enum Error {
         "the file was cut off, or its recording never finished: {missing} missing; if it is a copy, copy or download it again"
     )]
     CutOff {
-        /// The part and its verb, for the message: "all of its sound is".
+        /// The part and its verb, for the message: "all of its audio data is".
         missing: &'static str,
     },
     /// The container is known, but has no audio track.

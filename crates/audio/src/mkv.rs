@@ -128,13 +128,13 @@ mod tests {
         whole.truncate(whole.len() - 3);
         let mut input = Input::new(Box::new(io::Cursor::new(whole.clone()))).unwrap();
         assert!(repair(&mut input).unwrap().is_some());
-        let mut shown = vec![0; whole.len()];
-        input.read_at(0, &mut shown).unwrap();
+        let mut patched = vec![0; whole.len()];
+        input.read_at(0, &mut patched).unwrap();
         let mut expected = whole;
         expected[9..11].copy_from_slice(&[0x7f, 0xff]);
         expected[14] = 0x75;
         expected[29] = 0xff;
-        assert_eq!(shown, expected);
+        assert_eq!(patched, expected);
     }
 
     #[test]
@@ -143,10 +143,10 @@ mod tests {
         let head = [0x1a, 0x45, 0xdf, 0xa3, 0x80, 0x18, 0x53, 0x80, 0x67, 0x4f, 0xff];
         let mut input = Input::new(Box::new(io::Cursor::new([&head[..], &seek_head.repeat(100)].concat()))).unwrap();
         assert!(repair(&mut input).unwrap().is_some());
-        let mut shown = vec![0; 500];
-        input.read_at(11, &mut shown).unwrap();
-        let hidden = shown.chunks(5).take_while(|element| element.starts_with(&UNASSIGNED)).count();
+        let mut patched = vec![0; 500];
+        input.read_at(11, &mut patched).unwrap();
+        let hidden = patched.chunks(5).take_while(|element| element.starts_with(&UNASSIGNED)).count();
         assert_eq!(hidden, MAX_SEEK_HEADS);
-        assert_eq!(shown[5 * hidden..], seek_head.repeat(100 - hidden));
+        assert_eq!(patched[5 * hidden..], seek_head.repeat(100 - hidden));
     }
 }

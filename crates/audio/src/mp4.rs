@@ -61,7 +61,7 @@ pub(crate) fn repair(input: &mut Input) -> Result<Option<String>, Error> {
         return Err(Error::CutOff { missing: "the index, which locates the audio data, is" });
     }
     if !has_media {
-        return Err(Error::CutOff { missing: "all of its sound is" });
+        return Err(Error::CutOff { missing: "all of its audio data is" });
     }
     if is_whole || last.name != *b"mdat" {
         return Ok(None);

@@ -52,7 +52,7 @@ pub(crate) fn pre_skip(extra_data: &[u8]) -> Option<u16> {
 /// The decoder for a channel layout. Either way, the output is mono.
 enum Inner {
     /// Mono or stereo. The decoder mixes stereo itself before synthesis, which halves the cost. On streams that libopus
-    /// encoded, the result differs from the mean of the channels by less than -80 dB.
+    /// encoded, the difference from the mean of the channels is below -80 dB.
     Mono(Box<OpusDecoder>),
     /// 3 to 8 channels, interleaved.
     Surround(Box<OpusMSDecoder>, usize),
