@@ -65,11 +65,11 @@ fn print_usage() {
 
 /// Prints the imports between the modules of each crate, or of the crate in the folder `name`.
 fn print_modules(tree: &Tree, name: Option<&str>) -> Result<ExitCode, String> {
-    let text = modules::print(tree, name).map_err(|f| format!("{}:{}: {}", f.path, f.line, f.message))?;
-    if text.is_empty() {
+    let lines = modules::print(tree, name).map_err(|f| format!("{}:{}: {}", f.path, f.line, f.message))?;
+    if lines.is_empty() {
         return Err(format!("there is no crate in a folder `{}`", name.unwrap_or_default()));
     }
-    print!("{text}");
+    println!("{}", lines.join("\n"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
-//! Speed of decoding, resampling and the log-mel, on one core.
+//! Benchmarks decoding, resampling and the log-mel on one core.
 //!
-//! `cargo bench -p amanuensis-audio`; with `AMANUENSIS_TEST_DATA` set, the real recordings in its `speech` folder are
-//! decoded too.
+//! Run with `cargo bench -p amanuensis-audio`. If `AMANUENSIS_TEST_DATA` is set, the recordings in its `speech` folder
+//! are decoded too.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use amanuensis_audio::{Audio, LogMel, WINDOW_SAMPLES};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn drain(mut audio: Audio) -> f64 {
-    while audio.next_block().expect("the recording is sound").is_some() {}
+    while audio.next_block().expect("the recording is not damaged").is_some() {}
     audio.position()
 }
 
@@ -18,7 +18,7 @@ fn mel(c: &mut Criterion) {
     let samples: Vec<f32> = (0..WINDOW_SAMPLES).map(|i| (i as f32 * 0.37).sin() * (i as f32 * 0.0011).cos()).collect();
     let mut features = Vec::new();
     for n_mels in [80, 128] {
-        let mut log_mel = LogMel::new(n_mels).expect("a usual number of bins");
+        let mut log_mel = LogMel::new(n_mels).expect("80 and 128 bins are valid");
         c.bench_function(&format!("log-mel of 30 s, {n_mels} bins"), |b| {
             b.iter(|| log_mel.window(black_box(&samples), &mut features));
         });
@@ -30,13 +30,13 @@ fn resample(c: &mut Criterion) {
     for rate in [8_000, 22_050, 44_100, 48_000] {
         let samples: Vec<f32> = (0..10 * rate).map(|i| (i as f32 * 0.01).sin()).collect();
         group.bench_function(format!("{rate} Hz"), |b| {
-            b.iter(|| drain(Audio::from_samples(samples.clone(), rate).expect("a usual rate")));
+            b.iter(|| drain(Audio::from_samples(samples.clone(), rate).expect("a valid rate")));
         });
     }
     group.finish();
 }
 
-/// Throughput in "elements": one is a millisecond of audio, so 1 Kelem/s is real time.
+/// An element of the throughput is a millisecond of audio: 1 Kelem/s is real time.
 fn decode(c: &mut Criterion) {
     let Some(data) = std::env::var_os("AMANUENSIS_TEST_DATA").map(PathBuf::from) else { return };
     let mut group = c.benchmark_group("decode");

@@ -1,4 +1,4 @@
-//! Packets to mono samples at the recording's own rate.
+//! Decodes packets to mono samples at the recording's own rate.
 
 use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
@@ -19,16 +19,19 @@ use crate::mp4::{self, Edit};
 use crate::timeline::{PacketTime, Timeline, TrackTime};
 use crate::{codecs, mkv, opus, riff};
 
-/// Consecutive packets that cannot be decoded before a new decoder is tried: joined files change their format.
-const LOST_BEFORE_RENEWAL: u32 = 2;
+/// After this many consecutive packets that cannot be decoded, a new decoder is tried: files that were joined can change
+/// their format.
+const DAMAGED_BEFORE_NEW_DECODER: u32 = 2;
 
-/// A recording may end this much earlier than its header says before that is told: a fraction, and seconds.
-const SHORTFALL: (f64, f64) = (0.03, 0.25);
+/// A recording that ends earlier than its header states causes a warning if both limits are exceeded: a fraction of the
+/// stated length, and seconds.
+const MIN_SHORTFALL_FRACTION: f64 = 0.03;
+const MIN_SHORTFALL_S: f64 = 0.25;
 
 /// An open container and the decoder of its audio track.
 pub(crate) struct Recording {
     reader: Box<dyn FormatReader>,
-    /// `None` once it is spoilt, until the next packet makes another.
+    /// `None` after a panic or repeated damage, until the next packet creates a new one.
     decoder: Option<Box<dyn AudioDecoder>>,
     params: AudioCodecParameters,
     info: StreamInfo,
@@ -37,29 +40,30 @@ pub(crate) struct Recording {
     mixer: Mixer,
     edits: Vec<Edit>,
     rate: u32,
-    /// Seconds, as the headers say.
+    /// The length that the headers state, in seconds.
     expected: Option<f64>,
-    /// The same, where the headers speak of this track alone.
-    promised: Option<f64>,
-    /// The decoder's next output is half a block that lacks its other half.
-    half_block: bool,
+    /// The same, if the headers state it for this track alone and exactly.
+    expected_of_track: Option<f64>,
+    /// Whether to drop the decoder's next output, which is half a block without the other half to overlap with.
+    drops_half_block: bool,
     /// Time of the first packet of any track, in seconds.
     earliest: Option<f64>,
-    lost_in_a_row: u32,
-    /// Bytes in the file, and in the packets that came out of it.
+    damaged_in_a_row: u32,
+    /// Bytes in the file.
     len: u64,
+    /// Bytes in the packets read so far, of all tracks.
     demuxed: u64,
     ended: bool,
     last_cause: String,
 }
 
-/// Samples of one packet: `silence` zeros, then what `Recording::next` wrote.
-pub(crate) struct Piece {
+/// A decoded packet: `silence` zeros, then the samples that `Recording::next` wrote.
+pub(crate) struct DecodedPacket {
     pub(crate) rate: u32,
-    /// Channels that were mixed.
+    /// Number of channels before mixing.
     pub(crate) channels: usize,
     pub(crate) silence: u64,
-    /// The silence is a gap in the container's clock, and not the place of damaged packets.
+    /// Whether the silence is a gap in the container's timestamps, and not a replacement for damaged packets.
     pub(crate) is_gap: bool,
     pub(crate) repaired: Repaired,
 }
@@ -68,8 +72,8 @@ impl Recording {
     /// Opens a container and its audio track.
     pub(crate) fn open(mut input: Input, warnings: &mut Warnings) -> Result<Self, Error> {
         let cut = |detail| (WarningKind::Truncated, detail);
-        let lies = [riff::repair(&mut input)?, mkv::repair(&mut input)?.map(cut), mp4::repair(&mut input)?.map(cut)];
-        for (kind, detail) in lies.into_iter().flatten() {
+        let repairs = [riff::repair(&mut input)?, mkv::repair(&mut input)?.map(cut), mp4::repair(&mut input)?.map(cut)];
+        for (kind, detail) in repairs.into_iter().flatten() {
             warnings.add(kind, 1, None, detail);
         }
         let edits = mp4::edits(&mut input)?;
@@ -78,11 +82,12 @@ impl Recording {
         let AudioTrack { track, params, decoder, info } = container::choose_track(&*reader, warnings)?;
         let rate = info.sample_rate;
         let time = track_time(&*reader, &track, &params, &edits);
-        let promised = track_seconds(&track, time);
-        let expected = promised.or_else(|| media_seconds(&*reader));
-        let promised =
-            promised.or(expected.filter(|_| reader.tracks().len() == 1)).filter(|_| !is_estimate(&*reader, &track));
-        let half_block = starts_with_half_block(&*reader, &params);
+        let expected_of_track = track_seconds(&track, time);
+        let expected = expected_of_track.or_else(|| media_seconds(&*reader));
+        let expected_of_track = expected_of_track
+            .or(expected.filter(|_| reader.tracks().len() == 1))
+            .filter(|_| !is_estimate(&*reader, &track));
+        let drops_half_block = starts_with_half_block(&*reader, &params);
         Ok(Self {
             reader,
             decoder: Some(decoder),
@@ -94,10 +99,10 @@ impl Recording {
             edits,
             rate,
             expected,
-            promised,
-            half_block,
+            expected_of_track,
+            drops_half_block,
             earliest: None,
-            lost_in_a_row: 0,
+            damaged_in_a_row: 0,
             len,
             demuxed: 0,
             ended: false,
@@ -113,25 +118,25 @@ impl Recording {
         self.expected
     }
 
-    /// Why nothing could be decoded, for the error that says so.
+    /// The last reason of the demuxer or decoder, for [`Error::NothingDecoded`].
     pub(crate) fn last_cause(&self) -> &str {
         &self.last_cause
     }
 
-    /// True if the recording is well-formed and of length zero.
+    /// Whether the header states a length of zero, in a format that always states the length.
     pub(crate) fn is_empty_by_its_header(&self) -> bool {
-        let stated = matches!(self.reader.format_info().format, FORMAT_ID_WAVE | FORMAT_ID_AIFF);
-        stated && self.track.duration.is_some_and(|d| d.get() == 0)
+        let states_length = matches!(self.reader.format_info().format, FORMAT_ID_WAVE | FORMAT_ID_AIFF);
+        states_length && self.track.duration.is_some_and(|d| d.get() == 0)
     }
 
-    /// Decodes the next packet into `mono`, which it replaces; `None` at the end. `seconds` is how much has been
-    /// decoded so far.
-    pub(crate) fn next(&mut self, mono: &mut Vec<f32>, seconds: f64, warnings: &mut Warnings) -> Option<Piece> {
+    /// Decodes the next packet and replaces the contents of `mono` by its samples; `None` at the end. `seconds` is the
+    /// length decoded so far, for warnings.
+    pub(crate) fn next(&mut self, mono: &mut Vec<f32>, seconds: f64, warnings: &mut Warnings) -> Option<DecodedPacket> {
         while !self.ended {
             mono.clear();
             let packet = self.next_packet(seconds, warnings)?;
             let Some(repaired) = self.decode(&packet, mono, seconds, warnings) else { continue };
-            if std::mem::take(&mut self.half_block) {
+            if std::mem::take(&mut self.drops_half_block) {
                 continue;
             }
             let placement = self.timeline.place(self.packet_time(&packet), mono.len(), self.earliest);
@@ -140,7 +145,7 @@ impl Recording {
             if mono.is_empty() {
                 continue;
             }
-            return Some(Piece {
+            return Some(DecodedPacket {
                 rate: self.rate,
                 channels: self.mixer.channels(),
                 silence: placement.silence,
@@ -157,10 +162,10 @@ impl Recording {
             let reader = &mut self.reader;
             match guard(|| reader.next_packet()) {
                 Ok(Some(packet)) => {
-                    // A container can be made to yield the same bytes, or none, for ever.
+                    // A hostile container can yield the same packets, or empty ones, without end.
                     self.demuxed += (packet.data.len() as u64).max(1);
                     if self.demuxed > self.len.saturating_mul(2).saturating_add(1 << 20) {
-                        self.end(seconds, warnings, Some("the file repeats itself without end"));
+                        self.end(seconds, warnings, Some("the file repeats the same packets without end"));
                         return None;
                     }
                     self.note_earliest(&packet);
@@ -195,7 +200,7 @@ impl Recording {
         warnings: &mut Warnings,
     ) -> Option<Repaired> {
         let decoded = match self.try_decode(packet, mono) {
-            Err(error) if is_fatal(&error) || self.lost_in_a_row == LOST_BEFORE_RENEWAL => {
+            Err(error) if is_fatal(&error) || self.damaged_in_a_row == DAMAGED_BEFORE_NEW_DECODER => {
                 self.decoder = None;
                 self.try_decode(packet, mono)
             }
@@ -203,12 +208,12 @@ impl Recording {
         };
         match decoded {
             Ok((rate, repaired)) => {
-                self.lost_in_a_row = 0;
+                self.damaged_in_a_row = 0;
                 self.note_rate(rate, seconds, warnings);
                 Some(repaired)
             }
             Err(error) => {
-                self.lost_in_a_row = self.lost_in_a_row.saturating_add(1);
+                self.damaged_in_a_row = self.damaged_in_a_row.saturating_add(1);
                 self.timeline.lose_packet();
                 self.last_cause = container::cause(&error);
                 warnings.add(WarningKind::DamagedPackets, 1, Some(seconds), self.last_cause.clone());
@@ -217,7 +222,8 @@ impl Recording {
         }
     }
 
-    /// Sample rate and repairs of a decoded packet. That no decoder can be made is an error of the packet like others.
+    /// Decodes and mixes one packet; returns its sample rate and repairs. Creates a decoder if there is none, and fails like
+    /// a damaged packet if that is not possible.
     fn try_decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> FormatResult<(u32, Repaired)> {
         let mut decoder = match self.decoder.take() {
             Some(decoder) => decoder,
@@ -229,14 +235,14 @@ impl Recording {
             let repaired = mixer.mix(&buffer, mono);
             Ok((buffer.spec().rate(), repaired))
         });
-        // After a panic its state is unknown, and it must not be used again.
+        // After a panic the decoder's state is unknown: it must not be used again.
         if !decoded.as_ref().is_err_and(is_fatal) {
             self.decoder = Some(decoder);
         }
         decoded
     }
 
-    /// Follows a change of the sample rate; at the start that only corrects what the headers said.
+    /// Handles a change of the sample rate. At the start it is a correction of the headers, and causes no warning.
     fn note_rate(&mut self, rate: u32, seconds: f64, warnings: &mut Warnings) {
         if rate == self.rate {
             return;
@@ -251,7 +257,7 @@ impl Recording {
         self.rate = rate;
     }
 
-    /// A chained Ogg file: the next stream has its own headers.
+    /// Starts the next stream of a chained Ogg file, which has its own headers.
     fn start_next_stream(&mut self, seconds: f64, warnings: &mut Warnings) -> Result<(), Error> {
         let AudioTrack { track, params, decoder, info } = container::choose_track(&*self.reader, warnings)?;
         if info.sample_rate != self.rate {
@@ -261,7 +267,7 @@ impl Recording {
         self.timeline.restart(track_time(&*self.reader, &track, &params, &self.edits), self.rate);
         (self.track, self.params, self.decoder) = (track, params, Some(decoder));
         self.earliest = None;
-        (self.promised, self.expected) = (None, None);
+        (self.expected_of_track, self.expected) = (None, None);
         Ok(())
     }
 
@@ -269,7 +275,7 @@ impl Recording {
         let mut trim_end = packet.trim_end.get();
         let format = self.reader.format_info().format;
         if matches!(format, FORMAT_ID_MP3 | FORMAT_ID_MP2) && trim_end > u64::from(self.track.padding.unwrap_or(0)) {
-            // Not the encoder's padding but a wrong estimate of the length, or a second file joined on.
+            // More than the encoder's padding: the length was estimated wrongly, or a second file was appended.
             trim_end = 0;
         }
         PacketTime { start: packet.pts.get(), trim_start: packet.trim_start.get(), trim_end }
@@ -282,26 +288,26 @@ impl Recording {
         }
     }
 
-    /// The end of the file: in order, or because of `trouble`.
-    fn end(&mut self, seconds: f64, warnings: &mut Warnings, trouble: Option<&str>) {
+    /// Ends the recording, regularly or because of an error with this `cause`.
+    fn end(&mut self, seconds: f64, warnings: &mut Warnings, cause: Option<&str>) {
         self.ended = true;
-        if let Some(trouble) = trouble {
-            trouble.clone_into(&mut self.last_cause);
-            warnings.add(WarningKind::Truncated, 1, Some(seconds), trouble);
+        if let Some(cause) = cause {
+            cause.clone_into(&mut self.last_cause);
+            warnings.add(WarningKind::Truncated, 1, Some(seconds), cause);
         } else if let Some(expected) = self.shortfall(seconds) {
-            let detail = format!("the headers promise {expected:.1} s");
+            let detail = format!("the headers state {expected:.1} s");
             warnings.add(WarningKind::Truncated, 1, Some(seconds), detail);
         }
     }
 
-    /// The promised length, if the recording is clearly shorter.
+    /// The stated length, if the recording is clearly shorter.
     fn shortfall(&self, seconds: f64) -> Option<f64> {
-        // Where the headers speak of all tracks together, this one may rightly be shorter than the others: it counts
-        // only if much of the file was never read.
-        let unread = self.demuxed < self.len - self.len / 10;
-        let expected = self.promised.or(self.expected.filter(|_| unread))?;
+        // A length of all tracks together is no evidence by itself: this track may be shorter than the others. It counts
+        // only if more than a tenth of the file was not read.
+        let is_partly_unread = self.demuxed < self.len - self.len / 10;
+        let expected = self.expected_of_track.or(self.expected.filter(|_| is_partly_unread))?;
         let missing = expected - seconds;
-        (missing > SHORTFALL.1 && missing > expected * SHORTFALL.0).then_some(expected)
+        (missing > MIN_SHORTFALL_S && missing > expected * MIN_SHORTFALL_FRACTION).then_some(expected)
     }
 }
 
@@ -309,7 +315,7 @@ fn warn_of_rate(before: u32, after: u32, seconds: f64, warnings: &mut Warnings) 
     warnings.add(WarningKind::RateChanged, 1, Some(seconds), format!("{before} Hz to {after} Hz"));
 }
 
-/// True if the length in the headers is none, but was worked out from the bit rate of the first frames.
+/// Whether the demuxer estimated the length from the bit rate of the first frames, because no header states it.
 fn is_estimate(reader: &dyn FormatReader, track: &Track) -> bool {
     match reader.format_info().format {
         FORMAT_ID_MP2 | FORMAT_ID_ADTS => true,
@@ -322,12 +328,12 @@ fn seconds_per_tick(base: TimeBase) -> f64 {
     f64::from(base.numer.get()) / f64::from(base.denom.get())
 }
 
-/// What the container says about run-up, start and end of the track.
+/// What the container states about encoder delay, start and end of the track.
 fn track_time(reader: &dyn FormatReader, track: &Track, params: &AudioCodecParameters, edits: &[Edit]) -> TrackTime {
-    let run_up = params.extra_data.as_deref().and_then(opus::pre_skip).map_or(0.0, |n| f64::from(n) / 48_000.0);
-    let time = TrackTime { time_base: track.time_base, run_up, ..TrackTime::default() };
+    let delay = params.extra_data.as_deref().and_then(opus::pre_skip).map_or(0.0, |n| f64::from(n) / 48_000.0);
+    let time = TrackTime { time_base: track.time_base, delay, ..TrackTime::default() };
     match reader.format_info().format {
-        FORMAT_ID_OGG => TrackTime { skip: run_up, ..time },
+        FORMAT_ID_OGG => TrackTime { skip: delay, ..time },
         _ => match edits.iter().find(|e| e.track_id == track.id) {
             Some(edit) => TrackTime {
                 skip: edit.skip - edit.lead,
@@ -340,18 +346,18 @@ fn track_time(reader: &dyn FormatReader, track: &Track, params: &AudioCodecParam
     }
 }
 
-/// Vorbis overlaps its blocks, so the first packet gives no sound of its own. Ogg says so by trimming it, others do not.
+/// Vorbis blocks overlap, so the first packet yields no audio by itself. Ogg states that as a trim; other containers do not.
 fn starts_with_half_block(reader: &dyn FormatReader, params: &AudioCodecParameters) -> bool {
     params.codec == CODEC_ID_VORBIS && reader.format_info().format != FORMAT_ID_OGG
 }
 
-/// The length of the track by its headers, in seconds.
+/// The length of the track that its headers state, in seconds.
 fn track_seconds(track: &Track, time: TrackTime) -> Option<f64> {
     let length = || Some(track.duration?.get() as f64 * seconds_per_tick(track.time_base?) - time.skip);
     time.end.or_else(length).filter(|s| *s > 0.0)
 }
 
-/// The length of the whole file by its headers, in seconds.
+/// The length of the whole file that its headers state, in seconds.
 fn media_seconds(reader: &dyn FormatReader) -> Option<f64> {
     let media = reader.media_info();
     Some(media.duration?.get() as f64 * seconds_per_tick(media.time_base?)).filter(|s| *s > 0.0)
@@ -364,20 +370,20 @@ mod tests {
     use symphonia::core::units::{Duration, Timestamp};
 
     #[test]
-    fn a_decoder_that_cannot_be_renewed_costs_packets_and_says_so() {
+    fn packets_count_as_damaged_while_no_new_decoder_can_be_created() {
         let bytes = include_bytes!("../tests/data/silk.opus");
         let mut warnings = Warnings::default();
         let input = Input::new(Box::new(std::io::Cursor::new(&bytes[..]))).unwrap();
         let mut recording = Recording::open(input, &mut warnings).unwrap();
         recording.params.for_codec(CODEC_ID_AC3);
-        recording.lost_in_a_row = LOST_BEFORE_RENEWAL;
+        recording.damaged_in_a_row = DAMAGED_BEFORE_NEW_DECODER;
         let damaged = Packet::new(recording.track.id, Timestamp::new(0), Duration::ZERO, Vec::new());
         for lost in 1..3 {
             assert!(recording.decode(&damaged, &mut Vec::new(), 0.0, &mut warnings).is_none());
-            assert_eq!(recording.lost_in_a_row, LOST_BEFORE_RENEWAL + lost);
+            assert_eq!(recording.damaged_in_a_row, DAMAGED_BEFORE_NEW_DECODER + lost);
             assert_eq!(warnings.as_slice()[0].kind, WarningKind::DamagedPackets);
             assert_eq!(warnings.as_slice()[0].count, u64::from(lost));
         }
-        assert!(recording.decoder.is_none(), "a spoilt decoder must not be used again");
+        assert!(recording.decoder.is_none(), "the old decoder must not be used again");
     }
 }

@@ -1,42 +1,41 @@
-//! WAV and AIFF headers that lie about sizes, and RF64.
+//! Repairs wrong sizes in the headers of WAV and AIFF files, and reads those of RF64.
 //!
-//! A recorder that was cut off leaves zeros in the size fields, or what was right a while before; a program that writes
-//! to a pipe leaves all ones; one that writes more than 4 GB leaves what is left of the size in 32 bits; RF64 (EBU Tech
-//! 3306) keeps 64-bit sizes in a chunk of its own. The demuxer takes the fields at their word, so wrong ones are patched:
-//! what counts is where the data starts and where the file ends.
+//! A recorder that was interrupted leaves zeros or outdated values in the size fields. A program that writes to a pipe
+//! leaves all ones, and one that writes more than 4 GB leaves the lower 32 bits. RF64 (EBU Tech 3306) has 64-bit sizes in
+//! a chunk of its own. The demuxer relies on the fields, so wrong ones are patched: the data then reaches from its start
+//! to the end of the file.
 
 use std::io;
 
 use crate::error::WarningKind;
 use crate::input::{Input, Patch};
 
-/// The size of chunk that means "not known".
+/// The chunk size that means "not known".
 const UNKNOWN: u32 = u32::MAX;
 
-/// No file has more chunks before its data.
+/// At most this many chunks are read: no real file has more before its data.
 const MAX_CHUNKS: usize = 10_000;
 
-/// So many bytes at the end of a file are no reason to doubt its header: a tag, half a chunk, the fill of a sector. If
-/// they were sound, it would be a syllable at most.
-const SCRAP: u64 = 2048;
+/// Up to this many unexplained bytes at the end of a file do not count against the stated size: they can be a tag, half a
+/// chunk, or the rest of a disk sector. If they are audio after all, a syllable is lost at most.
+const MAX_TRAILING_BYTES: u64 = 2048;
 
-/// How the chunks of a file are written.
+/// The chunk format: WAV or AIFF.
 #[derive(Clone, Copy)]
 struct Family {
     /// Name of the chunk with the samples.
     data: [u8; 4],
-    /// Reads a chunk's size.
+    /// Decodes a chunk's size.
     read: fn([u8; 4]) -> u32,
-    /// Writes it.
+    /// Encodes a chunk's size.
     write: fn(u32) -> [u8; 4],
 }
 
 const WAV: Family = Family { data: *b"data", read: u32::from_le_bytes, write: u32::to_le_bytes };
 const AIFF: Family = Family { data: *b"SSND", read: u32::from_be_bytes, write: u32::to_be_bytes };
 
-/// Patches the size fields of `input` if it is a WAV, RF64 or AIFF file that needs it.
-///
-/// Returns what is wrong with the size in the header, if it is stated and not believed: a warning.
+/// Patches the size fields of `input` if it is a WAV, RF64 or AIFF file that needs it. Returns a warning if the header
+/// states a wrong size.
 pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, String)>> {
     let mut head = [0; 12];
     let n = input.read_at(0, &mut head)?;
@@ -46,41 +45,43 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, Strin
         _ => return Ok(None),
     };
     let Some(data) = family.find_data(input)? else { return Ok(None) };
-    let held = input.len() - data.start;
-    let known = data.size != u64::from(UNKNOWN);
-    let size = if known && data.size < held { family.size_with_more_behind(input, &data)? } else { held };
-    // A FORM counts its bytes in 32 bits and has no word for "not known": what is beyond cannot be shown.
-    let room = if family.data == AIFF.data { (u64::from(UNKNOWN) + 8).saturating_sub(data.start) } else { u64::MAX };
-    let size = size.min(room);
-    let lie = (known && data.size != 0 && data.size != size).then(|| {
-        let kind = if data.size > held { WarningKind::Truncated } else { WarningKind::WrongSize };
-        (kind, format!("its header promises {} bytes of samples, {size} can be read", data.size))
+    let available = input.len() - data.start;
+    let is_known = data.size != u64::from(UNKNOWN);
+    let size =
+        if is_known && data.size < available { family.size_within_longer_file(input, &data)? } else { available };
+    // The size of an AIFF file has 32 bits and no value for "not known": the demuxer cannot read beyond that.
+    let max_size =
+        if family.data == AIFF.data { (u64::from(UNKNOWN) + 8).saturating_sub(data.start) } else { u64::MAX };
+    let size = size.min(max_size);
+    let mismatch = (is_known && data.size != 0 && data.size != size).then(|| {
+        let kind = if data.size > available { WarningKind::Truncated } else { WarningKind::WrongSize };
+        (kind, format!("its header states {} bytes of samples, {size} can be read", data.size))
     });
-    // AIFF may have its other chunks after the samples; they are left alone unless the sizes are wrong.
+    // AIFF may have other chunks after the samples, so nothing is patched if the size is right.
     if family.data == AIFF.data && size == data.size {
-        return Ok(lie);
+        return Ok(mismatch);
     }
     let end = data.start + size;
-    let whole = if family.data == WAV.data { UNKNOWN } else { u32::try_from(end - 8).unwrap_or(UNKNOWN) };
+    let file_size = if family.data == WAV.data { UNKNOWN } else { u32::try_from(end - 8).unwrap_or(UNKNOWN) };
     let mut patches = vec![
-        Patch { offset: 4, bytes: (family.write)(whole).to_vec() },
+        Patch { offset: 4, bytes: (family.write)(file_size).to_vec() },
         Patch { offset: data.start - 4, bytes: (family.write)(u32::try_from(size).unwrap_or(UNKNOWN)).to_vec() },
     ];
     if family.data == WAV.data {
         patches.push(Patch { offset: 0, bytes: b"RIFF".to_vec() });
     }
     input.patch(patches, end);
-    Ok(lie)
+    Ok(mismatch)
 }
 
-/// The data chunk: where its samples start, and how many bytes the header says that they are.
+/// The data chunk: where its samples start, and the number of bytes that the header states.
 struct Data {
     start: u64,
     size: u64,
 }
 
 impl Family {
-    /// Walks the chunks to the samples.
+    /// Finds the chunk with the samples.
     fn find_data(self, input: &mut Input) -> io::Result<Option<Data>> {
         let mut position = 12;
         let mut size_64 = None;
@@ -103,32 +104,33 @@ impl Family {
         Ok(None)
     }
 
-    /// The size of the samples where the file goes on behind the promised one.
+    /// The size of the samples in a file that continues after the stated size.
     ///
-    /// Speech that is lost weighs more than a noise at the end. So a size counts only if no more than other chunks
-    /// and scrap follows: the promised one, or the one that wrapped to it. Else all is taken to be samples. A promise of
-    /// zero needs at least one chunk for a witness, as it is also what a recorder starts with.
-    fn size_with_more_behind(self, input: &mut Input, data: &Data) -> io::Result<u64> {
-        let held = input.len() - data.start;
-        let wrapped = data.size + ((held - data.size) & !u64::from(u32::MAX));
-        for size in [data.size, wrapped] {
-            // Not every program pads an odd chunk.
+    /// Losing speech is worse than noise at the end. So the stated size counts only if nothing but whole chunks and a few
+    /// bytes follow it; the same holds for the size beyond 4 GB whose lower 32 bits are the stated ones. Otherwise
+    /// everything up to the end counts as samples. A stated size of zero needs at least one chunk after it, because
+    /// recorders write zero at the start.
+    fn size_within_longer_file(self, input: &mut Input, data: &Data) -> io::Result<u64> {
+        let available = input.len() - data.start;
+        let beyond_4_gb = data.size + ((available - data.size) & !u64::from(u32::MAX));
+        for size in [data.size, beyond_4_gb] {
+            // Not every program pads a chunk of odd size.
             for end in size..=size + (size & 1) {
                 let rest = self.after_chunks(input, data.start + end)?;
-                if rest > data.start && is_scrap(input, rest)? {
+                if rest > data.start && is_negligible(input, rest)? {
                     return Ok(size);
                 }
             }
         }
-        Ok(held)
+        Ok(available)
     }
 
-    /// Where the whole chunks end that start at `position`.
+    /// The position after the whole chunks that start at `position`.
     fn after_chunks(self, input: &mut Input, mut position: u64) -> io::Result<u64> {
         for _ in 0..MAX_CHUNKS {
             let Some((name, size)) = self.chunk_at(input, position)? else { break };
             let next = position + 8 + u64::from(size) + u64::from(size & 1);
-            // The last chunk may lack its padding.
+            // The last chunk may be without padding.
             if next > input.len() + 1 || !name.iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
                 break;
             }
@@ -148,9 +150,9 @@ impl Family {
     }
 }
 
-/// True if what is left from `position` on is next to nothing, or zeros: the fill of a file made in advance.
-fn is_scrap(input: &mut Input, mut position: u64) -> io::Result<bool> {
-    if input.len() <= position + SCRAP {
+/// Whether only a few bytes, or only zeros, follow `position`. Zeros are the fill of a file of preallocated size.
+fn is_negligible(input: &mut Input, mut position: u64) -> io::Result<bool> {
+    if input.len() <= position + MAX_TRAILING_BYTES {
         return Ok(true);
     }
     let mut block = vec![0; 1 << 16];
@@ -179,63 +181,63 @@ mod tests {
         Input::new(Box::new(io::Cursor::new(bytes))).unwrap()
     }
 
-    /// Size field of the data chunk after repair, and the length that is shown.
-    fn shown(input: &mut Input, data_start: u64) -> (u32, u64) {
+    /// Size field of the data chunk after repair, and the length of the input.
+    fn sizes(input: &mut Input, data_start: u64) -> (u32, u64) {
         let mut field = [0; 4];
         input.read_at(data_start - 4, &mut field).unwrap();
         (u32::from_le_bytes(field), input.len())
     }
 
     #[test]
-    fn sizes_that_lie_become_the_size_of_what_is_there() {
-        for promised in [0, 7, u32::MAX - 1, u32::MAX] {
-            let mut input = wav("RIFF", promised, &[("data", promised, b"123456")]);
-            let lie = repair(&mut input).unwrap();
-            assert_eq!(shown(&mut input, 20), (6, 26), "promised {promised}");
-            assert_eq!(lie.is_some(), promised == 7 || promised == u32::MAX - 1);
+    fn sizes_beyond_the_file_become_its_size() {
+        for stated in [0, 7, u32::MAX - 1, u32::MAX] {
+            let mut input = wav("RIFF", stated, &[("data", stated, b"123456")]);
+            let mismatch = repair(&mut input).unwrap();
+            assert_eq!(sizes(&mut input, 20), (6, 26), "stated {stated}");
+            assert_eq!(mismatch.is_some(), stated == 7 || stated == u32::MAX - 1);
         }
     }
 
     #[test]
-    fn honest_sizes_and_later_chunks_stay() {
+    fn right_sizes_and_later_chunks_stay() {
         let mut input = wav("RIFF", 0, &[("LIST", 3, b"abc\0"), ("data", 4, b"1234"), ("LIST", 2, b"ab")]);
         assert_eq!(repair(&mut input).unwrap(), None);
-        assert_eq!(shown(&mut input, 32), (4, 36));
+        assert_eq!(sizes(&mut input, 32), (4, 36));
         let mut input = wav("RIFF", 0, &[("data", 0, b""), ("LIST", 2, b"ab")]);
         assert_eq!(repair(&mut input).unwrap(), None);
-        assert_eq!(shown(&mut input, 20), (0, 20));
+        assert_eq!(sizes(&mut input, 20), (0, 20));
     }
 
     #[test]
-    fn a_size_that_is_too_small_gives_way_to_what_is_there() {
-        let sound = [0x11; 10_000];
-        for promised in [0, 2, 4_000, 4_001, 7_900] {
-            let mut input = wav("RIFF", promised + 36, &[("data", promised, &sound)]);
-            let lie = repair(&mut input).unwrap();
-            assert_eq!(shown(&mut input, 20), (10_000, 10_020), "promised {promised}");
-            assert_eq!(lie.map(|l| l.0), (promised > 0).then_some(WarningKind::WrongSize), "promised {promised}");
+    fn a_size_that_is_too_small_becomes_that_of_the_file() {
+        let samples = [0x11; 10_000];
+        for stated in [0, 2, 4_000, 4_001, 7_900] {
+            let mut input = wav("RIFF", stated + 36, &[("data", stated, &samples)]);
+            let mismatch = repair(&mut input).unwrap();
+            assert_eq!(sizes(&mut input, 20), (10_000, 10_020), "stated {stated}");
+            assert_eq!(mismatch.map(|l| l.0), (stated > 0).then_some(WarningKind::WrongSize), "stated {stated}");
         }
     }
 
     #[test]
-    fn scrap_behind_an_honest_size_is_left_out() {
-        let scraps: [&[u8]; 5] =
+    fn a_few_bytes_after_a_right_size_are_left_out() {
+        let trailers: [&[u8]; 5] =
             [&[0x11; 128], &[0x11; 2048], &[0; 16_000], b"\0LIST\x02\0\0\0ab", b"LIST\xff\0\0\0ab"];
-        for scrap in scraps {
-            let mut input = wav("RIFF", 40, &[("data", 4, &[b"1234", scrap].concat())]);
+        for trailer in trailers {
+            let mut input = wav("RIFF", 40, &[("data", 4, &[b"1234", trailer].concat())]);
             assert_eq!(repair(&mut input).unwrap(), None);
-            assert_eq!(shown(&mut input, 20), (4, 24));
-            let behind = [&[1; 3000], scrap].concat();
-            let mut input = wav("RIFF", 40, &[("data", 4, b"1234"), ("LIST", 3000, &behind)]);
-            assert_eq!(repair(&mut input).unwrap(), None, "scrap behind a chunk");
-            assert_eq!(shown(&mut input, 20), (4, 24));
+            assert_eq!(sizes(&mut input, 20), (4, 24));
+            let list = [&[1; 3000], trailer].concat();
+            let mut input = wav("RIFF", 40, &[("data", 4, b"1234"), ("LIST", 3000, &list)]);
+            assert_eq!(repair(&mut input).unwrap(), None, "after a chunk");
+            assert_eq!(sizes(&mut input, 20), (4, 24));
         }
         let mut input = wav("RIFF", 40, &[("data", 3, b"123"), ("LIST", 2, b"ab"), ("JUNK", 3000, &[1; 3000])]);
         assert_eq!(repair(&mut input).unwrap(), None, "an odd size without padding");
-        assert_eq!(shown(&mut input, 20), (3, 23));
+        assert_eq!(sizes(&mut input, 20), (3, 23));
     }
 
-    /// A file too large to be held: a head, then ones, then a tail.
+    /// A file too large for memory: a head, then ones, then a tail.
     struct Large {
         head: Vec<u8>,
         tail: Vec<u8>,
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_wrapped_at_4_gb_is_unwrapped() {
+    fn a_size_that_wrapped_at_4_gb_is_restored() {
         let tail = [b"LIST\x00\x10\0\0".to_vec(), vec![2; 0x1000]].concat();
         for samples in [(1u64 << 32) + 10_000, (3 << 32) + 5] {
             for tail in [&[][..], &tail] {
@@ -285,24 +287,24 @@ mod tests {
                 head.extend((samples as u32).to_le_bytes());
                 let mut input = Large::input(&head, samples, tail);
                 assert_eq!(repair(&mut input).unwrap().map(|l| l.0), Some(WarningKind::WrongSize));
-                assert_eq!(shown(&mut input, 20), (UNKNOWN, 20 + samples));
+                assert_eq!(sizes(&mut input, 20), (UNKNOWN, 20 + samples));
             }
         }
         let mut piped = Large::input(b"RIFF....WAVEdata\xff\xff\xff\xff", (1 << 32) + 100, b"");
         assert_eq!(repair(&mut piped).unwrap(), None);
-        assert_eq!(shown(&mut piped, 20), (UNKNOWN, 20 + (1 << 32) + 100));
+        assert_eq!(sizes(&mut piped, 20), (UNKNOWN, 20 + (1 << 32) + 100));
     }
 
     #[test]
-    fn an_aiff_file_whose_size_is_too_small_is_read_as_far_as_a_form_goes() {
+    fn an_aiff_file_is_read_up_to_4_gb() {
         let head = b"FORM\0\0\0\x20AIFFSSND\0\0\x10\0";
         for (samples, expected) in [(10_000, 10_000), (1u64 << 33, u32::MAX - 12)] {
             let mut input = Large::input(head, samples, b"");
             assert_eq!(repair(&mut input).unwrap().map(|l| l.0), Some(WarningKind::WrongSize));
-            let mut shown = [0; 20];
-            input.read_at(0, &mut shown).unwrap();
-            assert_eq!(shown[16..], expected.to_be_bytes());
-            assert_eq!(shown[4..8], (expected + 12).to_be_bytes());
+            let mut patched = [0; 20];
+            input.read_at(0, &mut patched).unwrap();
+            assert_eq!(patched[16..], expected.to_be_bytes());
+            assert_eq!(patched[4..8], (expected + 12).to_be_bytes());
         }
         let mut input = Large::input(head, 0x1000, b"ANNO\0\0\0\x02ab");
         assert_eq!(repair(&mut input).unwrap(), None);
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_aiff_file_gets_the_sizes_that_are_left() {
+    fn a_cut_aiff_file_gets_its_actual_sizes() {
         let mut bytes = b"FORM\0\0\xff\0AIFFCOMM\0\0\0\x02abSSND\0\0\x20\0".to_vec();
         bytes.extend([0; 20]);
         let mut input = Input::new(Box::new(io::Cursor::new(bytes))).unwrap();
@@ -327,7 +329,7 @@ mod tests {
         let chunks: [(&str, u32, &[u8]); 3] = [("ds64", 24, &ds64), ("data", u32::MAX, b"1234"), ("LIST", 2, b"ab")];
         let mut input = wav("RF64", u32::MAX, &chunks);
         assert_eq!(repair(&mut input).unwrap(), None);
-        assert_eq!(shown(&mut input, 52), (4, 56));
+        assert_eq!(sizes(&mut input, 52), (4, 56));
         let mut form = [0; 4];
         input.read_at(0, &mut form).unwrap();
         assert_eq!(&form, b"RIFF");

@@ -1,19 +1,18 @@
-//! Where decoded samples belong in time.
+//! Places decoded samples in time.
 //!
-//! A codec needs a run-up (encoder delay) and fills its last packet (padding); containers say how much of each to drop.
-//! Containers with a clock may also have pauses: a recorder that stops sending while it is quiet, an audio track that
-//! starts after its video, packets lost to damage. Pauses become silence, so that a time in the output is a time in
-//! the recording.
+//! Encoders add delay before the first sample and padding after the last; containers state how much of each to drop.
+//! Containers with timestamps may also have gaps: a recorder that pauses in silence, an audio track that starts after its
+//! video, packets lost to damage. Gaps are filled with silence, so that times in the output equal times in the recording.
 
 use symphonia::core::units::TimeBase;
 
-/// A clock may stray this far from the count of samples before that counts as a pause, in seconds.
-const TOLERANCE: f64 = 0.1;
+/// A timestamp may be this much later than the number of samples implies before it counts as a gap.
+const GAP_TOLERANCE_S: f64 = 0.1;
 
-/// All silence put into one recording, at most, in seconds: a damaged clock must not make hours of it.
-const MAX_SILENCE: f64 = 3600.0;
+/// Limit of all inserted silence of a recording: damaged timestamps must not cause hours of it.
+const MAX_SILENCE_S: f64 = 3600.0;
 
-/// What the container says about the time of one packet, in ticks of the track.
+/// The timestamp and trims that the container states for a packet, in ticks of the track.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PacketTime {
     pub(crate) start: i64,
@@ -21,44 +20,45 @@ pub(crate) struct PacketTime {
     pub(crate) trim_end: u64,
 }
 
-/// What the container says about the track as a whole. Times are seconds.
+/// What the container states about the track as a whole. Times are in seconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TrackTime {
-    /// Length of a tick; without it, packets follow each other.
+    /// Length of a tick. Without it, packets follow each other without gaps.
     pub(crate) time_base: Option<TimeBase>,
-    /// Taken off every packet's time: the run-up, where the container's clock counts it in.
+    /// Subtracted from every timestamp: the encoder delay, in containers whose timestamps include it.
     pub(crate) skip: f64,
-    /// Length of the run-up at the start of the first packet.
-    pub(crate) run_up: f64,
-    /// Nothing before this is presented, and zero is where the output starts; `None` if it starts with the first packet.
+    /// Encoder delay at the start of the first packet.
+    pub(crate) delay: f64,
+    /// Samples before this time are dropped, and the output starts at time zero. `None`: it starts with the first packet.
     pub(crate) begin: Option<f64>,
-    /// Nothing after this is presented.
+    /// Samples after this time are dropped.
     pub(crate) end: Option<f64>,
 }
 
 /// What to do with the samples of one packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placement {
-    /// Samples of silence to put before them.
+    /// Samples of silence to insert before them.
     pub(crate) silence: u64,
-    /// The silence is a gap in the clock, and not the place of a lost packet.
+    /// Whether the silence is a gap in the timestamps, and not a replacement for a lost packet.
     pub(crate) is_gap: bool,
-    /// Those to keep.
+    /// The range of samples to keep.
     pub(crate) keep: std::ops::Range<usize>,
 }
 
-/// The clock of one track.
+/// The position within one track.
 pub(crate) struct Timeline {
     track: TrackTime,
     rate: f64,
-    /// Seconds given out, counted from `origin`.
+    /// Seconds placed so far, counted from `origin`.
     position: f64,
-    /// Where the output starts on the container's clock.
+    /// The timestamp at which the output starts.
     origin: Option<f64>,
-    /// What comes before this on the container's clock is dropped; known from the first packet on.
+    /// Samples before this timestamp are dropped; known from the first packet on.
     begin: Option<f64>,
+    /// Seconds of silence that may still be inserted.
     silence_left: f64,
-    /// The last packet was lost: the place of the next one is taken from the clock alone.
+    /// Whether the last packet was lost: the next one is placed by its timestamp, without tolerance.
     lost: bool,
 }
 
@@ -69,23 +69,23 @@ impl Timeline {
             position: 0.0,
             origin: track.begin.map(|_| 0.0),
             begin: track.begin,
-            silence_left: MAX_SILENCE,
+            silence_left: MAX_SILENCE_S,
             lost: false,
             track,
         }
     }
 
-    /// Begins anew for another stream of the same recording: all but the silence already put in is forgotten.
+    /// Starts another stream of the same recording. Only the amount of inserted silence is kept.
     pub(crate) fn restart(&mut self, track: TrackTime, rate: u32) {
         *self = Self { silence_left: self.silence_left, ..Self::new(track, rate) };
     }
 
-    /// A packet could not be decoded: the next gap is its place.
+    /// Notes a packet that could not be decoded: the next gap is its duration.
     pub(crate) fn lose_packet(&mut self) {
         self.lost = true;
     }
 
-    /// The decoder's rate has changed: the clock, which may count samples, is not to be trusted from here on.
+    /// Changes the sample rate. Timestamps are ignored from here on, because they may count samples of the old rate.
     pub(crate) fn change_rate(&mut self, rate: u32) {
         self.rate = f64::from(rate);
         self.track.time_base = None;
@@ -99,13 +99,13 @@ impl Timeline {
         };
         let tick = f64::from(base.numer.get()) / f64::from(base.denom.get());
         let mut start = packet.start as f64 * tick - self.track.skip;
-        // A coarse clock shows a run-up of 6.5 ms as 7.
-        if self.begin.is_none() && (start + self.track.run_up).abs() <= tick {
-            start = -self.track.run_up;
+        // Timestamps in milliseconds round a delay of 6.5 ms to 7.
+        if self.begin.is_none() && (start + self.track.delay).abs() <= tick {
+            start = -self.track.delay;
         }
-        let begin = *self.begin.get_or_insert((start + self.track.run_up).max(0.0));
+        let begin = *self.begin.get_or_insert((start + self.track.delay).max(0.0));
         let length = frames as f64 / self.rate;
-        // The larger of what the container trims and what lies before the beginning: the same told twice, as a rule.
+        // Usually the trim and the samples before `begin` are the same, stated twice: drop the larger of both.
         let head = (packet.trim_start as f64 * tick).max(begin - start).max(0.0);
         let beyond = self.track.end.map_or(0.0, |end| start + length - end);
         let tail = (packet.trim_end as f64 * tick).max(beyond).max(0.0);
@@ -117,7 +117,7 @@ impl Timeline {
         let start = start + head;
         let origin = *self.origin.get_or_insert(earliest.map_or(start, |e| e.clamp(0.0, start)));
         let lost = std::mem::take(&mut self.lost);
-        let silence = self.silence_before(start - origin, if lost { 0.0 } else { TOLERANCE });
+        let silence = self.silence_before(start - origin, if lost { 0.0 } else { GAP_TOLERANCE_S });
         self.position += (last - first) as f64 / self.rate + silence as f64 / self.rate;
         Placement { silence, is_gap: silence > 0 && !lost, keep: first..last }
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn run_up_and_padding_are_dropped() {
+    fn delay_and_padding_are_dropped() {
         let mut ogg_opus = timeline(TrackTime { skip: 312.0 / 48_000.0, ..TrackTime::default() }, RATE);
         assert_eq!(place(&mut ogg_opus, at(0)), (0, 312..960));
         assert_eq!(place(&mut ogg_opus, PacketTime { start: 960, trim_start: 0, trim_end: 100 }), (0, 0..860));
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(place(&mut mp3, PacketTime { start: -1105, trim_start: 960, trim_end: 0 }), (0, 960..960));
         assert_eq!(place(&mut mp3, PacketTime { start: -145, trim_start: 145, trim_end: 0 }), (0, 145..960));
 
-        let mut webm = timeline(TrackTime { run_up: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
+        let mut webm = timeline(TrackTime { delay: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
         assert_eq!(place(&mut webm, at(-7)), (0, 312..960));
         assert_eq!(place(&mut webm, at(13)), (0, 0..960));
 
@@ -177,18 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn pauses_become_silence() {
+    fn gaps_become_silence() {
         let mut clock = timeline(TrackTime::default(), 1000);
         assert_eq!(place(&mut clock, at(5000)), (0, 0..960), "the recording starts with its first packet");
-        assert_eq!(place(&mut clock, at(5025)), (0, 0..960), "jitter is no pause");
+        assert_eq!(place(&mut clock, at(5025)), (0, 0..960), "jitter is no gap");
         assert_eq!(place(&mut clock, at(5540)), (24_000, 0..960));
         clock.lose_packet();
-        assert_eq!(place(&mut clock, at(5580)), (960, 0..960), "the place of a lost packet");
-        assert_eq!(place(&mut clock, at(99_999_999)), (0, 0..960), "a clock gone wild is not believed");
+        assert_eq!(place(&mut clock, at(5580)), (960, 0..960), "the duration of a lost packet");
+        assert_eq!(place(&mut clock, at(99_999_999)), (0, 0..960), "an implausible timestamp is ignored");
     }
 
     #[test]
-    fn all_streams_of_a_recording_share_its_silence() {
+    fn the_limit_of_silence_holds_for_all_streams_together() {
         let track = TrackTime { time_base: TimeBase::try_new(1, 1000), ..TrackTime::default() };
         let mut clock = Timeline::new(track, RATE);
         let mut silence = 0;
@@ -204,15 +204,15 @@ mod tests {
     fn a_late_audio_track_starts_late() {
         let mut clock = timeline(TrackTime::default(), 1000);
         assert_eq!(clock.place(at(500), 960, Some(0.0)), Placement { silence: 24_000, is_gap: true, keep: 0..960 });
-        // Opus in WebM, its run-up counted in; AAC in MP4, 1 ms of it before the edit.
-        let mut clock = timeline(TrackTime { run_up: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
+        // Opus in WebM, whose timestamps include the delay; AAC in MP4, 1 ms of it before the edit.
+        let mut clock = timeline(TrackTime { delay: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
         assert_eq!(clock.place(at(493), 960, Some(0.0)), Placement { silence: 23_976, is_gap: true, keep: 312..960 });
         let mut clock = timeline(TrackTime { begin: Some(0.25), skip: -0.249, ..TrackTime::default() }, 1000);
         assert_eq!(place(&mut clock, at(0)), (12_000, 48..960));
     }
 
     #[test]
-    fn without_a_clock_packets_follow_each_other() {
+    fn without_timestamps_packets_follow_each_other() {
         let mut clock = Timeline::new(TrackTime::default(), RATE);
         assert_eq!(place(&mut clock, at(i64::MAX)), (0, 0..960));
         assert_eq!(place(&mut clock, at(i64::MIN)), (0, 0..960));

@@ -1,19 +1,19 @@
-//! Every format that is claimed, from small files of our own (`tests/data/make.sh`): the right length, the right sound.
+//! Decodes a small file of every supported format (made by `tests/data/make.sh`): length and signal must be right.
 
 mod common;
 
 use amanuensis_audio::{Audio, SAMPLE_RATE, WarningKind};
 use common::{at_8_khz, decode, fixture, similarity, speech};
 
-/// File, container, codec, rate, channels, least similarity to the reference, largest difference in length (seconds).
+/// File, container, codec, rate, channels, minimum similarity to the reference, maximum difference in length (seconds).
 ///
-/// Where the container says nothing about the encoder's run-up (ADTS, MP3 without a Xing header, MP2, AAC in MKV and in
-/// fragments), the sound is late by it, as it is in other players. How much of the last packet counts is not read from `WebM`.
-type Claim = (&'static str, &'static str, &'static str, u32, usize, f64, f64);
+/// If the container does not state the encoder delay (ADTS, MP3 without a Xing header, MP2, AAC in MKV and in fragmented
+/// MP4), the audio is late by that delay, as in other players. The padding of the last packet is not read from `WebM`.
+type Expected = (&'static str, &'static str, &'static str, u32, usize, f64, f64);
 
 const EXACT: f64 = 0.001;
 
-const CLAIMS: [Claim; 35] = [
+const FILES: [Expected; 35] = [
     ("speech.wav", "wav", "pcm_s16le", 16_000, 1, 0.9999, EXACT),
     ("ulaw.wav", "wav", "pcm_mulaw", 8_000, 1, 0.98, EXACT),
     ("alaw.wav", "wav", "pcm_alaw", 8_000, 1, 0.98, EXACT),
@@ -52,11 +52,11 @@ const CLAIMS: [Claim; 35] = [
 ];
 
 #[test]
-fn every_format_gives_its_sound() {
+fn every_format_is_decoded() {
     let reference = speech();
     let seconds = reference.len() as f64 / f64::from(SAMPLE_RATE);
     let mut failures = Vec::new();
-    for (name, container, codec, rate, channels, least, tolerance) in CLAIMS {
+    for (name, container, codec, rate, channels, min_similarity, tolerance) in FILES {
         let (samples, audio) = decode(fixture(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let info = audio.info();
         let stated = (info.container, info.codec, info.sample_rate, info.channels);
@@ -64,7 +64,11 @@ fn every_format_gives_its_sound() {
         let difference = samples.len() as f64 / f64::from(SAMPLE_RATE) - seconds;
         println!("{name}: {stated:?}, similarity {alike:.4} at lag {lag}, {difference:+.4} s, {:?}", audio.warnings());
         let late = lag.unsigned_abs() as f64 / f64::from(SAMPLE_RATE) > tolerance.max(0.0005);
-        if stated != (container, codec, rate, channels) || alike < least || difference.abs() > tolerance || late {
+        if stated != (container, codec, rate, channels)
+            || alike < min_similarity
+            || difference.abs() > tolerance
+            || late
+        {
             failures.push(name);
         }
     }
@@ -89,10 +93,10 @@ fn sixteen_kilohertz_mono_passes_bit_for_bit() {
 }
 
 #[test]
-fn the_headers_tell_the_duration() {
-    for (name, ..) in CLAIMS.iter().filter(|c| !c.0.starts_with("late")) {
+fn the_headers_state_the_duration() {
+    for (name, ..) in FILES.iter().filter(|c| !c.0.starts_with("late")) {
         let audio = Audio::from_bytes(fixture(name)).unwrap();
-        // A fragmented file and some Matroska muxers do not know.
+        // A fragmented file does not state its duration, nor do the files of some Matroska muxers.
         if let Some(seconds) = audio.expected_duration() {
             assert!((0.9..1.7).contains(&seconds), "{name}: {seconds} s");
         }
@@ -100,11 +104,11 @@ fn the_headers_tell_the_duration() {
 }
 
 #[test]
-fn late_audio_of_a_video_starts_late() {
+fn audio_that_starts_after_its_video_gets_leading_silence() {
     for name in ["late.mp4", "late.webm"] {
         let (samples, _) = decode(fixture(name)).unwrap();
         let (alike, lag) = similarity(&speech(), &samples[8000..]);
-        // The muxer itself put the WebM file's audio 6.5 ms early.
+        // The muxer put the audio of the WebM file 6.5 ms too early.
         assert!(alike > 0.9 && lag.abs() <= 104, "{name}: {alike} at lag {lag}");
         assert!(samples[..7500].iter().all(|s| s.abs() < 1e-3), "{name}");
     }
@@ -127,7 +131,7 @@ fn joined_files_are_one_recording() {
 }
 
 #[test]
-fn a_track_that_cannot_be_decoded_gives_way() {
+fn a_track_that_cannot_be_decoded_is_replaced_by_another() {
     let (_, audio) = decode(fixture("two-tracks.mkv")).unwrap();
     let warning = &audio.warnings()[0];
     assert_eq!(warning.kind, WarningKind::OtherTrack);
@@ -135,8 +139,8 @@ fn a_track_that_cannot_be_decoded_gives_way() {
 }
 
 #[test]
-fn he_aac_gives_its_core() {
-    // The header of a plain AAC file is changed to that of HE-AAC: the same core, upper half left out.
+fn the_core_of_he_aac_is_decoded() {
+    // Changes the header of a plain AAC file to that of HE-AAC with the same core.
     let mut bytes = fixture("aac-22k.m4a");
     let plain = [0x13, 0x88, 0x56, 0xe5, 0x00];
     let at = bytes.windows(5).position(|w| w == plain).unwrap();
@@ -147,7 +151,7 @@ fn he_aac_gives_its_core() {
 }
 
 #[test]
-fn every_wav_sample_format() {
+fn every_wav_sample_format_is_decoded() {
     let reference = speech();
     let expected = at_8_khz(&reference);
     for (tag, bits) in [(1u16, 8u16), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64)] {

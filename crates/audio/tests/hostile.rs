@@ -1,4 +1,5 @@
-//! Damaged, cut, lying and absurd files: a clear error or what could be decoded, never a panic, a hang or much memory.
+//! Damaged, truncated and hostile files yield a clear error or whatever can be decoded; never a panic, a hang or a large
+//! allocation.
 
 mod common;
 
@@ -43,8 +44,8 @@ const ALL: [&str; 34] = [
     "late.webm",
 ];
 
-/// No fixture is longer than 2 s, and no change of a few bytes may make more than the silence that a gap can have.
-const LONGEST: f64 = 3610.0;
+/// No fixture is longer than 2 s, and a changed file may add an hour of silence for gaps at most.
+const MAX_DURATION_S: f64 = 3610.0;
 
 fn kinds(audio: &Audio) -> Vec<WarningKind> {
     audio.warnings().iter().map(|w| w.kind).collect()
@@ -58,7 +59,7 @@ fn message(bytes: Vec<u8>) -> String {
 }
 
 #[test]
-fn what_is_no_recording_is_named() {
+fn files_that_are_no_recordings_are_named() {
     assert!(matches!(decode(Vec::new()), Err(Error::Empty)));
     assert!(message(b"Dear diary, today I renamed a file.\n".repeat(40)).contains("found: text"));
     assert!(message(vec![0; 5000]).contains("found: zeros"));
@@ -69,7 +70,7 @@ fn what_is_no_recording_is_named() {
 }
 
 #[test]
-fn video_without_audio_says_what_is_there() {
+fn a_video_without_audio_lists_its_tracks() {
     assert_eq!(message(fixture("silent.mp4")), "no audio track in this mp4 file (found: 1 video track)");
 }
 
@@ -88,26 +89,26 @@ fn impossible_headers_are_refused() {
 }
 
 #[test]
-fn sizes_that_lie_cost_nothing() {
-    for (riff, promised) in [(0, 0), (u32::MAX, u32::MAX), (4, 64_000), (36, 0x7fff_ffff), (u32::MAX, 0x7fff_fffe)] {
+fn wrong_sizes_lose_no_samples() {
+    for (riff, stated) in [(0, 0), (u32::MAX, u32::MAX), (4, 64_000), (36, 0x7fff_ffff), (u32::MAX, 0x7fff_fffe)] {
         let mut bytes = fixture("speech.wav");
         bytes[4..8].copy_from_slice(&u32::to_le_bytes(riff));
-        bytes[40..44].copy_from_slice(&u32::to_le_bytes(promised));
+        bytes[40..44].copy_from_slice(&u32::to_le_bytes(stated));
         let (samples, audio) = decode(bytes).unwrap();
-        assert_eq!(samples, speech(), "{riff}, {promised}");
-        let lie = promised > 32_000 && promised != u32::MAX;
-        assert_eq!(kinds(&audio).contains(&WarningKind::Truncated), lie, "{riff}, {promised}");
+        assert_eq!(samples, speech(), "{riff}, {stated}");
+        let is_truncated = stated > 32_000 && stated != u32::MAX;
+        assert_eq!(kinds(&audio).contains(&WarningKind::Truncated), is_truncated, "{riff}, {stated}");
     }
 }
 
 #[test]
-fn a_recorder_that_was_stopped_between_two_updates_of_its_header_loses_nothing() {
+fn an_outdated_size_in_the_header_loses_no_samples() {
     for (name, at) in [("speech.wav", 40), ("speech.aiff", 0)] {
         let whole = decode(fixture(name)).unwrap().0;
         let mut bytes = fixture(name);
         let at = if at > 0 { at } else { bytes.windows(4).position(|w| w == b"SSND").unwrap() + 4 };
-        let promised = 8_000u32;
-        let field = if name.ends_with("wav") { promised.to_le_bytes() } else { promised.to_be_bytes() };
+        let stated = 8_000u32;
+        let field = if name.ends_with("wav") { stated.to_le_bytes() } else { stated.to_be_bytes() };
         bytes[at..at + 4].copy_from_slice(&field);
         let (samples, audio) = decode(bytes).unwrap();
         assert!(samples == whole, "{name}: {} of {}", samples.len(), whole.len());
@@ -116,7 +117,7 @@ fn a_recorder_that_was_stopped_between_two_updates_of_its_header_loses_nothing()
 }
 
 #[test]
-fn one_sample_and_none() {
+fn recordings_of_one_and_of_no_sample_are_valid() {
     for rate in [8_000, 16_000, 44_100] {
         let (samples, audio) = decode(wav(1, 16, 1, rate, &[0, 64])).unwrap();
         assert!(samples.len() <= 2 && audio.warnings().is_empty());
@@ -126,14 +127,17 @@ fn one_sample_and_none() {
 }
 
 #[test]
-fn what_is_no_number_becomes_silence() {
+fn nan_and_infinity_become_silence() {
     let mut samples = speech();
     samples[100..110].fill(f32::NAN);
     samples[5000] = f32::INFINITY;
     let (decoded, audio) = decode(wav(3, 32, 1, 16_000, &encode(&samples, 3, 32, 1))).unwrap();
     assert!(decoded[100..110].iter().chain([&decoded[5000]]).all(|s| *s == 0.0));
     assert_eq!(decoded[5001..], samples[5001..]);
-    assert_eq!(audio.warnings()[0].to_string(), "11 sample(s) that are no number replaced by silence, first at 0.00 s");
+    assert_eq!(
+        audio.warnings()[0].to_string(),
+        "11 sample(s) that are not a number replaced by silence, first at 0.00 s"
+    );
 
     let mut audio = Audio::from_samples(vec![f32::NAN; 10], 16_000).unwrap();
     assert_eq!(audio.next_block().unwrap(), Some(&[0.0; 10][..]));
@@ -141,21 +145,22 @@ fn what_is_no_number_becomes_silence() {
 }
 
 #[test]
-fn a_cut_file_gives_what_is_there() {
+fn a_truncated_file_is_decoded_as_far_as_possible() {
     for name in ALL {
         let whole = decode(fixture(name)).unwrap().0;
         let bytes = fixture(name);
         let cut = bytes[..bytes.len() * 7 / 10].to_vec();
         match decode(cut) {
             Ok((samples, audio)) => {
-                // MP4 with its index at the end cannot be read at all when that is gone, nor can CAF, nor Ogg with all of
-                // its sound on one page; the others give a part. Bare MPEG frames have no stated end, nor
-                // have chained streams.
+                // Bare MPEG frames and chained streams do not state their length, so no warning is possible for them.
                 assert!(samples.len() <= whole.len() + 2000, "{name}");
                 let short = samples.len() * 10 < whole.len() * 9;
                 println!("{name}: {} of {}, {:?}", samples.len(), whole.len(), audio.warnings());
-                let endless = ["no-xing.mp3", "speech.mp2", "stereo.aac", "chained.opus"].contains(&name);
-                assert!(!short || endless || kinds(&audio).contains(&WarningKind::Truncated), "{name}: no warning");
+                let has_no_length = ["no-xing.mp3", "speech.mp2", "stereo.aac", "chained.opus"].contains(&name);
+                assert!(
+                    !short || has_no_length || kinds(&audio).contains(&WarningKind::Truncated),
+                    "{name}: no warning"
+                );
                 assert!(
                     samples.len() * 10 > whole.len() * 3 || name == "fragmented.mp4",
                     "{name}: {} of {}",
@@ -165,6 +170,7 @@ fn a_cut_file_gives_what_is_there() {
             }
             Err(error) => {
                 println!("{name}: {error}");
+                // MP4 and CAF need the index at their end. These Ogg files have all of their audio on one page.
                 let indexed = ["m4a", "mp4", "mov", "caf", "ogg", "opus"].iter().any(|e| name.ends_with(e));
                 assert!(indexed && name != "index-first.m4a", "{name}: {error}");
             }
@@ -173,15 +179,15 @@ fn a_cut_file_gives_what_is_there() {
 }
 
 #[test]
-fn an_mp4_file_without_index_or_sound_says_so() {
+fn an_mp4_file_without_index_or_audio_data_is_refused() {
     let find = |bytes: &[u8], name: &[u8]| bytes.windows(4).position(|w| w == name).unwrap() - 4;
     for name in ["index-first.m4a", "fragmented.mp4"] {
         let bytes = fixture(name);
-        let sound = find(&bytes, b"mdat");
-        for cut in [sound, sound + 5, sound + 8] {
+        let media = find(&bytes, b"mdat");
+        for cut in [media, media + 5, media + 8] {
             let message = message(bytes[..cut].to_vec());
             assert!(
-                message.contains("cut off") && message.contains("all of its sound is missing"),
+                message.contains("cut off") && message.contains("all of its audio data is missing"),
                 "{name}: {message}"
             );
         }
@@ -190,24 +196,24 @@ fn an_mp4_file_without_index_or_sound_says_so() {
     }
     for name in ["aac.m4a", "speech.mov", "video.mp4", "opus.mp4"] {
         let bytes = fixture(name);
-        let (sound, index) = (find(&bytes, b"mdat"), find(&bytes, b"moov"));
-        assert!(sound < index, "{name}");
-        for cut in [sound + 4, sound + 100, index, index + 7, index + 50, bytes.len() - 1] {
+        let (media, index) = (find(&bytes, b"mdat"), find(&bytes, b"moov"));
+        assert!(media < index, "{name}");
+        for cut in [media + 4, media + 100, index, index + 7, index + 50, bytes.len() - 1] {
             let message = message(bytes[..cut].to_vec());
             assert!(message.contains("cut off") && message.contains("index"), "{name}: {message}");
         }
-        // A camera whose battery died: the size of the sound is still the zero of the beginning.
+        // A recorder that lost power: the size of the media data is still zero.
         let mut unfinished = bytes[..index].to_vec();
-        unfinished[sound..sound + 4].fill(0);
+        unfinished[media..media + 4].fill(0);
         assert!(message(unfinished).contains("never finished"), "{name}");
     }
-    // A picture is neither.
+    // A picture is not reported as cut off.
     let picture = b"\0\0\0\x14ftypheic\0\0\0\0mif1\0\0\0\x0cmeta\0\0\0\0\0\0\0\x0cmdat1234".to_vec();
     assert!(!message(picture).contains("cut off"));
 }
 
 #[test]
-fn damage_in_the_middle_costs_the_middle() {
+fn damage_in_the_middle_loses_only_the_middle() {
     for name in ["stereo.mp3", "celt.opus", "stereo.aac", "speech.flac", "video.mkv", "aac.m4a"] {
         let whole = decode(fixture(name)).unwrap().0;
         let mut bytes = fixture(name);
@@ -218,9 +224,9 @@ fn damage_in_the_middle_costs_the_middle() {
         let end = whole.len() * 8 / 10..whole.len() * 99 / 100;
         if samples.len() >= end.end {
             let (alike, lag) = similarity(&whole[end.clone()], &samples[end]);
-            // AAC fills bands with noise, which is another one after the damage.
-            let least = if name.contains("aac") { 0.6 } else { 0.9 };
-            assert!(alike > least && lag.abs() < 500, "{name}: {alike} at lag {lag}");
+            // AAC fills bands with generated noise, which differs after the damage.
+            let min_similarity = if name.contains("aac") { 0.6 } else { 0.9 };
+            assert!(alike > min_similarity && lag.abs() < 500, "{name}: {alike} at lag {lag}");
         } else {
             assert!(!audio.warnings().is_empty(), "{name}");
         }
@@ -228,7 +234,7 @@ fn damage_in_the_middle_costs_the_middle() {
 }
 
 #[test]
-fn blocks_are_of_useful_size_and_the_end_is_stable() {
+fn blocks_have_the_minimum_size_and_the_end_is_final() {
     let mut audio = Audio::from_bytes(fixture("speech.wav")).unwrap();
     assert!(audio.next_block().unwrap().unwrap().len() >= 8_000);
     while audio.next_block().unwrap().is_some() {}
@@ -244,9 +250,9 @@ fn ogg_checksum(page: &[u8]) -> u32 {
 }
 
 #[test]
-fn what_was_decoded_before_an_error_comes_before_it() {
+fn samples_decoded_before_an_error_are_returned_before_it() {
     let whole = decode(fixture("vorbis.ogg")).unwrap().0;
-    // A second stream of an impossible rate; its first page has one packet of 30 bytes, the rate at its byte 12.
+    // Appends a second stream with an impossible rate. Its first page has one packet of 30 bytes, with the rate at byte 12.
     let mut second = fixture("vorbis.ogg");
     second[28 + 12..28 + 16].copy_from_slice(&900u32.to_le_bytes());
     second[22..26].fill(0);
@@ -266,17 +272,17 @@ fn what_was_decoded_before_an_error_comes_before_it() {
     assert!(audio.next_block().unwrap().is_none());
 }
 
-/// Recordings are decoded on a thread of their own.
+/// Recordings are decoded in a thread of their own, so `Audio` must be `Send`.
 fn is_send<T: Send>(_: &T) {}
 
-/// Decodes hostile bytes and checks what must hold of any.
+/// Decodes hostile bytes and checks what must hold for all of them.
 fn survive(bytes: Vec<u8>) -> Result<(), TestCaseError> {
     let Ok(mut audio) = Audio::from_bytes(bytes) else { return Ok(()) };
     while let Ok(Some(block)) = audio.next_block() {
         prop_assert!(block.iter().all(|s| s.is_finite()));
         prop_assert!(block.len() < 1 << 22, "a block of {} samples", block.len());
     }
-    prop_assert!(audio.position() < LONGEST);
+    prop_assert!(audio.position() < MAX_DURATION_S);
     prop_assert!(audio.warnings().len() <= 8);
     Ok(())
 }
@@ -285,7 +291,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_changed(file in 0..ALL.len(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20)) {
+    fn files_with_changed_bytes_do_not_panic(file in 0..ALL.len(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20)) {
         let mut bytes = fixture(ALL[file]);
         for (at, value) in changes {
             let at = at.index(bytes.len());
@@ -295,7 +301,7 @@ proptest! {
     }
 
     #[test]
-    fn header_bytes_changed(file in 0..ALL.len(), changes in prop::collection::vec((0usize..700, any::<u8>()), 1..6)) {
+    fn files_with_changed_header_bytes_do_not_panic(file in 0..ALL.len(), changes in prop::collection::vec((0usize..700, any::<u8>()), 1..6)) {
         let mut bytes = fixture(ALL[file]);
         for (at, value) in changes {
             let at = at % bytes.len();
@@ -305,7 +311,7 @@ proptest! {
     }
 
     #[test]
-    fn header_words_changed(
+    fn files_with_changed_header_words_do_not_panic(
         file in 0..ALL.len(),
         at in 0usize..1500,
         word in prop::sample::select(vec![0u32, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, 0x00ff_ffff, 0xffff_ff00]),
@@ -317,7 +323,7 @@ proptest! {
     }
 
     #[test]
-    fn any_cut(file in 0..ALL.len(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+    fn parts_of_files_do_not_panic(file in 0..ALL.len(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
         let bytes = fixture(ALL[file]);
         let (from, to) = (from.index(bytes.len()), to.index(bytes.len()));
         survive(bytes[from.min(to)..from.max(to)].to_vec())?;
@@ -325,7 +331,7 @@ proptest! {
 }
 
 #[test]
-fn blocks_stay_short_where_the_rate_is_low() {
+fn blocks_stay_short_if_the_rate_is_low() {
     let mut audio = Audio::from_samples(vec![0.1; 20_000], 1000).unwrap();
     let (mut total, mut longest) = (0, 0);
     while let Some(block) = audio.next_block().unwrap() {

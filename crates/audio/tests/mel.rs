@@ -1,4 +1,4 @@
-//! The log-mel against the original implementation, and against one of its own kind for 128 bins.
+//! Compares the log-mel to arrays of the original implementation (80 bins) and of an independent one (80 and 128).
 
 mod common;
 
@@ -30,7 +30,7 @@ fn difference(ours: &[f32], n_mels: usize, frames: &[usize], file: &str) -> f32 
 }
 
 #[test]
-fn equal_to_an_independent_implementation() {
+fn equals_an_independent_implementation() {
     for n_mels in [80, 128] {
         let ours = features(n_mels, &speech());
         let worst = difference(&ours, n_mels, &[0, 1, 42, 98, 101, 2999], &format!("mel-speech-{n_mels}.npy"));
@@ -50,21 +50,21 @@ fn equal_to_an_independent_implementation() {
 }
 
 #[test]
-fn every_length_up_to_a_window() {
+fn every_length_up_to_a_window_is_padded_with_zeros() {
     let silence = features(80, &[]);
     assert!(silence.iter().all(|v| v.to_bits() == silence[0].to_bits()), "silence is one value");
-    // What follows the sound does not reach back, and zeros that are given equal zeros that are not.
-    let sound: Vec<f32> = (0..20_000).map(|i| (i as f32 * 0.3).sin()).collect();
-    let mut padded = sound.clone();
+    // Padding by the function equals padding by the test.
+    let signal: Vec<f32> = (0..20_000).map(|i| (i as f32 * 0.3).sin()).collect();
+    let mut padded = signal.clone();
     padded.resize(WINDOW_SAMPLES, 0.0);
-    assert_eq!(features(80, &sound), features(80, &padded));
+    assert_eq!(features(80, &signal), features(80, &padded));
     for n in [1, 159, 160, 200, 201, 400, 479_999] {
         assert!(features(80, &padded[..n]).iter().all(|v| v.is_finite()), "{n} samples");
     }
 }
 
 #[test]
-fn what_cannot_be_made_is_refused() {
+fn invalid_sizes_are_refused() {
     assert!(matches!(LogMel::new(0), Err(Error::MelBins(0))));
     assert!(matches!(LogMel::new(257), Err(Error::MelBins(257))));
     let mut log_mel = LogMel::new(80).unwrap();
@@ -73,7 +73,7 @@ fn what_cannot_be_made_is_refused() {
 }
 
 #[test]
-fn equal_to_the_original() {
+fn equals_the_original_implementation() {
     let Some(data) = test_data() else { return };
     let reference = data.join("reference");
     let ours = features(80, &npy(&reference.join("audio_jfk_16k.npy")));
@@ -82,6 +82,6 @@ fn equal_to_the_original() {
     let difference = |(i, value): (usize, &f32)| (value - golden[i % 80 * WINDOW_FRAMES + i / 80]).abs();
     let worst = ours.iter().enumerate().map(difference).fold(0.0, f32::max);
     println!("original: largest difference {worst:e}");
-    // The original computes in float32 too, and is itself 4.4e-5 away from float64 in its quietest bin.
+    // The original computes in float32 too. In its quietest bin, it differs from float64 by 4.4e-5.
     assert!(worst < 1e-4, "largest difference {worst:e}");
 }

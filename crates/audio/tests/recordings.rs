@@ -1,11 +1,11 @@
-//! Real recordings, where `AMANUENSIS_TEST_DATA` says that they are.
+//! Decodes the real recordings in the folder that `AMANUENSIS_TEST_DATA` names.
 
 mod common;
 
 use amanuensis_audio::Audio;
 use common::{drain, test_data};
 
-/// The value of `key` in a line of JSON: enough for a manifest of our own.
+/// The value of `key` in a flat JSON object on one line, which is all that the manifest contains.
 fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let rest = line.split_once(&format!("\"{key}\": "))?.1;
     Some(rest.split([',', '}']).next()?.trim_matches('"'))

@@ -1,4 +1,4 @@
-//! The catalogue: which models there are, of which files each consists, and where those can be had.
+//! The catalogue: the known models, the files of each, and where to download them.
 
 use std::collections::HashSet;
 
@@ -8,20 +8,21 @@ use strsim::osa_distance;
 use crate::Error;
 use crate::digest::Sha256;
 use crate::manifest::MANIFEST;
+use crate::plain_name::is_plain_name;
 
 const BUILTIN: &str = include_str!("catalogue.json");
 
-/// The model that finds speech: every model that writes speech down is used together with it.
+/// The name of the voice activity detection model, which is used together with every transcription model.
 pub const SPEECH_DETECTOR: &str = "silero-vad";
 
-/// All models that can be asked for by name.
+/// All known models.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     models: Vec<Model>,
 }
 
-/// One model.
+/// A model of the catalogue.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -35,21 +36,21 @@ pub struct Model {
     sources: Vec<SourceSpec>,
 }
 
-/// What a model is for.
+/// The purpose of a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Purpose {
-    /// Writing speech down: what a user chooses among.
+    /// Transcribing speech: the models that a user chooses from.
     #[default]
     Transcription,
-    /// Finding where speech is.
+    /// Voice activity detection.
     SpeechDetection,
 }
 
-/// Where a model can be had, and which files to expect from there.
+/// A source of a model, and the files that it has.
 ///
-/// Files belong to the source and not to the model: two sources of the same weights may differ in small files.
+/// The files belong to the source and not to the model, because small files can differ between sources.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum SourceSpec {
@@ -57,7 +58,7 @@ pub(crate) enum SourceSpec {
     Wheels { wheels: Vec<WheelSpec>, files: Vec<PackedFile> },
 }
 
-/// A file with what is known of it.
+/// A file on the hub. Size and checksum are optional.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileSpec {
@@ -66,7 +67,7 @@ pub(crate) struct FileSpec {
     pub(crate) sha256: Option<Sha256>,
 }
 
-/// A file made by joining members of wheels; size and checksum are those of the whole.
+/// A file that is split over members of wheels. Size and checksum are those of the joined file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PackedFile {
@@ -83,7 +84,7 @@ pub(crate) struct Member {
     pub(crate) path: String,
 }
 
-/// A wheel, by the name, version and size it has in the package index.
+/// A wheel, by its name, version and size in the package index.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WheelSpec {
@@ -93,29 +94,29 @@ pub(crate) struct WheelSpec {
 }
 
 impl Catalogue {
-    /// The catalogue that is compiled in.
+    /// The built-in catalogue.
     ///
     /// # Panics
-    /// Never: a test reads the same text.
+    /// Never: a test parses the same text.
     pub fn builtin() -> Self {
-        Self::from_json(BUILTIN).expect("the compiled-in text does not change after it was tested")
+        Self::from_json(BUILTIN).expect("a test parses the same built-in text")
     }
 
-    /// Reads a catalogue in the format of the compiled-in one.
+    /// Parses a catalogue in the format of the built-in one (`catalogue.json`).
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let catalogue: Self = serde_json::from_str(text).map_err(|e| Error::BadCatalogue(e.to_string()))?;
         catalogue.check().map_err(Error::BadCatalogue)?;
         Ok(catalogue)
     }
 
-    /// The models in the order of the catalogue: from small to large, and then those that only help.
+    /// The models in the order of the catalogue: transcription models from small to large, then the others.
     pub fn models(&self) -> &[Model] {
         &self.models
     }
 
-    /// The model called `name`, or with that alias, in any case; [`Error::UnknownModel`] suggests the nearest name.
+    /// The model with this name or alias, ignoring case. [`Error::UnknownModel`] suggests the nearest name.
     pub fn find(&self, name: &str) -> Result<&Model, Error> {
-        self.models.iter().find(|model| model.answers_to(name)).ok_or_else(|| Error::UnknownModel {
+        self.models.iter().find(|model| model.has_name(name)).ok_or_else(|| Error::UnknownModel {
             name: name.to_owned(),
             suggestion: self.nearest(name),
             known: self.models.iter().map(|model| model.name.clone()).collect(),
@@ -125,7 +126,7 @@ impl Catalogue {
     fn nearest(&self, name: &str) -> Option<String> {
         let wanted = name.to_lowercase();
         let names = self.models.iter().flat_map(|model| std::iter::once(&model.name).chain(&model.aliases));
-        // Swapped letters, the most common slip, count as one.
+        // This distance counts two swapped letters, the most common typing error, as one edit.
         let (distance, nearest) = names.map(|known| (osa_distance(&wanted, known), known)).min()?;
         (distance <= 1.max(wanted.chars().count() / 3)).then(|| nearest.clone())
     }
@@ -135,10 +136,10 @@ impl Catalogue {
         for model in &self.models {
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 if !is_plain_name(name) {
-                    return Err(format!("{name:?} cannot be a model's name"));
+                    return Err(format!("{name:?} is not a valid model name"));
                 }
                 if !names.insert(name.to_ascii_lowercase()) {
-                    return Err(format!("two models are called {name:?}"));
+                    return Err(format!("two models have the name {name:?}"));
                 }
             }
             for source in &model.sources {
@@ -155,27 +156,27 @@ impl Model {
         &self.name
     }
 
-    /// Further names that mean this model.
+    /// Other names of this model.
     pub fn aliases(&self) -> &[String] {
         &self.aliases
     }
 
-    /// What it is for.
+    /// The purpose of the model.
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }
 
-    /// One line for people.
+    /// A description for users, on one line.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// The languages it understands, for people.
+    /// The languages that it supports, as a text for users.
     pub fn languages(&self) -> &str {
         &self.languages
     }
 
-    /// The size of its files in bytes, where the catalogue knows it.
+    /// The size of its files in bytes, if the catalogue states it.
     pub fn size(&self) -> Option<u64> {
         self.sources.iter().find_map(SourceSpec::size)
     }
@@ -184,13 +185,13 @@ impl Model {
         &self.sources
     }
 
-    fn answers_to(&self, name: &str) -> bool {
+    fn has_name(&self, name: &str) -> bool {
         std::iter::once(&self.name).chain(&self.aliases).any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
 impl SourceSpec {
-    /// What a manifest records: enough to find this source again, and different when its files differ.
+    /// The source as the manifest records it. Sources with different files have different keys.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Hub { repository, revision, .. } => format!("hub:{repository}@{revision}"),
@@ -201,7 +202,7 @@ impl SourceSpec {
         }
     }
 
-    /// The checksum that the catalogue has for the file `name` of this source.
+    /// The catalogue's checksum of the file `name` from this source.
     pub(crate) fn checksum(&self, name: &str) -> Option<Sha256> {
         match self {
             Self::Hub { files, .. } => files.iter().find(|file| file.name == name)?.sha256,
@@ -222,7 +223,7 @@ impl SourceSpec {
             Self::Wheels { files, wheels } => {
                 let known = |member: &&Member| wheels.iter().any(|wheel| wheel.name == member.wheel);
                 if let Some(member) = files.iter().flat_map(|file| &file.members).find(|member| !known(member)) {
-                    return Err(format!("{:?} is in a wheel that the source does not have", member.path));
+                    return Err(format!("{:?} is in a wheel that the source does not list", member.path));
                 }
                 files.iter().map(|file| &file.name).collect()
             }
@@ -231,21 +232,15 @@ impl SourceSpec {
             return Err(format!("the source {} has no files", self.key()));
         }
         match names.into_iter().find(|name| !is_plain_name(name) || *name == MANIFEST) {
-            Some(name) => Err(format!("{name:?} cannot be a file's name")),
+            Some(name) => Err(format!("{name:?} is not a valid file name")),
             None => Ok(()),
         }
     }
 }
 
 impl WheelSpec {
-    /// As `pip` wants it.
+    /// The requirement specifier for pip: `NAME==VERSION`.
     pub(crate) fn requirement(&self) -> String {
         format!("{}=={}", self.name, self.version)
     }
-}
-
-/// Whether `name` stays inside the directory it is joined to on every platform, and is not one of the store's own.
-pub(crate) fn is_plain_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(plain)
 }

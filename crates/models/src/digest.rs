@@ -1,17 +1,12 @@
-//! SHA-256 digests (FIPS 180-4) as values, and of files.
+//! SHA-256 digests (FIPS 180-4).
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 use std::str::FromStr;
 
 use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Error;
-
-/// A SHA-256 digest; shown, read and stored as 64 hexadecimal digits.
+/// A SHA-256 digest. Its text form, stored form and `FromStr` form is 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 
@@ -38,7 +33,7 @@ impl fmt::Debug for Sha256 {
 
 /// The text is not 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a sha256 has 64 hexadecimal digits, this has not: {0:?}")]
+#[error("a sha256 has 64 hexadecimal digits, but this is {0:?}")]
 pub struct NotSha256(String);
 
 impl FromStr for Sha256 {
@@ -72,7 +67,8 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
-/// A digest under construction.
+/// Computes a digest from consecutive blocks.
+#[derive(Clone)]
 pub(crate) struct Hasher(digest::Context);
 
 impl Hasher {
@@ -91,28 +87,6 @@ impl Hasher {
     }
 }
 
-/// Feeds the whole of the file at `path` to `hasher`; `step` sees the number of bytes after each block and may stop the
-/// reading with an error.
-pub(crate) fn hash_file(
-    path: &Path,
-    hasher: &mut Hasher,
-    mut step: impl FnMut(u64) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
-    let mut block = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut block) {
-            Ok(0) => return Ok(()),
-            Ok(read) => {
-                hasher.update(&block[..read]);
-                step(read as u64)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::io("read", path)(error)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -120,14 +94,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digest_of_abc_is_the_standards_example() {
+    fn the_digest_of_abc_is_that_of_the_standard() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Sha256::of(b"abc").to_string(), abc);
         assert_eq!(abc.to_uppercase().parse(), Ok(Sha256::of(b"abc")));
     }
 
     #[test]
-    fn other_text_is_refused() {
+    fn text_that_is_no_digest_is_refused() {
         for text in ["", "abc", &"g".repeat(64), &"0".repeat(63), &"é".repeat(32), &"+1".repeat(32)] {
             assert!(text.parse::<Sha256>().is_err(), "{text}");
         }
@@ -135,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_or_is_refused_without_panic(text in ".{0,70}") {
+        fn arbitrary_text_is_parsed_or_refused_without_panic(text in ".{0,70}") {
             if let Ok(digest) = text.parse::<Sha256>() {
                 prop_assert_eq!(digest.to_string(), text.to_lowercase());
             }

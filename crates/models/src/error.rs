@@ -1,4 +1,4 @@
-//! What can go wrong, said so that a user knows what to do next.
+//! Errors. Each message says what the user can do next.
 
 use std::fmt;
 use std::io;
@@ -14,17 +14,17 @@ pub enum Error {
     #[error("there is no model called {name:?}{}; the models are: {}",
             did_you_mean(.suggestion.as_ref()), .known.join(", "))]
     UnknownModel {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The nearest name in the catalogue, if one is near.
+        /// The nearest name in the catalogue, if one is similar.
         suggestion: Option<String>,
         /// The names of all models.
         known: Vec<String>,
     },
 
-    /// The model is one that helps others and does not write speech down itself.
+    /// The model is not a transcription model.
     #[error(
-        "the model {name:?} finds where speech is and writes none of it down; it is used by itself along with any \
+        "the model {name:?} detects speech and does not transcribe it; it is used automatically together with every \
              other model, for example `base`"
     )]
     DoesNotTranscribe {
@@ -32,7 +32,7 @@ pub enum Error {
         name: String,
     },
 
-    /// A path was given and nothing is there.
+    /// The model was given as a path that does not exist.
     #[error("there is no model at {}: no such file or directory", .0.display())]
     NoSuchPath(PathBuf),
 
@@ -43,7 +43,7 @@ pub enum Error {
         name: String,
     },
 
-    /// The model is in the store, but not as it was installed.
+    /// The model is in the store, but its files are not those that were installed.
     #[error("the model {name:?} in {} is damaged ({}); `amanuensis models pull {name}` fetches it anew",
             .path.display(), Listed(.problems))]
     Damaged {
@@ -51,47 +51,47 @@ pub enum Error {
         name: String,
         /// The model's directory.
         path: PathBuf,
-        /// What is wrong, file by file.
+        /// The problem of each file.
         problems: Vec<Problem>,
     },
 
     /// No source could deliver the model.
-    #[error("the model {name:?} could not be fetched: {}. Files got by hand can be used as they are: put them in a \
-             directory and give its path as the model", Listed(.failures))]
+    #[error("the model {name:?} could not be fetched: {}. Files that were downloaded by hand can be used too: put \
+             them in a directory and give its path as the model", Listed(.failures))]
     NoSource {
         /// The model's name.
         name: String,
-        /// Every source that was tried, with the reason why it failed.
+        /// The sources that were tried, and why each failed.
         failures: Vec<SourceFailure>,
     },
 
-    /// Another process is at work on the model.
+    /// Another process is pulling or removing the model.
     #[error("the model {name:?} is being fetched by another process; try again when that is done")]
     Busy {
         /// The model's name.
         name: String,
     },
 
-    /// The progress callback asked to stop. What was fetched so far is kept and the next pull goes on from there.
+    /// The progress callback asked to stop. The next pull continues with the files downloaded so far.
     #[error("cancelled")]
     Cancelled,
 
-    /// The platform names no data directory for this user.
+    /// The platform has no data directory for this user.
     #[error("this user has no data directory; set AMANUENSIS_MODELS to a directory for the models")]
     NoDataDirectory,
 
-    /// A hub endpoint that is not an address.
+    /// The hub endpoint is not an HTTP address.
     #[error("{0:?} is not a hub endpoint: it has to begin with https:// or http://")]
     BadEndpoint(String),
 
-    /// A catalogue that cannot be used.
+    /// The catalogue is malformed.
     #[error("the model catalogue is not valid: {0}")]
     BadCatalogue(String),
 
     /// A file of the store could not be read or written.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was being done, as in "cannot *create* PATH".
+        /// The operation, as a verb: "cannot *create* PATH".
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -101,42 +101,42 @@ pub enum Error {
 }
 
 impl Error {
-    /// For `map_err`: adds what was being done, and to which file.
+    /// For `map_err`: adds the operation and the file to an I/O error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }
 
-/// One thing wrong with one file of an installed model.
+/// A problem with a file of an installed model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file's name inside the model's directory.
     pub file: String,
-    /// What is wrong with it.
+    /// The kind of problem.
     pub fault: Fault,
 }
 
-/// What is wrong with a file.
+/// A kind of problem with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It is not there.
+    /// The file does not exist.
     Missing,
-    /// It is too short or too long; sizes in bytes.
+    /// The file has a wrong size. Sizes are in bytes.
     Size {
-        /// The size it was installed with.
+        /// The size when it was installed.
         expected: u64,
-        /// The size it has.
+        /// The current size.
         actual: u64,
     },
-    /// Its size is right and its content is not.
+    /// The file has the right size and the wrong content.
     Checksum {
-        /// The digest it should have.
+        /// The digest when it was installed, or of the catalogue.
         expected: Sha256,
-        /// The digest it has.
+        /// The current digest.
         actual: Sha256,
     },
-    /// It cannot be read or understood.
+    /// The file cannot be read or parsed.
     Unreadable(String),
 }
 
@@ -152,10 +152,10 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A source that was tried, and why it failed.
+/// A source that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFailure {
-    /// The source, for people to read.
+    /// The source, as a text for users.
     pub source: String,
     /// Why it failed.
     pub reason: String,
@@ -167,6 +167,7 @@ impl fmt::Display for SourceFailure {
     }
 }
 
+/// Shows items separated by semicolons.
 struct Listed<'a, T>(&'a [T]);
 
 impl<T: fmt::Display> fmt::Display for Listed<'_, T> {

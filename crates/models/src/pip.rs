@@ -1,13 +1,13 @@
-//! Running `pip download`: a wheel from whatever package index this machine's pip is set up for.
+//! Runs `pip download` to get a wheel from the package index that pip is configured for.
 //!
-//! pip is asked for one wheel and nothing else (`--no-deps --only-binary :all:`), so no code of any package runs: a
-//! source distribution, whose build would run code, is refused by pip itself.
+//! The options `--no-deps --only-binary :all:` restrict pip to the one wheel, so that no code of any package runs: pip
+//! refuses source distributions, whose build would run code.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::progress::Reporter;
 use crate::source::Failure;
 use crate::staging::bytes_below;
 
-const TICK: Duration = Duration::from_millis(100);
-/// How Python says, in any language, that a disk is full.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The part of Python's message for a full disk that is the same in every language.
 const DISK_FULL: &str = "[Errno 28]";
 
-/// The commands that may be pip, in the order they are looked for.
+/// The commands that may be pip, in the order in which they are tried.
 #[derive(Debug, Clone)]
 pub(crate) struct PipCommands(Vec<Vec<OsString>>);
 
@@ -29,7 +29,7 @@ impl Default for PipCommands {
     fn default() -> Self {
         let python = |name| vec![name, "-m", "pip"];
         let commands = if cfg!(windows) {
-            // `python3` on Windows may be a stub that opens a shop.
+            // `python3` comes last: on Windows it may be a stub that opens an app store.
             vec![python("py"), python("python"), vec!["pip"], python("python3")]
         } else {
             vec![python("python3"), python("python"), vec!["pip3"], vec!["pip"]]
@@ -43,19 +43,19 @@ impl PipCommands {
         Self(commands)
     }
 
-    /// The first command that answers as pip does. `dir` becomes its working directory.
+    /// The first command whose `--version` is that of pip. It runs in the working directory `dir`.
     pub(crate) fn find(&self, dir: &Path) -> Result<Pip<'_>, Failure> {
-        self.0.iter().map(|words| Pip(words)).find(|pip| pip.answers(dir)).ok_or_else(|| {
+        self.0.iter().map(|words| Pip(words)).find(|pip| pip.is_available(dir)).ok_or_else(|| {
             let tried: Vec<_> = self.0.iter().map(|words| Pip(words).to_string()).collect();
             Failure::Source(format!(
-                "pip was not found (tried {}); install Python 3 with pip, which fetches the wheels",
+                "pip was not found (tried {}); install Python 3 with pip, which downloads the wheels",
                 tried.join(", ")
             ))
         })
     }
 }
 
-/// A command that is pip.
+/// A command that runs pip.
 pub(crate) struct Pip<'a>(&'a [OsString]);
 
 impl std::fmt::Display for Pip<'_> {
@@ -65,12 +65,13 @@ impl std::fmt::Display for Pip<'_> {
 }
 
 impl Pip<'_> {
-    fn answers(&self, dir: &Path) -> bool {
+    fn is_available(&self, dir: &Path) -> bool {
         let Some(mut command) = self.command(dir) else { return false };
         command.arg("--version").stderr(Stdio::null()).output().is_ok_and(|output| output.stdout.starts_with(b"pip "))
     }
 
-    /// `python -m` runs what it finds in the working directory before what is installed, so that is one of ours.
+    /// The command with its working directory set to one of the store: `python -m pip` would prefer a module `pip` in the
+    /// current directory to the installed one.
     fn command(&self, dir: &Path) -> Option<Command> {
         let (program, arguments) = self.0.split_first()?;
         let mut command = Command::new(program);
@@ -78,8 +79,8 @@ impl Pip<'_> {
         Some(command)
     }
 
-    /// Downloads `wheel` to the file `target`. All of pip's own files are in `work`, which this function makes and
-    /// removes; while pip runs, `reporter` counts what is there.
+    /// Downloads `wheel` to the file `target`. All files of pip are in `work`, which this function creates and removes.
+    /// While pip runs, their size is reported as progress.
     pub(crate) fn download(
         &self,
         wheel: &WheelSpec,
@@ -105,34 +106,20 @@ impl Pip<'_> {
         let base = reporter.bytes();
         let mut child =
             command.spawn().map_err(|error| Failure::Source(format!("{self} could not be started: {error}")))?;
-        // Not a file: what pip has to say may be that the disk is full.
+        // Read from a pipe and not from a file, because the disk may be full.
         let messages = child.stderr.take().map(|messages| thread::spawn(|| read_all(messages)));
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) => {
-                    thread::sleep(TICK);
-                    let seen = bytes_below(&destination).max(bytes_below(&temporary)).min(wheel.size);
-                    if let Err(error) = reporter.set(base + seen) {
-                        // Both fail only if pip has ended by itself.
-                        let _ = child.kill();
-                        let _ = child.wait();
-                        let _ = fs::remove_dir_all(work);
-                        return Err(error.into());
-                    }
-                }
-                Err(error) => return Err(Failure::Source(format!("{self} was lost: {error}"))),
+        let downloaded = || base + bytes_below(&destination).max(bytes_below(&temporary)).min(wheel.size);
+        let status = match self.wait(&mut child, downloaded, reporter) {
+            Err(Failure::Fatal(error)) => {
+                let _ = fs::remove_dir_all(work);
+                return Err(error.into());
             }
+            status => status?,
         };
         if !status.success() {
             let messages = messages.and_then(|messages| messages.join().ok()).unwrap_or_default();
             fs::remove_dir_all(work).map_err(Error::io("remove", work))?;
-            if messages.contains(DISK_FULL) {
-                return Err(Error::io("write", work)(io::ErrorKind::StorageFull.into()).into());
-            }
-            let reason = last_words(&messages).unwrap_or("pip gave no reason");
-            let requirement = wheel.requirement();
-            return Err(Failure::Source(format!("`{self} download {requirement}` failed ({status}): {reason}")));
+            return Err(self.failure(wheel, work, status, &messages));
         }
         let downloaded = only_wheel(&destination)
             .ok_or_else(|| Failure::Source(format!("{self} got no wheel for {}", wheel.requirement())))?;
@@ -141,8 +128,42 @@ impl Pip<'_> {
         reporter.set(base + wheel.size)?;
         Ok(())
     }
+
+    /// Waits until pip ends, and reports the downloaded bytes meanwhile. Ends pip if the callback cancels.
+    fn wait(
+        &self,
+        child: &mut Child,
+        downloaded: impl Fn() -> u64,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<ExitStatus, Failure> {
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) => {
+                    thread::sleep(POLL_INTERVAL);
+                    if let Err(error) = reporter.set(downloaded()) {
+                        // These fail only if pip has ended meanwhile.
+                        let _ = child.kill();
+                        let _ = child.wait();
+                        return Err(error.into());
+                    }
+                }
+                Err(error) => return Err(Failure::Source(format!("{self} cannot be waited for: {error}"))),
+            }
+        }
+    }
+
+    fn failure(&self, wheel: &WheelSpec, work: &Path, status: ExitStatus, messages: &str) -> Failure {
+        if messages.contains(DISK_FULL) {
+            return Error::io("write", work)(io::ErrorKind::StorageFull.into()).into();
+        }
+        let reason = last_error(messages).unwrap_or("pip gave no reason");
+        let requirement = wheel.requirement();
+        Failure::Source(format!("`{self} download {requirement}` failed ({status}): {reason}"))
+    }
 }
 
+/// The wheel in a directory that contains nothing else.
 fn only_wheel(dir: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(dir).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
@@ -150,13 +171,13 @@ fn only_wheel(dir: &Path) -> Option<PathBuf> {
 
 fn read_all(mut stream: impl Read) -> String {
     let mut bytes = Vec::new();
-    // What came before an error is worth having.
+    // After an error, use the part that was read.
     let _ = stream.read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last error among pip's messages, in one line; of a crash, the exception.
-fn last_words(messages: &str) -> Option<&str> {
+/// The last error message of pip, on one line. If pip crashed, this is the exception.
+fn last_error(messages: &str) -> Option<&str> {
     let mut lines = messages.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let is_error = |line: &&str| line.starts_with("ERROR") && *line != "ERROR: Exception:";
     let last = lines.clone().find(is_error).or_else(|| lines.next())?;
@@ -168,13 +189,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_is_pips_last_error() {
-        assert_eq!(last_words("\n"), None);
+    fn the_reason_is_the_last_error_of_pip() {
+        assert_eq!(last_error("\n"), None);
         let messages = "WARNING: x\nERROR: Could not find\nERROR: No matching distribution\n\nnotice\n";
-        assert_eq!(last_words(messages), Some("No matching distribution"));
-        assert_eq!(last_words("python: No module named pip\n"), Some("python: No module named pip"));
+        assert_eq!(last_error(messages), Some("No matching distribution"));
+        assert_eq!(last_error("python: No module named pip\n"), Some("python: No module named pip"));
         let crash = "ERROR: Exception:\nTraceback (most recent call last):\n  File \"x.py\"\nOSError: no luck\n";
-        assert_eq!(last_words(crash), Some("OSError: no luck"));
+        assert_eq!(last_error(crash), Some("OSError: no luck"));
     }
 
     #[test]

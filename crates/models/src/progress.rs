@@ -1,4 +1,4 @@
-//! How a long operation tells its caller where it is, and how the caller stops it.
+//! Progress reports of long operations, and cancellation.
 
 use std::ops::ControlFlow;
 
@@ -6,64 +6,63 @@ use crate::Error;
 
 /// One step of a pull or a verification.
 ///
-/// The callback sees every step and answers [`ControlFlow::Continue`], or [`ControlFlow::Break`] to stop: the operation
-/// then returns [`Error::Cancelled`] within about a tenth of a second and keeps what can be resumed. Nothing is printed
-/// by this crate.
+/// The callback gets every step. It returns [`ControlFlow::Continue`], or [`ControlFlow::Break`] to cancel: the operation
+/// then returns [`Error::Cancelled`] within about 0.1 s and keeps the files with which it can be resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// Another process is pulling or removing this model; this one waits for it.
+    /// Waiting for another process that is pulling or removing this model.
     Waiting {
         /// The model's name.
         model: &'a str,
     },
     /// A source is about to be tried.
     Source {
-        /// The source, for people to read, such as `Hugging Face hub (Systran/faster-whisper-base)`.
+        /// The source, as a text for users, such as `Hugging Face hub (Systran/faster-whisper-base)`.
         source: &'a str,
     },
-    /// A source failed; the next one, if there is one, is tried.
+    /// A source failed. The next source, if any, is tried.
     SourceFailed {
         /// The source, as in [`Progress::Source`].
         source: &'a str,
-        /// Why it failed, in one line.
+        /// Why it failed, on one line.
         reason: &'a str,
     },
-    /// A phase begins: a progress bar starts at zero.
+    /// A phase starts, with zero bytes done.
     Started {
-        /// What is being done.
+        /// The phase.
         phase: Phase,
-        /// The bytes to be done in this phase, where that is known.
+        /// The number of bytes of this phase, if known.
         total: Option<u64>,
     },
-    /// Work goes on. Sent at least ten times a second, even while nothing arrives.
+    /// Bytes were processed. Sent at least ten times a second, even without any.
     Advanced {
-        /// Bytes done in this phase, of its total. Falls when something has to be done again.
+        /// Bytes done in this phase. Decreases if something has to be downloaded again.
         bytes: u64,
     },
-    /// A file was compared with its checksum, or with its size where no checksum is known.
+    /// A file was compared with its checksum, or with its size if no checksum is known.
     Verified {
         /// The file's name.
         file: &'a str,
     },
 }
 
-/// What the bytes of [`Progress::Advanced`] are bytes of.
+/// A phase of an operation: what its bytes count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Bytes that came over the network, or were there from an earlier try.
+    /// Bytes downloaded, including those of an earlier attempt.
     Downloading,
     /// Bytes unpacked from wheels.
     Unpacking,
-    /// Bytes read and compared with their checksum.
+    /// Bytes read to compare them with their checksum.
     Verifying,
 }
 
-/// The caller's function.
+/// The callback of the library's user.
 pub(crate) type Callback<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
-/// Counts bytes and turns the caller's wish to stop into an error.
+/// Counts bytes, calls the callback, and turns its `Break` into an error.
 pub(crate) struct Reporter<'a> {
     callback: Callback<'a>,
     bytes: u64,
@@ -100,7 +99,7 @@ impl<'a> Reporter<'a> {
         self.set(self.bytes + bytes)
     }
 
-    /// Nothing new; asks whether to go on.
+    /// Reports the same number of bytes again, so that the callback can cancel.
     pub(crate) fn tick(&mut self) -> Result<(), Error> {
         self.report(Progress::Advanced { bytes: self.bytes })
     }

@@ -1,4 +1,4 @@
-//! From what a user calls a model to the files of it.
+//! Finds the files of a model that is given by name or path.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -9,19 +9,18 @@ use crate::progress::Progress;
 use crate::store::Store;
 
 impl Store {
-    /// The directory or file that `model`, which is to write speech down, means; fetched first if it is a model of the
-    /// catalogue that is not installed.
+    /// The directory or file of the transcription model `model`. A model of the catalogue that is not installed is pulled
+    /// first.
     ///
-    /// In this order: text with a path separator is a path and has to exist; a name or alias of the catalogue is that
-    /// model; anything else that exists is a path; the rest is an unknown name. So a directory called `base` is reached
-    /// as `./base`.
+    /// `model` is interpreted in this order: with a path separator, it is a path; a name or alias of the catalogue is that
+    /// model; anything else is a path if it exists. So a directory called `base` is given as `./base`.
     ///
-    /// With `offline`, no network connection is opened and no program is started: a model that is not installed is
+    /// With `offline`, no network connection is opened and no program is started. A model that is not installed is then
     /// [`Error::NotInstalled`], which names the command to install it.
     ///
     /// # Errors
-    /// Besides: [`Error::UnknownModel`], [`Error::DoesNotTranscribe`], [`Error::NoSuchPath`], [`Error::Damaged`] for a
-    /// model whose files are not all there, and what [`Store::pull`] returns.
+    /// [`Error::NotInstalled`] if `offline`, [`Error::UnknownModel`], [`Error::DoesNotTranscribe`],
+    /// [`Error::NoSuchPath`], [`Error::Damaged`] if files are missing, and the errors of [`Store::pull`].
     pub fn resolve(
         &self,
         model: &str,
@@ -42,8 +41,8 @@ impl Store {
         self.path_or_pull(model, offline, progress)
     }
 
-    /// The directory of the model of the catalogue called `name`, fetched first if it is not installed; with `offline`,
-    /// that is [`Error::NotInstalled`].
+    /// The directory of the model `name` of the catalogue. A model that is not installed is pulled first, or is
+    /// [`Error::NotInstalled`] if `offline`.
     ///
     /// # Errors
     /// Those of [`Store::path`] and [`Store::pull`].

@@ -1,4 +1,4 @@
-//! The seam between the store and the places a model can come from.
+//! The interface of the sources that models are downloaded from.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use crate::Error;
 use crate::manifest::FileRecord;
 use crate::progress::Reporter;
 
-/// A place a model can be fetched from.
+/// A source of a model.
 pub(crate) trait Source {
-    /// The source, for people to read.
+    /// The source, as a text for users.
     fn label(&self) -> String;
 
-    /// Fetches every file of the model into `dir/files`, verified and flushed to the disk.
+    /// Downloads every file of the model into `dir/files`, verified and flushed to the disk.
     ///
-    /// Whatever else `dir` holds is this source's own: it is kept when the fetch fails, so that the next one can go on
-    /// from there, and removed when it succeeds.
+    /// Other files in `dir` are the source's own. They are kept after a failure, so that the next fetch can resume, and
+    /// removed after success.
     fn fetch(&self, dir: &Path, reporter: &mut Reporter<'_>) -> Result<Vec<FileRecord>, Failure>;
 }
 
 /// Why a fetch ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// This source cannot deliver; another may.
+    /// This source failed. The next one is tried.
     Source(String),
-    /// No source could do better: the disk is full, or the user has had enough.
+    /// No other source would help: an error of the local disk, or a cancellation.
     Fatal(Error),
 }
 

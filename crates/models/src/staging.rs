@@ -1,4 +1,4 @@
-//! The directory where a pull works until a model is complete: `.NAME.partial`, with one directory a source.
+//! The directory of an unfinished pull: `.NAME.partial`, with a directory for each source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ impl Staging {
         Self(path)
     }
 
-    /// The directory of the source with this key, with the empty directory `files` or what an earlier pull left there.
+    /// The directory of the source with this key. Creates it with an empty directory `files`, unless an earlier pull did.
     pub(crate) fn source(&self, key: &str) -> Result<PathBuf, Error> {
         let kind = key.split(':').next().unwrap_or_default();
         let digest = Sha256::of(key.as_bytes()).to_string();
@@ -22,7 +22,7 @@ impl Staging {
         Ok(dir)
     }
 
-    /// Removes what nothing can be resumed from; what cannot be removed does no harm.
+    /// Removes empty files and directories, with which nothing can be resumed. Errors do no harm and are ignored.
     pub(crate) fn prune(&self) {
         prune(&self.0);
     }
@@ -33,7 +33,7 @@ impl Staging {
     }
 }
 
-/// Removes a directory with all it holds, if it is there.
+/// Removes a directory with its contents, if it exists.
 pub(crate) fn remove_dir(dir: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", dir)(error)),
@@ -41,7 +41,7 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// The sizes of all files below `dir`. Others may be at work there, so what cannot be read counts nothing.
+/// The size of all files below `dir` in bytes. Files that vanish meanwhile or cannot be read count zero.
 pub(crate) fn bytes_below(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let sizes = entries.filter_map(Result::ok).map(|entry| match entry.file_type() {
@@ -51,7 +51,7 @@ pub(crate) fn bytes_below(dir: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Removes empty files and then empty directories.
+/// Removes empty files, then empty directories.
 fn prune(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.filter_map(Result::ok) {
@@ -61,6 +61,6 @@ fn prune(dir: &Path) {
             _ => {}
         }
     }
-    // Fails where something is left, which is the point.
+    // Fails if the directory is not empty, as intended.
     let _ = fs::remove_dir(dir);
 }

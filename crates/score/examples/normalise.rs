@@ -1,4 +1,4 @@
-//! Normalises lines: reads them from the standard input and writes what becomes of them, as `english` or `basic`.
+//! Normalises the lines of the standard input with the normaliser `english` (the default) or `basic`.
 //!
 //! `cargo run --release -p amanuensis-score --example normalise -- english < lines.txt`
 

@@ -1,16 +1,16 @@
-//! Whisper's normaliser for all languages but English.
+//! Whisper's normaliser for all languages except English.
 
 use crate::characters::{with_single_spaces, without_brackets, without_symbols};
 
-/// Lower case, without what is in brackets, a space for marks, symbols and punctuation; diacritics stay.
+/// Converts to lower case, removes text in brackets, and replaces marks, symbols and punctuation by spaces. Diacritics stay.
 ///
-/// Combining marks that have no composed form become spaces too, which cuts words of Indic scripts in pieces; that is
-/// how published figures are made.
+/// Combining marks without a composed form become spaces too, which splits words of Indic scripts. Published error rates
+/// are computed with this behaviour.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BasicNormalizer;
 
 impl BasicNormalizer {
-    /// The text normalised: words with single spaces between them, and perhaps one before and behind.
+    /// The normalised text: words with single spaces between them, and possibly one at each end.
     pub fn normalize(self, text: &str) -> String {
         let text = without_brackets(&text.to_lowercase());
         with_single_spaces(&without_symbols(&text).to_lowercase())
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_made_comparable() {
+    fn case_brackets_symbols_and_punctuation_are_normalised() {
         let normalize = |text| BasicNormalizer.normalize(text);
         assert_eq!(normalize("Grüße, Welt!"), "grüße welt ");
         assert_eq!(normalize("¿Qué (risas) tal?"), " qué tal ");

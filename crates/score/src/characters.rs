@@ -1,11 +1,11 @@
-//! Classes of characters, and what both normalisers do with brackets, symbols and spaces.
+//! Classes of characters, and the treatment of brackets, symbols and spaces that both normalisers share.
 //!
-//! The classes are those of the regular expressions and string methods of Python, in which the originals are written.
+//! The classes are those of Python's regular expressions and string methods, because the originals are written in Python.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Whether Python's `str.split` and `\s` take this for white space: separators of files, groups, records and units too.
+/// Python's `\s` and the white space of `str.split`, which include the separators of files, groups, records and units.
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
@@ -20,7 +20,7 @@ pub fn is_digit(c: char) -> bool {
     c.is_ascii_digit() || (!c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber)
 }
 
-/// The value of a decimal digit of any script: they come in runs of ten, from zero to nine.
+/// The value of a decimal digit of any script. In Unicode, the ten digits of a script are consecutive.
 pub fn digit_value(c: char) -> u8 {
     if let Some(value) = c.to_digit(10) {
         return value as u8;
@@ -29,18 +29,18 @@ pub fn digit_value(c: char) -> u8 {
     (1..10).take_while(before).count() as u8
 }
 
-/// The pieces between white space, as Python's `str.split`.
+/// The words between white space, as Python's `str.split` returns them.
 pub fn split(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     text.split(is_space).filter(|piece| !piece.is_empty())
 }
 
-/// Removes `[...]` and `<...>`, in any mixture, and `(...)`.
+/// Removes text in brackets: `[...]` and `<...>`, which may also be mixed as in `[...>`, and `(...)`.
 pub fn without_brackets(text: &str) -> String {
     let text = without(text, &['<', '['], &['>', ']'], false);
     without(&text, &['('], &[')'], true)
 }
 
-/// Removes everything from an opening to the next closing character; what is empty stays where `keep_empty`.
+/// Removes everything from an opening character to the next closing one. With `keep_empty`, adjacent ones stay.
 fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -59,19 +59,19 @@ fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> Strin
     kept + rest
 }
 
-/// A space for every mark, symbol and punctuation character of the text in compatibility composition (NFKC).
+/// Composes the text (NFKC) and replaces every mark, symbol and punctuation character by a space.
 pub fn without_symbols(text: &str) -> String {
     text.nfkc().map(|c| if is_symbol(c) { ' ' } else { c }).collect()
 }
 
-/// The text in compatibility decomposition (NFKD) without diacritics, a space for every other mark, symbol and
-/// punctuation character that is not one of `keep`.
+/// Decomposes the text (NFKD), removes diacritics, and replaces every other mark, symbol and punctuation character by a
+/// space, except for those in `keep`.
 pub fn without_symbols_and_diacritics(text: &str, keep: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.nfkd() {
         if keep.contains(c) {
             clean.push(c);
-        } else if let Some(plain) = without_stroke(c) {
+        } else if let Some(plain) = to_ascii(c) {
             clean.push_str(plain);
         } else if c.general_category() != GeneralCategory::NonspacingMark {
             clean.push(if is_symbol(c) { ' ' } else { c });
@@ -80,7 +80,7 @@ pub fn without_symbols_and_diacritics(text: &str, keep: &str) -> String {
     clean
 }
 
-/// One space for every run of white space.
+/// Replaces every run of white space by one space.
 pub fn with_single_spaces(text: &str) -> String {
     let mut single = String::with_capacity(text.len());
     for c in text.chars() {
@@ -98,8 +98,8 @@ fn is_symbol(c: char) -> bool {
     matches!(c.general_category_group(), Mark | Symbol | Punctuation)
 }
 
-/// Letters of the Latin script that decomposition leaves whole.
-fn without_stroke(c: char) -> Option<&'static str> {
+/// The ASCII form of Latin letters that decomposition does not change.
+fn to_ascii(c: char) -> Option<&'static str> {
     Some(match c {
         'œ' => "oe",
         'Œ' => "OE",
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brackets_go_with_what_is_in_them() {
+    fn brackets_are_removed_with_their_contents() {
         assert_eq!(without_brackets("a [b] <c] d(e)f"), "a   df");
         assert_eq!(without_brackets("a [b (c) > d"), "a  d");
         assert_eq!(without_brackets("a [b"), "a [b");
@@ -137,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_no_part_of_words() {
+    fn combining_marks_are_no_word_characters() {
         assert!(is_word('é') && is_word('²') && is_word('_') && !is_word('\u{301}') && !is_word('-'));
     }
 
     #[test]
-    fn diacritics_go_and_symbols_leave_a_space() {
+    fn diacritics_are_removed_and_symbols_become_spaces() {
         assert_eq!(without_symbols_and_diacritics("ŁÓDŹ-straße 5€ ½", "€"), "LODZ strasse 5€ 1 2");
         assert_eq!(without_symbols("ﬁn-é\u{301}"), "fin é ");
     }

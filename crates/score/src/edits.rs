@@ -1,18 +1,18 @@
-//! The fewest edits that make one sequence into another.
+//! The edit distance of two sequences (Levenshtein), with the number of each kind of edit.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
-/// What is wrong with a text beside its reference, in units: words, or characters.
+/// The differences between a text and its reference, counted in units: words or characters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Errors {
-    /// Units that are others in the reference.
+    /// Units of the reference that were replaced by others.
     pub substitutions: usize,
     /// Units of the reference that are missing.
     pub deletions: usize,
-    /// Units that the reference does not have.
+    /// Units that are not in the reference.
     pub insertions: usize,
-    /// Units of the reference.
+    /// The number of units of the reference.
     pub units: usize,
 }
 
@@ -22,7 +22,7 @@ impl Errors {
         self.substitutions + self.deletions + self.insertions
     }
 
-    /// The error rate: errors by units of the reference, in percent. None where the reference has no unit.
+    /// The error rate: errors divided by units of the reference, in percent. `None` if the reference has no unit.
     pub fn percent(&self) -> Option<f64> {
         (self.units > 0).then(|| 100.0 * self.total() as f64 / self.units as f64)
     }
@@ -53,20 +53,20 @@ impl Sum for Errors {
     }
 }
 
-/// The errors of `hypothesis` beside `reference`: as few as there can be (Levenshtein distance). Where several
-/// alignments have as few, a substitution is preferred to a deletion, and that to an insertion.
+/// The errors of `hypothesis` compared with `reference`: the smallest possible number (Levenshtein distance). Among
+/// alignments with that number, substitutions are preferred to deletions, and deletions to insertions.
 pub fn align<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Errors {
     let units = reference.len();
     let (reference, hypothesis) = without_common_ends(reference, hypothesis);
-    // `row[j]`: the errors of the first j units of the hypothesis beside as much of the reference as has been seen.
+    // `row[j]`: the errors of the first j units of the hypothesis compared with the units of the reference so far.
     let mut row: Vec<Errors> = Vec::with_capacity(hypothesis.len() + 1);
     row.extend((0..=hypothesis.len()).map(|j| Errors { insertions: j, ..Errors::default() }));
     for unit in reference {
         let mut diagonal = row[0];
         row[0].deletions += 1;
-        for (j, heard) in hypothesis.iter().enumerate() {
+        for (j, recognised) in hypothesis.iter().enumerate() {
             let mut best = diagonal;
-            best.substitutions += usize::from(unit != heard);
+            best.substitutions += usize::from(unit != recognised);
             let (left, above) = (row[j], row[j + 1]);
             if above.total() + 1 < best.total() {
                 best = above;
@@ -83,7 +83,7 @@ pub fn align<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Errors {
     Errors { units, ..row[hypothesis.len()] }
 }
 
-/// Both sequences without what they begin and end with in common.
+/// Both sequences without their common prefix and suffix.
 fn without_common_ends<'a, T: PartialEq>(a: &'a [T], b: &'a [T]) -> (&'a [T], &'a [T]) {
     let head = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[head..], &b[head..]);
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// The textbook's matrix.
+    /// The Levenshtein distance by the usual matrix.
     fn distance(a: &[u8], b: &[u8]) -> usize {
         let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
         for i in 0..=a.len() {
@@ -107,8 +107,8 @@ mod tests {
                     (i, 0) => i,
                     (0, j) => j,
                     (i, j) => {
-                        let swap = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                        swap.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1)
+                        let substitution = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                        substitution.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1)
                     }
                 };
             }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_is_counted_as_what_it_is() {
+    fn each_kind_of_error_is_counted() {
         let errors = |reference: &str, hypothesis: &str| {
             let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
             let errors = align(&words(reference), &words(hypothesis));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_of_the_reference() {
+    fn the_rate_is_relative_to_the_reference() {
         let errors = align(&['a', 'b'], &['x', 'y', 'z', 'u']);
         assert_eq!(errors.percent(), Some(200.0));
         assert_eq!(align(&[], &['x']).percent(), None);
@@ -142,11 +142,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn errors_are_as_few_as_the_textbook_says(a in vec(0_u8..4, 0..24), b in vec(0_u8..4, 0..24)) {
+        fn the_number_of_errors_is_the_levenshtein_distance(a in vec(0_u8..4, 0..24), b in vec(0_u8..4, 0..24)) {
             let errors = align(&a, &b);
             prop_assert_eq!(errors.total(), distance(&a, &b));
             prop_assert_eq!(errors.units, a.len());
-            // What is left of the reference and what was added make up the hypothesis.
+            // Reference plus insertions minus deletions has the length of the hypothesis.
             prop_assert_eq!(a.len() + errors.insertions, b.len() + errors.deletions);
         }
     }

@@ -1,9 +1,9 @@
-//! How good a transcript is: Whisper's text normalisers, and word and character error rates.
+//! Scores transcripts: Whisper's text normalisers, and word and character error rates.
 //!
-//! Error rates of speech recognisers are only comparable where the texts went through the same normaliser first: whether
-//! "twenty-one" and "21", "colour" and "color" are the same word decides more than a model does. The normalisers here
-//! are those of the Whisper paper (Radford et al. 2022, appendix C), as the package `openai-whisper` has them, quirks
-//! included: `tests/agreement.py` compares with the package `whisper-normalizer`, a copy of that code.
+//! Error rates are only comparable between texts that the same normaliser has processed: whether "twenty-one" equals "21"
+//! and "colour" equals "color" can change the rate more than another model does. These normalisers are those of the
+//! Whisper paper (Radford et al. 2022, appendix C) as implemented in the package `openai-whisper`, quirks included.
+//! `tests/agreement.py` compares them with the package `whisper-normalizer`, a copy of that code.
 //!
 //! ```
 //! use amanuensis_score::Scorer;
@@ -11,7 +11,7 @@
 //! assert_eq!((errors.substitutions, errors.total(), errors.units), (1, 1, 4));
 //! ```
 //!
-//! What is not here: audio, models, files.
+//! This crate knows no audio, models or files.
 #![forbid(unsafe_code)]
 
 mod basic;

@@ -1,11 +1,13 @@
-//! Texts in, errors out: which normaliser and which unit a language takes.
+//! Compares texts with the normaliser and the unit (word or character) of their language.
 
-use crate::{BasicNormalizer, EnglishNormalizer, Errors, align};
+use crate::basic::BasicNormalizer;
+use crate::edits::{Errors, align};
+use crate::english::EnglishNormalizer;
 
-/// Languages that are written without spaces between words, by code: their unit is the character.
+/// Codes of the languages that are written without spaces between words. Their unit is the character.
 const BY_CHARACTER: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
-/// Whether the unit of this language, named by its code, is the character and not the word.
+/// Whether the unit of the language with this code is the character and not the word.
 pub fn is_by_character(language: &str) -> bool {
     BY_CHARACTER.contains(&language)
 }
@@ -23,7 +25,7 @@ impl Scorer {
         Self::default()
     }
 
-    /// What of a text is compared: its words after normalising, or its characters. `language` is a code, such as `en`.
+    /// The units of a normalised text that are compared: words or characters. `language` is a code such as `en`.
     pub fn units(&self, text: &str, language: &str) -> Vec<String> {
         if is_by_character(language) {
             return self.basic.normalize(text).chars().filter(|c| *c != ' ').map(String::from).collect();
@@ -32,7 +34,7 @@ impl Scorer {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// The errors of `hypothesis` beside `reference`.
+    /// The errors of `hypothesis` compared with `reference`.
     pub fn compare(&self, reference: &str, hypothesis: &str, language: &str) -> Errors {
         align(&self.units(reference, language), &self.units(hypothesis, language))
     }
@@ -52,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn only_english_has_its_own_rules() {
+    fn english_has_a_normaliser_of_its_own() {
         let scorer = Scorer::new();
         assert_eq!(scorer.compare("don't", "do not", "en").total(), 0);
         assert_eq!(scorer.units("l'été", "fr"), ["l", "été"]);

@@ -1,7 +1,5 @@
 //! Finds modules of a crate that import each other.
 
-use std::fmt::Write as _;
-
 use super::imports::{self, Imports};
 use super::levels::{self, Group};
 use super::load;
@@ -24,16 +22,14 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 
 fn describe(imports: &Imports, circle: &Group) -> Finding {
     let names: Vec<&str> = circle.files.iter().map(|&file| imports.files[file].as_str()).collect();
-    let mut message = format!("{} modules import each other: {}", names.len(), names.join(", "));
-    let within = |file: usize| circle.files.contains(&file);
-    let mut first_line = None;
-    for (&(from, to), taken) in imports.arrows.iter().filter(|((from, to), _)| within(*from) && within(*to)) {
-        let line = taken.values().min().copied().unwrap_or(1);
-        first_line.get_or_insert((from, line));
+    let mut lines = vec![format!("{} modules import each other: {}", names.len(), names.join(", "))];
+    let is_within = |file: &usize| circle.files.contains(file);
+    let mut position = None;
+    for ((from, to), taken) in imports.arrows.iter().filter(|((from, to), _)| is_within(from) && is_within(to)) {
+        position = position.or_else(|| Some((*from, *taken.values().min()?)));
         let taken: Vec<String> = taken.iter().map(|(name, line)| format!("{name} (line {line})")).collect();
-        write!(message, "\n    {} -> {}: {}", imports.files[from], imports.files[to], taken.join(", "))
-            .expect("writing to a string cannot fail");
+        lines.push(format!("    {} -> {}: {}", imports.files[*from], imports.files[*to], taken.join(", ")));
     }
-    let (file, line) = first_line.unwrap_or((circle.files[0], 1));
-    Finding::error(&format!("{}{}", imports.folder, imports.files[file]), line, message)
+    let (file, line) = position.unwrap_or((circle.files[0], 1));
+    Finding::error(&format!("{}{}", imports.folder, imports.files[file]), line, lines.join("\n"))
 }

@@ -1,5 +1,5 @@
-//! What the test files share.
-#![allow(dead_code, reason = "each test file uses a part")]
+//! Helpers that the integration tests share.
+#![allow(dead_code, reason = "each test file uses only some of these")]
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The folder with real recordings, if there is one.
+/// The folder with real recordings; `None` if the variable that names it is not set.
 pub fn test_data() -> Option<PathBuf> {
     let folder = std::env::var_os("AMANUENSIS_TEST_DATA").map(PathBuf::from);
     if folder.is_none() {
@@ -20,7 +20,7 @@ pub fn test_data() -> Option<PathBuf> {
     folder
 }
 
-/// All samples of a recording, and the recording at its end.
+/// All samples of a recording, and the recording after its last block.
 pub fn decode(bytes: Vec<u8>) -> Result<(Vec<f32>, Audio), Error> {
     drain(Audio::from_bytes(bytes)?)
 }
@@ -34,7 +34,7 @@ pub fn drain(mut audio: Audio) -> Result<(Vec<f32>, Audio), Error> {
     Ok((samples, audio))
 }
 
-/// The signal that the fixtures were made of, read without the crate under test.
+/// The signal of which the fixtures were made, parsed without the crate under test.
 pub fn speech() -> Vec<f32> {
     fixture("speech.wav")[44..]
         .chunks_exact(2)
@@ -42,7 +42,7 @@ pub fn speech() -> Vec<f32> {
         .collect()
 }
 
-/// Every second sample of a signal without its upper half: a crude 8 kHz version.
+/// A simple conversion to 8 kHz: a low-pass filter, then every second sample.
 pub fn at_8_khz(samples: &[f32]) -> Vec<f32> {
     let low = |i: usize| {
         let tap = |d: isize| i.checked_add_signed(d).and_then(|j| samples.get(j)).copied().unwrap_or(0.0);
@@ -51,11 +51,11 @@ pub fn at_8_khz(samples: &[f32]) -> Vec<f32> {
     (0..samples.len()).step_by(2).map(low).collect()
 }
 
-/// Correlation of two signals where it is greatest, from -1 to 1, and by how many samples `b` is late there.
+/// The greatest correlation of two signals, from -1 to 1, and the lag of `b` in samples at which it occurs.
 pub fn similarity(a: &[f32], b: &[f32]) -> (f64, isize) {
     let at = |lag: isize| {
         let (mut ab, mut aa, mut bb) = (0.0f32, 0.0f32, 0.0f32);
-        // Every third sample is enough to tell, and quick without optimisation too.
+        // Every third sample suffices, and keeps unoptimised test builds fast.
         for i in (0..a.len()).step_by(3) {
             let (x, y) = (a[i], i.checked_add_signed(lag).and_then(|j| b.get(j)).copied().unwrap_or(0.0));
             ab += x * y;
@@ -67,7 +67,7 @@ pub fn similarity(a: &[f32], b: &[f32]) -> (f64, isize) {
     (-128..900).map(|lag| (at(lag), lag)).max_by(|x, y| x.0.total_cmp(&y.0)).unwrap()
 }
 
-/// A WAV file around `data`.
+/// A WAV file that contains `data`.
 pub fn wav(tag: u16, bits: u16, channels: u16, rate: u32, data: &[u8]) -> Vec<u8> {
     let align = channels.wrapping_mul(bits / 8);
     let mut bytes = b"RIFF".to_vec();

@@ -1,5 +1,5 @@
-//! What the tests of the store share: a web server of one thread, wheels, a stand-in for pip, and a log of progress.
-#![allow(dead_code, reason = "each test file uses a part")]
+//! Helpers that the integration tests share: a web server with one thread, wheels, and a stand-in for pip.
+#![allow(dead_code, reason = "each test file uses only some of these")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use amanuensis_models::{Catalogue, Progress, Sha256, Store};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
-/// A request as the server saw it: the path, and the headers it is asked about in lower case.
+/// A request to the server: its path and the headers that tests check.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     pub path: String,
@@ -21,22 +21,22 @@ pub struct Request {
     pub authorization: Option<String>,
 }
 
-/// An answer. With `cut`, the connection closes after that many bytes of the body.
+/// A response. With `cut`, the connection closes after that many bytes of the body.
 #[derive(Clone)]
 pub struct Response {
     pub status: &'static str,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     pub cut: Option<usize>,
-    pub says_length: bool,
+    pub has_length: bool,
 }
 
 impl Response {
     pub fn new(status: &'static str, body: &[u8]) -> Self {
-        Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, says_length: true }
+        Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, has_length: true }
     }
 
-    /// The body from where the request wants it.
+    /// The body, or the part that the request asks for.
     pub fn ranged(body: &[u8], request: &Request) -> Self {
         let Some(start) = request.range else { return Self::new("200 OK", body) };
         if start >= body.len() {
@@ -56,14 +56,14 @@ impl Response {
         self
     }
 
-    /// The body ends where the connection does.
+    /// Without a content length: the body ends with the connection.
     pub fn without_length(mut self) -> Self {
-        self.says_length = false;
+        self.has_length = false;
         self
     }
 }
 
-/// A web server on this machine for as long as the test runs.
+/// A local web server that runs until the end of the test.
 pub struct Server {
     pub address: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -80,7 +80,7 @@ impl Server {
                 let mut stream = stream.unwrap();
                 let request = read_request(&stream);
                 seen.lock().unwrap().push(request.clone());
-                // A client that has heard enough may be gone.
+                // Fails if the client has cancelled.
                 let _ = write_response(&mut stream, &answer(&request));
             }
         });
@@ -109,7 +109,7 @@ fn read_request(stream: &TcpStream) -> Request {
 
 fn write_response(stream: &mut TcpStream, response: &Response) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 {}\r\nconnection: close\r\n", response.status)?;
-    if response.says_length {
+    if response.has_length {
         write!(stream, "content-length: {}\r\n", response.body.len())?;
     }
     for (name, value) in &response.headers {
@@ -119,7 +119,7 @@ fn write_response(stream: &mut TcpStream, response: &Response) -> std::io::Resul
     stream.write_all(&response.body[..response.cut.unwrap_or(response.body.len())])
 }
 
-/// A store in a directory of its own, that asks no one but the test.
+/// A store in a temporary directory, without token and pip.
 pub fn store(catalogue: &str) -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::at(dir.path().join("models"))
@@ -157,12 +157,12 @@ pub fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// A callback that lets everything go on.
+/// A callback that never cancels.
 pub fn quiet(_: Progress<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// What is left in the store besides lock files.
+/// The entries of the store's directory, except for the lock file.
 pub fn left_in(store: &Store) -> Vec<String> {
     let Ok(entries) = fs::read_dir(store.root()) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -181,7 +181,7 @@ pub fn write_wheel(path: &Path, members: &[(&str, &[u8])]) {
     archive.finish().unwrap();
 }
 
-/// A stand-in for pip: a shell script that copies wheels from a directory, and notes what it was asked for.
+/// A stand-in for pip: a shell script that copies wheels from a directory and records its calls.
 pub struct FakePip {
     pub dir: PathBuf,
 }
@@ -225,8 +225,8 @@ fi
         write_wheel(&self.dir.join(format!("{requirement}.whl")), members);
     }
 
-    /// The requirements that were asked for.
-    pub fn asked(&self) -> Vec<String> {
+    /// The requirements with which it was called.
+    pub fn requirements(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.dir.join("calls")).unwrap_or_default();
         calls.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
     }

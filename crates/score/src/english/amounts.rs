@@ -1,4 +1,4 @@
-//! Numbers within a text: what is done to the text before and after its numbers are written in digits.
+//! Numbers and amounts of money in a text: the steps before and after spelt-out numbers become digits.
 
 use super::number_words::NumberWord;
 use super::numbers::in_digits;
@@ -12,7 +12,7 @@ pub fn normalize(text: &str) -> String {
     with_ones_spelt(&with_cents(&with_dollars_and_cents(&text)))
 }
 
-/// `point five` for `and a half` behind a number.
+/// Replaces `and a half` after a number by `point five`.
 fn with_halves(text: &str) -> String {
     let segments = split_at_halves(text);
     let last = segments.len() - 1;
@@ -29,7 +29,7 @@ fn with_halves(text: &str) -> String {
     pieces.join(" ")
 }
 
-/// What is between the places where it says `and a half`.
+/// Splits the text at each `and a half`.
 fn split_at_halves(text: &str) -> Vec<&str> {
     let mut segments = Vec::new();
     let mut start = 0;
@@ -45,7 +45,7 @@ fn split_at_halves(text: &str) -> Vec<&str> {
     segments
 }
 
-/// The length of `and a half` at the beginning of the text, if it says so in whole words.
+/// The length of `and a half` at the beginning of the text, if these are whole words there.
 fn half_at(text: &str) -> Option<usize> {
     let after_space = |rest: &'static str, text: &str| -> Option<usize> {
         let trimmed = text.trim_start_matches(is_space);
@@ -57,7 +57,7 @@ fn half_at(text: &str) -> Option<usize> {
     (!text[end..].chars().next().is_some_and(is_word)).then_some(end)
 }
 
-/// A space between letters and digits.
+/// Inserts a space between letters and digits.
 fn with_digits_apart(text: &str) -> String {
     let mut apart = String::with_capacity(text.len());
     for c in text.chars() {
@@ -72,7 +72,7 @@ fn with_digits_apart(text: &str) -> String {
     apart
 }
 
-/// No space between digits and the end of an ordinal or a plural.
+/// Removes the space between digits and the suffix of an ordinal or a plural.
 fn with_suffixes_joined(text: &str) -> String {
     let mut joined = String::with_capacity(text.len());
     let mut rest = text;
@@ -91,7 +91,7 @@ fn with_suffixes_joined(text: &str) -> String {
     joined
 }
 
-/// `$2.07` for `$2 and ¢7`.
+/// Replaces `$2 and ¢7` by `$2.07`.
 fn with_dollars_and_cents(text: &str) -> String {
     replace_each(text, |rest| {
         let amount = rest.strip_prefix(['€', '£', '$'])?;
@@ -103,7 +103,7 @@ fn with_dollars_and_cents(text: &str) -> String {
     })
 }
 
-/// `¢7` for `$0.07`. The original takes any character for the point.
+/// Replaces `$0.07` by `¢7`. As in the original, any character matches the point.
 fn with_cents(text: &str) -> String {
     replace_each(text, |rest| {
         let after = rest.strip_prefix(['€', '£', '$'])?.strip_prefix('0')?;
@@ -113,7 +113,7 @@ fn with_cents(text: &str) -> String {
     })
 }
 
-/// `one` and `ones` for `1` and `1s`.
+/// Replaces `1` and `1s` by `one` and `ones`.
 fn with_ones_spelt(text: &str) -> String {
     let mut before = None;
     let mut spelt = String::with_capacity(text.len());
@@ -134,7 +134,8 @@ fn with_ones_spelt(text: &str) -> String {
     spelt
 }
 
-/// Tries `replacement` at each place of the text: it gives what is to be there, and the text that follows.
+/// Calls `replacement` with the rest of the text at each position. If it matches there, it returns the new text and the
+/// rest after the match.
 fn replace_each(text: &str, replacement: impl Fn(&str) -> Option<(String, &str)>) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves() {
+    fn and_a_half_becomes_point_five() {
         assert_eq!(with_halves("two and a half years"), "two  point five  years");
         assert_eq!(with_halves("a year and a half"), "a year  and a half");
         assert_eq!(with_halves("and a half"), "");
@@ -176,20 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn digits_and_letters() {
+    fn digits_are_separated_from_letters_but_not_from_suffixes() {
         assert_eq!(with_digits_apart("b2b 3rd"), "b 2 b 3 rd");
         assert_eq!(with_suffixes_joined("3 rd 1960  s 5 stars 4 th"), "3rd 1960s 5 stars 4th");
     }
 
     #[test]
-    fn money() {
+    fn dollars_and_cents_are_joined() {
         assert_eq!(normalize("two dollars and seven cents"), "$2.07");
         assert_eq!(normalize("$0.07 and $1.05"), "¢7 and $one.05");
         assert_eq!(with_cents("$0 15 $0123 $0.123"), "¢15 ¢23 $0.123");
     }
 
     #[test]
-    fn one_is_a_word() {
+    fn a_single_one_is_spelt_out() {
         assert_eq!(with_ones_spelt("1 1s 11 1st $1 a1"), "one ones 11 1st $one a1");
     }
 }

@@ -1,8 +1,8 @@
-//! Contractions and titles, written out.
+//! Expands contractions and titles.
 
 use crate::characters::is_word;
 
-/// Whole words and what they stand for, in the order in which they are replaced.
+/// Whole words and their expansions, in the order in which they are replaced.
 const WORDS: [(&str, &str); 39] = [
     ("won't", "will not"),
     ("can't", "can not"),
@@ -46,7 +46,7 @@ const WORDS: [(&str, &str); 39] = [
     ("esq", "esquire "),
 ];
 
-/// Ends of words and what they stand for, replaced after the words and in this order.
+/// Suffixes of words and their expansions, replaced in this order after the whole words.
 const ENDS: [(&str, &str); 14] = [
     ("'d been", " had been"),
     ("'s been", " has been"),
@@ -64,7 +64,7 @@ const ENDS: [(&str, &str); 14] = [
     ("'m", " am"),
 ];
 
-/// The text, in lower case, with contractions and titles written out.
+/// Expands the contractions and titles of a text in lower case.
 pub fn expand(text: &str) -> String {
     let mut text = text.to_owned();
     for (word, meaning) in WORDS {
@@ -76,14 +76,14 @@ pub fn expand(text: &str) -> String {
     text
 }
 
-/// Replaces `contraction` where a word ends behind it and, if `whole`, begins with it.
+/// Replaces `contraction` at the end of words; if `whole`, only as a whole word.
 fn replace(text: &mut String, contraction: &str, meaning: &str, whole: bool) {
     let fits = |&(at, _): &(usize, &str)| {
         let begins = !whole || !text[..at].chars().next_back().is_some_and(is_word);
         begins && !text[at + contraction.len()..].chars().next().is_some_and(is_word)
     };
-    let places: Vec<usize> = text.match_indices(contraction).filter(fits).map(|(at, _)| at).collect();
-    for at in places.into_iter().rev() {
+    let positions: Vec<usize> = text.match_indices(contraction).filter(fits).map(|(at, _)| at).collect();
+    for at in positions.into_iter().rev() {
         text.replace_range(at..at + contraction.len(), meaning);
     }
 }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contractions_are_written_out() {
+    fn contractions_are_expanded() {
         assert_eq!(expand("i won't, she'd been; they've gone"), "i will not, she had been; they have gone");
         assert_eq!(expand("don't can't it's i'm"), "do not can not it is i am");
     }

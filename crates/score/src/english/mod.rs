@@ -12,35 +12,35 @@ use crate::characters::{
 };
 use spellings::Spellings;
 
-/// Symbols that belong to numbers.
-const KEPT: &str = ".%$¢€£";
+/// Symbols that can be part of a number.
+const NUMBER_SYMBOLS: &str = ".%$¢€£";
 
-/// Texts in lower case, without punctuation and hesitations, contractions written out, numbers in digits and words as
-/// Americans spell them.
+/// Converts to lower case, removes punctuation and hesitations, expands contractions, writes numbers in digits, and uses
+/// American spellings.
 #[derive(Debug, Default)]
 pub struct EnglishNormalizer {
     spellings: Spellings,
 }
 
 impl EnglishNormalizer {
-    /// A normaliser, with its table of spellings.
+    /// A normaliser. Builds its table of spellings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The text normalised: words with single spaces between them, and perhaps one before and behind.
+    /// The normalised text: words with single spaces between them, and possibly one at each end.
     pub fn normalize(&self, text: &str) -> String {
         let text = without_brackets(&text.to_lowercase());
         let text = without_space_before_apostrophes(&without_hesitations(&text));
         let text = contractions::expand(&text);
         let text = without_full_stops(&without_commas_in_numbers(&text));
-        let text = without_symbols_and_diacritics(&text, KEPT);
+        let text = without_symbols_and_diacritics(&text, NUMBER_SYMBOLS);
         let text = self.spellings.americanise(&amounts::normalize(&text));
-        with_single_spaces(&without_lonely_symbols(&text))
+        with_single_spaces(&without_standalone_symbols(&text))
     }
 }
 
-/// Removes sounds that are no words.
+/// Removes hesitation sounds such as "um".
 fn without_hesitations(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -66,8 +66,8 @@ fn without_space_before_apostrophes(text: &str) -> String {
     kept
 }
 
-/// Removes commas between digits: `1,000`. Of digits one by one, as in `1,2,3`, every other comma stays: a digit that
-/// has been looked at is not looked at again.
+/// Removes commas between digits: `1,000`. The original's regular expression does not match overlapping parts, so every
+/// other comma stays in single digits such as `1,2,3`.
 fn without_commas_in_numbers(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut kept = String::with_capacity(text.len());
@@ -85,15 +85,14 @@ fn without_commas_in_numbers(text: &str) -> String {
     kept
 }
 
-/// A space for every full stop that is not followed by a digit. The character behind it is not looked at again, so that
-/// of two full stops the second stays.
+/// Replaces full stops by spaces unless a digit follows. As in the original, the following character is part of the match,
+/// so that the second of two full stops stays.
 fn without_full_stops(text: &str) -> String {
     spaced(text, |c| c == '.', true)
 }
 
-/// A space for full stops and currency signs that are not followed by a digit, and for percent signs that do not follow
-/// one.
-fn without_lonely_symbols(text: &str) -> String {
+/// Replaces full stops and currency signs by spaces unless a digit follows, and percent signs unless they follow a digit.
+fn without_standalone_symbols(text: &str) -> String {
     let text = spaced(text, |c| ".$¢€£".contains(c), false);
     let mut kept = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -106,13 +105,14 @@ fn without_lonely_symbols(text: &str) -> String {
     kept
 }
 
-/// A space for every such character that is followed by something else than a digit, or by nothing if `at_end`.
-fn spaced(text: &str, is_such: impl Fn(char) -> bool, at_end: bool) -> String {
+/// Replaces every character that `is_symbol` accepts by a space unless a digit follows; at the end of the text only if
+/// `at_end`.
+fn spaced(text: &str, is_symbol: impl Fn(char) -> bool, at_end: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
         let next = characters.peek().copied();
-        if is_such(c) && next.map_or(at_end, |next| !next.is_ascii_digit()) {
+        if is_symbol(c) && next.map_or(at_end, |next| !next.is_ascii_digit()) {
             kept.push(' ');
             kept.extend(characters.next());
         } else {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_made_comparable() {
+    fn texts_are_normalised() {
         let normalizer = EnglishNormalizer::new();
         for (text, expected) in [
             ("Um, I won't pay $1,234.50 (laughs)!", "i will not pay $1234.50"),
@@ -139,9 +139,9 @@ mod tests {
         }
     }
 
-    /// Sentences made by `tests/agreement.py`, with what the package `whisper-normalizer` makes of them.
+    /// Sentences that `tests/agreement.py` generates, and their form by the package `whisper-normalizer`.
     #[test]
-    fn texts_become_what_the_original_makes_of_them() {
+    fn texts_equal_those_of_the_original() {
         let normalizer = EnglishNormalizer::new();
         let golden = include_str!("../../tests/golden.tsv");
         assert!(golden.lines().count() >= 200);
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_looked_at_is_not_looked_at_again() {
+    fn matches_do_not_overlap() {
         assert_eq!(without_commas_in_numbers("1,234,567 1,2,3"), "1234567 12,3");
         assert_eq!(without_full_stops("a... b. 1.5."), "a .  b  1.5 ");
-        assert_eq!(without_lonely_symbols("$5 $ a% %% 5%"), "$5   a   % 5%");
+        assert_eq!(without_standalone_symbols("$5 $ a% %% 5%"), "$5   a   % 5%");
     }
 
     #[test]
-    fn hesitations_are_whole_words() {
+    fn only_whole_words_are_hesitations() {
         assert_eq!(without_hesitations("um, hum umm uh-huh mm"), ", hum umm -huh ");
     }
 }

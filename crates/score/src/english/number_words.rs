@@ -1,4 +1,4 @@
-//! The words that numbers are made of.
+//! The words of which spelt-out numbers consist.
 
 const ONES: [&str; 19] = [
     "one",
@@ -24,7 +24,7 @@ const ONES: [&str; 19] = [
 
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
-/// Powers of ten from a thousand on, three digits apart.
+/// Powers of a thousand, from the first on.
 const POWERS: [&str; 11] = [
     "thousand",
     "million",
@@ -39,38 +39,38 @@ const POWERS: [&str; 11] = [
     "decillion",
 ];
 
-/// What a word means within numbers.
+/// The meaning of a word within a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberWord {
-    /// `zero`, or the letter that stands for it.
+    /// `zero`, or the letter `o`.
     Zero,
     /// One to nineteen.
     Ones(u32),
-    /// The same in plural or as an ordinal, with the end that the digits get.
+    /// Plural or ordinal of one to nineteen, with the suffix to write after the digits.
     OnesWith(u32, &'static str),
     /// Twenty to ninety.
     Tens(u32),
-    /// The same in plural or as an ordinal.
+    /// Plural or ordinal of twenty to ninety.
     TensWith(u32, &'static str),
     /// A power of ten, by its exponent.
     Power(usize),
-    /// The same in plural or as an ordinal.
+    /// Plural or ordinal of a power of ten.
     PowerWith(usize, &'static str),
     /// A sign, spoken before the number.
     Sign(&'static str),
-    /// A currency, spoken behind the number and written before it.
+    /// A currency, spoken after the number and written before it.
     Currency(&'static str),
-    /// `per`, which may go on with `cent`.
+    /// `per`, which may be followed by `cent`.
     Per,
     Percent,
     And,
-    /// `double` or `triple`: how often the next digit comes.
+    /// `double` or `triple`: how often to repeat the next digit.
     Repeat(usize),
     Point,
 }
 
 impl NumberWord {
-    /// What `word` means, if it can be part of a number.
+    /// The meaning of `word`, if it can be part of a number.
     pub fn of(word: &str) -> Option<Self> {
         Some(match word {
             "o" | "oh" | "zero" => Self::Zero,
@@ -98,7 +98,7 @@ impl NumberWord {
         })
     }
 
-    /// Whether this can stand behind a decimal point.
+    /// Whether this can follow a decimal point.
     pub fn is_decimal(self) -> bool {
         matches!(self, Self::Zero | Self::Ones(_) | Self::Tens(_))
     }
@@ -123,8 +123,8 @@ fn power(word: &str) -> Option<usize> {
     position(&POWERS, word).map(|at| 3 * (at as usize + 1))
 }
 
-/// Plurals and ordinals of one to nineteen. They are formed by rule, so that `nineth` is one of them and `ninth` is not:
-/// the original has it so.
+/// Plurals and ordinals of one to nineteen. As in the original, most are formed by rule, so that `nineth` is recognised and
+/// `ninth` is not.
 fn ones_with_end(word: &str) -> Option<(u32, &'static str)> {
     match word {
         "zeroth" => return Some((0, "th")),
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_have_values() {
+    fn number_words_are_recognised() {
         for (word, expected) in [
             ("oh", NumberWord::Zero),
             ("nineteen", NumberWord::Ones(19)),

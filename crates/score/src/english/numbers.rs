@@ -1,13 +1,13 @@
-//! Spelt-out numbers, in digits.
+//! Writes spelt-out numbers in digits.
 //!
-//! One word after the other, with an eye on the ones before and behind, as the original goes about it; where its rules
-//! are odd (`zero point five` is `0.5`, `0 point 5` is `.5`), so are these.
+//! Processes word by word, with the previous and the next word as context, like the original. Its odd rules are kept:
+//! `zero point five` becomes `0.5`, but `0 point 5` becomes `.5`.
 
 use super::number_words::NumberWord;
 use super::value::Value;
 use crate::characters::is_digit;
 
-/// The words with numbers in digits, in a sequence that may be shorter.
+/// The words with numbers in digits. Several words can become one.
 pub fn in_digits(words: &[&str]) -> Vec<String> {
     let mut numbers = Numbers::default();
     let mut at = 0;
@@ -23,14 +23,14 @@ pub fn in_digits(words: &[&str]) -> Vec<String> {
 #[derive(Default)]
 struct Numbers {
     written: Vec<String>,
-    /// The number that the last words make up.
+    /// The number that the last words form, until it is written.
     value: Option<Value>,
-    /// What is to be written before the next thing.
+    /// A sign or currency to write before the next word.
     prefix: Option<String>,
 }
 
 impl Numbers {
-    /// Takes a word; says whether it has taken the next one too.
+    /// Processes a word. Returns true if it has processed the next word too.
     fn take(&mut self, word: &str, previous: Option<NumberWord>, next: Option<&str>) -> bool {
         let unsigned = word.strip_prefix(['-', '+', '£', '€', '$', '¢']);
         if is_numeral(unsigned.unwrap_or(word)) {
@@ -43,7 +43,7 @@ impl Numbers {
             return false;
         };
         let next_word = next.and_then(NumberWord::of);
-        let goes_on = next_word.is_some() || next.is_some_and(is_numeral);
+        let number_follows = next_word.is_some() || next.is_some_and(is_numeral);
         match meaning {
             NumberWord::Zero => self.spell("0"),
             NumberWord::Ones(number) => self.value = Some(self.with_ones(number, previous)),
@@ -60,7 +60,7 @@ impl Numbers {
             }
             NumberWord::Sign(sign) => {
                 self.finish();
-                if goes_on {
+                if number_follows {
                     self.prefix = Some(sign.to_owned());
                 } else {
                     self.write(word);
@@ -75,7 +75,7 @@ impl Numbers {
                 }
             }
             NumberWord::Percent | NumberWord::Per => return self.percent(word, meaning, next),
-            NumberWord::And | NumberWord::Repeat(_) | NumberWord::Point if !goes_on => {
+            NumberWord::And | NumberWord::Repeat(_) | NumberWord::Point if !number_follows => {
                 self.finish();
                 self.write(word);
             }
@@ -95,7 +95,7 @@ impl Numbers {
         false
     }
 
-    /// A number in digits; `unsigned` is what follows its sign, if it has one.
+    /// Processes a number in digits. `unsigned` is the part after its sign, if it has one.
     fn numeral(&mut self, word: &str, unsigned: Option<&str>) {
         if let Some(Value::Spelt(digits)) = &mut self.value
             && digits.ends_with('.')
@@ -111,22 +111,23 @@ impl Numbers {
         self.value = Some(Value::of_numeral(unsigned.unwrap_or(word)));
     }
 
-    /// The value with one to nineteen behind it: added where there is room for it, and put behind its digits where not.
+    /// Combines the value with a number from one to nineteen: the sum if the value ends in enough zeros, else the digits one
+    /// after the other.
     fn with_ones(&self, number: u32, previous: Option<NumberWord>) -> Value {
         let Some(value) = &self.value else { return Value::whole(number) };
         let digits = value.as_str();
         if value.is_spelt() && number < 10 && matches!(previous, Some(NumberWord::Tens(_))) {
             return Value::Spelt(format!("{}{number}", &digits[..digits.len() - 1]));
         }
-        let has_room = value.is_multiple_of_power(if number < 10 { 1 } else { 2 });
-        if has_room && !matches!(previous, Some(NumberWord::Ones(_))) {
+        let has_zeros = value.is_multiple_of_power(if number < 10 { 1 } else { 2 });
+        if has_zeros && !matches!(previous, Some(NumberWord::Ones(_))) {
             value.plus(number)
         } else {
             Value::Spelt(format!("{digits}{number}"))
         }
     }
 
-    /// The same with twenty to ninety.
+    /// Combines the value with a number from twenty to ninety in the same way.
     fn with_tens(&self, number: u32) -> Value {
         match &self.value {
             None => Value::whole(number),
@@ -135,7 +136,8 @@ impl Numbers {
         }
     }
 
-    /// The value, or the last three digits of it, times a power of ten. A value that cannot be multiplied is written.
+    /// Multiplies the value, or its last three digits, by a power of ten. If that is not possible, writes the value and
+    /// returns the power alone.
     fn times_power(&mut self, exponent: usize) -> Value {
         let Some(value) = self.value.take() else { return Value::power(exponent) };
         if !value.is_spelt() && !value.is_zero() {
@@ -147,23 +149,23 @@ impl Numbers {
         })
     }
 
-    /// `percent`, and `per` before `cent`; says whether that was taken too.
+    /// Processes `percent`, or `per` if `cent` follows. Returns true if `cent` was processed too.
     fn percent(&mut self, word: &str, meaning: NumberWord, next: Option<&str>) -> bool {
-        let in_two = meaning == NumberWord::Per;
+        let is_two_words = meaning == NumberWord::Per;
         let Some(value) = self.value.take() else {
             self.write(word);
             return false;
         };
-        if in_two && next != Some("cent") {
+        if is_two_words && next != Some("cent") {
             self.write(value.as_str());
             self.write(word);
             return false;
         }
         self.write(&format!("{}%", value.as_str()));
-        in_two
+        is_two_words
     }
 
-    /// `double` and `triple` before a digit, which is taken too.
+    /// Processes `double` or `triple`. Returns true if a digit follows, which is processed too.
     fn repeat(&mut self, word: &str, times: usize, next: Option<NumberWord>) -> bool {
         let digits = match next {
             Some(NumberWord::Zero) => "0".to_owned(),
@@ -178,7 +180,7 @@ impl Numbers {
         true
     }
 
-    /// Puts digits or a point behind the value as it is spelt; a whole zero counts as nothing.
+    /// Appends digits or a point to the value as it is spelt. A value of zero is dropped.
     fn spell(&mut self, more: &str) {
         let value = self.value.take().filter(|value| !value.is_zero());
         self.value = Some(Value::Spelt(format!("{}{more}", value.as_ref().map_or("", Value::as_str))));
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn oddities_of_the_original() {
+    fn odd_rules_of_the_original_are_kept() {
         assert_eq!(written("0 point 5"), ".5");
         assert_eq!(written("the ninth"), "the ninth");
         assert_eq!(written("plus and"), "+and");

@@ -1,13 +1,13 @@
 //! British spellings and their American counterparts.
 //!
-//! `spellings.tsv` holds the list that Whisper's normaliser uses, one word each: British, a tab, American. It goes back to
-//! the comparative list of Tysto (2023).
+//! `spellings.tsv` is the list that Whisper's normaliser uses. Each line has the British word, a tab and the American word.
+//! The list is based on the one by Tysto (2023).
 
 use std::collections::HashMap;
 
 use crate::characters::split;
 
-/// The words that are spelt otherwise in America.
+/// British words with their American spellings.
 #[derive(Debug)]
 pub struct Spellings(HashMap<&'static str, &'static str>);
 
@@ -18,7 +18,7 @@ impl Default for Spellings {
 }
 
 impl Spellings {
-    /// The words of the text as Americans spell them, with single spaces between them.
+    /// The words of the text in American spelling, with single spaces between them.
     pub fn americanise(&self, text: &str) -> String {
         split(text).map(|word| self.0.get(word).copied().unwrap_or(word)).collect::<Vec<_>>().join(" ")
     }
@@ -29,12 +29,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_is_a_word_of_its_own() {
+    fn every_line_has_a_different_word() {
         assert_eq!(Spellings::default().0.len(), include_str!("spellings.tsv").lines().count());
     }
 
     #[test]
-    fn spellings() {
+    fn british_spellings_become_american() {
         assert_eq!(Spellings::default().americanise(" the  colour of mobilisation "), "the color of mobilization");
     }
 }

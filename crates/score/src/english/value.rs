@@ -1,13 +1,13 @@
-//! The value of a number that is being spelt: decimal digits, of any length.
+//! The value of an unfinished number: decimal digits of any length.
 
 use crate::characters::{digit_value, is_digit};
 
-/// A number that is not finished.
+/// The value of the words of a number so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A whole number, in decimal digits without leading zeros.
     Whole(String),
-    /// Digits as they were spelt, with zeros and points as they come.
+    /// Digits as they were spelt, including leading zeros and points.
     Spelt(String),
 }
 
@@ -22,7 +22,7 @@ impl Value {
         Self::Whole(shifted("1", exponent))
     }
 
-    /// The value of a numeral.
+    /// The value of a number in digits.
     pub fn of_numeral(numeral: &str) -> Self {
         let whole = Decimal::parse(numeral).filter(|decimal| decimal.fraction.is_empty());
         whole.map_or_else(|| Self::Spelt(numeral.to_owned()), |decimal| Self::Whole(decimal.whole))
@@ -43,12 +43,12 @@ impl Value {
         *self == Self::Whole("0".to_owned())
     }
 
-    /// Whether this is a whole number that ends in so many zeros; zero is, of any.
+    /// Whether this is a whole number that ends in this many zeros. Zero is one for any number of zeros.
     pub fn is_multiple_of_power(&self, zeros: usize) -> bool {
         matches!(self, Self::Whole(digits) if digits == "0" || digits.len() > zeros && digits.ends_with(&"0".repeat(zeros)))
     }
 
-    /// The sum with a small number, for which there is room in the zeros at the end.
+    /// The sum with a number that has fewer digits than the value has zeros at its end.
     pub fn plus(&self, number: u32) -> Self {
         Self::Whole(sum(self.as_str(), &number.to_string()))
     }
@@ -60,7 +60,7 @@ impl Value {
         Self::Whole(sum(&shifted(before, 3), &shifted(last, exponent)))
     }
 
-    /// The digits, read as a decimal fraction, times ten to the power of `exponent`, if that is a whole number.
+    /// The digits as a decimal fraction, times ten to the power of `exponent`; `None` if that is no whole number.
     pub fn times_power(&self, exponent: usize) -> Option<Self> {
         let Decimal { whole, fraction } = Decimal::parse(self.as_str())?;
         let zeros = exponent.checked_sub(fraction.len())?;
@@ -70,14 +70,14 @@ impl Value {
 
 /// A decimal fraction.
 struct Decimal {
-    /// Without leading zeros; `0` where there is nothing before the point.
+    /// Without leading zeros; `0` if nothing precedes the point.
     whole: String,
     /// Without zeros at the end.
     fraction: String,
 }
 
 impl Decimal {
-    /// Reads digits with one point at most. They may be of any script.
+    /// Parses digits of any script with at most one point.
     fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let is_number = |text: &str| text.chars().all(is_digit);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn sums() {
+    fn digits_are_added() {
         assert_eq!(sum("999", "1"), "1000");
         assert_eq!(sum("000", "000"), "0");
         assert_eq!(sum("", "50"), "50");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn numerals() {
+    fn numerals_are_parsed() {
         assert_eq!(Value::of_numeral("007"), whole("7"));
         assert_eq!(Value::of_numeral("12.00"), whole("12"));
         assert_eq!(Value::of_numeral("12.50"), Value::Spelt("12.50".to_owned()));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn powers() {
+    fn values_are_multiplied_by_powers_of_ten() {
         assert_eq!(Value::power(6), whole("1000000"));
         assert_eq!(Value::whole(1200).with_last_thousand_times_power(6), whole("200001000"));
         assert_eq!(Value::whole(5).with_last_thousand_times_power(2), whole("500"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn multiples() {
+    fn multiples_of_powers_of_ten_are_recognised() {
         let is_multiple = |number, zeros| Value::whole(number).is_multiple_of_power(zeros);
         assert!(is_multiple(0, 2) && is_multiple(100, 2) && is_multiple(20, 1));
         assert!(!is_multiple(20, 2) && !is_multiple(101, 1) && !Value::Spelt("100".to_owned()).is_multiple_of_power(2));
