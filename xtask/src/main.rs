@@ -5,6 +5,7 @@ mod absences;
 mod files;
 mod layering;
 mod links;
+mod modules;
 mod source;
 mod tree;
 mod unsafe_code;
@@ -24,6 +25,7 @@ struct Rule {
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     Rule { name: "layering", what: "crates depend downwards only",                        check: layering::check },
+    Rule { name: "circles",  what: "modules of a crate do not import each other",         check: modules::check },
     Rule { name: "confined", what: "`unsafe` stays in the files that may hold it",        check: unsafe_code::confined },
     Rule { name: "safety",   what: "each `unsafe` says why it is sound, or what it asks", check: unsafe_code::documented },
     Rule { name: "absences", what: "what a crate must not know",                          check: absences::check },
@@ -35,20 +37,40 @@ const RULES: &[Rule] = &[
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if args != ["tidy"] {
-        eprintln!("usage: cargo xtask tidy\n\nchecks:");
-        for rule in RULES {
-            eprintln!("  {:10} {}", rule.name, rule.what);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args[..] {
+        ["tidy"] => Tree::of_workspace().map(|tree| tidy(&tree)),
+        ["modules"] => Tree::of_workspace().and_then(|tree| print_modules(&tree, None)),
+        ["modules", name] => Tree::of_workspace().and_then(|tree| print_modules(&tree, Some(name))),
+        _ => {
+            print_usage();
+            return ExitCode::from(2);
         }
-        return ExitCode::from(2);
+    };
+    result.unwrap_or_else(|cause| {
+        eprintln!("xtask: {cause}");
+        ExitCode::from(2)
+    })
+}
+
+fn print_usage() {
+    eprintln!("usage: cargo xtask tidy             check the rules below");
+    eprintln!("       cargo xtask modules [CRATE]  print the imports between the modules of each crate");
+    eprintln!();
+    eprintln!("rules:");
+    for rule in RULES {
+        eprintln!("  {:10} {}", rule.name, rule.what);
     }
-    match Tree::of_workspace() {
-        Ok(tree) => tidy(&tree),
-        Err(cause) => {
-            eprintln!("tidy: {cause}");
-            ExitCode::from(2)
-        }
+}
+
+/// Prints the imports between the modules of each crate, or of the crate in the folder `name`.
+fn print_modules(tree: &Tree, name: Option<&str>) -> Result<ExitCode, String> {
+    let lines = modules::print(tree, name).map_err(|f| format!("{}:{}: {}", f.path, f.line, f.message))?;
+    if lines.is_empty() {
+        return Err(format!("there is no crate in a folder `{}`", name.unwrap_or_default()));
     }
+    println!("{}", lines.join("\n"));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what every rule finds; fails if one of the findings is an error.

@@ -9,14 +9,12 @@ use crate::decode::Recording;
 use crate::error::{Error, Warning, WarningKind, Warnings};
 use crate::input::{Input, Source};
 use crate::mix::{Repaired, clean};
-use crate::relay::Relay;
+use crate::relay::Receiver;
 use crate::resample::Resampler;
+use crate::sample_rate::SAMPLE_RATE;
 
-/// The sample rate of everything that leaves this crate, in Hz.
-pub const SAMPLE_RATE: u32 = 16_000;
-
-/// Samples in a block, at least, except in the last: half a second.
-const BLOCK: usize = 8_000;
+/// Every block but the last has at least this many samples: half a second.
+const MIN_BLOCK_SAMPLES: usize = 8_000;
 
 /// An open recording.
 ///
@@ -33,39 +31,39 @@ const BLOCK: usize = 8_000;
 /// # }
 /// ```
 pub struct Audio {
-    supply: Supply,
+    source: SampleSource,
     resampler: Resampler,
     warnings: Warnings,
     /// Samples of one packet, at the recording's rate.
     mono: Vec<f32>,
-    /// How many of `mono` the resampler has.
+    /// How many samples of `mono` have gone into the resampler.
     pushed: usize,
-    /// The block that was given out last.
+    /// The last block returned by `next_block`.
     block: Vec<f32>,
-    /// Samples of silence that come before `mono`, at the recording's rate.
+    /// Samples of silence still to be inserted before `mono`, at the recording's rate.
     silence: u64,
-    /// Samples given out, this block included.
+    /// Samples returned so far, this block included.
     produced: u64,
-    /// Samples that earlier resamplers made, when the recording's rate has changed.
-    before: u64,
+    /// Samples of earlier resamplers: the recording's rate may change midway.
+    produced_before_rate_change: u64,
     info: StreamInfo,
     expected_duration: Option<f64>,
-    /// What ended the recording, until it is told.
+    /// The error that ended the recording, until it is returned.
     failure: Option<Error>,
 }
 
 /// Where samples come from.
-enum Supply {
+enum SampleSource {
     File(Box<Recording>),
-    /// Samples, and how many of them have been taken.
+    /// Decoded samples, and how many of them have been used.
     Samples(Vec<f32>, usize),
-    /// Another process.
-    Relay(Relay),
+    /// Another process that decodes.
+    Relay(Receiver),
     Ended,
 }
 
 impl Audio {
-    /// Opens the recording in a file. What it is, its contents say; the name does not matter.
+    /// Opens the recording in a file. The contents decide on the format, not the name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let failed = |source| Error::Open { path: path.to_owned(), source };
@@ -76,13 +74,13 @@ impl Audio {
         Self::from_source(file)
     }
 
-    /// Opens the recording in anything that can be read and sought.
+    /// Opens a recording from any seekable source of bytes.
     pub fn from_source(source: impl Source + 'static) -> Result<Self, Error> {
         let mut warnings = Warnings::default();
         let recording = Recording::open(Input::new(Box::new(source))?, &mut warnings)?;
         let info = recording.info().clone();
         let (resampler, expected) = (Resampler::new(info.sample_rate)?, recording.expected());
-        Ok(Self::new(Supply::File(Box::new(recording)), resampler, warnings, info, expected))
+        Ok(Self::new(SampleSource::File(Box::new(recording)), resampler, warnings, info, expected))
     }
 
     /// Opens the recording in a file's bytes.
@@ -90,35 +88,34 @@ impl Audio {
         Self::from_source(Cursor::new(bytes.into()))
     }
 
-    /// Takes samples that are decoded already: one channel, `sample_rate` in Hz, full scale -1..1.
+    /// Wraps samples that are decoded already: one channel, `sample_rate` in Hz, full scale -1..1.
     pub fn from_samples(samples: impl Into<Vec<f32>>, sample_rate: u32) -> Result<Self, Error> {
         let info = StreamInfo { container: "samples", codec: "pcm_f32", sample_rate, channels: 1 };
         let (samples, resampler) = (samples.into(), Resampler::new(sample_rate)?);
         let duration = samples.len() as f64 / f64::from(sample_rate);
-        Ok(Self::new(Supply::Samples(samples, 0), resampler, Warnings::default(), info, Some(duration)))
+        Ok(Self::new(SampleSource::Samples(samples, 0), resampler, Warnings::default(), info, Some(duration)))
     }
 
-    /// Takes a recording that another process decodes and [sends](crate::send), sample by sample and error by error as if it
-    /// were decoded here. What kind of file it is, is not told.
+    /// Receives a recording that another process decodes and [sends](crate::send). Samples, warnings and errors are the
+    /// same as if it were decoded here; only the container and codec stay unknown.
     ///
     /// # Errors
-    /// [`Error::Relayed`] for what is wrong with the recording; [`Error::Relay`] where the pipe ends before its time, or
-    /// cannot be read.
+    /// [`Error::Relayed`] for an error of the recording; [`Error::Relay`] if the pipe cannot be read or ends too early.
     pub fn from_relay(pipe: impl Read + Send + Sync + 'static) -> Result<Self, Error> {
-        let (relay, expected) = Relay::open(Box::new(pipe))?;
+        let (receiver, expected) = Receiver::open(Box::new(pipe))?;
         let info = StreamInfo { container: "relay", codec: "pcm_f32", sample_rate: SAMPLE_RATE, channels: 1 };
-        Ok(Self::new(Supply::Relay(relay), Resampler::new(SAMPLE_RATE)?, Warnings::default(), info, expected))
+        Ok(Self::new(SampleSource::Relay(receiver), Resampler::new(SAMPLE_RATE)?, Warnings::default(), info, expected))
     }
 
     fn new(
-        supply: Supply,
+        source: SampleSource,
         resampler: Resampler,
         warnings: Warnings,
         info: StreamInfo,
         expected_duration: Option<f64>,
     ) -> Self {
         Self {
-            supply,
+            source,
             resampler,
             warnings,
             mono: Vec::new(),
@@ -126,29 +123,29 @@ impl Audio {
             block: Vec::new(),
             silence: 0,
             produced: 0,
-            before: 0,
+            produced_before_rate_change: 0,
             info,
             expected_duration,
             failure: None,
         }
     }
 
-    /// What the recording is made of.
+    /// Container, codec, rate and channels of the recording.
     pub fn info(&self) -> &StreamInfo {
         &self.info
     }
 
-    /// The length of the recording in seconds as its headers say; a hint only, for a progress bar.
+    /// The length of the recording in seconds that its headers state: an estimate, for a progress bar.
     pub fn expected_duration(&self) -> Option<f64> {
         self.expected_duration
     }
 
-    /// Seconds of audio given out so far; after the last block, the length of the recording.
+    /// Seconds of audio returned so far; after the last block, the length of the recording.
     pub fn position(&self) -> f64 {
         self.produced as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// What has been amiss so far: at most one entry a [`WarningKind`].
+    /// Warnings so far: at most one entry for each [`WarningKind`].
     pub fn warnings(&self) -> &[Warning] {
         self.warnings.as_slice()
     }
@@ -156,12 +153,12 @@ impl Audio {
     /// The next block of 16 kHz mono samples, at least half a second except for the last; `None` at the end.
     ///
     /// # Errors
-    /// [`Error::NothingDecoded`] if a file ends without one sample though it holds data; [`Error::SampleRate`] if the
-    /// audio turns out to have an impossible one. What came before an error is given out first, and nothing comes after
-    /// it. Damage in between is a warning, not an error.
+    /// [`Error::NothingDecoded`] if a file holds data but not one sample could be decoded; [`Error::SampleRate`] if the
+    /// decoded audio has an impossible rate. Samples decoded before an error are returned first, and nothing follows the
+    /// error. Damage that decoding can skip is a warning, not an error.
     pub fn next_block(&mut self) -> Result<Option<&[f32]>, Error> {
         self.block.clear();
-        while self.block.len() < BLOCK && self.failure.is_none() {
+        while self.block.len() < MIN_BLOCK_SAMPLES && self.failure.is_none() {
             match self.advance() {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -172,7 +169,7 @@ impl Audio {
         if self.block.is_empty() { self.failure.take().map_or(Ok(None), Err) } else { Ok(Some(&self.block)) }
     }
 
-    /// Moves some samples into the block; false at the end.
+    /// Appends some samples to the block; false at the end.
     fn advance(&mut self) -> Result<bool, Error> {
         if self.silence > 0 {
             let n = self.silence.min(u64::from(self.resampler.rate()));
@@ -181,7 +178,7 @@ impl Audio {
             return Ok(true);
         }
         if self.pushed < self.mono.len() {
-            // A packet may be as large as its file, and a low rate makes it many times longer.
+            // In pieces of a second: a packet can be as large as the file, and a low rate makes it many times longer.
             let rest = &self.mono[self.pushed..];
             let piece = &rest[..rest.len().min(self.resampler.rate() as usize)];
             self.resampler.push(piece, &mut self.block);
@@ -190,41 +187,41 @@ impl Audio {
         }
         self.mono.clear();
         self.pushed = 0;
-        let seconds = (self.before + self.resampler.expected()) as f64 / f64::from(SAMPLE_RATE);
-        match &mut self.supply {
-            Supply::File(recording) => match recording.next(&mut self.mono, seconds, &mut self.warnings) {
-                Some(piece) => {
-                    self.silence = piece.silence;
-                    self.info.channels = piece.channels.max(self.info.channels);
-                    self.note(piece.is_gap && seconds > 0.0, piece.repaired, seconds);
-                    self.change_rate(piece.rate)?;
+        let seconds = (self.produced_before_rate_change + self.resampler.expected()) as f64 / f64::from(SAMPLE_RATE);
+        match &mut self.source {
+            SampleSource::File(recording) => match recording.next(&mut self.mono, seconds, &mut self.warnings) {
+                Some(packet) => {
+                    self.silence = packet.silence;
+                    self.info.channels = packet.channels.max(self.info.channels);
+                    self.add_warnings(packet.is_gap && seconds > 0.0, packet.repaired, seconds);
+                    self.change_rate(packet.rate)?;
                     Ok(true)
                 }
                 None => self.finish(),
             },
-            Supply::Samples(samples, taken) if *taken == samples.len() => self.finish(),
-            Supply::Samples(samples, taken) => {
-                let piece = &samples[*taken..samples.len().min(*taken + BLOCK)];
+            SampleSource::Samples(samples, taken) if *taken == samples.len() => self.finish(),
+            SampleSource::Samples(samples, taken) => {
+                let piece = &samples[*taken..samples.len().min(*taken + MIN_BLOCK_SAMPLES)];
                 self.mono.extend_from_slice(piece);
                 *taken += piece.len();
                 let repaired = clean(&mut self.mono);
-                self.note(false, repaired, seconds);
+                self.add_warnings(false, repaired, seconds);
                 Ok(true)
             }
-            Supply::Relay(relay) => {
-                let goes_on = relay.next(&mut self.block, &mut self.warnings)?;
-                if goes_on { Ok(true) } else { self.finish() }
+            SampleSource::Relay(receiver) => {
+                let has_samples = receiver.next(&mut self.block, &mut self.warnings)?;
+                if has_samples { Ok(true) } else { self.finish() }
             }
-            Supply::Ended => Ok(false),
+            SampleSource::Ended => Ok(false),
         }
     }
 
-    /// Lets the resampler's last samples out.
+    /// Appends the samples that the resampler still holds.
     fn finish(&mut self) -> Result<bool, Error> {
-        let nothing = self.produced == 0 && self.block.is_empty() && self.resampler.is_unused();
+        let is_empty = self.produced == 0 && self.block.is_empty() && self.resampler.is_unused();
         self.resampler.finish(&mut self.block);
-        match std::mem::replace(&mut self.supply, Supply::Ended) {
-            Supply::File(recording) if nothing => {
+        match std::mem::replace(&mut self.source, SampleSource::Ended) {
+            SampleSource::File(recording) if is_empty => {
                 if recording.is_empty_by_its_header() && self.warnings().is_empty() {
                     return Ok(true);
                 }
@@ -235,26 +232,26 @@ impl Audio {
         }
     }
 
-    /// The end, because of `error`: what the resampler holds came before it, what waits to go in came after.
+    /// Ends the recording with `error`. Samples in the resampler came before it and are kept; those still waiting are not.
     fn fail(&mut self, error: Error) {
         self.resampler.finish(&mut self.block);
         self.mono.clear();
         self.silence = 0;
-        self.supply = Supply::Ended;
+        self.source = SampleSource::Ended;
         self.failure = Some(error);
     }
 
-    /// Goes on with another resampler if the recording's rate has changed.
+    /// Continues with another resampler if the recording's rate has changed.
     fn change_rate(&mut self, rate: u32) -> Result<(), Error> {
         if rate != self.resampler.rate() {
             let next = Resampler::new(rate)?;
-            self.before += self.resampler.expected();
+            self.produced_before_rate_change += self.resampler.expected();
             std::mem::replace(&mut self.resampler, next).finish(&mut self.block);
         }
         Ok(())
     }
 
-    fn note(&mut self, is_gap: bool, repaired: Repaired, seconds: f64) {
+    fn add_warnings(&mut self, is_gap: bool, repaired: Repaired, seconds: f64) {
         let counts = [
             (WarningKind::NonFinite, repaired.non_finite),
             (WarningKind::Clipped, repaired.clipped),

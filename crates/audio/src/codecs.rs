@@ -1,4 +1,4 @@
-//! The decoders: one line here adds a codec.
+//! The registry of decoders, and names of codecs.
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
@@ -13,8 +13,9 @@ use symphonia::core::errors::{Error, Result};
 use crate::guard::guard;
 use crate::opus::Opus;
 
-/// Channels, and samples a packet in all of them together, that a header may claim; a decoder allocates by them.
+/// Decoders allocate memory by the numbers that a header claims, so larger claims are refused.
 const MAX_CHANNELS: usize = 64;
+/// Over all channels together.
 const MAX_SAMPLES_PER_PACKET: u64 = 1 << 22;
 
 fn registry() -> CodecRegistry {
@@ -39,15 +40,15 @@ pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDeco
     }
     let mut params = core_of_he_aac(params).unwrap_or_else(|| params.clone());
     if matches!(params.codec, CODEC_ID_PCM_ALAW | CODEC_ID_PCM_MULAW) {
-        // CAF and MOV state the 8 bits that are stored; the decoder takes the field for the 16 that it makes of them.
+        // CAF and MOV state the 8 bits that are stored, but the decoder expects the 16 bits of its output in this field.
         (params.bits_per_sample, params.bits_per_coded_sample) = (None, None);
     }
-    // The container's delays are cut off by the timeline, alike for all codecs.
+    // The timeline removes encoder delay and padding, in the same way for all codecs.
     let options = AudioDecoderOptions::default().gapless(false);
     guard(|| registry().make_audio_decoder(&params, &options))
 }
 
-/// The name of a codec, for people.
+/// The name of a codec, for messages.
 pub(crate) fn name(codec: AudioCodecId) -> &'static str {
     if let Some(known) = registry().get_audio_decoder(codec) {
         return known.codec.info.short_name;
@@ -68,10 +69,10 @@ pub(crate) fn name(codec: AudioCodecId) -> &'static str {
     others.iter().find(|(id, _)| *id == codec).map_or("in an unknown codec", |(_, name)| name)
 }
 
-/// For HE-AAC, the parameters of its AAC-LC core; else `None`.
+/// The parameters of the AAC-LC core of an HE-AAC track; `None` for other codecs.
 ///
-/// HE-AAC (ISO 14496-3, 1.6.5) is AAC-LC at half the rate, and on the side what rebuilds the upper half of the spectrum
-/// (and the second channel). The decoder knows only LC; the core is all that speech needs.
+/// HE-AAC (ISO 14496-3, 1.6.5) is AAC-LC at half the rate, with side data to rebuild the upper half of the spectrum and
+/// the second channel. The decoder supports LC only, and the core suffices for speech.
 fn core_of_he_aac(params: &AudioCodecParameters) -> Option<AudioCodecParameters> {
     const LC: u64 = 2;
     const SBR: u64 = 5;
@@ -101,7 +102,7 @@ fn core_of_he_aac(params: &AudioCodecParameters) -> Option<AudioCodecParameters>
     Some(core)
 }
 
-/// A reader of big-endian bit fields.
+/// Reads big-endian bit fields.
 struct Bits<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -130,18 +131,18 @@ mod tests {
     }
 
     #[test]
-    fn he_aac_is_read_as_its_core() {
+    fn he_aac_is_decoded_as_its_lc_core() {
         // HE-AAC, 22.05 kHz core, stereo, 44.1 kHz, LC -> LC, 22.05 kHz, stereo.
         assert_eq!(core(&[0x2b, 0x92, 0x08, 0x00]), Some(vec![0x13, 0x90]));
         // HE-AAC v2 with a mono core.
         assert_eq!(core(&[0xeb, 0x8a, 0x08, 0x00]), Some(vec![0x13, 0x88]));
-        // Plain LC and cut configurations are left alone.
+        // Plain LC, and a configuration that is cut off.
         assert_eq!(core(&[0x12, 0x10]), None);
         assert_eq!(core(&[0x2b]), None);
     }
 
     #[test]
-    fn claims_that_would_allocate_much_are_refused() {
+    fn headers_that_claim_too_much_are_refused() {
         let refusal = |channels, frames| {
             let mut params = AudioCodecParameters::new();
             params.for_codec(CODEC_ID_PCM_MULAW).with_sample_rate(8000).with_max_frames_per_packet(frames);

@@ -1,4 +1,4 @@
-//! Finding out what a file is: its container, its audio track, a decoder for it. The bytes decide, never the name.
+//! Recognises the container of a file by its bytes, chooses an audio track, and makes a decoder for it.
 
 use std::io::Seek;
 
@@ -20,24 +20,24 @@ use crate::error::{Error, WarningKind, Warnings};
 use crate::guard::guard;
 use crate::input::Input;
 
-/// Bytes that may stand before the first header, for instance half a frame of a stream that was cut. Few, or random data
-/// would look like MP3 sooner or later.
-const PROBE_DEPTH: u32 = 64 * 1024;
+/// How many bytes may precede the first header: a stream can start in the middle of a frame. The limit is low because
+/// enough random data contains something that looks like an MP3 frame.
+const PROBE_DEPTH_BYTES: u32 = 64 * 1024;
 
-/// What a recording is made of, as its headers say.
+/// Container and codec of a recording, as its headers state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInfo {
     /// The container's short name: `wav`, `mp4`, `ogg`.
     pub container: &'static str,
     /// The codec's short name: `mp3`, `opus`, `pcm_s16le`.
     pub codec: &'static str,
-    /// Samples a second before resampling, in Hz.
+    /// Sample rate before resampling, in Hz.
     pub sample_rate: u32,
-    /// Channels before mixing to one; zero until the first block if the headers do not say.
+    /// Number of channels before mixing to mono; zero until the first block if the headers do not state it.
     pub channels: usize,
 }
 
-/// A track that was chosen, and its decoder.
+/// The chosen track and its decoder.
 pub(crate) struct AudioTrack {
     pub(crate) track: Track,
     pub(crate) params: AudioCodecParameters,
@@ -53,13 +53,14 @@ pub(crate) fn open(mut input: Input) -> Result<Box<dyn FormatReader>, Error> {
     if head.is_empty() {
         return Err(Error::Empty);
     }
-    if let Some(found) = foreign(head) {
+    if let Some(found) = unsupported_format(head) {
         return Err(Error::UnknownFormat { found: found.to_owned() });
     }
     let described = describe(head);
     input.rewind()?;
     let stream = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
-    let mut probe = Probe::new_with_options(&ProbeOptions { max_probe_depth: PROBE_DEPTH, ..ProbeOptions::default() });
+    let mut probe =
+        Probe::new_with_options(&ProbeOptions { max_probe_depth: PROBE_DEPTH_BYTES, ..ProbeOptions::default() });
     symphonia::default::register_enabled_formats(&mut probe);
     guard(|| probe.probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())).map_err(|error| {
         match error {
@@ -70,7 +71,7 @@ pub(crate) fn open(mut input: Input) -> Result<Box<dyn FormatReader>, Error> {
     })
 }
 
-/// The demuxer's or decoder's own words.
+/// The message of the demuxer or decoder.
 pub(crate) fn cause(error: &FormatError) -> String {
     match error {
         FormatError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -83,7 +84,7 @@ pub(crate) fn cause(error: &FormatError) -> String {
     }
 }
 
-/// Chooses the default audio track, or the first; if it cannot be decoded, the first that can.
+/// Chooses the default audio track, or the first one. If it cannot be decoded, chooses the first track that can.
 pub(crate) fn choose_track(reader: &dyn FormatReader, warnings: &mut Warnings) -> Result<AudioTrack, Error> {
     let container = container_name(reader.format_info().format);
     let mut tracks: Vec<&Track> = reader.tracks().iter().filter(|t| t.track_type() == Some(TrackType::Audio)).collect();
@@ -96,13 +97,13 @@ pub(crate) fn choose_track(reader: &dyn FormatReader, warnings: &mut Warnings) -
                 if let Some(Error::UnsupportedCodec { codec, .. }) = &refused {
                     warnings.add(WarningKind::OtherTrack, 1, None, *codec);
                 }
-                // What the codec's own header says counts more than what the container does.
-                let stated = decoder.codec_params();
+                // The codec's own header takes precedence over the container's.
+                let codec_params = decoder.codec_params();
                 let info = StreamInfo {
                     container,
                     codec: codecs::name(params.codec),
-                    sample_rate: stated.sample_rate.or(params.sample_rate).unwrap_or(0),
-                    channels: stated.channels.as_ref().or(params.channels.as_ref()).map_or(0, Channels::count),
+                    sample_rate: codec_params.sample_rate.or(params.sample_rate).unwrap_or(0),
+                    channels: codec_params.channels.as_ref().or(params.channels.as_ref()).map_or(0, Channels::count),
                 };
                 return Ok(AudioTrack { track: track.clone(), params: params.clone(), decoder, info });
             }
@@ -115,7 +116,7 @@ pub(crate) fn choose_track(reader: &dyn FormatReader, warnings: &mut Warnings) -
     Err(refused.unwrap_or_else(|| Error::NoAudioTrack { container, found: tracks_found(reader.tracks()) }))
 }
 
-/// The tracks of a file without audio, for people: `video, 2 subtitle tracks`.
+/// Describes the tracks of a file without audio, for an error message: `1 video track, 2 subtitle tracks`.
 fn tracks_found(tracks: &[Track]) -> String {
     let kinds = [
         ("video track", Some(TrackType::Video)),
@@ -149,8 +150,8 @@ pub(crate) fn container_name(format: FormatId) -> &'static str {
     }
 }
 
-/// First bytes of formats that are no readable recording, with what they are.
-const FOREIGN: [(usize, &[u8], &str); 20] = [
+/// Formats that are not supported: position and value of their first bytes, and a name.
+const UNSUPPORTED_MAGIC: [(usize, &[u8], &str); 20] = [
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media"),
     (0, b"FLV\x01", "Flash video"),
     (8, b"AVI LIST", "AVI video"),
@@ -173,10 +174,10 @@ const FOREIGN: [(usize, &[u8], &str); 20] = [
     (0, b"\x7fELF", "a program"),
 ];
 
-/// What a file is that surely is no recording that can be read.
-fn foreign(head: &[u8]) -> Option<&'static str> {
-    let known = FOREIGN.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|h| h.starts_with(magic)));
-    // Its packets of 188 bytes all start with a G.
+/// The name of the format, if the first bytes are those of a format that is not supported.
+fn unsupported_format(head: &[u8]) -> Option<&'static str> {
+    let known = UNSUPPORTED_MAGIC.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|h| h.starts_with(magic)));
+    // Every packet of 188 bytes starts with a G.
     let transport_stream = head.len() > 376 && [0, 188, 376].iter().all(|&at| head[at] == b'G');
     known
         .map(|(_, _, name)| *name)
@@ -184,7 +185,7 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
         .or_else(|| transport_stream.then_some("MPEG transport stream"))
 }
 
-/// What the first bytes look like, when nothing else is known.
+/// Describes the first bytes of an unknown format.
 fn describe(head: &[u8]) -> String {
     if head.iter().all(|b| *b == 0) {
         return "zeros".to_owned();
@@ -193,7 +194,7 @@ fn describe(head: &[u8]) -> String {
     format!("unknown data that starts with the bytes {}", bytes.join(" "))
 }
 
-/// True for UTF-8 without control characters; the cut at the end of `head` may go through a character.
+/// Whether `head` is UTF-8 without control characters. Its last character may be incomplete.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(_) => head.len(),
@@ -208,12 +209,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_are_no_recordings_are_named() {
-        assert_eq!(foreign("Grüße,\nein Text".as_bytes()), Some("text"));
-        assert_eq!(foreign(b"\xff\xd8\xff\xe0"), Some("a JPEG picture"));
-        assert_eq!(foreign(b"RIFF....AVI LIST"), Some("AVI video"));
-        assert_eq!(foreign(b"RIFF\x24\0\0\0WAVEfmt "), None);
-        assert_eq!(foreign(b"ID3\x04\0\0\0\0\0\0"), None);
+    fn unsupported_formats_are_named() {
+        assert_eq!(unsupported_format("Grüße,\nein Text".as_bytes()), Some("text"));
+        assert_eq!(unsupported_format(b"\xff\xd8\xff\xe0"), Some("a JPEG picture"));
+        assert_eq!(unsupported_format(b"RIFF....AVI LIST"), Some("AVI video"));
+        assert_eq!(unsupported_format(b"RIFF\x24\0\0\0WAVEfmt "), None);
+        assert_eq!(unsupported_format(b"ID3\x04\0\0\0\0\0\0"), None);
         assert_eq!(describe(&[0; 16]), "zeros");
         assert_eq!(describe(&[0xde, 0xad]), "unknown data that starts with the bytes de ad");
     }

@@ -1,10 +1,10 @@
-//! What can go wrong, and what can go slightly wrong.
+//! Errors, and warnings about recordings that could be decoded in spite of damage.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a recording cannot be read. Each message says what was found and, where something helps, what to do.
+/// Why a recording cannot be decoded. Each message says what was found and, if possible, what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,13 +16,13 @@ pub enum Error {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// The source failed while it was read.
+    /// Reading from the source failed.
     #[error("cannot read the recording: {0}")]
     Read(#[from] io::Error),
-    /// There is not one byte.
+    /// The source has no bytes.
     #[error("the file is empty (0 bytes)")]
     Empty,
-    /// No known container format.
+    /// The container format is not known.
     #[error(
         "this is no recording in a known format (found: {found}); known are WAV, AIFF, CAF, FLAC, MP3, AAC, Ogg, Opus, MP4, M4A, MOV, MKV and WebM"
     )]
@@ -30,21 +30,21 @@ pub enum Error {
         /// What the first bytes look like.
         found: String,
     },
-    /// A known container, but its headers cannot be read.
+    /// The container is known, but its headers cannot be read.
     #[error("the headers of this file cannot be read: it is incomplete or damaged ({cause})")]
     Damaged {
         /// The demuxer's reason.
         cause: String,
     },
-    /// A known container of which a part without which nothing can be decoded was never written, or lost.
+    /// The container is known, but a part that decoding needs was lost or never written.
     #[error(
         "the file was cut off, or its recording never finished: {missing} missing; if it is a copy, copy or download it again"
     )]
     CutOff {
-        /// The part, and its verb.
+        /// The part and its verb, for the message: "all of its sound is".
         missing: &'static str,
     },
-    /// A known container without audio.
+    /// The container is known, but has no audio track.
     #[error("no audio track in this {container} file (found: {found})")]
     NoAudioTrack {
         /// The container's short name.
@@ -62,10 +62,10 @@ pub enum Error {
         /// The decoder's reason.
         cause: String,
     },
-    /// A sample rate that no recording has.
+    /// The sample rate is outside of what can be resampled.
     #[error("impossible sample rate: {0} Hz (1000 to 768000 Hz can be read); the header is wrong or damaged")]
     SampleRate(u32),
-    /// The headers are fine, but not one sample came out.
+    /// The headers are valid, but not one sample could be decoded.
     #[error("no audio could be decoded from this {container} file: {cause}")]
     NothingDecoded {
         /// The container's short name.
@@ -73,35 +73,35 @@ pub enum Error {
         /// The last reason of the demuxer or decoder.
         cause: String,
     },
-    /// Another process decodes the recording, and found this wrong with it.
+    /// Another process decodes the recording and reported this error.
     #[error("{message}")]
     Relayed {
-        /// What kind of error it was there.
+        /// The kind of the error.
         kind: ErrorKind,
-        /// Its message there.
+        /// Its message.
         message: String,
     },
-    /// Another process decodes the recording, and ended or was lost before it was done.
+    /// The other process that decodes the recording ended too early, or sent malformed data.
     #[error("the recording cannot be decoded: {0}")]
     Relay(io::Error),
-    /// A number of mel bins that no model has.
+    /// The number of mel bins is outside of 1 to 256.
     #[error("a log-mel spectrogram of {0} bins cannot be made (1 to 256 can)")]
     MelBins(usize),
-    /// More samples than one window holds.
+    /// There are more samples than a window of 30 s holds.
     #[error("{0} samples do not fit into a window of 30 s (480000 samples)")]
     WindowTooLong(usize),
 }
 
-/// What an [`Error`] is about.
+/// The category of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The file cannot be read, whatever is in it.
+    /// The file cannot be opened or read.
     Unreadable,
-    /// There is nothing in it.
+    /// The file has no bytes.
     Empty,
-    /// It is no recording in a format and a codec that are known here.
+    /// The container or the codec is not supported, or the file is no recording.
     Unsupported,
-    /// It is, or may be, but nothing can be made of it.
+    /// The format is supported, but the contents cannot be decoded.
     Undecodable,
 }
 
@@ -110,7 +110,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// What the error is about.
+    /// The category of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Relayed { kind, .. } => *kind,
@@ -124,16 +124,16 @@ impl Error {
     }
 }
 
-/// What was amiss in a recording that could be decoded all the same.
+/// Damage or another peculiarity of a recording that was decoded in spite of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {
-    /// What it is.
+    /// What was found.
     pub kind: WarningKind,
-    /// Where in the decoded recording it first happened, in seconds; `None` if it concerns the whole file.
+    /// The first occurrence, in seconds of the decoded recording; `None` if the warning is about the whole file.
     pub seconds: Option<f64>,
-    /// How often it happened: packets, samples, gaps.
+    /// Number of occurrences: packets, samples or gaps.
     pub count: u64,
-    /// More about it, from the demuxer or decoder; may be empty.
+    /// Details from the demuxer or decoder; may be empty.
     pub detail: String,
 }
 
@@ -143,19 +143,19 @@ pub struct Warning {
 pub enum WarningKind {
     /// Packets that could not be decoded were replaced by silence.
     DamagedPackets,
-    /// The file ends before its headers say that the recording does.
+    /// The recording is shorter than its headers state.
     Truncated,
-    /// The header's size of the sound is smaller than what the file holds of it.
+    /// The header states less audio data than the file holds.
     WrongSize,
-    /// Samples that are not a number, or infinite, were replaced by silence.
+    /// Samples that are NaN or infinite were replaced by silence.
     NonFinite,
     /// Samples far beyond full scale were clipped.
     Clipped,
-    /// The container's clock jumps; silence was put in so that times stay right.
+    /// The container's timestamps jump; silence was inserted so that times stay right.
     Gap,
-    /// The sample rate changed on the way.
+    /// The sample rate changes within the recording.
     RateChanged,
-    /// The default audio track cannot be decoded; another was taken.
+    /// The default audio track cannot be decoded; another is used.
     OtherTrack,
 }
 
@@ -178,16 +178,16 @@ impl fmt::Display for Warning {
         match self.kind {
             WarningKind::DamagedPackets => write!(f, "{n} damaged packet(s) replaced by silence")?,
             WarningKind::Truncated => write!(f, "the file seems to be cut off")?,
-            WarningKind::WrongSize => write!(f, "the header does not count all of the sound")?,
-            WarningKind::NonFinite => write!(f, "{n} sample(s) that are no number replaced by silence")?,
+            WarningKind::WrongSize => write!(f, "the header states less audio data than the file holds")?,
+            WarningKind::NonFinite => write!(f, "{n} sample(s) that are not a number replaced by silence")?,
             WarningKind::Clipped => write!(f, "{n} sample(s) far beyond full scale clipped")?,
-            WarningKind::Gap => write!(f, "{n} gap(s) in the file's clock filled with silence")?,
+            WarningKind::Gap => write!(f, "{n} gap(s) in the file's timestamps filled with silence")?,
             WarningKind::RateChanged => write!(f, "the sample rate changes {n} time(s)")?,
-            WarningKind::OtherTrack => write!(f, "the default audio track cannot be decoded, another was taken")?,
+            WarningKind::OtherTrack => write!(f, "the default audio track cannot be decoded, another is used")?,
         }
         if let Some(seconds) = self.seconds {
-            let place = if n > 1 { "first at" } else { "at" };
-            write!(f, ", {place} {seconds:.2} s")?;
+            let at = if n > 1 { "first at" } else { "at" };
+            write!(f, ", {at} {seconds:.2} s")?;
         }
         if !self.detail.is_empty() {
             write!(f, " ({})", self.detail)?;
@@ -196,12 +196,12 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The warnings of one recording: one entry a kind, so their number is bounded whatever the file holds.
+/// The warnings of one recording: one entry for each kind, so that no file can fill memory with them.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(Vec<Warning>);
 
 impl Warnings {
-    /// Adds `count` cases of `kind`; place and detail are kept of the first.
+    /// Adds `count` occurrences of `kind`. `seconds` and `detail` are kept from the first call.
     pub(crate) fn add(&mut self, kind: WarningKind, count: u64, seconds: Option<f64>, detail: impl Into<String>) {
         match self.0.iter_mut().find(|w| w.kind == kind) {
             Some(known) => known.count += count,
@@ -209,8 +209,8 @@ impl Warnings {
         }
     }
 
-    /// Puts `warning` in the place of the one of its kind, or behind all others.
-    pub(crate) fn put(&mut self, warning: Warning) {
+    /// Replaces the warning of the same kind, or appends it if there is none.
+    pub(crate) fn replace(&mut self, warning: Warning) {
         match self.0.iter_mut().find(|known| known.kind == warning.kind) {
             Some(known) => *known = warning,
             None => self.0.push(warning),
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_entry_a_kind_and_a_readable_line() {
+    fn occurrences_of_a_kind_are_counted_in_one_line() {
         let mut warnings = Warnings::default();
         warnings.add(WarningKind::DamagedPackets, 1, Some(1.5), "mp3: bad header");
         warnings.add(WarningKind::DamagedPackets, 2, Some(9.0), "other");

@@ -1,7 +1,7 @@
-//! The one place where a panic of a third-party parser is caught.
+//! Catches panics of third-party parsers.
 //!
-//! The demuxers and decoders are safe Rust and hardened, but a file made to hurt can still run one into an overflow or
-//! an index out of range. Such a panic means that the bytes are damaged, and is told as that.
+//! The demuxers and decoders are safe Rust and hardened, but a hostile file can still cause an overflow or an index out
+//! of range in one of them. Such a panic is reported as damage of the file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,10 +14,10 @@ pub(crate) fn guard<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or(Err(PANICKED))
 }
 
-/// The error that stands for a caught panic.
+/// The error for a caught panic.
 const PANICKED: Error = Error::LimitError("the data made the decoder stop");
 
-/// True if `error` came from a caught panic, or is otherwise one after which a decoder must be made anew.
+/// Whether the decoder must be replaced after `error`: a caught panic, or an exceeded limit.
 pub(crate) fn is_fatal(error: &Error) -> bool {
     matches!(error, Error::LimitError(_))
 }

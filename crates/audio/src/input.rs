@@ -1,24 +1,24 @@
-//! The bytes of a recording as the demuxers see them: a seekable source, with repaired header fields laid over it.
+//! The bytes of a recording as the demuxers see them: a seekable source whose wrong header fields are replaced.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use symphonia::core::io::MediaSource;
 
-/// Where the bytes of a recording come from: a file, a cursor over bytes, anything that reads and seeks.
+/// A source of the bytes of a recording: a file, a cursor over bytes, or any other type that can read and seek.
 ///
-/// Implemented for every type that qualifies.
+/// Implemented for all such types.
 pub trait Source: Read + Seek + Send + Sync {}
 
 impl<T: Read + Seek + Send + Sync + ?Sized> Source for T {}
 
-/// Bytes of a header that are shown in place of the file's own, which are wrong.
+/// Bytes that replace wrong ones of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A source of known length, with patches.
+/// A source of known length, with patches over its bytes.
 pub(crate) struct Input {
     inner: Box<dyn Source>,
     position: u64,
@@ -38,7 +38,7 @@ impl Input {
         self.len
     }
 
-    /// Shows `patches` over the bytes, and nothing at or beyond `end`.
+    /// Replaces bytes by those of `patches`, and ends the source at `end`.
     pub(crate) fn patch(&mut self, patches: Vec<Patch>, end: u64) {
         self.patches = patches;
         self.len = self.len.min(end);
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patches_show_wherever_a_read_touches_them() {
+    fn patches_apply_to_every_read_that_overlaps_them() {
         let bytes: Vec<u8> = (0..32).collect();
         let mut expected = bytes.clone();
         expected[10..14].copy_from_slice(b"abcd");

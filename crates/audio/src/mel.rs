@@ -1,4 +1,4 @@
-//! The log-mel spectrogram that Whisper reads (Radford et al. 2022, arXiv:2212.04356, section 2.2).
+//! The log-mel spectrogram that Whisper takes as input (Radford et al. 2022, arXiv:2212.04356, section 2.2).
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
-use crate::audio::SAMPLE_RATE;
 use crate::error::Error;
+use crate::sample_rate::SAMPLE_RATE;
 
 /// Samples in one Fourier transform: 25 ms.
 pub const N_FFT: usize = 400;
@@ -23,10 +23,10 @@ pub const WINDOW_FRAMES: usize = WINDOW_SAMPLES / HOP_LENGTH;
 const N_BINS: usize = N_FFT / 2 + 1;
 /// The first frame is centred on the first sample.
 const PAD: usize = N_FFT / 2;
-/// Power below this is taken for this.
+/// Smaller powers are raised to this one before the logarithm.
 const MIN_POWER: f32 = 1e-10;
-/// What is more than eight orders of magnitude below the loudest is lifted to there.
-const RANGE: f32 = 8.0;
+/// Values more than eight orders of magnitude below the maximum of the window are raised to there.
+const DYNAMIC_RANGE_LOG10: f32 = 8.0;
 
 /// Computes log-mel spectrograms of windows of 30 s.
 ///
@@ -50,7 +50,7 @@ pub struct LogMel {
 }
 
 impl LogMel {
-    /// For spectrograms of `n_mels` bins: 80, or 128 for large-v3 and its children; any from 1 to 256 can be made.
+    /// For spectrograms of `n_mels` bins, from 1 to 256. Whisper uses 80, or 128 for large-v3 and models derived from it.
     ///
     /// # Errors
     /// [`Error::MelBins`] for any other number.
@@ -71,13 +71,13 @@ impl LogMel {
         })
     }
 
-    /// Bins of one frame.
+    /// Mel bins of a frame.
     pub fn n_mels(&self) -> usize {
         self.filters.bands.len()
     }
 
-    /// Replaces the contents of `out` by the spectrogram of at most 30 s of `samples` (16 kHz, mono), which zeros fill
-    /// up to 30 s: `(3000, n_mels)` values, a row a frame.
+    /// Replaces the contents of `out` by the spectrogram of `samples` (16 kHz, mono, at most 30 s), padded with zeros to
+    /// 30 s. Shape `(3000, n_mels)`: one row for each frame.
     ///
     /// # Errors
     /// [`Error::WindowTooLong`] for more than 480000 samples.
@@ -87,11 +87,11 @@ impl LogMel {
         }
         let n_mels = self.n_mels();
         out.clear();
-        // Frames past the last sample hold nothing but zeros.
-        let sounding = WINDOW_FRAMES.min((samples.len() + PAD).div_ceil(HOP_LENGTH));
-        for t in 0..sounding {
-            self.read_frame(samples, t);
-            // The lengths are those that the plan itself made, the only thing that can be wrong here.
+        // The frames after the last sample hold zeros only and need no transform.
+        let n_transformed = WINDOW_FRAMES.min((samples.len() + PAD).div_ceil(HOP_LENGTH));
+        for t in 0..n_transformed {
+            self.load_frame(samples, t);
+            // Cannot fail: wrong buffer lengths are the only error, and the plan itself made these buffers.
             let done = self.fft.process_with_scratch(&mut self.frame, &mut self.spectrum, &mut self.scratch);
             debug_assert!(done.is_ok());
             for (power, c) in self.power.iter_mut().zip(&self.spectrum) {
@@ -103,7 +103,7 @@ impl LogMel {
             *value = value.max(MIN_POWER).log10();
         }
         out.resize(WINDOW_FRAMES * n_mels, MIN_POWER.log10());
-        let floor = out.iter().fold(f32::NEG_INFINITY, |max, v| max.max(*v)) - RANGE;
+        let floor = out.iter().fold(f32::NEG_INFINITY, |max, v| max.max(*v)) - DYNAMIC_RANGE_LOG10;
         for value in out {
             *value = (value.max(floor) + 4.0) * 0.25;
         }
@@ -111,7 +111,7 @@ impl LogMel {
     }
 
     /// Fills `self.frame` with the windowed samples of frame `t`, reflected at both ends of the 30 s.
-    fn read_frame(&mut self, samples: &[f32], t: usize) {
+    fn load_frame(&mut self, samples: &[f32], t: usize) {
         let start = t * HOP_LENGTH;
         let inside = start.checked_sub(PAD).and_then(|first| samples.get(first..first + N_FFT));
         if let Some(inside) = inside {
@@ -130,7 +130,7 @@ impl LogMel {
 
 /// Triangular filters on the mel scale, after Slaney's Auditory Toolbox (1998), normalised to equal area, as in librosa.
 struct Filters {
-    /// For each band, its bins and where its weights lie.
+    /// For each band, its frequency bins and the index of its first weight.
     bands: Vec<(Range<usize>, usize)>,
     weights: Vec<f32>,
 }
@@ -155,7 +155,7 @@ impl Filters {
         filters
     }
 
-    /// Appends the energy in each band of `power` to `out`.
+    /// Appends the weighted energy of each band of `power` to `out`.
     fn apply(&self, power: &[f32], out: &mut Vec<f32>) {
         out.extend(self.bands.iter().map(|(bins, at)| {
             let weights = &self.weights[*at..at + bins.len()];
@@ -164,7 +164,7 @@ impl Filters {
     }
 }
 
-/// Below 1 kHz the scale is linear, 15 mels; above it logarithmic, 27 mels for a factor of 6.4.
+/// The scale is linear up to 1 kHz (15 mels) and logarithmic above: 27 mels for each factor of 6.4.
 const LINEAR_HZ: f64 = 1000.0;
 const LINEAR_MELS: f64 = 15.0;
 const LOG_STEP: f64 = 27.0;

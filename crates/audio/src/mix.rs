@@ -1,36 +1,36 @@
-//! Decoded buffers of any sample format and channel count to mono `f32`.
+//! Mixes decoded buffers of any sample format and channel count to mono `f32`.
 
 use symphonia::core::audio::GenericAudioBufferRef;
 
-/// Some float files hold samples in the range of 16-bit integers; beyond twice that, nothing is sound, and the power
-/// spectrum would overflow.
-const LIMIT: f32 = 65_536.0;
+/// Some float files hold samples in the range of 16-bit integers. Samples beyond twice that range are no audio, and could
+/// make the power spectrum overflow.
+const MAX_AMPLITUDE: f32 = 65_536.0;
 
-/// Turns decoded buffers into mono; keeps its scratch between calls.
+/// Mixes decoded buffers to mono; reuses its buffers between calls.
 #[derive(Default)]
 pub(crate) struct Mixer {
     planes: Vec<Vec<f32>>,
 }
 
-/// Samples that had to be changed, counted over all channels.
+/// Numbers of replaced samples, over all channels.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Repaired {
-    /// Not a number, or infinite; now silence.
+    /// NaN or infinite; set to zero.
     pub(crate) non_finite: u64,
-    /// Beyond ±65536; now there.
+    /// Beyond ±65536; set to that limit.
     pub(crate) clipped: u64,
 }
 
 impl Mixer {
-    /// Channels of the last buffer.
+    /// Number of channels of the last buffer.
     pub(crate) fn channels(&self) -> usize {
         self.planes.len()
     }
 
     /// Replaces the contents of `mono` by the mean of all channels of `buffer`.
     ///
-    /// Integers are scaled to -1..1. Float samples beyond full scale stay as they are up to ±65536: the log-mel is
-    /// relative to its own maximum, so loudness does no harm, and clipping at 1 would.
+    /// Integers are scaled to -1..1. Float samples beyond full scale are kept up to ±65536: the log-mel is relative to its
+    /// own maximum, so loud samples do no harm, but clipping them at 1 would.
     pub(crate) fn mix(&mut self, buffer: &GenericAudioBufferRef<'_>, mono: &mut Vec<f32>) -> Repaired {
         buffer.copy_to_vecs_planar(&mut self.planes);
         let mut repaired = Repaired::default();
@@ -51,28 +51,28 @@ impl Mixer {
             }
         }
         if channels > 1 {
-            let share = 1.0 / channels as f32;
+            let scale = 1.0 / channels as f32;
             for sum in mono {
-                *sum *= share;
+                *sum *= scale;
             }
         }
         repaired
     }
 }
 
-/// Makes every sample finite and at most [`LIMIT`] in magnitude.
+/// Makes every sample finite and at most [`MAX_AMPLITUDE`] in magnitude.
 pub(crate) fn clean(samples: &mut [f32]) -> Repaired {
     let mut repaired = Repaired::default();
-    // One cheap test decides for almost every block of every file.
-    if samples.iter().all(|s| s.abs() <= LIMIT) {
+    // Nearly every block is clean: test the whole block first, which is cheap.
+    if samples.iter().all(|s| s.abs() <= MAX_AMPLITUDE) {
         return repaired;
     }
     for sample in samples {
         if !sample.is_finite() {
             *sample = 0.0;
             repaired.non_finite += 1;
-        } else if sample.abs() > LIMIT {
-            *sample = LIMIT.copysign(*sample);
+        } else if sample.abs() > MAX_AMPLITUDE {
+            *sample = MAX_AMPLITUDE.copysign(*sample);
             repaired.clipped += 1;
         }
     }
@@ -102,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_silence_and_loud_stays_loud() {
+    fn nan_becomes_silence_and_samples_beyond_full_scale_are_kept() {
         let (mono, repaired) = mixed(1, &[f32::NAN, f32::INFINITY, -3.0, 1e30, 0.5]);
-        assert_eq!(mono, [0.0, 0.0, -3.0, LIMIT, 0.5]);
+        assert_eq!(mono, [0.0, 0.0, -3.0, MAX_AMPLITUDE, 0.5]);
         assert_eq!(repaired, Repaired { non_finite: 2, clipped: 1 });
         assert_eq!(mixed(2, &[f32::NAN, 0.5]).0, [0.25]);
     }

@@ -1,8 +1,8 @@
-//! Matroska and `WebM` files that were cut off (RFC 8794, RFC 9559).
+//! Repairs the headers of Matroska and `WebM` files that were cut off (RFC 8794, RFC 9559).
 //!
-//! The demuxer skips an element that claims to reach beyond the end of the file, and in a cut file the segment, which
-//! holds everything, does. Its size is patched to "unknown", as in a live stream; so is that of the cluster with the
-//! cut, and the index, which points at what is gone, is hidden.
+//! The demuxer skips an element that claims to reach beyond the end of the file. In a file that was cut off, that is the
+//! segment, which holds everything. So its size is patched to "unknown", as in a live stream, and so is the size of the
+//! last cluster. The index (seek head) is hidden, because it points beyond the end.
 
 use std::io;
 
@@ -13,58 +13,58 @@ const SEGMENT: u32 = 0x1853_8067;
 const SEEK_HEAD: u32 = 0x114d_9b74;
 const CLUSTER: u32 = 0x1f43_b675;
 
-/// An identifier of nothing, which demuxers must skip.
-const NOTHING: [u8; 4] = [0x11, 0x4d, 0x9b, 0x75];
+/// An identifier that is not assigned, which demuxers must skip.
+const UNASSIGNED: [u8; 4] = [0x11, 0x4d, 0x9b, 0x75];
 
-/// Elements of a segment to look at: a file of a hundred hours has fewer.
+/// At most this many elements of a segment are read: a file of a hundred hours has fewer.
 const MAX_ELEMENTS: u32 = 1_000_000;
 
-/// Indices to hide: a file has one or two, and every read has to pass all patches.
+/// At most this many seek heads are hidden: a file has one or two, and every read checks all patches.
 const MAX_SEEK_HEADS: usize = 4;
 
-/// Patches `input` if it is a Matroska file that was cut.
-///
-/// Returns what the header promises beyond the end of the file, if it does: a sentence for a warning.
+/// Patches `input` if it is a Matroska file that was cut off. Returns a text for the warning then.
 pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
     let Some(header) = Element::read(input, 0)?.filter(|e| e.id == EBML) else { return Ok(None) };
     let Some(segment) = header.end().map(|end| Element::read(input, end)).transpose()?.flatten() else {
         return Ok(None);
     };
-    let held = input.len();
-    let Some(promised) = segment.end().filter(|end| segment.id == SEGMENT && *end > held) else { return Ok(None) };
-    let mut patches = vec![segment.size_unknown()];
+    let file_len = input.len();
+    let Some(stated_end) = segment.end().filter(|end| segment.id == SEGMENT && *end > file_len) else {
+        return Ok(None);
+    };
+    let mut patches = vec![segment.unknown_size()];
     let mut position = segment.start;
     for _ in 0..MAX_ELEMENTS {
         let Some(element) = Element::read(input, position)? else { break };
-        // The first patch is the segment's.
+        // One patch is the segment's own.
         if element.id == SEEK_HEAD && patches.len() <= MAX_SEEK_HEADS {
-            patches.push(Patch { offset: position, bytes: NOTHING.to_vec() });
+            patches.push(Patch { offset: position, bytes: UNASSIGNED.to_vec() });
         }
         match element.end() {
-            Some(end) if end <= held => position = end,
+            Some(end) if end <= file_len => position = end,
             _ => {
-                patches.extend((element.id == CLUSTER).then(|| element.size_unknown()));
+                patches.extend((element.id == CLUSTER).then(|| element.unknown_size()));
                 break;
             }
         }
     }
-    input.patch(patches, held);
-    Ok(Some(format!("its header promises {promised} bytes, the file holds {held}")))
+    input.patch(patches, file_len);
+    Ok(Some(format!("its header states {stated_end} bytes, the file holds {file_len}")))
 }
 
-/// The head of an element.
+/// The header of an element.
 struct Element {
     id: u32,
-    /// Where its size is written, and in how many bytes.
+    /// Position and number of bytes of its size field.
     size_at: u64,
     size_len: usize,
     size: Option<u64>,
-    /// Where its contents start.
+    /// Position of its contents.
     start: u64,
 }
 
 impl Element {
-    /// The element at `position`; `None` if there is none, or a malformed one.
+    /// The element at `position`; `None` if it is missing or malformed.
     fn read(input: &mut Input, position: u64) -> io::Result<Option<Self>> {
         let mut bytes = [0; 12];
         let n = input.read_at(position, &mut bytes)?;
@@ -73,7 +73,7 @@ impl Element {
             let (size, size_len) = number(&bytes[id_len..n])?;
             let size_at = position.checked_add(id_len as u64)?;
             let start = size_at.checked_add(size_len as u64)?;
-            // All ones mean that the size is not known.
+            // All bits set: the size is not known.
             let size = Some(size).filter(|s| *s != (1 << (7 * size_len)) - 1);
             Some(Self { id, size_at, size_len, size, start })
         });
@@ -84,14 +84,16 @@ impl Element {
         self.start.checked_add(self.size?)
     }
 
-    fn size_unknown(&self) -> Patch {
+    /// The patch that sets its size to "unknown".
+    fn unknown_size(&self) -> Patch {
         let mut bytes = vec![0xff; self.size_len];
         bytes[0] = 0xff >> (self.size_len - 1);
         Patch { offset: self.size_at, bytes }
     }
 }
 
-/// A number of variable length and that length: the zeros at the front tell how many bytes follow the first.
+/// Decodes a number of variable length; also returns its length in bytes, which is the number of leading zero bits plus
+/// one.
 fn number(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first().filter(|b| **b != 0)?;
     let len = first.leading_zeros() as usize + 1;
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_every_length() {
+    fn numbers_of_variable_length_are_decoded() {
         assert_eq!(number(&[0x81]), Some((1, 1)));
         assert_eq!(number(&[0x40, 0x02, 9]), Some((2, 2)));
         assert_eq!(number(&[1, 0, 0, 0, 0, 0, 1, 0]), Some((256, 8)));
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_file_is_opened_at_its_end() {
+    fn a_cut_file_gets_unknown_sizes_and_no_index() {
         let mut whole = vec![0x1a, 0x45, 0xdf, 0xa3, 0x80, 0x18, 0x53, 0x80, 0x67, 0x40, 30];
         whole.extend([0x11, 0x4d, 0x9b, 0x74, 0x82, 1, 2]);
         whole.extend([0x1f, 0x43, 0xb6, 0x75, 0x82, 3, 4]);
@@ -136,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn a_swarm_of_indices_does_not_become_a_swarm_of_patches() {
+    fn the_number_of_patches_is_limited() {
         let seek_head = [0x11, 0x4d, 0x9b, 0x74, 0x80];
         let head = [0x1a, 0x45, 0xdf, 0xa3, 0x80, 0x18, 0x53, 0x80, 0x67, 0x4f, 0xff];
         let mut input = Input::new(Box::new(io::Cursor::new([&head[..], &seek_head.repeat(100)].concat()))).unwrap();
         assert!(repair(&mut input).unwrap().is_some());
         let mut shown = vec![0; 500];
         input.read_at(11, &mut shown).unwrap();
-        let hidden = shown.chunks(5).take_while(|element| element.starts_with(&NOTHING)).count();
+        let hidden = shown.chunks(5).take_while(|element| element.starts_with(&UNASSIGNED)).count();
         assert_eq!(hidden, MAX_SEEK_HEADS);
         assert_eq!(shown[5 * hidden..], seek_head.repeat(100 - hidden));
     }

@@ -1,10 +1,10 @@
-//! MP4, M4A and MOV files (ISO 14496-12): those that were cut off, and edit lists (8.6.6), which say what part of a
-//! track is presented, and when.
+//! MP4, M4A and MOV files (ISO 14496-12): repairs files that were cut off, and reads edit lists (8.6.6), which state which
+//! part of a track is played, and when.
 //!
-//! The demuxer skips a box that reaches beyond the end of the file; if that is the one with the sound, its size is patched.
+//! The demuxer skips a box that reaches beyond the end of the file. If that is the media data, its size is patched.
 //!
-//! Edit lists carry the encoder's delay (AAC 1024 or 2112 samples, Opus 312), the later start of an audio track beside its
-//! video, and the cuts of a recording trimmed on a phone. The demuxer reads them but does not apply them.
+//! Edit lists contain the encoder delay (AAC 1024 or 2112 samples, Opus 312), the offset of an audio track that starts
+//! later than its video, and the cuts of a recording that was trimmed on a phone. The demuxer does not apply them.
 
 use std::io;
 
@@ -18,63 +18,64 @@ pub(crate) struct Edit {
     pub(crate) track_id: u32,
     /// Seconds of silence before the track starts.
     pub(crate) lead: f64,
-    /// Seconds of the media to drop before the first that is presented.
+    /// Seconds to drop at the start of the media.
     pub(crate) skip: f64,
-    /// Seconds that are presented after the lead, if the list says.
+    /// Seconds that are played after the lead, if the list states it.
     pub(crate) length: Option<f64>,
 }
 
-/// Boxes to look at before giving up, so that no file takes long.
+/// At most this many boxes are read, so that no file takes long.
 const MAX_BOXES: u32 = 10_000;
 
-/// Entries of an edit list to look at.
+/// At most this many entries of an edit list are read.
 const MAX_ENTRIES: u64 = 64;
 
-/// Patches the size of the media data of `input` if it is an MP4 file that was cut in there.
+/// Patches the size of the media data of `input` if it is an MP4 file that was cut off within it. Returns a text for the
+/// warning then.
 ///
-/// Returns what the header promises beyond the end of the file: a sentence for a warning. [`Error::CutOff`] if what is
-/// left has no index, or nothing that it could point at.
+/// # Errors
+/// [`Error::CutOff`] if the index or all of the media data is missing.
 pub(crate) fn repair(input: &mut Input) -> Result<Option<String>, Error> {
     let mut head = [0; 8];
     if input.read_at(0, &mut head)? < 8 || &head[4..] != b"ftyp" {
         return Ok(None);
     }
-    let held = input.len();
+    let file_len = input.len();
     let mut parser = Parser { input, boxes_left: MAX_BOXES };
-    let (mut index, mut sound) = (false, false);
+    let (mut has_index, mut has_media) = (false, false);
     let mut position = 0;
-    let (last, whole) = loop {
-        // Nothing is said of a file with malformed boxes.
+    let (last, is_whole) = loop {
+        // Malformed boxes are left to the demuxer to report.
         let Some(found) = parser.next_box(position, u64::MAX)? else { return Ok(None) };
-        // A size of zero means "to the end of the file", which is never a lie.
-        let whole = found.end <= held || parser.u32_at(position)? == 0;
-        // A picture's index is called `meta`; that it is no recording is not for here to say.
-        index |= whole && [*b"moov", *b"meta"].contains(&found.name);
-        sound |= found.name == *b"mdat" && found.start < held.min(found.end);
-        if found.end >= held {
-            break (found, whole);
+        // A size of zero means "to the end of the file".
+        let is_whole = found.end <= file_len || parser.u32_at(position)? == 0;
+        // `meta` is the index of a picture. The demuxer reports that it has no audio track, which is a better message.
+        has_index |= is_whole && [*b"moov", *b"meta"].contains(&found.name);
+        has_media |= found.name == *b"mdat" && found.start < file_len.min(found.end);
+        if found.end >= file_len {
+            break (found, is_whole);
         }
         position = found.end;
     };
-    if !index {
-        return Err(Error::CutOff { missing: "the index, which tells where the sound lies, is" });
+    if !has_index {
+        return Err(Error::CutOff { missing: "the index, which locates the audio data, is" });
     }
-    if !sound {
+    if !has_media {
         return Err(Error::CutOff { missing: "all of its sound is" });
     }
-    if whole || last.name != *b"mdat" {
+    if is_whole || last.name != *b"mdat" {
         return Ok(None);
     }
     let patch = if last.start - position == 16 {
-        Patch { offset: position + 8, bytes: (held - position).to_be_bytes().to_vec() }
+        Patch { offset: position + 8, bytes: (file_len - position).to_be_bytes().to_vec() }
     } else {
         Patch { offset: position, bytes: vec![0; 4] }
     };
-    input.patch(vec![patch], held);
-    Ok(Some(format!("its header promises {} bytes, the file holds {held}", last.end)))
+    input.patch(vec![patch], file_len);
+    Ok(Some(format!("its header states {} bytes, the file holds {file_len}", last.end)))
 }
 
-/// The edit lists of all tracks that have one; empty for other formats and damaged files.
+/// The edit lists of all tracks; empty for other formats and damaged files.
 pub(crate) fn edits(input: &mut Input) -> io::Result<Vec<Edit>> {
     let mut head = [0; 8];
     if input.read_at(0, &mut head)? < 8 || &head[4..] != b"ftyp" {
@@ -103,7 +104,7 @@ struct Parser<'a> {
     boxes_left: u32,
 }
 
-/// A box: its name, and where its contents lie.
+/// A box: its name, and the range of its contents.
 struct Found {
     name: [u8; 4],
     start: u64,
@@ -156,7 +157,7 @@ impl Parser<'_> {
         let empty = entries.iter().take_while(|e| e.media_time < 0).count();
         let lead: u64 = entries[..empty].iter().fold(0, |sum, e| sum.saturating_add(e.duration));
         let Some(first) = entries.get(empty) else { return Ok(None) };
-        // Several pieces would have to be cut and joined; they are rare, and only the first start is applied.
+        // Lists with several entries are rare. Only the start of the first entry is applied.
         let length =
             (entries.len() == empty + 1 && first.duration > 0).then(|| first.duration as f64 / f64::from(movie_scale));
         Ok(Some(Edit {
@@ -183,7 +184,7 @@ impl Parser<'_> {
         Ok(entries)
     }
 
-    /// The field after the two dates of a header box: the time scale in `mvhd` and `mdhd`, the track's id in `tkhd`.
+    /// The field after the two dates of a header box: the time scale in `mvhd` and `mdhd`, the track id in `tkhd`.
     fn after_times(&mut self, start: u64) -> io::Result<u32> {
         let offset = if self.version(start)? == 1 { 20 } else { 12 };
         self.u32_at(start + offset)
@@ -193,7 +194,7 @@ impl Parser<'_> {
         Ok(self.u32_at(start)? >> 24)
     }
 
-    /// Zero beyond the end of the file, which no caller takes for a valid value.
+    /// Zero beyond the end of the file, which is not valid for any of the fields read here.
     fn u32_at(&mut self, position: u64) -> io::Result<u32> {
         let mut field = [0; 4];
         self.input.read_at(position, &mut field)?;
@@ -205,7 +206,7 @@ impl Parser<'_> {
     }
 }
 
-/// A piece of the track: `duration` in the movie's time scale, from `media_time` in the media's; -1 is a pause.
+/// An entry of an edit list: `duration` is in the movie's time scale, `media_time` in the media's; -1 means a pause.
 struct Entry {
     duration: u64,
     media_time: i64,
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn delay_lead_and_length() {
+    fn edit_lists_give_lead_skip_and_length() {
         let found = read(movie(&[0, 2, 500, u32::MAX, 0x10000, 9000, 1024, 0x10000]));
         assert_eq!(found, [Edit { track_id: 42, lead: 0.5, skip: 1024.0 / 48_000.0, length: Some(9.0) }]);
         assert_eq!(read(movie(&[0, 1, 0, 1024, 0x10000]))[0].length, None);
@@ -252,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_end_quickly(at in 0usize..180, byte: u8, cut in 0usize..180) {
+        fn hostile_edit_lists_do_not_panic(at in 0usize..180, byte: u8, cut in 0usize..180) {
             let mut bytes = movie(&[0, 1, 9000, 1024, 0x10000]);
             let n = bytes.len();
             bytes[at % n] = byte;

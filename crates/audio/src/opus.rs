@@ -1,4 +1,4 @@
-//! Opus (RFC 6716, RFC 7845) for the codec registry.
+//! The Opus decoder (RFC 6716, RFC 7845) for the codec registry.
 
 use opus_pure::{ChannelLayout, OpusDecoder, OpusMSDecoder};
 use symphonia::core::audio::{
@@ -11,20 +11,20 @@ use symphonia::core::codecs::registry::{RegisterableAudioDecoder, SupportedAudio
 use symphonia::core::errors::{Result, decode_error, unsupported_error};
 use symphonia::core::packet::PacketRef;
 
-/// Opus always decodes at 48 kHz here: every time in its headers is in samples of that rate.
-const RATE: u32 = 48_000;
+/// Opus is always decoded at 48 kHz: its headers count in samples of that rate.
+const RATE_HZ: u32 = 48_000;
 
-/// Samples a channel in the longest packet, 120 ms.
-const MAX_PACKET: usize = 5760;
+/// Samples of one channel in the longest packet, 120 ms.
+const MAX_PACKET_SAMPLES: usize = 5760;
 
-/// The identification header (RFC 7845, 5.1), or the `dOps` box of MP4, which says the same in big-endian.
+/// The identification header (RFC 7845, 5.1), or the `dOps` box of MP4: the same fields in big-endian order.
 struct Head {
     channels: usize,
     pre_skip: u16,
     /// Output gain in dB, as a Q7.8 number.
     gain: i16,
     mapping_family: u8,
-    /// Streams and coupled streams; only if the family is not 0.
+    /// Numbers of streams and coupled streams; not stated for family 0, which has one stream.
     streams: (u8, u8),
 }
 
@@ -44,15 +44,15 @@ impl Head {
     }
 }
 
-/// Samples at 48 kHz before the recording proper, if `extra_data` is an Opus header.
+/// Samples at 48 kHz to drop at the start of the recording (encoder delay), if `extra_data` is an Opus header.
 pub(crate) fn pre_skip(extra_data: &[u8]) -> Option<u16> {
     Head::parse(extra_data).map(|head| head.pre_skip)
 }
 
-/// One decoder; both give mono in the end.
+/// The decoder for a channel layout. Either way, the output is mono.
 enum Inner {
-    /// A stereo stream is mixed by the decoder itself, upstream of its synthesis, at half the cost: on libopus's own
-    /// streams that equals the mean of the channels within 80 dB or better.
+    /// Mono or stereo. The decoder mixes stereo itself before synthesis, which halves the cost. On streams that libopus
+    /// encoded, the result differs from the mean of the channels by less than -80 dB.
     Mono(Box<OpusDecoder>),
     /// 3 to 8 channels, interleaved.
     Surround(Box<OpusMSDecoder>, usize),
@@ -86,22 +86,24 @@ impl Opus {
             params: params.clone(),
             inner,
             gain: 10f32.powf(f32::from(head.gain) / 256.0 / 20.0),
-            decoded: vec![0.0; MAX_PACKET * channels],
-            mono: Vec::with_capacity(MAX_PACKET),
-            buffer: AudioBuffer::new(AudioSpec::new(RATE, Channels::Discrete(1)), MAX_PACKET),
+            decoded: vec![0.0; MAX_PACKET_SAMPLES * channels],
+            mono: Vec::with_capacity(MAX_PACKET_SAMPLES),
+            buffer: AudioBuffer::new(AudioSpec::new(RATE_HZ, Channels::Discrete(1)), MAX_PACKET_SAMPLES),
         })
     }
 
     /// Decodes one packet into `self.mono`.
     fn decode_packet(&mut self, data: &[u8]) -> Result<()> {
         self.mono.clear();
-        // An empty packet would mean concealment, of unknown length.
+        // An empty packet asks for loss concealment, but does not state for how many samples.
         if data.is_empty() {
             return decode_error("opus: empty packet");
         }
         let (frames, channels) = match &mut self.inner {
-            Inner::Mono(decoder) => (decoder.decode(data, MAX_PACKET, &mut self.decoded), 1),
-            Inner::Surround(decoder, channels) => (decoder.decode(data, MAX_PACKET, &mut self.decoded), *channels),
+            Inner::Mono(decoder) => (decoder.decode(data, MAX_PACKET_SAMPLES, &mut self.decoded), 1),
+            Inner::Surround(decoder, channels) => {
+                (decoder.decode(data, MAX_PACKET_SAMPLES, &mut self.decoded), *channels)
+            }
         };
         let Ok(frames) = frames else { return decode_error("opus: invalid packet") };
         let scale = self.gain / channels as f32;
@@ -112,21 +114,21 @@ impl Opus {
 }
 
 fn mono_decoder() -> Option<Box<OpusDecoder>> {
-    OpusDecoder::new(RATE.cast_signed(), 1).ok().map(Box::new)
+    OpusDecoder::new(RATE_HZ.cast_signed(), 1).ok().map(Box::new)
 }
 
-/// A decoder for mapping family 1, if the header's streams are those that RFC 7845 lays down for it.
+/// A decoder for mapping family 1, if the header states the numbers of streams that RFC 7845 prescribes for it.
 fn surround_decoder(channels: usize, streams: (u8, u8)) -> Option<Inner> {
     let layout = ChannelLayout::surround(channels, 1).ok()?;
     let expected = (usize::from(streams.0), usize::from(streams.1));
-    let decoder = OpusMSDecoder::new(RATE.cast_signed(), channels, 1).ok()?;
+    let decoder = OpusMSDecoder::new(RATE_HZ.cast_signed(), channels, 1).ok()?;
     ((layout.nb_streams, layout.nb_coupled_streams) == expected).then(|| Inner::Surround(Box::new(decoder), channels))
 }
 
 impl AudioDecoder for Opus {
     fn reset(&mut self) {
         match &mut self.inner {
-            // Resetting a decoder whose settings have worked before cannot fail.
+            // Cannot fail: the decoder was created with the same settings.
             Inner::Mono(decoder) => drop(decoder.reset_state()),
             Inner::Surround(decoder, _) => drop(decoder.reset_state()),
         }
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn both_byte_orders_of_the_header() {
+    fn headers_of_both_byte_orders_are_parsed() {
         assert_eq!(pre_skip(&head(1, &[0])), Some(312));
         assert_eq!(pre_skip(b"OpusHead\x00\x01\x01\x38\0\0\0\0\0\0\0"), Some(312));
         assert_eq!(pre_skip(b"OpusHead\x01\x01"), None);
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stereo_packet_becomes_mono() {
+    fn a_stereo_packet_is_mixed_to_mono() {
         let mut encoder = OpusEncoder::new(48_000, 2, Application::Audio).unwrap();
         let mut decoder = decoder(&head(2, &[0])).unwrap();
         let mut packet = [0; 1500];
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_headers_and_packets_are_refused() {
+    fn invalid_headers_and_packets_are_refused() {
         for (channels, family) in [(0, &[0][..]), (3, &[0]), (6, &[1, 6, 0]), (2, &[255, 2, 0]), (9, &[1, 5, 4])] {
             assert!(decoder(&head(channels, family)).is_err(), "{channels} channels, {family:?}");
         }

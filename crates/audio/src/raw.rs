@@ -1,4 +1,4 @@
-//! Samples without a header, as sound cards and telephones send them: bytes to 16 kHz `f32`, as they come.
+//! Raw samples without a header, as sound cards and telephony send them: a stream of bytes to 16 kHz `f32`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use crate::error::Error;
 use crate::mix::clean;
 use crate::resample::Resampler;
 
-/// What the bytes of a sample mean. All are one channel; those of several bytes are little-endian.
+/// The encoding of a raw sample. All formats are mono; samples of several bytes are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RawFormat {
-    /// Signed integers of 16 bits.
+    /// Signed 16-bit integers.
     S16,
-    /// Floats of 32 bits, full scale -1..1.
+    /// 32-bit floats, full scale -1..1.
     F32,
-    /// A byte a sample, the logarithm of North American and Japanese telephones (ITU-T G.711, mu-law).
+    /// ITU-T G.711 mu-law, one byte for each sample: telephony in North America and Japan.
     MuLaw,
-    /// A byte a sample, the logarithm of all other telephones (ITU-T G.711, A-law).
+    /// ITU-T G.711 A-law, one byte for each sample: telephony elsewhere.
     ALaw,
 }
 
@@ -25,7 +25,7 @@ impl RawFormat {
     /// All formats.
     pub const ALL: [Self; 4] = [Self::S16, Self::F32, Self::MuLaw, Self::ALaw];
 
-    /// Its short name.
+    /// The short name, which is also its `Display` and `FromStr` form.
     pub fn name(self) -> &'static str {
         match self {
             Self::S16 => "s16",
@@ -35,7 +35,7 @@ impl RawFormat {
         }
     }
 
-    /// Bytes of a sample.
+    /// Number of bytes of a sample.
     pub fn width(self) -> usize {
         match self {
             Self::S16 => 2,
@@ -44,13 +44,13 @@ impl RawFormat {
         }
     }
 
-    /// A sample of [`Self::width`] bytes.
+    /// Decodes a sample of [`Self::width`] bytes.
     fn sample(self, bytes: &[u8]) -> f32 {
         match (self, bytes) {
-            (Self::S16, &[low, high]) => of_16_bits(i16::from_le_bytes([low, high])),
+            (Self::S16, &[low, high]) => from_i16(i16::from_le_bytes([low, high])),
             (Self::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
-            (Self::MuLaw, &[code]) => of_16_bits(mu_law(code)),
-            (Self::ALaw, &[code]) => of_16_bits(a_law(code)),
+            (Self::MuLaw, &[code]) => from_i16(mu_law(code)),
+            (Self::ALaw, &[code]) => from_i16(a_law(code)),
             _ => 0.0,
         }
     }
@@ -67,15 +67,15 @@ impl FromStr for RawFormat {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|format| format.name() == name);
-        found.ok_or_else(|| format!("unknown format of samples `{name}`: s16, f32, mulaw or alaw"))
+        found.ok_or_else(|| format!("unknown sample format `{name}`: s16, f32, mulaw or alaw"))
     }
 }
 
-fn of_16_bits(sample: i16) -> f32 {
+fn from_i16(sample: i16) -> f32 {
     f32::from(sample) / 32_768.0
 }
 
-/// The code is sent inverted: a sign, three bits of exponent, four of mantissa, with a bias that makes steps meet.
+/// All bits are inverted: a sign, three bits of exponent and four of mantissa. The bias makes the segments continuous.
 fn mu_law(code: u8) -> i16 {
     const BIAS: i16 = 0x84;
     let code = !code;
@@ -84,7 +84,7 @@ fn mu_law(code: u8) -> i16 {
     if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// Every other bit is sent inverted, and a sign that is set is a plus; the two lowest exponents have the same step.
+/// Every other bit is inverted; a set sign bit means plus. The two lowest exponents have the same step size.
 fn a_law(code: u8) -> i16 {
     let code = code ^ 0x55;
     let (exponent, mantissa) = (code >> 4 & 7, i16::from(code & 15));
@@ -93,47 +93,47 @@ fn a_law(code: u8) -> i16 {
     if code & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
-/// A stream of such bytes on its way to 16 kHz. A sample at another rate comes out a tenth of a second after it went in.
+/// Converts a stream of raw bytes to 16 kHz samples. Resampling from another rate delays the output by up to 0.1 s.
 pub struct RawStream {
     format: RawFormat,
     resampler: Resampler,
-    /// The first bytes of a sample whose others have not come yet.
-    begun: Vec<u8>,
+    /// The first bytes of a sample that is not complete yet.
+    partial: Vec<u8>,
     samples: Vec<f32>,
 }
 
 impl RawStream {
-    /// Of samples at `rate` Hz.
+    /// A stream of samples at `rate` Hz.
     ///
     /// # Errors
-    /// [`Error::SampleRate`] for a rate that no recording has.
+    /// [`Error::SampleRate`] for a rate that cannot be resampled.
     pub fn new(format: RawFormat, rate: u32) -> Result<Self, Error> {
-        Ok(Self { format, resampler: Resampler::new(rate)?, begun: Vec::new(), samples: Vec::new() })
+        Ok(Self { format, resampler: Resampler::new(rate)?, partial: Vec::new(), samples: Vec::new() })
     }
 
-    /// Takes the next bytes, which may end within a sample, and appends what is ready at 16 kHz. Floats that are no
-    /// number are silence.
+    /// Converts the next bytes, which may end within a sample, and appends the samples that are ready to `out`. NaN and
+    /// infinity become silence.
     pub fn push(&mut self, mut bytes: &[u8], out: &mut Vec<f32>) {
-        let Self { format, resampler, begun, samples } = self;
+        let Self { format, resampler, partial, samples } = self;
         samples.clear();
-        if !begun.is_empty() {
-            let missing = (format.width() - begun.len()).min(bytes.len());
-            begun.extend_from_slice(&bytes[..missing]);
+        if !partial.is_empty() {
+            let missing = (format.width() - partial.len()).min(bytes.len());
+            partial.extend_from_slice(&bytes[..missing]);
             bytes = &bytes[missing..];
-            if begun.len() < format.width() {
+            if partial.len() < format.width() {
                 return;
             }
-            samples.push(format.sample(begun));
-            begun.clear();
+            samples.push(format.sample(partial));
+            partial.clear();
         }
         let whole = bytes.chunks_exact(format.width());
-        begun.extend_from_slice(whole.remainder());
+        partial.extend_from_slice(whole.remainder());
         samples.extend(whole.map(|bytes| format.sample(bytes)));
         clean(samples);
         resampler.push(samples, out);
     }
 
-    /// The stream ends: appends what is still on its way.
+    /// Ends the stream: appends the samples that the resampler still holds.
     pub fn finish(&mut self, out: &mut Vec<f32>) {
         self.resampler.finish(out);
     }
@@ -157,14 +157,14 @@ mod tests {
 
     /// Table values of ITU-T G.711, scaled to 16 bits.
     #[test]
-    fn telephones_logarithms_have_the_values_of_the_standard() {
+    fn mu_law_and_a_law_have_the_values_of_the_standard() {
         let known = [(0x00, -32_124), (0x80, 32_124), (0x7f, 0), (0xff, 0), (0xfe, 8), (0x8f, 16_764), (0x2a, -5_372)];
         assert_eq!(known.map(|(code, _)| mu_law(code)), known.map(|(_, value)| value));
         let known = [(0xd5, 8), (0x55, -8), (0xaa, 32_256), (0x2a, -32_256), (0xd4, 24), (0x80, 5_504), (0x00, -5_504)];
         assert_eq!(known.map(|(code, _)| a_law(code)), known.map(|(_, value)| value));
     }
 
-    /// All codes, as the decoder of recordings reads them.
+    /// Decodes all codes both here and as a WAV file.
     #[test]
     fn files_and_streams_have_the_same_samples() {
         let codes: Vec<u8> = (0..=255).collect();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back() {
+    fn formats_are_parsed_from_their_names() {
         for format in RawFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_silence() {
+    fn nan_and_infinity_become_silence() {
         let mut out = Vec::new();
         let bytes: Vec<u8> = [0.25, f32::NAN, f32::INFINITY].into_iter().flat_map(f32::to_le_bytes).collect();
         RawStream::new(RawFormat::F32, 16_000).unwrap().push(&bytes, &mut out);
@@ -200,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_how_bytes_come(bytes in prop::collection::vec(any::<u8>(), 0..999), size in 1..50_usize) {
+        fn splitting_the_bytes_does_not_change_the_samples(bytes in prop::collection::vec(any::<u8>(), 0..999), size in 1..50_usize) {
             for format in RawFormat::ALL {
                 for rate in [8_000, 16_000, 24_000] {
                     let all = |size: usize| {

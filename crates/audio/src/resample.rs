@@ -1,30 +1,30 @@
-//! Any sample rate to 16 kHz.
+//! Converts any sample rate to 16 kHz.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _};
 
-use crate::audio::SAMPLE_RATE;
 use crate::error::Error;
+use crate::sample_rate::SAMPLE_RATE;
 
 /// The rates that can be resampled, in Hz.
-const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
-/// Transforms hold at least this many samples, and a sixteenth of a second: the longer, the steeper the anti-aliasing
-/// filter. This one passes 96 % of the band unchanged.
-const TRANSFORM: u64 = 1024;
-const TRANSFORMS_A_SECOND: u64 = 16;
+/// A transform has at least this many samples, and lasts at least a sixteenth of a second. The longer it is, the steeper
+/// is the anti-aliasing filter; at this length it passes 96 % of the band unchanged.
+const MIN_TRANSFORM_SAMPLES: u64 = 1024;
+const TRANSFORMS_PER_SECOND: u64 = 16;
 
-/// A transform can only be a multiple of the smallest block in which both rates have whole samples, and for an odd rate
-/// that is as long as the rate. Rates whose transform would hold more than this are taken for the nearest that has a
-/// shorter one: at most 8 Hz and 15 millionths away, less than a sound card is wrong.
-const LONGEST: u64 = 1 << 17;
+/// The length of a transform must be a multiple of the smallest block in which both rates have a whole number of samples.
+/// For a rate that shares no factor with 16 kHz that block is as long as the rate. If it has more samples than this, the
+/// nearest rate with a shorter block is used: at most 8 Hz or 15 ppm away, less than the error of a sound card's clock.
+const MAX_BLOCK_SAMPLES: u64 = 1 << 17;
 
-/// A stream of mono samples on its way to 16 kHz: an FFT resampler whose delay is taken off, so that a sample at time
-/// `t` stays at time `t`. Samples that are at 16 kHz already pass unchanged, bit for bit.
+/// An FFT resampler of mono samples to 16 kHz. Its delay is removed, so that a sample at time `t` stays at time `t`.
+/// Samples that are at 16 kHz already pass unchanged, bit for bit.
 pub(crate) struct Resampler {
     rate: u32,
-    /// The rate that is converted from: nearly always the same.
-    near: u32,
+    /// The rate that is converted from: `rate`, or one close to it (see [`MAX_BLOCK_SAMPLES`]).
+    converted_rate: u32,
     fft: Option<Box<Converter>>,
     consumed: u64,
     produced: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Resampler {
 
 struct Converter {
     fft: Fft<f32>,
-    /// Input that does not fill a chunk yet.
+    /// Input until it fills a chunk.
     waiting: Vec<f32>,
     chunk: usize,
     output: Vec<f32>,
@@ -41,14 +41,14 @@ struct Converter {
 }
 
 impl Resampler {
-    /// A resampler from `rate` Hz.
+    /// A resampler from `rate` in Hz; [`Error::SampleRate`] if it cannot be converted.
     pub(crate) fn new(rate: u32) -> Result<Self, Error> {
-        if !RATES.contains(&rate) {
+        if !RATES_HZ.contains(&rate) {
             return Err(Error::SampleRate(rate));
         }
-        let near = convertible(rate);
-        let fft = (rate != SAMPLE_RATE).then(|| Box::new(Converter::new(near)));
-        Ok(Self { rate, near, fft, consumed: 0, produced: 0 })
+        let converted_rate = convertible(rate);
+        let fft = (rate != SAMPLE_RATE).then(|| Box::new(Converter::new(converted_rate)));
+        Ok(Self { rate, converted_rate, fft, consumed: 0, produced: 0 })
     }
 
     /// The input rate in Hz.
@@ -72,8 +72,8 @@ impl Resampler {
         self.produced += (out.len() - before) as u64;
     }
 
-    /// Appends what is still on its way, so that `n` samples in gave `round(n * 16000 / rate)` out.
-    /// Doing it again gives nothing more.
+    /// Appends the samples still held, so that `n` input samples have become `round(n * 16000 / rate)` output samples.
+    /// A second call appends nothing.
     pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
         let total = self.expected();
         let Some(converter) = &mut self.fft else { return };
@@ -83,14 +83,14 @@ impl Resampler {
             converter.push(&zeros, out);
         }
         let surplus = self.produced + (out.len() - start) as u64 - total;
-        // A final round that needs no more input may find the target passed: then the surplus is all in this tail.
+        // The last chunk can produce more than is needed: drop the surplus, which is all part of this call's output.
         out.truncate(out.len() - usize::try_from(surplus).unwrap_or(0).min(out.len() - start));
         self.produced = total;
     }
 
-    /// Samples that what has gone in so far will make.
+    /// The number of output samples for the input so far.
     pub(crate) fn expected(&self) -> u64 {
-        let (consumed, rate) = (u128::from(self.consumed), u128::from(self.near));
+        let (consumed, rate) = (u128::from(self.consumed), u128::from(self.converted_rate));
         u64::try_from((consumed * u128::from(SAMPLE_RATE) + rate / 2) / rate).unwrap_or(u64::MAX)
     }
 }
@@ -99,8 +99,8 @@ impl Converter {
     fn new(rate: u32) -> Self {
         let block = block(rate);
         let (rate, target) = (u64::from(rate), u64::from(SAMPLE_RATE));
-        let chunk = usize::try_from(block * TRANSFORM.max(rate / TRANSFORMS_A_SECOND).div_ceil(block))
-            .expect("at most the longest transform");
+        let chunk = usize::try_from(block * MIN_TRANSFORM_SAMPLES.max(rate / TRANSFORMS_PER_SECOND).div_ceil(block))
+            .expect("a transform has at most MAX_BLOCK_SAMPLES samples, or a sixteenth of a second");
         let fft = Fft::new(rate as usize, target as usize, chunk, 1, FixedSync::Both)
             .expect("the rates and the chunk are not zero");
         let output = vec![0.0; fft.output_frames_max()];
@@ -124,21 +124,24 @@ impl Converter {
     fn convert(&mut self, out: &mut Vec<f32>) {
         let room = self.output.len();
         let input = InterleavedSlice::new(&self.waiting, 1, self.chunk).expect("waiting holds one chunk");
-        let mut output = InterleavedSlice::new_mut(&mut self.output, 1, room).expect("it is as long as it is");
-        let (_, produced) =
-            self.fft.process_into_buffer(&input, &mut output, None).expect("both buffers have the asked-for lengths");
+        let mut output =
+            InterleavedSlice::new_mut(&mut self.output, 1, room).expect("room is the length of the output");
+        let (_, produced) = self
+            .fft
+            .process_into_buffer(&input, &mut output, None)
+            .expect("both buffers have the lengths that the resampler asks for");
         let dropped = self.delay.min(produced);
         self.delay -= dropped;
         out.extend_from_slice(&self.output[dropped..produced]);
     }
 }
 
-/// The rate nearest to `rate` whose transform is not too long.
+/// The rate nearest to `rate` whose block is not too long.
 fn convertible(rate: u32) -> u32 {
-    (0..rate).flat_map(|d| [rate - d, rate + d]).find(|r| block(*r) <= LONGEST).unwrap_or(rate)
+    (0..rate).flat_map(|d| [rate - d, rate + d]).find(|r| block(*r) <= MAX_BLOCK_SAMPLES).unwrap_or(rate)
 }
 
-/// Samples in an even number of the smallest possible blocks: then the filter's delay is a whole number of samples.
+/// Samples in two of the smallest blocks: with an even number, the filter's delay is a whole number of samples.
 fn block(rate: u32) -> u64 {
     2 * u64::from(rate) / gcd(u64::from(rate), u64::from(SAMPLE_RATE))
 }
@@ -152,7 +155,7 @@ mod tests {
     use super::*;
     use std::f64::consts::TAU;
 
-    const USUAL: [u32; 12] =
+    const COMMON_RATES: [u32; 12] =
         [8_000, 11_025, 12_000, 22_050, 24_000, 32_000, 44_100, 47_999, 48_000, 88_200, 96_000, 192_000];
 
     fn convert(rate: u32, input: &[f32]) -> Vec<f32> {
@@ -170,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_kilohertz_pass_bit_for_bit() {
+    fn samples_at_16_khz_pass_bit_for_bit() {
         let input = tone(16_000, 440.0, 5000);
         assert_eq!(convert(16_000, &input), input);
     }
 
     #[test]
-    fn every_length_comes_out_as_the_ratio_says() {
-        for rate in USUAL {
+    fn output_length_is_input_length_times_the_ratio() {
+        for rate in COMMON_RATES {
             for n in [0, 1, 2, 999, 8_001] {
                 let expected = (n as f64 * 16_000.0 / f64::from(rate)).round() as i64;
                 let got = convert(rate, &vec![0.5; n]).len() as i64;
@@ -187,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn an_impulse_stays_where_it_is() {
-        for rate in USUAL {
+    fn an_impulse_keeps_its_time() {
+        for rate in COMMON_RATES {
             let n = rate as usize / 4;
             let at = n / 3;
             let mut input = vec![0.0; n];
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn tones_pass_exactly_and_nothing_folds_back() {
+    fn tones_pass_unchanged_and_do_not_alias() {
         for rate in [8_000, 22_050, 44_100, 48_000, 192_000] {
             let (nyquist, n) = (f64::from(rate.min(16_000)) / 2.0, rate as usize / 2);
             let middle = 2000..6000;
@@ -215,22 +218,22 @@ mod tests {
             if rate > 20_000 {
                 let out = convert(rate, &tone(rate, 8_200.0, n));
                 let loudest = out[middle].iter().fold(0.0f32, |m, x| m.max(x.abs()));
-                assert!(loudest < 1e-3, "{rate} Hz: 8.2 kHz folds back at {loudest}");
+                assert!(loudest < 1e-3, "{rate} Hz: 8.2 kHz aliases at {loudest}");
             }
         }
     }
 
     #[test]
-    fn no_rate_makes_a_long_transform() {
-        for rate in RATES {
+    fn no_rate_needs_a_long_transform() {
+        for rate in RATES_HZ {
             let near = convertible(rate);
-            assert!(block(near) <= LONGEST && rate.abs_diff(near) <= 8, "{rate} Hz as {near} Hz");
+            assert!(block(near) <= MAX_BLOCK_SAMPLES && rate.abs_diff(near) <= 8, "{rate} Hz as {near} Hz");
             assert!(f64::from(rate.abs_diff(near)) / f64::from(rate) < 0.000_016, "{rate} Hz as {near} Hz");
             assert!(near == rate || rate > 65_536, "{rate} Hz as {near} Hz");
         }
         for rate in [1_009, 47_999, 65_521, 65_537, 383_999, 767_999] {
             let chunk = Resampler::new(rate).unwrap().fft.unwrap().chunk;
-            assert!(chunk as u64 <= LONGEST, "{rate} Hz: {chunk} samples");
+            assert!(chunk as u64 <= MAX_BLOCK_SAMPLES, "{rate} Hz: {chunk} samples");
             let out = convert(rate, &tone(rate, 200.0, rate as usize));
             let error = out.iter().zip(tone(16_000, 200.0, 16_000)).skip(2000).take(12_000).map(|(a, b)| (a - b).abs());
             assert!(error.fold(0.0, f32::max) < 0.1, "{rate} Hz");
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_rates_are_refused() {
+    fn impossible_rates_are_refused() {
         for rate in [0, 1, 999, 768_001, u32::MAX] {
             assert!(matches!(Resampler::new(rate), Err(Error::SampleRate(r)) if r == rate));
         }

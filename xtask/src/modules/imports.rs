@@ -1,0 +1,94 @@
+//! Which file of a crate imports which other, and what it takes from there.
+
+use std::collections::BTreeMap;
+
+use super::load;
+use super::module::{CodePath, Module, ModuleId, PathKind};
+use super::resolve::{self, Target};
+use crate::tree::{Finding, Tree};
+
+/// The files of a crate and the imports between them.
+#[derive(Debug)]
+pub struct Imports {
+    /// The folder with the sources, for example `crates/audio/src/`.
+    pub folder: String,
+    /// Paths of the files from that folder. Indices into this list name the files below.
+    pub files: Vec<String>,
+    /// Imported names by importing and defining file, with the first line that names each.
+    pub arrows: BTreeMap<(usize, usize), BTreeMap<String, usize>>,
+}
+
+/// The imports of the crate with this root file.
+pub fn of_crate(tree: &Tree, root: &str) -> Result<Imports, Finding> {
+    let modules = load::load(tree, root)?;
+    let folder = root.find("/src/").map_or("", |at| &root[..at + "/src/".len()]).to_owned();
+    let mut files: Vec<String> = modules.iter().map(|module| module.file[folder.len()..].to_owned()).collect();
+    files.sort();
+    files.dedup();
+    let mut imports = Imports { folder, files, arrows: BTreeMap::new() };
+    for module in 0..modules.len() {
+        add_uses(&modules, module, &mut imports);
+        add_paths(&modules, module, &mut imports);
+    }
+    Ok(imports)
+}
+
+impl Imports {
+    /// The files that a file imports.
+    pub fn imported_by(&self, file: usize) -> impl Iterator<Item = usize> {
+        self.arrows.range((file, 0)..=(file, usize::MAX)).map(|(&(_, to), _)| to)
+    }
+
+    fn index(&self, path: &str) -> usize {
+        let file = &path[self.folder.len()..];
+        self.files.iter().position(|listed| listed == file).expect("the list has the file of every module")
+    }
+
+    fn add(&mut self, modules: &[Module], from: ModuleId, to: ModuleId, name: &str, line: usize) {
+        let (from, to) = (self.index(&modules[from].file), self.index(&modules[to].file));
+        if from != to {
+            let first = self.arrows.entry((from, to)).or_default().entry(name.to_owned()).or_insert(line);
+            *first = line.min(*first);
+        }
+    }
+}
+
+fn add_uses(modules: &[Module], module: ModuleId, imports: &mut Imports) {
+    let here = &modules[module];
+    // Such a file shows its crate or its children to others, which import from the file that defines the name.
+    let is_facade = here.parent.is_none() || here.file.ends_with("/mod.rs") || !here.children.is_empty();
+    for import in here.uses.iter().filter(|import| !(import.is_reexport && is_facade)) {
+        for target in resolve::resolve(modules, module, &import.path) {
+            match target {
+                Target::Item(defined, name) => imports.add(modules, module, defined, &name, import.line),
+                // The paths that begin with a module's name show what is taken from it, as do the names that come
+                // from a glob. Traits and macros of a glob may stay unseen.
+                Target::Module(defined) if import.alias.is_none() && !modules[defined].items.is_empty() => {
+                    imports.add(modules, module, defined, "*", import.line);
+                }
+                Target::Module(_) => {}
+            }
+        }
+    }
+}
+
+fn add_paths(modules: &[Module], module: ModuleId, imports: &mut Imports) {
+    for path in modules[module].paths.iter().filter(|path| !is_variable(&modules[module], path)) {
+        if let (PathKind::Macro, [name]) = (path.kind, path.segments.as_slice())
+            && let Some(defined) = resolve::enclosing_macro(modules, module, name)
+        {
+            imports.add(modules, module, defined, name, path.line);
+            continue;
+        }
+        for target in resolve::resolve(modules, module, &path.segments) {
+            if let Target::Item(defined, name) = target {
+                imports.add(modules, module, defined, &name, path.line);
+            }
+        }
+    }
+}
+
+/// Whether a path of one segment is rather a variable of the same name.
+fn is_variable(module: &Module, path: &CodePath) -> bool {
+    path.segments.len() == 1 && path.kind == PathKind::Other && module.bindings.contains(&path.segments[0])
+}

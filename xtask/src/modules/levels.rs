@@ -1,0 +1,83 @@
+//! Groups of files that import each other, and the order of these groups.
+
+use super::imports::Imports;
+
+/// Files that import each other, directly or through others; a single file if it is in no circle.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Group {
+    pub files: Vec<usize>,
+    /// 0 for files that import nothing; else one more than the highest level that the group imports.
+    pub level: usize,
+}
+
+/// All groups, each after the groups that it imports (the strongly connected components, by Tarjan's algorithm).
+pub fn groups(imports: &Imports) -> Vec<Group> {
+    let count = imports.files.len();
+    let mut search = Search {
+        imports,
+        order: vec![None; count],
+        lowest: vec![0; count],
+        stack: Vec::new(),
+        group_of: vec![None; count],
+        visited: 0,
+        groups: Vec::new(),
+    };
+    for file in 0..count {
+        if search.order[file].is_none() {
+            search.visit(file);
+        }
+    }
+    search.groups
+}
+
+struct Search<'a> {
+    imports: &'a Imports,
+    /// When each file was first visited.
+    order: Vec<Option<usize>>,
+    /// The earliest visited file on the stack that each file reaches.
+    lowest: Vec<usize>,
+    stack: Vec<usize>,
+    group_of: Vec<Option<usize>>,
+    visited: usize,
+    groups: Vec<Group>,
+}
+
+impl Search<'_> {
+    fn visit(&mut self, file: usize) {
+        let order = self.visited;
+        self.visited += 1;
+        self.order[file] = Some(order);
+        self.lowest[file] = order;
+        self.stack.push(file);
+        for imported in self.imports.imported_by(file) {
+            match self.order[imported] {
+                None => {
+                    self.visit(imported);
+                    self.lowest[file] = self.lowest[file].min(self.lowest[imported]);
+                }
+                Some(seen) if self.group_of[imported].is_none() => self.lowest[file] = self.lowest[file].min(seen),
+                Some(_) => {}
+            }
+        }
+        if self.lowest[file] == order {
+            self.close_group(file);
+        }
+    }
+
+    /// Takes from the stack the group whose first visited file is `first`.
+    fn close_group(&mut self, first: usize) {
+        let start = self.stack.iter().rposition(|&file| file == first).expect("a file stays on the stack until closed");
+        let mut files = self.stack.split_off(start);
+        files.sort_unstable();
+        let group = self.groups.len();
+        for &file in &files {
+            self.group_of[file] = Some(group);
+        }
+        let below = files.iter().flat_map(|&file| self.imports.imported_by(file)).filter_map(|file| {
+            let imported = self.group_of[file].filter(|&imported| imported != group)?;
+            Some(self.groups[imported].level + 1)
+        });
+        let level = below.max().unwrap_or(0);
+        self.groups.push(Group { files, level });
+    }
+}

@@ -1,0 +1,15 @@
+//! The imports between the modules of each crate: a rule that finds circles, and a command that prints them.
+
+mod circles;
+mod code;
+mod imports;
+mod levels;
+mod load;
+mod module;
+mod print;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use circles::check;
+pub use print::print;
