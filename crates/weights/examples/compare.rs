@@ -1,4 +1,4 @@
-//! Compares two checkpoints of one model tensor by tensor:
+//! Compares two checkpoints of the same model, tensor by tensor:
 //! `cargo run --release -p amanuensis-weights --example compare -- PATH OTHER`
 
 use amanuensis_weights::{Checkpoint, Error};
@@ -13,27 +13,31 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
+/// Prints the differences of two checkpoints.
 fn compare(a: &Checkpoint, b: &Checkpoint) {
-    let (mut same, mut worst) = (0, (0.0_f32, "none"));
+    let (mut equal, mut worst) = (0, (0.0_f32, "none"));
     for a in a.names().filter_map(|name| a.get(name)) {
         let Some(b) = b.get(a.name()) else {
-            println!("{} is in the first only", a.name());
+            println!("{} is only in the first checkpoint", a.name());
             continue;
         };
         if a.shape() != b.shape() {
-            println!("{}: {:?} is not {:?}", a.name(), a.shape(), b.shape());
+            println!("{}: the shapes are {:?} and {:?}", a.name(), a.shape(), b.shape());
             continue;
         }
-        let (ours, theirs) = (a.to_f32(), b.to_f32());
-        let peak = ours.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
-        let error = ours.iter().zip(&theirs).fold(0.0_f32, |error, (x, y)| error.max((x - y).abs()));
-        same += usize::from(ours == theirs);
+        let (first, second) = (a.to_f32(), b.to_f32());
+        let peak = first.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
+        let error = first.iter().zip(&second).fold(0.0_f32, |error, (x, y)| error.max((x - y).abs()));
+        equal += usize::from(first == second);
         if error / peak > worst.0 {
             worst = (error / peak, a.name());
         }
     }
     for b in b.names().filter(|name| a.get(name).is_none()) {
-        println!("{b} is in the second only");
+        println!("{b} is only in the second checkpoint");
     }
-    println!("{same} tensors are equal; largest error relative to a tensor's largest value: {} ({})", worst.0, worst.1);
+    println!(
+        "{equal} tensors are equal; largest error relative to the largest value of a tensor: {} ({})",
+        worst.0, worst.1
+    );
 }

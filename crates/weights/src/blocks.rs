@@ -1,29 +1,17 @@
-//! ggml's quantised blocks: 32 values of a row with what they have in common (`ggml-quants.c`, `dequantize_row_*`).
+//! Conversion of ggml's quantised blocks to `f32` (`dequantize_row_*` in ggml's `ggml-quants.c`).
 //!
-//! All numbers are little-endian. The scale `d` and the minimum `m` are binary16. Of a byte of four-bit values, the lower
-//! half belongs to the first sixteen values and the upper half to the last; the fifth bits lie in a u32, in order.
+//! A block holds 32 consecutive values of a row, with a scale `d` and, in some types, a minimum `m`. Both are binary16; all
+//! numbers are little-endian. In 4-bit and 5-bit types, byte `i` holds value `i` in its lower half and value `i + 16` in its
+//! upper half. The fifth bits are stored in a u32; bit `i` belongs to value `i`. In types without a minimum, the stored value
+//! minus 8 (4 bits) or 16 (5 bits) is multiplied by the scale.
 
 use crate::DType;
-use crate::dtype::f16_to_f32;
+use crate::dtype::{BLOCK, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, f16_to_f32};
 
-/// Values in a block.
-pub(crate) const BLOCK: usize = 32;
-
-/// Bytes of a block: `d`, values.
-pub(crate) const Q8_0: usize = 2 + 32;
-/// `d`, fifth bits, values; the middle is zero.
-pub(crate) const Q5_0: usize = 2 + 4 + 16;
-/// `d`, `m`, fifth bits, values.
-pub(crate) const Q5_1: usize = 4 + 4 + 16;
-/// `d`, values; the middle is zero.
-pub(crate) const Q4_0: usize = 2 + 16;
-/// `d`, `m`, values.
-pub(crate) const Q4_1: usize = 4 + 16;
-
-/// Writes the values of whole blocks to `out`, which has room for exactly these.
+/// Writes the values of the blocks in `bytes` to `out`. `out` has 32 elements for each block.
 ///
 /// # Panics
-/// When `dtype` has no blocks.
+/// If `dtype` is not a block type.
 pub(crate) fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) {
     match dtype {
         DType::Q8_0 => each(bytes, out, |block: &[u8; Q8_0], out| {
@@ -52,10 +40,11 @@ pub(crate) fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) {
             let (&m, values) = head(rest);
             nibbles(values, 0, f16_to_f32(d), 0.0, f16_to_f32(m), out);
         }),
-        other => panic!("{other} has no blocks"),
+        other => panic!("{other} is not a block type"),
     }
 }
 
+/// Calls `block(bytes, out)` for each block of `N` bytes.
 fn each<const N: usize>(bytes: &[u8], out: &mut [f32], block: impl Fn(&[u8; N], &mut [f32; BLOCK])) {
     let (blocks, _) = bytes.as_chunks();
     let (outs, _) = out.as_chunks_mut();
@@ -64,14 +53,14 @@ fn each<const N: usize>(bytes: &[u8], out: &mut [f32], block: impl Fn(&[u8; N], 
 
 /// The first `N` bytes of a block, and the rest.
 fn head<const N: usize>(block: &[u8]) -> (&[u8; N], &[u8]) {
-    block.split_first_chunk().expect("the sizes above have room for it")
+    block.split_first_chunk().expect("a block is long enough for its scale, minimum and fifth bits")
 }
 
-/// `(value + offset) * d + m` of four-bit values and their fifth bits.
+/// Writes `(value + offset) * d + m`, where a value is four bits from `values` and a fifth bit from `fifth`.
 fn nibbles(values: &[u8], fifth: u32, d: f32, offset: f32, m: f32, out: &mut [f32; BLOCK]) {
     let (first, last) = out.split_at_mut(BLOCK / 2);
     for (i, &value) in values.iter().enumerate() {
-        let bit = |place: usize| ((fifth >> place & 1) << 4) as u8;
+        let bit = |index: usize| ((fifth >> index & 1) << 4) as u8;
         first[i] = (f32::from(value & 15 | bit(i)) + offset) * d + m;
         last[i] = (f32::from(value >> 4 | bit(i + BLOCK / 2)) + offset) * d + m;
     }
@@ -81,6 +70,7 @@ fn nibbles(values: &[u8], fifth: u32, d: f32, offset: f32, m: f32, out: &mut [f3
 mod tests {
     use super::*;
 
+    // 0.5 and -2 as binary16.
     const HALF: [u8; 2] = [0x00, 0x38];
     const MINUS_TWO: [u8; 2] = [0x00, 0xc0];
 
@@ -91,10 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn blocks_worked_by_hand() {
-        // The byte of each place: the place itself in the lower half, fifteen less it in the upper.
+    fn each_block_type_matches_values_computed_by_hand() {
+        // Byte `i` holds `i` in its lower half and `15 - i` in its upper half.
         let pattern: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
-        // Fifth bits of values 0, 17 and 31.
+        // The fifth bits of values 0, 17 and 31 are set.
         let fifth = (1_u32 | 1 << 17 | 1 << 31).to_le_bytes();
         let nibble = |i: u8| if i < 16 { i } else { 31 - i };
         let high = |i: u8| if [0, 17, 31].contains(&i) { 16 } else { 0 };

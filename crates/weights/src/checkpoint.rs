@@ -1,15 +1,16 @@
-//! An opened model.
+//! An opened model, and the search for the weight file in a directory.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::format::{Contents, FORMATS, Format};
+use crate::format::Contents;
+use crate::formats::{FORMATS, detect};
 use crate::mmap::MappedFile;
 use crate::{Error, Interface, Tensor};
 
 /// An opened model: named tensors in memory-mapped files.
 ///
-/// Opening reads only the index; tensors are read when they are asked for. Dropping it unmaps the files.
+/// Opening reads only the index of the files. Tensors are read on access. Dropping the checkpoint unmaps the files.
 pub struct Checkpoint {
     path: PathBuf,
     format: &'static str,
@@ -17,16 +18,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a model's directory (`model.bin`, `model.safetensors`, `model.safetensors.index.json` or `ggml-*.bin` in it) or
-    /// a weight file of any name. The format is told by content.
+    /// Opens a weight file, or a directory that contains `model.bin`, `model.safetensors`, `model.safetensors.index.json`,
+    /// `ggml-*.bin` or an ONNX export. The format is detected by the content of the file, not by its name.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = if path.is_dir() { find(path)? } else { MappedFile::open(path)? };
-        let format = Format::of(&file)?;
+        let format = detect(&file)?;
         let path = file.path().to_owned();
         Ok(Self { path, format: format.name, contents: (format.read)(file)? })
     }
 
-    /// The name of the file's format, as people know it: "`CTranslate2`", "safetensors".
+    /// The name of the format, such as "`CTranslate2`" or "safetensors".
     pub fn format(&self) -> &'static str {
         self.format
     }
@@ -36,19 +37,19 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The directory of the model, where `config.json` and `tokenizer.json` live: that of the weight file or, for graphs in
-    /// a folder `onnx` by themselves, the one above.
+    /// The directory of the model, which holds `config.json` and `tokenizer.json`. It is the directory of the weight file, or its
+    /// parent if the weights are in a subdirectory `onnx` without `config.json`.
     pub fn directory(&self) -> &Path {
         let own = parent(&self.path);
         if own.ends_with("onnx") && !own.join("config.json").exists() { parent(own) } else { own }
     }
 
-    /// The tensor of a canonical name (see the [crate's documentation](crate)), or [`Error::MissingTensor`].
+    /// The tensor with a canonical name (see the [crate's documentation](crate)), or [`Error::MissingTensor`].
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, Error> {
         self.get(name).ok_or_else(|| Error::MissingTensor { path: self.path.clone(), name: name.to_owned() })
     }
 
-    /// The tensor of a canonical name, if there is one: for those that a model may lack.
+    /// The tensor with a canonical name, or `None`. For tensors that are optional in a model.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
         let (name, entry) = self.contents.tensors.get_key_value(name)?;
         Some(Tensor::new(name, &self.contents.files[entry.file], entry))
@@ -59,23 +60,23 @@ impl Checkpoint {
         self.contents.tensors.keys().map(String::as_str)
     }
 
-    /// The bytes of the text tokens, in the order of their ids, if the weight file has them (ggml does). Tokens that stand
-    /// for no text are not among them.
+    /// The bytes of the text tokens, in the order of their ids, if the weight file contains them (ggml does). Special tokens are
+    /// not included.
     pub fn vocabulary(&self) -> Option<&[Vec<u8>]> {
         self.contents.vocabulary.as_deref()
     }
 
-    /// What the graphs of the model take and give, if its format has graphs (ONNX does).
+    /// The inputs and outputs of the model's graphs. Empty if the format has no graphs; only ONNX has.
     pub fn graphs(&self) -> &[Interface] {
         &self.contents.graphs
     }
 
-    /// The number of attention heads of the encoder, if the weight file says (safetensors leave it to `config.json`).
+    /// The number of attention heads of the encoder, if the weight file contains it. For safetensors it is in `config.json`.
     pub fn encoder_heads(&self) -> Option<usize> {
         self.contents.encoder_heads
     }
 
-    /// The number of attention heads of the decoder, if the weight file says (safetensors leave it to `config.json`).
+    /// The number of attention heads of the decoder, if the weight file contains it. For safetensors it is in `config.json`.
     pub fn decoder_heads(&self) -> Option<usize> {
         self.contents.decoder_heads
     }
@@ -91,7 +92,7 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
-/// The directory that a path lies in.
+/// The directory that contains `path`.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -99,13 +100,13 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The weight file in a model's directory: the first that is in a known format. Failing that, the error of the first
-/// that is there.
+/// The weight file in a model's directory: the first one that is in a known format. If there is none, the error of the first
+/// candidate that exists.
 fn find(directory: &Path) -> Result<MappedFile, Error> {
     let mut problem = None;
     for pattern in FORMATS.iter().flat_map(|format| format.file_names) {
         let Some(path) = only_match(directory, pattern)? else { continue };
-        match MappedFile::open(&path).and_then(|file| Format::of(&file).map(|_| file)) {
+        match MappedFile::open(&path).and_then(|file| detect(&file).map(|_| file)) {
             Ok(file) => return Ok(file),
             Err(error) => problem = problem.or(Some(error)),
         }
@@ -120,7 +121,7 @@ fn find(directory: &Path) -> Result<MappedFile, Error> {
     }))
 }
 
-/// The file of a directory whose name is `pattern`, in which one `*` stands for any text. Several are one too many.
+/// The file in a directory whose name matches `pattern`, in which one `*` matches any text. More than one match is an error.
 fn only_match(directory: &Path, pattern: &str) -> Result<Option<PathBuf>, Error> {
     let Some((start, end)) = pattern.split_once('*') else {
         let path = directory.join(pattern);

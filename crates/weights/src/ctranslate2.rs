@@ -1,12 +1,17 @@
-//! `CTranslate2`'s `model.bin`.
+//! Reader of `CTranslate2`'s `model.bin` files.
 //!
-//! Little-endian and unaligned: u32 version, specification name, u32 revision, u32 number of variables; of each its
-//! name, u8 rank, u32 dimensions, u8 type, u32 bytes, data; then u32 number of aliases, of each its name and its
-//! target's. A string is a u16 length that counts a final NUL, then the bytes. (Written by
-//! `python/ctranslate2/specs/model_spec.py`, read by `src/models/model.cc` of `CTranslate2`.)
+//! Layout (little-endian, unaligned):
 //!
-//! Integer weights come with `{name}_scale`: w = q / scale, one scale a row for int8, one in all for int16. Projections
-//! of one input are stacked by rows: Q, K and V in self-attention, K and V in cross-attention.
+//! 1. u32 version; name of the specification; u32 revision.
+//! 2. u32 number of variables. For each: name, u8 rank, u32 dimensions, u8 type, u32 bytes, data.
+//! 3. u32 number of aliases. For each: its name and the name of its target.
+//!
+//! A string is a u16 length, then that many bytes, of which the last is NUL. Such files are written by
+//! `python/ctranslate2/specs/model_spec.py` and read by `src/models/model.cc` of `CTranslate2`.
+//!
+//! Integer weights have a variable `{name}_scale` beside them: w = q / scale, with one scale for each row for int8 and a single
+//! scale for int16. Projections with the same input are stacked by rows: Q, K and V in self-attention, K and V in
+//! cross-attention.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,15 +24,17 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_names: &["model.bin"], probe, read };
 
-/// The layout above came with version 4, before Whisper did; 6 is the latest.
+/// Supported versions of the layout. It has been as above since version 4, which is older than Whisper; 6 is the latest.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
+/// The specification of Whisper models.
 const SPECIFICATION: &str = "WhisperSpec";
-/// The latest revision of the specification; a later one may rename or reorder variables.
-const REVISION: u32 = 3;
-/// More variables, or more aliases, than any Whisper model could have: bounds the index of a hostile file.
+/// The latest supported revision of the specification. A later one may rename or reorder variables.
+const MAX_REVISION: u32 = 3;
+/// Most variables, and most aliases, that are accepted. The limit bounds the memory that the index of a hostile file can take.
 const MAX_NAMES: u32 = 1 << 16;
 
-/// `CTranslate2` modules of an encoder or a decoder, and the canonical ones whose rows each stacks.
+/// Modules of the encoder and the decoder outside of layers: the name in `CTranslate2`, and the canonical names of the modules
+/// whose rows it stacks.
 const MODULES: &[(&str, &[&str])] = &[
     ("conv1", &["conv1"]),
     ("conv2", &["conv2"]),
@@ -36,7 +43,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("layer_norm", &["layer_norm"]),
 ];
 
-/// The same of a layer.
+/// Modules of a layer, in the same form as [`MODULES`].
 const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("self_attention/layer_norm", &["self_attn_layer_norm"]),
     ("self_attention/linear_0", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
@@ -50,11 +57,12 @@ const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("ffn/linear_1", &["fc2"]),
 ];
 
-/// The output projection has no place inside the canonical decoder.
+/// The output projection. Its canonical name is not inside the decoder, so it is not in [`MODULES`].
 const PROJECTION: &str = "decoder/projection/weight";
+/// The token embedding, to which the projection is an alias if both are the same.
 const EMBEDDINGS: &str = "decoder/embeddings/weight";
 
-/// Attributes whose value is part of what Whisper is, with that value.
+/// Attributes that have the same value in every Whisper model: name, value, and the meaning of any other value.
 const ATTRIBUTES: &[(&str, i64, &str)] = &[
     ("decoder/activation", 3, "an activation other than GELU"),
     ("decoder/pre_norm", 1, "layer norms after the blocks"),
@@ -100,7 +108,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// What a variable is called canonically: `prefix`, one of `modules`, `parameter`.
+/// The canonical names of the tensors in a variable: `{prefix}{module}.{parameter}` for each of `modules`.
 struct Canonical {
     prefix: String,
     modules: &'static [&'static str],
@@ -108,7 +116,7 @@ struct Canonical {
 }
 
 impl Canonical {
-    /// `None` for attributes, scales and whatever else is no tensor of a Whisper model.
+    /// `None` for attributes, scales and every other variable that is not a tensor of a Whisper model.
     fn of(name: &str) -> Option<Self> {
         let (network, rest) = name.split_once('/')?;
         if !matches!(network, "encoder" | "decoder") {
@@ -132,7 +140,7 @@ impl Canonical {
     }
 }
 
-/// Type codes of the file.
+/// The type of a variable: a float type, or an integer of a number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
     Float(DType),
@@ -160,15 +168,17 @@ impl Stored {
     }
 }
 
+/// A variable, and the range of its bytes in the file.
 struct Variable {
     shape: Vec<usize>,
     stored: Stored,
     data: Range<usize>,
 }
 
-/// The file's index. Aliases are resolved: each leads to the name of a variable.
+/// The index of the file.
 struct Variables {
     variables: BTreeMap<String, Variable>,
+    /// For each alias, the name of its variable, which is never another alias.
     aliases: BTreeMap<String, String>,
 }
 
@@ -178,7 +188,7 @@ impl Variables {
         let version = reader.u32("the header")?;
         if !VERSIONS.contains(&version) {
             return Err(file.unsupported(format!(
-                "is a CTranslate2 model of version {version}, but versions {} to {} are supported; convert it anew",
+                "is a CTranslate2 model of version {version}, but versions {} to {} are supported; convert it again",
                 VERSIONS.start(),
                 VERSIONS.end()
             )));
@@ -188,9 +198,9 @@ impl Variables {
             return Err(file.unsupported(format!("holds a {specification} model, but a {SPECIFICATION} is needed")));
         }
         let revision = reader.u32("the header")?;
-        if revision > REVISION {
+        if revision > MAX_REVISION {
             return Err(file.unsupported(format!(
-                "is of revision {revision} of {SPECIFICATION}, but revisions up to {REVISION} are supported"
+                "is of revision {revision} of {SPECIFICATION}, but revisions up to {MAX_REVISION} are supported"
             )));
         }
 
@@ -200,18 +210,18 @@ impl Variables {
             let name = reader.string(&format!("variable {} of {count}", i + 1))?;
             let variable = reader.variable(&name)?;
             if index.variables.contains_key(&name) {
-                return Err(file.malformed(format!("variable {name} is there twice")));
+                return Err(file.malformed(format!("variable {name} occurs twice")));
             }
             index.variables.insert(name, variable);
         }
         for _ in 0..reader.count("aliases")? {
             let (alias, target) = (reader.string("the aliases")?, reader.string("the aliases")?);
             if index.resolve(&alias).is_some() {
-                return Err(file.malformed(format!("alias {alias} is there twice")));
+                return Err(file.malformed(format!("alias {alias} occurs twice")));
             }
-            // Only what came before can be meant, so there are no circles.
+            // A target must come before its alias, so aliases cannot form a cycle.
             let Some(variable) = index.resolve(&target).map(str::to_owned) else {
-                return Err(file.malformed(format!("alias {alias} leads to {target}, which is not there")));
+                return Err(file.malformed(format!("the target {target} of alias {alias} does not exist")));
             };
             index.aliases.insert(alias, variable);
         }
@@ -222,13 +232,13 @@ impl Variables {
         Ok(index)
     }
 
-    /// Every name with that of its variable.
+    /// The name of every variable and alias, each with the name of its variable.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         let variables = self.variables.keys().map(|name| (name.as_str(), name.as_str()));
         variables.chain(self.aliases.iter().map(|(alias, variable)| (alias.as_str(), variable.as_str())))
     }
 
-    /// The name of the variable that a name leads to.
+    /// The name of the variable that `name`, a variable or an alias, refers to.
     fn resolve(&self, name: &str) -> Option<&str> {
         match self.variables.get_key_value(name) {
             Some((name, _)) => Some(name),
@@ -236,7 +246,7 @@ impl Variables {
         }
     }
 
-    /// The value of an integer scalar.
+    /// The value of an attribute: a variable that is an integer scalar.
     fn attribute(&self, file: &MappedFile, name: &str) -> Option<i64> {
         let variable = self.variables.get(self.resolve(name)?)?;
         if !variable.shape.is_empty() || !matches!(variable.stored, Stored::Integer(_)) {
@@ -250,7 +260,7 @@ impl Variables {
         }
     }
 
-    /// The tensor of a variable, with its scales if it has integers.
+    /// The tensor of a variable, with its scales if it is stored as integers.
     fn entry(&self, file: &MappedFile, name: &str) -> Result<Entry, Error> {
         let variable = &self.variables[name];
         let (dtype, scales) = match variable.stored {
@@ -264,7 +274,7 @@ impl Variables {
             .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))
     }
 
-    /// What steps of one are worth in an integer tensor; the file has the reciprocals.
+    /// The scales of an integer tensor. The file contains their reciprocals.
     fn scales(&self, file: &MappedFile, name: &str) -> Result<Vec<f32>, Error> {
         let scale = format!("{name}_scale");
         match self.resolve(&scale).and_then(|name| self.variables.get(name)) {
@@ -273,22 +283,22 @@ impl Variables {
                 Ok(divisors.iter().map(|divisor| f32::from_le_bytes(*divisor).recip()).collect())
             }
             Some(_) => Err(file.malformed(format!("{scale} is not stored as float32"))),
-            None => Err(file.malformed(format!("tensor {name} holds integers, but {scale} is not there"))),
+            None => Err(file.malformed(format!("tensor {name} holds integers, but {scale} does not exist"))),
         }
     }
 }
 
 impl Reader<'_> {
+    /// The next u32, the number of `of`, which must be at most [`MAX_NAMES`].
     fn count(&mut self, of: &str) -> Result<u32, Error> {
         let count = self.u32(&format!("the number of {of}"))?;
         if count > MAX_NAMES {
-            return Err(self
-                .file
-                .malformed(format!("it claims {count} {of}; no Whisper model has more than {MAX_NAMES}")));
+            return Err(self.file.malformed(format!("it claims {count} {of}; the limit is {MAX_NAMES}")));
         }
         Ok(count)
     }
 
+    /// The next string, which must be a valid name.
     fn string(&mut self, inside: &str) -> Result<String, Error> {
         let at = self.at;
         let length = u16::from_le_bytes(self.array(inside)?);
@@ -296,7 +306,7 @@ impl Reader<'_> {
         let mut string =
             String::from_utf8(bytes).map_err(|_| self.file.malformed(format!("the name at byte {at} is not UTF-8")))?;
         if string.pop() != Some('\0') || !is_name(&string) {
-            return Err(self.file.malformed(format!("there should be a name at byte {at}")));
+            return Err(self.file.malformed(format!("there is no valid name at byte {at}")));
         }
         Ok(string)
     }
@@ -311,11 +321,11 @@ impl Reader<'_> {
             shape.push(self.u32(&inside)? as usize);
         }
         let [code] = self.array(&inside)?;
-        let stored = Stored::from_code(code).ok_or_else(|| malformed(format!("its type {code} is not known")))?;
+        let stored = Stored::from_code(code).ok_or_else(|| malformed(format!("its type {code} is unknown")))?;
         let size = self.u32(&inside)? as usize;
         let expected = shape.iter().copied().try_fold(stored.size(), usize::checked_mul);
         if expected != Some(size) {
-            return Err(malformed(format!("{size} bytes do not make up its shape {shape:?}")));
+            return Err(malformed(format!("it has {size} bytes, which do not fit its shape {shape:?}")));
         }
         let start = self.at;
         let data = self.take(size, &inside)?;
@@ -324,7 +334,7 @@ impl Reader<'_> {
             if let Some(bad) =
                 scales.iter().map(|&scale| f32::from_le_bytes(scale)).find(|s| !s.is_normal() || *s < 0.0)
             {
-                return Err(malformed(format!("{bad} is not a scale")));
+                return Err(malformed(format!("{bad} is not a valid scale")));
             }
         }
         Ok(Variable { shape, stored, data: start..self.at })

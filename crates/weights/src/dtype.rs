@@ -1,10 +1,22 @@
-//! How numbers are stored, and their way to `f32`.
+//! The types that values are stored as, and the conversion of 16-bit floats to `f32`.
 
 use std::fmt;
 
-use crate::blocks::{BLOCK, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+/// Values in one of ggml's quantised blocks.
+pub(crate) const BLOCK: usize = 32;
 
-/// How a tensor's values are stored (little-endian, at any alignment).
+/// Bytes of a `q8_0` block: scale, values.
+pub(crate) const Q8_0: usize = 2 + 32;
+/// Bytes of a `q5_0` block: scale, fifth bits, values.
+pub(crate) const Q5_0: usize = 2 + 4 + 16;
+/// Bytes of a `q5_1` block: scale, minimum, fifth bits, values.
+pub(crate) const Q5_1: usize = 4 + 4 + 16;
+/// Bytes of a `q4_0` block: scale, values.
+pub(crate) const Q4_0: usize = 2 + 16;
+/// Bytes of a `q4_1` block: scale, minimum, values.
+pub(crate) const Q4_1: usize = 4 + 16;
+
+/// The type that a tensor's values are stored as. Numbers are little-endian and need not be aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DType {
@@ -12,30 +24,30 @@ pub enum DType {
     F32,
     /// IEEE 754 binary16.
     F16,
-    /// bfloat16: the upper half of a binary32.
+    /// bfloat16: the upper 16 bits of a binary32.
     Bf16,
-    /// Signed 8-bit integers with one scale a row, or one for the whole tensor.
+    /// Signed 8-bit integers, with one scale for each row or one for the whole tensor.
     Int8,
-    /// Unsigned 8-bit integers, likewise.
+    /// Unsigned 8-bit integers, with one scale for each row or one for the whole tensor.
     Uint8,
-    /// Signed 16-bit integers with one scale for the whole tensor.
+    /// Signed 16-bit integers, with one scale for the whole tensor.
     Int16,
-    /// Signed 32-bit integers with one scale a row, or one for the whole tensor.
+    /// Signed 32-bit integers, with one scale for each row or one for the whole tensor.
     Int32,
-    /// ggml's blocks of 32 values in 8 bits, with a scale each.
+    /// ggml blocks of 32 values in 8 bits each, with one scale for each block.
     Q8_0,
-    /// The same in 5 bits.
+    /// ggml blocks of 32 values in 5 bits each, with one scale for each block.
     Q5_0,
-    /// The same in 5 bits, with a scale and a minimum each.
+    /// ggml blocks of 32 values in 5 bits each, with one scale and one minimum for each block.
     Q5_1,
-    /// The same in 4 bits.
+    /// ggml blocks of 32 values in 4 bits each, with one scale for each block.
     Q4_0,
-    /// The same in 4 bits, with a scale and a minimum each.
+    /// ggml blocks of 32 values in 4 bits each, with one scale and one minimum for each block.
     Q4_1,
 }
 
 impl DType {
-    /// How many values are stored as a unit, and the bytes of the unit: `(1, 4)` for float32.
+    /// `(values, bytes)` of the smallest unit that values are stored in: `(1, 4)` for float32, `(32, 34)` for `q8_0`.
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 | Self::Int32 => (1, 4),
@@ -69,13 +81,15 @@ impl fmt::Display for DType {
     }
 }
 
-/// binary16 to binary32, exact, by integer selects instead of branches; subnormals become normal without ever being
-/// computed with as such, so they cost nothing extra and survive flush-to-zero.
+/// Converts binary16 (little-endian) to binary32, exactly.
+///
+/// The code has selects instead of branches, so that loops over it vectorise. Subnormals of binary16 are converted with normal
+/// floats only. So they are not slow, and the result does not depend on the flush-to-zero mode.
 pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     const EXPONENT: u32 = 0x7c00 << 13;
-    /// The difference of the two formats' exponent biases, in place.
+    /// The difference of the exponent biases of the two formats, shifted to the exponent field of binary32.
     const REBIAS: u32 = (127 - 15) << 23;
-    /// 2^-14, the weight of a subnormal's leading (absent) bit.
+    /// The bits of 2^-14: the value of the implicit leading bit, which a subnormal does not have.
     const SUBNORMAL: u32 = REBIAS + (1 << 23);
 
     let bits = u32::from(u16::from_le_bytes(bytes));
@@ -89,7 +103,7 @@ pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     f32::from_bits(sign | if exponent == EXPONENT { infinite_or_nan } else { finite })
 }
 
-/// bfloat16 to binary32, exact.
+/// Converts bfloat16 (little-endian) to binary32, exactly.
 pub(crate) fn bf16_to_f32(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }

@@ -1,9 +1,9 @@
-//! What can be wrong with a checkpoint.
+//! Errors of opening a checkpoint and reading its tensors.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a checkpoint or one of its tensors cannot be read. Every message names the file and says what to do.
+/// Why a checkpoint or one of its tensors cannot be read. The message names the file and, where possible, says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,20 +12,20 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
     /// The path is neither a directory nor a regular file.
-    #[error("{}: is not a regular file; give a model's directory or its weight file", path.display())]
+    #[error("{}: is not a regular file; give the directory of a model or its weight file", path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
 
-    /// The directory holds no file that any supported format is kept in.
+    /// The directory holds no weight file of a supported format.
     #[error(
-        "{}: holds no model weights (looked for {looked_for}); give a model's directory or its weight file",
+        "{}: holds no model weights (looked for {looked_for}); give the directory of a model or its weight file",
         directory.display()
     )]
     NoWeights {
@@ -35,39 +35,39 @@ pub enum Error {
         looked_for: String,
     },
 
-    /// The directory holds several models where it should hold one.
+    /// The directory holds more than one model.
     #[error("{}: holds several models ({names}); give the path of one of these files", directory.display())]
     SeveralWeights {
         /// The directory.
         directory: PathBuf,
-        /// The names of the files.
+        /// The names of the weight files.
         names: String,
     },
 
-    /// The file's content is in no supported format.
-    #[error("{}: {looks_like}; supported are {supported}", path.display())]
+    /// The content of the file is in no supported format.
+    #[error("{}: {looks_like}; supported formats are {supported}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What the content appears to be.
+        /// What the content appears to be, and what to do.
         looks_like: &'static str,
         /// The names of the supported formats.
         supported: String,
     },
 
-    /// The file ends before its content does.
-    #[error("{}: the file ends at byte {length} inside {inside}: it is truncated; fetch it again", path.display())]
+    /// The file is shorter than its content requires.
+    #[error("{}: the file ends at byte {length} inside {inside}: it is truncated; download it again", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
         /// Its length in bytes.
         length: usize,
-        /// The part that is cut off.
+        /// The part of the content that the file ends in.
         inside: String,
     },
 
     /// The file contradicts itself or its format.
-    #[error("{}: {reason}: the file is damaged; fetch it again", path.display())]
+    #[error("{}: {reason}: the file is damaged; download it again", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -75,7 +75,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// The file is sound but uses something that is not supported.
+    /// The file is valid but uses something that is not supported.
     #[error("{}: {reason}", path.display())]
     Unsupported {
         /// The file.
@@ -93,14 +93,14 @@ pub enum Error {
         name: String,
     },
 
-    /// A tensor's shape is not the one that the rest of the model asks for.
+    /// The shape of a tensor is not the one that the rest of the model requires.
     #[error("{}: tensor {name} has shape {found:?}, but the model needs {expected:?}", path.display())]
     Shape {
         /// The checkpoint's file.
         path: PathBuf,
         /// The canonical name of the tensor.
         name: String,
-        /// The shape asked for.
+        /// The required shape.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,

@@ -1,49 +1,38 @@
-//! What a format is, and the list of them.
+//! The contract of a file format: how a reader is described, and what it returns.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 
 use crate::mmap::MappedFile;
 use crate::tensor::Entry;
-use crate::{Error, ctranslate2, ggml, onnx, safetensors, sharded};
+use crate::{Error, Interface};
 
 /// A file format of model weights.
 pub(crate) struct Format {
+    /// The name of the format, as users know it.
     pub(crate) name: &'static str,
-    /// What its file is called inside a model's directory, the best first; `*` stands for any text.
+    /// The file names to look for in a model's directory, the preferred one first. One `*` matches any text.
     pub(crate) file_names: &'static [&'static str],
-    /// Whether a file of this content is meant to be in this format, judged by its first bytes.
+    /// Whether a file with these bytes is in this format. Looks only at the first bytes, and does not validate the file.
     pub(crate) probe: fn(&[u8]) -> bool,
+    /// Reads the index of a file, and of other files that belong to it.
     pub(crate) read: fn(MappedFile) -> Result<Contents, Error>,
 }
 
-/// Every supported format; a directory is searched in this order.
-pub(crate) const FORMATS: &[Format] =
-    &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT, ggml::FORMAT, onnx::FORMAT];
-
-impl Format {
-    /// The format of a file, by its content.
-    pub(crate) fn of(file: &MappedFile) -> Result<&'static Self, Error> {
-        FORMATS.iter().find(|format| (format.probe)(file.bytes())).ok_or_else(|| Error::UnknownFormat {
-            path: file.path().to_owned(),
-            looks_like: looks_like(file.bytes()),
-            supported: FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", "),
-        })
-    }
-}
-
-/// What a format's reader finds.
+/// What the reader of a format returns.
 pub(crate) struct Contents {
-    /// The files that the entries point into.
+    /// The files that hold the tensors.
     pub(crate) files: Vec<MappedFile>,
-    /// By canonical name.
+    /// The tensors, by canonical name.
     pub(crate) tensors: BTreeMap<String, Entry>,
+    /// Attention heads of the encoder, if the format stores the number.
     pub(crate) encoder_heads: Option<usize>,
+    /// Attention heads of the decoder, if the format stores the number.
     pub(crate) decoder_heads: Option<usize>,
-    /// The bytes of text tokens, by id, where the file has them.
+    /// The bytes of the text tokens, by id, if the format stores them.
     pub(crate) vocabulary: Option<Vec<Vec<u8>>>,
-    /// Of formats that have graphs, what these take and give.
-    pub(crate) graphs: Vec<onnx::Interface>,
+    /// The interfaces of the model's graphs, if the format contains graphs.
+    pub(crate) graphs: Vec<Interface>,
 }
 
 impl Contents {
@@ -58,37 +47,19 @@ impl Contents {
         }
     }
 
-    /// Adds a tensor of `file`, whose name must be new.
+    /// Adds a tensor of `file`. A second tensor of the same name is an error.
     pub(crate) fn insert(&mut self, file: &MappedFile, name: String, entry: Entry) -> Result<(), Error> {
         match self.tensors.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(entry);
                 Ok(())
             }
-            btree_map::Entry::Occupied(taken) => Err(file.malformed(format!("tensor {} is there twice", taken.key()))),
+            btree_map::Entry::Occupied(first) => Err(file.malformed(format!("tensor {} occurs twice", first.key()))),
         }
     }
 }
 
-/// Whether a name read from a file may be shown in a message: short, and without control characters.
+/// Whether a name from a file may be shown in an error message: at most 256 bytes, and no control characters.
 pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= 256 && !name.contains(char::is_control)
-}
-
-/// Names what people often have in place of a supported file.
-fn looks_like(bytes: &[u8]) -> &'static str {
-    const SIGNS: &[(&[u8], &str)] = &[
-        (b"PK\x03\x04", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),
-        (b"\x80\x02", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),
-        (b"GGUF", "is a GGUF model; whisper.cpp's ggml-*.bin files are no GGUF"),
-        (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
-        (b"<!DOCTYPE", "is a web page, so its download went wrong; fetch it again"),
-        (b"<!doctype", "is a web page, so its download went wrong; fetch it again"),
-        (b"<html", "is a web page, so its download went wrong; fetch it again"),
-    ];
-    match SIGNS.iter().find(|(sign, _)| bytes.starts_with(sign)) {
-        _ if bytes.is_empty() => "is empty; fetch it again",
-        Some((_, name)) => name,
-        None => "is in an unknown format",
-    }
 }

@@ -1,11 +1,15 @@
-//! whisper.cpp's `ggml-*.bin`.
+//! Reader of whisper.cpp's `ggml-*.bin` files.
 //!
-//! Little-endian and unaligned: u32 magic; eleven i32 of sizes; i32 mel bins, i32 frequencies and the mel filters as f32;
-//! i32 number of text tokens, of each a u32 length and its bytes; then tensors up to the end, of each i32 rank, i32 length
-//! of the name, i32 type, i32 dimensions (the innermost first), name, data. (Written by
-//! `models/convert-pt-to-ggml.py`, read by `whisper_model_load` of whisper.cpp.)
+//! Layout (little-endian, unaligned):
 //!
-//! Tensors have the names of openai-whisper. Biases of convolutions are columns, `(out, 1)`.
+//! 1. u32 magic; eleven i32 sizes.
+//! 2. i32 mel bins; i32 frequencies; the mel filters as f32.
+//! 3. i32 number of text tokens; for each token, a u32 length and its bytes.
+//! 4. Tensors up to the end of the file. For each: i32 rank, i32 length of the name, i32 type, i32 dimensions (innermost
+//!    first), name, data.
+//!
+//! Such files are written by whisper.cpp's `models/convert-pt-to-ggml.py` and read by its `whisper_model_load`. Tensors have
+//! the names of openai-whisper. Biases of convolutions are columns, `(out, 1)`.
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
@@ -15,16 +19,16 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.bin"], probe, read };
 
-/// `ggml` as a big-endian number, stored as a little-endian one.
+/// The magic number: the bytes of `ggml`, as a u32, in little-endian order.
 const MAGIC: [u8; 4] = *b"lmgg";
 
-/// More than any Whisper model has of anything that is counted one by one.
+/// Largest size or count that is accepted. It bounds the memory that a hostile file can take; no Whisper model comes near it.
 const MAX_COUNT: usize = 1 << 20;
 
-/// The one module that is its own parameter.
+/// The only tensor whose name has no `.weight` or `.bias`.
 const POSITIONS: &str = "positional_embedding";
 
-/// Modules of openai-whisper and the canonical ones, of an encoder or a decoder.
+/// Modules of the encoder and the decoder outside of layers: the names of openai-whisper, and the canonical names.
 const MODULES: &[(&str, &str)] = &[
     ("conv1", "conv1"),
     ("conv2", "conv2"),
@@ -34,7 +38,7 @@ const MODULES: &[(&str, &str)] = &[
     ("ln", "layer_norm"),
 ];
 
-/// The same of a layer.
+/// Modules of a layer: the names of openai-whisper, and the canonical names.
 const LAYER_MODULES: &[(&str, &str)] = &[
     ("attn.query", "self_attn.q_proj"),
     ("attn.key", "self_attn.k_proj"),
@@ -71,11 +75,13 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The sizes that a file begins with. The number of layers is that of the tensors; the type of the weights is that of each.
+/// The sizes at the start of a file. The numbers of layers and the type of the weights are ignored: the tensors determine both.
 struct Header {
-    /// Positions and width, of encoder and decoder.
+    /// Positions and width of the encoder.
     audio: [usize; 2],
+    /// Positions and width of the decoder.
     text: [usize; 2],
+    /// Attention heads of the encoder and of the decoder.
     heads: [usize; 2],
     n_vocab: usize,
     n_mels: usize,
@@ -92,7 +98,7 @@ impl Header {
         Ok(Self { audio, text, heads: [audio_head, text_head], n_vocab, n_mels })
     }
 
-    /// Whether the tensors have the sizes that are claimed.
+    /// Checks that the tensors have the sizes in the header.
     fn check(&self, file: &MappedFile, contents: &Contents) -> Result<(), Error> {
         for (name, expected) in [
             ("encoder.conv1.weight", [self.audio[1], self.n_mels]),
@@ -104,14 +110,16 @@ impl Header {
                 && !entry.shape().starts_with(&expected)
             {
                 let found = entry.shape();
-                return Err(file.malformed(format!("its header gives {name} the sizes {expected:?}, not {found:?}")));
+                return Err(file.malformed(format!(
+                    "by its header {name} has the sizes {expected:?}, but its shape is {found:?}"
+                )));
             }
         }
         Ok(())
     }
 }
 
-/// The canonical name of a tensor, if it is one of a Whisper model.
+/// The canonical name of a tensor of openai-whisper. `None` if a Whisper model has no such tensor.
 fn canonical(name: &str) -> Option<String> {
     let (network, rest) = name.split_once('.')?;
     if !matches!(network, "encoder" | "decoder") {
@@ -121,13 +129,14 @@ fn canonical(name: &str) -> Option<String> {
         Some((index, rest)) => (format!("{network}.layers.{}.", index.parse::<u16>().ok()?), rest, LAYER_MODULES),
         None => (format!("{network}."), rest, MODULES),
     };
-    modules.iter().find_map(|(theirs, ours)| match rest.strip_prefix(theirs)? {
-        "" if *theirs == POSITIONS => Some(format!("{prefix}{ours}.weight")),
-        parameter @ (".weight" | ".bias") if *theirs != POSITIONS => Some(format!("{prefix}{ours}{parameter}")),
+    modules.iter().find_map(|(stored, canonical)| match rest.strip_prefix(stored)? {
+        "" if *stored == POSITIONS => Some(format!("{prefix}{canonical}.weight")),
+        parameter @ (".weight" | ".bias") if *stored != POSITIONS => Some(format!("{prefix}{canonical}{parameter}")),
         _ => None,
     })
 }
 
+/// The type with a number of ggml's `enum ggml_type`, if it is supported.
 fn dtype(code: u32) -> Option<DType> {
     Some(match code {
         0 => DType::F32,
@@ -142,17 +151,19 @@ fn dtype(code: u32) -> Option<DType> {
 }
 
 impl Reader<'_> {
-    /// A number of things, each of which takes memory.
+    /// The next u32, which must be at most [`MAX_COUNT`].
     fn size(&mut self, inside: &str) -> Result<usize, Error> {
         let at = self.at;
         let count = self.u32(inside)? as usize;
         if count > MAX_COUNT {
-            return Err(self.file.malformed(format!("{count} at byte {at} is no size of a Whisper model")));
+            return Err(self
+                .file
+                .malformed(format!("{count} at byte {at} is too large for a size of a Whisper model")));
         }
         Ok(count)
     }
 
-    /// We make our own filters.
+    /// Skips the mel filters. They are not used, because they are computed when audio is processed.
     fn skip_filters(&mut self) -> Result<(), Error> {
         let inside = "the mel filters";
         let (n_mels, n_frequencies) = (self.size(inside)?, self.size(inside)?);
@@ -161,12 +172,13 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The bytes of the text tokens. The rest, up to `n_vocab`, is implied by the order of all vocabularies.
+    /// The bytes of the text tokens. The special tokens, up to `n_vocab`, are not stored: they have the same order in every
+    /// vocabulary.
     fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
         let inside = "the vocabulary";
         let count = self.size(inside)?;
         if count > n_vocab {
-            return Err(self.file.malformed(format!("it lists {count} tokens, but its decoder has {n_vocab}")));
+            return Err(self.file.malformed(format!("it lists {count} tokens, but its vocabulary has {n_vocab}")));
         }
         let mut tokens = Vec::new();
         for _ in 0..count {
@@ -176,14 +188,14 @@ impl Reader<'_> {
         Ok(tokens)
     }
 
-    /// The next tensor with its canonical name.
+    /// The next tensor, with its canonical name.
     fn tensor(&mut self) -> Result<(String, Entry), Error> {
         let at = self.at;
         let inside = format!("the tensor at byte {at}");
         let malformed = |reason: String| self.file.malformed(format!("tensor at byte {at}: {reason}"));
         let (rank, length) = (self.u32(&inside)?, self.u32(&inside)?);
         if !(1..=4).contains(&rank) {
-            return Err(malformed(format!("it has {rank} dimensions; one to four make sense")));
+            return Err(malformed(format!("it has {rank} dimensions, but 1 to 4 are supported")));
         }
         let code = self.u32(&inside)?;
         let mut shape = Vec::new();
@@ -192,15 +204,15 @@ impl Reader<'_> {
         }
         let name = self.take(length as usize, &inside)?.to_vec();
         let name = String::from_utf8(name).ok().filter(|name| is_name(name));
-        let Some(name) = name else { return Err(malformed("its name is no text".into())) };
+        let Some(name) = name else { return Err(malformed("its name is not valid text".into())) };
         let Some(dtype) = dtype(code) else {
             return Err(self.file.unsupported(format!(
                 "tensor {name} is stored in type {code} of ggml, but f32, f16, q8_0, q5_0, q5_1, q4_0 and q4_1 are \
-                 supported; quantise the model anew"
+                 supported; quantise the model to one of these"
             )));
         };
         let Some(canonical) = canonical(&name) else {
-            return Err(self.file.unsupported(format!("tensor {name} is not one of a Whisper model")));
+            return Err(self.file.unsupported(format!("tensor {name} does not belong to a Whisper model")));
         };
         let is_bias = matches!(canonical.as_str(), "encoder.conv1.bias" | "encoder.conv2.bias");
         if is_bias && shape.last() == Some(&1) {
@@ -224,8 +236,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_real_files() {
-        for (theirs, ours) in [
+    fn names_in_real_files_map_to_canonical_names() {
+        for (stored, expected) in [
             ("encoder.positional_embedding", "encoder.embed_positions.weight"),
             ("encoder.conv1.bias", "encoder.conv1.bias"),
             ("encoder.blocks.11.attn.query.weight", "encoder.layers.11.self_attn.q_proj.weight"),
@@ -239,7 +251,7 @@ mod tests {
             ("decoder.blocks.3.mlp.2.bias", "decoder.layers.3.fc2.bias"),
             ("decoder.ln.bias", "decoder.layer_norm.bias"),
         ] {
-            assert_eq!(canonical(theirs).as_deref(), Some(ours), "{theirs}");
+            assert_eq!(canonical(stored).as_deref(), Some(expected), "{stored}");
         }
         for foreign in ["mel_filters", "encoder.blocks.x.mlp.0.bias", "decoder.positional_embedding.bias", "vad.conv"] {
             assert_eq!(canonical(foreign), None, "{foreign}");

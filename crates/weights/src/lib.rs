@@ -1,7 +1,7 @@
 //! Reads the weights of Whisper models: file bytes in, named tensors out.
 //!
-//! A [`Checkpoint`] is a memory-mapped model file (or set of files). Every format yields the same canonical tensor
-//! names, those of Hugging Face's `WhisperForConditionalGeneration` without the leading `model.`:
+//! A [`Checkpoint`] is a memory-mapped model file, or a set of files. Every format gives the same canonical tensor names. They
+//! are those of Hugging Face's `WhisperForConditionalGeneration`, without the leading `model.`:
 //!
 //! | name | shape |
 //! |---|---|
@@ -13,15 +13,15 @@
 //! | `encoder.layer_norm.weight` | (`d_model`) |
 //! | `decoder.embed_tokens.weight` | (`n_vocab`, `d_model`) |
 //! | `decoder.embed_positions.weight` | (`n_text_ctx`, `d_model`) |
-//! | `decoder.layers.{i}.*` | as in the encoder, with `encoder_attn.*` and `encoder_attn_layer_norm` besides |
+//! | `decoder.layers.{i}.*` | as in the encoder; also `encoder_attn.*` and `encoder_attn_layer_norm` |
 //! | `decoder.layer_norm.weight` | (`d_model`) |
-//! | `proj_out.weight` | (`n_vocab`, `d_model`); absent where `decoder.embed_tokens.weight` stands for it |
+//! | `proj_out.weight` | (`n_vocab`, `d_model`); absent if it is the same as `decoder.embed_tokens.weight` |
 //!
-//! with a `.bias` beside each `.weight` but those of embeddings, positions and `proj_out`. `k_proj.bias` is optional:
-//! Whisper has none; some formats store zeros for it.
+//! Each `.weight` has a `.bias`, except those of embeddings, positions and `proj_out`. `k_proj.bias` is optional: Whisper has
+//! none, but some formats store zeros for it.
 //!
-//! Tensors are views of the mapped bytes; nothing is copied until the caller asks for `f32` values, row range by row
-//! range if it likes. Files are taken as hostile: whatever bytes they hold, the result is tensors or an [`Error`].
+//! Tensors are views of the mapped bytes. Values are copied only when they are converted to `f32`, all at once or by ranges of
+//! rows. Files are treated as untrusted input: whatever bytes they hold, the result is tensors or an [`Error`], never a panic.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), amanuensis_weights::Error> {
@@ -43,7 +43,9 @@ mod error;
 #[cfg(feature = "fixture")]
 pub mod fixture;
 mod format;
+mod formats;
 mod ggml;
+mod interface;
 mod mmap;
 mod onnx;
 mod reader;
@@ -54,5 +56,5 @@ mod tensor;
 pub use checkpoint::Checkpoint;
 pub use dtype::DType;
 pub use error::Error;
-pub use onnx::{Dimension, GraphValue, Interface};
+pub use interface::{Dimension, GraphValue, Interface};
 pub use tensor::Tensor;

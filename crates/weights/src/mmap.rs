@@ -1,4 +1,4 @@
-//! Read-only memory maps of model files: the crate's only unsafe code.
+//! Read-only memory maps of model files. This is the only unsafe code of the crate.
 
 #![allow(unsafe_code)]
 
@@ -10,7 +10,7 @@ use memmap2::Mmap;
 
 use crate::Error;
 
-/// A regular file, mapped whole and read-only.
+/// A regular file, mapped read-only as a whole.
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     path: PathBuf,
@@ -18,20 +18,21 @@ pub(crate) struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps `path`, following symbolic links (the Hugging Face cache is made of them).
+    /// Maps the file `path`. Follows symbolic links, which the Hugging Face cache consists of.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
-        // Asked before opening: to open a named pipe would wait for its writer.
+        // Checked before opening, because opening a named pipe blocks until it has a writer.
         if !path.metadata().map_err(io)?.is_file() {
             return Err(Error::NotAFile { path: path.to_owned() });
         }
         let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is private to this type, read-only, and only ever lent as `&[u8]`, for which every bit
-        // pattern is valid; offsets into it are checked against the map's own length and text is copied before it is
-        // validated, so no decision rests on bytes that are read a second time. The one thing that the language cannot
-        // promise is that no other process changes the file: rewritten in place, the tensors read afterwards hold
-        // other numbers; cut short, reading past the new end stops this process with SIGBUS. Model stores replace
-        // files by renaming, which leaves the mapped one as it was.
+        // SAFETY: the map is private to this type and read-only, and it is given out only as `&[u8]`, for which every bit pattern
+        // is valid. Offsets are checked against the length of the map, which does not change. Text is copied before it is
+        // validated, so no check depends on bytes that are read again later.
+        //
+        // What cannot be guaranteed is that no other process changes the file. If it is overwritten in place, tensors that are
+        // read afterwards hold other numbers. If it is truncated, an access past the new end terminates this process with
+        // SIGBUS. Model stores replace files by renaming a new one, which does not change the mapped file.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         Ok(Self { path: path.to_owned(), map })
     }
@@ -40,17 +41,18 @@ impl MappedFile {
         &self.path
     }
 
+    /// The bytes of the whole file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
 
-    /// Takes the pages of a byte range out of this process's memory; they are read again when next touched.
+    /// Removes the pages of a byte range from this process's memory. They are read from the file again on the next access.
     pub(crate) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if !range.is_empty() {
-            // SAFETY: the map is a shared, read-only view of a file. Dropping its pages loses nothing: the next read
-            // brings the same bytes back from the file, so `&[u8]` borrows of the range stay valid.
-            // The advice is a hint; that it cannot be followed changes no result.
+            // The advice is a hint, so an error is ignored: it does not change any result.
+            // SAFETY: the map is a read-only view of a file. After `MADV_DONTNEED` the next access reads the same bytes from the
+            // file again, so `&[u8]` borrows of the range stay valid.
             let _ = unsafe {
                 self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
             };
@@ -59,17 +61,17 @@ impl MappedFile {
         let _ = range;
     }
 
-    /// An [`Error::Malformed`] of this file.
+    /// An [`Error::Malformed`] for this file.
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {
         Error::Malformed { path: self.path.clone(), reason: reason.into() }
     }
 
-    /// An [`Error::Unsupported`] of this file.
+    /// An [`Error::Unsupported`] for this file.
     pub(crate) fn unsupported(&self, reason: impl Into<String>) -> Error {
         Error::Unsupported { path: self.path.clone(), reason: reason.into() }
     }
 
-    /// An [`Error::Truncated`] of this file.
+    /// An [`Error::Truncated`] for this file, which ends inside the part called `inside`.
     pub(crate) fn truncated(&self, inside: impl Into<String>) -> Error {
         Error::Truncated { path: self.path.clone(), length: self.map.len(), inside: inside.into() }
     }

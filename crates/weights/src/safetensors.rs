@@ -1,7 +1,8 @@
-//! A safetensors file with Hugging Face's names.
+//! Reader of safetensors files with Hugging Face's tensor names.
 //!
-//! The header is read by the format's reference implementation, the crate `safetensors`. The file's length is checked here:
-//! that crate's own check lets the sum of header and data wrap around, and does not say where a file is cut.
+//! The header is parsed by the format's reference implementation, the crate `safetensors`. The length of the file is checked
+//! here, because in that crate's check the sum of header and data lengths can overflow, and its error does not say where a
+//! truncated file ends.
 
 use ::safetensors::Dtype;
 use ::safetensors::tensor::Metadata;
@@ -13,10 +14,11 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "safetensors", file_names: &["model.safetensors"], probe, read };
 
-/// More than the header of any Whisper model takes (about 100 bytes a tensor): bounds what a hostile one can.
-const MAX_HEADER: u64 = 8 << 20;
+/// Longest header that is accepted. A Whisper model needs about 100 bytes for each tensor. The limit bounds the memory that a
+/// hostile header can take.
+const MAX_HEADER_BYTES: u64 = 8 << 20;
 
-/// A u64 length, then a JSON object.
+/// The file starts with the length of the header, a u64, and a JSON object.
 fn probe(bytes: &[u8]) -> bool {
     bytes.split_first_chunk().is_some_and(|(&length, json)| {
         (2..1 << 32).contains(&u64::from_le_bytes(length)) && json.first() == Some(&b'{')
@@ -29,19 +31,17 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// Adds a file and its tensors. Also reads the shards of a sharded checkpoint.
+/// Adds a file and its tensors to `contents`. Also used for the shards of a sharded checkpoint.
 pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error> {
     let Some((&length, rest)) = file.bytes().split_first_chunk() else { return Err(file.truncated("the header")) };
     let length = u64::from_le_bytes(length);
-    if length > MAX_HEADER {
-        return Err(
-            file.malformed(format!("its header claims {length} bytes; no Whisper model needs over {MAX_HEADER}"))
-        );
+    if length > MAX_HEADER_BYTES {
+        return Err(file.malformed(format!("its header claims {length} bytes; the limit is {MAX_HEADER_BYTES}")));
     }
     let Some((header, data)) = rest.split_at_checked(length as usize) else {
         return Err(file.truncated("the header"));
     };
-    // The header is copied: what is validated as UTF-8 must not be the mapped bytes themselves.
+    // Copied before validation: another process could change the mapped bytes after they were validated as UTF-8.
     let header = header.to_vec();
     let metadata: Metadata =
         serde_json::from_slice(&header).map_err(|error| file.malformed(format!("its header is not valid: {error}")))?;
@@ -50,7 +50,7 @@ pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };
         if !is_name(&name) {
-            return Err(file.malformed("a tensor's name is too long or has control characters"));
+            return Err(file.malformed("the name of a tensor is too long or has control characters"));
         }
         let (start, end) = info.data_offsets;
         if end > data.len() {

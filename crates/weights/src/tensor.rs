@@ -1,4 +1,4 @@
-//! A tensor as it lies in the mapped file.
+//! A tensor as a view of a mapped file.
 
 use std::ops::Range;
 
@@ -7,21 +7,21 @@ use crate::dtype::{bf16_to_f32, f16_to_f32};
 use crate::mmap::MappedFile;
 use crate::{DType, Error};
 
-/// More dimensions than any tensor of a speech model has.
+/// Most dimensions of a tensor. Speech models have at most three.
 const MAX_RANK: usize = 8;
 
-/// What stored integers stand for: `(q - zero_point) * scale`.
+/// Scales and zero points of integer values: a stored integer `q` represents `(q - zero_point) * scale`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Quantisation {
-    /// One for each row, or one for all; none for types that are not integers.
+    /// One for each row, or one for the whole tensor. Empty for types other than integers.
     pub(crate) scales: Vec<f32>,
-    /// As many as scales; none where all are zero.
+    /// One for each scale. Empty if all are zero.
     pub(crate) zero_points: Vec<i32>,
 }
 
-/// Where a tensor lies and how it is stored.
+/// Where a tensor is stored, and how.
 ///
-/// Built by [`Entry::new`] alone, which makes sure that shape and lengths agree.
+/// Constructed only by [`Entry::new`], which checks that the shape and all lengths agree.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     /// Index of the file in [`Contents::files`](crate::format::Contents::files).
@@ -29,15 +29,16 @@ pub(crate) struct Entry {
     dtype: DType,
     shape: Vec<usize>,
     row_len: usize,
-    /// Bytes of the file.
+    /// The range of bytes in the file.
     data: Range<usize>,
-    /// Whether the values lie column after column.
+    /// Whether the values of a matrix are stored column after column.
     by_columns: bool,
     quantisation: Quantisation,
 }
 
 impl Entry {
-    /// An entry whose `data` is a range inside the file; `Err` says how it or the quantisation contradict the shape.
+    /// A tensor of `shape` stored in the bytes `data` of a file. The range must lie inside the file. `Err` says how `data` or the
+    /// quantisation contradicts the shape.
     pub(crate) fn new(
         dtype: DType,
         shape: Vec<usize>,
@@ -45,14 +46,14 @@ impl Entry {
         quantisation: Quantisation,
     ) -> Result<Self, String> {
         if shape.len() > MAX_RANK {
-            return Err(format!("it has {} dimensions; at most {MAX_RANK} make sense", shape.len()));
+            return Err(format!("it has {} dimensions, but at most {MAX_RANK} are supported", shape.len()));
         }
         if shape.contains(&0) {
             return Err(format!("its shape {shape:?} has no elements"));
         }
         let (block_len, block_size) = dtype.block();
         if !shape.last().unwrap_or(&1).is_multiple_of(block_len) {
-            return Err(format!("{dtype} comes in blocks of {block_len}, but its shape is {shape:?}"));
+            return Err(format!("{dtype} is stored in blocks of {block_len} values, but its shape is {shape:?}"));
         }
         let rows = shape.first().copied().unwrap_or(1);
         let row_len = shape.iter().skip(1).copied().try_fold(1_usize, usize::checked_mul);
@@ -77,12 +78,12 @@ impl Entry {
             return Err(format!("it has {} scales, but {} zero points", scales.len(), zero_points.len()));
         }
         if let Some(bad) = scales.iter().find(|scale| !scale.is_finite() || **scale <= 0.0) {
-            return Err(format!("{bad} is not a scale"));
+            return Err(format!("{bad} is not a valid scale"));
         }
         Ok(Self { file: 0, dtype, shape, row_len, data, by_columns: false, quantisation })
     }
 
-    /// The same entry if the file has its values column after column; `Err` if it is no matrix.
+    /// The same tensor, but with its values stored column after column. `Err` if it is not a matrix.
     pub(crate) fn by_columns(self) -> Result<Self, String> {
         if self.shape.len() != 2 || self.dtype.block().0 != 1 {
             return Err(format!("{} of shape {:?} cannot be transposed", self.dtype, self.shape));
@@ -98,7 +99,7 @@ impl Entry {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// The `part`-th of `parts` equal groups of rows, as an entry of its own; `Err` if the rows do not divide evenly.
+    /// Splits the rows into `parts` equal groups and returns group number `part`. `Err` if the rows cannot be divided evenly.
     pub(crate) fn part(&self, part: usize, parts: usize) -> Result<Self, String> {
         if self.shape.is_empty() || self.by_columns || !self.rows().is_multiple_of(parts) {
             return Err(format!("it stacks {parts} matrices, but its shape is {:?}", self.shape));
@@ -118,8 +119,8 @@ impl Entry {
 
 /// A tensor of a [`Checkpoint`](crate::Checkpoint): a view of its mapped bytes.
 ///
-/// *Rows* are the slices along the first dimension, which for weights is the output channel or the token; a scalar is
-/// one row of one value. No dimension is zero.
+/// A *row* is a slice along the first dimension, which for weights is the output channel or the token. A scalar is one row of
+/// one value. No dimension is zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Tensor<'a> {
     name: &'a str,
@@ -142,27 +143,27 @@ impl<'a> Tensor<'a> {
         &self.entry.shape
     }
 
-    /// How the values are stored.
+    /// The type that the values are stored as.
     pub fn dtype(&self) -> DType {
         self.entry.dtype
     }
 
-    /// The first dimension; 1 for a scalar.
+    /// The number of rows: the first dimension, or 1 for a scalar.
     pub fn rows(&self) -> usize {
         self.entry.rows()
     }
 
-    /// Values in a row: the product of the other dimensions.
+    /// The number of values in a row: the product of the dimensions after the first.
     pub fn row_len(&self) -> usize {
         self.entry.row_len
     }
 
-    /// The bytes that the values take in the file, without scales that lie elsewhere.
+    /// The size of the values in the file, in bytes. Scales that are stored separately are not included.
     pub fn size(&self) -> usize {
         self.entry.data.len()
     }
 
-    /// This tensor if its shape is `expected`; else [`Error::Shape`].
+    /// Returns this tensor if its shape is `expected`, else [`Error::Shape`].
     pub fn with_shape(self, expected: &[usize]) -> Result<Self, Error> {
         if self.shape() == expected {
             return Ok(self);
@@ -175,18 +176,18 @@ impl<'a> Tensor<'a> {
         })
     }
 
-    /// All values in row-major order, quantised ones as what they stand for.
+    /// All values in row-major order. Quantised values are dequantised.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.rows() * self.row_len()];
         self.rows_f32(0..self.rows(), &mut values);
         values
     }
 
-    /// Writes the values of a range of rows, quantised ones as what they stand for, to `out`
-    /// (`rows.len()` x [`row_len`](Self::row_len)).
+    /// Writes the values of a range of rows to `out`, which is (`rows.len()`, [`row_len`](Self::row_len)). Quantised values are
+    /// dequantised.
     ///
     /// # Panics
-    /// When the range is not one of this tensor's, or `out` has another length.
+    /// If the tensor does not have these rows, or `out` has another length.
     pub fn rows_f32(&self, rows: Range<usize>, out: &mut [f32]) {
         assert!(rows.start <= rows.end && rows.end <= self.rows(), "rows {rows:?} of {}", self.rows());
         assert_eq!(out.len(), rows.len() * self.row_len(), "length of the output for rows {rows:?} of {}", self.name);
@@ -208,16 +209,16 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// Whether the values are stored as int8 and need nothing but a scale a row: [`Self::int8_row`] gives them.
+    /// Whether the values are stored as int8 without zero points, so that [`Self::int8_row`] can return them as they are.
     pub fn is_int8(&self) -> bool {
         self.dtype() == DType::Int8 && self.entry.quantisation.zero_points.iter().all(|zero| *zero == 0)
     }
 
-    /// Writes a row as it is stored to `out` ([`row_len`](Self::row_len)); -128 may occur. Returns what a step of one is
-    /// worth in that row, finite and positive.
+    /// Writes the stored integers of a row to `out`, ([`row_len`](Self::row_len)), and returns the scale of the row, which is
+    /// finite and positive. The integers may include -128.
     ///
     /// # Panics
-    /// When the tensor [is not int8](Self::is_int8), has no such row, or `out` has another length.
+    /// If the tensor [is not int8](Self::is_int8) or has no such row, or `out` has another length.
     pub fn int8_row(&self, row: usize, out: &mut [i8]) -> f32 {
         assert!(self.is_int8() && row < self.rows() && out.len() == self.row_len(), "row {row} of {}", self.name);
         self.row(row, out, i8::from_le_bytes);
@@ -228,7 +229,7 @@ impl<'a> Tensor<'a> {
         &self.file.bytes()[self.entry.data.clone()]
     }
 
-    /// Writes a row of values of `N` bytes each, converted by `value`; without branches in it, the loop vectorises.
+    /// Writes a row of values of `N` bytes each, converted by `value`. The loop vectorises if `value` has no branches.
     fn row<const N: usize, T>(&self, row: usize, out: &mut [T], value: impl Fn([u8; N]) -> T) {
         let (values, _) = self.bytes().as_chunks();
         if self.entry.by_columns {
@@ -241,23 +242,24 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// Writes a row of integers of `N` bytes each, dequantised.
     fn integers<const N: usize>(&self, row: usize, out: &mut [f32], value: impl Fn([u8; N]) -> i32) {
         let (scale, zero_point) = self.scale(row);
-        // Of a sound file the difference is small; of any other it is no matter what it is.
+        // The difference overflows only in a file with nonsensical zero points. Wrapping avoids a panic then.
         self.row(row, out, |bytes| value(bytes).wrapping_sub(zero_point) as f32 * scale);
     }
 
-    /// What a step of one is worth in a row, and the integer that stands for zero.
+    /// The scale and the zero point of a row.
     fn scale(&self, row: usize) -> (f32, i32) {
         let Quantisation { scales, zero_points } = &self.entry.quantisation;
         let index = if scales.len() == 1 { 0 } else { row };
         (scales[index], zero_points.get(index).copied().unwrap_or(0))
     }
 
-    /// Takes the tensor's pages out of this process's memory, as a hint to the operating system.
+    /// Tells the operating system to remove the tensor's pages from this process's memory.
     ///
-    /// To be called when the values have been copied: the peak of memory while loading is then the copy alone. The
-    /// tensor stays readable; its pages come back from the file when touched.
+    /// Call it after the values have been copied, so that the mapped bytes do not add to the peak memory use of loading. The
+    /// tensor stays readable: its pages are read from the file again on the next access.
     pub fn release(&self) {
         self.file.release(self.entry.data.clone());
     }

@@ -1,4 +1,4 @@
-//! Every format and type of one model yields the same tensors.
+//! A model gives the same tensors in every format and every type, up to rounding.
 
 use std::fs;
 use std::path::Path;
@@ -20,11 +20,11 @@ const DIMENSIONS: Dimensions = Dimensions {
 };
 const HEADS: [usize; 2] = [2, 4];
 
-/// Asserts that a checkpoint holds exactly `tensors`, each value within `tolerance` of the tensor's largest; zero biases
-/// of keys, which `CTranslate2` adds, are passed over.
+/// Asserts that a checkpoint holds exactly `tensors`. The error of a value may be `tolerance` times the largest value of its tensor.
+/// Zero biases of keys, which `CTranslate2` adds, are ignored.
 fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     for name in checkpoint.names().filter(|name| !tensors.contains_key(*name)) {
-        assert!(name.ends_with("_attn.k_proj.bias"), "{name} is too much");
+        assert!(name.ends_with("_attn.k_proj.bias"), "unexpected tensor {name}");
         assert!(checkpoint.tensor(name).unwrap().to_f32().iter().all(|&x| x == 0.0));
     }
     for (name, (shape, expected)) in tensors {
@@ -36,16 +36,17 @@ fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     }
 }
 
-/// Half a step of each type, relative to the largest value, with room for float32's own rounding.
+/// Half a rounding step of each type, relative to the largest value, and a margin for the rounding of float32.
 fn tolerance(dtype: DType) -> f32 {
     match dtype {
         DType::F32 => 0.0,
         DType::F16 => 0.5 / 1024.0,
         DType::Bf16 => 0.5 / 128.0,
         DType::Int8 => 0.501 / 127.0,
-        // One scale for a stack of three matrices, each of which may have a smaller largest value.
+        // A stack of three matrices has one scale, and the largest value of a single matrix may be smaller than that of the stack.
         DType::Int16 => 0.6 / 1024.0,
-        // Half a step of a block, whose scale is rounded to float16; the last step on one side may be a whole one.
+        // Half a step of a block, whose scale is rounded to float16. In the types below, the range has one step more on the
+        // negative side, so the error of the largest positive value can be a whole step.
         DType::Q8_0 => 0.6 / 127.0,
         DType::Q5_0 | DType::Q5_1 => 1.1 / 16.0,
         DType::Q4_0 | DType::Q4_1 => 1.1 / 8.0,
@@ -54,7 +55,7 @@ fn tolerance(dtype: DType) -> f32 {
 }
 
 #[test]
-fn ctranslate2_of_every_type() {
+fn ctranslate2_models_of_every_type_hold_the_same_tensors() {
     let directory = tempfile::tempdir().unwrap();
     let tensors = whisper(&DIMENSIONS, 1);
     for dtype in [DType::F32, DType::F16, DType::Bf16, DType::Int8, DType::Int16] {
@@ -68,7 +69,7 @@ fn ctranslate2_of_every_type() {
 }
 
 #[test]
-fn safetensors_of_every_type_whole_and_in_shards() {
+fn safetensors_of_every_type_hold_the_same_tensors_whole_and_sharded() {
     let tensors = whisper(&DIMENSIONS, 2);
     for dtype in [DType::F32, DType::F16, DType::Bf16] {
         let directory = tempfile::tempdir().unwrap();
@@ -82,12 +83,12 @@ fn safetensors_of_every_type_whole_and_in_shards() {
         assert_eq!(whole.format(), "safetensors");
         assert_eq!((whole.encoder_heads(), whole.decoder_heads()), (None, None));
         assert_holds(&whole, &tensors, tolerance(dtype));
-        assert!(whole.names().eq(tensors.keys()), "no tensor besides");
+        assert!(whole.names().eq(tensors.keys()), "no other tensors");
     }
 }
 
 #[test]
-fn ggml_of_every_type() {
+fn ggml_models_of_every_type_hold_the_same_tensors() {
     let directory = tempfile::tempdir().unwrap();
     let tensors = whisper(&Dimensions { n_state: 32, n_ff: 64, ..DIMENSIONS }, 9);
     let vocabulary = [b"a".to_vec(), vec![0xff, 0], vec![]];
@@ -99,7 +100,7 @@ fn ggml_of_every_type() {
         assert_eq!(checkpoint.vocabulary(), Some(&vocabulary[..]));
         assert_eq!(checkpoint.tensor("encoder.layers.1.fc1.weight").unwrap().dtype(), dtype);
         assert_holds(&checkpoint, &tensors, tolerance(dtype));
-        assert!(checkpoint.names().eq(tensors.keys()), "no tensor besides");
+        assert!(checkpoint.names().eq(tensors.keys()), "no other tensors");
     }
     fs::copy(directory.path().join("ggml-tiny.bin"), directory.path().join("ggml-base.bin")).unwrap();
     let error = Checkpoint::open(directory.path()).unwrap_err().to_string();
@@ -107,7 +108,7 @@ fn ggml_of_every_type() {
 }
 
 #[test]
-fn an_output_projection_is_there_only_if_it_is_not_the_embedding() {
+fn an_output_projection_exists_only_if_it_differs_from_the_embedding() {
     let directory = tempfile::tempdir().unwrap();
     let (bin, safetensors) = (directory.path().join("a"), directory.path().join("b"));
     let mut tensors = whisper(&DIMENSIONS, 3);
@@ -126,7 +127,7 @@ fn an_output_projection_is_there_only_if_it_is_not_the_embedding() {
 }
 
 #[test]
-fn rows_convert_in_pieces_as_they_do_at_once() {
+fn a_range_of_rows_has_the_same_values_as_the_whole_tensor() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     let tensors = whisper(&DIMENSIONS, 4);
@@ -148,13 +149,13 @@ fn rows_convert_in_pieces_as_they_do_at_once() {
             assert_eq!(piece, whole[start * tensor.row_len()..end * tensor.row_len()]);
             tensor.rows_f32(2..2, &mut []);
             tensor.release();
-            assert_eq!(tensor.to_f32(), whole, "released pages come back");
+            assert_eq!(tensor.to_f32(), whole, "released pages can be read again");
         }
     }
 }
 
 #[test]
-fn int8_rows_are_as_stored() {
+fn int8_rows_times_their_scale_are_the_values() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_ctranslate2(&path, &whisper(&DIMENSIONS, 5), HEADS, DType::Int8).unwrap();
@@ -173,7 +174,7 @@ fn int8_rows_are_as_stored() {
 }
 
 #[test]
-fn a_format_is_told_by_content_and_files_lie_beside_it() {
+fn the_format_is_detected_by_content_not_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_safetensors(&path, &whisper(&DIMENSIONS, 6), DType::F32).unwrap();
@@ -182,14 +183,14 @@ fn a_format_is_told_by_content_and_files_lie_beside_it() {
         assert_eq!(checkpoint.format(), "safetensors");
         assert_eq!((checkpoint.directory(), checkpoint.path()), (directory.path(), path.as_path()));
     }
-    // A foreign file under a known name does not hide a good one.
+    // An unsupported file with the name of a model does not hide a valid model.
     fs::rename(&path, directory.path().join("model.safetensors")).unwrap();
     fs::write(&path, b"PK\x03\x04 pickled").unwrap();
     assert_eq!(Checkpoint::open(directory.path()).unwrap().format(), "safetensors");
 }
 
 #[test]
-fn absent_tensors_and_other_shapes_are_named() {
+fn errors_name_the_missing_tensor_and_both_shapes() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_ctranslate2(&path, &whisper(&DIMENSIONS, 7), HEADS, DType::F16).unwrap();
@@ -202,9 +203,9 @@ fn absent_tensors_and_other_shapes_are_named() {
     assert_eq!(error.to_string(), message);
 }
 
-/// Names as they are in real files, against the fixture's and the reader's both being wrong alike.
+/// The other tests would pass if the fixture and the reader used the same wrong names.
 #[test]
-fn names_are_those_of_real_files() {
+fn the_fixture_uses_the_names_of_real_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.bin");
     write_ctranslate2(&path, &whisper(&DIMENSIONS, 8), HEADS, DType::Int8).unwrap();
@@ -235,7 +236,7 @@ fn names_are_those_of_real_files() {
 }
 
 #[test]
-fn a_path_without_a_directory_has_the_current_one() {
+fn a_file_name_without_a_directory_is_relative_to_the_current_directory() {
     // Cargo runs tests in the package's directory.
     let error = Checkpoint::open(Path::new("Cargo.toml")).unwrap_err();
     assert!(matches!(error, Error::UnknownFormat { .. }), "{error}");

@@ -1,5 +1,7 @@
-//! Over a thousand malformed ONNX and ggml files: errors or tensors, no panic, and no more memory than a small multiple of
-//! the file's size. A program of its own, because it counts what is allocated.
+//! Over a thousand malformed ONNX and ggml files give errors or tensors, never a panic, and opening them never allocates more than
+//! a small multiple of the file's size.
+//!
+//! These tests are in a program of their own because they replace the global allocator by one that counts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,40 +16,47 @@ use proptest::sample::Index;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// One test at a time, all of it, or the memory of one would be counted as the other's.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// A lock that each test holds from start to end: allocations of another test would be counted too.
+fn allocator_lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes that may be allocated for each of the file. The shortest strings take 24 in memory and 2 in the file, and lists
-/// grow by doubling.
-const PER_BYTE: usize = 48;
-/// And for a path, a message and the index of a file of nothing.
-const BESIDES: usize = 64 << 10;
+/// Bytes that may be allocated for each byte of the file. An empty string takes 24 bytes in memory but 2 in the file, and vectors
+/// double their capacity to grow.
+const MAX_ALLOCATED_PER_BYTE: usize = 48;
+/// Bytes that may be allocated for any file: for paths, messages and the index of an empty file.
+const MAX_ALLOCATED_BASE: usize = 64 << 10;
 
-/// Opens a model and reads its tensors, one after the other; the number of values, and the memory that opening took.
+/// Opens a model and reads its tensors one after another. Returns the number of values, and the peak of bytes allocated while
+/// opening.
 fn read(path: &Path) -> (Result<usize, Error>, usize) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let opened = Checkpoint::open(path);
-    let taken = MEMORY.peak_usage().saturating_sub(before);
+    let allocated = MEMORY.peak_usage().saturating_sub(before);
     let values = opened.and_then(|checkpoint| {
         checkpoint.names().try_fold(0, |values, name| Ok(values + checkpoint.tensor(name)?.to_f32().len()))
     });
-    (values, taken)
+    (values, allocated)
 }
 
-/// Checks a model of malformed files, `bytes` in all, that may hold `limit` values.
+/// Opens a malformed model whose files have `bytes` bytes, and checks that it allocates little and has at most `limit` values.
 fn check(path: &Path, bytes: usize, limit: usize) -> Result<(), TestCaseError> {
-    let (values, taken) = read(path);
-    prop_assert!(taken <= PER_BYTE * bytes + BESIDES, "{} bytes for a file of {}", taken, bytes);
+    let (values, allocated) = read(path);
+    prop_assert!(
+        allocated <= MAX_ALLOCATED_PER_BYTE * bytes + MAX_ALLOCATED_BASE,
+        "{} bytes allocated for a file of {}",
+        allocated,
+        bytes
+    );
     if let Ok(values) = values {
         prop_assert!(values <= limit);
     }
     Ok(())
 }
 
+/// The bytes of a ggml model.
 fn ggml(dtype: DType) -> Vec<u8> {
     let dimensions = Dimensions {
         n_mels: 2,
@@ -67,7 +76,7 @@ fn ggml(dtype: DType) -> Vec<u8> {
 
 static GGML: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| [ggml(DType::F16), ggml(DType::Q8_0), ggml(DType::Q5_1)]);
 
-/// Encoder, decoder and their bytes.
+/// The files of an encoder and a decoder: name and bytes.
 type Export = [(&'static str, Vec<u8>); 2];
 
 static EXPORTS: LazyLock<[Export; 3]> = LazyLock::new(|| {
@@ -83,7 +92,7 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx")
 }
 
-/// Writes an export into a directory, with the data that its graphs may name.
+/// Writes an export to a directory, with the external data files that its graphs may refer to. Returns the size of the graphs.
 fn write(directory: &Path, export: &Export) -> usize {
     for name in ["encoder_model.onnx_data", "decoder_model.onnx_data"] {
         fs::copy(data().join("external").join(name), directory.join(name)).unwrap();
@@ -91,16 +100,21 @@ fn write(directory: &Path, export: &Export) -> usize {
     export.iter().map(|(name, bytes)| fs::write(directory.join(name), bytes).map(|()| bytes.len()).unwrap()).sum()
 }
 
-/// A change to a file.
+/// A random change to a file.
 #[derive(Debug, Clone)]
 enum Change {
+    /// Overwrites a byte.
     Set(Index, u8),
+    /// Overwrites four bytes.
     Number(Index, u32),
+    /// Removes a number of bytes.
     Remove(Index, usize),
+    /// Inserts bytes.
     Insert(Index, Vec<u8>),
-    /// A part of the file once more, somewhere else.
+    /// Copies a number of bytes from one offset and inserts them at another.
     Copy(Index, Index, usize),
-    Cut(Index),
+    /// Truncates the file.
+    Truncate(Index),
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -114,7 +128,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (index(), 1..40_usize).prop_map(|(at, n)| Change::Remove(at, n)),
         2 => (index(), prop::collection::vec(any::<u8>(), 1..40)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
         2 => (index(), index(), 1..400_usize).prop_map(|(from, to, n)| Change::Copy(from, to, n)),
-        1 => index().prop_map(Change::Cut),
+        1 => index().prop_map(Change::Truncate),
     ]
 }
 
@@ -140,7 +154,7 @@ fn apply(file: &mut Vec<u8>, change: &Change) {
             let at = to.index(file.len());
             file.splice(at..at, part);
         }
-        Change::Cut(at) => file.truncate(at.index(file.len())),
+        Change::Truncate(at) => file.truncate(at.index(file.len())),
     }
 }
 
@@ -155,7 +169,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ggml-model.bin");
         fs::write(&path, &bytes).unwrap();
-        // The values of a block take about a byte each, or half of one.
+        // In the quantised types of these files a value takes about one byte, or about half a byte.
         check(&path, bytes.len(), 2 * bytes.len())?;
     }
 
@@ -166,24 +180,24 @@ proptest! {
         }
         let directory = tempfile::tempdir().unwrap();
         let bytes = write(directory.path(), &export);
-        // Copies of a name may make a tensor of the same bytes more than once.
+        // A copied name may make a second tensor from the same bytes.
         check(directory.path(), bytes, 2 * bytes)?;
     }
 }
 
 #[test]
-fn malformed_ggml_files_take_no_memory() {
-    let _turn = turn();
+fn opening_a_malformed_ggml_file_allocates_little() {
+    let _lock = allocator_lock();
     malformed_ggml();
 }
 
 #[test]
-fn malformed_onnx_files_take_no_memory() {
-    let _turn = turn();
+fn opening_a_malformed_onnx_file_allocates_little() {
+    let _lock = allocator_lock();
     malformed_onnx();
 }
 
-/// A field of bytes.
+/// A protocol buffer field with bytes as its value.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -195,20 +209,21 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&field, bytes].concat()
 }
 
-/// Opens an export whose encoder has this graph, and a node that uses `conv1.bias`.
+/// Opens an export whose encoder consists of these fields and a node that uses `conv1.bias`. Returns the number of values, the bytes
+/// allocated, and the size of the files.
 fn open_graph(graph: &[u8]) -> (Result<usize, Error>, usize, usize) {
     let directory = tempfile::tempdir().unwrap();
     let mut export = EXPORTS[0].clone();
-    let user = field(1, &[field(4, b"Add"), field(1, b"conv1.bias")].concat());
-    export[0].1 = [&[0x08, 8][..], &field(7, &[graph, &user].concat())].concat();
+    let consumer = field(1, &[field(4, b"Add"), field(1, b"conv1.bias")].concat());
+    export[0].1 = [&[0x08, 8][..], &field(7, &[graph, &consumer].concat())].concat();
     let bytes = write(directory.path(), &export);
-    let (values, taken) = read(directory.path());
-    (values, taken, bytes)
+    let (values, allocated) = read(directory.path());
+    (values, allocated, bytes)
 }
 
 #[test]
-fn graphs_that_lie_about_their_size_take_no_memory() {
-    let _turn = turn();
+fn a_graph_with_false_sizes_is_rejected_and_allocates_little() {
+    let _lock = allocator_lock();
     let op = field(4, b"If");
     let deep = (0..40).fold(Vec::new(), |graph, _| {
         let branch = [field(1, b"then_branch"), field(6, &graph)].concat();
@@ -221,32 +236,38 @@ fn graphs_that_lie_about_their_size_take_no_memory() {
     let large = [&large[..], &field(9, &[0; 4])].concat();
     let ranks = [&[0x08, 1].repeat(100_000)[..], &[0x10, 1], &field(8, b"conv1.bias"), &field(9, &[0; 4])].concat();
     for (graph, expected) in [
-        (deep, "deep inside of graphs"),
+        (deep, "nested more than 4 levels deep"),
         (many, "more than 65536 nodes"),
         (empty_names, "has no tensor"),
         (field(1, b""), "has no operator"),
-        (field(5, &huge), "is no size"),
+        (field(5, &huge), "is not a valid size"),
         (field(5, &large), "is too large"),
         (field(5, &ranks), "100000 dimensions"),
         (field(5, &[&[0x10, 1][..], &field(8, b"conv1.bias")].concat()), "has no data"),
-        (field(5, &[&[0x08, 1, 0x10, 1][..], &field(5, &[1]), &field(8, b"conv1.bias")].concat()), "number by number"),
-        (field(5, &[0x12]), "should be a field"),
+        (
+            field(5, &[&[0x08, 1, 0x10, 1][..], &field(5, &[1]), &field(8, b"conv1.bias")].concat()),
+            "not stored as raw data",
+        ),
+        (field(5, &[0x12]), "no valid field"),
         (field(1, &[&op[..], &field(3, &[0xff])].concat()), "not UTF-8"),
     ] {
-        let (values, taken, bytes) = open_graph(&graph);
+        let (values, allocated, bytes) = open_graph(&graph);
         let message = values.map_or_else(|error| error.to_string(), |values| format!("{values} values, has no tensor"));
-        assert!(message.contains(expected), "{message:?} does not say {expected:?}");
-        assert!(taken <= PER_BYTE * bytes + BESIDES, "{taken} bytes for a file of {bytes}: {expected}");
+        assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
+        assert!(
+            allocated <= MAX_ALLOCATED_PER_BYTE * bytes + MAX_ALLOCATED_BASE,
+            "{allocated} bytes allocated for a file of {bytes}: {expected}"
+        );
     }
 }
 
 #[test]
-fn contradictions_in_a_ggml_file_are_refused() {
-    let _turn = turn();
+fn a_contradictory_ggml_file_is_rejected() {
+    let _lock = allocator_lock();
     let good = &GGML[1];
-    let sized = |place: usize, number: u32| {
+    let with_number = |index: usize, number: u32| {
         let mut bytes = good.clone();
-        bytes[4 * place..4 * place + 4].copy_from_slice(&number.to_le_bytes());
+        bytes[4 * index..4 * index + 4].copy_from_slice(&number.to_le_bytes());
         bytes
     };
     let tensor = |rank: u32, code: u32, dims: &[u32], name: &str, data: usize| {
@@ -257,28 +278,32 @@ fn contradictions_in_a_ggml_file_are_refused() {
         bytes
     };
     for (bytes, expected) in [
-        (sized(1, 21), "gives decoder.embed_tokens.weight the sizes [21, 32], not [20, 32]"),
-        (sized(3, 16), "gives encoder.conv1.weight the sizes [16, 2]"),
-        (sized(2, u32::MAX), "4294967295 at byte 8 is no size"),
-        (sized(1, 2), "lists 3 tokens, but its decoder has 2"),
-        (sized(13, 1 << 19), "inside the mel filters"),
+        (with_number(1, 21), "decoder.embed_tokens.weight has the sizes [21, 32], but its shape is [20, 32]"),
+        (with_number(3, 16), "encoder.conv1.weight has the sizes [16, 2]"),
+        (with_number(2, u32::MAX), "4294967295 at byte 8 is too large"),
+        (with_number(1, 2), "lists 3 tokens, but its vocabulary has 2"),
+        (with_number(13, 1 << 19), "inside the mel filters"),
         (good[..good.len() - 1].to_vec(), "it is truncated"),
-        (tensor(1, 0, &[1], "decoder.ln.bias", 4), "decoder.layer_norm.bias is there twice"),
+        (tensor(1, 0, &[1], "decoder.ln.bias", 4), "decoder.layer_norm.bias occurs twice"),
         (tensor(1, 0, &[1], "decoder.blocks.9.mlp.0.bias", 0), "inside tensor decoder.blocks.9.mlp.0.bias"),
         (tensor(9, 0, &[1; 9], "decoder.ln.bias", 4), "has 9 dimensions"),
         (tensor(1, 12, &[256], "decoder.blocks.9.mlp.0.bias", 144), "type 12 of ggml"),
-        (tensor(1, 8, &[33], "decoder.blocks.9.mlp.0.bias", 34), "comes in blocks of 32"),
+        (tensor(1, 8, &[33], "decoder.blocks.9.mlp.0.bias", 34), "is stored in blocks of 32 values"),
         (tensor(1, 0, &[0], "decoder.blocks.9.mlp.0.bias", 0), "has no elements"),
         (tensor(4, 0, &[u32::MAX; 4], "decoder.blocks.9.mlp.0.bias", 0), "is too large"),
-        (tensor(1, 0, &[1], "vad.bias", 4), "vad.bias is not one of a Whisper model"),
-        (tensor(1, 0, &[1], "\u{1b}[2J", 4), "its name is no text"),
+        (tensor(1, 0, &[1], "vad.bias", 4), "vad.bias does not belong to a Whisper model"),
+        (tensor(1, 0, &[1], "\u{1b}[2J", 4), "its name is not valid text"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ggml-model.bin");
         fs::write(&path, &bytes).unwrap();
-        let (values, taken) = read(&path);
+        let (values, allocated) = read(&path);
         let message = values.unwrap_err().to_string();
-        assert!(message.contains(expected), "{message:?} does not say {expected:?}");
-        assert!(taken <= PER_BYTE * bytes.len() + BESIDES, "{taken} bytes for a file of {}: {expected}", bytes.len());
+        assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
+        assert!(
+            allocated <= MAX_ALLOCATED_PER_BYTE * bytes.len() + MAX_ALLOCATED_BASE,
+            "{allocated} bytes allocated for a file of {}: {expected}",
+            bytes.len()
+        );
     }
 }

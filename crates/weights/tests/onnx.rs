@@ -1,19 +1,22 @@
-//! Exports of one model in every shape that tools make (`data/exports.py`) hold the weights that `PyTorch` saved.
+//! Every kind of ONNX export of a model holds the weights that `PyTorch` saved. `data/exports.py` made the exports.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use amanuensis_weights::{Checkpoint, DType, Dimension, Error, Interface};
 
+/// The path of a file or directory of test data.
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx").join(name)
 }
 
+/// The weights that `PyTorch` saved.
 fn expected() -> Checkpoint {
     Checkpoint::open(&data("model.safetensors")).unwrap()
 }
 
-/// Asserts that an export holds all that was saved, each value within `tolerance` of the tensor's largest.
+/// Asserts that an export holds all weights that were saved. The error of a value may be `tolerance` times the largest value of
+/// its tensor.
 fn assert_holds(export: &Checkpoint, tolerance: f32) {
     let expected = expected();
     assert_eq!(export.format(), "ONNX");
@@ -22,7 +25,7 @@ fn assert_holds(export: &Checkpoint, tolerance: f32) {
     names.sort_unstable();
     assert_eq!(export.names().collect::<Vec<_>>(), names);
     for name in names {
-        // Multiplied with, it has a tensor of its own.
+        // The export stores the tied output projection as a tensor of its own.
         let saved = if name == "proj_out.weight" { "decoder.embed_tokens.weight" } else { name };
         let saved = expected.tensor(saved).unwrap();
         let values = export.tensor(name).unwrap().with_shape(saved.shape()).unwrap().to_f32();
@@ -35,7 +38,7 @@ fn assert_holds(export: &Checkpoint, tolerance: f32) {
 }
 
 #[test]
-fn every_shape_of_export_holds_the_same_weights() {
+fn every_kind_of_export_holds_the_saved_weights() {
     let half_step = 0.501 / 127.0;
     for (form, dtype, tolerance) in [
         ("f32", DType::F32, 0.0),
@@ -44,7 +47,7 @@ fn every_shape_of_export_holds_the_same_weights() {
         ("external", DType::F32, 0.0),
         ("merged", DType::F32, 0.0),
         ("int8", DType::Int8, half_step),
-        // 255 steps from the least to the largest, and zero is one of them.
+        // The 255 steps span the range from the smallest to the largest value, including zero: a step is up to twice as large.
         ("uint8", DType::Uint8, 2.0 * half_step),
         ("qdq", DType::Int8, half_step),
         ("merged-int8", DType::Int8, half_step),
@@ -56,7 +59,7 @@ fn every_shape_of_export_holds_the_same_weights() {
 }
 
 #[test]
-fn integers_without_zero_points_are_taken_as_they_are() {
+fn int8_weights_without_zero_points_are_returned_as_stored() {
     let export = Checkpoint::open(&data("int8")).unwrap();
     let tensor = export.tensor("decoder.layers.0.fc1.weight").unwrap();
     assert!(tensor.is_int8());
@@ -72,7 +75,7 @@ fn integers_without_zero_points_are_taken_as_they_are() {
 }
 
 #[test]
-fn inputs_and_outputs_are_told_in_order() {
+fn the_inputs_and_outputs_of_graphs_are_listed_in_order() {
     let export = Checkpoint::open(&data("f32")).unwrap();
     let [encoder, decoder] = export.graphs() else { panic!("{:?}", export.graphs()) };
     assert_eq!((encoder.file.as_str(), decoder.file.as_str()), ("encoder_model.onnx", "decoder_model.onnx"));
@@ -88,7 +91,7 @@ fn inputs_and_outputs_are_told_in_order() {
     assert!(Interface::read(&data("model.safetensors")).unwrap_err().to_string().contains("ONNX"));
 }
 
-/// A copy of an export in a directory of its own.
+/// Copies an export to a directory.
 fn copy(form: &str, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in data(form).read_dir().unwrap() {
@@ -98,7 +101,7 @@ fn copy(form: &str, to: &Path) {
 }
 
 #[test]
-fn an_export_is_found_by_its_directory_or_any_of_its_files() {
+fn an_export_can_be_opened_by_its_directory_or_either_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     copy("f32", &path.join("onnx"));
@@ -116,22 +119,22 @@ fn an_export_is_found_by_its_directory_or_any_of_its_files() {
 
     fs::rename(path.join("onnx/decoder_model_quantized.onnx"), path.join("onnx/other.onnx")).unwrap();
     let error = Checkpoint::open(path).unwrap_err().to_string();
-    let expected = "beside it should be decoder_model_quantized.onnx or decoder_model_merged_quantized.onnx";
+    let expected = "should contain decoder_model_quantized.onnx or decoder_model_merged_quantized.onnx";
     assert!(error.contains(expected), "{error}");
     let error = Checkpoint::open(&path.join("onnx/other.onnx")).unwrap_err().to_string();
     assert!(error.contains("give the directory of an export"), "{error}");
 }
 
 #[test]
-fn external_data_stays_beside_the_graph() {
+fn external_data_must_be_in_the_directory_of_the_graph() {
     let directory = tempfile::tempdir().unwrap();
     copy("external", directory.path());
     let graph = directory.path().join("encoder_model.onnx");
     let good = fs::read(&graph).unwrap();
     let name = b"encoder_model.onnx_data";
     for (location, expected) in [
-        (&b"../ncoder_model.onnx_da"[..], "is not the name of a file beside it"),
-        (b"/etc/passwd/odel.onnx_d", "is not the name of a file beside it"),
+        (&b"../ncoder_model.onnx_da"[..], "is not the name of a file in the same directory"),
+        (b"/etc/passwd/odel.onnx_d", "is not the name of a file in the same directory"),
         (b"absent_model.onnx_data_", "cannot be read"),
     ] {
         let mut bytes = good.clone();
@@ -150,15 +153,15 @@ fn external_data_stays_beside_the_graph() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named() {
+fn the_error_says_what_is_not_supported() {
     let directory = tempfile::tempdir().unwrap();
     copy("f32", directory.path());
     let graph = directory.path().join("encoder_model.onnx");
     let good = fs::read(&graph).unwrap();
     for (from, to, expected) in [
-        // The operator of a node.
+        // Change the operator of a node.
         ("\x22\x12LayerNormalization", "\x22\x12MultiHeadAttention", "operator MultiHeadAttention hides weights"),
-        // A tensor's dimension, type and name.
+        // Change the type or the dimension of a tensor.
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x08\x10\x0b\x42\x0aconv1.bias", "stored as float64"),
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x07\x10\x01\x42\x0aconv1.bias", "takes 28 bytes, but it has 32"),
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x00\x10\x01\x42\x0aconv1.bias", "has no elements"),
@@ -168,6 +171,6 @@ fn what_cannot_be_read_is_named() {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         fs::write(&graph, bytes).unwrap();
         let error = Checkpoint::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+        assert!(error.contains(expected), "{error:?} does not contain {expected:?}");
     }
 }

@@ -1,49 +1,58 @@
-//! Which constant of a graph is which weight.
+//! Finds out which constant of a graph is which weight.
 //!
-//! Most are called after their module. Factors of matrix products are not: exporters transpose them and give them a new
-//! name. Their module is told by the name of the node that multiplies with them or, in exports without such names, by what
-//! lies around it: the bias that is added, the output that it is, or, for keys, which have no bias, the queries that they
-//! are multiplied with.
+//! Most constants are named after their module. Factors of matrix products are not, because exporters transpose them and give
+//! them new names. Their module is then found by the first of these that exists:
+//!
+//! 1. the name of the constant,
+//! 2. the name of the node that multiplies with it,
+//! 3. the name of the bias that is added to the product,
+//! 4. the name of the output `logits`, for the output projection,
+//! 5. for the projection of keys, which has no bias: the queries that the keys are multiplied with.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Attributes, Constant, Dimension, Graph, Model, Node};
+use super::model::{Attributes, Constant, Graph, Model, Node};
 use super::names::{Network, PROJECTION};
+use crate::Dimension;
 
-/// Nodes that are looked at on the way from one to another.
-const REACH: usize = 16;
+/// Most nodes that are visited when the graph is searched from one node.
+const MAX_VISITED_NODES: usize = 16;
 
-/// Operators that, given constants, fuse what we would have to take apart again.
-const FUSED: &[&str] =
+/// Fused operators with weights as inputs, which would have to be taken apart. Not supported.
+const FUSED_OPERATORS: &[&str] =
     &["Attention", "DecoderMaskedMultiHeadAttention", "MatMulNBits", "MultiHeadAttention", "QAttention"];
 
-/// A constant in its use.
+/// A constant, and how the graph uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// Its place in [`Model::tensors`].
+    /// Index into [`Model::tensors`].
     pub(super) tensor: usize,
+    /// Whether the weight is the transpose of the constant.
     pub(super) is_transposed: bool,
     pub(super) quantised: Option<Quantised>,
 }
 
-/// Integers stand for `(q - zero_point) * scale`; these are constants as well.
+/// The quantisation of an integer constant: a stored integer `q` represents `(q - zero_point) * scale`. Scale and zero point
+/// are given as indices into [`Model::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quantised {
     pub(super) scale: usize,
     pub(super) zero_point: Option<usize>,
-    /// The dimension, of the tensor as it lies, that each has a scale of its own.
+    /// The dimension of the constant, as stored, along which the scales differ.
     pub(super) axis: i64,
 }
 
-/// What a graph holds.
+/// The weights of a graph.
 pub(super) struct Found {
-    /// By canonical name.
+    /// The weights, by canonical name.
     pub(super) weights: BTreeMap<String, Weight>,
-    /// An operator that hides weights.
+    /// A fused operator that hides weights.
     pub(super) fused: Option<&'static str>,
+    /// Number of attention heads, if the graph shows it.
     pub(super) heads: Option<usize>,
 }
 
+/// Finds the weights of a graph. `integers` returns the values of an integer constant, if they are stored in the file.
 pub(super) fn find(model: &Model, network: Network, integers: &dyn Fn(&Constant) -> Option<Vec<i64>>) -> Found {
     let found = Found { weights: BTreeMap::new(), fused: None, heads: None };
     let mut finder = Finder { model, network, integers, found };
@@ -54,7 +63,7 @@ pub(super) fn find(model: &Model, network: Network, integers: &dyn Fn(&Constant)
     finder.found
 }
 
-/// Caches are `(batch, heads, positions, width)`.
+/// The number of heads in the shape of the KV cache, `(batch, heads, positions, width)`.
 fn heads_of_cache(graph: &Graph) -> Option<usize> {
     let mut values = graph.outputs.iter().chain(&graph.inputs);
     let cache = values.find(|value| value.name.ends_with(".decoder.key"))?;
@@ -64,7 +73,7 @@ fn heads_of_cache(graph: &Graph) -> Option<usize> {
     }
 }
 
-/// The values of a graph, and of those that it lies in.
+/// The values of a graph, and of the graphs that it is nested in.
 struct Scope<'a, 'o> {
     outer: Option<&'o Scope<'a, 'o>>,
     weights: HashMap<&'a str, Weight>,
@@ -96,45 +105,53 @@ impl<'a, 'o> Scope<'a, 'o> {
         self.weights.get(name).copied().or_else(|| self.outer?.weight(name))
     }
 
-    /// The nodes that take a value, as far as one looks.
+    /// The first [`MAX_VISITED_NODES`] nodes that have a value as input.
     fn consumers(&self, name: &str) -> impl Iterator<Item = &'a Node> {
-        self.consumers.get(name).into_iter().flatten().copied().take(REACH)
+        self.consumers.get(name).into_iter().flatten().copied().take(MAX_VISITED_NODES)
     }
 
-    /// The nearest node that takes a value, directly or by way of nodes of the operators `through`, and is `wanted`.
-    fn ahead<T>(&self, from: &'a str, through: &[&str], wanted: impl Fn(&str, &'a Node) -> Option<T>) -> Option<T> {
+    /// Searches the consumers of the value `from`, breadth first, and returns the first result of `wanted(input, node)` that is
+    /// not `None`. Nodes with an operator in `through` are passed through to the consumers of their output.
+    fn search_forward<T>(
+        &self,
+        from: &'a str,
+        through: &[&str],
+        wanted: impl Fn(&str, &'a Node) -> Option<T>,
+    ) -> Option<T> {
         let mut names = vec![from];
-        let mut passed = 0;
-        while let Some(name) = names.get(passed).copied() {
+        let mut visited = 0;
+        while let Some(name) = names.get(visited).copied() {
             for node in self.consumers(name) {
                 if let Some(found) = wanted(name, node) {
                     return Some(found);
                 }
-                if through.contains(&node.op.as_str()) && names.len() < REACH {
+                if through.contains(&node.op.as_str()) && names.len() < MAX_VISITED_NODES {
                     names.extend(node.output());
                 }
             }
-            passed += 1;
+            visited += 1;
         }
         None
     }
 }
 
-/// A product with a constant: `x W`, of which `weight` is as `PyTorch` has it, `(out, in)`.
+/// A node that multiplies with a constant. `weight` has the orientation of `PyTorch`, `(out, in)`.
 struct Product<'a> {
     node: &'a Node,
     weight: Weight,
 }
 
+/// The state of the search.
 struct Finder<'a> {
     model: &'a Model,
     network: Network,
-    /// The numbers of an integer tensor, if they are few and lie in the file.
+    /// The values of an integer tensor, if they are stored in the file.
     integers: &'a dyn Fn(&Constant) -> Option<Vec<i64>>,
     found: Found,
 }
 
 impl<'a> Finder<'a> {
+    /// Finds the weights of a graph and of the graphs nested in it.
     fn visit(&mut self, graph: &'a Graph, outer: Option<&Scope<'a, '_>>) {
         let mut scope = Scope::new(graph, self.model, outer);
         let mut modules = HashMap::new();
@@ -157,7 +174,7 @@ impl<'a> Finder<'a> {
             }
             self.take_inputs(node, &scope);
             if node.inputs.iter().any(|input| scope.weight(input).is_some()) {
-                self.found.fused = self.found.fused.or(FUSED.iter().find(|op| **op == node.op).copied());
+                self.found.fused = self.found.fused.or(FUSED_OPERATORS.iter().find(|op| **op == node.op).copied());
             }
             for graph in node.attributes.iter().flat_map(|attributes| &attributes.graphs) {
                 self.visit(graph, Some(&scope));
@@ -176,26 +193,26 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Weights that are something else than a factor of a product.
+    /// Takes those inputs of a node that are weights but not factors of a matrix product.
     fn take_inputs(&mut self, node: &'a Node, scope: &Scope<'a, '_>) {
         for (index, name) in node.inputs.iter().enumerate() {
             let Some(weight) = scope.weight(name) else { continue };
             let quantised = match (node.op.as_str(), index) {
                 ("ConvInteger", 1) => quantised_product(node, 0, 3, scope),
                 ("Gather", 0) => {
-                    scope.ahead(node.output().unwrap_or_default(), &[], |_, next| dequantised(next, scope))
+                    scope.search_forward(node.output().unwrap_or_default(), &[], |_, next| dequantised(next, scope))
                 }
                 _ => None,
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
-            // Where one tensor is both, it may have either name.
+            // A tied embedding may be named after the output projection. Its use in `Gather` shows that it is the embedding.
             if (node.op.as_str(), index) == ("Gather", 0)
                 && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
             {
                 self.found.weights.insert("decoder.embed_tokens.weight".to_owned(), weight);
             }
-            // The one weight of the encoder that may lose its name without being multiplied with.
+            // The positions are the only weight of the encoder that is not a factor of a product but may lose its name.
             let is_matrix = self.model.tensors[weight.tensor].dims.len() == 2;
             if self.network == Network::Encoder && node.op == "Add" && is_matrix && weight.quantised.is_none() {
                 self.found.weights.entry("encoder.embed_positions.weight".to_owned()).or_insert(weight);
@@ -203,7 +220,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a weight that is called after its module. Integers are of use only with their scale.
+    /// Takes a weight that is named after its module. Integers without a scale are ignored.
     fn take_named(&mut self, name: &str, weight: Weight) {
         let tensor = &self.model.tensors[weight.tensor];
         if weight.quantised.is_none() && matches!(tensor.data_type, 2..=9) {
@@ -215,7 +232,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a factor. Which way round it lies is known by its use alone, so this has precedence over its name.
+    /// Takes a factor of a product. Only its use shows whether it is transposed, so this replaces an entry that was found by name.
     fn insert_product(&mut self, module: &str, weight: Weight) {
         let embedding = self.found.weights.get("decoder.embed_tokens.weight");
         if module == PROJECTION && embedding.is_some_and(|embedding| embedding.tensor == weight.tensor) {
@@ -224,14 +241,14 @@ impl<'a> Finder<'a> {
         self.found.weights.insert(format!("{module}.weight"), weight);
     }
 
-    /// The module that a product belongs to, by the names there are.
+    /// The module that a product belongs to, found by the names in the graph.
     fn module(&self, node: &Node, weight: Weight, scope: &Scope<'a, '_>) -> Option<String> {
         let output = node.output()?;
         let own = self.network.parameter(&self.model.tensors[weight.tensor].name);
         let own = own.and_then(|name| name.strip_suffix(".weight").map(str::to_owned));
         let own = own.filter(|module| !module.ends_with("embed_tokens"));
         let of_bias = || {
-            scope.ahead(output, &["Cast", "Mul"], |from, next| {
+            scope.search_forward(output, &["Cast", "Mul"], |from, next| {
                 let bias = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Add")?;
                 let weight = scope.weight(bias)?;
                 let named = self.network.parameter(bias);
@@ -244,20 +261,22 @@ impl<'a> Finder<'a> {
         let is_logits = |name: &str| self.network == Network::Decoder && name == "logits";
         let of_logits = || {
             let is_output = |_: &str, next: &Node| next.output().is_some_and(is_logits).then_some(());
-            let leads_there = is_logits(output) || scope.ahead(output, &["Cast", "Mul"], is_output).is_some();
+            let leads_there = is_logits(output) || scope.search_forward(output, &["Cast", "Mul"], is_output).is_some();
             leads_there.then(|| PROJECTION.to_owned())
         };
         own.or_else(|| self.network.module_of_node(&node.name)).or_else(of_bias).or_else(of_logits)
     }
 
-    /// The number of heads that queries are cut into, by the shape that they are given.
+    /// The number of heads, from the `Reshape` that splits the queries into heads.
     fn heads(&self, output: &str, module: &str, scope: &Scope<'a, '_>) -> Option<usize> {
         let weight = self.found.weights.get(&format!("{module}.weight"))?;
         let dims = &self.model.tensors[weight.tensor].dims;
         let width = *if weight.is_transposed { dims.get(1) } else { dims.first() }?;
-        let shape = scope.ahead(output, &["Add", "Cast", "DequantizeLinear", "Mul", "QuantizeLinear"], |_, next| {
-            next.input(1).filter(|_| next.op == "Reshape")
-        })?;
+        let shape = scope.search_forward(
+            output,
+            &["Add", "Cast", "DequantizeLinear", "Mul", "QuantizeLinear"],
+            |_, next| next.input(1).filter(|_| next.op == "Reshape"),
+        )?;
         let constant = |name: &str| (self.integers)(&self.model.tensors[scope.weight(name)?.tensor]);
         let sizes: Vec<Option<i64>> = if let Some(sizes) = constant(shape) {
             sizes.into_iter().map(Some).collect()
@@ -265,14 +284,14 @@ impl<'a> Finder<'a> {
             let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
             parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
         };
-        // (batch, positions, heads, width of each), of which one may be -1: whatever is left.
+        // The shape is (batch, positions, heads, width of a head). One of them may be -1, which is then computed.
         let [_, _, heads, Some(each)] = sizes.as_slice() else { return None };
         let each = usize::try_from(*each).ok().filter(|each| *each > 0 && width.is_multiple_of(*each))?;
         matches!(heads, Some(-1)).then_some(width / each).or_else(|| usize::try_from((*heads)?).ok())
     }
 }
 
-/// The constant that a node makes of another, or is.
+/// The output of a node that is a constant, or that only converts another constant.
 fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight)> {
     let output = node.output()?;
     let attributes = node.attributes.as_deref();
@@ -292,11 +311,11 @@ fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight
     Some((output, weight))
 }
 
-/// The factor of a product with a constant, `(out, in)`.
+/// The constant factor of a matrix product, with the orientation `(out, in)`.
 fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     let weight = scope.weight(node.input(1)?)?;
     let trans_b = node.attributes.as_deref().is_some_and(|attributes: &Attributes| attributes.trans_b);
-    // Of a factor `(in, out)`, the last dimension is that of the output.
+    // In a factor `(in, out)`, the scales differ along the last dimension.
     let axis = i64::from(!weight.is_transposed);
     let quantised = match node.op.as_str() {
         "MatMul" | "Gemm" => weight.quantised,
@@ -308,9 +327,9 @@ fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     Some(Weight { is_transposed: weight.is_transposed == trans_b, quantised, ..weight })
 }
 
-/// The scale by which the integers that a node computes are multiplied later: `Mul(Cast(y), Mul(scale of x, scale of W))`.
+/// The quantisation of a product whose integer result `y` is scaled afterwards: `Mul(Cast(y), Mul(scale of x, scale of W))`.
 fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_, '_>) -> Option<Quantised> {
-    let scale = scope.ahead(node.output()?, &["Cast"], |from, next| {
+    let scale = scope.search_forward(node.output()?, &["Cast"], |from, next| {
         let factor = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Mul")?;
         let both = scope.producers.get(factor.as_str()).filter(|node| node.op == "Mul");
         let of_both = || both?.inputs.iter().find_map(|input| scope.weight(input));
@@ -326,15 +345,15 @@ fn dequantised(node: &Node, scope: &Scope<'_, '_>) -> Option<Quantised> {
     (node.op == "DequantizeLinear").then(|| constants(node, [1, 2], axis, scope))?
 }
 
-/// Scale and zero point by the places of a node's inputs.
+/// The quantisation whose scale and zero point are the inputs of a node with these indices.
 fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Scope<'_, '_>) -> Option<Quantised> {
-    let tensor = |place| Some(scope.weight(node.input(place)?)?.tensor);
+    let tensor = |index| Some(scope.weight(node.input(index)?)?.tensor);
     Some(Quantised { scale: tensor(scale)?, zero_point: tensor(zero_point), axis })
 }
 
-/// The module of keys: they are multiplied with queries, whose module is known.
+/// The module of the projection of keys, whose result is `output`: keys are multiplied with queries, whose module is known.
 fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
-    const SHAPING: &[&str] = &[
+    const PASSED_OPERATORS: &[&str] = &[
         "Cast",
         "Concat",
         "DequantizeLinear",
@@ -347,7 +366,7 @@ fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, S
         "Transpose",
         "Unsqueeze",
     ];
-    let queries = scope.ahead(output, SHAPING, |from, next| {
+    let queries = scope.search_forward(output, PASSED_OPERATORS, |from, next| {
         let queries = match next.op.as_str() {
             "MatMul" => next.inputs.iter().find(|input| *input != from)?,
             "Attention" | "MultiHeadAttention" if next.input(1) == Some(from) => next.inputs.first()?,
@@ -356,7 +375,7 @@ fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, S
         scope.weight(queries).is_none().then_some(queries)
     })?;
     let mut name = queries.as_str();
-    for _ in 0..REACH {
+    for _ in 0..MAX_VISITED_NODES {
         if let Some(module) = modules.get(name) {
             return module.strip_suffix("q_proj").map(|attention| format!("{attention}k_proj"));
         }

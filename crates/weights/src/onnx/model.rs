@@ -1,119 +1,108 @@
-//! What an ONNX file says (`onnx.proto`): graphs of nodes, and where their constants lie.
+//! The contents of an ONNX file (`onnx.proto`): graphs of nodes, and the locations of their constants.
 //!
-//! Names are copied, numbers of tensors are not: a model of gigabytes takes memory for its graph alone.
+//! Names are copied, but the data of tensors is not. So a model of gigabytes takes memory only for its graph.
 
 use std::ops::Range;
 
 use super::wire::{Fields, Malformed, Value, varints};
-use crate::Error;
 use crate::mmap::MappedFile;
+use crate::{Dimension, Error, GraphValue};
 
-/// Graphs inside of graphs: a merged decoder has one level.
+/// Deepest nesting of graphs. A merged decoder has one level, the branches of its `If`.
 const MAX_DEPTH: usize = 4;
-/// More nodes, or constants, than any export of a Whisper model has.
+/// Most nodes, and most constants, that are accepted. Exports of Whisper models have fewer.
 const MAX_NODES: usize = 1 << 16;
 
-/// A file's main graph, and the constants of all its graphs.
+/// The main graph of a file, and the constants of all its graphs.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) graph: Graph,
     pub(super) tensors: Vec<Constant>,
 }
 
+/// A graph (`GraphProto`).
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    /// In an order in which they can be computed.
+    /// In topological order.
     pub(super) nodes: Vec<Node>,
-    /// Constants, by their place in [`Model::tensors`].
+    /// Constants, as indices into [`Model::tensors`].
     pub(super) initialisers: Vec<usize>,
     pub(super) inputs: Vec<GraphValue>,
     pub(super) outputs: Vec<GraphValue>,
 }
 
-/// A value that a graph takes or gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GraphValue {
-    /// The name that it is bound by.
-    pub name: String,
-    /// The type of its elements, as `NumPy` calls it.
-    pub dtype: &'static str,
-    /// Its dimensions, outermost first.
-    pub shape: Vec<Dimension>,
-}
-
-/// A dimension of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Dimension {
-    /// It is always this long.
-    Fixed(u64),
-    /// It may have any length; dimensions of one name are equally long.
-    Named(String),
-}
-
+/// A node of a graph (`NodeProto`).
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub(super) name: String,
+    /// The operator.
     pub(super) op: String,
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
     pub(super) attributes: Option<Box<Attributes>>,
 }
 
-/// Those attributes of nodes that tell how a constant is used.
+/// The attributes of a node that show how a constant is used.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    /// Of `Transpose`.
+    /// The permutation of a `Transpose`.
     pub(super) perm: Vec<i64>,
-    /// Of `DequantizeLinear`.
+    /// The axis of a `DequantizeLinear`.
     pub(super) axis: Option<i64>,
-    /// Of `Gemm`: the second factor is transposed.
+    /// Whether a `Gemm` transposes its second factor.
     pub(super) trans_b: bool,
-    /// Of `Constant`, by its place in [`Model::tensors`].
+    /// The value of a `Constant`, as an index into [`Model::tensors`].
     pub(super) value: Option<usize>,
-    /// The branches of `If`.
+    /// The branches of an `If`.
     pub(super) graphs: Vec<Graph>,
 }
 
 impl Node {
+    /// The name of input `index`, unless it is omitted.
     pub(super) fn input(&self, index: usize) -> Option<&str> {
         self.inputs.get(index).map(String::as_str).filter(|name| !name.is_empty())
     }
 
+    /// The name of the first output.
     pub(super) fn output(&self) -> Option<&str> {
         self.outputs.first().map(String::as_str)
     }
 }
 
-/// A tensor of constants (`TensorProto`).
+/// A constant tensor (`TensorProto`).
 #[derive(Debug, Default)]
 pub(super) struct Constant {
     pub(super) name: String,
     pub(super) dims: Vec<usize>,
-    /// `TensorProto.DataType`.
+    /// The element type, a `TensorProto.DataType`.
     pub(super) data_type: u64,
     pub(super) data: Data,
 }
 
-/// Where the numbers of a tensor lie.
+/// Where the data of a tensor is stored.
 #[derive(Debug, Default)]
 pub(super) enum Data {
+    /// The tensor has no data.
     #[default]
     Absent,
-    /// Little-endian, one after the other.
+    /// In this range of the file, as contiguous little-endian numbers.
     Raw(Range<usize>),
-    /// As numbers of variable length.
+    /// In this range of the file, as packed variable-length integers.
     Varints(Range<usize>),
     /// In another file.
     External(Box<External>),
-    /// In a way that does not occur for weights.
+    /// In several fields or as strings, which is not supported.
     Scattered,
 }
 
+/// The location of external data.
 #[derive(Debug, Default)]
 pub(super) struct External {
+    /// The name of the file.
     pub(super) location: String,
+    /// The offset of the first byte.
     pub(super) offset: usize,
-    /// To the end of the tensor if it is not given.
+    /// The number of bytes. If it is not given, it follows from the shape and type of the tensor.
     pub(super) length: Option<usize>,
 }
 
@@ -122,7 +111,7 @@ impl Model {
         let mut reader = Reader { file, bytes: file.bytes(), nodes: 0, tensors: Vec::new() };
         let mut graph = None;
         for field in Fields::new(reader.bytes, 0..reader.bytes.len()) {
-            if let (7, Value::Bytes(range)) = reader.sound(field)? {
+            if let (7, Value::Bytes(range)) = reader.checked(field)? {
                 graph = Some(reader.graph(range, 0)?);
             }
         }
@@ -131,7 +120,7 @@ impl Model {
     }
 }
 
-/// The name of an element type (`TensorProto.DataType`), as `NumPy` has it.
+/// The `NumPy` name of an element type (`TensorProto.DataType`).
 pub(super) fn type_name(data_type: u64) -> &'static str {
     match data_type {
         1 => "float32",
@@ -152,9 +141,11 @@ pub(super) fn type_name(data_type: u64) -> &'static str {
     }
 }
 
+/// Parses the messages of a file.
 struct Reader<'a> {
     file: &'a MappedFile,
     bytes: &'a [u8],
+    /// Number of nodes so far, in all graphs.
     nodes: usize,
     tensors: Vec<Constant>,
 }
@@ -164,29 +155,30 @@ impl<'a> Reader<'a> {
         Fields::new(self.bytes, range)
     }
 
-    fn sound<T>(&self, field: Result<T, Malformed>) -> Result<T, Error> {
-        field.map_err(|Malformed { at }| self.file.malformed(format!("there should be a field at byte {at}")))
+    /// Turns a malformed field into an error that names the file.
+    fn checked<T>(&self, field: Result<T, Malformed>) -> Result<T, Error> {
+        field.map_err(|Malformed { at }| self.file.malformed(format!("there is no valid field at byte {at}")))
     }
 
     fn text(&self, range: Range<usize>) -> Result<String, Error> {
         let at = range.start;
-        // Copied first: what is validated must not be the mapped bytes themselves.
+        // Copied before validation: another process could change the mapped bytes after they were validated as UTF-8.
         let bytes = self.bytes[range].to_vec();
         String::from_utf8(bytes).map_err(|_| self.file.malformed(format!("the text at byte {at} is not UTF-8")))
     }
 
     fn size(&self, number: u64) -> Result<usize, Error> {
         let size = usize::try_from(number).ok().filter(|size| isize::try_from(*size).is_ok());
-        size.ok_or_else(|| self.file.malformed(format!("{number} is no size")))
+        size.ok_or_else(|| self.file.malformed(format!("{number} is not a valid size")))
     }
 
     fn graph(&mut self, range: Range<usize>, depth: usize) -> Result<Graph, Error> {
         if depth > MAX_DEPTH {
-            return Err(self.file.malformed(format!("graphs lie more than {MAX_DEPTH} deep inside of graphs")));
+            return Err(self.file.malformed(format!("its graphs are nested more than {MAX_DEPTH} levels deep")));
         }
         let mut graph = Graph::default();
         for field in self.fields(range) {
-            match self.sound(field)? {
+            match self.checked(field)? {
                 (1, Value::Bytes(range)) => graph.nodes.push(self.node(range, depth)?),
                 (5, Value::Bytes(range)) => graph.initialisers.push(self.tensor(range)?),
                 (11, Value::Bytes(range)) => graph.inputs.push(self.value(range)?),
@@ -200,14 +192,12 @@ impl<'a> Reader<'a> {
     fn node(&mut self, range: Range<usize>, depth: usize) -> Result<Node, Error> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(self
-                .file
-                .malformed(format!("it has more than {MAX_NODES} nodes; no Whisper model needs them")));
+            return Err(self.file.malformed(format!("it has more than {MAX_NODES} nodes, the limit")));
         }
         let at = range.start;
         let mut node = Node::default();
         for field in self.fields(range) {
-            match self.sound(field)? {
+            match self.checked(field)? {
                 (1, Value::Bytes(range)) => node.inputs.push(self.text(range)?),
                 (2, Value::Bytes(range)) => node.outputs.push(self.text(range)?),
                 (3, Value::Bytes(range)) => node.name = self.text(range)?,
@@ -231,7 +221,7 @@ impl<'a> Reader<'a> {
         let (mut name, mut number, mut numbers) = (0..0, None, Vec::new());
         let (mut value, mut graph) = (None, None);
         for field in self.fields(range) {
-            match self.sound(field)? {
+            match self.checked(field)? {
                 (1, Value::Bytes(range)) => name = range,
                 (3, Value::Varint(bits)) => number = Some(bits.cast_signed()),
                 (5, Value::Bytes(range)) => value = Some(self.tensor(range)?),
@@ -239,7 +229,7 @@ impl<'a> Reader<'a> {
                 (8, Value::Varint(bits)) => numbers.push(bits.cast_signed()),
                 (8, Value::Bytes(range)) => {
                     for bits in varints(self.bytes, range) {
-                        numbers.push(self.sound(bits)?.cast_signed());
+                        numbers.push(self.checked(bits)?.cast_signed());
                     }
                 }
                 _ => {}
@@ -260,21 +250,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a tensor, and gives its place.
+    /// Parses a tensor, and returns its index in [`Model::tensors`].
     fn tensor(&mut self, range: Range<usize>) -> Result<usize, Error> {
         let mut tensor = Constant::default();
         let (mut external, mut is_external) = (External::default(), false);
         for field in self.fields(range) {
-            match self.sound(field)? {
+            match self.checked(field)? {
                 (1, Value::Varint(dim)) => tensor.dims.push(self.size(dim)?),
                 (1, Value::Bytes(range)) => {
                     for dim in varints(self.bytes, range) {
-                        tensor.dims.push(self.size(self.sound(dim)?)?);
+                        tensor.dims.push(self.size(self.checked(dim)?)?);
                     }
                 }
                 (2, Value::Varint(data_type)) => tensor.data_type = data_type,
-                (4 | 9, Value::Bytes(range)) => tensor.data = tensor.data.only(Data::Raw(range)),
-                (5 | 7, Value::Bytes(range)) => tensor.data = tensor.data.only(Data::Varints(range)),
+                (4 | 9, Value::Bytes(range)) => tensor.data = tensor.data.or_scattered(Data::Raw(range)),
+                (5 | 7, Value::Bytes(range)) => tensor.data = tensor.data.or_scattered(Data::Varints(range)),
                 (4..=7 | 10 | 11, _) => tensor.data = Data::Scattered,
                 (8, Value::Bytes(range)) => tensor.name = self.text(range)?,
                 (13, Value::Bytes(range)) => self.external(range, &mut external)?,
@@ -286,25 +276,26 @@ impl<'a> Reader<'a> {
             tensor.data = Data::External(Box::new(external));
         }
         if self.tensors.len() == MAX_NODES {
-            let problem = format!("it has more than {MAX_NODES} constants; no Whisper model needs them");
+            let problem = format!("it has more than {MAX_NODES} constants, the limit");
             return Err(self.file.malformed(problem));
         }
         self.tensors.push(tensor);
         Ok(self.tensors.len() - 1)
     }
 
-    /// One of the pairs of key and value that say where a tensor is.
+    /// Parses one of the key-value pairs that give the location of external data.
     fn external(&self, range: Range<usize>, external: &mut External) -> Result<(), Error> {
         let (mut key, mut value) = (0..0, 0..0);
         for field in self.fields(range) {
-            match self.sound(field)? {
+            match self.checked(field)? {
                 (1, Value::Bytes(range)) => key = range,
                 (2, Value::Bytes(range)) => value = range,
                 _ => {}
             }
         }
         let text = self.text(value)?;
-        let number = || text.parse().map_err(|_| self.file.malformed(format!("{text:?} is no place in a file")));
+        let number =
+            || text.parse().map_err(|_| self.file.malformed(format!("{text:?} is not a valid offset or length")));
         match &self.bytes[key] {
             b"location" => external.location = text,
             b"offset" => external.offset = number()?,
@@ -314,11 +305,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// `ValueInfoProto`.
+    /// Parses a `ValueInfoProto`: an input or output of a graph.
     fn value(&self, range: Range<usize>) -> Result<GraphValue, Error> {
         let mut value = GraphValue { name: String::new(), dtype: "unknown", shape: Vec::new() };
         for field in self.fields(range) {
-            match self.sound(field)? {
+            match self.checked(field)? {
                 (1, Value::Bytes(range)) => value.name = self.text(range)?,
                 (2, Value::Bytes(range)) => self.value_type(range, &mut value)?,
                 _ => {}
@@ -327,16 +318,16 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// `TypeProto`, of which only tensors are of interest.
+    /// Parses the type and shape in a `TypeProto`. Types other than tensors are ignored.
     fn value_type(&self, range: Range<usize>, value: &mut GraphValue) -> Result<(), Error> {
         for field in self.fields(range) {
-            let (1, Value::Bytes(tensor)) = self.sound(field)? else { continue };
+            let (1, Value::Bytes(tensor)) = self.checked(field)? else { continue };
             for field in self.fields(tensor) {
-                match self.sound(field)? {
+                match self.checked(field)? {
                     (1, Value::Varint(data_type)) => value.dtype = type_name(data_type),
                     (2, Value::Bytes(shape)) => {
                         for field in self.fields(shape) {
-                            let (1, Value::Bytes(dimension)) = self.sound(field)? else { continue };
+                            let (1, Value::Bytes(dimension)) = self.checked(field)? else { continue };
                             value.shape.push(self.dimension(dimension)?);
                         }
                     }
@@ -350,7 +341,7 @@ impl<'a> Reader<'a> {
     fn dimension(&self, range: Range<usize>) -> Result<Dimension, Error> {
         let mut dimension = Dimension::Named(String::new());
         for field in self.fields(range) {
-            match self.sound(field)? {
+            match self.checked(field)? {
                 (1, Value::Varint(length)) => dimension = Dimension::Fixed(length),
                 (2, Value::Bytes(range)) => dimension = Dimension::Named(self.text(range)?),
                 _ => {}
@@ -361,8 +352,8 @@ impl<'a> Reader<'a> {
 }
 
 impl Data {
-    /// This, unless there was something before.
-    fn only(&self, data: Self) -> Self {
+    /// Returns `data` if there was no data before. If there was, the data is [`Data::Scattered`].
+    fn or_scattered(&self, data: Self) -> Self {
         if matches!(self, Self::Absent) { data } else { Self::Scattered }
     }
 }

@@ -1,19 +1,19 @@
-//! What the parts of an export are called, and what canonically.
+//! The mapping of names in an ONNX export to canonical names.
 //!
-//! Exporters name values after `PyTorch`'s modules, and nodes after the path to them: `layers.0.fc1.bias`,
-//! `/model/decoder/layers.0/fc1/MatMul`. An encoder exported by itself leaves `model.encoder.` out.
+//! Exporters name values after the modules of `PyTorch`, such as `layers.0.fc1.bias`, and nodes after the path to the module,
+//! such as `/model/decoder/layers.0/fc1/MatMul`. In an encoder that is exported alone, names have no prefix `model.encoder.`.
 
-/// The half of a model that a graph computes.
+/// The part of the model that a graph computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Network {
     Encoder,
     Decoder,
 }
 
-/// Modules outside of layers.
+/// Canonical names of the modules outside of layers.
 const MODULES: &[&str] = &["conv1", "conv2", "embed_positions", "embed_tokens", "layer_norm"];
 
-/// Modules of layers.
+/// Canonical names of the modules of a layer.
 const LAYER_MODULES: &[&str] = &[
     "self_attn.q_proj",
     "self_attn.k_proj",
@@ -33,7 +33,7 @@ const LAYER_MODULES: &[&str] = &[
 /// The output projection.
 pub(super) const PROJECTION: &str = "proj_out";
 
-/// What tools append when they change a value or copy it.
+/// Suffixes that tools append to the name of a value when they quantise or copy it.
 const SUFFIXES: &[&str] = &["_quantized", "_merged_0", "_merged_1"];
 
 impl Network {
@@ -44,7 +44,7 @@ impl Network {
         }
     }
 
-    /// The canonical name of a value called `name`: of a weight or a bias.
+    /// The canonical name of the weight or bias that is called `name` in the graph.
     pub(super) fn parameter(self, name: &str) -> Option<String> {
         let mut name = name;
         while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)) {
@@ -54,12 +54,13 @@ impl Network {
         matches!(parameter, "weight" | "bias").then(|| Some(format!("{}.{parameter}", self.module(module)?)))?
     }
 
-    /// The canonical name of the module that a node called `name` is part of.
+    /// The canonical name of the module that the node called `name` belongs to.
     pub(super) fn module_of_node(self, name: &str) -> Option<String> {
         let (path, _) = name.strip_prefix('/')?.rsplit_once('/')?;
         self.module(&path.replace('/', "."))
     }
 
+    /// The canonical name of the module with the dotted `path`.
     fn module(self, path: &str) -> Option<String> {
         let mut rest = path.strip_prefix("model.").unwrap_or(path);
         if self == Self::Decoder && rest == PROJECTION {
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_real_exports() {
+    fn names_in_real_exports_map_to_canonical_names() {
         let decoder = |name| Network::Decoder.parameter(name);
         let encoder = |name| Network::Encoder.parameter(name);
         assert_eq!(encoder("conv1.weight_quantized").as_deref(), Some("encoder.conv1.weight"));

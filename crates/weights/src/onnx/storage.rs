@@ -1,4 +1,4 @@
-//! Where the numbers of constants lie: in the graph's file, or in others beside it.
+//! Where the data of constants is stored: in the file of the graph, or in other files in the same directory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,10 +12,12 @@ use crate::mmap::MappedFile;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-/// A graph's file and those that it names.
+/// The file of a graph, and the external data files that it refers to.
 pub(super) struct Storage {
     pub(super) file: MappedFile,
+    /// External data files.
     others: Vec<MappedFile>,
+    /// The index of each external data file, counted as [`Storage::into_files`] does.
     by_location: BTreeMap<String, usize>,
 }
 
@@ -24,12 +26,12 @@ impl Storage {
         Self { file, others: Vec::new(), by_location: BTreeMap::new() }
     }
 
-    /// All files, in the order that entries count them.
+    /// All files, in the order in which [`Entry::file`] counts them: the graph is 0, external files start at 1.
     pub(super) fn into_files(self) -> impl Iterator<Item = MappedFile> {
         std::iter::once(self.file).chain(self.others)
     }
 
-    /// A weight as a tensor; its file is counted from this storage's own.
+    /// The tensor of a weight. The index of its file is relative to this storage.
     pub(super) fn entry(&mut self, name: &str, weight: Weight, tensors: &[Constant]) -> Result<Entry, Error> {
         let tensor = &tensors[weight.tensor];
         let dtype = match tensor.data_type {
@@ -62,6 +64,7 @@ impl Storage {
         Ok(entry)
     }
 
+    /// The scales and zero points of a quantised weight.
     fn quantisation(
         &mut self,
         name: &str,
@@ -74,12 +77,12 @@ impl Storage {
         let axis = if quantised.axis < 0 { quantised.axis.saturating_add(rank) } else { quantised.axis };
         if scales.len() > 1 && axis != i64::from(weight.is_transposed) {
             return Err(self.file.unsupported(format!(
-                "tensor {name} has scales that are not one for each output; quantise it per tensor or per channel"
+                "tensor {name} does not have one scale for each output channel; quantise per tensor or per channel"
             )));
         }
         let zero_points = match quantised.zero_point.map(|tensor| &tensors[tensor]) {
             Some(zero_point) => integers(self.file.bytes(), zero_point).ok_or_else(|| {
-                self.file.unsupported(format!("the zero points of tensor {name} are stored in an unusual way"))
+                self.file.unsupported(format!("the zero points of tensor {name} are stored in an unsupported way"))
             })?,
             None => Vec::new(),
         };
@@ -89,13 +92,13 @@ impl Storage {
         Ok(Quantisation { scales, zero_points })
     }
 
-    /// The numbers of a tensor of floats, such as scales.
+    /// The values of a tensor of floats, such as scales.
     fn floats(&mut self, name: &str, tensor: &Constant) -> Result<Vec<f32>, Error> {
         let dtype = match tensor.data_type {
             1 => DType::F32,
             10 => DType::F16,
             16 => DType::Bf16,
-            _ => return Err(self.file.malformed(format!("the scales of tensor {name} are no floats"))),
+            _ => return Err(self.file.malformed(format!("the scales of tensor {name} are not floats"))),
         };
         let (file, range) = self.locate(name, tensor, dtype)?;
         let file = if file == 0 { &self.file } else { &self.others[file - 1] };
@@ -107,19 +110,20 @@ impl Storage {
         })
     }
 
-    /// The file that a tensor's numbers lie in, and where.
+    /// The index of the file that holds the data of a tensor, and the range of its bytes.
     fn locate(&mut self, name: &str, tensor: &Constant, dtype: DType) -> Result<(usize, Range<usize>), Error> {
         match &tensor.data {
             Data::Raw(range) => Ok((0, range.clone())),
-            Data::External(external) => self.locate_outside(name, tensor, dtype, external),
+            Data::External(external) => self.locate_external(name, tensor, dtype, external),
             Data::Absent => Err(self.file.malformed(format!("tensor {name} has no data"))),
             Data::Varints(_) | Data::Scattered => Err(self.file.unsupported(format!(
-                "tensor {name} is stored number by number; save the graph with raw data, as exporters do"
+                "tensor {name} is not stored as raw data; save the graph with raw data, as exporters do"
             ))),
         }
     }
 
-    fn locate_outside(
+    /// As [`Self::locate`], for a tensor in an external data file.
+    fn locate_external(
         &mut self,
         name: &str,
         tensor: &Constant,
@@ -127,7 +131,7 @@ impl Storage {
         External { location, offset, length }: &External,
     ) -> Result<(usize, Range<usize>), Error> {
         if Path::new(location).components().collect::<Vec<_>>() != [Component::Normal(location.as_ref())] {
-            return Err(self.file.malformed(format!("{location:?} is not the name of a file beside it")));
+            return Err(self.file.malformed(format!("{location:?} is not the name of a file in the same directory")));
         }
         let index = if let Some(index) = self.by_location.get(location) {
             *index
@@ -146,7 +150,7 @@ impl Storage {
     }
 }
 
-/// The numbers of a tensor of integers, such as zero points and shapes, if they lie in the graph's file.
+/// The values of an integer tensor, such as zero points or a shape, if they are stored in the file of the graph.
 pub(super) fn integers(file: &[u8], tensor: &Constant) -> Option<Vec<i64>> {
     match (&tensor.data, tensor.data_type) {
         (Data::Raw(range), data_type) => {

@@ -1,41 +1,43 @@
-//! The wire format of protocol buffers, read where it lies: a message is a sequence of fields, of each a tag (number and
-//! kind) and its value. Nothing is copied and nothing allocated.
+//! A parser for the wire format of protocol buffers. It works on the mapped file and copies and allocates nothing.
 //!
-//! Our own, because the libraries for it either copy every field (tensors of gigabytes among them) or index into what they
-//! have not checked.
+//! A message is a sequence of fields. A field is a tag (field number and wire type) and a value. Existing libraries were not
+//! used because they either copy every field, including tensors of gigabytes, or index without bounds checks.
 
 use std::ops::Range;
 
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A number of variable length.
+    /// A variable-length integer.
     Varint(u64),
-    /// A number of four or eight bytes; these are where it lies.
+    /// A number of four or eight bytes. Its value is not needed.
     Fixed,
-    /// Text, bytes, a message or packed numbers: where in the file they lie.
+    /// The range in the file of a string, bytes, a message or packed numbers.
     Bytes(Range<usize>),
 }
 
-/// The bytes from here on are no fields.
+/// There is no valid field at this offset in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) at: usize,
 }
 
-/// The fields of the message in a range of a file; after the first that is damaged there are no more.
+/// An iterator over the fields of a message. It ends after the first malformed field.
 pub(super) struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
+    /// The fields of the message in the range `message` of `file`.
+    ///
     /// # Panics
-    /// When the range is not one of `file`.
+    /// If the range ends after the end of `file`.
     pub(super) fn new(file: &'a [u8], message: Range<usize>) -> Self {
         Self { bytes: &file[..message.end], at: message.start }
     }
 
+    /// The next field; `None` if it is malformed.
     fn field(&mut self) -> Option<(u64, Value)> {
         let tag = self.varint()?;
         let value = match tag & 7 {
@@ -46,19 +48,21 @@ impl<'a> Fields<'a> {
                 Value::Bytes(self.skip(usize::try_from(length).ok()?)?)
             }
             5 => self.skip(4).map(|_| Value::Fixed)?,
-            // Groups are not used any more.
+            // Groups (3 and 4) are deprecated and do not occur in ONNX. 6 and 7 are not defined.
             _ => return None,
         };
         Some((tag >> 3, value))
     }
 
+    /// Skips `length` bytes and returns their range; `None` if the message ends before.
     fn skip(&mut self, length: usize) -> Option<Range<usize>> {
         let range = self.at..self.at.checked_add(length)?;
         self.at = self.bytes.get(range.clone()).map(|_| range.end)?;
         Some(range)
     }
 
-    /// Seven bits a byte, the lowest first; the eighth says whether there are more. At most ten bytes.
+    /// The next variable-length integer: seven bits in each byte, lowest first; the eighth bit is set if another byte follows.
+    /// At most ten bytes.
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -89,7 +93,7 @@ impl Iterator for Fields<'_> {
     }
 }
 
-/// Packed numbers of variable length.
+/// An iterator over packed variable-length integers. It ends after the first malformed one.
 pub(super) fn varints(file: &[u8], range: Range<usize>) -> impl Iterator<Item = Result<u64, Malformed>> {
     let mut fields = Fields::new(file, range);
     std::iter::from_fn(move || {
@@ -114,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_every_kind() {
+    fn fields_of_every_wire_type_are_parsed_and_malformed_ones_end_the_message() {
         let bytes = [0x08, 0x96, 0x01, 0x12, 2, b'h', b'i', 0x1d, 0, 0, 0x80, 0x3f, 0x21, 1, 2, 3, 4, 5, 6, 7, 8];
         let expected =
             [Ok((1, Value::Varint(150))), Ok((2, Value::Bytes(5..7))), Ok((3, Value::Fixed)), Ok((4, Value::Fixed))];
@@ -129,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_numbers() {
+    fn packed_integers_end_at_the_first_malformed_one() {
         let numbers: Vec<_> = varints(&[9, 1, 0x96, 1, 0x80], 1..5).collect();
         assert_eq!(numbers, [Ok(1), Ok(150), Err(Malformed { at: 4 })]);
     }

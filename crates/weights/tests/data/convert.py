@@ -1,9 +1,9 @@
-"""Converts a CTranslate2 Whisper model to other types and to safetensors, to check the reader against real weights.
+"""Converts a CTranslate2 Whisper model to other types and to safetensors, to test the readers with real weights.
 
     python convert.py MODEL_DIRECTORY OUTPUT_DIRECTORY
 
-needs numpy and safetensors. It writes OUTPUT/{float32,bfloat16,int16,int8}/model.bin (with the model's other files, so
-that CTranslate2 loads them), OUTPUT/hf/model.safetensors and OUTPUT/sharded/. Quantisation follows CTranslate2's
+Requires numpy and safetensors. Writes OUTPUT/{float32,bfloat16,int16,int8}/model.bin with the model's other files, so that
+CTranslate2 can load them, and OUTPUT/hf/model.safetensors and OUTPUT/sharded/. Quantisation is that of CTranslate2's
 model_spec.py. Then
 
     cargo run --release -p amanuensis-weights --example compare -- MODEL_DIRECTORY OUTPUT_DIRECTORY/int8
@@ -25,7 +25,7 @@ TYPES = ["float32", "int8", "int16", "int32", "float16", "bfloat16"]
 
 
 def read(path):
-    """Header (version, specification, revision), variables by name, (alias, target) pairs."""
+    """Returns the header (version, specification, revision), the variables by name, and pairs (alias, target)."""
     data, at = path.read_bytes(), 0
 
     def unpack(code):
@@ -51,13 +51,13 @@ def read(path):
 
 
 def bfloat16(value):
-    """Rounds to nearest even; the upper halves of float32, as uint16."""
+    """Rounds to bfloat16, ties to even, and returns the bits as uint16."""
     bits = value.astype(np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def quantised(variables, kind):
-    """Yields name, type code, array."""
+    """Yields (name, type code, array) for each variable, converted to the type `kind`."""
     for name, value in variables.items():
         if value.dtype != np.float16:
             yield name, TYPES.index(value.dtype.name), value
@@ -92,7 +92,7 @@ def write(path, header, variables, aliases):
 
 
 def hugging_face(variables):
-    """The tensors of transformers' WhisperForConditionalGeneration, from those of its CTranslate2 conversion."""
+    """Returns the tensors of transformers' WhisperForConditionalGeneration, given the variables of a CTranslate2 model."""
     rules = [
         (r"layer_(\d+)/", r"layers.\1."),
         (r"self_attention/layer_norm", "self_attn_layer_norm"),

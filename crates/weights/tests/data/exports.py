@@ -1,10 +1,10 @@
-"""Writes `onnx`: a tiny Whisper of random weights as PyTorch saves it, and its exports in every shape that tools make.
+"""Writes the directory `onnx`: a tiny Whisper model with random weights, as PyTorch saves it, and its ONNX exports.
 
     python3 -m venv VENV && VENV/bin/pip install 'optimum-onnx[onnxruntime]' torch
     VENV/bin/python crates/weights/tests/data/exports.py
 
-The exports are real; `nameless` is one whose node names and the names of its factors are taken away, as exporters of
-long ago left them.
+There is one export for each kind that common tools produce. `nameless` is an export from which the names of nodes and of
+factors of matrix products are removed, because old exporters did not keep them.
 """
 
 import re
@@ -33,7 +33,7 @@ def model():
         max_target_positions=24, decoder_start_token_id=27, bos_token_id=26, eos_token_id=26, pad_token_id=26,
         suppress_tokens=[], begin_suppress_tokens=[26], init_std=0.3)
     model = WhisperForConditionalGeneration(config).eval()
-    # Or every bias would be 0 and every norm 1, and a reader that mixed them up would pass.
+    # By default every bias is 0 and every norm weight is 1. A reader that confuses them would not be detected.
     for parameter in model.parameters():
         if parameter.ndim == 1:
             parameter.data += 0.1 * torch.randn_like(parameter)
@@ -58,8 +58,8 @@ def without_names(graph):
             renamed[tensor.name] = tensor.name = str(1000 + len(renamed))
     for number, node in enumerate(graph.graph.node):
         node.name = f"{node.op_type}_{number}"
-        for place, name in enumerate(node.input):
-            node.input[place] = renamed.get(name, name)
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
     return graph
 
 
@@ -72,7 +72,7 @@ def write(exports):
         shutil.copy(*into("f32", part))
         source, target = into("f16", part)
         onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)
-        # As exporters do it by default, and as small as it gets.
+        # The default of exporters: uint8, one scale for each tensor.
         quantize_dynamic(*into("uint8", part), weight_type=QuantType.QUInt8)
         quantize_dynamic(*into("int8", part), weight_type=QuantType.QInt8, per_channel=True,
                          op_types_to_quantize=["MatMul", "Gather"], extra_options={"WeightSymmetric": True})

@@ -1,13 +1,14 @@
-"""Converts a CTranslate2 Whisper model to whisper.cpp's format, to check the reader, and whisper.cpp, against real weights.
+"""Converts a CTranslate2 Whisper model to whisper.cpp's format, to test our reader and to compare with whisper.cpp.
 
     python ggml.py MODEL_DIRECTORY OUTPUT_DIRECTORY
 
-needs numpy and safetensors, and reads models of float16, as they are installed. It writes
-OUTPUT/{f16,q8_0,q5_0,q5_1,q4_0,q4_1}/ggml-NAME.bin and nothing beside them: the vocabulary is in the file. Then
+Requires numpy and safetensors. The model must be float16. Writes OUTPUT/{f16,q8_0,q5_0,q5_1,q4_0,q4_1}/ggml-NAME.bin, which
+contain the vocabulary. Then
 
     amanuensis transcribe --model OUTPUT_DIRECTORY/q8_0 RECORDING
 
-With the package pywhispercpp installed, `python ggml.py --peer MODEL_FILE RECORDING...` prints what whisper.cpp reads.
+transcribes with such a model. If the package pywhispercpp is installed, `python ggml.py --peer MODEL_FILE RECORDING...` prints
+the transcripts of whisper.cpp.
 """
 
 import json
@@ -38,20 +39,21 @@ RULES = [
     (r"embed_tokens", "token_embedding"),
     (r"embed_positions\.weight", "positional_embedding"),
 ]
-# ggml's numbers: of the type of a tensor, and of a file that is mostly of it (with the version of the blocks).
+# The numbers of tensor types in ggml's `enum ggml_type`. The number of a file type is that of its main tensor type (`enum
+# ggml_ftype`); for quantised types it also contains the version of the block format, times 1000.
 TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8}
 FILE_TYPES = {"f16": 1, "q8_0": 2007, "q5_0": 2008, "q5_1": 2009, "q4_0": 2002, "q4_1": 2003}
 
 
 def alphabet():
-    """The byte that each character of GPT-2's alphabet stands for."""
+    """Returns the byte that each character of GPT-2's byte alphabet represents."""
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
 
 def mel_filters(n_mels, n_fft=400, rate=16000):
-    """Slaney's, as librosa makes them, (n_mels, n_fft / 2 + 1): whisper.cpp takes them from the file."""
+    """Returns Slaney mel filters, (n_mels, n_fft / 2 + 1), equal to librosa's. whisper.cpp reads them from the file."""
     top = 15 + 27 * np.log(rate / 2 / 1000) / np.log(6.4)
     mels = np.linspace(0, top, n_mels + 2)
     edges = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * np.log(6.4) / 27))
@@ -62,7 +64,7 @@ def mel_filters(n_mels, n_fft=400, rate=16000):
 
 
 def quantised(value, kind):
-    """Blocks of 32, as `quantize_row_*_ref` of ggml makes them, (n_blocks, bytes)."""
+    """Quantises to blocks of 32 values like ggml's `quantize_row_*_ref`. Returns (n_blocks, bytes)."""
     blocks = value.astype(np.float32).reshape(-1, 32)
     halves = lambda column: column.astype(np.float16).view(np.uint8).reshape(-1, 2)
     divided = lambda by: np.divide(blocks - least, by[:, None], out=np.zeros_like(blocks), where=by[:, None] != 0)
@@ -88,7 +90,7 @@ def quantised(value, kind):
 
 
 def type_of(name, value, kind):
-    """As whisper.cpp expects it."""
+    """Returns the type that whisper.cpp expects for a tensor."""
     if value.ndim == 1 or name.endswith("positional_embedding"):
         return "f32"
     return kind if value.ndim == 2 else "f16"
@@ -136,7 +138,7 @@ def main(model, output):
 
 
 def peer(model, recordings):
-    """Prints, a line of JSON for each recording, the text that whisper.cpp reads in it."""
+    """Prints whisper.cpp's transcript of each recording as a line of JSON."""
     from pywhispercpp.model import Model
 
     whisper = Model(model, n_threads=2, print_progress=False, print_realtime=False)
