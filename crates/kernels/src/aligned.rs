@@ -1,5 +1,5 @@
-//! Vectors aligned to a cache line. A wide load or store that crosses two cache lines takes twice as long. Memory from the
-//! allocator is aligned to 16 bytes, so nearly every wide access to it would cross a line.
+//! Vectors aligned to a cache line. A wide load or store that crosses two cache lines takes twice as long. Memory from
+//! the allocator is aligned to 16 bytes, so nearly every wide access to it would cross a line.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -75,8 +75,8 @@ impl<T: Number> Deref for Aligned<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `resize` keeps enough initialised lines for `length` numbers. Lines are aligned to 64 bytes, more than any
-        // `Number` needs, and every bit pattern is a valid `Number`.
+        // SAFETY: `resize` keeps enough initialised lines for `length` numbers. Lines are aligned to 64 bytes, more
+        // than any `Number` needs, and every bit pattern is a valid `Number`.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
     }
 }

@@ -1,7 +1,7 @@
 //! Memory for packed weights, keys and values, which are streamed again and again.
 //!
-//! It is allocated in large pieces, on huge pages if the system supports them. On ordinary 4 KiB pages, address translation
-//! (TLB misses) costs a quarter of the read bandwidth.
+//! It is allocated in large pieces, on huge pages if the system supports them. On ordinary 4 KiB pages, address
+//! translation (TLB misses) costs a quarter of the read bandwidth.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -47,8 +47,8 @@ impl Arena {
             Some((piece, used)) if bytes <= piece.layout.size() - used => (piece, used),
             _ => (Arc::new(Piece::new(bytes)), 0),
         };
-        // SAFETY: `used + bytes <= piece.layout.size()`, checked above for a piece in use and ensured by `Piece::new` for a
-        // new one. So the pointer stays inside the allocation.
+        // SAFETY: `used + bytes <= piece.layout.size()`, checked above for a piece in use and ensured by `Piece::new`
+        // for a new one. So the pointer stays inside the allocation.
         let start: NonNull<L> = unsafe { piece.start.add(used) }.cast();
         *current = Some((Arc::clone(&piece), used + bytes));
         let mut lines = Lines { start, length, capacity: length, _piece: piece, owned: PhantomData };
@@ -63,8 +63,8 @@ struct Piece {
     layout: Layout,
 }
 
-// SAFETY: a `Piece` only frees its allocation; it never accesses the memory. The memory is accessed through `Lines`, each of
-// which owns its own part.
+// SAFETY: a `Piece` only frees its allocation; it never accesses the memory. The memory is accessed through `Lines`,
+// each of which owns its own part.
 unsafe impl Send for Piece {}
 // SAFETY: as for `Send`: a shared `Piece` gives no access to the memory.
 unsafe impl Sync for Piece {}
@@ -75,8 +75,8 @@ impl Piece {
         let layout = Layout::from_size_align(size, HUGE_PAGE_BYTES).expect("the size in bytes fits into isize");
         // SAFETY: the size of the layout is not zero.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        // Must come before the first access, which is when the system allocates pages. Errors are ignored: ordinary pages
-        // work too, only slower.
+        // Must come before the first access, which is when the system allocates pages. Errors are ignored: ordinary
+        // pages work too, only slower.
         #[cfg(target_os = "linux")]
         // SAFETY: the range is exactly this allocation, and `MADV_HUGEPAGE` does not change its contents.
         unsafe {
@@ -88,8 +88,8 @@ impl Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout. No `Lines` refers to it any more, because each of them holds an `Arc`
-        // of the piece.
+        // SAFETY: allocated in `new` with this layout. No `Lines` refers to it any more, because each of them holds an
+        // `Arc` of the piece.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };
     }
 }
@@ -116,8 +116,8 @@ impl<L: sealed::Line> Lines<L> {
     }
 
     fn clear(&mut self) {
-        // SAFETY: `Arena::lines` reserved `capacity >= length` lines of the piece for this value alone, and all-zero bytes are
-        // a valid line (`sealed::Line`).
+        // SAFETY: `Arena::lines` reserved `capacity >= length` lines of the piece for this value alone, and all-zero
+        // bytes are a valid line (`sealed::Line`).
         unsafe { self.start.write_bytes(0, self.length) };
     }
 }
@@ -131,7 +131,8 @@ impl<L: sealed::Line> Deref for Lines<L> {
     type Target = [L];
 
     fn deref(&self) -> &[L] {
-        // SAFETY: `Arena::lines` reserved this part of the piece for this value alone, and `clear` initialised `length` lines.
+        // SAFETY: `Arena::lines` reserved this part of the piece for this value alone, and `clear` initialised `length`
+        // lines.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }

@@ -14,8 +14,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with `threads` threads (the calling thread is one of them; 0 counts as 1). The instruction set is the one
-    /// named by the environment variable `AMANUENSIS_ISA`, else the best one of this machine.
+    /// A context with `threads` threads (the calling thread is one of them; 0 counts as 1). The instruction set is the
+    /// one named by the environment variable `AMANUENSIS_ISA`, else the best one of this machine.
     pub fn new(threads: usize) -> Result<Self, IsaError> {
         Ok(Self::with(Cpu::from_environment()?, threads))
     }

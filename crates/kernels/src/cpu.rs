@@ -86,8 +86,8 @@ fn names() -> String {
 
 /// Proof that this machine has an instruction set.
 ///
-/// A value can be constructed only after the set was detected. The `unsafe` calls of functions that are compiled for the set
-/// are sound for this reason alone.
+/// A value can be constructed only after the set was detected. The `unsafe` calls of functions that are compiled for
+/// the set are sound for this reason alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     isa: Isa,
@@ -105,7 +105,8 @@ impl Cpu {
         if isa.is_available() { Ok(Self { isa }) } else { Err(IsaError::Unavailable(isa)) }
     }
 
-    /// The instruction set named by the environment variable `AMANUENSIS_ISA`. If it is unset or empty, the fastest one.
+    /// The instruction set named by the environment variable `AMANUENSIS_ISA`. If it is unset or empty, the fastest
+    /// one.
     pub fn from_environment() -> Result<Self, IsaError> {
         match std::env::var("AMANUENSIS_ISA") {
             Ok(name) if !name.is_empty() => Self::named(&name),
@@ -139,8 +140,8 @@ mod amx {
     const FEATURES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
 
     pub(super) fn is_available() -> bool {
-        // Once permitted, Linux reserves space for the tile registers of every thread. So permission is requested once, and
-        // before worker threads start.
+        // Once permitted, Linux reserves space for the tile registers of every thread. So permission is requested once,
+        // and before worker threads start.
         static AVAILABLE: LazyLock<bool> =
             LazyLock::new(|| __cpuid_count(7, 0).edx & FEATURES == FEATURES && is_permitted());
         *AVAILABLE
@@ -148,14 +149,14 @@ mod amx {
 
     #[cfg(target_os = "linux")]
     fn is_permitted() -> bool {
-        /// The system call `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`, since Linux 5.16. Older versions return an
-        /// error.
+        /// The system call `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`, since Linux 5.16. Older versions
+        /// return an error.
         const ARCH_PRCTL: isize = 158;
         const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
         const XFEATURE_XTILEDATA: usize = 18;
         let result: isize;
-        // SAFETY: this system call reads and writes no memory of the process. The registers that a system call overwrites
-        // (`rax`, `rcx` and `r11`) are declared as outputs.
+        // SAFETY: this system call reads and writes no memory of the process. The registers that a system call
+        // overwrites (`rax`, `rcx` and `r11`) are declared as outputs.
         unsafe {
             std::arch::asm!(
                 "syscall",
@@ -176,8 +177,8 @@ mod amx {
     }
 }
 
-/// Compiles one plain Rust function for several instruction sets. The generated function takes a [`Cpu`] as an additional
-/// first argument and calls the version for it.
+/// Compiles one plain Rust function for several instruction sets. The generated function takes a [`Cpu`] as an
+/// additional first argument and calls the version for it.
 ///
 /// The body should consist of loops over arrays of fixed width, which the compiler turns into vector code. All versions
 /// return the same bits, because the compiler neither fuses nor reorders floating-point operations.

@@ -1,7 +1,7 @@
 //! Lines and panels: the units in which packed matrices are stored.
 //!
-//! A *panel* is 16 output channels of a packed matrix. It is stored as consecutive 64-byte *lines*; a line holds the same
-//! few `k` of all 16 channels. [`crate::gemm`] explains why this layout suits every instruction set.
+//! A *panel* is 16 output channels of a packed matrix. It is stored as consecutive 64-byte *lines*; a line holds the
+//! same few `k` of all 16 channels. [`crate::gemm`] explains why this layout suits every instruction set.
 
 /// Output channels in a panel.
 pub const PANEL: usize = 16;
@@ -24,7 +24,8 @@ pub struct LineF32(pub [f32; PANEL]);
 impl LineI8 {
     /// Prefetches into L2 the line that lies `distance` lines after `line`, or 64 lines after it if `distance` is less.
     ///
-    /// A product of few rows reads its panels from L3 or from memory. Without the prefetch its arithmetic waits for them.
+    /// A product of few rows reads its panels from L3 or from memory. Without the prefetch its arithmetic waits for
+    /// them.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "one instruction in the innermost loops")]
@@ -32,8 +33,9 @@ impl LineI8 {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         /// One page of 4 KiB. The hardware prefetcher already loads lines that are nearer than this.
         const MIN_LINES: usize = 64;
-        // SAFETY: prefetching is a hint that reads no memory and cannot fault, whatever the address. Every x86-64 processor
-        // has the instruction. `wrapping_add` may leave the allocation because the pointer is never dereferenced.
+        // SAFETY: prefetching is a hint that reads no memory and cannot fault, whatever the address. Every x86-64
+        // processor has the instruction. `wrapping_add` may leave the allocation because the pointer is never
+        // dereferenced.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.wrapping_add(distance.max(MIN_LINES)).cast()) };
     }
 }

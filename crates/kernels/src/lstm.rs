@@ -1,4 +1,5 @@
-//! The cell of a long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, with a forget gate).
+//! The cell of a long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, with a forget
+//! gate).
 
 use crate::cpu::multiversion;
 use crate::vector::exp;
@@ -6,9 +7,9 @@ use crate::vector::exp;
 multiversion! {
     /// One time step of an LSTM cell with `n` units.
     ///
-    /// `gates` is `(4, n)`: the input gate, forget gate, cell candidate and output gate, each the sum of the input and the
-    /// hidden-state projection, before the activation function. `cell` and `hidden`, each `(n)`, hold the state and are
-    /// updated in place.
+    /// `gates` is `(4, n)`: the input gate, forget gate, cell candidate and output gate, each the sum of the input and
+    /// the hidden-state projection, before the activation function. `cell` and `hidden`, each `(n)`, hold the state and
+    /// are updated in place.
     ///
     /// # Panics
     /// If the lengths do not agree.
@@ -26,7 +27,8 @@ multiversion! {
     }
 }
 
-/// Beyond this magnitude, sigmoid and tanh equal their limits in f32. Clamping keeps the argument inside the range of [`exp`].
+/// Beyond this magnitude, sigmoid and tanh equal their limits in f32. Clamping keeps the argument inside the range of
+/// [`exp`].
 const LIMIT: f32 = 40.0;
 
 #[inline(always)]

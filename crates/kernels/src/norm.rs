@@ -7,7 +7,8 @@ use crate::quantise::quantise_row;
 use crate::scratch::scratch_of;
 use crate::vector::{LANES, reduce};
 
-/// Added to the variance to avoid a division by zero. The value is the default of `PyTorch`, which Whisper was trained with.
+/// Added to the variance to avoid a division by zero. The value is the default of `PyTorch`, which Whisper was trained
+/// with.
 const EPSILON: f32 = 1e-5;
 
 /// Layer norm of every row: `rows` and `out` are `(rows, k)`, `weight` and `bias` are `(k)`.
@@ -18,8 +19,8 @@ pub fn layer_norm(context: &Context, rows: RowsF32<'_>, weight: &[f32], bias: &[
 }
 
 impl QuantisedRows {
-    /// Replaces this matrix by the layer norm of `source`, `(rows, k)`, each row quantised with a scale of its own. `weight`
-    /// and `bias` are `(k)`.
+    /// Replaces this matrix by the layer norm of `source`, `(rows, k)`, each row quantised with a scale of its own.
+    /// `weight` and `bias` are `(k)`.
     pub fn assign_layer_norm(&mut self, context: &Context, source: RowsF32<'_>, weight: &[f32], bias: &[f32]) {
         self.reset(source.rows, source.k);
         self.fill(&context.pool, &|row, quantised, scratch| {

@@ -1,11 +1,11 @@
 //! A thread pool for operations that last microseconds: persistent threads that spin briefly before they sleep.
 //!
 //! Every thread starts with a fixed share of the tasks. So when consecutive operations are split in the same way, each
-//! thread finds its data in the cache of its core. A thread that has finished its own share takes tasks from the shares of
-//! the others.
+//! thread finds its data in the cache of its core. A thread that has finished its own share takes tasks from the shares
+//! of the others.
 //!
-//! An operation never waits for a worker that has not started on it. On a busy machine a worker may not be scheduled for
-//! milliseconds; the calling thread then does all the work itself.
+//! An operation never waits for a worker that has not started on it. On a busy machine a worker may not be scheduled
+//! for milliseconds; the calling thread then does all the work itself.
 //!
 //! There is no global pool: a [`Pool`] owns its threads.
 
@@ -26,8 +26,8 @@ type Task<'a> = dyn Fn(usize, &mut Scratch) + Sync + 'a;
 
 /// One operation, as the workers see it.
 ///
-/// The pointer is dereferenced only by threads that have joined the job. [`Pool::run`] does not return before all of them
-/// have left it.
+/// The pointer is dereferenced only by threads that have joined the job. [`Pool::run`] does not return before all of
+/// them have left it.
 #[derive(Clone, Copy)]
 struct Job {
     task: *const Task<'static>,
@@ -65,7 +65,8 @@ struct Cursor(AtomicUsize);
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each update of the state is a single assignment, so the state is consistent even after a panic poisoned the lock.
+        // Each update of the state is a single assignment, so the state is consistent even after a panic poisoned the
+        // lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,8 +80,8 @@ impl Shared {
         for share in (thread..threads).chain(0..thread) {
             let end = job.tasks * (share + 1) / threads;
             loop {
-                // Relaxed is enough: the cursor only hands out indices. What tasks read and write is synchronised by the
-                // lock on `state` when a job is joined, and by `joined` when it is left.
+                // Relaxed is enough: the cursor only hands out indices. What tasks read and write is synchronised by
+                // the lock on `state` when a job is joined, and by `joined` when it is left.
                 let index = self.cursors[share].0.fetch_add(1, Ordering::Relaxed);
                 if index >= end {
                     break;
@@ -155,8 +156,8 @@ impl Pool {
             (0..tasks).for_each(|index| task(index, &mut scratch));
             return;
         }
-        // SAFETY: only the lifetime changes. Workers dereference the pointer only between joining and leaving the job, and
-        // `close` below waits until all have left, even if this thread's own tasks panic (`catch_unwind`).
+        // SAFETY: only the lifetime changes. Workers dereference the pointer only between joining and leaving the job,
+        // and `close` below waits until all have left, even if this thread's own tasks panic (`catch_unwind`).
         let task_static = unsafe { std::mem::transmute::<&Task<'_>, &'static Task<'static>>(task) };
         let job = Job { task: task_static, tasks };
         self.publish(job);
@@ -167,8 +168,8 @@ impl Pool {
         }
     }
 
-    /// Splits `data` into chunks of `length` elements (the last may be shorter) and runs `task(index, chunk, scratch)` on
-    /// each of them.
+    /// Splits `data` into chunks of `length` elements (the last may be shorter) and runs `task(index, chunk, scratch)`
+    /// on each of them.
     pub fn chunks_mut<T: Send>(
         &self,
         data: &mut [T],
@@ -194,14 +195,15 @@ impl Pool {
         self.shared.state().job = Some(job);
         self.shared.epoch.fetch_add(1, Ordering::SeqCst);
         if self.shared.sleepers.load(Ordering::SeqCst) > 0 {
-            // A worker may have incremented `sleepers` but not yet started to wait. It holds the lock until it waits, so
-            // taking the lock here makes sure that it receives the notification.
+            // A worker may have incremented `sleepers` but not yet started to wait. It holds the lock until it waits,
+            // so taking the lock here makes sure that it receives the notification.
             let _state = self.shared.state();
             self.shared.wake.notify_all();
         }
     }
 
-    /// Ends a job: no worker can join it any more. Waits for those that have joined, and returns the panic of one of them.
+    /// Ends a job: no worker can join it any more. Waits for those that have joined, and returns the panic of one of
+    /// them.
     fn close(&self) -> Option<Box<dyn Any + Send>> {
         self.shared.state().job = None;
         let mut spins = 0;
@@ -246,8 +248,8 @@ fn work(shared: &Shared, index: usize) {
             shared.joined.fetch_add(1, Ordering::Relaxed);
             job
         };
-        // SAFETY: `joined` was incremented under the lock while the job was published, so `Pool::run` keeps the task alive
-        // until this thread decrements `joined` below.
+        // SAFETY: `joined` was incremented under the lock while the job was published, so `Pool::run` keeps the task
+        // alive until this thread decrements `joined` below.
         let task = unsafe { &*job.task };
         let part = catch_unwind(AssertUnwindSafe(|| shared.run_tasks(job, task, index, &mut scratch)));
         if let Err(panic) = part {

@@ -15,8 +15,8 @@ pub(crate) fn round_to_bits(value: f32) -> u32 {
 }
 
 multiversion! {
-    /// Quantises `values` to -127..=127 and returns the scale: `values[i]` is about `quantised[i] * scale`. Both slices have
-    /// the same length.
+    /// Quantises `values` to -127..=127 and returns the scale: `values[i]` is about `quantised[i] * scale`. Both slices
+    /// have the same length.
     ///
     /// The largest magnitude becomes 127. A row of zeros gives zeros and the scale 0. Values must be finite.
     pub fn quantise_row(values: &[f32], quantised: &mut [i8]) -> f32 {
@@ -33,8 +33,8 @@ multiversion! {
         let largest = reduce(largest, larger);
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         for (quantised, value) in quantised.iter_mut().zip(values) {
-            // Because the inverse is rounded, a magnitude may come out slightly above 127. Without the clamp it could become
-            // -128, which the kernels do not support.
+            // Because the inverse is rounded, a magnitude may come out slightly above 127. Without the clamp it could
+            // become -128, which the kernels do not support.
             *quantised = round_to_bits((*value * inverse).clamp(-127.0, 127.0)) as i8;
         }
         largest / 127.0

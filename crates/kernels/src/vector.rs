@@ -1,15 +1,15 @@
 //! Element-wise functions and reductions of a row: exp, GELU, softmax, log-sum-exp, median.
 //!
 //! The functions are polynomials without branches, which the compiler turns into vector code. They consist of IEEE
-//! operations in a fixed order, so every instruction set gives the same bits. A multiplication and an addition are fused
-//! only where `mul_add` is written; on a processor without FMA a library function computes the same bits, slowly.
+//! operations in a fixed order, so every instruction set gives the same bits. A multiplication and an addition are
+//! fused only where `mul_add` is written; on a processor without FMA a library function computes the same bits, slowly.
 
 #![allow(clippy::inline_always, reason = "helpers must be compiled for the instruction set of each caller")]
 
 use crate::cpu::multiversion;
 
-/// Partial results in a reduction. Fixed, whatever the width of the machine's registers, so that all machines add in the
-/// same order.
+/// Partial results in a reduction. Fixed, whatever the width of the machine's registers, so that all machines add in
+/// the same order.
 pub(crate) const LANES: usize = 16;
 
 /// Combines all lanes into one value: the upper half with the lower half, until one lane is left.
@@ -68,8 +68,8 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel, arXiv 1606.08415), absolute error below 2e-6.
 ///
-/// `erf(x / sqrt 2) / (2 x)` is approximated by a polynomial in `x^2`. It is fitted to minimise the error of the GELU for
-/// magnitudes up to `LIMIT`. Beyond, it is evaluated at the limit, where the result is `x` or 0.
+/// `erf(x / sqrt 2) / (2 x)` is approximated by a polynomial in `x^2`. It is fitted to minimise the error of the GELU
+/// for magnitudes up to `LIMIT`. Beyond, it is evaluated at the limit, where the result is `x` or 0.
 #[inline(always)]
 pub(crate) fn gelu_of(x: f32) -> f32 {
     const LIMIT: f32 = 5.25;
@@ -133,8 +133,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Running median of width 7: `out[i]` is the median of `values[i..i + 7]`. `values` has at least 6 elements more than
-    /// `out`.
+    /// Running median of width 7: `out[i]` is the median of `values[i..i + 7]`. `values` has at least 6 elements more
+    /// than `out`.
     pub fn median_of_7(values: &[f32], out: &mut [f32]) {
         /// Compare-and-exchange steps that move the median to index 3 (Devillard, "Fast median search", 1998).
         const EXCHANGES: [(usize, usize); 13] = [
@@ -154,8 +154,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Log-sum-exp as a pair `(largest, log_sum)`, where `log_sum` is `ln(sum of e^(x - largest))`. The log-probability of a
-    /// logit `x` is `x - largest - log_sum`. A logit of minus infinity has probability zero.
+    /// Log-sum-exp as a pair `(largest, log_sum)`, where `log_sum` is `ln(sum of e^(x - largest))`. The log-probability
+    /// of a logit `x` is `x - largest - log_sum`. A logit of minus infinity has probability zero.
     pub fn log_sum_exp(logits: &[f32]) -> (f32, f32) {
         let largest = maximum(logits);
         let mut partial = [0.0_f32; LANES];

@@ -1,9 +1,9 @@
 //! Conversion of ggml's quantised blocks to `f32` (`dequantize_row_*` in ggml's `ggml-quants.c`).
 //!
-//! A block holds 32 consecutive values of a row, with a scale `d` and, in some types, a minimum `m`. Both are binary16; all
-//! numbers are little-endian. In 4-bit and 5-bit types, byte `i` holds value `i` in its lower half and value `i + 16` in its
-//! upper half. The fifth bits are stored in a u32; bit `i` belongs to value `i`. In types without a minimum, the stored value
-//! minus 8 (4 bits) or 16 (5 bits) is multiplied by the scale.
+//! A block holds 32 consecutive values of a row, with a scale `d` and, in some types, a minimum `m`. Both are binary16;
+//! all numbers are little-endian. In 4-bit and 5-bit types, byte `i` holds value `i` in its lower half and value `i +
+//! 16` in its upper half. The fifth bits are stored in a u32; bit `i` belongs to value `i`. In types without a minimum,
+//! the stored value minus 8 (4 bits) or 16 (5 bits) is multiplied by the scale.
 
 use crate::DType;
 use crate::dtype::{BLOCK, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, f16_to_f32};

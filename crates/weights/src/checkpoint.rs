@@ -18,8 +18,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a weight file, or a directory that contains `model.bin`, `model.safetensors`, `model.safetensors.index.json`,
-    /// `ggml-*.bin` or an ONNX export. The format is detected by the content of the file, not by its name.
+    /// Opens a weight file, or a directory that contains `model.bin`, `model.safetensors`,
+    /// `model.safetensors.index.json`, `ggml-*.bin` or an ONNX export. The format is detected by the content of the
+    /// file, not by its name.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = if path.is_dir() { find(path)? } else { MappedFile::open(path)? };
         let format = detect(&file)?;
@@ -37,8 +38,8 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The directory of the model, which holds `config.json` and `tokenizer.json`. It is the directory of the weight file, or its
-    /// parent if the weights are in a subdirectory `onnx` without `config.json`.
+    /// The directory of the model, which holds `config.json` and `tokenizer.json`. It is the directory of the weight
+    /// file, or its parent if the weights are in a subdirectory `onnx` without `config.json`.
     pub fn directory(&self) -> &Path {
         let own = parent(&self.path);
         if own.ends_with("onnx") && !own.join("config.json").exists() { parent(own) } else { own }
@@ -60,8 +61,8 @@ impl Checkpoint {
         self.contents.tensors.keys().map(String::as_str)
     }
 
-    /// The bytes of the text tokens, in the order of their ids, if the weight file contains them (ggml does). Special tokens are
-    /// not included.
+    /// The bytes of the text tokens, in the order of their ids, if the weight file contains them (ggml does). Special
+    /// tokens are not included.
     pub fn vocabulary(&self) -> Option<&[Vec<u8>]> {
         self.contents.vocabulary.as_deref()
     }
@@ -71,12 +72,14 @@ impl Checkpoint {
         &self.contents.graphs
     }
 
-    /// The number of attention heads of the encoder, if the weight file contains it. For safetensors it is in `config.json`.
+    /// The number of attention heads of the encoder, if the weight file contains it. For safetensors it is in
+    /// `config.json`.
     pub fn encoder_heads(&self) -> Option<usize> {
         self.contents.encoder_heads
     }
 
-    /// The number of attention heads of the decoder, if the weight file contains it. For safetensors it is in `config.json`.
+    /// The number of attention heads of the decoder, if the weight file contains it. For safetensors it is in
+    /// `config.json`.
     pub fn decoder_heads(&self) -> Option<usize> {
         self.contents.decoder_heads
     }
@@ -100,8 +103,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The weight file in a model's directory: the first one that is in a known format. If there is none, the error of the first
-/// candidate that exists.
+/// The weight file in a model's directory: the first one that is in a known format. If there is none, the error of the
+/// first candidate that exists.
 fn find(directory: &Path) -> Result<MappedFile, Error> {
     let mut problem = None;
     for pattern in FORMATS.iter().flat_map(|format| format.file_names) {
@@ -121,7 +124,8 @@ fn find(directory: &Path) -> Result<MappedFile, Error> {
     }))
 }
 
-/// The file in a directory whose name matches `pattern`, in which one `*` matches any text. More than one match is an error.
+/// The file in a directory whose name matches `pattern`, in which one `*` matches any text. More than one match is an
+/// error.
 fn only_match(directory: &Path, pattern: &str) -> Result<Option<PathBuf>, Error> {
     let Some((start, end)) = pattern.split_once('*') else {
         let path = directory.join(pattern);

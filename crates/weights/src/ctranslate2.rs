@@ -9,9 +9,9 @@
 //! A string is a u16 length, then that many bytes, of which the last is NUL. Such files are written by
 //! `python/ctranslate2/specs/model_spec.py` and read by `src/models/model.cc` of `CTranslate2`.
 //!
-//! Integer weights have a variable `{name}_scale` beside them: w = q / scale, with one scale for each row for int8 and a single
-//! scale for int16. Projections with the same input are stacked by rows: Q, K and V in self-attention, K and V in
-//! cross-attention.
+//! Integer weights have a variable `{name}_scale` beside them: w = q / scale, with one scale for each row for int8 and
+//! a single scale for int16. Projections with the same input are stacked by rows: Q, K and V in self-attention, K and V
+//! in cross-attention.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,17 +24,19 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_names: &["model.bin"], probe, read };
 
-/// Supported versions of the layout. It has been as above since version 4, which is older than Whisper; 6 is the latest.
+/// Supported versions of the layout. It has been as above since version 4, which is older than Whisper; 6 is the
+/// latest.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
 /// The specification of Whisper models.
 const SPECIFICATION: &str = "WhisperSpec";
 /// The latest supported revision of the specification. A later one may rename or reorder variables.
 const MAX_REVISION: u32 = 3;
-/// Most variables, and most aliases, that are accepted. The limit bounds the memory that the index of a hostile file can take.
+/// Most variables, and most aliases, that are accepted. The limit bounds the memory that the index of a hostile file
+/// can take.
 const MAX_NAMES: u32 = 1 << 16;
 
-/// Modules of the encoder and the decoder outside of layers: the name in `CTranslate2`, and the canonical names of the modules
-/// whose rows it stacks.
+/// Modules of the encoder and the decoder outside of layers: the name in `CTranslate2`, and the canonical names of the
+/// modules whose rows it stacks.
 const MODULES: &[(&str, &[&str])] = &[
     ("conv1", &["conv1"]),
     ("conv2", &["conv2"]),
@@ -195,7 +197,9 @@ impl Variables {
         }
         let specification = reader.string("the header")?;
         if specification != SPECIFICATION {
-            return Err(file.unsupported(format!("holds a {specification} model, but a {SPECIFICATION} is needed")));
+            return Err(
+                file.unsupported(format!("holds a {specification} model, but only {SPECIFICATION} is supported"))
+            );
         }
         let revision = reader.u32("the header")?;
         if revision > MAX_REVISION {

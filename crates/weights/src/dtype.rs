@@ -83,8 +83,8 @@ impl fmt::Display for DType {
 
 /// Converts binary16 (little-endian) to binary32, exactly.
 ///
-/// The code has selects instead of branches, so that loops over it vectorise. Subnormals of binary16 are converted with normal
-/// floats only. So they are not slow, and the result does not depend on the flush-to-zero mode.
+/// The code has selects instead of branches, so that loops over it vectorise. Subnormals of binary16 are converted with
+/// normal floats only. So they are not slow, and the result does not depend on the flush-to-zero mode.
 pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     const EXPONENT: u32 = 0x7c00 << 13;
     /// The difference of the exponent biases of the two formats, shifted to the exponent field of binary32.
@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn every_16_bit_pattern_converts_as_the_half_crate_does() {
         for bits in 0..=u16::MAX {
-            let same = |ours: f32, theirs: f32| {
+            let same = |actual: f32, expected: f32| {
                 assert!(
-                    ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()),
-                    "{bits:#06x}: {ours} is not {theirs}"
+                    actual.to_bits() == expected.to_bits() || (actual.is_nan() && expected.is_nan()),
+                    "{bits:#06x}: {actual} is not {expected}"
                 );
             };
             same(f16_to_f32(bits.to_le_bytes()), half::f16::from_bits(bits).to_f32());

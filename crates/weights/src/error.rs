@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a checkpoint or one of its tensors cannot be read. The message names the file and, where possible, says what to do.
+/// Why a checkpoint or one of its tensors cannot be read. The message names the file and, where possible, says what to
+/// do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -13,7 +13,8 @@ pub(crate) struct Format {
     pub(crate) name: &'static str,
     /// The file names to look for in a model's directory, the preferred one first. One `*` matches any text.
     pub(crate) file_names: &'static [&'static str],
-    /// Whether a file with these bytes is in this format. Looks only at the first bytes, and does not validate the file.
+    /// Whether a file with these bytes is in this format. Looks only at the first bytes, and does not validate the
+    /// file.
     pub(crate) probe: fn(&[u8]) -> bool,
     /// Reads the index of a file, and of other files that belong to it.
     pub(crate) read: fn(MappedFile) -> Result<Contents, Error>,

@@ -5,11 +5,11 @@
 //! 1. u32 magic; eleven i32 sizes.
 //! 2. i32 mel bins; i32 frequencies; the mel filters as f32.
 //! 3. i32 number of text tokens; for each token, a u32 length and its bytes.
-//! 4. Tensors up to the end of the file. For each: i32 rank, i32 length of the name, i32 type, i32 dimensions (innermost
-//!    first), name, data.
+//! 4. Tensors up to the end of the file. For each: i32 rank, i32 length of the name, i32 type, i32 dimensions
+//!    (innermost first), name, data.
 //!
-//! Such files are written by whisper.cpp's `models/convert-pt-to-ggml.py` and read by its `whisper_model_load`. Tensors have
-//! the names of openai-whisper. Biases of convolutions are columns, `(out, 1)`.
+//! Such files are written by whisper.cpp's `models/convert-pt-to-ggml.py` and read by its `whisper_model_load`. Tensors
+//! have the names of openai-whisper. Biases of convolutions are columns, `(out, 1)`.
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
@@ -22,7 +22,8 @@ pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.b
 /// The magic number: the bytes of `ggml`, as a u32, in little-endian order.
 const MAGIC: [u8; 4] = *b"lmgg";
 
-/// Largest size or count that is accepted. It bounds the memory that a hostile file can take; no Whisper model comes near it.
+/// Largest size or count that is accepted. It bounds the memory that a hostile file can take; no Whisper model comes
+/// near it.
 const MAX_COUNT: usize = 1 << 20;
 
 /// The only tensor whose name has no `.weight` or `.bias`.
@@ -75,7 +76,8 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The sizes at the start of a file. The numbers of layers and the type of the weights are ignored: the tensors determine both.
+/// The sizes at the start of a file. The numbers of layers and the type of the weights are ignored: the tensors
+/// determine both.
 struct Header {
     /// Positions and width of the encoder.
     audio: [usize; 2],
@@ -172,8 +174,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The bytes of the text tokens. The special tokens, up to `n_vocab`, are not stored: they have the same order in every
-    /// vocabulary.
+    /// The bytes of the text tokens. The special tokens, up to `n_vocab`, are not stored: they have the same order in
+    /// every vocabulary.
     fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
         let inside = "the vocabulary";
         let count = self.size(inside)?;

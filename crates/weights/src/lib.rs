@@ -1,7 +1,7 @@
 //! Reads the weights of Whisper models: file bytes in, named tensors out.
 //!
-//! A [`Checkpoint`] is a memory-mapped model file, or a set of files. Every format gives the same canonical tensor names. They
-//! are those of Hugging Face's `WhisperForConditionalGeneration`, without the leading `model.`:
+//! A [`Checkpoint`] is a memory-mapped model file, or a set of files. Every format gives the same canonical tensor
+//! names. They are those of Hugging Face's `WhisperForConditionalGeneration`, without the leading `model.`:
 //!
 //! | name | shape |
 //! |---|---|
@@ -17,11 +17,12 @@
 //! | `decoder.layer_norm.weight` | (`d_model`) |
 //! | `proj_out.weight` | (`n_vocab`, `d_model`); absent if it is the same as `decoder.embed_tokens.weight` |
 //!
-//! Each `.weight` has a `.bias`, except those of embeddings, positions and `proj_out`. `k_proj.bias` is optional: Whisper has
-//! none, but some formats store zeros for it.
+//! Each `.weight` has a `.bias`, except those of embeddings, positions and `proj_out`. `k_proj.bias` is optional:
+//! Whisper has none, but some formats store zeros for it.
 //!
-//! Tensors are views of the mapped bytes. Values are copied only when they are converted to `f32`, all at once or by ranges of
-//! rows. Files are treated as untrusted input: whatever bytes they hold, the result is tensors or an [`Error`], never a panic.
+//! Tensors are views of the mapped bytes. Values are copied only when they are converted to `f32`, all at once or by
+//! ranges of rows. Files are treated as untrusted input: whatever bytes they hold, the result is tensors or an
+//! [`Error`], never a panic.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), amanuensis_weights::Error> {

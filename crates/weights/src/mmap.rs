@@ -26,13 +26,13 @@ impl MappedFile {
             return Err(Error::NotAFile { path: path.to_owned() });
         }
         let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is private to this type and read-only, and it is given out only as `&[u8]`, for which every bit pattern
-        // is valid. Offsets are checked against the length of the map, which does not change. Text is copied before it is
-        // validated, so no check depends on bytes that are read again later.
+        // SAFETY: the map is private to this type and read-only, and it is given out only as `&[u8]`, for which every
+        // bit pattern is valid. Offsets are checked against the length of the map, which does not change. Text is
+        // copied before it is validated, so no check depends on bytes that are read again later.
         //
-        // What cannot be guaranteed is that no other process changes the file. If it is overwritten in place, tensors that are
-        // read afterwards hold other numbers. If it is truncated, an access past the new end terminates this process with
-        // SIGBUS. Model stores replace files by renaming a new one, which does not change the mapped file.
+        // What cannot be guaranteed is that no other process changes the file. If it is overwritten in place, tensors
+        // that are read afterwards hold other numbers. If it is truncated, an access past the new end terminates this
+        // process with SIGBUS. Model stores replace files by renaming a new one, which does not change the mapped file.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         Ok(Self { path: path.to_owned(), map })
     }
@@ -46,13 +46,14 @@ impl MappedFile {
         &self.map
     }
 
-    /// Removes the pages of a byte range from this process's memory. They are read from the file again on the next access.
+    /// Removes the pages of a byte range from this process's memory. They are read from the file again on the next
+    /// access.
     pub(crate) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if !range.is_empty() {
             // The advice is a hint, so an error is ignored: it does not change any result.
-            // SAFETY: the map is a read-only view of a file. After `MADV_DONTNEED` the next access reads the same bytes from the
-            // file again, so `&[u8]` borrows of the range stay valid.
+            // SAFETY: the map is a read-only view of a file. After `MADV_DONTNEED` the next access reads the same bytes
+            // from the file again, so `&[u8]` borrows of the range stay valid.
             let _ = unsafe {
                 self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
             };

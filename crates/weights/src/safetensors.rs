@@ -1,8 +1,8 @@
 //! Reader of safetensors files with Hugging Face's tensor names.
 //!
-//! The header is parsed by the format's reference implementation, the crate `safetensors`. The length of the file is checked
-//! here, because in that crate's check the sum of header and data lengths can overflow, and its error does not say where a
-//! truncated file ends.
+//! The header is parsed by the format's reference implementation, the crate `safetensors`. The length of the file is
+//! checked here, because in that crate's check the sum of header and data lengths can overflow, and its error does not
+//! say where a truncated file ends.
 
 use ::safetensors::Dtype;
 use ::safetensors::tensor::Metadata;
@@ -14,8 +14,8 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "safetensors", file_names: &["model.safetensors"], probe, read };
 
-/// Longest header that is accepted. A Whisper model needs about 100 bytes for each tensor. The limit bounds the memory that a
-/// hostile header can take.
+/// Longest header that is accepted. A Whisper model needs about 100 bytes for each tensor. The limit bounds the memory
+/// that a hostile header can take.
 const MAX_HEADER_BYTES: u64 = 8 << 20;
 
 /// The file starts with the length of the header, a u64, and a JSON object.

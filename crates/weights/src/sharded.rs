@@ -10,8 +10,8 @@ use crate::{Error, safetensors};
 pub(crate) const FORMAT: Format =
     Format { name: "sharded safetensors", file_names: &["model.safetensors.index.json"], probe, read };
 
-/// Longest index that is accepted. A Whisper model needs about 100 bytes for each tensor. The limit bounds the memory that a
-/// hostile index can take.
+/// Longest index that is accepted. A Whisper model needs about 100 bytes for each tensor. The limit bounds the memory
+/// that a hostile index can take.
 const MAX_INDEX_BYTES: usize = 8 << 20;
 
 #[derive(serde::Deserialize)]

@@ -37,8 +37,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A tensor of `shape` stored in the bytes `data` of a file. The range must lie inside the file. `Err` says how `data` or the
-    /// quantisation contradicts the shape.
+    /// A tensor of `shape` stored in the bytes `data` of a file. The range must lie inside the file. `Err` says how
+    /// `data` or the quantisation contradicts the shape.
     pub(crate) fn new(
         dtype: DType,
         shape: Vec<usize>,
@@ -99,7 +99,8 @@ impl Entry {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Splits the rows into `parts` equal groups and returns group number `part`. `Err` if the rows cannot be divided evenly.
+    /// Splits the rows into `parts` equal groups and returns group number `part`. `Err` if the rows cannot be divided
+    /// evenly.
     pub(crate) fn part(&self, part: usize, parts: usize) -> Result<Self, String> {
         if self.shape.is_empty() || self.by_columns || !self.rows().is_multiple_of(parts) {
             return Err(format!("it stacks {parts} matrices, but its shape is {:?}", self.shape));
@@ -119,8 +120,8 @@ impl Entry {
 
 /// A tensor of a [`Checkpoint`](crate::Checkpoint): a view of its mapped bytes.
 ///
-/// A *row* is a slice along the first dimension, which for weights is the output channel or the token. A scalar is one row of
-/// one value. No dimension is zero.
+/// A *row* is a slice along the first dimension, which for weights is the output channel or the token. A scalar is one
+/// row of one value. No dimension is zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Tensor<'a> {
     name: &'a str,
@@ -183,8 +184,8 @@ impl<'a> Tensor<'a> {
         values
     }
 
-    /// Writes the values of a range of rows to `out`, which is (`rows.len()`, [`row_len`](Self::row_len)). Quantised values are
-    /// dequantised.
+    /// Writes the values of a range of rows to `out`, which is (`rows.len()`, [`row_len`](Self::row_len)). Quantised
+    /// values are dequantised.
     ///
     /// # Panics
     /// If the tensor does not have these rows, or `out` has another length.
@@ -209,13 +210,14 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// Whether the values are stored as int8 without zero points, so that [`Self::int8_row`] can return them as they are.
+    /// Whether the values are stored as int8 without zero points, so that [`Self::int8_row`] can return them as they
+    /// are.
     pub fn is_int8(&self) -> bool {
         self.dtype() == DType::Int8 && self.entry.quantisation.zero_points.iter().all(|zero| *zero == 0)
     }
 
-    /// Writes the stored integers of a row to `out`, ([`row_len`](Self::row_len)), and returns the scale of the row, which is
-    /// finite and positive. The integers may include -128.
+    /// Writes the stored integers of a row to `out`, ([`row_len`](Self::row_len)), and returns the scale of the row,
+    /// which is finite and positive. The integers may include -128.
     ///
     /// # Panics
     /// If the tensor [is not int8](Self::is_int8) or has no such row, or `out` has another length.
@@ -258,8 +260,8 @@ impl<'a> Tensor<'a> {
 
     /// Tells the operating system to remove the tensor's pages from this process's memory.
     ///
-    /// Call it after the values have been copied, so that the mapped bytes do not add to the peak memory use of loading. The
-    /// tensor stays readable: its pages are read from the file again on the next access.
+    /// Call it after the values have been copied, so that the mapped bytes do not add to the peak memory use of
+    /// loading. The tensor stays readable: its pages are read from the file again on the next access.
     pub fn release(&self) {
         self.file.release(self.entry.data.clone());
     }

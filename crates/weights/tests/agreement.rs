@@ -20,8 +20,8 @@ const DIMENSIONS: Dimensions = Dimensions {
 };
 const HEADS: [usize; 2] = [2, 4];
 
-/// Asserts that a checkpoint holds exactly `tensors`. The error of a value may be `tolerance` times the largest value of its tensor.
-/// Zero biases of keys, which `CTranslate2` adds, are ignored.
+/// Asserts that a checkpoint holds exactly `tensors`. The error of a value may be `tolerance` times the largest value
+/// of its tensor. Zero biases of keys, which `CTranslate2` adds, are ignored.
 fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     for name in checkpoint.names().filter(|name| !tensors.contains_key(*name)) {
         assert!(name.ends_with("_attn.k_proj.bias"), "unexpected tensor {name}");
@@ -43,10 +43,11 @@ fn tolerance(dtype: DType) -> f32 {
         DType::F16 => 0.5 / 1024.0,
         DType::Bf16 => 0.5 / 128.0,
         DType::Int8 => 0.501 / 127.0,
-        // A stack of three matrices has one scale, and the largest value of a single matrix may be smaller than that of the stack.
+        // A stack of three matrices has one scale, and the largest value of a single matrix may be smaller than that of
+        // the stack.
         DType::Int16 => 0.6 / 1024.0,
-        // Half a step of a block, whose scale is rounded to float16. In the types below, the range has one step more on the
-        // negative side, so the error of the largest positive value can be a whole step.
+        // Half a step of a block, whose scale is rounded to float16. In the types below, the range has one step more on
+        // the negative side, so the error of the largest positive value can be a whole step.
         DType::Q8_0 => 0.6 / 127.0,
         DType::Q5_0 | DType::Q5_1 => 1.1 / 16.0,
         DType::Q4_0 | DType::Q4_1 => 1.1 / 8.0,

@@ -1,5 +1,5 @@
-//! Over a thousand malformed ONNX and ggml files give errors or tensors, never a panic, and opening them never allocates more than
-//! a small multiple of the file's size.
+//! Over a thousand malformed ONNX and ggml files give errors or tensors, never a panic, and opening them never
+//! allocates more than a small multiple of the file's size.
 //!
 //! These tests are in a program of their own because they replace the global allocator by one that counts.
 
@@ -22,14 +22,14 @@ fn allocator_lock() -> MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes that may be allocated for each byte of the file. An empty string takes 24 bytes in memory but 2 in the file, and vectors
-/// double their capacity to grow.
+/// Bytes that may be allocated for each byte of the file. An empty string takes 24 bytes in memory but 2 in the file,
+/// and vectors double their capacity to grow.
 const MAX_ALLOCATED_PER_BYTE: usize = 48;
 /// Bytes that may be allocated for any file: for paths, messages and the index of an empty file.
 const MAX_ALLOCATED_BASE: usize = 64 << 10;
 
-/// Opens a model and reads its tensors one after another. Returns the number of values, and the peak of bytes allocated while
-/// opening.
+/// Opens a model and reads its tensors one after another. Returns the number of values, and the peak of bytes allocated
+/// while opening.
 fn read(path: &Path) -> (Result<usize, Error>, usize) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -41,7 +41,8 @@ fn read(path: &Path) -> (Result<usize, Error>, usize) {
     (values, allocated)
 }
 
-/// Opens a malformed model whose files have `bytes` bytes, and checks that it allocates little and has at most `limit` values.
+/// Opens a malformed model whose files have `bytes` bytes, and checks that it allocates little and has at most `limit`
+/// values.
 fn check(path: &Path, bytes: usize, limit: usize) -> Result<(), TestCaseError> {
     let (values, allocated) = read(path);
     prop_assert!(
@@ -92,7 +93,8 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx")
 }
 
-/// Writes an export to a directory, with the external data files that its graphs may refer to. Returns the size of the graphs.
+/// Writes an export to a directory, with the external data files that its graphs may refer to. Returns the size of the
+/// graphs.
 fn write(directory: &Path, export: &Export) -> usize {
     for name in ["encoder_model.onnx_data", "decoder_model.onnx_data"] {
         fs::copy(data().join("external").join(name), directory.join(name)).unwrap();
@@ -209,8 +211,8 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&field, bytes].concat()
 }
 
-/// Opens an export whose encoder consists of these fields and a node that uses `conv1.bias`. Returns the number of values, the bytes
-/// allocated, and the size of the files.
+/// Opens an export whose encoder consists of these fields and a node that uses `conv1.bias`. Returns the number of
+/// values, the bytes allocated, and the size of the files.
 fn open_graph(graph: &[u8]) -> (Result<usize, Error>, usize, usize) {
     let directory = tempfile::tempdir().unwrap();
     let mut export = EXPORTS[0].clone();

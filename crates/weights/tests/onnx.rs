@@ -15,8 +15,8 @@ fn expected() -> Checkpoint {
     Checkpoint::open(&data("model.safetensors")).unwrap()
 }
 
-/// Asserts that an export holds all weights that were saved. The error of a value may be `tolerance` times the largest value of
-/// its tensor.
+/// Asserts that an export holds all weights that were saved. The error of a value may be `tolerance` times the largest
+/// value of its tensor.
 fn assert_holds(export: &Checkpoint, tolerance: f32) {
     let expected = expected();
     assert_eq!(export.format(), "ONNX");
@@ -47,7 +47,8 @@ fn every_kind_of_export_holds_the_saved_weights() {
         ("external", DType::F32, 0.0),
         ("merged", DType::F32, 0.0),
         ("int8", DType::Int8, half_step),
-        // The 255 steps span the range from the smallest to the largest value, including zero: a step is up to twice as large.
+        // The 255 steps span the range from the smallest to the largest value, including zero: a step is up to twice as
+        // large.
         ("uint8", DType::Uint8, 2.0 * half_step),
         ("qdq", DType::Int8, half_step),
         ("merged-int8", DType::Int8, half_step),

@@ -1,12 +1,12 @@
 //! Attention in bf16, for processors with bf16 tile instructions (AMX).
 //!
-//! Softmax usually subtracts the largest score of a row first, which must wait until all scores are known. Here a weight is
-//! `2^score`, with scores scaled by `log2(e)`, and nothing is subtracted. This is possible because bf16 has the exponent range
-//! of f32. So each group of scores is turned into weights while the next group is multiplied, and the result is divided by
-//! the sum of the weights at the end.
+//! Softmax usually subtracts the largest score of a row first, which must wait until all scores are known. Here a
+//! weight is `2^score`, with scores scaled by `log2(e)`, and nothing is subtracted. This is possible because bf16 has
+//! the exponent range of f32. So each group of scores is turned into weights while the next group is multiplied, and
+//! the result is divided by the sum of the weights at the end.
 //!
-//! If the sum of a row is too small or too large to be accurate, the weights are computed again, with the largest score of
-//! that row subtracted.
+//! If the sum of a row is too small or too large to be accurate, the weights are computed again, with the largest score
+//! of that row subtracted.
 
 use crate::arena::Lines;
 use crate::gemm::{LineBf16, PANEL, RowsBf16, kernel};
@@ -87,8 +87,8 @@ impl HeadBf16 {
         }
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`, as bf16 bits. `store(row, values)` is called for each
-    /// row of the result, with `values` of `(width)`.
+    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`, as bf16 bits. `store(row, values)` is
+    /// called for each row of the result, with `values` of `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -173,8 +173,8 @@ struct WeightLayout {
     n_ctx: usize,
 }
 
-/// Computes the weights `2^(score * scale - shift)` of a group of scores, `(rows, panels * 16)`. `shifts` is `(rows)`. The weights
-/// are rounded to bf16, and the rounded weights are added to the partial sums in `totals`, `(rows, 16)`.
+/// Computes the weights `2^(score * scale - shift)` of a group of scores, `(rows, panels * 16)`. `shifts` is `(rows)`.
+/// The weights are rounded to bf16, and the rounded weights are added to the partial sums in `totals`, `(rows, 16)`.
 fn weights_of_group(
     cpu: Cpu,
     scores: &[f32],
@@ -236,8 +236,8 @@ mod avx512 {
 
     use super::{LANES, POLYNOMIAL, ScoreRows};
 
-    /// As [`super::portable_weights_of_group`], with AVX-512 instructions. They round ties to even, and they add the weights to
-    /// `totals` in a different order.
+    /// As [`super::portable_weights_of_group`], with AVX-512 instructions. They round ties to even, and they add the
+    /// weights to `totals` in a different order.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(super) fn weights_of_group(
         rows: ScoreRows<'_>,
@@ -310,8 +310,8 @@ mod avx512 {
     }
 }
 
-/// Coefficients of a polynomial for `2^x`, highest power first. For `-0.5 <= x <= 0.5` its relative error is below 8e-5, less
-/// than bf16 resolves.
+/// Coefficients of a polynomial for `2^x`, highest power first. For `-0.5 <= x <= 0.5` its relative error is below
+/// 8e-5, less than bf16 resolves.
 const POLYNOMIAL: [f32; 4] = [5.517_166_5e-2, 0.242_611_13, 0.693_260_97, 0.999_928_06];
 
 /// `2^x`; zero or infinite outside the range of f32.

@@ -1,7 +1,7 @@
 //! The KV cache of the decoder: keys and values of one layer for one hypothesis, in f32, one row for each position.
 //!
-//! It is not packed. Only one query at a time attends to it, so packing would not pay off, and a new position is appended by
-//! copying two rows.
+//! It is not packed. Only one query at a time attends to it, so packing would not pay off, and a new position is
+//! appended by copying two rows.
 
 use std::ops::Range;
 
@@ -40,8 +40,8 @@ impl Cache {
 
     /// Writes the key and the value of one position, each `(d)`.
     ///
-    /// The capacity doubles when it is exhausted. It is not allocated for the longest possible hypothesis at once, because most
-    /// need a fraction of that.
+    /// The capacity doubles when it is exhausted. It is not allocated for the longest possible hypothesis at once,
+    /// because most need a fraction of that.
     ///
     /// # Panics
     /// If `key` or `value` is not `d` long.
@@ -85,11 +85,12 @@ impl Cache {
         }
     }
 
-    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, for the heads whose columns start at `column`.
-    /// `queries` and `out` are `(heads, width)`; `scores` is scratch memory of `(heads, length)`.
+    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, for the heads whose columns start at
+    /// `column`. `queries` and `out` are `(heads, width)`; `scores` is scratch memory of `(heads, length)`.
     ///
-    /// Processes a few rows at a time for all heads. To process one head after another would read a few columns of every row:
-    /// the prefetcher does not recognise that pattern, and the columns compete for a few sets of the L1 cache.
+    /// Processes a few rows at a time for all heads. To process one head after another would read a few columns of
+    /// every row: the prefetcher does not recognise that pattern, and the columns compete for a few sets of the L1
+    /// cache.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -144,8 +145,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// `out += sum over i of weights[i] * values[i]`, added in the order of `i`. `out` is `(width)`; rows of `values` are `stride`
-    /// apart.
+    /// `out += sum over i of weights[i] * values[i]`, added in the order of `i`. `out` is `(width)`; rows of `values`
+    /// are `stride` apart.
     fn accumulate(weights: &[f32], values: &[f32], stride: usize, out: &mut [f32]) {
         let (blocks, rest) = out.as_chunks_mut::<CHANNELS>();
         let wide = blocks.len() * CHANNELS;

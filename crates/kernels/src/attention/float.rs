@@ -39,8 +39,8 @@ impl HeadF32 {
         }
     }
 
-    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with `scores` of
-    /// `(n_ctx)`.
+    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with
+    /// `scores` of `(n_ctx)`.
     pub(super) fn scores(
         &self,
         cpu: Cpu,
@@ -62,8 +62,8 @@ impl HeadF32 {
         }
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each row of the
-    /// result, with `values` of `(width)`.
+    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each
+    /// row of the result, with `values` of `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,

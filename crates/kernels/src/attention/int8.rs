@@ -1,9 +1,9 @@
 //! Attention in int8. Both products are exact integer sums, so every instruction set gives the same bits.
 //!
-//! Queries and keys are quantised with one scale for each position, values with one for each channel. The weight of a score is
-//! `e^(score - largest)`, rounded to an unsigned byte in units of 1/255. The largest weight of a row is therefore 255, the
-//! full range of a byte. The result is divided by the sum of the rounded weights, so rounding changes the numerator and the
-//! denominator alike.
+//! Queries and keys are quantised with one scale for each position, values with one for each channel. The weight of a
+//! score is `e^(score - largest)`, rounded to an unsigned byte in units of 1/255. The largest weight of a row is
+//! therefore 255, the full range of a byte. The result is divided by the sum of the rounded weights, so rounding
+//! changes the numerator and the denominator alike.
 
 use crate::cpu::multiversion;
 use crate::gemm::{PackedI8, RowsF32, RowsOf, kernel, write_channel};
@@ -82,8 +82,8 @@ impl HeadI8 {
 
     /// `queries k^T` as exact sums, `(rows, n_ctx)`, each row padded to whole panels.
     ///
-    /// Writes a scale for each row to `scales`, `(rows)`; it includes the factor `1 / sqrt(width)`. The score of a position is its
-    /// sum times the scale of its key times the scale of its row.
+    /// Writes a scale for each row to `scales`, `(rows)`; it includes the factor `1 / sqrt(width)`. The score of a
+    /// position is its sum times the scale of its key times the scale of its row.
     fn products<'s>(
         &self,
         cpu: Cpu,
@@ -105,8 +105,8 @@ impl HeadI8 {
         products
     }
 
-    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with `scores` of
-    /// `(n_ctx)`.
+    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with
+    /// `scores` of `(n_ctx)`.
     pub(super) fn scores(
         &self,
         cpu: Cpu,
@@ -127,8 +127,8 @@ impl HeadI8 {
         }
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each row of the
-    /// result, with `values` of `(width)`.
+    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each
+    /// row of the result, with `values` of `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -167,8 +167,8 @@ impl HeadI8 {
 }
 
 multiversion! {
-    /// Turns the scores of a row, `scores[i] * scales[i] * scale`, into weights in units of 1/255 of the largest, and returns the
-    /// sum of the weights. `buffer` is scratch memory, at least as long as the row.
+    /// Turns the scores of a row, `scores[i] * scales[i] * scale`, into weights in units of 1/255 of the largest, and
+    /// returns the sum of the weights. `buffer` is scratch memory, at least as long as the row.
     fn softmax_weights(scores: &[i32], scales: &[f32], scale: f32, buffer: &mut [f32], weights: &mut [u8]) -> i32 {
         let buffer = &mut buffer[..scores.len()];
         for ((value, score), key) in buffer.iter_mut().zip(scores).zip(scales) {
@@ -192,12 +192,14 @@ multiversion! {
             *out = bits as u8;
             *total = total.wrapping_add(bits as i32);
         }
-        // Each addend was the weight plus the bits of `ROUND`. Subtracting those, modulo 2^32, leaves the sum of the weights.
+        // Each addend was the weight plus the bits of `ROUND`. Subtracting those, modulo 2^32, leaves the sum of the
+        // weights.
         reduce(partial, i32::wrapping_add).wrapping_sub((ROUND.to_bits() as i32).wrapping_mul(scores.len() as i32))
     }
 }
 
-/// 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number leaves the nearest integer in the low bits.
+/// 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number leaves the nearest integer in the
+/// low bits.
 const ROUND: f32 = 12_582_912.0;
 
 /// `255 * 2^x` for `x <= 0`, rounded to an integer. The result is that integer plus the bits of [`ROUND`].
@@ -205,7 +207,8 @@ const ROUND: f32 = 12_582_912.0;
 /// `2^x` is computed by a polynomial of degree 3, whose error is 1/50 of the rounding step.
 #[inline(always)]
 fn weight_bits(x: f32) -> u32 {
-    /// At and below this exponent the weight rounds to zero. Clamping keeps the exponent arithmetic below within normal floats.
+    /// At and below this exponent the weight rounds to zero. Clamping keeps the exponent arithmetic below within normal
+    /// floats.
     const MIN_EXPONENT: f32 = -16.0;
     let x = larger(x, MIN_EXPONENT);
     let rounded = x + ROUND;

@@ -1,8 +1,9 @@
-//! Scaled dot-product attention (Vaswani et al., arXiv 1706.03762), computed in blocks of queries. Only the scores of one block
-//! are held, in scratch memory; the full matrix of scores is never stored.
+//! Scaled dot-product attention (Vaswani et al., arXiv 1706.03762), computed in blocks of queries. Only the scores of
+//! one block are held, in scratch memory; the full matrix of scores is never stored.
 //!
-//! Attention consists of two products, `q k^T` and `weights v`. Keys and values are packed as the right-hand sides of these
-//! products, in f32, bf16 or int8, so that the kernels of [`crate::gemm`] compute both and stream the panels in order.
+//! Attention consists of two products, `q k^T` and `weights v`. Keys and values are packed as the right-hand sides of
+//! these products, in f32, bf16 or int8, so that the kernels of [`crate::gemm`] compute both and stream the panels in
+//! order.
 //!
 //! - [`SelfAttention`] is the self-attention of the encoder.
 //! - [`KeyValues`] holds the keys and values of a window for the cross-attention of the decoder.
@@ -36,8 +37,8 @@ pub enum KeyValues {
 }
 
 impl KeyValues {
-    /// Packs the keys and values of all heads. `kv` is `(n_ctx, 2 * d)` in blocks of one head each: first the keys of all heads,
-    /// then the values.
+    /// Packs the keys and values of all heads. `kv` is `(n_ctx, 2 * d)` in blocks of one head each: first the keys of
+    /// all heads, then the values.
     ///
     /// Int8 memory is allocated for at least `min_capacity` positions, and reused by later calls that fit into it.
     pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>, min_capacity: usize) {
@@ -64,8 +65,8 @@ impl KeyValues {
         }
     }
 
-    /// The attention weights of one head, `softmax(queries k^T / sqrt(width))`, over the first `positions` positions. The
-    /// others are ignored, as if they were masked.
+    /// The attention weights of one head, `softmax(queries k^T / sqrt(width))`, over the first `positions` positions.
+    /// The others are ignored, as if they were masked.
     ///
     /// `queries` is `(rows, d)`, with the columns of all heads; `out` is `(rows, positions)`.
     ///
@@ -94,8 +95,8 @@ impl KeyValues {
         });
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v` of one head. `queries` is `(rows, width)`. `store(row, values)` is called for each
-    /// row of the result, with `values` of `(width)`.
+    /// `softmax(queries k^T / sqrt(width)) v` of one head. `queries` is `(rows, width)`. `store(row, values)` is called
+    /// for each row of the result, with `values` of `(width)`.
     fn attend(
         &self,
         head: usize,
@@ -139,8 +140,8 @@ fn pack_int8(
     });
 }
 
-/// Self-attention of the encoder: every position attends to all positions. Holds the queries, keys and values; their memory is
-/// reused from one call to the next.
+/// Self-attention of the encoder: every position attends to all positions. Holds the queries, keys and values; their
+/// memory is reused from one call to the next.
 #[derive(Debug)]
 pub struct SelfAttention(Operands);
 
@@ -168,8 +169,8 @@ impl SelfAttention {
         Self(Operands::Bf16(Blocks::default(), Vec::new()))
     }
 
-    /// The output that the preceding linear layer must write to: `(n_ctx, 3 * d)`, the queries of all heads, then their keys,
-    /// then their values. Each head has `width` columns.
+    /// The output that the preceding linear layer must write to: `(n_ctx, 3 * d)`, the queries of all heads, then their
+    /// keys, then their values. Each head has `width` columns.
     ///
     /// # Panics
     /// If `width` does not divide `d`.
@@ -186,7 +187,8 @@ impl SelfAttention {
         }
     }
 
-    /// Computes `softmax(q k^T / sqrt(width)) v` of all heads from the values written to [`Self::input`]. `out` is `(n_ctx, d)`.
+    /// Computes `softmax(q k^T / sqrt(width)) v` of all heads from the values written to [`Self::input`]. `out` is
+    /// `(n_ctx, d)`.
     ///
     /// Packed memory is allocated for at least `min_capacity` positions.
     ///
@@ -247,8 +249,8 @@ fn each_block<T: Number + Sync>(context: &Context, qkv: &Blocks<T>, out: &mut [f
     });
 }
 
-/// Cross-attention of a decoding step. Each window is given as `(key_values, rows)`: the next `rows` rows of `queries` attend
-/// to its keys and values.
+/// Cross-attention of a decoding step. Each window is given as `(key_values, rows)`: the next `rows` rows of `queries`
+/// attend to its keys and values.
 ///
 /// `queries` and `out` are `(rows, d)`, where `rows` is the sum over all windows.
 ///

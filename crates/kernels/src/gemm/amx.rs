@@ -1,12 +1,12 @@
 //! The kernel for AMX: tile registers of 16 rows by 64 bytes. One instruction multiplies two tiles.
 //!
-//! A line of a panel is a row of a tile without any rearrangement. 16 lines make the tile of weights: 64 `k` (32 in bf16) by
-//! 16 channels. 16 rows of activations make the other tile. A block is two tiles of rows by two panels. Its four tiles of
-//! sums stay in registers over the whole of `k`, so every tile that is loaded is used twice.
+//! A line of a panel is a row of a tile without any rearrangement. 16 lines make the tile of weights: 64 `k` (32 in
+//! bf16) by 16 channels. 16 rows of activations make the other tile. A block is two tiles of rows by two panels. Its
+//! four tiles of sums stay in registers over the whole of `k`, so every tile that is loaded is used twice.
 //!
-//! The compiler does not manage tile registers. Therefore a block is one asm block, from zeroing the sums to storing them. The
-//! tile configuration (how many rows each tile has) is loaded separately; it stays valid as long as a value of [`Tiles`]
-//! lives, because compiled code never changes it.
+//! The compiler does not manage tile registers. Therefore a block is one asm block, from zeroing the sums to storing
+//! them. The tile configuration (how many rows each tile has) is loaded separately; it stays valid as long as a value
+//! of [`Tiles`] lives, because compiled code never changes it.
 //!
 //! F32 products, and int8 products of very few rows, are left to the AVX-512 kernel.
 
@@ -33,8 +33,8 @@ const TILE_ROWS: usize = 16;
 const BLOCK_ROWS: usize = 2 * TILE_ROWS;
 /// Most tiles along `k` that are multiplied at once. Two tiles of rows of this depth fill a third of the L1 cache.
 ///
-/// A deeper product is split along `k` into pieces, and the sums wait in the L2 cache between two pieces. Otherwise the rows
-/// would have to be loaded from L2 again for every panel.
+/// A deeper product is split along `k` into pieces, and the sums wait in the L2 cache between two pieces. Otherwise the
+/// rows would have to be loaded from L2 again for every panel.
 const MAX_PIECE_TILES: usize = 8;
 /// With fewer rows than this, the AVX-512 kernel is faster.
 const MIN_ROWS: usize = 3;
@@ -89,8 +89,8 @@ impl Kernel for Amx {
         sums: &mut Aligned<f32>,
         each: &mut dyn FnMut(usize, &[f32]),
     ) {
-        // The scores of attention have a small `k`, so a group takes little time. With four panels instead of two, the cost
-        // of the call per group matters less.
+        // The scores of attention have a small `k`, so a group takes little time. With four panels instead of two, the
+        // cost of the call per group matters less.
         by_groups::<Bf16, _, _, _>(&a, b, 4, sums, each);
     }
 }
@@ -121,15 +121,16 @@ fn by_groups<D: Dot, T, L, S: Number>(
             let width = group_panels.min(panels - panel) * PANEL;
             let out = &mut sums[index % slots * group..][..group];
             for inner in (panel..panels.min(panel + group_panels)).step_by(2) {
-                // SAFETY: `inner - panel` is less than the panels of this group, so the offset lies inside the group's sums.
+                // SAFETY: `inner - panel` is less than the panels of this group, so the offset lies inside the group's
+                // sums.
                 let out = unsafe { out.as_mut_ptr().add((inner - panel) * PANEL) };
                 let block = Block::new(a, &b[inner * a.lines()..], out.cast(), width);
-                // SAFETY: `panels_of` checked that `a` holds all rows and `b` these panels over the whole of `k`. The slot has
-                // `width` elements for each row, enough for one or two panels at this offset.
+                // SAFETY: `panels_of` checked that `a` holds all rows and `b` these panels over the whole of `k`. The
+                // slot has `width` elements for each row, enough for one or two panels at this offset.
                 unsafe { tiles.multiply::<D>(block.piece(first, end), a.rows, 2.min(panels - inner)) };
             }
-            // Pass on the sums of the previous group only now: the processor still executes the tile instructions of this
-            // group meanwhile.
+            // Pass on the sums of the previous group only now: the processor still executes the tile instructions of
+            // this group meanwhile.
             if piece + 1 == pieces && index > 0 {
                 each(panel - group_panels, &sums[(index - 1) % slots * group..][..group]);
             }
@@ -141,7 +142,8 @@ fn by_groups<D: Dot, T, L, S: Number>(
     each(last * group_panels, &sums[last % slots * group..][..a.rows * rest * PANEL]);
 }
 
-/// All rows times all panels. `out` points to `(a.rows, panels * 16)` elements of four bytes. Callers must have checked with
+/// All rows times all panels. `out` points to `(a.rows, panels * 16)` elements of four bytes. Callers must have checked
+/// with
 /// [`RowsOf::check`] that the lengths agree.
 fn multiply<D: Dot, T, L>(a: &RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u8) {
     let width = panels * PANEL;
@@ -149,7 +151,8 @@ fn multiply<D: Dot, T, L>(a: &RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u
         let rows = BLOCK_ROWS.min(a.rows - row);
         let (a, tiles) = (a.slice(row, rows), tiles_for(rows));
         for panel in (0..panels).step_by(2) {
-            // SAFETY: the callers checked that `out` holds `(a.rows, width)` elements, so this row and panel lie inside it.
+            // SAFETY: the callers checked that `out` holds `(a.rows, width)` elements, so this row and panel lie inside
+            // it.
             let out = unsafe { out.add((row * width + panel * PANEL) * SUM_BYTES) };
             let block = Block::new(&a, &b[panel * a.lines()..], out, width);
             // SAFETY: the callers checked that `a` holds these rows, `b` these panels, and `out` their sums.
@@ -197,7 +200,8 @@ impl Block {
         }
     }
 
-    /// The part of this block from tile `first` to tile `end` along `k`. Unless `first` is 0, it adds to the existing sums.
+    /// The part of this block from tile `first` to tile `end` along `k`. Unless `first` is 0, it adds to the existing
+    /// sums.
     fn piece(self, first: usize, end: usize) -> Self {
         Self {
             a: self.a.wrapping_add(first * TILE_BYTES / TILE_ROWS),
@@ -230,16 +234,16 @@ fn tiles_for(rows: usize) -> Tiles {
     tile_rows[..8]
         .copy_from_slice(&[first, first, second, second, first, second, TILE_ROWS, TILE_ROWS].map(|n| n as u8));
     let configuration = Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows: tile_rows };
-    // SAFETY: only an `Amx` calls this, and it is reachable only where AMX was detected and the system permits its use. The asm
-    // block is `readonly`, not `nomem`, so the compiler writes the configuration to memory before it.
+    // SAFETY: only an `Amx` calls this, and it is reachable only where AMX was detected and the system permits its use.
+    // The asm block is `readonly`, not `nomem`, so the compiler writes the configuration to memory before it.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags)) };
     Tiles(())
 }
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: a `Tiles` exists only after `ldtilecfg` was executed, so AMX is available. No tile holds data that is needed:
-        // each block stores its sums before it ends.
+        // SAFETY: a `Tiles` exists only after `ldtilecfg` was executed, so AMX is available. No tile holds data that is
+        // needed: each block stores its sums before it ends.
         unsafe { asm!("tilerelease", options(nostack, preserves_flags)) };
     }
 }
@@ -260,25 +264,26 @@ impl Tiles {
 trait Dot {
     /// Multiplies one or two tiles of rows with one or two panels.
     ///
-    /// Tile registers 0 and 1 hold the sums of the first tile of rows, 2 and 3 those of the second. 4 and 5 hold rows, 6 and 7
-    /// panels.
+    /// Tile registers 0 and 1 hold the sums of the first tile of rows, 2 and 3 those of the second. 4 and 5 hold rows,
+    /// 6 and 7 panels.
     ///
     /// # Safety
-    /// The tiles are configured for `rows` rows. The pointers and strides of `block` are valid for `rows` rows, `panels` panels
-    /// of `steps` tiles, and their sums.
+    /// The tiles are configured for `rows` rows. The pointers and strides of `block` are valid for `rows` rows,
+    /// `panels` panels of `steps` tiles, and their sums.
     unsafe fn multiply(block: Block, rows: usize, panels: usize);
 }
 
-/// The asm block of a [`Block`]: zeroes the tiles of sums or loads the existing sums, repeats the instructions `$step` for each
-/// tile along `k`, and stores the sums.
+/// The asm block of a [`Block`]: zeroes the tiles of sums or loads the existing sums, repeats the instructions `$step`
+/// for each tile along `k`, and stores the sums.
 ///
-/// `a0` and `a1` point to the two tiles of rows, `b0` and `b1` to the two panels, `out0` and `out1` to the sums of the two tiles
-/// of rows. `$address` is where the tile `$sums` is loaded from and stored to.
+/// `a0` and `a1` point to the two tiles of rows, `b0` and `b1` to the two panels, `out0` and `out1` to the sums of the
+/// two tiles of rows. `$address` is where the tile `$sums` is loaded from and stored to.
 macro_rules! block {
     ($block:ident, [$(($sums:literal, $address:literal)),*], [$($step:expr),*]) => {{
         let Block { a, stride, b, panel, steps, add, out, out_stride } = $block;
-        // SAFETY: the contract of `Dot::multiply` makes every access valid. All tile registers are declared as clobbered. The
-        // asm block may read and write memory, as the missing `nomem` and `readonly` options tell the compiler.
+        // SAFETY: the contract of `Dot::multiply` makes every access valid. All tile registers are declared as
+        // clobbered. The asm block may read and write memory, as the missing `nomem` and `readonly` options tell the
+        // compiler.
         unsafe {
             asm!(
                 $(concat!("tilezero ", $sums),)*
@@ -294,7 +299,8 @@ macro_rules! block {
                 "dec {steps}",
                 "jnz 2b",
                 $(concat!("tilestored ", $address, ", ", $sums),)*
-                // Every operand must occur in the template, and a block of one tile of rows does not use `out1` otherwise.
+                // Every operand must occur in the template, and a block of one tile of rows does not use `out1`
+                // otherwise.
                 "# {out1}",
                 a0 = inout(reg) a => _,
                 a1 = inout(reg) a.wrapping_add(TILE_ROWS * stride) => _,
@@ -325,8 +331,8 @@ macro_rules! dot {
             /// The contract of [`Dot::multiply`].
             unsafe fn multiply(block: Block, rows: usize, panels: usize) {
                 match (rows > TILE_ROWS, panels) {
-                    // Each load comes just before the first multiplication that uses it. In this order the multiplication
-                    // unit waits least.
+                    // Each load comes just before the first multiplication that uses it. In this order the
+                    // multiplication unit waits least.
                     (true, 2) => block!(
                             block,
                             [

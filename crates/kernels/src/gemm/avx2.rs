@@ -1,11 +1,11 @@
 //! The kernel for AVX2 and FMA.
 //!
 //! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs of products in i16, with saturation. The unsigned
-//! operand is `|b|`, the signed one is `a` times the sign of `b`. A pair is then at most `2 * 127 * 128 = 32512`, so it never
-//! saturates. `madd` by ones adds the pairs in i32.
+//! operand is `|b|`, the signed one is `a` times the sign of `b`. A pair is then at most `2 * 127 * 128 = 32512`, so it
+//! never saturates. `madd` by ones adds the pairs in i32.
 //!
-//! Unsigned rows hold values up to 255. They are split into two addends of at most 128, whose pairs lie between -32768 and
-//! 32512, so they do not saturate either.
+//! Unsigned rows hold values up to 255. They are split into two addends of at most 128, whose pairs lie between -32768
+//! and 32512, so they do not saturate either.
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_fmadd_ps, _mm256_load_ps,
@@ -42,7 +42,8 @@ impl Kernel for Avx2 {
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
         a.check(b, out);
-        // Few rows are multiplied with several panels at once, for enough independent sums to hide the latency of an FMA.
+        // Few rows are multiplied with several panels at once, for enough independent sums to hide the latency of an
+        // FMA.
         let at_once = match a.rows {
             1 => 4,
             2 | 3 => 2,
@@ -61,8 +62,8 @@ impl Kernel for Avx2 {
                     out_stride: b.count * PANEL,
                 };
                 let out = &mut out[(row * b.count + panel) * PANEL..];
-                // SAFETY: an `Avx2` is reachable only where AVX2 and FMA were detected. `check` above guarantees that the
-                // `min(6, a.rows - row)` rows and `panels` panels of this tile lie inside `a`, `b` and `out`.
+                // SAFETY: an `Avx2` is reachable only where AVX2 and FMA were detected. `check` above guarantees that
+                // the `min(6, a.rows - row)` rows and `panels` panels of this tile lie inside `a`, `b` and `out`.
                 unsafe {
                     match (a.rows - row, panels) {
                         (1, 4) => f32_tile::<1, 4>(tile, out),
@@ -89,8 +90,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
         for row in (0..a.rows).step_by(4) {
             let a_rows = a.data[row * a.stride..].as_ptr().cast();
             let sums = &mut sums[row * width + index * PANEL..];
-            // SAFETY: only an `Avx2` calls this, and it is reachable only where AVX2 was detected. `check` above guarantees
-            // that the `min(4, a.rows - row)` rows of this tile lie inside `a` and `sums`. `T` is one byte.
+            // SAFETY: only an `Avx2` calls this, and it is reachable only where AVX2 was detected. `check` above
+            // guarantees that the `min(4, a.rows - row)` rows of this tile lie inside `a` and `sums`. `T` is one byte.
             unsafe {
                 match a.rows - row {
                     1 => int8_tile::<1, UNSIGNED>(a_rows, a.stride, panel, sums, width),
@@ -106,8 +107,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
 /// `R` rows times one panel.
 ///
 /// # Safety
-/// `a` points to `R` rows of `panel.len() * 4` bytes, `a_stride` bytes apart. `sums` holds `R` rows of 16 elements, `width`
-/// apart.
+/// `a` points to `R` rows of `panel.len() * 4` bytes, `a_stride` bytes apart. `sums` holds `R` rows of 16 elements,
+/// `width` apart.
 #[target_feature(enable = "avx2")]
 unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
     a: *const u8,
@@ -167,8 +168,8 @@ struct F32Tile<'a> {
 /// `R` rows times `P` panels in f32.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart. `out`
-/// holds `R` rows of `P * 16` elements, `out_stride` apart.
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
+/// `out` holds `R` rows of `P * 16` elements, `out_stride` apart.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[[__m256; 2]; P]; R] = [[[_mm256_setzero_ps(); 2]; P]; R];

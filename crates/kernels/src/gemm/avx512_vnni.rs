@@ -1,9 +1,9 @@
 //! The kernel for AVX-512 with VNNI.
 //!
 //! Int8: `vpdpbusd` multiplies unsigned by signed bytes and adds four products to an i32, exactly. The weights are made
-//! unsigned in a register, as `b + 128` (one exclusive-or a line, shared by all rows of a tile). This adds `128 * sum(a)` to
-//! every sum of a row, so the sums of each row start at `-128 * sum(a)`. The packed weights are therefore the same bytes as
-//! for every other instruction set, and the activations are broadcast from memory unchanged.
+//! unsigned in a register, as `b + 128` (one exclusive-or a line, shared by all rows of a tile). This adds `128 *
+//! sum(a)` to every sum of a row, so the sums of each row start at `-128 * sum(a)`. The packed weights are therefore
+//! the same bytes as for every other instruction set, and the activations are broadcast from memory unchanged.
 
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512,
@@ -17,7 +17,8 @@ use crate::lines::{LineF32, LineI8, PANEL};
 use crate::scratch::scratch_of;
 use crate::{Aligned, Cpu, Isa};
 
-/// The kernel. It is reachable only through [`kernel`], or from the AMX kernel, whose instruction set includes this one.
+/// The kernel. It is reachable only through [`kernel`], or from the AMX kernel, whose instruction set includes this
+/// one.
 pub(super) struct Avx512Vnni(());
 
 pub(super) static AVX512_VNNI: Avx512Vnni = Avx512Vnni(());
@@ -30,7 +31,8 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
 /// `vpdpbusd` times the number of units that execute it.
 const ROWS: usize = 8;
 
-/// Panels that are multiplied at once: three (see [`ROWS`]), or four with few rows, which would leave units idle otherwise.
+/// Panels that are multiplied at once: three (see [`ROWS`]), or four with few rows, which would leave units idle
+/// otherwise.
 fn panels_at_once(rows: usize) -> usize {
     if rows < ROWS / 2 { 4 } else { 3 }
 }
@@ -110,8 +112,8 @@ impl Kernel for Avx512Vnni {
                     width: b.count * PANEL,
                 };
                 let out = &mut out[(row * b.count + panel) * PANEL..];
-                // SAFETY: an `Avx512Vnni` is reachable only where AVX-512 was detected. `check` above guarantees that the rows
-                // and panels of this tile lie inside `a`, `b` and `out`.
+                // SAFETY: an `Avx512Vnni` is reachable only where AVX-512 was detected. `check` above guarantees that
+                // the rows and panels of this tile lie inside `a`, `b` and `out`.
                 unsafe { dispatch!(f32_tile, ROWS.min(a.rows - row), panels, tile, out) }
             }
             panel += panels;
@@ -119,8 +121,8 @@ impl Kernel for Avx512Vnni {
     }
 }
 
-/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. The sums of signed rows start at `initial`, `(a.rows)`;
-/// those of unsigned rows start at zero, and `initial` is ignored. Called only by [`Avx512Vnni`].
+/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. The sums of signed rows start at `initial`,
+/// `(a.rows)`; those of unsigned rows start at zero, and `initial` is ignored. Called only by [`Avx512Vnni`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, initial: &[i32], b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let width = count * PANEL;
@@ -134,8 +136,9 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, initial: &[i32], b:
             let b = &b[panel * a.lines()..];
             let tile = Int8Tile { a: start, a_stride: a.stride, b, lines: a.lines(), width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: only an `Avx512Vnni` calls this, and it is reachable only where AVX-512 VNNI was detected. `check` above
-            // guarantees that these `rows` rows and `panels` panels lie inside `a`, `b` and `sums`. `T` is one byte.
+            // SAFETY: only an `Avx512Vnni` calls this, and it is reachable only where AVX-512 VNNI was detected.
+            // `check` above guarantees that these `rows` rows and `panels` panels lie inside `a`, `b` and `sums`. `T`
+            // is one byte.
             unsafe {
                 if UNSIGNED {
                     dispatch!(uint8_tile, rows, panels, tile, sums);
@@ -211,7 +214,8 @@ unsafe fn uint8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, sums: &
 /// The sums of a tile, in registers. Those of signed rows do not include their initial sums yet.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines` lines.
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines`
+/// lines.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Int8Tile<'_>) -> [[__m512i; P]; R] {
@@ -277,8 +281,8 @@ struct F32Tile<'a> {
 /// `R` rows times `P` panels in f32.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart. `out`
-/// holds `R` rows of `P * 16` elements, `width` apart.
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
+/// `out` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "avx512f")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[__m512; P]; R] = [[_mm512_setzero_ps(); P]; R];

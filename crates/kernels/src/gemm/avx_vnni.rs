@@ -1,8 +1,8 @@
 //! The kernel for AVX-VNNI: `vpdpbusd` on 256-bit registers, for processors without AVX-512.
 //!
-//! Int8 works as in the AVX-512 VNNI kernel: the weights become the unsigned operand, `b + 128`, and the sums of a row start
-//! at `-128 * sum(a)`. Unsigned rows are the unsigned operand themselves and need no correction. F32 products are left to
-//! the AVX2 kernel.
+//! Int8 works as in the AVX-512 VNNI kernel: the weights become the unsigned operand, `b + 128`, and the sums of a row
+//! start at `-128 * sum(a)`. Unsigned rows are the unsigned operand themselves and need no correction. F32 products are
+//! left to the AVX2 kernel.
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_load_si256, _mm256_loadu_si256, _mm256_set1_epi8,
@@ -24,8 +24,8 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::AvxVnni).then_some(&AVX_VNNI)
 }
 
-/// Rows of a full tile. It uses all 16 registers: 12 for the sums of six rows by one panel, two for a line, one for four
-/// bytes of a row, and one for the constant that makes the weights unsigned.
+/// Rows of a full tile. It uses all 16 registers: 12 for the sums of six rows by one panel, two for a line, one for
+/// four bytes of a row, and one for the constant that makes the weights unsigned.
 const ROWS: usize = 6;
 
 /// Panels that are multiplied at once. Few rows need several panels for enough independent sums to hide the latency of
@@ -67,8 +67,9 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
         let left = a.rows - row;
         let rows = left.div_ceil(left.div_ceil(ROWS));
         let start = a.data[row * a.stride..].as_ptr().cast();
-        // SAFETY: only an `AvxVnni` calls this, and it is reachable only where AVX-VNNI was detected. `check` above guarantees
-        // that these `rows` rows lie inside `a` and that `padded_k` is a multiple of 64 bytes. `T` is one byte.
+        // SAFETY: only an `AvxVnni` calls this, and it is reachable only where AVX-VNNI was detected. `check` above
+        // guarantees that these `rows` rows lie inside `a` and that `padded_k` is a multiple of 64 bytes. `T` is one
+        // byte.
         let initial = if UNSIGNED { [0; ROWS] } else { unsafe { initial_sums(start, a.stride, rows, a.padded_k) } };
         let mut panel = 0;
         while panel < count {
@@ -76,8 +77,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
             let b = &b[panel * a.lines()..];
             let tile = Tile { a: start, a_stride: a.stride, b, lines: a.lines(), initial: &initial, width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: as above; `check` also guarantees that these `panels` panels lie inside `b`, and their sums inside
-            // `sums`.
+            // SAFETY: as above; `check` also guarantees that these `panels` panels lie inside `b`, and their sums
+            // inside `sums`.
             unsafe {
                 match (rows, panels) {
                     (1, 1) => multiply_tile::<1, 1, UNSIGNED>(tile, sums),
@@ -140,8 +141,8 @@ struct Tile<'a> {
 /// `R` rows times `P` panels.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines` lines.
-/// `sums` holds `R` rows of `P * 16` elements, `width` apart.
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines`
+/// lines. `sums` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Tile<'_>, sums: &mut [i32]) {
     // `black_box` hides the constant from the compiler, which would otherwise compute it again for each line.

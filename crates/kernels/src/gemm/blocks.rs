@@ -1,4 +1,4 @@
-//! A matrix cut into blocks of columns.
+//! A matrix that is stored in blocks of columns.
 
 use crate::{Aligned, Number};
 

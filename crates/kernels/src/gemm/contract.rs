@@ -31,8 +31,8 @@ pub trait Kernel: Sync {
 
     /// As [`Self::int8`], but passes the sums on in groups of panels while they are still in the L1 cache.
     ///
-    /// `each(panel, sums)` is called once a group, in ascending order; `panel` is the first panel of the group, and its sums
-    /// are `(a.rows, panels of the group * 16)`. The parameter `sums` is scratch memory.
+    /// `each(panel, sums)` is called once a group, in ascending order; `panel` is the first panel of the group, and its
+    /// sums are `(a.rows, panels of the group * 16)`. The parameter `sums` is scratch memory.
     ///
     /// # Panics
     /// If the lengths do not agree, or `a` has more than 32 rows.
@@ -50,8 +50,8 @@ pub trait Kernel: Sync {
         }
     }
 
-    /// As [`Self::int8`] for bf16: products are summed in f32, in the order of `k` or, where the machine has an instruction
-    /// for it, in pairs of `k` as that instruction adds them. The default is plain Rust.
+    /// As [`Self::int8`] for bf16: products are summed in f32, in the order of `k` or, where the machine has an
+    /// instruction for it, in pairs of `k` as that instruction adds them. The default is plain Rust.
     ///
     /// `b` holds `panels * a.lines()` lines; `out` is `(a.rows, panels * 16)`.
     ///

@@ -1,4 +1,5 @@
-//! Splits a product into blocks, runs them on the pool, and applies the epilogue to each block while it is in the cache.
+//! Splits a product into blocks, runs them on the pool, and applies the epilogue to each block while it is in the
+//! cache.
 
 use super::contract::{BLOCK_ROWS, GROUP_PANELS};
 use super::epilogue::{Group, Scales, Target, finish_f32, finish_int8, finish_to_bf16};
@@ -41,11 +42,11 @@ pub fn gemm_f32(context: &Context, a: RowsF32<'_>, b: &PackedF32, epilogue: &Epi
     drive(context, &F32 { context, kernel: kernel(context.cpu), a, b }, (a.rows, b.n()), epilogue, output);
 }
 
-/// Applies the epilogue of [`gemm_int8`] to i32 sums that were computed elsewhere, such as on an NPU. The result is bit for
-/// bit that of [`gemm_int8`].
+/// Applies the epilogue of [`gemm_int8`] to i32 sums that were computed elsewhere, such as on an NPU. The result is bit
+/// for bit that of [`gemm_int8`].
 ///
-/// `sums` is `(m, n)`. `rows` holds the scale of each row, `(m)`. `columns` holds the scale of each column, padded to whole
-/// panels like [`PackedI8::scales`].
+/// `sums` is `(m, n)`. `rows` holds the scale of each row, `(m)`. `columns` holds the scale of each column, padded to
+/// whole panels like [`PackedI8::scales`].
 ///
 /// # Panics
 /// If the shapes of the sums, the scales, the bias and the output do not agree.
@@ -198,8 +199,8 @@ fn drive(
         }
         Output::Quantise(out) => {
             out.reset(m, n);
-            // The scale of a row depends on the whole row. With enough rows for all threads, each task computes whole rows.
-            // Otherwise the product is split by panels and quantised in a second pass.
+            // The scale of a row depends on the whole row. With enough rows for all threads, each task computes whole
+            // rows. Otherwise the product is split by panels and quantised in a second pass.
             if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() {
                 to_quantised(context, product, (m, n), epilogue, out);
             } else {
@@ -226,7 +227,8 @@ fn to_matrix<T: Send>(
 ) {
     assert_eq!(out.len(), m * n, "output does not have the shape (m, n)");
     let out = Disjoint::new(out);
-    // With few rows, every thread computes a share of the panels. With many rows, the rows are divided among the threads.
+    // With few rows, every thread computes a share of the panels. With many rows, the rows are divided among the
+    // threads.
     let panels = n.div_ceil(PANEL);
     let share = if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() { 1 } else { context.pool.threads() };
     let task_panels = panels.div_ceil(share).clamp(1, MAX_BLOCK_ELEMENTS / BLOCK_ROWS / PANEL);
@@ -266,7 +268,8 @@ fn to_quantised(
     });
 }
 
-/// Splits a product of `m` rows and `panels` panels into parts of at most `task_panels` panels, and runs them on the pool.
+/// Splits a product of `m` rows and `panels` panels into parts of at most `task_panels` panels, and runs them on the
+/// pool.
 fn split(
     context: &Context,
     (m, panels): (usize, usize),

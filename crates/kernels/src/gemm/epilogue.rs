@@ -1,4 +1,5 @@
-//! The epilogue of a product: scales, bias, activation and residual, applied to sums while they are in the core's cache.
+//! The epilogue of a product: scales, bias, activation and residual, applied to sums while they are in the core's
+//! cache.
 
 #![allow(clippy::inline_always, reason = "helpers must be compiled for the instruction set of each caller")]
 
@@ -52,8 +53,8 @@ pub(super) struct Group<'a, S> {
     pub(super) column: usize,
 }
 
-/// The factors of the sums of an int8 product: one for each row of the group, and one for each column of the whole matrix,
-/// padded to whole panels. Without column scales, those are 1.
+/// The factors of the sums of an int8 product: one for each row of the group, and one for each column of the whole
+/// matrix, padded to whole panels. Without column scales, those are 1.
 #[derive(Clone, Copy)]
 pub(super) struct Scales<'a> {
     pub(super) rows: &'a [f32],
@@ -202,8 +203,8 @@ fn finish_as<S: Sum, T: Element, const GELU: bool, const ADD: bool>(
         let column_scales = scales.columns.map_or([1.0; PANEL], |scales| lanes(&scales[column..]));
         let bias = epilogue.bias.map_or([0.0; PANEL], |bias| lanes(&bias[column..]));
         if column + PANEL <= n && column % target.block + PANEL <= target.block {
-            // SAFETY: groups that are written at the same time have no element of the target in common, by the contract of
-            // `finish_int8`, and within this group each row of each panel is written once.
+            // SAFETY: groups that are written at the same time have no element of the target in common, by the contract
+            // of `finish_int8`, and within this group each row of each panel is written once.
             let columns = unsafe { target.out.columns::<PANEL>(target.index_of(column), target.stride, group.rows) };
             for ((row, out), scale) in columns.enumerate().zip(scales.rows) {
                 let values = row_of::<S, GELU>(&sums[row * panels + panel], *scale, &column_scales, &bias);

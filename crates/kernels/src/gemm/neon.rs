@@ -1,10 +1,11 @@
 //! The kernel for NEON with the dot-product instructions of Armv8.2.
 //!
-//! Int8: `sdot` multiplies signed by signed bytes and adds four products to an i32, exactly. Its indexed form multiplies all
-//! channels with one group of four bytes of a register, so 16 bytes of a row are loaded once and used for four lines.
+//! Int8: `sdot` multiplies signed by signed bytes and adds four products to an i32, exactly. Its indexed form
+//! multiplies all channels with one group of four bytes of a register, so 16 bytes of a row are loaded once and used
+//! for four lines.
 //!
-//! Unsigned rows are made signed, as `a - 128`. This subtracts `128 * sum(b)` from the sums of a channel, so they start at
-//! that value, which is computed once a panel for all rows.
+//! Unsigned rows are made signed, as `a - 128`. This subtracts `128 * sum(b)` from the sums of a channel, so they start
+//! at that value, which is computed once a panel for all rows.
 //!
 //! F32: the indexed form of `fmla` is used in the same way. Products are added in the order of `k`.
 
@@ -27,7 +28,8 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Neon).then_some(&NEON)
 }
 
-/// Rows of a full tile. It uses 24 of 32 registers: 16 for the sums of four rows by one panel, four for rows, four for a line.
+/// Rows of a full tile. It uses 24 of 32 registers: 16 for the sums of four rows by one panel, four for rows, four for
+/// a line.
 const ROWS: usize = 4;
 /// Registers that hold a line.
 const QUARTERS: usize = 4;
@@ -86,8 +88,8 @@ impl Kernel for Neon {
                     width: b.count * PANEL,
                 };
                 let out = &mut out[(row * b.count + panel) * PANEL..];
-                // SAFETY: every aarch64 processor has NEON. `check` above guarantees that the `min(4, a.rows - row)` rows and
-                // `panels` panels of this tile lie inside `a`, `b` and `out`.
+                // SAFETY: every aarch64 processor has NEON. `check` above guarantees that the `min(4, a.rows - row)`
+                // rows and `panels` panels of this tile lie inside `a`, `b` and `out`.
                 unsafe { dispatch!(f32_tile, [], a.rows - row, panels, tile, out) }
             }
             panel += panels;
@@ -114,8 +116,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
             let start = a.data[row * a.stride..].as_ptr().cast();
             let tile = Int8Tile { a: start, a_stride: a.stride, b, lines, initial: &initial, width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: as above. `check` guarantees that the `min(4, a.rows - row)` rows and `panels` panels of this tile lie
-            // inside `a`, `b` and `sums`, and that rows are a multiple of 64 bytes. `T` is one byte.
+            // SAFETY: as above. `check` guarantees that the `min(4, a.rows - row)` rows and `panels` panels of this
+            // tile lie inside `a`, `b` and `sums`, and that rows are a multiple of 64 bytes. `T` is one byte.
             unsafe { dispatch!(int8_tile, [UNSIGNED], a.rows - row, panels, tile, sums) }
         }
         panel += panels;
@@ -126,7 +128,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
 #[inline]
 #[target_feature(enable = "dotprod")]
 fn dot<const LANE: usize>(mut sum: int32x4_t, b: int8x16_t, a: int8x16_t) -> int32x4_t {
-    // SAFETY: the instruction reads and writes only these registers. `target_feature` guarantees that the processor has it.
+    // SAFETY: the instruction reads and writes only these registers. `target_feature` guarantees that the processor has
+    // it.
     unsafe {
         asm!(
             "sdot {sum:v}.4s, {b:v}.16b, {a:v}.4b[{lane}]",
@@ -177,8 +180,8 @@ struct Int8Tile<'a> {
 /// `R` rows times `P` panels.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart; `lines` is a multiple of 4. `tile.b` holds `P`
-/// panels of `lines` lines, at most four. `sums` holds `R` rows of `P * 16` elements, `width` apart.
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart; `lines` is a multiple of 4. `tile.b` holds
+/// `P` panels of `lines` lines, at most four. `sums` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "dotprod")]
 unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Int8Tile<'_>, sums: &mut [i32]) {
     let flip = vdupq_n_s8(-128);
@@ -204,8 +207,8 @@ unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: 
     for (row, total) in total.iter().enumerate() {
         for (panel, (total, initial)) in total.iter().zip(tile.initial).enumerate() {
             for (quarter, total) in total.iter().enumerate() {
-                // SAFETY: `initial` has 16 elements, four for each quarter. `sums` has four elements in this row and quarter
-                // of a panel, by this function's contract.
+                // SAFETY: `initial` has 16 elements, four for each quarter. `sums` has four elements in this row and
+                // quarter of a panel, by this function's contract.
                 unsafe {
                     let initial = vld1q_s32(initial.as_ptr().add(quarter * 4));
                     let out = sums.as_mut_ptr().add(row * tile.width + panel * PANEL + quarter * 4);
@@ -230,7 +233,8 @@ unsafe fn add_line<const R: usize, const P: usize, const LANE: usize>(
 ) {
     for panel in 0..P {
         for quarter in 0..QUARTERS {
-            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of 16 bytes.
+            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of 16
+            // bytes.
             let b = unsafe { vld1q_s8(b.add(panel * lines).cast::<i8>().add(quarter * 16)) };
             for (total, a) in total.iter_mut().zip(a) {
                 total[panel][quarter] = dot::<LANE>(total[panel][quarter], b, *a);
@@ -254,8 +258,8 @@ struct F32Tile<'a> {
 /// `R` rows times `P` panels.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart. `out`
-/// holds `R` rows of `P * 16` elements, `width` apart.
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
+/// `out` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "neon")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[[float32x4_t; QUARTERS]; P]; R] = [[[vdupq_n_f32(0.0); QUARTERS]; P]; R];
@@ -307,7 +311,8 @@ unsafe fn fuse_line<const R: usize, const P: usize, const LANE: i32>(
 ) {
     for panel in 0..P {
         for quarter in 0..QUARTERS {
-            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of four values.
+            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of four
+            // values.
             let b = unsafe { vld1q_f32(b.add(panel * stride).cast::<f32>().add(quarter * 4)) };
             for (total, a) in total.iter_mut().zip(a) {
                 total[panel][quarter] = vfmaq_laneq_f32::<LANE>(total[panel][quarter], b, *a);

@@ -23,7 +23,7 @@ pub type RowsU8<'a> = RowsOf<'a, u8>;
 pub type RowsBf16<'a> = RowsOf<'a, u16>;
 
 impl<T> RowsOf<'_, T> {
-    /// Lines of a panel that a row is multiplied with.
+    /// Lines in a panel that is as deep as a row.
     pub fn lines(&self) -> usize {
         self.padded_k * size_of::<T>() / 4
     }

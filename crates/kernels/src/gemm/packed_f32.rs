@@ -27,7 +27,8 @@ impl PackedF32 {
         self.lines.resize(n.div_ceil(PANEL) * k, ZERO_LINE);
     }
 
-    /// Packs weights. `row(channel, out)` writes the `(k)` weights of an output channel. It is called from several threads.
+    /// Packs weights. `row(channel, out)` writes the `(k)` weights of an output channel. It is called from several
+    /// threads.
     pub fn pack(pool: &Pool, n: usize, k: usize, row: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Self {
         let mut packed = Self::zeros(n, k);
         pool.chunks_mut(&mut packed.lines, k, &|panel, lines, _| {

@@ -33,8 +33,8 @@ impl PackedI8 {
 
     /// Packs weights that are already int8, as some files store them.
     ///
-    /// `row(channel, out)` writes the `(k)` values of an output channel and returns its scale. It is called from several
-    /// threads.
+    /// `row(channel, out)` writes the `(k)` values of an output channel and returns its scale. It is called from
+    /// several threads.
     pub fn from_int8(context: &Context, n: usize, k: usize, row: &(dyn Fn(usize, &mut [i8]) -> f32 + Sync)) -> Self {
         Self::pack(context, n, k, &|channel, quantised, _| row(channel, quantised))
     }
@@ -64,7 +64,8 @@ impl PackedI8 {
         let mut packed = Self::zeros(&context.arena, n, k);
         let shared_scales = Disjoint::new(&mut packed.scales);
         context.pool.chunks_mut(&mut packed.lines, panel_lines, &|panel, lines, _| {
-            // SAFETY: `chunks_mut` visits each panel once, and the 16 scales of a panel overlap those of no other panel.
+            // SAFETY: `chunks_mut` visits each panel once, and the 16 scales of a panel overlap those of no other
+            // panel.
             let scales = unsafe { shared_scales.slice(panel * PANEL, PANEL) };
             let (mut quantised, mut weights) = (vec![0; k], Vec::new());
             for (column, scale) in scales[..PANEL.min(n - panel * PANEL)].iter_mut().enumerate() {

@@ -2,8 +2,8 @@
 
 use std::arch::asm;
 
-/// Tiles of sums; with the two factors they use all eight tile registers. They hide the latency of a product: it takes 52 cycles,
-/// and one can start every 16 cycles.
+/// Tiles of sums; with the two factors they use all eight tile registers. They hide the latency of a product: it takes
+/// 52 cycles, and one can start every 16 cycles.
 const TILES: usize = 6;
 /// Products of bytes in one instruction: 16 rows by 16 columns by 64 bytes. For bf16 it is half of that.
 const INT8_PRODUCTS: usize = 16 * 16 * 64;
@@ -31,8 +31,9 @@ macro_rules! repeat {
         let configuration =
             Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows };
         let factor = Tile([$value; 512]);
-        // SAFETY: the caller's contract guarantees that AMX can be used. The tiles are configured first and released last in the
-        // same asm block. The loads read one whole `Tile`. Only registers are written; all of them are declared.
+        // SAFETY: the caller's contract guarantees that AMX can be used. The tiles are configured first and released
+        // last in the same asm block. The loads read one whole `Tile`. Only registers are written; all of them are
+        // declared.
         unsafe {
             asm!(
                 "ldtilecfg [{configuration}]",

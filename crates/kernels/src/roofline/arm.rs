@@ -16,8 +16,8 @@ pub(super) fn int8_neon(rounds: usize) -> usize {
     let mut total: [int32x4_t; CHAINS] = [vdupq_n_s32(0); CHAINS];
     for _ in 0..rounds {
         for total in &mut total {
-            // SAFETY: the instruction reads and writes only these registers. `target_feature` guarantees that the processor has
-            // it.
+            // SAFETY: the instruction reads and writes only these registers. `target_feature` guarantees that the
+            // processor has it.
             unsafe {
                 asm!(
                     "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",

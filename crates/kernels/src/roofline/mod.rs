@@ -1,5 +1,5 @@
-//! The limits of a core (roofline model): loops that only compute on registers, or only read memory. The speed of the kernels
-//! is compared with the speed of these loops.
+//! The limits of a core (roofline model): loops that only compute on registers, or only read memory. The speed of the
+//! kernels is compared with the speed of these loops.
 
 use crate::lines::LineI8;
 use crate::{Cpu, Isa};
@@ -12,8 +12,8 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// Repeats, `rounds` times, the int8 multiply-add instructions of this instruction set's kernel on registers. Returns the
-/// number of operations, two for each product: a multiplication and an addition.
+/// Repeats, `rounds` times, the int8 multiply-add instructions of this instruction set's kernel on registers. Returns
+/// the number of operations, two for each product: a multiplication and an addition.
 pub fn int8(cpu: Cpu, rounds: usize) -> u64 {
     let products = match cpu.isa() {
         #[cfg(target_arch = "x86_64")]

@@ -52,8 +52,8 @@ pub(super) fn int8_avx2(rounds: usize) -> usize {
     let mut a = b;
     let mut total: [__m256i; CHAINS] = [a; CHAINS];
     for _ in 0..rounds {
-        // The factor changes each round, or the compiler would move the product out of the loop. Its sign depends on the sum,
-        // or the compiler would compute one product for all sums.
+        // The factor changes each round, or the compiler would move the product out of the loop. Its sign depends on
+        // the sum, or the compiler would compute one product for all sums.
         a = _mm256_add_epi8(a, step);
         for total in &mut total {
             let pairs = _mm256_maddubs_epi16(b, _mm256_sign_epi8(a, *total));
@@ -112,41 +112,45 @@ pub(super) fn bf16_avx512(rounds: usize) -> usize {
 /// Reads every line once.
 #[target_feature(enable = "avx512f")]
 pub(super) fn read_avx512(lines: &[LineI8]) {
-    let mut seen: [__m512i; STREAMS * LINES_PER_TURN] = [_mm512_setzero_si512(); STREAMS * LINES_PER_TURN];
-    each_line(lines, &mut seen, |seen, line| {
+    let mut accumulators: [__m512i; STREAMS * LINES_PER_TURN] = [_mm512_setzero_si512(); STREAMS * LINES_PER_TURN];
+    each_line(lines, &mut accumulators, |accumulators, line| {
         // SAFETY: a line is 64 bytes, aligned to 64.
-        *seen = _mm512_or_si512(*seen, unsafe { _mm512_load_si512((&raw const *line).cast()) });
+        *accumulators = _mm512_or_si512(*accumulators, unsafe { _mm512_load_si512((&raw const *line).cast()) });
     });
-    black_box(seen);
+    black_box(accumulators);
 }
 
 /// Reads every line once.
 #[target_feature(enable = "avx2")]
 pub(super) fn read_avx2(lines: &[LineI8]) {
-    let mut seen: [__m256i; STREAMS * LINES_PER_TURN] = [_mm256_setzero_si256(); STREAMS * LINES_PER_TURN];
-    each_line(lines, &mut seen, |seen, line| {
+    let mut accumulators: [__m256i; STREAMS * LINES_PER_TURN] = [_mm256_setzero_si256(); STREAMS * LINES_PER_TURN];
+    each_line(lines, &mut accumulators, |accumulators, line| {
         let halves = (&raw const *line).cast::<__m256i>();
         // SAFETY: a line is two halves of 32 bytes, aligned to 64.
         let (low, high) = unsafe { (_mm256_load_si256(halves), _mm256_load_si256(halves.add(1))) };
-        *seen = _mm256_or_si256(*seen, _mm256_or_si256(low, high));
+        *accumulators = _mm256_or_si256(*accumulators, _mm256_or_si256(low, high));
     });
-    black_box(seen);
+    black_box(accumulators);
 }
 
-/// Calls `read(seen, line)` for every line, from several streams in turn. Each of the lines read in a round has its own element
-/// of `seen`, so that no load waits for another.
+/// Calls `read(accumulators, line)` for every line, from several streams in turn. Each of the lines read in a round has
+/// its own element of `accumulators`, so that no load waits for another.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "inlining into each version is what compiles it for that version")]
-fn each_line<T>(lines: &[LineI8], seen: &mut [T; STREAMS * LINES_PER_TURN], mut read: impl FnMut(&mut T, &LineI8)) {
+fn each_line<T>(
+    lines: &[LineI8],
+    accumulators: &mut [T; STREAMS * LINES_PER_TURN],
+    mut read: impl FnMut(&mut T, &LineI8),
+) {
     let length = lines.len() / (STREAMS * LINES_PER_TURN);
     let (pairs, rest) = lines.as_chunks::<LINES_PER_TURN>();
     let [a, b, c, d] = std::array::from_fn(|stream: usize| &pairs[stream * length..][..length]);
     for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
-        for (line, seen) in [a, b, c, d].into_iter().flatten().zip(&mut *seen) {
-            read(seen, line);
+        for (line, accumulators) in [a, b, c, d].into_iter().flatten().zip(&mut *accumulators) {
+            read(accumulators, line);
         }
     }
-    for (line, seen) in pairs[STREAMS * length..].iter().flatten().chain(rest).zip(seen) {
-        read(seen, line);
+    for (line, accumulators) in pairs[STREAMS * length..].iter().flatten().chain(rest).zip(accumulators) {
+        read(accumulators, line);
     }
 }

@@ -1,7 +1,7 @@
 //! The product of two tiles with AVX2.
 //!
-//! The left operand may be -128. The `maddubs` method of the int8 kernel is wrong for that value, because -128 cannot be
-//! negated in a byte. So both operands are widened to i16, and `madd` multiplies and adds two `k` at a time.
+//! The left operand may be -128. The `maddubs` method of the int8 kernel is wrong for that value, because -128 cannot
+//! be negated in a byte. So both operands are widened to i16, and `madd` multiplies and adds two `k` at a time.
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm_packs_epi16, _mm_storeu_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8,

@@ -1,8 +1,8 @@
 //! The product of two tiles with AVX-512 VNNI.
 //!
-//! `vpdpbusd` multiplies unsigned by signed bytes, four `k` at a time. The left tile is made unsigned, as `a + 128`. This adds
-//! `128 * sum(b)` to the sums of a column, so they start at `-128 * sum(b)`. Both operands may have any value from -128 to
-//! 127.
+//! `vpdpbusd` multiplies unsigned by signed bytes, four `k` at a time. The left tile is made unsigned, as `a + 128`.
+//! This adds `128 * sum(b)` to the sums of a column, so they start at `-128 * sum(b)`. Both operands may have any value
+//! from -128 to 127.
 
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_loadu_si128, _mm_setr_epi8, _mm_storeu_si128, _mm512_broadcast_i32x4, _mm512_castsi128_si512,
@@ -33,7 +33,8 @@ pub(super) unsafe fn product<const T: usize, const LINES: usize>(a: &[i8], b: &[
     let flip = _mm512_set1_epi8(-128);
     let mut left = Unsigned([[0; T]; T]);
     for at in (0..T * T).step_by(64) {
-        // SAFETY: `a` and `left` hold `T * T` bytes, a multiple of 64, so both have 64 bytes at `at`. `left` is aligned to 64.
+        // SAFETY: `a` and `left` hold `T * T` bytes, a multiple of 64, so both have 64 bytes at `at`. `left` is aligned
+        // to 64.
         unsafe {
             let bytes = _mm512_loadu_si512(a.as_ptr().add(at).cast());
             _mm512_store_si512(left.0.as_mut_ptr().cast::<u8>().add(at).cast(), _mm512_xor_si512(bytes, flip));
@@ -73,8 +74,8 @@ pub(super) unsafe fn product<const T: usize, const LINES: usize>(a: &[i8], b: &[
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn line_of<const T: usize>(start: *const i8) -> __m512i {
-    // SAFETY: each load reads bytes of the four rows, which are valid by this function's contract. If `T` is 16, the four rows
-    // are 64 contiguous bytes.
+    // SAFETY: each load reads bytes of the four rows, which are valid by this function's contract. If `T` is 16, the
+    // four rows are 64 contiguous bytes.
     let rows = unsafe {
         if T == COLUMNS {
             _mm512_loadu_si512(start.cast())

@@ -9,9 +9,9 @@
 //! 3. For each tile (i, j) of C, the host adds the results of all launches l in i32.
 //! 4. The host clamps these sums to int8 once.
 //!
-//! This differs from `clamp((A x B) >> 7)`, because every launch drops seven bits and saturates on its own. The size of the
-//! difference depends on the data and on t, so it is no test of correctness. A result is correct if it is bit-equal to
-//! [`tile_exact_reference`].
+//! This differs from `clamp((A x B) >> 7)`, because every launch drops seven bits and saturates on its own. The size of
+//! the difference depends on the data and on t, so a small difference does not show that a result is correct. A result
+//! is correct if it is bit-equal to [`tile_exact_reference`].
 //!
 //! The *full* contract, which the encoder needs, is the exact i32 sum over all of k. [`crate::gemm`] computes it, and
 //! [`full_reference`] is its definition.

@@ -7,10 +7,11 @@ use crate::Cpu;
 #[cfg(target_arch = "x86_64")]
 use crate::Isa;
 
-/// `c = clamp((a x b) >> 7, -128, 127)` for row-major tiles: `a` is (rows, k), `b` is (k, columns), `c` is (rows, columns).
+/// `c = clamp((a x b) >> 7, -128, 127)` for row-major tiles: `a` is (rows, k), `b` is (k, columns), `c` is (rows,
+/// columns).
 ///
-/// AMX and AVX-VNNI use the code of AVX-512 and AVX2. Most of the time of such small products goes into interleaving the rows
-/// of `b`, so faster multiply instructions would gain little.
+/// AMX and AVX-VNNI use the code of AVX-512 and AVX2. Most of the time of such small products goes into interleaving
+/// the rows of `b`, so faster multiply instructions would gain little.
 ///
 /// # Panics
 /// If `a`, `b` or `c` does not have as many elements as a tile of this size.
@@ -19,8 +20,8 @@ pub fn product(cpu: Cpu, size: TileSize, a: &[i8], b: &[i8], c: &mut [i8]) {
     assert!([a.len(), b.len(), c.len()] == [elements; 3], "a, b and c must have {elements} elements");
     match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Cpu` with one of these sets exists only after AVX-512 F, BW and VNNI were detected. The lengths were
-        // checked above.
+        // SAFETY: a `Cpu` with one of these sets exists only after AVX-512 F, BW and VNNI were detected. The lengths
+        // were checked above.
         Isa::Avx512Vnni | Isa::Amx => unsafe {
             match size {
                 TileSize::T16 => avx512_vnni::product::<16, 4>(a, b, c),

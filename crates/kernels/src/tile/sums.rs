@@ -9,8 +9,8 @@ const LANES: usize = 64;
 const MAX_TILES_PER_SUM: usize = 256;
 
 multiversion! {
-    /// Adds the results of launches: `sums[i] += tile[i]` for each tile in `tiles`. `tiles` holds any number of tiles, one after
-    /// another, each as long as `sums`.
+    /// Adds the results of launches: `sums[i] += tile[i]` for each tile in `tiles`. `tiles` holds any number of tiles,
+    /// one after another, each as long as `sums`.
     ///
     /// # Panics
     /// If `tiles` is not a whole number of tiles, or the length of `sums` is 0 or not a multiple of 64.

@@ -1,7 +1,7 @@
 //! Finds out which constant of a graph is which weight.
 //!
-//! Most constants are named after their module. Factors of matrix products are not, because exporters transpose them and give
-//! them new names. Their module is then found by the first of these that exists:
+//! Most constants are named after their module. Factors of matrix products are not, because exporters transpose them
+//! and give them new names. Their module is then found by the first of these that exists:
 //!
 //! 1. the name of the constant,
 //! 2. the name of the node that multiplies with it,
@@ -32,8 +32,8 @@ pub(super) struct Weight {
     pub(super) quantised: Option<Quantised>,
 }
 
-/// The quantisation of an integer constant: a stored integer `q` represents `(q - zero_point) * scale`. Scale and zero point
-/// are given as indices into [`Model::tensors`].
+/// The quantisation of an integer constant: a stored integer `q` represents `(q - zero_point) * scale`. Scale and zero
+/// point are given as indices into [`Model::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quantised {
     pub(super) scale: usize,
@@ -110,8 +110,8 @@ impl<'a, 'o> Scope<'a, 'o> {
         self.consumers.get(name).into_iter().flatten().copied().take(MAX_VISITED_NODES)
     }
 
-    /// Searches the consumers of the value `from`, breadth first, and returns the first result of `wanted(input, node)` that is
-    /// not `None`. Nodes with an operator in `through` are passed through to the consumers of their output.
+    /// Searches the consumers of the value `from`, breadth first, and returns the first result of `wanted(input, node)`
+    /// that is not `None`. Nodes with an operator in `through` are passed through to the consumers of their output.
     fn search_forward<T>(
         &self,
         from: &'a str,
@@ -206,7 +206,8 @@ impl<'a> Finder<'a> {
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
-            // A tied embedding may be named after the output projection. Its use in `Gather` shows that it is the embedding.
+            // A tied embedding may be named after the output projection. Its use in `Gather` shows that it is the
+            // embedding.
             if (node.op.as_str(), index) == ("Gather", 0)
                 && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
             {
@@ -232,7 +233,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a factor of a product. Only its use shows whether it is transposed, so this replaces an entry that was found by name.
+    /// Takes a factor of a product. Only its use shows whether it is transposed, so this replaces an entry that was
+    /// found by name.
     fn insert_product(&mut self, module: &str, weight: Weight) {
         let embedding = self.found.weights.get("decoder.embed_tokens.weight");
         if module == PROJECTION && embedding.is_some_and(|embedding| embedding.tensor == weight.tensor) {
@@ -327,7 +329,8 @@ fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     Some(Weight { is_transposed: weight.is_transposed == trans_b, quantised, ..weight })
 }
 
-/// The quantisation of a product whose integer result `y` is scaled afterwards: `Mul(Cast(y), Mul(scale of x, scale of W))`.
+/// The quantisation of a product whose integer result `y` is scaled afterwards: `Mul(Cast(y), Mul(scale of x, scale of
+/// W))`.
 fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let scale = scope.search_forward(node.output()?, &["Cast"], |from, next| {
         let factor = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Mul")?;
@@ -351,7 +354,8 @@ fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Sc
     Some(Quantised { scale: tensor(scale)?, zero_point: tensor(zero_point), axis })
 }
 
-/// The module of the projection of keys, whose result is `output`: keys are multiplied with queries, whose module is known.
+/// The module of the projection of keys, whose result is `output`: keys are multiplied with queries, whose module is
+/// known.
 fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
     const PASSED_OPERATORS: &[&str] = &[
         "Cast",

@@ -1,9 +1,10 @@
 //! Reader of ONNX exports as made by Hugging Face's tools.
 //!
-//! An export consists of `encoder_model.onnx` and either `decoder_model.onnx` or `decoder_model_merged.onnx`, in the directory
-//! of the model or in its subdirectory `onnx`. It may be float32, float16 or quantised.
+//! An export consists of `encoder_model.onnx` and either `decoder_model.onnx` or `decoder_model_merged.onnx`, in the
+//! directory of the model or in its subdirectory `onnx`. It may be float32, float16 or quantised.
 //!
-//! The graphs are not executed; only their weights are read. How a graph uses a constant tells which weight it is ([`find`]).
+//! The graphs are not executed; only their weights are read. How a graph uses a constant tells which weight it is
+//! ([`find`]).
 
 mod find;
 mod model;

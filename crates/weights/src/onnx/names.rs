@@ -1,7 +1,8 @@
 //! The mapping of names in an ONNX export to canonical names.
 //!
-//! Exporters name values after the modules of `PyTorch`, such as `layers.0.fc1.bias`, and nodes after the path to the module,
-//! such as `/model/decoder/layers.0/fc1/MatMul`. In an encoder that is exported alone, names have no prefix `model.encoder.`.
+//! Exporters name values after the modules of `PyTorch`, such as `layers.0.fc1.bias`, and nodes after the path to the
+//! module, such as `/model/decoder/layers.0/fc1/MatMul`. In an encoder that is exported alone, names have no prefix
+//! `model.encoder.`.
 
 /// The part of the model that a graph computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A parser for the wire format of protocol buffers. It works on the mapped file and copies and allocates nothing.
 //!
-//! A message is a sequence of fields. A field is a tag (field number and wire type) and a value. Existing libraries were not
-//! used because they either copy every field, including tensors of gigabytes, or index without bounds checks.
+//! A message is a sequence of fields. A field is a tag (field number and wire type) and a value. Existing libraries
+//! were not used because they either copy every field, including tensors of gigabytes, or index without bounds checks.
 
 use std::ops::Range;
 
@@ -61,8 +61,8 @@ impl<'a> Fields<'a> {
         Some(range)
     }
 
-    /// The next variable-length integer: seven bits in each byte, lowest first; the eighth bit is set if another byte follows.
-    /// At most ten bytes.
+    /// The next variable-length integer: seven bits in each byte, lowest first; the eighth bit is set if another byte
+    /// follows. At most ten bytes.
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {

@@ -18,7 +18,7 @@ pub const DIMENSIONS: Dimensions = Dimensions {
     n_vocab: 3,
 };
 
-/// Opens a file of these bytes and reads whatever it yields.
+/// Opens a file with these bytes and reads all tensors. Returns the number of values.
 pub fn open_bytes(bytes: &[u8]) -> Result<usize, Error> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("weights");
