@@ -1,18 +1,18 @@
-//! Memory that begins at a cache line. Wide loads and stores that cross two lines cost twice, and the allocator's own
-//! alignment makes nearly all of them do so.
+//! Vectors aligned to a cache line. A wide load or store that crosses two cache lines takes twice as long. Memory from
+//! the allocator is aligned to 16 bytes, so nearly every wide access to it would cross a line.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 mod sealed {
-    /// Every pattern of bits is a value.
+    /// Implemented only for types of which every bit pattern is a valid value. [`super::Aligned`] relies on this.
     pub trait Number: Copy {
         const ZERO: Self;
     }
 }
 
-/// Numbers that can be kept in [`Aligned`].
+/// Number types that [`Aligned`] can hold.
 pub trait Number: sealed::Number + fmt::Debug {}
 
 macro_rules! numbers {
@@ -31,10 +31,10 @@ numbers!(i8, u8, u16, i32, f32);
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// A vector of numbers that begins at a cache line.
+/// A vector of numbers that starts at a cache line.
 #[derive(Clone)]
 pub struct Aligned<T> {
-    /// Room for `length` numbers and no whole line more.
+    /// The fewest lines that hold `length` numbers.
     lines: Vec<Line>,
     length: usize,
     numbers: PhantomData<T>,
@@ -47,19 +47,19 @@ impl<T> Default for Aligned<T> {
 }
 
 impl<T: Number> Aligned<T> {
-    /// Makes this `length` numbers long: those that it had stay, new ones are zero.
+    /// Sets the length. Numbers that were there before stay, new ones are zero.
     ///
     /// # Panics
-    /// If no memory can be that long.
+    /// If the size in bytes overflows.
     pub fn resize(&mut self, length: usize) {
-        let bytes = length.checked_mul(size_of::<T>()).expect("a length that fits into memory");
+        let bytes = length.checked_mul(size_of::<T>()).expect("the size in bytes fits into usize");
         let lines = bytes.div_ceil(size_of::<Line>());
-        // Twice the room, as vectors like to grow, would be megabytes that nobody uses.
+        // `Vec` would double its capacity to grow, which wastes megabytes for buffers of this size.
         self.lines.reserve_exact(lines.saturating_sub(self.lines.len()));
         self.lines.resize(lines, Line([0; 64]));
         let old = std::mem::replace(&mut self.length, length);
         if old < length {
-            // The last line may hold what was cut off before.
+            // The last line may still hold numbers from before an earlier resize made the vector shorter.
             self[old..].fill(T::ZERO);
         }
     }
@@ -75,7 +75,8 @@ impl<T: Number> Deref for Aligned<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the lines hold `length` numbers (`resize`), aligned to more than a number needs; all bits are values.
+        // SAFETY: `resize` keeps enough initialised lines for `length` numbers. Lines are aligned to 64 bytes, more
+        // than any `Number` needs, and every bit pattern is a valid `Number`.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
     }
 }
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn begins_at_a_line_and_what_is_new_is_zero() {
+    fn data_starts_at_a_cache_line_and_new_numbers_are_zero() {
         let mut numbers = Aligned::<i32>::default();
         for length in [1, 40, 3, 17, 100, 0, 5] {
             let kept = numbers.len().min(length);

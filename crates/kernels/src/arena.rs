@@ -1,7 +1,7 @@
-//! Memory for what is kept and read over and over: weights, keys and values.
+//! Memory for packed weights, keys and values, which are streamed again and again.
 //!
-//! It comes in large pieces, on huge pages where the system has them. With ordinary pages, a stream of weights stops for
-//! an address every 4 KiB, which costs a quarter of the bandwidth.
+//! It is allocated in large pieces, on huge pages if the system supports them. On ordinary 4 KiB pages, address
+//! translation (TLB misses) costs a quarter of the read bandwidth.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -10,25 +10,25 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::gemm::{LineBf16, LineI8};
+use crate::lines::{LineBf16, LineI8};
 
-/// The size of a huge page, on x86-64 and most others.
-const HUGE_PAGE: usize = 2 << 20;
-/// Bytes of a piece, unless more are asked for at once.
-const PIECE: usize = 16 << 20;
+/// Size of a huge page in bytes, on x86-64 and most other architectures.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+/// Size of a piece in bytes. A larger single allocation gets a larger piece.
+const PIECE_BYTES: usize = 16 << 20;
 
 mod sealed {
-    /// 64 bytes, aligned to 64, zeros being a value.
+    /// Implemented only for types of 64 bytes, aligned to 64, for which all-zero bytes are a valid value.
     pub trait Line: Copy + Send + Sync {}
 }
 
 impl sealed::Line for LineI8 {}
 impl sealed::Line for LineBf16 {}
 
-/// Hands out lines of large pieces. A piece is given back to the system with the last lines in it.
+/// Allocates lines from large pieces of memory. A piece is freed when the last allocation in it is dropped.
 #[derive(Default)]
 pub struct Arena {
-    /// The piece in use, and how much of it was handed out.
+    /// The piece that allocations come from, and how many bytes of it are allocated.
     current: Mutex<Option<(Arc<Piece>, usize)>>,
 }
 
@@ -41,13 +41,14 @@ impl fmt::Debug for Arena {
 impl Arena {
     /// `length` lines, all zero.
     pub(crate) fn lines<L: sealed::Line>(&self, length: usize) -> Lines<L> {
-        let bytes = length.checked_mul(size_of::<L>()).expect("a length that fits into memory");
+        let bytes = length.checked_mul(size_of::<L>()).expect("the size in bytes fits into usize");
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (piece, used) = match current.take() {
             Some((piece, used)) if bytes <= piece.layout.size() - used => (piece, used),
             _ => (Arc::new(Piece::new(bytes)), 0),
         };
-        // SAFETY: `used + bytes` lies within the piece.
+        // SAFETY: `used + bytes <= piece.layout.size()`, checked above for a piece in use and ensured by `Piece::new`
+        // for a new one. So the pointer stays inside the allocation.
         let start: NonNull<L> = unsafe { piece.start.add(used) }.cast();
         *current = Some((Arc::clone(&piece), used + bytes));
         let mut lines = Lines { start, length, capacity: length, _piece: piece, owned: PhantomData };
@@ -56,25 +57,28 @@ impl Arena {
     }
 }
 
+/// One allocation, aligned to a huge page.
 struct Piece {
     start: NonNull<u8>,
     layout: Layout,
 }
 
-// SAFETY: a piece is only an address to be given back; its contents belong to the `Lines`.
+// SAFETY: a `Piece` only frees its allocation; it never accesses the memory. The memory is accessed through `Lines`,
+// each of which owns its own part.
 unsafe impl Send for Piece {}
-// SAFETY: as above.
+// SAFETY: as for `Send`: a shared `Piece` gives no access to the memory.
 unsafe impl Sync for Piece {}
 
 impl Piece {
     fn new(bytes: usize) -> Self {
-        let size = bytes.max(PIECE).next_multiple_of(HUGE_PAGE);
-        let layout = Layout::from_size_align(size, HUGE_PAGE).expect("a length that fits into memory");
-        // SAFETY: the size is not zero.
+        let size = bytes.max(PIECE_BYTES).next_multiple_of(HUGE_PAGE_BYTES);
+        let layout = Layout::from_size_align(size, HUGE_PAGE_BYTES).expect("the size in bytes fits into isize");
+        // SAFETY: the size of the layout is not zero.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        // Before the first touch, which is when pages are made. That the system may not do it is no failure.
+        // Must come before the first access, which is when the system allocates pages. Errors are ignored: ordinary
+        // pages work too, only slower.
         #[cfg(target_os = "linux")]
-        // SAFETY: the range is this piece, and the call changes nothing of what it holds.
+        // SAFETY: the range is exactly this allocation, and `MADV_HUGEPAGE` does not change its contents.
         unsafe {
             libc::madvise(start.as_ptr().cast(), size, libc::MADV_HUGEPAGE);
         }
@@ -84,23 +88,24 @@ impl Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout; all `Lines` in it are gone, for each holds the piece.
+        // SAFETY: allocated in `new` with this layout. No `Lines` refers to it any more, because each of them holds an
+        // `Arc` of the piece.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };
     }
 }
 
-/// Lines in a piece, owned like a boxed slice.
+/// An owned slice of lines inside a piece; behaves like a boxed slice.
 pub(crate) struct Lines<L> {
     start: NonNull<L>,
     length: usize,
-    /// Lines that are reserved.
+    /// Lines that are allocated; at least `length`.
     capacity: usize,
     _piece: Arc<Piece>,
     owned: PhantomData<L>,
 }
 
 impl<L: sealed::Line> Lines<L> {
-    /// Becomes `length` lines, all zero, in the same memory if there is enough of it.
+    /// Becomes `length` lines, all zero. Reuses its memory if that is large enough.
     pub(crate) fn reset(&mut self, arena: &Arena, length: usize) {
         if length > self.capacity {
             *self = arena.lines(length);
@@ -111,28 +116,30 @@ impl<L: sealed::Line> Lines<L> {
     }
 
     fn clear(&mut self) {
-        // SAFETY: `Arena::lines` gave `capacity >= length` lines of the piece to nobody else; zeros are lines.
+        // SAFETY: `Arena::lines` reserved `capacity >= length` lines of the piece for this value alone, and all-zero
+        // bytes are a valid line (`sealed::Line`).
         unsafe { self.start.write_bytes(0, self.length) };
     }
 }
 
-// SAFETY: like a boxed slice, this owns its lines, which can be sent.
+// SAFETY: like a boxed slice, this owns its lines, and lines are `Send` (`sealed::Line`).
 unsafe impl<L: sealed::Line> Send for Lines<L> {}
-// SAFETY: like a boxed slice, this gives out its lines by shared reference only through a shared reference.
+// SAFETY: like a boxed slice, a shared reference to this gives only shared references to its lines, which are `Sync`.
 unsafe impl<L: sealed::Line> Sync for Lines<L> {}
 
 impl<L: sealed::Line> Deref for Lines<L> {
     type Target = [L];
 
     fn deref(&self) -> &[L] {
-        // SAFETY: `Arena::lines` gave this part of the piece to nobody else, and `clear` initialised every line.
+        // SAFETY: `Arena::lines` reserved this part of the piece for this value alone, and `clear` initialised `length`
+        // lines.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
 
 impl<L: sealed::Line> DerefMut for Lines<L> {
     fn deref_mut(&mut self) -> &mut [L] {
-        // SAFETY: as in `deref`.
+        // SAFETY: as in `deref`, and `&mut self` excludes other references to the lines.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 }
@@ -148,9 +155,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_zero_aligned_and_apart() {
+    fn allocated_lines_are_zero_aligned_and_do_not_overlap() {
         let arena = Arena::default();
-        let sizes = [3, 1, PIECE / 64, 0, 5, 2 * PIECE / 64 + 1, 7];
+        let sizes = [3, 1, PIECE_BYTES / 64, 0, 5, 2 * PIECE_BYTES / 64 + 1, 7];
         let mut all: Vec<Lines<LineI8>> = sizes.iter().map(|size| arena.lines(*size)).collect();
         drop(arena);
         for (value, lines) in (1..).zip(&mut all) {
@@ -163,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_their_memory_while_it_is_enough() {
+    fn reset_reuses_the_memory_while_it_is_large_enough() {
         let arena = Arena::default();
         let mut lines: Lines<LineI8> = arena.lines(5);
         let start = lines.as_ptr();

@@ -1,29 +1,29 @@
-//! Which instructions this machine has, found once at run time.
+//! Instruction sets: detection at run time, and functions compiled once for each set.
 
 use std::fmt;
 
 /// An instruction set that the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// Plain Rust, compiled for the target's baseline. Runs everywhere and is what the others are checked against.
+    /// Plain Rust, compiled for the target's baseline. Runs on every machine; the other sets are tested against it.
     Reference,
     /// x86-64 with AVX2 and FMA.
     Avx2,
-    /// The same with AVX-VNNI.
+    /// x86-64 with AVX2, FMA and AVX-VNNI.
     AvxVnni,
-    /// x86-64 with AVX-512 (F, BW, DQ, VL) and its VNNI.
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
     Avx512Vnni,
-    /// That with its BF16, and the tiles of AMX (INT8, BF16), on Linux.
+    /// x86-64 Linux with AVX-512 as above, AVX-512 BF16, and AMX (TILE, INT8, BF16).
     Amx,
-    /// aarch64 with the dot product of Armv8.2.
+    /// aarch64 with the dot-product instructions of Armv8.2.
     Neon,
 }
 
 impl Isa {
-    /// Every instruction set, best first.
+    /// Every instruction set, fastest first.
     pub const ALL: &'static [Isa] = &[Isa::Amx, Isa::Avx512Vnni, Isa::AvxVnni, Isa::Avx2, Isa::Neon, Isa::Reference];
 
-    /// The name used by `AMANUENSIS_ISA` and in reports.
+    /// The name used in `AMANUENSIS_ISA` and in reports, such as `avx512_vnni`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Reference => "reference",
@@ -35,6 +35,7 @@ impl Isa {
         }
     }
 
+    /// Whether this machine has the instruction set.
     fn is_available(self) -> bool {
         match self {
             Isa::Reference => true,
@@ -74,8 +75,8 @@ pub enum IsaError {
     /// The name is not one of [`Isa::ALL`].
     #[error("unknown instruction set `{0}`; this build knows {known}", known = names())]
     Unknown(String),
-    /// The machine lacks it.
-    #[error("this machine has no {0}; unset AMANUENSIS_ISA, or choose another of {known}", known = names())]
+    /// The machine does not have it.
+    #[error("this machine has no {0}; unset AMANUENSIS_ISA or set it to another of {known}", known = names())]
     Unavailable(Isa),
 }
 
@@ -83,26 +84,29 @@ fn names() -> String {
     Isa::ALL.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Proof that this machine has an instruction set: a value exists only where the check has passed, and the `unsafe`
-/// calls into code compiled for that set rest on this alone.
+/// Proof that this machine has an instruction set.
+///
+/// A value can be constructed only after the set was detected. The `unsafe` calls of functions that are compiled for
+/// the set are sound for this reason alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     isa: Isa,
 }
 
 impl Cpu {
-    /// The best instruction set of this machine.
+    /// The fastest instruction set of this machine.
     pub fn detect() -> Self {
         let best = Isa::ALL.iter().copied().find(|isa| isa.is_available());
         Self { isa: best.unwrap_or(Isa::Reference) }
     }
 
-    /// A particular instruction set, if the machine has it.
+    /// The given instruction set, or [`IsaError::Unavailable`] if the machine does not have it.
     pub fn with(isa: Isa) -> Result<Self, IsaError> {
         if isa.is_available() { Ok(Self { isa }) } else { Err(IsaError::Unavailable(isa)) }
     }
 
-    /// The set named by `AMANUENSIS_ISA`, else the best one.
+    /// The instruction set named by the environment variable `AMANUENSIS_ISA`. If it is unset or empty, the fastest
+    /// one.
     pub fn from_environment() -> Result<Self, IsaError> {
         match std::env::var("AMANUENSIS_ISA") {
             Ok(name) if !name.is_empty() => Self::named(&name),
@@ -115,18 +119,18 @@ impl Cpu {
         isa.map_or_else(|| Err(IsaError::Unknown(name.to_owned())), |isa| Self::with(*isa))
     }
 
-    /// Every instruction set of this machine: what the conformance tests run over.
+    /// Every instruction set that this machine has, fastest first. Tests run over all of them.
     pub fn all() -> impl Iterator<Item = Self> {
         Isa::ALL.iter().filter_map(|isa| Self::with(*isa).ok())
     }
 
-    /// The instruction set this value stands for.
+    /// The instruction set that was detected.
     pub fn isa(self) -> Isa {
         self.isa
     }
 }
 
-/// Whether the processor has the tiles of AMX, and the system lets this process use them.
+/// Detection of AMX: the processor must have it, and the operating system must permit this process to use it.
 #[cfg(target_arch = "x86_64")]
 mod amx {
     use std::arch::x86_64::__cpuid_count;
@@ -136,7 +140,8 @@ mod amx {
     const FEATURES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
 
     pub(super) fn is_available() -> bool {
-        // Linux makes room for the tiles of every thread that is started later: it is asked once, before there are any.
+        // Once permitted, Linux reserves space for the tile registers of every thread. So permission is requested once,
+        // and before worker threads start.
         static AVAILABLE: LazyLock<bool> =
             LazyLock::new(|| __cpuid_count(7, 0).edx & FEATURES == FEATURES && is_permitted());
         *AVAILABLE
@@ -144,12 +149,14 @@ mod amx {
 
     #[cfg(target_os = "linux")]
     fn is_permitted() -> bool {
-        /// `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)` of Linux 5.16 and later; older ones know no such code.
+        /// The system call `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`, since Linux 5.16. Older versions
+        /// return an error.
         const ARCH_PRCTL: isize = 158;
         const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
         const XFEATURE_XTILEDATA: usize = 18;
         let result: isize;
-        // SAFETY: the call reads and writes no memory of this process. A system call overwrites `rcx` and `r11`.
+        // SAFETY: this system call reads and writes no memory of the process. The registers that a system call
+        // overwrites (`rax`, `rcx` and `r11`) are declared as outputs.
         unsafe {
             std::arch::asm!(
                 "syscall",
@@ -170,10 +177,11 @@ mod amx {
     }
 }
 
-/// Compiles one plain Rust function for every instruction set and picks by the [`Cpu`] handed in as first argument.
+/// Compiles one plain Rust function for several instruction sets. The generated function takes a [`Cpu`] as an
+/// additional first argument and calls the version for it.
 ///
-/// The body is written as loops over fixed-width lanes that the compiler turns into vector code. Nothing in it may be
-/// fused or reordered by the compiler, so all versions return the same bits.
+/// The body should consist of loops over arrays of fixed width, which the compiler turns into vector code. All versions
+/// return the same bits, because the compiler neither fuses nor reorders floating-point operations.
 macro_rules! multiversion {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $return:ty)? $body:block) => {
         $(#[$attribute])*
@@ -193,10 +201,10 @@ macro_rules! multiversion {
             }
             match cpu.isa() {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Cpu` of these kinds exists only where AVX2 and FMA were detected.
+                // SAFETY: a `Cpu` with one of these sets exists only after AVX2 and FMA were detected.
                 $crate::Isa::Avx2 | $crate::Isa::AvxVnni => unsafe { avx2($($argument),*) },
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Cpu` of these kinds exists only where these parts of AVX-512 were detected.
+                // SAFETY: a `Cpu` with one of these sets exists only after these parts of AVX-512 were detected.
                 $crate::Isa::Avx512Vnni | $crate::Isa::Amx => unsafe { avx512($($argument),*) },
                 _ => generic($($argument),*),
             }
@@ -210,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked() {
+    fn an_unknown_name_is_rejected_with_the_list_of_known_names() {
         assert_eq!(Cpu::named("reference").unwrap().isa(), Isa::Reference);
         let error = Cpu::named("sse9").unwrap_err().to_string();
         assert!(
@@ -220,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn detection_ends_with_the_reference() {
+    fn the_reference_is_always_available_and_detection_picks_the_fastest_set() {
         assert_eq!(Cpu::all().last().unwrap().isa(), Isa::Reference);
         assert_eq!(Cpu::all().next(), Some(Cpu::detect()));
     }

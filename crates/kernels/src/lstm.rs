@@ -1,17 +1,21 @@
-//! The cell of a long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, with a forget gate).
+//! The cell of a long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, with a forget
+//! gate).
 
 use crate::cpu::multiversion;
 use crate::vector::exp;
 
 multiversion! {
-    /// One step of a cell of `n` units: `gates` are what input and hidden state say together, `(4, n)`: input, forget, cell
-    /// and output gate, before their activations. `cell` and `hidden`, each `(n)`, go on to the next step.
+    /// One time step of an LSTM cell with `n` units.
+    ///
+    /// `gates` is `(4, n)`: the input gate, forget gate, cell candidate and output gate, each the sum of the input and
+    /// the hidden-state projection, before the activation function. `cell` and `hidden`, each `(n)`, hold the state and
+    /// are updated in place.
     ///
     /// # Panics
     /// If the lengths do not agree.
     pub fn lstm_cell(gates: &[f32], cell: &mut [f32], hidden: &mut [f32]) {
         let n = cell.len();
-        assert!(gates.len() == 4 * n && hidden.len() == n, "gates of another cell");
+        assert!(gates.len() == 4 * n && hidden.len() == n, "gates do not have the shape (4, n)");
         let (input, rest) = gates.split_at(n);
         let (forget, rest) = rest.split_at(n);
         let (candidate, output) = rest.split_at(n);
@@ -23,24 +27,26 @@ multiversion! {
     }
 }
 
-/// Beyond, these functions are as good as their limits.
+/// Beyond this magnitude, sigmoid and tanh equal their limits in f32. Clamping keeps the argument inside the range of
+/// [`exp`].
 const LIMIT: f32 = 40.0;
 
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
+#[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-within(x)))
+    1.0 / (1.0 + exp(-clamped(x)))
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
+#[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 fn tanh(x: f32) -> f32 {
     2.0 * sigmoid(2.0 * x) - 1.0
 }
 
+/// `x`, clamped to `-LIMIT..=LIMIT`.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
-fn within(x: f32) -> f32 {
+#[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
+fn clamped(x: f32) -> f32 {
     let x = if x > LIMIT { LIMIT } else { x };
     if x < -LIMIT { -LIMIT } else { x }
 }
@@ -51,7 +57,7 @@ mod tests {
     use crate::Cpu;
 
     #[test]
-    fn every_instruction_set_gives_the_bits_of_the_definition() {
+    fn a_step_follows_the_definition_with_the_same_bits_on_every_instruction_set() {
         let n = 37;
         let gates: Vec<f32> = (0..4 * n).map(|i| ((i * 7919) % 1009) as f32 * 0.02 - 10.0).collect();
         let start: Vec<f32> = (0..n).map(|i| i as f32 * 0.1 - 2.0).collect();

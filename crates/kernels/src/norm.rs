@@ -2,21 +2,37 @@
 
 use crate::Context;
 use crate::cpu::multiversion;
-use crate::gemm::RowsF32;
+use crate::gemm::{QuantisedRows, RowsF32};
+use crate::quantise::quantise_row;
+use crate::scratch::scratch_of;
 use crate::vector::{LANES, reduce};
 
-/// The constant that keeps the variance from zero, as in the original implementation.
+/// Added to the variance to avoid a division by zero. The value is the default of `PyTorch`, which Whisper was trained
+/// with.
 const EPSILON: f32 = 1e-5;
 
-/// The layer norm of every row; `out` is `(rows, k)`, `weight` and `bias` are `(k)`.
+/// Layer norm of every row: `rows` and `out` are `(rows, k)`, `weight` and `bias` are `(k)`.
 pub fn layer_norm(context: &Context, rows: RowsF32<'_>, weight: &[f32], bias: &[f32], out: &mut [f32]) {
     context.pool.chunks_mut(out, rows.k, &|row, out, _| {
         layer_norm_row(context.cpu, rows.row(row), weight, bias, out);
     });
 }
 
+impl QuantisedRows {
+    /// Replaces this matrix by the layer norm of `source`, `(rows, k)`, each row quantised with a scale of its own.
+    /// `weight` and `bias` are `(k)`.
+    pub fn assign_layer_norm(&mut self, context: &Context, source: RowsF32<'_>, weight: &[f32], bias: &[f32]) {
+        self.reset(source.rows, source.k);
+        self.fill(&context.pool, &|row, quantised, scratch| {
+            let normalised = scratch_of(&mut scratch.block, source.k);
+            layer_norm_row(context.cpu, source.row(row), weight, bias, normalised);
+            quantise_row(context.cpu, normalised, quantised)
+        });
+    }
+}
+
 multiversion! {
-    /// `out = (row - mean) / sqrt(variance + 1e-5) * weight + bias`, all of one length.
+    /// `out = (row - mean) / sqrt(variance + 1e-5) * weight + bias`. All slices are `(k)`.
     pub fn layer_norm_row(row: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
         let count = row.len() as f32;
         let mean = sum_of(row, |value| value) / count;
@@ -28,8 +44,9 @@ multiversion! {
     }
 }
 
+/// The sum of `of(value)` over a row, in 16 partial sums that are added at the end.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
+#[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut partial = [0.0_f32; LANES];
     let (chunks, rest) = row.as_chunks::<LANES>();
@@ -50,7 +67,7 @@ mod tests {
     use crate::Cpu;
 
     #[test]
-    fn agrees_with_the_definition_on_every_instruction_set() {
+    fn layer_norm_follows_the_definition_with_the_same_bits_on_every_instruction_set() {
         let row: Vec<f32> = (0..531).map(|i| ((i * 7919) % 1009) as f32 * 0.01 - 3.0).collect();
         let weight: Vec<f32> = (0..531).map(|i| 0.5 + i as f32 * 0.001).collect();
         let bias: Vec<f32> = (0..531).map(|i| i as f32 * -0.002).collect();

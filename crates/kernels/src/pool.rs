@@ -1,81 +1,72 @@
 //! A thread pool for operations that last microseconds: persistent threads that spin briefly before they sleep.
 //!
-//! Every thread begins with a fixed share of the tasks, so that equal splits of consecutive operations find their data
-//! in the same core's cache; who is done takes over what is left of the others' shares. An operation never waits for a
-//! thread that has not begun: on a busy machine, where a worker may not be scheduled for milliseconds, the caller does
-//! the work alone. There is no global pool: whoever makes a [`Pool`] owns its threads.
+//! Every thread starts with a fixed share of the tasks. So when consecutive operations are split in the same way, each
+//! thread finds its data in the cache of its core. A thread that has finished its own share takes tasks from the shares
+//! of the others.
+//!
+//! An operation never waits for a worker that has not started on it. On a busy machine a worker may not be scheduled
+//! for milliseconds; the calling thread then does all the work itself.
+//!
+//! There is no global pool: a [`Pool`] owns its threads.
 
 use std::any::Any;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::aligned::{Aligned, Number};
+use crate::Scratch;
+use crate::disjoint::Disjoint;
 
-/// How often a worker polls for its next job before it sleeps: some 100 us, longer than the gap between two operations
-/// of a decoding step, shorter than anything a user would notice as load.
-const SPINS: usize = 5_000;
-
-/// Buffers that a thread keeps from one operation to the next, so that a block of results is never allocated twice.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    pub(crate) sums: Aligned<i32>,
-    pub(crate) bytes: Aligned<i8>,
-    pub(crate) unsigned: Aligned<u8>,
-    pub(crate) half: Aligned<u16>,
-    pub(crate) block: Aligned<f32>,
-    pub(crate) block2: Aligned<f32>,
-}
-
-/// `length` elements of a scratch buffer, their contents whatever the last user left.
-pub(crate) fn scratch_of<T: Number>(buffer: &mut Aligned<T>, length: usize) -> &mut [T] {
-    if buffer.len() < length {
-        buffer.resize(length);
-    }
-    &mut buffer[..length]
-}
+/// How often a worker polls for its next job before it sleeps. This takes about 100 us: longer than the gap between two
+/// operations of a decoding step, and too short to show up as CPU load.
+const MAX_SPINS: usize = 5_000;
 
 type Task<'a> = dyn Fn(usize, &mut Scratch) + Sync + 'a;
 
-/// A job as the workers see it. The pointer is followed only by threads that have joined the job, and [`Pool::run`] does
-/// not return before the last of them has left.
+/// One operation, as the workers see it.
+///
+/// The pointer is dereferenced only by threads that have joined the job. [`Pool::run`] does not return before all of
+/// them have left it.
 #[derive(Clone, Copy)]
 struct Job {
     task: *const Task<'static>,
     tasks: usize,
 }
-// SAFETY: the pointee is `Sync`, and `Pool::run` keeps it alive while any worker may follow the pointer.
+// SAFETY: the pointee is `Sync`, and `Pool::run` keeps it alive for as long as a worker may dereference the pointer.
 unsafe impl Send for Job {}
 
 struct State {
-    /// What can be joined.
+    /// The job that workers may join.
     job: Option<Job>,
+    /// The payload of a task's panic in a worker.
     panic: Option<Box<dyn Any + Send>>,
+    /// Tells the workers to exit.
     stop: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    /// Counts jobs; a worker waits for it to change.
+    /// Number of jobs so far. A worker waits for it to change.
     epoch: AtomicUsize,
-    /// Workers that have joined the job and not left it. Raised only with `state` locked and a job in it.
+    /// Workers that have joined the job and have not left it. Incremented only while `state` is locked and holds a job.
     joined: AtomicUsize,
+    /// Workers that sleep, or are about to.
     sleepers: AtomicUsize,
     /// For each thread, the next task of its share.
     cursors: Vec<Cursor>,
 }
 
-/// On a cache line of its own: each thread counts its own up.
+/// A task counter. It has a cache line of its own because each thread increments mostly its own cursor.
 #[repr(align(64))]
 #[derive(Default)]
 struct Cursor(AtomicUsize);
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is valid between any two statements that hold the lock, so a poisoned lock is as good as any.
+        // Each update of the state is a single assignment, so the state is consistent even after a panic poisoned the
+        // lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -83,13 +74,14 @@ impl Shared {
         self.cursors.len()
     }
 
-    /// Runs tasks of the job's share of `thread`, then of the shares after it, until none is left.
+    /// Runs the tasks of `thread`'s own share, then what is left of the other shares.
     fn run_tasks(&self, job: Job, task: &Task<'_>, thread: usize, scratch: &mut Scratch) {
         let threads = self.threads();
         for share in (thread..threads).chain(0..thread) {
             let end = job.tasks * (share + 1) / threads;
             loop {
-                // Only the count itself is shared; what tasks write is handed over by `state` and `joined`.
+                // Relaxed is enough: the cursor only hands out indices. What tasks read and write is synchronised by
+                // the lock on `state` when a job is joined, and by `joined` when it is left.
                 let index = self.cursors[share].0.fetch_add(1, Ordering::Relaxed);
                 if index >= end {
                     break;
@@ -100,12 +92,13 @@ impl Shared {
     }
 }
 
-/// A fixed set of threads that run the parts of one operation at a time. Cheap to share by reference: callers from
-/// several threads take turns.
+/// A fixed set of threads that run the tasks of one operation at a time.
+///
+/// A pool can be used from several threads. Their operations run one after another.
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// The calling thread works too; this is its scratch, and its lock is what makes callers take turns.
+    /// Scratch buffers of the calling thread, which works too. The lock also serialises operations.
     caller: Mutex<Scratch>,
 }
 
@@ -116,8 +109,8 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of `threads` threads, the calling one included; zero counts as one. Where the system refuses a thread, the
-    /// pool has only the caller.
+    /// A pool of `threads` threads. The calling thread is one of them; 0 counts as 1. If the system refuses to start a
+    /// thread, the pool has the calling thread only.
     pub fn new(threads: usize) -> Self {
         let wanted = threads.max(1);
         let shared = |threads: usize| {
@@ -148,23 +141,23 @@ impl Pool {
         }
     }
 
-    /// Number of threads, the caller included.
+    /// Number of threads, the calling thread included.
     pub fn threads(&self) -> usize {
         self.shared.threads()
     }
 
-    /// Runs `task(0..tasks)`, each index once, and returns when all are done.
+    /// Runs `task(index, scratch)` once for each index in `0..tasks` and returns when all have finished.
     ///
     /// # Panics
-    /// Passes on a panic of a task, after every other thread has finished.
+    /// If a task panics. The panic is resumed here after all other threads have left the operation.
     pub fn run(&self, tasks: usize, task: &Task<'_>) {
         let mut scratch = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
         if self.workers.is_empty() || tasks <= 1 {
             (0..tasks).for_each(|index| task(index, &mut scratch));
             return;
         }
-        // SAFETY: only the lifetime changes. Workers follow the pointer only between joining and leaving the job, and
-        // `close` below waits for that, also when this thread's own part panics.
+        // SAFETY: only the lifetime changes. Workers dereference the pointer only between joining and leaving the job,
+        // and `close` below waits until all have left, even if this thread's own tasks panic (`catch_unwind`).
         let task_static = unsafe { std::mem::transmute::<&Task<'_>, &'static Task<'static>>(task) };
         let job = Job { task: task_static, tasks };
         self.publish(job);
@@ -175,27 +168,48 @@ impl Pool {
         }
     }
 
+    /// Splits `data` into chunks of `length` elements (the last may be shorter) and runs `task(index, chunk, scratch)`
+    /// on each of them.
+    pub fn chunks_mut<T: Send>(
+        &self,
+        data: &mut [T],
+        length: usize,
+        task: &(dyn Fn(usize, &mut [T], &mut Scratch) + Sync),
+    ) {
+        let total = data.len();
+        let data = Disjoint::new(data);
+        self.run(total.div_ceil(length.max(1)), &|index, scratch| {
+            let start = index * length;
+            // SAFETY: `run` visits each index once, and chunks of different indices do not overlap.
+            let chunk = unsafe { data.slice(start, length.min(total - start)) };
+            task(index, chunk, scratch);
+        });
+    }
+
+    /// Makes a job available to the workers and wakes those that sleep.
     fn publish(&self, job: Job) {
-        // Nobody has joined, so nobody else touches the cursors.
+        // No worker has joined yet, so no other thread uses the cursors.
         for (thread, cursor) in self.shared.cursors.iter().enumerate() {
             cursor.0.store(job.tasks * thread / self.threads(), Ordering::Relaxed);
         }
         self.shared.state().job = Some(job);
         self.shared.epoch.fetch_add(1, Ordering::SeqCst);
         if self.shared.sleepers.load(Ordering::SeqCst) > 0 {
-            // Taking the lock orders this after a worker that has counted itself asleep but not yet begun to wait.
+            // A worker may have incremented `sleepers` but not yet started to wait. It holds the lock until it waits,
+            // so taking the lock here makes sure that it receives the notification.
             let _state = self.shared.state();
             self.shared.wake.notify_all();
         }
     }
 
-    /// Lets nobody else join, waits for those that have, and returns the panic of one of them.
+    /// Ends a job: no worker can join it any more. Waits for those that have joined, and returns the panic of one of
+    /// them.
     fn close(&self) -> Option<Box<dyn Any + Send>> {
         self.shared.state().job = None;
         let mut spins = 0;
         while self.shared.joined.load(Ordering::Acquire) > 0 {
             spins += 1;
-            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+            if spins < MAX_SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
         self.shared.state().panic.take()
     }
@@ -205,12 +219,13 @@ impl Drop for Pool {
     fn drop(&mut self) {
         stop(&self.shared);
         for worker in self.workers.drain(..) {
-            // A worker catches the panics of its tasks, so joining cannot fail.
+            // Joining fails only if the worker panicked, and a worker catches the panics of its tasks.
             let _ = worker.join();
         }
     }
 }
 
+/// Tells all workers to exit.
 fn stop(shared: &Shared) {
     shared.state().stop = true;
     shared.epoch.fetch_add(1, Ordering::SeqCst);
@@ -218,6 +233,7 @@ fn stop(shared: &Shared) {
     shared.wake.notify_all();
 }
 
+/// The main loop of worker `index`.
 fn work(shared: &Shared, index: usize) {
     let mut scratch = Scratch::default();
     let mut seen = 0;
@@ -232,7 +248,8 @@ fn work(shared: &Shared, index: usize) {
             shared.joined.fetch_add(1, Ordering::Relaxed);
             job
         };
-        // SAFETY: the job was there to be joined, and `Pool::run` waits for this thread to leave it.
+        // SAFETY: `joined` was incremented under the lock while the job was published, so `Pool::run` keeps the task
+        // alive until this thread decrements `joined` below.
         let task = unsafe { &*job.task };
         let part = catch_unwind(AssertUnwindSafe(|| shared.run_tasks(job, task, index, &mut scratch)));
         if let Err(panic) = part {
@@ -242,8 +259,9 @@ fn work(shared: &Shared, index: usize) {
     }
 }
 
+/// Waits until the epoch differs from `seen`, spinning first and then sleeping. Returns the new epoch.
 fn next_epoch(shared: &Shared, seen: usize) -> usize {
-    for _ in 0..SPINS {
+    for _ in 0..MAX_SPINS {
         let epoch = shared.epoch.load(Ordering::Acquire);
         if epoch != seen {
             return epoch;
@@ -261,75 +279,6 @@ fn next_epoch(shared: &Shared, seen: usize) -> usize {
     };
     shared.sleepers.fetch_sub(1, Ordering::SeqCst);
     epoch
-}
-
-/// A mutable slice that the tasks of one operation cut up among themselves.
-pub(crate) struct Disjoint<'a, T> {
-    start: *mut T,
-    length: usize,
-    slice: PhantomData<&'a mut [T]>,
-}
-// SAFETY: threads only reach the elements through `slice`, whose callers promise disjoint ranges; `T: Send` lets each
-// element be used from the thread that took it.
-unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
-
-impl<'a, T> Disjoint<'a, T> {
-    pub(crate) fn new(slice: &'a mut [T]) -> Self {
-        Self { start: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
-    }
-
-    /// The elements `start..start + length`.
-    ///
-    /// # Safety
-    /// No element may be part of two slices that are alive at once.
-    ///
-    /// # Panics
-    /// If the range does not lie inside the slice.
-    #[allow(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
-    pub(crate) unsafe fn slice(&self, start: usize, length: usize) -> &mut [T] {
-        assert!(start <= self.length && length <= self.length - start, "range outside the slice");
-        // SAFETY: the range was just checked to be inside the slice, and the caller keeps ranges apart.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
-    }
-
-    /// `N` columns of a matrix: `count` times the `N` elements from `start` on, `stride` apart.
-    ///
-    /// # Safety
-    /// As [`Self::slice`]: no element may be part of two that are alive at once.
-    ///
-    /// # Panics
-    /// If the last of them does not lie inside the slice.
-    pub(crate) unsafe fn columns<const N: usize>(
-        &self,
-        start: usize,
-        stride: usize,
-        count: usize,
-    ) -> impl Iterator<Item = &mut [T; N]> {
-        let last = count.saturating_sub(1).checked_mul(stride).and_then(|last| last.checked_add(start));
-        let is_inside = last.and_then(|last| last.checked_add(N)).is_some_and(|end| end <= self.length);
-        assert!(count == 0 || is_inside, "columns outside the slice");
-        // SAFETY: all were just checked to be inside the slice, and the caller keeps them apart.
-        (0..count).map(move |index| unsafe { &mut *self.start.add(start + index * stride).cast() })
-    }
-}
-
-impl Pool {
-    /// Splits `data` into chunks of `length` elements (the last may be shorter) and runs `task(index, chunk)` on each.
-    pub fn chunks_mut<T: Send>(
-        &self,
-        data: &mut [T],
-        length: usize,
-        task: &(dyn Fn(usize, &mut [T], &mut Scratch) + Sync),
-    ) {
-        let total = data.len();
-        let data = Disjoint::new(data);
-        self.run(total.div_ceil(length.max(1)), &|index, scratch| {
-            let start = index * length;
-            // SAFETY: chunk `index` is visited once, and chunks do not overlap.
-            let chunk = unsafe { data.slice(start, length.min(total - start)) };
-            task(index, chunk, scratch);
-        });
-    }
 }
 
 #[cfg(test)]
@@ -354,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_wake_after_they_slept() {
+    fn sleeping_workers_wake_up_for_a_job() {
         let pool = Pool::new(3);
         let sum = AtomicUsize::new(0);
         for round in 0..20 {
@@ -369,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_take_turns() {
+    fn operations_of_several_threads_do_not_overlap() {
         let pool = Pool::new(2);
         let inside = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -387,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+    fn a_panic_of_a_task_reaches_the_caller_and_the_pool_stays_usable() {
         let pool = Pool::new(2);
         for bad in 0..2 {
             let outcome = catch_unwind(AssertUnwindSafe(|| {

@@ -1,22 +1,24 @@
-//! f32 to int8, symmetric, one scale a row.
+//! Symmetric quantisation of f32 to int8, one scale a row.
 
 use crate::cpu::multiversion;
 use crate::vector::{LANES, larger, reduce};
 
-/// The nearest integer, ties to even, in the low bits, for magnitudes up to 2^21; cheaper than a conversion, which
-/// would have to say what becomes of NaN and infinity.
+/// The nearest integer to `value`, ties to even, in the low bits of the result. Valid for magnitudes up to 2^21.
+///
+/// Cheaper than `as i32`, which adds instructions to define the result for NaN and infinity.
 #[inline(always)]
-#[allow(clippy::inline_always, reason = "must be compiled into each version of its caller")]
+#[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 pub(crate) fn round_to_bits(value: f32) -> u32 {
-    // 1.5 * 2^23, where floats are one apart.
+    // 1.5 * 2^23. Consecutive floats of this size differ by 1, so the addition rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     (value + ROUND).to_bits()
 }
 
 multiversion! {
-    /// Quantises `values` to -127..=127 and returns the scale: `values[i] ~ quantised[i] * scale`.
+    /// Quantises `values` to -127..=127 and returns the scale: `values[i]` is about `quantised[i] * scale`. Both slices
+    /// have the same length.
     ///
-    /// The largest magnitude becomes 127. A row of zeros gives zeros and scale 0. Values must be finite.
+    /// The largest magnitude becomes 127. A row of zeros gives zeros and the scale 0. Values must be finite.
     pub fn quantise_row(values: &[f32], quantised: &mut [i8]) -> f32 {
         let mut largest = [0.0_f32; LANES];
         let (chunks, rest) = values.as_chunks::<LANES>();
@@ -31,7 +33,8 @@ multiversion! {
         let largest = reduce(largest, larger);
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         for (quantised, value) in quantised.iter_mut().zip(values) {
-            // A magnitude a hair above 127 (the inverse is rounded) must not become -128, which no kernel expects.
+            // Because the inverse is rounded, a magnitude may come out slightly above 127. Without the clamp it could
+            // become -128, which the kernels do not support.
             *quantised = round_to_bits((*value * inverse).clamp(-127.0, 127.0)) as i8;
         }
         largest / 127.0
@@ -59,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes_stay_in_range() {
+    fn the_largest_magnitude_becomes_127_and_zeros_stay_zero() {
         for cpu in Cpu::all() {
             let mut quantised = [0; 4];
             for scale in [1e-30_f32, 0.3, 1e30] {

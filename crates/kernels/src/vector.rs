@@ -1,23 +1,24 @@
-//! Functions of every element of a row: exp, softmax, GELU.
+//! Element-wise functions and reductions of a row: exp, GELU, softmax, log-sum-exp, median.
 //!
-//! All are polynomials without branches, so that the compiler turns them into vector code, and all are IEEE operations
-//! in a fixed order, so that every instruction set gives the same bits. Multiplying and adding is fused where it says
-//! so; a processor that cannot gets the same from a library, slowly.
+//! The functions are polynomials without branches, which the compiler turns into vector code. They consist of IEEE
+//! operations in a fixed order, so every instruction set gives the same bits. A multiplication and an addition are
+//! fused only where `mul_add` is written; on a processor without FMA a library function computes the same bits, slowly.
 
-#![allow(clippy::inline_always, reason = "what is inlined must be compiled into each version of its caller")]
+#![allow(clippy::inline_always, reason = "helpers must be compiled for the instruction set of each caller")]
 
 use crate::cpu::multiversion;
 
-/// Reductions keep this many partial results, whatever the width of the machine's registers.
+/// Partial results in a reduction. Fixed, whatever the width of the machine's registers, so that all machines add in
+/// the same order.
 pub(crate) const LANES: usize = 16;
 
-/// Brings the lanes together, halves at a time.
+/// Combines all lanes into one value: the upper half with the lower half, until one lane is left.
 #[inline(always)]
-pub(crate) fn reduce<T: Copy>(mut lanes: [T; LANES], together: impl Fn(T, T) -> T) -> T {
+pub(crate) fn reduce<T: Copy>(mut lanes: [T; LANES], combine: impl Fn(T, T) -> T) -> T {
     let mut half = LANES / 2;
     while half > 0 {
         for lane in 0..half {
-            lanes[lane] = together(lanes[lane], lanes[lane + half]);
+            lanes[lane] = combine(lanes[lane], lanes[lane + half]);
         }
         half /= 2;
     }
@@ -30,25 +31,27 @@ pub(crate) fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// The nearest bf16, ties away from zero: its bits.
+/// The bits of the nearest bf16, ties away from zero.
 #[inline(always)]
 pub(crate) fn to_bf16(value: f32) -> u16 {
     (value.to_bits().wrapping_add(0x8000) >> 16) as u16
 }
 
-/// The value of a bf16.
+/// The value of a bf16, given its bits.
 #[inline(always)]
 pub(crate) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// `e^x` for `x <= 88`, relative error below 2e-7; zero below -87.3 (Cephes `expf`: split off powers of two, then a
-/// polynomial of degree 6).
+/// `e^x` for `x <= 88`, with a relative error below 2e-7; zero below -87.3.
+///
+/// The method of `expf` in the Cephes library: split off a power of two, then evaluate a polynomial.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
+    // 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let clamped = if x > -87.3 { x } else { -87.3 };
-    // The low bits of this are the power as an integer.
+    // The low bits of `rounded` hold the exponent of two as an integer.
     let rounded = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
     let power = rounded - ROUND;
     let rest = power.mul_add(2.121_944_4e-4, power.mul_add(-0.693_359_4, clamped));
@@ -65,12 +68,12 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel, arXiv 1606.08415), absolute error below 2e-6.
 ///
-/// `erf(x / sqrt 2) / 2x` is a polynomial in `x^2`, fitted for the least error of the result up to `LIMIT`, where it
-/// meets the asymptote.
+/// `erf(x / sqrt 2) / (2 x)` is approximated by a polynomial in `x^2`. It is fitted to minimise the error of the GELU
+/// for magnitudes up to `LIMIT`. Beyond, it is evaluated at the limit, where the result is `x` or 0.
 #[inline(always)]
 pub(crate) fn gelu_of(x: f32) -> f32 {
     const LIMIT: f32 = 5.25;
-    /// Of `u`, which runs from -1 to 1 as `x^2` runs from 0 to the square of the limit; the last power first.
+    /// Coefficients of the polynomial in `u`, highest power first. `u` is `x^2`, mapped from `0..LIMIT^2` to `-1..1`.
     const COEFFICIENTS: [f32; 13] = [
         9.758_614e-4,
         -2.832_002_7e-3,
@@ -97,7 +100,7 @@ pub(crate) fn gelu_of(x: f32) -> f32 {
 }
 
 multiversion! {
-    /// [`gelu_of`] every value, in place.
+    /// Applies [`gelu_of`] to every value in place.
     #[cfg(test)]
     pub(crate) fn gelu(values: &mut [f32]) {
         for value in values {
@@ -107,7 +110,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// Softmax of `scores * scale` in place. An empty row stays empty.
+    /// Replaces `scores` by the softmax of `scores * scale`. `scale` must be positive. An empty slice stays empty.
     pub fn softmax(scores: &mut [f32], scale: f32) {
         let largest = maximum(scores);
         let mut partial = [0.0_f32; LANES];
@@ -130,9 +133,10 @@ multiversion! {
 }
 
 multiversion! {
-    /// The median of every 7 values in a row: `out[i]` is that of `values[i..i + 7]`.
+    /// Running median of width 7: `out[i]` is the median of `values[i..i + 7]`. `values` has at least 6 elements more
+    /// than `out`.
     pub fn median_of_7(values: &[f32], out: &mut [f32]) {
-        /// Exchanges that bring the median to the middle (Devillard, "Fast median search", 1998).
+        /// Compare-and-exchange steps that move the median to index 3 (Devillard, "Fast median search", 1998).
         const EXCHANGES: [(usize, usize); 13] = [
             (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4),
         ];
@@ -150,8 +154,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// `(largest, log of the sum of e^(x - largest))`: the log-probability of `x[i]` is `x[i] - largest - log_sum`.
-    /// Minus infinity counts as probability zero.
+    /// Log-sum-exp as a pair `(largest, log_sum)`, where `log_sum` is `ln(sum of e^(x - largest))`. The log-probability
+    /// of a logit `x` is `x - largest - log_sum`. A logit of minus infinity has probability zero.
     pub fn log_sum_exp(logits: &[f32]) -> (f32, f32) {
         let largest = maximum(logits);
         let mut partial = [0.0_f32; LANES];
@@ -168,9 +172,10 @@ multiversion! {
     }
 }
 
+/// The largest value of a slice without NaN; minus infinity if the slice is empty.
 #[inline(always)]
 pub(crate) fn maximum(values: &[f32]) -> f32 {
-    // Several registers of maxima: one would wait for itself.
+    // 64 independent maxima: with fewer registers, each comparison would wait for the previous one.
     const WIDE: usize = 4 * LANES;
     let mut largest = [f32::NEG_INFINITY; WIDE];
     let (chunks, rest) = values.as_chunks::<WIDE>();
@@ -200,7 +205,7 @@ mod tests {
         Cpu::with(Isa::Reference).unwrap()
     }
 
-    /// erf by its Taylor series in f64, exact enough below 4.
+    /// erf by its Taylor series in f64; accurate enough for arguments below 4.
     fn erf_series(x: f64) -> f64 {
         let (mut term, mut sum) = (x, x);
         for n in 1..200 {
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn gelu_is_exact() {
+    fn gelu_is_within_2e_6_of_the_exact_gelu() {
         for step in -500..=500 {
             let x = step as f32 * 0.01;
             let mut value = [x];
@@ -222,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn exp_is_accurate() {
+    fn exp_is_within_2e_7_relative_error() {
         for step in -8700..=100 {
             let x = step as f32 * 0.01;
             let expected = f64::from(x).exp();
@@ -247,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn impossible_logits_have_no_weight() {
+    fn a_logit_of_minus_infinity_gets_softmax_weight_zero() {
         let mut weights = [0.0, f32::NEG_INFINITY, 0.0];
         softmax(reference(), &mut weights, 0.125);
         assert_eq!(weights.map(f32::to_bits), [0.5_f32, 0.0, 0.5].map(f32::to_bits));
     }
 
     #[test]
-    fn medians_are_in_the_middle() {
+    fn the_median_is_the_fourth_of_seven_sorted_values() {
         let values: Vec<f32> = (0..300).map(|i| ((i * 7919) % 101) as f32 - 50.0).collect();
         let mut medians = vec![0.0; 294];
         median_of_7(reference(), &values, &mut medians);

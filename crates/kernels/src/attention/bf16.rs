@@ -1,26 +1,29 @@
-//! Attention in bf16, for processors that multiply tiles of it.
+//! Attention in bf16, for processors with bf16 tile instructions (AMX).
 //!
-//! A weight is `2^score`, of scores scaled for that. Nothing is subtracted from them first: bf16 reaches as far as f32,
-//! so that the weights of a row may all be large, or all small. So they are made of the scores as these come, while the
-//! next ones are multiplied, and divided by their sum at the end. Where that sum shows that scores went too far, they are
-//! computed once more, from the largest of each row downwards.
+//! Softmax usually subtracts the largest score of a row first, which must wait until all scores are known. Here a
+//! weight is `2^score`, with scores scaled by `log2(e)`, and nothing is subtracted. This is possible because bf16 has
+//! the exponent range of f32. So each group of scores is turned into weights while the next group is multiplied, and
+//! the result is divided by the sum of the weights at the end.
+//!
+//! If the sum of a row is too small or too large to be accurate, the weights are computed again, with the largest score
+//! of that row subtracted.
 
 use crate::arena::Lines;
 use crate::gemm::{LineBf16, PANEL, RowsBf16, kernel};
-use crate::pool::scratch_of;
+use crate::scratch::scratch_of;
 use crate::vector::{LANES, from_bf16, larger, reduce, to_bf16};
 use crate::{Arena, Cpu, Scratch};
 
-/// What the weights of a row may add up to. Below, some that count may have been rounded to zero; above, their products
-/// with values may add up to infinity.
-const TRUSTED: std::ops::Range<f32> = 1e-12..1e24;
+/// Sums of the weights of a row that are accepted. Below, weights that matter may have been rounded to zero. Above, the
+/// products of weights and values may overflow to infinity.
+const ACCEPTED_TOTALS: std::ops::Range<f32> = 1e-12..1e24;
 
-/// Positions, and channels, are padded to what a tile of bf16 holds.
-const DEPTH: usize = 32;
+/// Positions and channels are padded to a multiple of this: the `k` of a bf16 tile.
+const TILE_DEPTH: usize = 32;
 
-/// Lines of `(channels, k)` in panels.
+/// Lines that a packed `(channels, k)` matrix takes.
 fn lines_of(channels: usize, k: usize) -> usize {
-    channels.div_ceil(PANEL) * k.next_multiple_of(DEPTH) / 2
+    channels.div_ceil(PANEL) * k.next_multiple_of(TILE_DEPTH) / 2
 }
 
 /// The keys and values of one head.
@@ -28,9 +31,9 @@ fn lines_of(channels: usize, k: usize) -> usize {
 pub struct HeadBf16 {
     n_ctx: usize,
     width: usize,
-    /// `(n_ctx, width)` in panels: a position is an output channel of `q k^T`.
+    /// `(n_ctx, width)` in panels. Positions are the output channels of `q k^T`.
     keys: Lines<LineBf16>,
-    /// `(width, n_ctx)` in panels: a position is one `k` of `weights v`.
+    /// `(width, n_ctx)` in panels. Positions are the `k` of `weights v`.
     values: Lines<LineBf16>,
 }
 
@@ -40,7 +43,7 @@ impl HeadBf16 {
         Self { n_ctx, width, keys: zeros(n_ctx, width), values: zeros(width, n_ctx) }
     }
 
-    /// Becomes `(n_ctx, width)`.
+    /// Becomes zeros of shape `(n_ctx, width)`.
     pub(super) fn reset(&mut self, arena: &Arena, n_ctx: usize, width: usize) {
         (self.n_ctx, self.width) = (n_ctx, width);
         self.keys.reset(arena, lines_of(n_ctx, width));
@@ -52,10 +55,10 @@ impl HeadBf16 {
         (self.n_ctx, self.width)
     }
 
-    /// Takes all keys and values, each `(n_ctx, width)`.
+    /// Packs all keys and values, each `(n_ctx, width)`.
     pub(super) fn pack(&mut self, keys: &[u16], values: &[u16]) {
         let Self { n_ctx, width, .. } = *self;
-        let key_lines = width.next_multiple_of(DEPTH) / 2;
+        let key_lines = width.next_multiple_of(TILE_DEPTH) / 2;
         for (panel, keys) in keys.chunks(PANEL * width).enumerate() {
             let lines = &mut self.keys[panel * key_lines..][..key_lines];
             for (position, key) in keys.chunks_exact(width).enumerate() {
@@ -68,12 +71,12 @@ impl HeadBf16 {
                 }
             }
         }
-        let value_lines = n_ctx.next_multiple_of(DEPTH) / 2;
+        let value_lines = n_ctx.next_multiple_of(TILE_DEPTH) / 2;
         for (pair, values) in values.chunks(2 * width).enumerate() {
             let (even, odd) = values.split_at(width);
             for first in (0..width).step_by(PANEL) {
                 let line = &mut self.values[first / PANEL * value_lines + pair].0;
-                // The last position may have no other beside it: that place stays zero, as it was made.
+                // If `n_ctx` is odd, the last position has no partner; its half of the pair stays zero from `reset`.
                 for (pair, even) in line.as_chunks_mut::<2>().0.iter_mut().zip(&even[first..]) {
                     pair[0] = *even;
                 }
@@ -84,7 +87,8 @@ impl HeadBf16 {
         }
     }
 
-    /// `queries` is `(rows, width)`; `store(row, values)` takes each row of the result.
+    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`, as bf16 bits. `store(row, values)` is
+    /// called for each row of the result, with `values` of `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -93,7 +97,7 @@ impl HeadBf16 {
         store: &mut dyn FnMut(usize, &[f32]),
     ) {
         let (width, rows) = (self.width, queries.len() / self.width);
-        let (depth, positions) = (width.next_multiple_of(DEPTH), self.n_ctx.next_multiple_of(DEPTH));
+        let (depth, positions) = (width.next_multiple_of(TILE_DEPTH), self.n_ctx.next_multiple_of(TILE_DEPTH));
         let Scratch { half, block: sums, block2, .. } = scratch;
         let (padded, weights) = scratch_of(half, rows * (depth + positions)).split_at_mut(rows * depth);
         let queries = if depth == width {
@@ -109,24 +113,24 @@ impl HeadBf16 {
         let (totals, shifts) = scratch_of(block2, rows * (LANES + 1)).split_at_mut(rows * LANES);
         let kernel = kernel(cpu);
         let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-        let mut weigh_all = |shifts: &[f32], totals: &mut [f32], weights: &mut [u16]| {
+        let mut compute_weights = |shifts: &[f32], totals: &mut [f32], weights: &mut [u16]| {
             totals.fill(0.0);
             kernel.bf16_by_groups(queries, &self.keys, sums, &mut |panel, scores| {
-                let place = Place { column: panel * PANEL, stride: positions, n_ctx: self.n_ctx };
-                weigh(cpu, scores, scale, shifts, place, weights, totals);
+                let layout = WeightLayout { column: panel * PANEL, stride: positions, n_ctx: self.n_ctx };
+                weights_of_group(cpu, scores, scale, shifts, layout, weights, totals);
             });
         };
         shifts.fill(0.0);
-        weigh_all(shifts, totals, weights);
-        let is_trusted = |totals: &[f32]| TRUSTED.contains(&total(totals));
-        if !totals.chunks_exact(LANES).all(is_trusted) {
+        compute_weights(shifts, totals, weights);
+        let is_accepted = |totals: &[f32]| ACCEPTED_TOTALS.contains(&total(totals));
+        if !totals.chunks_exact(LANES).all(is_accepted) {
             let largest = self.largest_scores(cpu, queries);
             for ((shift, largest), totals) in shifts.iter_mut().zip(largest).zip(totals.chunks_exact(LANES)) {
-                *shift = if is_trusted(totals) { 0.0 } else { largest * scale };
+                *shift = if is_accepted(totals) { 0.0 } else { largest * scale };
             }
-            weigh_all(shifts, totals, weights);
+            compute_weights(shifts, totals, weights);
         }
-        // What follows the last panel of positions, up to the end of the tile.
+        // Clear the padding between the last panel of positions and the end of the tile.
         for weights in weights.chunks_exact_mut(positions) {
             weights[self.n_ctx.next_multiple_of(PANEL)..].fill(0);
         }
@@ -144,7 +148,7 @@ impl HeadBf16 {
         }
     }
 
-    /// The largest score of each query.
+    /// The largest score of each query, `(rows)`.
     fn largest_scores(&self, cpu: Cpu, queries: RowsBf16<'_>) -> Vec<f32> {
         let mut scores = vec![0.0; queries.rows * self.n_ctx.next_multiple_of(PANEL)];
         kernel(cpu).bf16(queries, &self.keys, &mut scores);
@@ -153,61 +157,71 @@ impl HeadBf16 {
     }
 }
 
+/// The sum of the 16 partial sums of a row.
 fn total(totals: &[f32]) -> f32 {
     totals.first_chunk().map_or(0.0, |totals| reduce(*totals, |a, b| a + b))
 }
 
-/// Where the weights of a group of scores go.
+/// Where the weights of a group of scores are written.
 #[derive(Clone, Copy)]
-struct Place {
-    /// The first column.
+struct WeightLayout {
+    /// The column of the first weight of the group.
     column: usize,
-    /// Weights from one row to the next.
+    /// Weights from the start of one row to the start of the next.
     stride: usize,
-    /// Columns that count; those behind have no weight.
+    /// Columns that are positions. Later columns are padding and get the weight zero.
     n_ctx: usize,
 }
 
-/// The weights `2^(score * scale - shift)` of a group, `(rows, panels * 16)`, with a shift a row. What they are rounded to
-/// is added to `totals`, `(rows, 16)`.
-fn weigh(cpu: Cpu, scores: &[f32], scale: f32, shifts: &[f32], place: Place, weights: &mut [u16], totals: &mut [f32]) {
+/// Computes the weights `2^(score * scale - shift)` of a group of scores, `(rows, panels * 16)`. `shifts` is `(rows)`.
+/// The weights are rounded to bf16, and the rounded weights are added to the partial sums in `totals`, `(rows, 16)`.
+fn weights_of_group(
+    cpu: Cpu,
+    scores: &[f32],
+    scale: f32,
+    shifts: &[f32],
+    layout: WeightLayout,
+    weights: &mut [u16],
+    totals: &mut [f32],
+) {
     let count = scores.len() / shifts.len();
-    let seen = place.n_ctx.saturating_sub(place.column).min(count);
+    let valid = layout.n_ctx.saturating_sub(layout.column).min(count);
     let (totals, _) = totals.as_chunks_mut::<LANES>();
-    let rows = Rows { scores, count, seen, scale, shifts };
-    let weights = &mut weights[place.column..];
+    let rows = ScoreRows { scores, count, valid, scale, shifts };
+    let weights = &mut weights[layout.column..];
     match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Cpu` of this kind exists only where AVX-512 and its BF16 were detected.
-        crate::Isa::Amx => unsafe { avx512::weigh(rows, weights, place.stride, totals) },
-        _ => weigh_plainly(rows, weights, place.stride, totals),
+        // SAFETY: a `Cpu` with AMX exists only after AVX-512 F, BW and BF16 were detected.
+        crate::Isa::Amx => unsafe { avx512::weights_of_group(rows, weights, layout.stride, totals) },
+        _ => portable_weights_of_group(rows, weights, layout.stride, totals),
     }
 }
 
-/// The scores of a group.
+/// The scores of a group, and how to turn them into weights.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct ScoreRows<'a> {
     /// `(rows, count)`.
     scores: &'a [f32],
+    /// Scores in a row, padding included.
     count: usize,
-    /// Those of a row that have a weight.
-    seen: usize,
+    /// Scores in a row that belong to positions.
+    valid: usize,
     scale: f32,
     /// `(rows)`.
     shifts: &'a [f32],
 }
 
-/// `weights` are `stride` apart from row to row.
-fn weigh_plainly(rows: Rows<'_>, weights: &mut [u16], stride: usize, totals: &mut [[f32; LANES]]) {
-    let Rows { scores, count, seen, scale, shifts } = rows;
+/// [`weights_of_group`] in plain Rust. The rows of `weights` are `stride` apart.
+fn portable_weights_of_group(rows: ScoreRows<'_>, weights: &mut [u16], stride: usize, totals: &mut [[f32; LANES]]) {
+    let ScoreRows { scores, count, valid, scale, shifts } = rows;
     for (((scores, shift), weights), totals) in
         scores.chunks_exact(count).zip(shifts).zip(weights.chunks_mut(stride)).zip(totals)
     {
-        for (index, (out, score)) in weights.iter_mut().zip(&scores[..seen]).enumerate() {
+        for (index, (out, score)) in weights.iter_mut().zip(&scores[..valid]).enumerate() {
             *out = to_bf16(exp2(score.mul_add(scale, -shift)));
             totals[index % LANES] += from_bf16(*out);
         }
-        weights[seen..count].fill(0);
+        weights[valid..count].fill(0);
     }
 }
 
@@ -220,62 +234,70 @@ mod avx512 {
     };
     use std::mem::transmute;
 
-    use super::{LANES, POLYNOMIAL, Rows};
+    use super::{LANES, POLYNOMIAL, ScoreRows};
 
-    /// As [`super::weigh_plainly`].
+    /// As [`super::portable_weights_of_group`], with AVX-512 instructions. They round ties to even, and they add the
+    /// weights to `totals` in a different order.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) fn weigh(rows: Rows<'_>, weights: &mut [u16], stride: usize, totals: &mut [[f32; LANES]]) {
-        let Rows { scores, count, seen, scale, shifts } = rows;
-        // SAFETY: both are 64 bytes of which all bits are values. 0x3f80 is one.
+    pub(super) fn weights_of_group(
+        rows: ScoreRows<'_>,
+        weights: &mut [u16],
+        stride: usize,
+        totals: &mut [[f32; LANES]],
+    ) {
+        let ScoreRows { scores, count, valid, scale, shifts } = rows;
+        // The bits 0x3f80 are the bf16 number 1.
+        // SAFETY: both types are 64 bytes, and every bit pattern is valid for both.
         let ones = unsafe { transmute::<__m512i, __m512bh>(_mm512_set1_epi16(0x3f80)) };
         for (((scores, shift), weights), totals) in
             scores.chunks_exact(count).zip(shifts).zip(weights.chunks_mut(stride)).zip(totals)
         {
             let (weights, scores) = (&mut weights[..count], &scores[..count]);
-            // SAFETY: 16 values may be read and written there.
+            // SAFETY: `totals` is an array of 16 values.
             let mut total = unsafe { _mm512_loadu_ps(totals.as_ptr()) };
-            let (pairs, _) = scores[..seen].as_chunks::<{ 2 * LANES }>();
+            let (pairs, _) = scores[..valid].as_chunks::<{ 2 * LANES }>();
             for (pair, out) in pairs.iter().zip(weights.as_chunks_mut::<{ 2 * LANES }>().0) {
-                // SAFETY: a pair is two times 16 scores.
+                // SAFETY: a pair is 32 scores, two loads of 16.
                 let (low, high) =
                     unsafe { (_mm512_loadu_ps(pair.as_ptr()), _mm512_loadu_ps(pair.as_ptr().add(LANES))) };
                 let rounded = _mm512_cvtne2ps_pbh(weights_of(high, scale, *shift), weights_of(low, scale, *shift));
                 total = _mm512_dpbf16_ps(total, rounded, ones);
-                // SAFETY: there is room for as many weights.
+                // SAFETY: `out` is an array of 32 weights of two bytes, as many as one register holds.
                 unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), transmute::<__m512bh, __m512i>(rounded)) };
             }
             let first = pairs.len() * 2 * LANES;
             if first < count {
-                // Ones for the scores that there are, and for those of them that have a weight.
-                let ones_of = |length: usize| u32::MAX.unbounded_shr((2 * LANES - length.min(2 * LANES)) as u32);
-                let (there, seen) = (ones_of(count - first), ones_of(seen - first));
-                let place = scores.as_ptr().wrapping_add(first);
-                // SAFETY: there are as many scores as the masks have ones.
+                // Masks with one bit for each remaining score, and for each of those that belongs to a position.
+                let mask_of = |length: usize| u32::MAX.unbounded_shr((2 * LANES - length.min(2 * LANES)) as u32);
+                let (remaining, valid) = (mask_of(count - first), mask_of(valid - first));
+                let start = scores.as_ptr().wrapping_add(first);
+                // SAFETY: the masked loads read only scores that exist: `valid` has at most `count - first` bits set.
                 let (low, high) = unsafe {
                     (
-                        _mm512_maskz_loadu_ps(seen as u16, place),
-                        _mm512_maskz_loadu_ps((seen >> LANES) as u16, place.wrapping_add(LANES)),
+                        _mm512_maskz_loadu_ps(valid as u16, start),
+                        _mm512_maskz_loadu_ps((valid >> LANES) as u16, start.wrapping_add(LANES)),
                     )
                 };
-                let low = _mm512_maskz_mov_ps(seen as u16, weights_of(low, scale, *shift));
-                let high = _mm512_maskz_mov_ps((seen >> LANES) as u16, weights_of(high, scale, *shift));
+                let low = _mm512_maskz_mov_ps(valid as u16, weights_of(low, scale, *shift));
+                let high = _mm512_maskz_mov_ps((valid >> LANES) as u16, weights_of(high, scale, *shift));
                 let rounded = _mm512_cvtne2ps_pbh(high, low);
                 total = _mm512_dpbf16_ps(total, rounded, ones);
-                // SAFETY: there is room for as many weights as there are scores, less than a whole register.
+                // SAFETY: the masked store writes only `count - first` weights (at most 32), and `weights` has `count`.
                 unsafe {
-                    let place = weights.as_mut_ptr().add(first).cast();
-                    _mm512_mask_storeu_epi16(place, there, transmute::<__m512bh, __m512i>(rounded));
+                    let out = weights.as_mut_ptr().add(first).cast();
+                    _mm512_mask_storeu_epi16(out, remaining, transmute::<__m512bh, __m512i>(rounded));
                 }
             }
-            // SAFETY: as where they were loaded.
+            // SAFETY: `totals` is an array of 16 values.
             unsafe { _mm512_storeu_ps(totals.as_mut_ptr(), total) };
         }
     }
 
+    /// `2^(score * scale - shift)` of 16 scores.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn weights_of(scores: __m512, scale: f32, shift: f32) -> __m512 {
-        // 1.5 * 2^23, where floats are one apart.
+        // 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it rounds to an integer.
         let round = _mm512_set1_ps(12_582_912.0);
         let power = _mm512_fmsub_ps(scores, _mm512_set1_ps(scale), _mm512_set1_ps(shift));
         let whole = _mm512_sub_ps(_mm512_add_ps(power, round), round);
@@ -288,10 +310,11 @@ mod avx512 {
     }
 }
 
-/// `2^x` for magnitudes up to a half, relative error below 8e-5; the last power first.
+/// Coefficients of a polynomial for `2^x`, highest power first. For `-0.5 <= x <= 0.5` its relative error is below
+/// 8e-5, less than bf16 resolves.
 const POLYNOMIAL: [f32; 4] = [5.517_166_5e-2, 0.242_611_13, 0.693_260_97, 0.999_928_06];
 
-/// `2^x`, zero or infinite where f32 ends.
+/// `2^x`; zero or infinite outside the range of f32.
 fn exp2(x: f32) -> f32 {
     let whole = x.round_ties_even();
     let rest = x - whole;

@@ -1,6 +1,7 @@
-//! What a text has said so far: keys and values of one layer, in f32, a row a position.
+//! The KV cache of the decoder: keys and values of one layer for one hypothesis, in f32, one row for each position.
 //!
-//! One query at a time looks them up, so nothing is gained by packing them, and a new position is two rows to copy.
+//! It is not packed. Only one query at a time attends to it, so packing would not pay off, and a new position is
+//! appended by copying two rows.
 
 use std::ops::Range;
 
@@ -8,17 +9,17 @@ use crate::cpu::multiversion;
 use crate::vector::{LANES, reduce, softmax};
 use crate::{Aligned, Cpu};
 
-/// Positions that there is room for at first.
-const SMALLEST: usize = 64;
-/// Positions looked at together: their keys take a half of the innermost cache.
+/// Capacity after the first position is written, in positions.
+const MIN_CAPACITY: usize = 64;
+/// Positions that are processed at a time. Their keys take half of the L1 cache.
 const ROWS: usize = 8;
-/// Channels whose sums are held in registers.
+/// Channels whose sums are held in registers at a time.
 const CHANNELS: usize = 4 * LANES;
 
-/// Keys and values of one layer, all heads side by side, of a text that grows.
+/// The keys and values of one decoder layer for one hypothesis, all heads side by side.
 #[derive(Debug, Default)]
 pub struct Cache {
-    /// Elements of a row.
+    /// Elements of a row: the width of all heads.
     d: usize,
     /// `(capacity, d)`.
     keys: Aligned<f32>,
@@ -27,65 +28,69 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Without a position, for rows of `d` elements.
+    /// An empty cache for rows of `d` elements.
     pub fn new(d: usize) -> Self {
         Self { d, ..Self::default() }
     }
 
-    /// Elements of a row.
+    /// Elements of a row: `d`.
     pub fn width(&self) -> usize {
         self.d
     }
 
-    /// Writes key and value, each `(d)`, of one position. Where there is no room, it doubles: most texts need a fraction of
-    /// what a model allows.
+    /// Writes the key and the value of one position, each `(d)`.
+    ///
+    /// The capacity doubles when it is exhausted. It is not allocated for the longest possible hypothesis at once,
+    /// because most need a fraction of that.
     ///
     /// # Panics
-    /// If the width differs.
+    /// If `key` or `value` is not `d` long.
     pub fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
         self.reserve(position + 1);
         self.keys[position * self.d..][..self.d].copy_from_slice(key);
         self.values[position * self.d..][..self.d].copy_from_slice(value);
     }
 
-    /// Takes over the given positions of another cache.
+    /// Copies the given positions of another cache to the same positions of this one.
     ///
     /// # Panics
-    /// If the width differs, or the other has no such positions.
+    /// If the widths differ, or `other` does not have these positions.
     pub fn copy_from(&mut self, other: &Self, positions: Range<usize>) {
-        assert!(self.d == other.d, "caches of other widths");
+        assert!(self.d == other.d, "caches of different widths: {} and {}", self.d, other.d);
         self.reserve(positions.end);
         let elements = positions.start * self.d..positions.end * self.d;
         self.keys[elements.clone()].copy_from_slice(&other.keys[elements.clone()]);
         self.values[elements.clone()].copy_from_slice(&other.values[elements]);
     }
 
-    /// Gives its memory back if that has room for more than `most` positions.
-    pub fn shrink(&mut self, most: usize) {
-        if self.room() > most {
+    /// Frees its memory and becomes empty if its capacity is more than `max_positions`.
+    pub fn shrink(&mut self, max_positions: usize) {
+        if self.capacity() > max_positions {
             *self = Self::new(self.d);
         }
     }
 
-    /// Positions that there is room for.
-    pub(super) fn room(&self) -> usize {
+    /// Positions that memory is allocated for.
+    pub(super) fn capacity(&self) -> usize {
         self.keys.len() / self.d
     }
 
+    /// Makes sure that the capacity is at least `positions`.
     fn reserve(&mut self, positions: usize) {
-        let capacity = self.room();
+        let capacity = self.capacity();
         if positions > capacity {
-            let capacity = (2 * capacity).max(positions).max(SMALLEST);
+            let capacity = (2 * capacity).max(positions).max(MIN_CAPACITY);
             self.keys.resize(capacity * self.d);
             self.values.resize(capacity * self.d);
         }
     }
 
-    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, of the heads whose columns begin at
-    /// `column`; `queries` and `out` are `(heads, width)`, `scores` is memory.
+    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, for the heads whose columns start at
+    /// `column`. `queries` and `out` are `(heads, width)`; `scores` is scratch memory of `(heads, length)`.
     ///
-    /// Goes through the rows once, a few at a time for all heads: a head alone would pick its columns from every row, a
-    /// pattern that no prefetcher follows and that falls into a few sets of the innermost cache.
+    /// Processes a few rows at a time for all heads. To process one head after another would read a few columns of
+    /// every row: the prefetcher does not recognise that pattern, and the columns compete for a few sets of the L1
+    /// cache.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -95,7 +100,10 @@ impl Cache {
         scores: &mut [f32],
         out: &mut [f32],
     ) {
-        assert!(0 < length && length * self.d <= self.keys.len(), "attention over positions that were never written");
+        assert!(
+            0 < length && length * self.d <= self.keys.len(),
+            "attention to {length} positions, but the cache holds fewer"
+        );
         for first in (0..length).step_by(ROWS) {
             let rows = &self.keys[first * self.d..length.min(first + ROWS) * self.d];
             for (head, (query, scores)) in queries.chunks_exact(width).zip(scores.chunks_exact_mut(length)).enumerate()
@@ -117,7 +125,7 @@ impl Cache {
 }
 
 multiversion! {
-    /// `scores[i] = query . keys[i]`, rows being `stride` apart.
+    /// `scores[i] = query . keys[i]`. `query` is `(width)`; rows of `keys` are `stride` apart.
     fn score(query: &[f32], keys: &[f32], stride: usize, scores: &mut [f32]) {
         let (chunks, rest) = query.as_chunks::<LANES>();
         for (score, key) in scores.iter_mut().zip(keys.chunks(stride)) {
@@ -137,7 +145,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// `out += sum over i of weights[i] * values[i]`, added up in this order, rows being `stride` apart.
+    /// `out += sum over i of weights[i] * values[i]`, added in the order of `i`. `out` is `(width)`; rows of `values`
+    /// are `stride` apart.
     fn accumulate(weights: &[f32], values: &[f32], stride: usize, out: &mut [f32]) {
         let (blocks, rest) = out.as_chunks_mut::<CHANNELS>();
         let wide = blocks.len() * CHANNELS;

@@ -1,16 +1,16 @@
 //! Attention in f32.
 
 use crate::gemm::{PANEL, PackedF32, RowsF32, kernel};
-use crate::pool::scratch_of;
+use crate::scratch::scratch_of;
 use crate::vector::softmax;
 use crate::{Cpu, Scratch};
 
 /// The keys and values of one head.
 #[derive(Clone, Debug)]
 pub struct HeadF32 {
-    /// `(n_ctx, width)`: a position is an output channel of `q k^T`.
+    /// `(n_ctx, width)`. Positions are the output channels of `q k^T`.
     keys: PackedF32,
-    /// `(width, n_ctx)`: a position is one `k` of `weights v`.
+    /// `(width, n_ctx)`. Positions are the `k` of `weights v`.
     values: PackedF32,
 }
 
@@ -19,7 +19,7 @@ impl HeadF32 {
         Self { keys: PackedF32::zeros(n_ctx, width), values: PackedF32::zeros(width, n_ctx) }
     }
 
-    /// Becomes `(n_ctx, width)`.
+    /// Becomes zeros of shape `(n_ctx, width)`.
     pub(super) fn reset(&mut self, n_ctx: usize, width: usize) {
         self.keys.reset(n_ctx, width);
         self.values.reset(width, n_ctx);
@@ -30,7 +30,7 @@ impl HeadF32 {
         (self.keys.n(), self.keys.k())
     }
 
-    /// Takes all keys and values, each `(n_ctx, width)`.
+    /// Packs all keys and values, each `(n_ctx, width)`.
     pub(super) fn pack(&mut self, keys: &[f32], values: &[f32]) {
         let width = self.keys.k();
         for (position, (key, value)) in keys.chunks_exact(width).zip(values.chunks_exact(width)).enumerate() {
@@ -39,7 +39,8 @@ impl HeadF32 {
         }
     }
 
-    /// `queries k^T / sqrt(width)`; `store(row, scores)` takes the scores of each row, `(n_ctx)`.
+    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with
+    /// `scores` of `(n_ctx)`.
     pub(super) fn scores(
         &self,
         cpu: Cpu,
@@ -61,6 +62,8 @@ impl HeadF32 {
         }
     }
 
+    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each
+    /// row of the result, with `values` of `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,

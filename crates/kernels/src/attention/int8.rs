@@ -1,22 +1,24 @@
-//! Attention in int8: both products are exact sums of bytes, so every instruction set gives the same bits.
+//! Attention in int8. Both products are exact integer sums, so every instruction set gives the same bits.
 //!
-//! Queries and keys have a scale a position, values a scale a channel. The weights of a row are `e^(score - largest)`,
-//! unsigned in 1/255; they are divided by their sum only at the end, so the largest always uses the full range, and what
-//! rounding takes from the weights it takes from their sum too.
+//! Queries and keys are quantised with one scale for each position, values with one for each channel. The weight of a
+//! score is `e^(score - largest)`, rounded to an unsigned byte in units of 1/255. The largest weight of a row is
+//! therefore 255, the full range of a byte. The result is divided by the sum of the rounded weights, so rounding
+//! changes the numerator and the denominator alike.
 
 use crate::cpu::multiversion;
-use crate::gemm::{PANEL, PackedI8, RowsF32, RowsOf, kernel, padded_k, place};
-use crate::pool::scratch_of;
+use crate::gemm::{PackedI8, RowsF32, RowsOf, kernel, write_channel};
+use crate::lines::{PANEL, padded_k};
 use crate::quantise::{quantise_row, round_to_bits};
+use crate::scratch::scratch_of;
 use crate::vector::{LANES, larger, maximum, reduce};
 use crate::{Aligned, Arena, Cpu, Scratch};
 
 /// The keys and values of one head.
 #[derive(Debug)]
 pub struct HeadI8 {
-    /// `(n_ctx, width)`: a position is an output channel of `q k^T`.
+    /// `(n_ctx, width)`. Positions are the output channels of `q k^T`.
     keys: PackedI8,
-    /// `(width, n_ctx)`: a position is one `k` of `weights v`.
+    /// `(width, n_ctx)`. Positions are the `k` of `weights v`.
     values: PackedI8,
 }
 
@@ -25,7 +27,7 @@ impl HeadI8 {
         Self { keys: PackedI8::zeros(arena, n_ctx, width), values: PackedI8::zeros(arena, width, n_ctx) }
     }
 
-    /// Becomes `(n_ctx, width)`.
+    /// Becomes zeros of shape `(n_ctx, width)`.
     pub(super) fn reset(&mut self, arena: &Arena, n_ctx: usize, width: usize) {
         self.keys.reset(arena, n_ctx, width);
         self.values.reset(arena, width, n_ctx);
@@ -36,7 +38,7 @@ impl HeadI8 {
         (self.keys.n(), self.keys.k())
     }
 
-    /// Takes all keys and values, each `(n_ctx, width)`.
+    /// Quantises and packs all keys and values, each `(n_ctx, width)`.
     pub(super) fn pack(&mut self, cpu: Cpu, keys: &[f32], values: &[f32], scratch: &mut Scratch) {
         let (n_ctx, width) = self.shape();
         let key = |position: usize| &keys[position * width..][..width];
@@ -49,7 +51,7 @@ impl HeadI8 {
             let quantised = &mut bytes[..width];
             *scale = quantise_row(cpu, key(position), quantised);
             let lines = &mut lines[position / PANEL * panel_lines..];
-            place(position % PANEL, quantised, lines);
+            write_channel(position % PANEL, quantised, lines);
         }
 
         let inverse = scratch_of(&mut scratch.block, width);
@@ -62,7 +64,7 @@ impl HeadI8 {
         }
         let panel_lines = padded_k(n_ctx) / 4;
         for first in (0..n_ctx).step_by(4) {
-            // Positions beyond the last stay zero, as they were made.
+            // The padding after the last position stays zero from `reset`.
             for (offset, quantised) in bytes.chunks_exact_mut(width).enumerate().take(n_ctx - first) {
                 quantise_channels(cpu, value(first + offset), inverse, quantised);
             }
@@ -78,8 +80,10 @@ impl HeadI8 {
         }
     }
 
-    /// `queries k^T` as exact sums `(rows, n_ctx)`, each row padded to whole panels. The score of a position is its sum
-    /// times the scale of its key times the scale of its row, `(rows)`, which holds `1 / sqrt(width)` too.
+    /// `queries k^T` as exact sums, `(rows, n_ctx)`, each row padded to whole panels.
+    ///
+    /// Writes a scale for each row to `scales`, `(rows)`; it includes the factor `1 / sqrt(width)`. The score of a
+    /// position is its sum times the scale of its key times the scale of its row.
     fn products<'s>(
         &self,
         cpu: Cpu,
@@ -101,7 +105,8 @@ impl HeadI8 {
         products
     }
 
-    /// `queries k^T / sqrt(width)`; `store(row, scores)` takes the scores of each row, `(n_ctx)`.
+    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with
+    /// `scores` of `(n_ctx)`.
     pub(super) fn scores(
         &self,
         cpu: Cpu,
@@ -122,6 +127,8 @@ impl HeadI8 {
         }
     }
 
+    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each
+    /// row of the result, with `values` of `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -143,7 +150,7 @@ impl HeadI8 {
             let weights = &mut weights[row * padded_n_ctx..][..padded_n_ctx];
             let scores = &scores[row * padded_length..][..n_ctx];
             weights[n_ctx..].fill(0);
-            let total = weigh(cpu, scores, self.keys.scales(), *scale, buffer, &mut weights[..n_ctx]);
+            let total = softmax_weights(cpu, scores, self.keys.scales(), *scale, buffer, &mut weights[..n_ctx]);
             *scale = 1.0 / total as f32;
         }
         let rows = RowsOf { data: weights, stride: padded_n_ctx, rows: queries.rows, padded_k: padded_n_ctx };
@@ -160,9 +167,9 @@ impl HeadI8 {
 }
 
 multiversion! {
-    /// Turns the scores of a row, `scores[i] * scales[i] * scale`, into weights in 1/255 of the largest, and returns
-    /// their sum. `buffer` is at least as long as the row.
-    fn weigh(scores: &[i32], scales: &[f32], scale: f32, buffer: &mut [f32], weights: &mut [u8]) -> i32 {
+    /// Turns the scores of a row, `scores[i] * scales[i] * scale`, into weights in units of 1/255 of the largest, and
+    /// returns the sum of the weights. `buffer` is scratch memory, at least as long as the row.
+    fn softmax_weights(scores: &[i32], scales: &[f32], scale: f32, buffer: &mut [f32], weights: &mut [u8]) -> i32 {
         let buffer = &mut buffer[..scores.len()];
         for ((value, score), key) in buffer.iter_mut().zip(scores).zip(scales) {
             *value = *score as f32 * *key;
@@ -185,25 +192,29 @@ multiversion! {
             *out = bits as u8;
             *total = total.wrapping_add(bits as i32);
         }
-        // Each was added with the bits of `ROUND`, modulo 2^32: what is left is the sum of the weights.
+        // Each addend was the weight plus the bits of `ROUND`. Subtracting those, modulo 2^32, leaves the sum of the
+        // weights.
         reduce(partial, i32::wrapping_add).wrapping_sub((ROUND.to_bits() as i32).wrapping_mul(scores.len() as i32))
     }
 }
 
-/// Where floats are one apart: added to a number, it leaves the nearest integer in the low bits.
+/// 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number leaves the nearest integer in the
+/// low bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// `255 * 2^x`, rounded, for `x <= 0`, in the low bits of what is otherwise [`ROUND`]. The error of the polynomial of degree
-/// 3 is a fiftieth of a step.
+/// `255 * 2^x` for `x <= 0`, rounded to an integer. The result is that integer plus the bits of [`ROUND`].
+///
+/// `2^x` is computed by a polynomial of degree 3, whose error is 1/50 of the rounding step.
 #[inline(always)]
 fn weight_bits(x: f32) -> u32 {
-    /// Anything below this becomes zero, and 2^-16 is still a normal number.
-    const LEAST: f32 = -16.0;
-    let x = larger(x, LEAST);
+    /// At and below this exponent the weight rounds to zero. Clamping keeps the exponent arithmetic below within normal
+    /// floats.
+    const MIN_EXPONENT: f32 = -16.0;
+    let x = larger(x, MIN_EXPONENT);
     let rounded = x + ROUND;
     let rest = x - (rounded - ROUND);
     let fraction = 14.068_774_f32.mul_add(rest, 61.865_837).mul_add(rest, 176.781_56).mul_add(rest, 254.981_66);
-    // The exponent of `fraction`, plus the integer.
+    // Add the integer part of `x` to the exponent of `fraction`.
     let weight = f32::from_bits(fraction.to_bits().wrapping_add(rounded.to_bits() << 23));
     (weight + ROUND).to_bits()
 }
@@ -218,7 +229,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// Quantises each value with the inverse scale of its channel.
+    /// Quantises the values of one position, `(width)`, with the inverse scale of each channel, `(width)`.
     fn quantise_channels(values: &[f32], inverse: &[f32], quantised: &mut [i8]) {
         for ((quantised, value), inverse) in quantised.iter_mut().zip(values).zip(inverse) {
             *quantised = round_to_bits((*value * *inverse).clamp(-127.0, 127.0)) as i8;

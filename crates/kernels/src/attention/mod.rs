@@ -1,10 +1,13 @@
-//! Scaled dot-product attention (Vaswani et al., arXiv 1706.03762) in blocks: scores of a few queries at a time live in
-//! scratch, the full matrix of scores never exists.
+//! Scaled dot-product attention (Vaswani et al., arXiv 1706.03762), computed in blocks of queries. Only the scores of
+//! one block are held, in scratch memory; the full matrix of scores is never stored.
 //!
-//! Keys and values are kept packed as the right-hand sides of the two products, `q k^T` and `weights v`, in f32, bf16 or
-//! int8: then they are the kernels of [`crate::gemm`], streaming panels in order. [`SelfAttention`] is the encoder's, of
-//! all positions to all others at once; [`KeyValues`] are what the decoder looks up of a window, token by token. What it
-//! looks up of its own text, [`Cache`], is not packed.
+//! Attention consists of two products, `q k^T` and `weights v`. Keys and values are packed as the right-hand sides of
+//! these products, in f32, bf16 or int8, so that the kernels of [`crate::gemm`] compute both and stream the panels in
+//! order.
+//!
+//! - [`SelfAttention`] is the self-attention of the encoder.
+//! - [`KeyValues`] holds the keys and values of a window for the cross-attention of the decoder.
+//! - [`Cache`] is the KV cache for the causal self-attention of the decoder. It is not packed.
 
 mod bf16;
 mod cache;
@@ -15,35 +18,38 @@ use self::bf16::HeadBf16;
 pub use self::cache::Cache;
 use self::float::HeadF32;
 use self::int8::HeadI8;
+use crate::disjoint::Disjoint;
 use crate::gemm::{Blocks, Output, RowsF32};
-use crate::pool::{Disjoint, scratch_of};
+use crate::scratch::scratch_of;
 use crate::vector::softmax;
 use crate::{Context, Cpu, Number, Scratch};
 
-/// Queries of a block: their 1,500 scores take 192 KiB.
+/// Queries in a block. Their f32 scores for 1500 positions take 192 KiB.
 const BLOCK: usize = 32;
 
-/// The keys and values of one layer, all heads, packed all at once.
+/// The packed keys and values of one layer, all heads, for cross-attention.
 #[derive(Debug)]
 pub enum KeyValues {
     /// In f32.
     F32(Vec<HeadF32>),
-    /// In int8: keys have a scale a position, values a scale a channel.
+    /// In int8. Keys have one scale for each position, values one for each channel.
     Int8(Vec<HeadI8>),
 }
 
 impl KeyValues {
-    /// Packs the keys and values of all heads: `kv` is `(n_ctx, 2 * d)` in blocks of a head each, the keys before the
-    /// values. Memory is kept, and made for `room` positions at once: it grows where there are more.
-    pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>, room: usize) {
+    /// Packs the keys and values of all heads. `kv` is `(n_ctx, 2 * d)` in blocks of one head each: first the keys of
+    /// all heads, then the values.
+    ///
+    /// Int8 memory is allocated for at least `min_capacity` positions, and reused by later calls that fit into it.
+    pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>, min_capacity: usize) {
         let heads = kv.n() / kv.width() / 2;
         match self {
             Self::F32(packed) => pack_f32(context, kv, heads, 0, packed),
-            Self::Int8(packed) => pack_int8(context, kv, heads, 0, room, packed),
+            Self::Int8(packed) => pack_int8(context, kv, heads, 0, min_capacity, packed),
         }
     }
 
-    /// `[heads, n_ctx, width]`, of the keys and of the values alike.
+    /// `[heads, n_ctx, width]`, the shape of the keys and of the values.
     pub fn shape(&self) -> [usize; 3] {
         let (n_ctx, width) = match self {
             Self::F32(heads) => heads.first().map_or((0, 0), HeadF32::shape),
@@ -59,16 +65,21 @@ impl KeyValues {
         }
     }
 
-    /// Where one head looks: `softmax(queries k^T / sqrt(width))` over the first positions of the window only, as if the
-    /// others were not there. `queries` is `(rows, d)`, all heads; `out` is `(rows, positions)`.
+    /// The attention weights of one head, `softmax(queries k^T / sqrt(width))`, over the first `positions` positions.
+    /// The others are ignored, as if they were masked.
+    ///
+    /// `queries` is `(rows, d)`, with the columns of all heads; `out` is `(rows, positions)`.
     ///
     /// # Panics
-    /// If there are more positions than the window has, or no rows or no positions.
+    /// If `out` is not a multiple of `rows`, or `positions` is 0 or greater than `n_ctx`, or `rows` is 0.
     pub fn weights(&self, context: &Context, head: usize, queries: RowsF32<'_>, out: &mut [f32]) {
         let width = queries.k / self.heads();
         let positions = out.len() / queries.rows;
         let [_, n_ctx, _] = self.shape();
-        assert!((1..=n_ctx).contains(&positions) && out.len() == queries.rows * positions, "weights of another shape");
+        assert!(
+            (1..=n_ctx).contains(&positions) && out.len() == queries.rows * positions,
+            "attention weights do not have the shape (rows, positions)"
+        );
         context.pool.chunks_mut(out, BLOCK * positions, &|block, out, scratch| {
             let data = &queries.data[block * BLOCK * queries.stride + head * width..];
             let queries = RowsF32 { data, stride: queries.stride, rows: out.len() / positions, k: width };
@@ -84,8 +95,8 @@ impl KeyValues {
         });
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v` of one head; `queries` is `(rows, width)`, and `store(row, values)` takes each
-    /// row of the result.
+    /// `softmax(queries k^T / sqrt(width)) v` of one head. `queries` is `(rows, width)`. `store(row, values)` is called
+    /// for each row of the result, with `values` of `(width)`.
     fn attend(
         &self,
         head: usize,
@@ -101,7 +112,8 @@ impl KeyValues {
     }
 }
 
-/// The keys of a head are the block `first + head`, its values are `heads` blocks behind.
+/// Packs the keys and values of all heads in f32. The keys of a head are block `first + head`, its values are block
+/// `first + heads + head`.
 fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadF32>) {
     let (n_ctx, width) = (blocks.rows(), blocks.width());
     packed.resize_with(heads, || HeadF32::new(n_ctx, width));
@@ -111,94 +123,97 @@ fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize,
     });
 }
 
-/// As [`pack_f32`].
+/// As [`pack_f32`], in int8. Memory is allocated for at least `min_capacity` positions.
 fn pack_int8(
     context: &Context,
     blocks: &Blocks<f32>,
     heads: usize,
     first: usize,
-    room: usize,
+    min_capacity: usize,
     packed: &mut Vec<HeadI8>,
 ) {
     let (n_ctx, width, arena) = (blocks.rows(), blocks.width(), &context.arena);
-    packed.resize_with(heads, || HeadI8::new(arena, room.max(n_ctx), width));
+    packed.resize_with(heads, || HeadI8::new(arena, min_capacity.max(n_ctx), width));
     packed.iter_mut().filter(|head| head.shape() != (n_ctx, width)).for_each(|head| head.reset(arena, n_ctx, width));
     context.pool.chunks_mut(packed, 1, &|head, packed, scratch| {
         packed[0].pack(context.cpu, blocks.block(first + head), blocks.block(first + heads + head), scratch);
     });
 }
 
-/// Self-attention of an encoder: every position attends to every other. Holds the queries, keys and values, and keeps its
-/// memory from one use to the next.
+/// Self-attention of the encoder: every position attends to all positions. Holds the queries, keys and values; their
+/// memory is reused from one call to the next.
 #[derive(Debug)]
-pub struct SelfAttention(Numbers);
+pub struct SelfAttention(Operands);
 
-/// Queries, keys and values `(n_ctx, 3 * d)` in blocks of a head each, and the keys and values packed.
+/// Queries, keys and values, `(n_ctx, 3 * d)` in blocks of one head each, and the packed keys and values of each head.
 #[derive(Debug)]
-enum Numbers {
+enum Operands {
     F32(Blocks<f32>, Vec<HeadF32>),
     Int8(Blocks<f32>, Vec<HeadI8>),
     Bf16(Blocks<u16>, Vec<HeadBf16>),
 }
 
 impl SelfAttention {
-    /// In f32.
+    /// Attention in f32.
     pub fn f32() -> Self {
-        Self(Numbers::F32(Blocks::default(), Vec::new()))
+        Self(Operands::F32(Blocks::default(), Vec::new()))
     }
 
-    /// In int8.
+    /// Attention in int8.
     pub fn int8() -> Self {
-        Self(Numbers::Int8(Blocks::default(), Vec::new()))
+        Self(Operands::Int8(Blocks::default(), Vec::new()))
     }
 
-    /// In bf16.
+    /// Attention in bf16.
     pub fn bf16() -> Self {
-        Self(Numbers::Bf16(Blocks::default(), Vec::new()))
+        Self(Operands::Bf16(Blocks::default(), Vec::new()))
     }
 
-    /// Where the layer before writes queries, keys and values: `(n_ctx, 3 * d)`, all heads of one after all of the other,
-    /// each head `width` wide.
+    /// The output that the preceding linear layer must write to: `(n_ctx, 3 * d)`, the queries of all heads, then their
+    /// keys, then their values. Each head has `width` columns.
     ///
     /// # Panics
     /// If `width` does not divide `d`.
     pub fn input(&mut self, n_ctx: usize, d: usize, width: usize) -> Output<'_> {
         match &mut self.0 {
-            Numbers::F32(qkv, _) | Numbers::Int8(qkv, _) => {
+            Operands::F32(qkv, _) | Operands::Int8(qkv, _) => {
                 qkv.reset(n_ctx, 3 * d, width);
                 Output::Blocks(qkv)
             }
-            Numbers::Bf16(qkv, _) => {
+            Operands::Bf16(qkv, _) => {
                 qkv.reset(n_ctx, 3 * d, width);
                 Output::BlocksBf16(qkv)
             }
         }
     }
 
-    /// `softmax(q k^T / sqrt(width)) v` of all heads, `(n_ctx, d)`. Memory is made for `room` positions at once.
+    /// Computes `softmax(q k^T / sqrt(width)) v` of all heads from the values written to [`Self::input`]. `out` is
+    /// `(n_ctx, d)`.
+    ///
+    /// Packed memory is allocated for at least `min_capacity` positions.
     ///
     /// # Panics
-    /// If `out` has another shape.
-    pub fn run(&mut self, context: &Context, room: usize, out: &mut [f32]) {
+    /// If `out` does not have the shape `(n_ctx, d)`.
+    pub fn run(&mut self, context: &Context, min_capacity: usize, out: &mut [f32]) {
         match &mut self.0 {
-            Numbers::F32(qkv, packed) => {
+            Operands::F32(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
                 pack_f32(context, qkv, heads, heads, packed);
                 each_block(context, qkv, out, &|head, queries, scratch, store| {
                     packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), scratch, store);
                 });
             }
-            Numbers::Int8(qkv, packed) => {
+            Operands::Int8(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
-                pack_int8(context, qkv, heads, heads, room, packed);
+                pack_int8(context, qkv, heads, heads, min_capacity, packed);
                 each_block(context, qkv, out, &|head, queries, scratch, store| {
                     packed[head].attend(context.cpu, RowsF32::new(queries, qkv.width()), scratch, store);
                 });
             }
-            Numbers::Bf16(qkv, packed) => {
+            Operands::Bf16(qkv, packed) => {
                 let heads = qkv.n() / qkv.width() / 3;
                 let (n_ctx, width, arena) = (qkv.rows(), qkv.width(), &context.arena);
-                packed.resize_with(heads, || HeadBf16::new(arena, room.max(n_ctx), width));
+                packed.resize_with(heads, || HeadBf16::new(arena, min_capacity.max(n_ctx), width));
                 let others = packed.iter_mut().filter(|head| head.shape() != (n_ctx, width));
                 others.for_each(|head| head.reset(arena, n_ctx, width));
                 context.pool.chunks_mut(packed, 1, &|head, packed, _| {
@@ -212,32 +227,32 @@ impl SelfAttention {
     }
 }
 
-/// Takes a row of a result, and which it is.
+/// `store(row, values)` receives one row of a result.
 type Store<'a> = dyn FnMut(usize, &[f32]) + 'a;
 
-/// `attend(head, queries, scratch, store)`.
+/// `attend(head, queries, scratch, store)` computes the attention of one head for a block of queries.
 type Attend<'a, T> = dyn Fn(usize, &[T], &mut Scratch, &mut Store<'_>) + Sync + 'a;
 
-/// Runs `attend(head, queries, scratch, store)` on blocks of queries of every head.
+/// Runs `attend` on all blocks of queries of all heads, and writes the results to `out`, `(n_ctx, d)`.
 fn each_block<T: Number + Sync>(context: &Context, qkv: &Blocks<T>, out: &mut [f32], attend: &Attend<'_, T>) {
     let (n_ctx, width, d) = (qkv.rows(), qkv.width(), qkv.n() / 3);
-    assert_eq!(out.len(), n_ctx * d, "output of another shape");
+    assert_eq!(out.len(), n_ctx * d, "output does not have the shape (n_ctx, d)");
     let out = Disjoint::new(out);
     let blocks = n_ctx.div_ceil(BLOCK);
     context.pool.run(d / width * blocks, &|task, scratch| {
         let (head, first) = (task / blocks, task % blocks * BLOCK);
         let queries = &qkv.block(head)[first * width..][..BLOCK.min(n_ctx - first) * width];
         attend(head, queries, scratch, &mut |row, values| {
-            // SAFETY: rows, and columns of heads, do not overlap.
+            // SAFETY: each task writes its own rows of its own head, and `store` gets each row once.
             unsafe { out.slice((first + row) * d + head * width, width) }.copy_from_slice(values);
         });
     });
 }
 
-/// Attention of a decoding step to windows: `windows[i].1` rows of `queries`, one after the other, look up
-/// `windows[i].0`.
+/// Cross-attention of a decoding step. Each window is given as `(key_values, rows)`: the next `rows` rows of `queries`
+/// attend to its keys and values.
 ///
-/// `queries` and `out` are `(rows, d)`.
+/// `queries` and `out` are `(rows, d)`, where `rows` is the sum over all windows.
 ///
 /// # Panics
 /// If the shapes do not agree.
@@ -246,7 +261,7 @@ pub fn cross_attention(context: &Context, queries: RowsF32<'_>, windows: &[(&Key
     let heads = windows.first().map_or(1, |(window, _)| window.heads());
     let width = d / heads;
     let rows = windows.iter().map(|(_, rows)| rows).sum::<usize>();
-    assert!(rows == queries.rows && out.len() == rows * d, "attention of another shape");
+    assert!(rows == queries.rows && out.len() == rows * d, "the shapes of queries, output and windows do not agree");
     let out = Disjoint::new(out);
     context.pool.run(windows.len() * heads, &|task, scratch| {
         let (window, head) = (task / heads, task % heads);
@@ -255,22 +270,22 @@ pub fn cross_attention(context: &Context, queries: RowsF32<'_>, windows: &[(&Key
         let queries = &queries.data[first * queries.stride + head * width..];
         let queries = RowsF32 { data: queries, stride: d, rows, k: width };
         key_values.attend(head, context.cpu, queries, scratch, &mut |row, values| {
-            // SAFETY: rows, and columns of heads, do not overlap.
+            // SAFETY: each task writes its own rows of its own head, and `store` gets each row once.
             unsafe { out.slice((first + row) * d + head * width, width) }.copy_from_slice(values);
         });
     });
 }
 
-/// What a row of a text attends to: the text so far, and how many positions of it count.
+/// What one row of a decoding step attends to: the first positions of the KV cache of its hypothesis.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
-    /// Of one layer.
+    /// The KV cache of one layer.
     pub cache: &'a Cache,
-    /// Positions that the row sees, from the first on.
+    /// Number of positions that the row attends to, starting at the first.
     pub length: usize,
 }
 
-/// Attention of a decoding step to the texts so far: each row to its own.
+/// Causal self-attention of a decoding step: row `i` of `queries` attends to `pasts[i]`.
 ///
 /// `queries` is `(rows, d)`, `pasts` is `(rows)`, `out` is `(rows, d)`.
 ///
@@ -279,17 +294,20 @@ pub struct Past<'a> {
 pub fn causal_attention(context: &Context, queries: RowsF32<'_>, heads: usize, pasts: &[Past<'_>], out: &mut [f32]) {
     let d = queries.k;
     let width = d / heads;
-    assert!(pasts.len() == queries.rows && out.len() == queries.rows * d, "attention of another shape");
+    assert!(
+        pasts.len() == queries.rows && out.len() == queries.rows * d,
+        "the shapes of queries, output and caches do not agree"
+    );
     let out = Disjoint::new(out);
-    // All heads of a row in one go, unless there are too few rows for all threads.
+    // A task computes all heads of a row, unless there are fewer rows than threads.
     let groups = context.pool.threads().div_ceil(queries.rows).min(heads);
-    let together = heads.div_ceil(groups);
+    let heads_per_task = heads.div_ceil(groups);
     context.pool.run(queries.rows * groups, &|task, scratch| {
-        let (row, head) = (task / groups, task % groups * together);
-        let (column, columns) = (head * width, together.min(heads.saturating_sub(head)) * width);
+        let (row, head) = (task / groups, task % groups * heads_per_task);
+        let (column, columns) = (head * width, heads_per_task.min(heads.saturating_sub(head)) * width);
         let Past { cache, length } = pasts[row];
         let scores = scratch_of(&mut scratch.block, columns / width * length);
-        // SAFETY: rows, and columns of heads, do not overlap.
+        // SAFETY: each task writes its own heads of its own row, so no two slices overlap.
         let out = unsafe { out.slice(row * d + column.min(d), columns) };
         let queries = &queries.row(row)[column.min(d)..][..columns];
         cache.attend(context.cpu, (queries, width), column, length, scores, out);

@@ -1,14 +1,18 @@
+//! Attention follows its definition, and a row has the same bits alone and in a batch.
+
 use super::*;
 
+/// Deterministic values in about -2..2.
 fn wave(length: usize, seed: usize) -> Vec<f32> {
     (0..length).map(|i| (((i + seed) * 7919) % 1009) as f32 * 0.004 - 2.0).collect()
 }
 
+/// The columns of one head, which start at `first`, of every row.
 fn head_rows(all: &[f32], stride: usize, first: usize, width: usize) -> impl Iterator<Item = &[f32]> {
     all.chunks_exact(stride).map(move |row| &row[first..first + width])
 }
 
-/// The definition, in f64: one query over `length` rows of keys and values.
+/// Attention of one query by its definition, in f64.
 fn attend_exactly(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f64> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let weights: Vec<f64> = keys.iter().map(|key| (dot(query, key) / (query.len() as f64).sqrt()).exp()).collect();
@@ -17,23 +21,23 @@ fn attend_exactly(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f64>
     (0..query.len()).map(column).collect()
 }
 
-/// Attention over queries, keys and values `(n_ctx, 3 * d)`, as a layer with the identity for weights hands them over.
+/// Runs `attention` on `qkv`, `(n_ctx, 3 * d)`: writes it to the input as the preceding linear layer would.
 fn attend_all(context: &Context, qkv: &[f32], d: usize, width: usize, attention: &mut SelfAttention) -> Vec<f32> {
     let n_ctx = qkv.len() / d / 3;
     let value = |row: usize, column: usize| qkv[row * 3 * d + column];
-    let place = |row: usize, column: usize| (column / width * n_ctx + row) * width + column % width;
+    let index_of = |row: usize, column: usize| (column / width * n_ctx + row) * width + column % width;
     match attention.input(n_ctx, d, width) {
         Output::Blocks(blocks) => {
             for (row, column) in (0..n_ctx).flat_map(|row| (0..3 * d).map(move |column| (row, column))) {
-                blocks.data_mut()[place(row, column)] = value(row, column);
+                blocks.data_mut()[index_of(row, column)] = value(row, column);
             }
         }
         Output::BlocksBf16(blocks) => {
             for (row, column) in (0..n_ctx).flat_map(|row| (0..3 * d).map(move |column| (row, column))) {
-                blocks.data_mut()[place(row, column)] = crate::vector::to_bf16(value(row, column));
+                blocks.data_mut()[index_of(row, column)] = crate::vector::to_bf16(value(row, column));
             }
         }
-        _ => unreachable!("the input of attention is in blocks"),
+        _ => unreachable!("the input of attention is stored in blocks"),
     }
     let mut out = vec![0.0; n_ctx * d];
     attention.run(context, n_ctx, &mut out);
@@ -49,7 +53,8 @@ fn self_attention_follows_the_definition() {
     let (n_ctx, heads, width) = (71, 3, 20);
     let d = heads * width;
     let qkv = wave(n_ctx * 3 * d, 0);
-    // Scores up to 12, in 1/127 of each factor and weights in 1/255 of the largest, or everything in 8 significant bits.
+    // Int8 rounds queries and keys to 1/127 of their largest value and weights to 1/255; scores reach 12. Bf16 has 8
+    // significant bits.
     let kinds = [(SelfAttention::f32(), 1e-5), (SelfAttention::int8(), 0.12), (SelfAttention::bf16(), 0.03)];
     for (mut packed, tolerance) in kinds {
         for context in contexts() {
@@ -70,13 +75,13 @@ fn self_attention_follows_the_definition() {
 }
 
 #[test]
-fn int8_gives_the_same_bits_everywhere_and_keeps_its_memory() {
+fn int8_attention_has_the_same_bits_on_every_instruction_set_and_after_reuse() {
     let (n_ctx, heads, width) = (150, 2, 20);
     let d = heads * width;
     let mut first = Vec::new();
     let mut packed = SelfAttention::int8();
     for context in contexts() {
-        // A larger shape in between: nothing of it may be left.
+        // A larger shape in between checks that no old values are left in the reused memory.
         for (rows, seed) in [(n_ctx, 0), (n_ctx + 9, 5), (n_ctx, 0)] {
             let qkv = wave(rows * 3 * d, seed);
             let out = attend_all(&context, &qkv, d, width, &mut packed);
@@ -91,7 +96,7 @@ fn int8_gives_the_same_bits_everywhere_and_keeps_its_memory() {
 }
 
 #[test]
-fn a_row_sees_only_its_own_length_and_is_the_same_alone() {
+fn a_causal_row_attends_to_its_own_length_and_has_the_same_bits_alone() {
     for (heads, width, capacity) in [(2, 16, 140), (1, 20, 70), (2, 64, 90)] {
         let d = heads * width;
         let mut cache = Cache::new(d);
@@ -131,7 +136,7 @@ fn a_row_sees_only_its_own_length_and_is_the_same_alone() {
 }
 
 #[test]
-fn rows_of_windows_are_the_same_alone() {
+fn a_cross_attention_row_has_the_same_bits_alone_and_in_a_batch() {
     let (n_ctx, heads, width) = (70, 2, 32);
     let d = heads * width;
     for context in contexts() {
@@ -158,7 +163,7 @@ fn rows_of_windows_are_the_same_alone() {
 }
 
 #[test]
-fn weights_of_a_head_follow_the_definition_and_are_the_same_alone() {
+fn attention_weights_follow_the_definition_and_have_the_same_bits_alone() {
     let (n_ctx, heads, width, rows) = (70, 2, 20, 37);
     let d = heads * width;
     let (kv, queries) = (wave(2 * n_ctx * d, 1), wave(rows * d, 3));
@@ -187,7 +192,7 @@ fn weights_of_a_head_follow_the_definition_and_are_the_same_alone() {
                         assert!((f64::from(*got) - exact / total).abs() < tolerance, "{got} {}", exact / total);
                     }
                 }
-                // f32 products differ between instruction sets by rounding, int8 ones do not.
+                // F32 products are rounded differently on different instruction sets; int8 products are exact.
                 if matches!(window, KeyValues::Int8(_)) {
                     let bits: Vec<u32> = out.into_iter().map(f32::to_bits).collect();
                     if first.len() <= index {
@@ -201,30 +206,30 @@ fn weights_of_a_head_follow_the_definition_and_are_the_same_alone() {
     }
 }
 
-/// Scores of hundreds, which two to their power would be infinite of.
+/// `2^score` overflows for scores of hundreds, unless the largest score is subtracted first.
 #[test]
-fn bf16_takes_scores_of_any_size() {
+fn bf16_attention_does_not_overflow_for_large_scores() {
     let (n_ctx, width) = (70, 32);
     for context in contexts() {
         for size in [1.0, 20.0, 400.0, 1e6] {
             let mut qkv = wave(n_ctx * 3 * width, 3);
-            // The last key is like no other, so the weight is all its own, or of the query it is the opposite of.
+            // The last key is much larger than the others. It gets all of the weight, or none if its score is negative.
             qkv.chunks_exact_mut(3 * width).for_each(|row| row[width..2 * width].fill(0.001));
             qkv[(n_ctx - 1) * 3 * width + width..][..width].fill(size);
             let out = attend_all(&context, &qkv, width, width, &mut SelfAttention::bf16());
-            assert!(out.iter().all(|value| value.abs() <= 2.1), "an average of values lies between them");
+            assert!(out.iter().all(|value| value.abs() <= 2.1), "a weighted average of values cannot exceed them");
         }
     }
 }
 
 #[test]
-fn a_cache_keeps_no_more_room_than_it_is_told() {
+fn shrink_frees_a_cache_whose_capacity_is_above_the_limit() {
     let mut cache = Cache::new(3);
     let fill = |cache: &mut Cache, positions: usize| (0..positions).for_each(|i| cache.set(i, &[1.0; 3], &[2.0; 3]));
     fill(&mut cache, 100);
     cache.shrink(128);
-    assert_eq!(cache.room(), 128);
+    assert_eq!(cache.capacity(), 128);
     fill(&mut cache, 129);
     cache.shrink(128);
-    assert_eq!((cache.room(), cache.width()), (0, 3));
+    assert_eq!((cache.capacity(), cache.width()), (0, 3));
 }

@@ -1,21 +1,24 @@
-//! AMX: tiles of 16 rows by 64 bytes, multiplied by one instruction each.
+//! The kernel for AMX: tile registers of 16 rows by 64 bytes. One instruction multiplies two tiles.
 //!
-//! A panel's line is a row of a tile as it is: sixteen lines are the tile of 64 depths (32 in bf16) by 16 channels, and
-//! sixteen rows of activations are the other. Two tiles of rows by two panels keep their four tiles of sums over the
-//! whole depth, so that every tile that is loaded is used twice.
+//! A line of a panel is a row of a tile without any rearrangement. 16 lines make the tile of weights: 64 `k` (32 in
+//! bf16) by 16 channels. 16 rows of activations make the other tile. A block is two tiles of rows by two panels. Its
+//! four tiles of sums stay in registers over the whole of `k`, so every tile that is loaded is used twice.
 //!
-//! The compiler knows nothing of tiles: from the zeroing of the sums to their storing, a block is one piece of assembly.
-//! The configuration (how many rows a tile has) is a register that the compiler never touches; it lasts as long as a
-//! value of [`Tiles`]. f32 products, and int8 ones of very few rows, are left to AVX-512.
+//! The compiler does not manage tile registers. Therefore a block is one asm block, from zeroing the sums to storing
+//! them. The tile configuration (how many rows each tile has) is loaded separately; it stays valid as long as a value
+//! of [`Tiles`] lives, because compiled code never changes it.
+//!
+//! F32 products, and int8 products of very few rows, are left to the AVX-512 kernel.
 
 use std::arch::asm;
 
 use super::avx512_vnni::AVX512_VNNI;
-use super::{Kernel, LineBf16, LineI8, PANEL, PanelsF32, RowsBf16, RowsF32, RowsI8, RowsOf, RowsU8};
-use crate::pool::scratch_of;
+use super::{Kernel, PanelsF32, RowsBf16, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::lines::{LineBf16, LineI8, PANEL};
+use crate::scratch::scratch_of;
 use crate::{Aligned, Cpu, Isa, Number};
 
-/// Held only by code that has seen a [`Cpu`] of this kind.
+/// The kernel. It is reachable only through [`kernel`].
 struct Amx(());
 
 static AMX: Amx = Amx(());
@@ -24,15 +27,17 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Amx).then_some(&AMX)
 }
 
-/// Rows of a tile, of activations and of sums.
+/// Rows of a tile of activations or of sums; also lines of a tile of weights.
 const TILE_ROWS: usize = 16;
 /// Rows of a block.
 const BLOCK_ROWS: usize = 2 * TILE_ROWS;
-/// Tiles along the depth of a piece: two tiles of rows of a piece fill a third of the innermost cache. What is deeper is
-/// multiplied in pieces, whose sums wait in the next cache, rather than to fetch the rows from there for every panel.
-const DEEPEST: usize = 8;
-/// Fewer rows than this are multiplied faster by AVX-512.
-const FEW_ROWS: usize = 3;
+/// Most tiles along `k` that are multiplied at once. Two tiles of rows of this depth fill a third of the L1 cache.
+///
+/// A deeper product is split along `k` into pieces, and the sums wait in the L2 cache between two pieces. Otherwise the
+/// rows would have to be loaded from L2 again for every panel.
+const MAX_PIECE_TILES: usize = 8;
+/// With fewer rows than this, the AVX-512 kernel is faster.
+const MIN_ROWS: usize = 3;
 
 impl Kernel for Amx {
     fn isa(&self) -> Isa {
@@ -40,7 +45,7 @@ impl Kernel for Amx {
     }
 
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
-        if a.rows < FEW_ROWS {
+        if a.rows < MIN_ROWS {
             return AVX512_VNNI.int8(a, b, sums);
         }
         let panels = a.check(b, sums);
@@ -48,7 +53,7 @@ impl Kernel for Amx {
     }
 
     fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]) {
-        if a.rows < FEW_ROWS {
+        if a.rows < MIN_ROWS {
             return AVX512_VNNI.uint8(a, b, sums);
         }
         let panels = a.check(b, sums);
@@ -71,7 +76,7 @@ impl Kernel for Amx {
         sums: &mut Aligned<i32>,
         each: &mut dyn FnMut(usize, &[i32]),
     ) {
-        if a.rows < FEW_ROWS {
+        if a.rows < MIN_ROWS {
             return AVX512_VNNI.int8_by_groups(a, b, sums, each);
         }
         by_groups::<Signed, _, _, _>(&a, b, 2, sums, each);
@@ -84,97 +89,104 @@ impl Kernel for Amx {
         sums: &mut Aligned<f32>,
         each: &mut dyn FnMut(usize, &[f32]),
     ) {
-        // A group of attention's scores takes few steps: more panels make calling worth while.
+        // The scores of attention have a small `k`, so a group takes little time. With four panels instead of two, the
+        // cost of the call per group matters less.
         by_groups::<Bf16, _, _, _>(&a, b, 4, sums, each);
     }
 }
 
-/// One block of rows times all panels, whose sums are handed on in groups of `together` panels, an even number.
+/// One block of rows times all panels. Passes the sums on in groups of `group_panels` panels, an even number.
 fn by_groups<D: Dot, T, L, S: Number>(
     a: &RowsOf<'_, T>,
     b: &[L],
-    together: usize,
+    group_panels: usize,
     sums: &mut Aligned<S>,
     each: &mut dyn FnMut(usize, &[S]),
 ) {
     let panels = a.panels_of(b);
-    assert!(a.rows <= BLOCK_ROWS, "more rows than a block has");
+    assert!(a.rows <= BLOCK_ROWS, "{} rows, but a block has at most {BLOCK_ROWS}", a.rows);
     if panels == 0 {
         return;
     }
     let steps = a.lines() / TILE_ROWS;
-    let pieces = if a.rows > TILE_ROWS { steps.div_ceil(DEEPEST).max(1) } else { 1 };
-    let group = together * PANEL * a.rows;
-    // Groups between two pieces wait all at once, else two take turns.
-    let slots = if pieces == 1 { 2 } else { panels.div_ceil(together) };
+    let pieces = if a.rows > TILE_ROWS { steps.div_ceil(MAX_PIECE_TILES).max(1) } else { 1 };
+    let group = group_panels * PANEL * a.rows;
+    // With several pieces, the sums of all groups are kept until the last piece. With one piece, two slots alternate.
+    let slots = if pieces == 1 { 2 } else { panels.div_ceil(group_panels) };
     let sums = scratch_of(sums, slots * group);
     let tiles = tiles_for(a.rows);
     for piece in 0..pieces {
         let (first, end) = (steps * piece / pieces, steps * (piece + 1) / pieces);
-        for (index, panel) in (0..panels).step_by(together).enumerate() {
-            let width = together.min(panels - panel) * PANEL;
+        for (index, panel) in (0..panels).step_by(group_panels).enumerate() {
+            let width = group_panels.min(panels - panel) * PANEL;
             let out = &mut sums[index % slots * group..][..group];
-            for inner in (panel..panels.min(panel + together)).step_by(2) {
-                // SAFETY: the group has room for the sums of all its panels.
+            for inner in (panel..panels.min(panel + group_panels)).step_by(2) {
+                // SAFETY: `inner - panel` is less than the panels of this group, so the offset lies inside the group's
+                // sums.
                 let out = unsafe { out.as_mut_ptr().add((inner - panel) * PANEL) };
                 let block = Block::new(a, &b[inner * a.lines()..], out.cast(), width);
-                // SAFETY: `a` and `b` were checked for these panels and all steps, the group has room for the sums.
+                // SAFETY: `panels_of` checked that `a` holds all rows and `b` these panels over the whole of `k`. The
+                // slot has `width` elements for each row, enough for one or two panels at this offset.
                 unsafe { tiles.multiply::<D>(block.piece(first, end), a.rows, 2.min(panels - inner)) };
             }
-            // The sums of a group are handed on while the tiles of the next are at work, whose instructions come first.
+            // Pass on the sums of the previous group only now: the processor still executes the tile instructions of
+            // this group meanwhile.
             if piece + 1 == pieces && index > 0 {
-                each(panel - together, &sums[(index - 1) % slots * group..][..group]);
+                each(panel - group_panels, &sums[(index - 1) % slots * group..][..group]);
             }
         }
     }
     drop(tiles);
-    let last = panels.div_ceil(together) - 1;
-    let rest = panels - last * together;
-    each(last * together, &sums[last % slots * group..][..a.rows * rest * PANEL]);
+    let last = panels.div_ceil(group_panels) - 1;
+    let rest = panels - last * group_panels;
+    each(last * group_panels, &sums[last % slots * group..][..a.rows * rest * PANEL]);
 }
 
-/// All rows times all panels; `out` is `(a.rows, panels * 16)`, four bytes an element. The callers have checked that the
-/// lengths agree.
+/// All rows times all panels. `out` points to `(a.rows, panels * 16)` elements of four bytes. Callers must have checked
+/// with
+/// [`RowsOf::check`] that the lengths agree.
 fn multiply<D: Dot, T, L>(a: &RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u8) {
     let width = panels * PANEL;
     for row in (0..a.rows).step_by(BLOCK_ROWS) {
         let rows = BLOCK_ROWS.min(a.rows - row);
         let (a, tiles) = (a.slice(row, rows), tiles_for(rows));
         for panel in (0..panels).step_by(2) {
-            // SAFETY: by the callers' check, these are elements of `out`.
+            // SAFETY: the callers checked that `out` holds `(a.rows, width)` elements, so this row and panel lie inside
+            // it.
             let out = unsafe { out.add((row * width + panel * PANEL) * SUM_BYTES) };
             let block = Block::new(&a, &b[panel * a.lines()..], out, width);
-            // SAFETY: by the callers' check, `a` has these rows, `b` these panels and `out` their sums.
+            // SAFETY: the callers checked that `a` holds these rows, `b` these panels, and `out` their sums.
             unsafe { tiles.multiply::<D>(block, rows, 2.min(panels - panel)) };
         }
     }
 }
 
-/// Bytes of a sum, and of a tile.
+/// Bytes of a sum.
 const SUM_BYTES: usize = 4;
+/// Bytes of a tile.
 const TILE_BYTES: usize = 1024;
 
-/// What a piece of assembly works on.
+/// The operands of one asm block.
 #[derive(Clone, Copy)]
 struct Block {
-    /// The first row, and bytes from one row to the next.
+    /// The first row of activations, and the bytes from one row to the next.
     a: *const u8,
     stride: usize,
     /// The first panel; the second follows it.
     b: *const u8,
-    /// Bytes of a panel.
+    /// Bytes of a panel over the whole of `k`.
     panel: usize,
-    /// Tiles along the depth, at least one.
+    /// Tiles along `k`, at least one.
     steps: usize,
-    /// Whether to add to the sums that are there.
+    /// Whether to add to the existing sums instead of starting at zero.
     add: bool,
-    /// The first sum, and bytes from one row of sums to the next.
+    /// The first sum, and the bytes from one row of sums to the next.
     out: *mut u8,
     out_stride: usize,
 }
 
 impl Block {
-    /// `width` is that of the rows of sums.
+    /// A block over the whole of `k`. `width` is the number of sums from one row of `out` to the next.
     fn new<T, L>(a: &RowsOf<'_, T>, b: &[L], out: *mut u8, width: usize) -> Self {
         Self {
             a: a.data.as_ptr().cast(),
@@ -188,7 +200,8 @@ impl Block {
         }
     }
 
-    /// The steps from `first` to `end`, added to those before.
+    /// The part of this block from tile `first` to tile `end` along `k`. Unless `first` is 0, it adds to the existing
+    /// sums.
     fn piece(self, first: usize, end: usize) -> Self {
         Self {
             a: self.a.wrapping_add(first * TILE_BYTES / TILE_ROWS),
@@ -200,10 +213,10 @@ impl Block {
     }
 }
 
-/// The configuration of the tiles, for as long as this value lives.
+/// Proof that the tile registers are configured. Dropping it releases them.
 struct Tiles(());
 
-/// Tiles for a block of `rows` rows. Called by [`Amx`] alone.
+/// Configures the tile registers for a block of `rows` rows. Called only by [`Amx`].
 fn tiles_for(rows: usize) -> Tiles {
     #[repr(C, align(64))]
     struct Configuration {
@@ -214,60 +227,69 @@ fn tiles_for(rows: usize) -> Tiles {
         rows: [u8; 16],
     }
     let first = rows.min(TILE_ROWS);
-    // A tile has at least one row, also where the block ends before it.
+    // The configuration needs at least one row for each tile, even if the block does not use the second tile of rows.
     let second = (rows - first).max(1);
     let (mut bytes_per_row, mut tile_rows) = ([0; 16], [0; 16]);
     bytes_per_row[..8].fill(64);
     tile_rows[..8]
         .copy_from_slice(&[first, first, second, second, first, second, TILE_ROWS, TILE_ROWS].map(|n| n as u8));
     let configuration = Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows: tile_rows };
-    // SAFETY: an `Amx` is only reached through `kernel`, where it was proved that the processor has tiles and the system
-    // lets this process use them. The block reads memory, so the configuration is written before it.
+    // SAFETY: only an `Amx` calls this, and it is reachable only where AMX was detected and the system permits its use.
+    // The asm block is `readonly`, not `nomem`, so the compiler writes the configuration to memory before it.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags)) };
     Tiles(())
 }
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: whoever has configured tiles may release them.
+        // SAFETY: a `Tiles` exists only after `ldtilecfg` was executed, so AMX is available. No tile holds data that is
+        // needed: each block stores its sums before it ends.
         unsafe { asm!("tilerelease", options(nostack, preserves_flags)) };
     }
 }
 
 impl Tiles {
-    /// Multiplies `rows` rows, those that the tiles were made for, with one or two panels.
+    /// Multiplies `rows` rows, as many as the tiles are configured for, with one or two panels.
     ///
     /// # Safety
-    /// Rows, panels and sums of the block are where it says.
-    #[allow(clippy::unused_self, reason = "proves that there is a configuration")]
+    /// The pointers and strides of `block` are valid for `rows` rows, `panels` panels of `steps` tiles, and their sums.
+    #[allow(clippy::unused_self, reason = "`self` proves that the tiles are configured")]
     unsafe fn multiply<D: Dot>(&self, block: Block, rows: usize, panels: usize) {
-        // SAFETY: by this function's contract; this value is the proof of a configuration.
+        // SAFETY: `self` proves that the tiles are configured; the rest is this function's contract.
         unsafe { D::multiply(block, rows, panels) }
     }
 }
 
-/// What one instruction multiplies.
+/// A tile multiplication instruction.
 trait Dot {
-    /// Multiplies one or two tiles of rows with one or two panels. Tiles 0 and 1 are sums of the first rows, 2 and 3 of the
-    /// second; 4 and 5 are rows, 6 and 7 panels.
+    /// Multiplies one or two tiles of rows with one or two panels.
+    ///
+    /// Tile registers 0 and 1 hold the sums of the first tile of rows, 2 and 3 those of the second. 4 and 5 hold rows,
+    /// 6 and 7 panels.
     ///
     /// # Safety
-    /// Tiles are configured for so many rows; rows, panels and sums of the block are where it says.
+    /// The tiles are configured for `rows` rows. The pointers and strides of `block` are valid for `rows` rows,
+    /// `panels` panels of `steps` tiles, and their sums.
     unsafe fn multiply(block: Block, rows: usize, panels: usize);
 }
 
-/// A block in assembly: zeroes the tiles of sums or loads what is there, repeats `$step` along the depth, and stores the
-/// sums. `a1` is the second tile of rows, `b1` the second panel, `out1` the second tile of sums.
+/// The asm block of a [`Block`]: zeroes the tiles of sums or loads the existing sums, repeats the instructions `$step`
+/// for each tile along `k`, and stores the sums.
+///
+/// `a0` and `a1` point to the two tiles of rows, `b0` and `b1` to the two panels, `out0` and `out1` to the sums of the
+/// two tiles of rows. `$address` is where the tile `$sums` is loaded from and stored to.
 macro_rules! block {
-    ($block:ident, [$(($sums:literal, $place:literal)),*], [$($step:expr),*]) => {{
+    ($block:ident, [$(($sums:literal, $address:literal)),*], [$($step:expr),*]) => {{
         let Block { a, stride, b, panel, steps, add, out, out_stride } = $block;
-        // SAFETY: by the contract of `Dot`. No operand is a tile that the compiler could have a use for.
+        // SAFETY: the contract of `Dot::multiply` makes every access valid. All tile registers are declared as
+        // clobbered. The asm block may read and write memory, as the missing `nomem` and `readonly` options tell the
+        // compiler.
         unsafe {
             asm!(
                 $(concat!("tilezero ", $sums),)*
                 "test {add}, {add}",
                 "jz 2f",
-                $(concat!("tileloadd ", $sums, ", ", $place),)*
+                $(concat!("tileloadd ", $sums, ", ", $address),)*
                 "2:",
                 $($step,)*
                 "add {a0}, 64",
@@ -276,8 +298,9 @@ macro_rules! block {
                 "add {b1}, 1024",
                 "dec {steps}",
                 "jnz 2b",
-                $(concat!("tilestored ", $place, ", ", $sums),)*
-                // Not every block has second rows; an operand must be named all the same.
+                $(concat!("tilestored ", $address, ", ", $sums),)*
+                // Every operand must occur in the template, and a block of one tile of rows does not use `out1`
+                // otherwise.
                 "# {out1}",
                 a0 = inout(reg) a => _,
                 a1 = inout(reg) a.wrapping_add(TILE_ROWS * stride) => _,
@@ -305,10 +328,11 @@ macro_rules! dot {
 
         impl Dot for $name {
             /// # Safety
-            /// As [`Dot::multiply`].
+            /// The contract of [`Dot::multiply`].
             unsafe fn multiply(block: Block, rows: usize, panels: usize) {
                 match (rows > TILE_ROWS, panels) {
-                    // Loads stand where they are needed next: so the unit that multiplies waits least.
+                    // Each load comes just before the first multiplication that uses it. In this order the
+                    // multiplication unit waits least.
                     (true, 2) => block!(
                             block,
                             [
@@ -366,17 +390,17 @@ macro_rules! dot {
 }
 
 dot!(
-    /// Signed bytes by signed bytes, to i32.
+    /// Signed bytes times signed bytes, summed in i32.
     Signed,
     "tdpbssd"
 );
 dot!(
-    /// Unsigned bytes by signed bytes, to i32.
+    /// Unsigned bytes times signed bytes, summed in i32.
     Unsigned,
     "tdpbusd"
 );
 dot!(
-    /// bf16 by bf16, to f32.
+    /// bf16 times bf16, summed in f32.
     Bf16,
     "tdpbf16ps"
 );

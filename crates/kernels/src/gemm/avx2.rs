@@ -1,9 +1,11 @@
-//! AVX2 and FMA.
+//! The kernel for AVX2 and FMA.
 //!
-//! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs in i16. With `|b|` as the unsigned side and `a`
-//! carrying the sign of `b`, a pair is at most `2 * 127 * 128 = 32512`, so nothing saturates; `madd` by ones then adds
-//! the pairs into i32. Unsigned rows, up to 255, are taken in two halves of at most 128, whose pairs lie between -32768
-//! and 32512.
+//! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs of products in i16, with saturation. The unsigned
+//! operand is `|b|`, the signed one is `a` times the sign of `b`. A pair is then at most `2 * 127 * 128 = 32512`, so it
+//! never saturates. `madd` by ones adds the pairs in i32.
+//!
+//! Unsigned rows hold values up to 255. They are split into two addends of at most 128, whose pairs lie between -32768
+//! and 32512, so they do not saturate either.
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_fmadd_ps, _mm256_load_ps,
@@ -12,10 +14,11 @@ use std::arch::x86_64::{
     _mm256_storeu_si256, _mm256_sub_epi8,
 };
 
-use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::lines::{LineF32, LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// Held only by code that has seen a [`Cpu`] of this kind, or of one that has more.
+/// The kernel. It is reachable only through [`kernel`], or from kernels whose instruction sets include AVX2 and FMA.
 pub(super) struct Avx2(());
 
 pub(super) static AVX2: Avx2 = Avx2(());
@@ -39,15 +42,16 @@ impl Kernel for Avx2 {
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
         a.check(b, out);
-        // Few rows take several panels at once: enough independent sums to hide the latency of an FMA.
-        let together = match a.rows {
+        // Few rows are multiplied with several panels at once, for enough independent sums to hide the latency of an
+        // FMA.
+        let at_once = match a.rows {
             1 => 4,
             2 | 3 => 2,
             _ => 1,
         };
         let mut panel = 0;
         while panel < b.count {
-            let panels = if b.count - panel >= together { together } else { 1 };
+            let panels = if b.count - panel >= at_once { at_once } else { 1 };
             for row in (0..a.rows).step_by(6) {
                 let tile = F32Tile {
                     a: &a.data[row * a.stride..],
@@ -58,7 +62,8 @@ impl Kernel for Avx2 {
                     out_stride: b.count * PANEL,
                 };
                 let out = &mut out[(row * b.count + panel) * PANEL..];
-                // SAFETY: as in `int8`, for `min(6, rows left)` rows and `panels` panels.
+                // SAFETY: an `Avx2` is reachable only where AVX2 and FMA were detected. `check` above guarantees that
+                // the `min(6, a.rows - row)` rows and `panels` panels of this tile lie inside `a`, `b` and `out`.
                 unsafe {
                     match (a.rows - row, panels) {
                         (1, 4) => f32_tile::<1, 4>(tile, out),
@@ -78,15 +83,15 @@ impl Kernel for Avx2 {
     }
 }
 
-/// Rows of type `T`, unsigned or not, times all panels. Called by [`Avx2`] alone.
+/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`Avx2`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let width = a.check(b, sums) * PANEL;
     for (index, panel) in b.chunks_exact(a.lines()).enumerate() {
         for row in (0..a.rows).step_by(4) {
             let a_rows = a.data[row * a.stride..].as_ptr().cast();
             let sums = &mut sums[row * width + index * PANEL..];
-            // SAFETY: an `Avx2` is only reached through `kernel`, where AVX2 was proved; `check` holds for the
-            // `min(4, rows left)` rows that each call reads and writes. `T` is a byte.
+            // SAFETY: only an `Avx2` calls this, and it is reachable only where AVX2 was detected. `check` above
+            // guarantees that the `min(4, a.rows - row)` rows of this tile lie inside `a` and `sums`. `T` is one byte.
             unsafe {
                 match a.rows - row {
                     1 => int8_tile::<1, UNSIGNED>(a_rows, a.stride, panel, sums, width),
@@ -102,7 +107,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
 /// `R` rows times one panel.
 ///
 /// # Safety
-/// `a` points to `R` rows of `panel.len() * 4` bytes, `a_stride` apart; `sums` holds `R` rows of 16, `width` apart.
+/// `a` points to `R` rows of `panel.len() * 4` bytes, `a_stride` bytes apart. `sums` holds `R` rows of 16 elements,
+/// `width` apart.
 #[target_feature(enable = "avx2")]
 unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
     a: *const u8,
@@ -148,6 +154,7 @@ unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
     }
 }
 
+/// The operands of [`f32_tile`]; strides are in elements or lines.
 #[derive(Clone, Copy)]
 struct F32Tile<'a> {
     a: &'a [f32],
@@ -158,11 +165,11 @@ struct F32Tile<'a> {
     out_stride: usize,
 }
 
-/// `R` rows times `P` panels.
+/// `R` rows times `P` panels in f32.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `tile.b` holds `P` panels of `k` lines, `out` holds `R` rows of `P * 16`
-/// elements, each at its stride.
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
+/// `out` holds `R` rows of `P * 16` elements, `out_stride` apart.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[[__m256; 2]; P]; R] = [[[_mm256_setzero_ps(); 2]; P]; R];
@@ -186,7 +193,7 @@ unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut 
     }
     for (row, total) in total.iter().enumerate() {
         for (panel, total) in total.iter().enumerate() {
-            // SAFETY: `out` has 16 elements there, by this function's contract.
+            // SAFETY: `out` has 16 elements in this row and panel, by this function's contract.
             unsafe {
                 let out = out.as_mut_ptr().add(row * tile.out_stride + panel * PANEL);
                 _mm256_storeu_ps(out, total[0]);

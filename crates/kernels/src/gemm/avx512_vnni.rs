@@ -1,9 +1,9 @@
-//! AVX-512 with VNNI.
+//! The kernel for AVX-512 with VNNI.
 //!
-//! Int8: `vpdpbusd` multiplies unsigned by signed bytes and adds four products to an i32, exactly. The weights become
-//! the unsigned side, `b + 128`, in a register (one exclusive-or a line, shared by all rows of a tile); what that adds,
-//! `128 * sum(a)` a row, is where each row's sums begin, with the sign turned. So the packed weights are the same bytes
-//! as for every other instruction set, and the activations are broadcast from memory as they are.
+//! Int8: `vpdpbusd` multiplies unsigned by signed bytes and adds four products to an i32, exactly. The weights are made
+//! unsigned in a register, as `b + 128` (one exclusive-or a line, shared by all rows of a tile). This adds `128 *
+//! sum(a)` to every sum of a row, so the sums of each row start at `-128 * sum(a)`. The packed weights are therefore
+//! the same bytes as for every other instruction set, and the activations are broadcast from memory unchanged.
 
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512,
@@ -11,11 +11,14 @@ use std::arch::x86_64::{
     _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use super::{BLOCK_ROWS, GROUP, Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
-use crate::pool::scratch_of;
+use super::contract::{BLOCK_ROWS, GROUP_PANELS};
+use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::lines::{LineF32, LineI8, PANEL};
+use crate::scratch::scratch_of;
 use crate::{Aligned, Cpu, Isa};
 
-/// Held only by code that has seen a [`Cpu`] of this kind, or of one that has more.
+/// The kernel. It is reachable only through [`kernel`], or from the AMX kernel, whose instruction set includes this
+/// one.
 pub(super) struct Avx512Vnni(());
 
 pub(super) static AVX512_VNNI: Avx512Vnni = Avx512Vnni(());
@@ -24,16 +27,17 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Avx512Vnni).then_some(&AVX512_VNNI)
 }
 
-/// Rows of a full tile. Eight rows by three panels are 24 sums in registers, more than the latency of a product times
-/// the units that compute it.
+/// Rows of a full tile. Eight rows by three panels are 24 registers of sums: more independent sums than the latency of
+/// `vpdpbusd` times the number of units that execute it.
 const ROWS: usize = 8;
 
-/// How many panels are multiplied at once: three, as above, or four where few rows would leave the units idle.
-fn panels_together(rows: usize) -> usize {
+/// Panels that are multiplied at once: three (see [`ROWS`]), or four with few rows, which would leave units idle
+/// otherwise.
+fn panels_at_once(rows: usize) -> usize {
     if rows < ROWS / 2 { 4 } else { 3 }
 }
 
-/// Calls `$tile::<rows, panels>` with the numbers that `$rows` (at most [`ROWS`]) and `$panels` (at most 4) have.
+/// Calls `$tile::<R, P>`, where `R` is the value of `$rows` (1 to 8) and `P` the value of `$panels` (1 to 4).
 macro_rules! dispatch {
     ($tile:ident, $rows:expr, $panels:expr, $($argument:expr),*) => {
         dispatch!(@rows $tile, $rows, $panels, ($($argument),*), 1 2 3 4 5 6 7 8)
@@ -62,11 +66,11 @@ impl Kernel for Avx512Vnni {
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]) {
         a.check(b, sums);
         let width = b.len() / a.lines() * PANEL;
-        let mut begin = [0; ROWS];
+        let mut initial = [0; ROWS];
         for row in (0..a.rows).step_by(ROWS) {
             let rows = a.slice(row, ROWS);
-            beginnings(rows, &mut begin);
-            multiply::<i8, false>(rows, &begin, b, &mut sums[row * width..][..rows.rows * width]);
+            initial_sums(rows, &mut initial);
+            multiply::<i8, false>(rows, &initial, b, &mut sums[row * width..][..rows.rows * width]);
         }
     }
 
@@ -81,14 +85,14 @@ impl Kernel for Avx512Vnni {
         sums: &mut Aligned<i32>,
         each: &mut dyn FnMut(usize, &[i32]),
     ) {
-        assert!(a.rows <= BLOCK_ROWS, "more rows than a block has");
-        let mut begin = [0; BLOCK_ROWS];
-        beginnings(a, &mut begin);
-        // A group that is left with one panel at its end would leave the units idle.
-        let group = GROUP - GROUP % panels_together(a.rows);
+        assert!(a.rows <= BLOCK_ROWS, "{} rows, but a block has at most {BLOCK_ROWS}", a.rows);
+        let mut initial = [0; BLOCK_ROWS];
+        initial_sums(a, &mut initial);
+        // Make a group a multiple of the panels multiplied at once: a single panel left over would leave units idle.
+        let group = GROUP_PANELS - GROUP_PANELS % panels_at_once(a.rows);
         for (index, b) in b.chunks(group * a.lines()).enumerate() {
             let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
-            multiply::<i8, false>(a, &begin, b, sums);
+            multiply::<i8, false>(a, &initial, b, sums);
             each(index * group, sums);
         }
     }
@@ -97,7 +101,7 @@ impl Kernel for Avx512Vnni {
         a.check(b, out);
         let mut panel = 0;
         while panel < b.count {
-            let panels = panels_together(a.rows).min(b.count - panel);
+            let panels = panels_at_once(a.rows).min(b.count - panel);
             for row in (0..a.rows).step_by(ROWS) {
                 let tile = F32Tile {
                     a: &a.data[row * a.stride..],
@@ -108,8 +112,8 @@ impl Kernel for Avx512Vnni {
                     width: b.count * PANEL,
                 };
                 let out = &mut out[(row * b.count + panel) * PANEL..];
-                // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; `check`
-                // holds for these rows and panels.
+                // SAFETY: an `Avx512Vnni` is reachable only where AVX-512 was detected. `check` above guarantees that
+                // the rows and panels of this tile lie inside `a`, `b` and `out`.
                 unsafe { dispatch!(f32_tile, ROWS.min(a.rows - row), panels, tile, out) }
             }
             panel += panels;
@@ -117,28 +121,29 @@ impl Kernel for Avx512Vnni {
     }
 }
 
-/// Rows of type `T`, unsigned or not, times all panels. The sums of signed rows begin at `begin`, those of unsigned ones at
-/// zero. Called by [`Avx512Vnni`] alone.
-fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, begin: &[i32], b: &[LineI8], sums: &mut [i32]) {
+/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. The sums of signed rows start at `initial`,
+/// `(a.rows)`; those of unsigned rows start at zero, and `initial` is ignored. Called only by [`Avx512Vnni`].
+fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, initial: &[i32], b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let width = count * PANEL;
     for row in (0..a.rows).step_by(ROWS) {
         let rows = ROWS.min(a.rows - row);
         let start = a.data[row * a.stride..].as_ptr().cast();
-        let begin = if UNSIGNED { &[] } else { &begin[row..row + rows] };
+        let initial = if UNSIGNED { &[] } else { &initial[row..row + rows] };
         let mut panel = 0;
         while panel < count {
-            let panels = if a.lines() <= 16 && rows < 3 { 1 } else { panels_together(rows) }.min(count - panel);
+            let panels = if a.lines() <= 16 && rows < 3 { 1 } else { panels_at_once(rows) }.min(count - panel);
             let b = &b[panel * a.lines()..];
             let tile = Int8Tile { a: start, a_stride: a.stride, b, lines: a.lines(), width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved; `check` holds
-            // for these `rows` rows and `panels` panels. `T` is a byte.
+            // SAFETY: only an `Avx512Vnni` calls this, and it is reachable only where AVX-512 VNNI was detected.
+            // `check` above guarantees that these `rows` rows and `panels` panels lie inside `a`, `b` and `sums`. `T`
+            // is one byte.
             unsafe {
                 if UNSIGNED {
                     dispatch!(uint8_tile, rows, panels, tile, sums);
                 } else {
-                    dispatch!(int8_tile, rows, panels, tile, begin, sums);
+                    dispatch!(int8_tile, rows, panels, tile, initial, sums);
                 }
             }
             panel += panels;
@@ -146,12 +151,12 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, begin: &[i32], b: &
     }
 }
 
-/// `-128 * sum(a)` of each row, where its sums begin. Called by [`Avx512Vnni`] alone.
-fn beginnings(a: RowsI8<'_>, begin: &mut [i32]) {
-    for (row, begin) in begin.iter_mut().enumerate().take(a.rows) {
+/// Writes `-128 * sum(a)` of each row, the value that its sums start at. Called only by [`Avx512Vnni`].
+fn initial_sums(a: RowsI8<'_>, initial: &mut [i32]) {
+    for (row, initial) in initial.iter_mut().enumerate().take(a.rows) {
         let (lines, _) = a.data[row * a.stride..][..a.padded_k].as_chunks();
-        // SAFETY: an `Avx512Vnni` is only reached through `kernel`, where the instructions were proved.
-        *begin = -128 * unsafe { sum_of(lines) };
+        // SAFETY: only an `Avx512Vnni` calls this, and it is reachable only where AVX-512 VNNI was detected.
+        *initial = -128 * unsafe { sum_of(lines) };
     }
 }
 
@@ -161,13 +166,14 @@ fn sum_of(lines: &[[i8; 64]]) -> i32 {
     let ones = _mm512_set1_epi8(1);
     let mut sum = _mm512_setzero_si512();
     for line in lines {
-        // SAFETY: a line is 64 bytes.
+        // SAFETY: the load reads 64 bytes, and `line` has 64.
         let bytes = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
         sum = _mm512_dpbusd_epi32(sum, ones, bytes);
     }
     _mm512_reduce_add_epi32(sum)
 }
 
+/// The operands of an int8 tile.
 #[derive(Clone, Copy)]
 struct Int8Tile<'a> {
     a: *const u8,
@@ -175,27 +181,27 @@ struct Int8Tile<'a> {
     b: &'a [LineI8],
     /// Lines of a panel.
     lines: usize,
-    /// Elements from one row of the sums to the next.
+    /// Elements from the start of one row of sums to the start of the next.
     width: usize,
 }
 
 /// `R` signed rows times `P` panels.
 ///
 /// # Safety
-/// As [`sums_of`]; `sums` holds `R` rows of `P * 16`, `width` apart.
+/// The contract of [`sums_of`] holds, and `sums` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, begin: &[i32], sums: &mut [i32]) {
+unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, initial: &[i32], sums: &mut [i32]) {
     // SAFETY: by this function's contract.
     unsafe {
         let total = sums_of::<R, P, false>(tile);
-        store::<R, P>(&total, begin.first_chunk().expect("a beginning for each row"), tile.width, sums);
+        store::<R, P>(&total, initial.first_chunk().expect("one initial sum for each of the R rows"), tile.width, sums);
     }
 }
 
 /// `R` unsigned rows times `P` panels.
 ///
 /// # Safety
-/// As [`int8_tile`].
+/// The contract of [`int8_tile`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn uint8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, sums: &mut [i32]) {
     // SAFETY: by this function's contract.
@@ -205,10 +211,11 @@ unsafe fn uint8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, sums: &
     }
 }
 
-/// The sums of a tile in registers; those of signed rows lack their beginnings.
+/// The sums of a tile, in registers. Those of signed rows do not include their initial sums yet.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` apart; `tile.b` holds `P` panels.
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines`
+/// lines.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Int8Tile<'_>) -> [[__m512i; P]; R] {
@@ -238,27 +245,28 @@ unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: In
     total
 }
 
-/// Writes the sums of a tile, `begin` added to those of each row.
+/// Writes the sums of a tile, after adding `initial[row]` to all sums of a row.
 ///
 /// # Safety
-/// `sums` holds `R` rows of `P * 16`, `width` apart.
+/// `sums` holds `R` rows of `P * 16` elements, `width` apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn store<const R: usize, const P: usize>(
     total: &[[__m512i; P]; R],
-    begin: &[i32; R],
+    initial: &[i32; R],
     width: usize,
     sums: &mut [i32],
 ) {
-    for ((row, total), begin) in total.iter().enumerate().zip(begin) {
+    for ((row, total), initial) in total.iter().enumerate().zip(initial) {
         for (panel, total) in total.iter().enumerate() {
-            let total = _mm512_add_epi32(*total, _mm512_set1_epi32(*begin));
-            // SAFETY: `sums` has 16 elements there, by this function's contract.
+            let total = _mm512_add_epi32(*total, _mm512_set1_epi32(*initial));
+            // SAFETY: `sums` has 16 elements in this row and panel, by this function's contract.
             unsafe { _mm512_storeu_si512(sums.as_mut_ptr().add(row * width + panel * PANEL).cast(), total) };
         }
     }
 }
 
+/// The operands of [`f32_tile`]; strides are in elements or lines.
 #[derive(Clone, Copy)]
 struct F32Tile<'a> {
     a: &'a [f32],
@@ -266,15 +274,15 @@ struct F32Tile<'a> {
     b: &'a [LineF32],
     b_stride: usize,
     k: usize,
-    /// Elements from one row of the result to the next.
+    /// Elements from the start of one row of the result to the start of the next.
     width: usize,
 }
 
-/// `R` rows times `P` panels.
+/// `R` rows times `P` panels in f32.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `tile.b` holds `P` panels of `k` lines, `out` holds `R` rows of `P * 16`
-/// elements, each at its stride.
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
+/// `out` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "avx512f")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[__m512; P]; R] = [[_mm512_setzero_ps(); P]; R];
@@ -294,7 +302,7 @@ unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut 
     }
     for (row, total) in total.iter().enumerate() {
         for (panel, total) in total.iter().enumerate() {
-            // SAFETY: `out` has 16 elements there, by this function's contract.
+            // SAFETY: `out` has 16 elements in this row and panel, by this function's contract.
             unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(row * tile.width + panel * PANEL), *total) };
         }
     }

@@ -1,7 +1,8 @@
-//! AVX-VNNI: the dot product of AVX-512 VNNI in registers of AVX2, on processors that have no AVX-512.
+//! The kernel for AVX-VNNI: `vpdpbusd` on 256-bit registers, for processors without AVX-512.
 //!
-//! Int8 is computed as there: the weights become the unsigned side, `b + 128`, and `-128 * sum(a)` is where the sums of
-//! a row begin. Unsigned rows are the unsigned side themselves. f32 products are those of AVX2.
+//! Int8 works as in the AVX-512 VNNI kernel: the weights become the unsigned operand, `b + 128`, and the sums of a row
+//! start at `-128 * sum(a)`. Unsigned rows are the unsigned operand themselves and need no correction. F32 products are
+//! left to the AVX2 kernel.
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_load_si256, _mm256_loadu_si256, _mm256_set1_epi8,
@@ -10,10 +11,11 @@ use std::arch::x86_64::{
 use std::hint::black_box;
 
 use super::avx2::AVX2;
-use super::{Kernel, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::lines::{LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// Held only by code that has seen a [`Cpu`] of this kind.
+/// The kernel. It is reachable only through [`kernel`].
 struct AvxVnni(());
 
 static AVX_VNNI: AvxVnni = AvxVnni(());
@@ -22,13 +24,13 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::AvxVnni).then_some(&AVX_VNNI)
 }
 
-/// Rows of a full tile. Six rows by one panel are 12 sums, a line is two registers, four bytes of a row and the
-/// constant that turns the weights' sign are one each: all sixteen.
+/// Rows of a full tile. It uses all 16 registers: 12 for the sums of six rows by one panel, two for a line, one for
+/// four bytes of a row, and one for the constant that makes the weights unsigned.
 const ROWS: usize = 6;
 
-/// How many panels are multiplied at once: as many as give few rows the sums that hide the latency of a product, and
-/// leave room for what is multiplied. (Three signed rows by two panels want a seventeenth register.)
-fn panels_together(rows: usize, unsigned: bool) -> usize {
+/// Panels that are multiplied at once. Few rows need several panels for enough independent sums to hide the latency of
+/// `vpdpbusd`. The 16 registers are the limit: three signed rows by two panels would need 17.
+fn panels_at_once(rows: usize, unsigned: bool) -> usize {
     match rows {
         1 => 4,
         2 => 3,
@@ -55,26 +57,28 @@ impl Kernel for AvxVnni {
     }
 }
 
-/// Rows of type `T`, unsigned or not, times all panels. Called by [`AvxVnni`] alone.
+/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`AvxVnni`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let width = count * PANEL;
     let mut row = 0;
     while row < a.rows {
-        // Tiles of about the same height: a low one at the end would leave the units idle.
+        // Use tiles of about equal height: a tile of one or two rows at the end would leave units idle.
         let left = a.rows - row;
         let rows = left.div_ceil(left.div_ceil(ROWS));
         let start = a.data[row * a.stride..].as_ptr().cast();
-        // SAFETY: an `AvxVnni` is only reached through `kernel`, where the instructions were proved; `check` holds for
-        // these `rows` rows. `T` is a byte.
-        let begin = if UNSIGNED { [0; ROWS] } else { unsafe { beginnings(start, a.stride, rows, a.padded_k) } };
+        // SAFETY: only an `AvxVnni` calls this, and it is reachable only where AVX-VNNI was detected. `check` above
+        // guarantees that these `rows` rows lie inside `a` and that `padded_k` is a multiple of 64 bytes. `T` is one
+        // byte.
+        let initial = if UNSIGNED { [0; ROWS] } else { unsafe { initial_sums(start, a.stride, rows, a.padded_k) } };
         let mut panel = 0;
         while panel < count {
-            let panels = panels_together(rows, UNSIGNED).min(count - panel);
+            let panels = panels_at_once(rows, UNSIGNED).min(count - panel);
             let b = &b[panel * a.lines()..];
-            let tile = Tile { a: start, a_stride: a.stride, b, lines: a.lines(), begin: &begin, width };
+            let tile = Tile { a: start, a_stride: a.stride, b, lines: a.lines(), initial: &initial, width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: as above, for the `rows` rows and `panels` panels that are left.
+            // SAFETY: as above; `check` also guarantees that these `panels` panels lie inside `b`, and their sums
+            // inside `sums`.
             unsafe {
                 match (rows, panels) {
                     (1, 1) => multiply_tile::<1, 1, UNSIGNED>(tile, sums),
@@ -97,15 +101,15 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
     }
 }
 
-/// `-128 * sum(a)` of each row, where its sums begin.
+/// `-128 * sum(a)` of each row: the value that its sums start at.
 ///
 /// # Safety
-/// `a` points to `rows` rows of `padded_k` bytes, a multiple of 32, `stride` apart.
+/// `a` points to `rows` rows of `padded_k` bytes, `stride` bytes apart; `padded_k` is a multiple of 32.
 #[target_feature(enable = "avx2,avxvnni")]
-unsafe fn beginnings(a: *const u8, stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
+unsafe fn initial_sums(a: *const u8, stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
     let ones = _mm256_set1_epi8(1);
-    let mut begin = [0; ROWS];
-    for (row, begin) in begin.iter_mut().enumerate().take(rows) {
+    let mut initial = [0; ROWS];
+    for (row, initial) in initial.iter_mut().enumerate().take(rows) {
         let mut sum = _mm256_setzero_si256();
         for k in (0..padded_k).step_by(32) {
             // SAFETY: row `row` has 32 bytes at `k`, by this function's contract.
@@ -113,13 +117,14 @@ unsafe fn beginnings(a: *const u8, stride: usize, rows: usize, padded_k: usize) 
             sum = _mm256_dpbusd_avx_epi32(sum, ones, bytes);
         }
         let mut lanes = [0; 8];
-        // SAFETY: eight lanes are 32 bytes.
+        // SAFETY: the store writes 32 bytes, and `lanes` has eight elements of four bytes.
         unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sum) };
-        *begin = -128 * lanes.iter().sum::<i32>();
+        *initial = -128 * lanes.iter().sum::<i32>();
     }
-    begin
+    initial
 }
 
+/// The operands of a tile.
 #[derive(Clone, Copy)]
 struct Tile<'a> {
     a: *const u8,
@@ -127,20 +132,20 @@ struct Tile<'a> {
     b: &'a [LineI8],
     /// Lines of a panel.
     lines: usize,
-    /// Where the sums of each row begin.
-    begin: &'a [i32; ROWS],
-    /// Elements from one row of the sums to the next.
+    /// The value that the sums of each row start at.
+    initial: &'a [i32; ROWS],
+    /// Elements from the start of one row of sums to the start of the next.
     width: usize,
 }
 
 /// `R` rows times `P` panels.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` apart; `tile.b` holds `P` panels; `sums` holds `R` rows
-/// of `P * 16`, `width` apart.
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines`
+/// lines. `sums` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Tile<'_>, sums: &mut [i32]) {
-    // Nothing the compiler knows: it would make the constant anew for each line.
+    // `black_box` hides the constant from the compiler, which would otherwise compute it again for each line.
     let flip = black_box(_mm256_set1_epi8(-128));
     let mut total: [[[__m256i; 2]; P]; R] = [[[_mm256_setzero_si256(); 2]; P]; R];
     let value = |row: usize, group: usize| {
@@ -164,7 +169,7 @@ unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(ti
         for panel in 0..P {
             LineI8::prefetch_ahead(tile.b.as_ptr().wrapping_add(panel * tile.lines + group), P * tile.lines);
         }
-        // What there is less of is held, the other comes from memory as it is needed.
+        // Keep the smaller operand in registers, and load the other one from memory when it is needed.
         if P == 1 {
             let lines: [__m256i; 2] = std::array::from_fn(|half| weights(0, half, group));
             for (row, total) in total.iter_mut().enumerate() {
@@ -185,10 +190,10 @@ unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(ti
             }
         }
     }
-    for ((row, total), begin) in total.iter().enumerate().zip(tile.begin) {
+    for ((row, total), initial) in total.iter().enumerate().zip(tile.initial) {
         for (half, total) in total.as_flattened().iter().enumerate() {
-            let total = _mm256_add_epi32(*total, _mm256_set1_epi32(*begin));
-            // SAFETY: `sums` has eight elements there, by this function's contract.
+            let total = _mm256_add_epi32(*total, _mm256_set1_epi32(*initial));
+            // SAFETY: `sums` has eight elements in this row and half panel, by this function's contract.
             unsafe { _mm256_storeu_si256(sums.as_mut_ptr().add(row * tile.width + half * 8).cast(), total) };
         }
     }

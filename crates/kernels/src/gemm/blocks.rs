@@ -1,9 +1,10 @@
-//! A matrix cut into blocks of columns.
+//! A matrix that is stored in blocks of columns.
 
 use crate::{Aligned, Number};
 
-/// A matrix `(rows, n)` in blocks of `width` columns, each of them a matrix `(rows, width)` by itself: so the queries,
-/// keys and values of every head of attention lie together.
+/// A matrix `(rows, n)`, stored as blocks of `width` columns. Each block is a contiguous `(rows, width)` matrix.
+///
+/// Attention uses it with one head a block, so that the queries, keys and values of a head are contiguous.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks<T: Number> {
     rows: usize,
@@ -12,12 +13,12 @@ pub struct Blocks<T: Number> {
 }
 
 impl<T: Number> Blocks<T> {
-    /// Makes this a matrix of the given shape; what it holds is left undefined.
+    /// Gives this matrix the shape `(rows, n)`. Its values are undefined afterwards.
     ///
     /// # Panics
     /// If `width` does not divide `n`.
     pub fn reset(&mut self, rows: usize, n: usize, width: usize) {
-        assert!(width > 0 && n.is_multiple_of(width), "{n} columns are no blocks of {width}");
+        assert!(width > 0 && n.is_multiple_of(width), "{n} columns cannot be divided into blocks of {width}");
         self.data.resize(rows * n);
         (self.rows, self.width) = (rows, width);
     }
@@ -32,18 +33,18 @@ impl<T: Number> Blocks<T> {
         self.width
     }
 
-    /// All columns.
+    /// Columns of the whole matrix.
     pub fn n(&self) -> usize {
         self.data.len() / self.rows.max(1)
     }
 
-    /// One block, `(rows, width)`.
+    /// Block `index`, `(rows, width)`.
     pub fn block(&self, index: usize) -> &[T] {
         let length = self.rows * self.width;
         &self.data[index * length..][..length]
     }
 
-    /// The blocks one after the other.
+    /// All values, block after block.
     pub fn data_mut(&mut self) -> &mut [T] {
         &mut self.data
     }

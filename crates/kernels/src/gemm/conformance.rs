@@ -1,11 +1,12 @@
-//! The suite that every kernel passes: bit-equal to the definition on every shape, whatever the values.
+//! Tests that every kernel must pass: its int8 results are bit-equal to the definition, for all shapes and values.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::Context;
+use crate::lines::padded_k;
+use crate::{Aligned, Context, Cpu, Isa};
 
-/// Deterministic bytes in -127..=127.
+/// Deterministic pseudo-random bytes in -127..=127.
 fn bytes(length: usize, seed: usize) -> Vec<i8> {
     (0..length).map(|i| ((i * 7919 + seed * 104_729 + i * i % 251) % 255) as i32 - 127).map(|v| v as i8).collect()
 }
@@ -31,46 +32,50 @@ fn packed(context: &Context, values: &[i8], k: usize) -> PackedI8 {
     })
 }
 
-/// One context for each instruction set of this machine. Says what the machine lacks; but fails where `EXPECT_ISA`, a
-/// list of names with commas between them, promises that it is there.
+/// One context for each instruction set of this machine. Prints the sets that the machine does not have.
+///
+/// # Panics
+/// If the machine does not have an instruction set that the environment variable `EXPECT_ISA` names. The variable holds
+/// names separated by commas.
 fn contexts() -> impl Iterator<Item = Context> {
     let expected = std::env::var("EXPECT_ISA").unwrap_or_default();
-    let missing = missing(&expected, |isa| Cpu::with(isa).is_ok()).unwrap_or_else(|error| panic!("{error}"));
+    let missing = missing_sets(&expected, |isa| Cpu::with(isa).is_ok()).unwrap_or_else(|error| panic!("{error}"));
     for isa in missing {
         println!("skipped: this machine has no {isa}");
     }
     Cpu::all().map(|cpu| Context::with(cpu, 2))
 }
 
-/// The instruction sets that are not there, if none of them is expected.
-fn missing(expected: &str, is_there: impl Fn(Isa) -> bool) -> Result<Vec<Isa>, String> {
+/// The instruction sets that are not available, or an error if one of the `expected` names is among them.
+fn missing_sets(expected: &str, is_available: impl Fn(Isa) -> bool) -> Result<Vec<Isa>, String> {
     for name in expected.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let isa = Isa::ALL.iter().find(|isa| isa.name() == name);
-        let isa = isa.ok_or_else(|| format!("EXPECT_ISA names `{name}`, which is no instruction set"))?;
-        if !is_there(*isa) {
-            return Err(format!("EXPECT_ISA names {isa}, and this machine has no {isa}"));
+        let isa = isa.ok_or_else(|| format!("EXPECT_ISA names `{name}`, which is not an instruction set"))?;
+        if !is_available(*isa) {
+            return Err(format!("EXPECT_ISA names {isa}, but this machine has no {isa}"));
         }
     }
-    Ok(Isa::ALL.iter().copied().filter(|isa| !is_there(*isa)).collect())
+    Ok(Isa::ALL.iter().copied().filter(|isa| !is_available(*isa)).collect())
 }
 
 #[test]
-fn what_is_expected_must_be_there() {
-    let on_avx2 = |expected| missing(expected, |isa| matches!(isa, Isa::Avx2 | Isa::Reference));
-    for met in ["", "avx2", "reference, avx2", "avx2,"] {
-        let skipped = on_avx2(met).unwrap();
-        assert!(skipped.contains(&Isa::Amx) && skipped.len() == Isa::ALL.len() - 2, "{met}: {skipped:?}");
+fn expected_instruction_sets_must_be_available() {
+    let on_avx2 = |expected| missing_sets(expected, |isa| matches!(isa, Isa::Avx2 | Isa::Reference));
+    for available in ["", "avx2", "reference, avx2", "avx2,"] {
+        let skipped = on_avx2(available).unwrap();
+        assert!(skipped.contains(&Isa::Amx) && skipped.len() == Isa::ALL.len() - 2, "{available}: {skipped:?}");
     }
     assert!(on_avx2("avx2,amx").unwrap_err().contains("has no amx"));
     assert!(on_avx2("avx2,sse9").unwrap_err().contains("`sse9`"));
 }
 
-/// The product by its definition.
+/// The product `(m, n)` by its definition.
 fn exact(a: &[i8], b: &[i8], k: usize) -> Vec<i32> {
     let dot = |a: &[i8], b: &[i8]| a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
     a.chunks_exact(k).flat_map(|a| b.chunks_exact(k).map(move |b| dot(a, b))).collect()
 }
 
+/// Compares the int8 product of every kernel with the definition.
 fn check_int8(a: &[i8], b: &[i8], k: usize) {
     let (m, n) = (a.len() / k, b.len() / k);
     let expected = exact(a, b, k);
@@ -88,7 +93,7 @@ fn check_int8(a: &[i8], b: &[i8], k: usize) {
     }
 }
 
-/// Unsigned rows: the values of `a` plus 128.
+/// Compares the product of unsigned rows, the values of `a` plus 128, with the definition for every kernel.
 fn check_uint8(a: &[i8], b: &[i8], k: usize) {
     let (m, n) = (a.len() / k, b.len() / k);
     let (padded_k, width) = (padded_k(k), n.next_multiple_of(PANEL));
@@ -112,7 +117,7 @@ fn check_uint8(a: &[i8], b: &[i8], k: usize) {
 }
 
 #[test]
-fn int8_on_every_small_shape() {
+fn int8_is_exact_on_every_small_shape() {
     for m in [1, 2, 3, 4, 5, 7, 8, 9, 33] {
         for n in [1, 15, 16, 17, 33] {
             for k in [1, 3, 4, 5, 63, 64, 65, 130] {
@@ -132,7 +137,7 @@ fn int8_never_saturates() {
 }
 
 #[test]
-fn f32_follows_the_order_of_k_whatever_the_neighbours() {
+fn an_f32_row_has_the_same_bits_alone_and_in_a_block() {
     for context in contexts() {
         let kernel = kernel(context.cpu);
         for (m, n, k) in [(1, 16, 5), (1, 80, 64), (2, 48, 7), (3, 33, 20), (4, 16, 9), (5, 17, 64), (13, 50, 31)] {
@@ -160,7 +165,7 @@ fn f32_follows_the_order_of_k_whatever_the_neighbours() {
 }
 
 #[test]
-fn f32_takes_overlapping_rows_and_the_first_lines_of_a_panel() {
+fn f32_accepts_overlapping_rows_and_uses_the_first_lines_of_a_panel() {
     for context in contexts() {
         let data = floats(40, 1);
         let b = floats(20 * 12, 2);
@@ -177,9 +182,9 @@ fn f32_takes_overlapping_rows_and_the_first_lines_of_a_panel() {
     }
 }
 
-/// Numbers whose products wrap must not pass for lengths that agree.
+/// Sizes whose products overflow must not pass the length checks that memory safety depends on.
 #[test]
-fn absurd_shapes_are_refused() {
+fn shapes_whose_sizes_overflow_are_rejected() {
     let lines = [LineI8([0; 64]); 16];
     for context in contexts() {
         let kernel = kernel(context.cpu);
@@ -187,18 +192,18 @@ fn absurd_shapes_are_refused() {
         let far = RowsI8 { data: &[0; 64], stride: usize::MAX, rows: 2, padded_k: 64 };
         let floats = RowsF32 { data: &[0.0; 64], stride: usize::MAX / 2 + 1, rows: 3, k: 0 };
         let panels = PanelsF32 { lines: &[], stride: 0, count: 1 << 60 };
-        let refused = |work: &mut dyn FnMut()| {
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).expect_err("must be refused");
+        let rejected = |work: &mut dyn FnMut()| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).expect_err("must be rejected");
         };
-        refused(&mut || kernel.int8(rows, &lines, &mut []));
-        refused(&mut || kernel.int8(far, &lines, &mut [0; 32]));
-        refused(&mut || kernel.f32(floats, panels, &mut []));
+        rejected(&mut || kernel.int8(rows, &lines, &mut []));
+        rejected(&mut || kernel.int8(far, &lines, &mut [0; 32]));
+        rejected(&mut || kernel.f32(floats, panels, &mut []));
     }
 }
 
-/// Shapes on both sides of every way the driver cuts a product.
+/// The shapes lie on both sides of each threshold at which the driver splits a product differently.
 #[test]
-fn the_driver_gives_every_output_on_every_split() {
+fn every_output_is_right_and_thread_count_does_not_change_it() {
     for (m, n, k) in [(1, 5, 8), (3, 300, 64), (32, 48, 20), (33, 2100, 8), (70, 70, 70), (129, 33, 12)] {
         let (a, b) = (bytes(m * k, 3), bytes(n * k, 4));
         let bias: Vec<f32> = floats(n, 5);
@@ -229,7 +234,7 @@ fn the_driver_gives_every_output_on_every_split() {
 }
 
 #[test]
-fn sums_from_elsewhere_end_as_ones_own() {
+fn finish_sums_has_the_bits_of_gemm_int8() {
     for context in contexts() {
         for (m, n, k) in [(1, 1, 1), (3, 40, 70), (70, 33, 9), (129, 48, 64)] {
             let (a, b, bias) = (bytes(m * k, 1), bytes(n * k, 2), floats(n, 3));
@@ -246,31 +251,31 @@ fn sums_from_elsewhere_end_as_ones_own() {
             }
             let sums = exact(&a, &b, k);
             let epilogue = Epilogue { bias: Some(&bias), activation: Activation::Gelu };
-            let run = |is_own: bool, output: Output<'_>| {
-                if is_own {
+            let run = |uses_gemm: bool, output: Output<'_>| {
+                if uses_gemm {
                     gemm_int8(&context, &rows, &weights, &epilogue, output);
                 } else {
                     finish_sums(&context, &sums, rows.scales(), weights.scales(), &epilogue, output);
                 }
             };
-            let written = [true, false].map(|is_own| {
+            let written = [true, false].map(|uses_gemm| {
                 let mut out = vec![0.5; m * n];
-                run(is_own, Output::Write(&mut out));
-                run(is_own, Output::Add(&mut out));
+                run(uses_gemm, Output::Write(&mut out));
+                run(uses_gemm, Output::Add(&mut out));
                 out
             });
             assert_eq!(written[0], written[1]);
-            let quantised = [true, false].map(|is_own| {
+            let quantised = [true, false].map(|uses_gemm| {
                 let mut out = QuantisedRows::default();
-                run(is_own, Output::Quantise(&mut out));
+                run(uses_gemm, Output::Quantise(&mut out));
                 out
             });
             assert_eq!(quantised[0].scales(), quantised[1].scales());
             assert!((0..m).all(|row| quantised[0].row(row) == quantised[1].row(row)));
-            let blocks = [true, false].map(|is_own| {
+            let blocks = [true, false].map(|uses_gemm| {
                 let mut out = Blocks::<u16>::default();
                 out.reset(m, n, n);
-                run(is_own, Output::BlocksBf16(&mut out));
+                run(uses_gemm, Output::BlocksBf16(&mut out));
                 out
             });
             assert_eq!(blocks[0].block(0), blocks[1].block(0));
@@ -279,7 +284,7 @@ fn sums_from_elsewhere_end_as_ones_own() {
 }
 
 #[test]
-fn gelu_comes_after_the_bias_and_before_the_residual() {
+fn gelu_is_applied_after_the_bias_and_before_the_residual() {
     for context in contexts() {
         let weights = PackedF32::pack(&context.pool, 3, 1, &|row, out| out[0] = row as f32);
         let epilogue = Epilogue { bias: Some(&[1.0, 0.0, -1.0]), activation: Activation::Gelu };
@@ -294,14 +299,14 @@ fn gelu_comes_after_the_bias_and_before_the_residual() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
     #[test]
-    fn int8_on_random_shapes((m, n, k) in (1..40_usize, 1..70_usize, 1..300_usize), seed in 0..1000_usize) {
+    fn int8_is_exact_on_random_shapes((m, n, k) in (1..40_usize, 1..70_usize, 1..300_usize), seed in 0..1000_usize) {
         check_int8(&bytes(m * k, seed), &bytes(n * k, seed + 1), k);
         check_uint8(&bytes(m * k, seed), &bytes(n * k, seed + 1), k);
     }
 }
 
 #[test]
-fn bf16_agrees_with_the_reference_and_in_groups_with_itself() {
+fn bf16_agrees_with_plain_rust_and_groups_do_not_change_its_bits() {
     let bits = |length: usize, seed: usize| -> Vec<u16> {
         floats(length, seed).into_iter().map(crate::vector::to_bf16).collect()
     };
@@ -310,7 +315,7 @@ fn bf16_agrees_with_the_reference_and_in_groups_with_itself() {
         let b: Vec<LineBf16> = bits(panels * k * PANEL, k).as_chunks().0.iter().map(|line| LineBf16(*line)).collect();
         let a = RowsBf16 { data: &data, stride: k, rows: m, padded_k: k };
         let mut expected = vec![0.0; m * panels * PANEL];
-        reference::multiply_bf16(a, &b, &mut expected);
+        bf16::multiply(a, &b, &mut expected);
         for context in contexts() {
             let kernel = kernel(context.cpu);
             let mut out = vec![f32::NAN; m * panels * PANEL];
@@ -331,7 +336,7 @@ fn bf16_agrees_with_the_reference_and_in_groups_with_itself() {
 }
 
 #[test]
-fn int8_in_groups_is_the_same() {
+fn int8_in_groups_gives_the_same_sums() {
     for (m, n, k) in [
         (1, 16, 64),
         (1, 530, 64),

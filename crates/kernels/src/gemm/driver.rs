@@ -1,44 +1,52 @@
-//! Cuts a product into blocks, runs them on the pool and applies the epilogue to each while it is in cache.
+//! Splits a product into blocks, runs them on the pool, and applies the epilogue to each block while it is in the
+//! cache.
 
+use super::contract::{BLOCK_ROWS, GROUP_PANELS};
 use super::epilogue::{Group, Scales, Target, finish_f32, finish_int8, finish_to_bf16};
-use super::{BLOCK_ROWS, Epilogue, Kernel, Output, PANEL, PackedF32, PackedI8, QuantisedRows, RowsF32, kernel};
-use crate::pool::{Disjoint, scratch_of};
+use super::{Epilogue, Kernel, Output, PackedF32, PackedI8, QuantisedRows, RowsF32, kernel};
+use crate::disjoint::Disjoint;
+use crate::lines::PANEL;
 use crate::quantise::quantise_row;
+use crate::scratch::scratch_of;
 use crate::{Aligned, Context, Scratch};
 
-/// The most elements of a block: 256 KiB in f32, a part of any L2.
-const BLOCK_ELEMENTS: usize = 64 * 1024;
-/// Panels whose f32 sums are finished at a time.
-const GROUP: usize = 16;
+/// Most elements in a block: 256 KiB in f32, which fits into the L2 cache of every supported processor.
+const MAX_BLOCK_ELEMENTS: usize = 64 * 1024;
 
-/// `out = epilogue(a x b^T)` in int8: exact i32 sums, then scales, then the epilogue.
+/// Int8 product with epilogue: `output = activation(scales * (a x b^T) + bias)`, with exact i32 sums.
+///
+/// `a` is `(m, k)`, `b` is `(n, k)`, the bias is `(n)`, the output `(m, n)`.
 ///
 /// # Panics
-/// If the shapes of `a`, `b`, the bias and the output do not agree.
+/// If these shapes do not agree.
 pub fn gemm_int8(context: &Context, a: &QuantisedRows, b: &PackedI8, epilogue: &Epilogue<'_>, output: Output<'_>) {
-    assert_eq!(a.k(), b.k(), "rows and weights of different depth");
+    assert_eq!(a.k(), b.k(), "rows and weights differ in k");
     let product = Int8 { context, kernel: kernel(context.cpu), a, b };
     let (m, n) = (a.rows(), b.n());
     if let Output::BlocksBf16(out) = output {
-        assert!(out.rows() == m && out.n() == n, "output of another shape");
+        assert!(out.rows() == m && out.n() == n, "output does not have the shape (m, n)");
         to_matrix::<u16>(context, &product, (m, n), out.width(), epilogue, out.data_mut(), false);
     } else {
         drive(context, &product, (m, n), epilogue, output);
     }
 }
 
-/// `out = epilogue(a x b^T)` in f32.
+/// F32 product with epilogue: `output = activation(a x b^T + bias)`.
+///
+/// `a` is `(m, k)`, `b` is `(n, k)`, the bias is `(n)`, the output `(m, n)`.
 ///
 /// # Panics
-/// If the shapes of `a`, `b`, the bias and the output do not agree, or the output is in bf16.
+/// If these shapes do not agree, or the output is [`Output::BlocksBf16`].
 pub fn gemm_f32(context: &Context, a: RowsF32<'_>, b: &PackedF32, epilogue: &Epilogue<'_>, output: Output<'_>) {
-    assert_eq!(a.k, b.k(), "rows and weights of different depth");
+    assert_eq!(a.k, b.k(), "rows and weights differ in k");
     drive(context, &F32 { context, kernel: kernel(context.cpu), a, b }, (a.rows, b.n()), epilogue, output);
 }
 
-/// What [`gemm_int8`] does behind its sums, for sums that come from elsewhere: `sums` is `(m, n)`, `rows` has a scale for
-/// each row, `columns` one for each column, padded to whole panels as [`PackedI8::scales`] is. The result has the bits
-/// that [`gemm_int8`] gives.
+/// Applies the epilogue of [`gemm_int8`] to i32 sums that were computed elsewhere, such as on an NPU. The result is bit
+/// for bit that of [`gemm_int8`].
+///
+/// `sums` is `(m, n)`. `rows` holds the scale of each row, `(m)`. `columns` holds the scale of each column, padded to
+/// whole panels like [`PackedI8::scales`].
 ///
 /// # Panics
 /// If the shapes of the sums, the scales, the bias and the output do not agree.
@@ -51,17 +59,20 @@ pub fn finish_sums(
     output: Output<'_>,
 ) {
     let (m, n) = (rows.len(), sums.len() / rows.len().max(1));
-    assert!(sums.len() == m * n && columns.len() == n.next_multiple_of(PANEL), "sums and scales of different shapes");
+    assert!(
+        sums.len() == m * n && columns.len() == n.next_multiple_of(PANEL),
+        "the shapes of sums and scales do not agree"
+    );
     let product = Computed { context, sums, n, rows, columns };
     if let Output::BlocksBf16(out) = output {
-        assert!(out.rows() == m && out.n() == n, "output of another shape");
+        assert!(out.rows() == m && out.n() == n, "output does not have the shape (m, n)");
         to_matrix::<u16>(context, &product, (m, n), out.width(), epilogue, out.data_mut(), false);
     } else {
         drive(context, &product, (m, n), epilogue, output);
     }
 }
 
-/// A rectangle of the result: `rows` rows from `row` on, `panels` panels from `panel` on.
+/// A rectangle of the result: `rows` rows starting at `row`, and `panels` panels starting at `panel`.
 #[derive(Clone, Copy)]
 struct Part {
     row: usize,
@@ -70,12 +81,13 @@ struct Part {
     panels: usize,
 }
 
+/// A product whose result has elements of type `T`.
 trait Product<T>: Sync {
-    /// Computes a part and finishes it, group by group.
+    /// Computes one part, applies the epilogue group by group, and writes the result to `target`.
     fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, T>, sums: &mut Sums<'_>);
 }
 
-/// Memory for sums.
+/// Scratch memory for sums.
 struct Sums<'a> {
     int8: &'a mut Aligned<i32>,
     f32: &'a mut Aligned<f32>,
@@ -110,7 +122,7 @@ impl Product<u16> for Int8<'_> {
     }
 }
 
-/// A product that has been computed.
+/// A product whose i32 sums are given.
 struct Computed<'a> {
     context: &'a Context,
     /// `(m, n)`.
@@ -123,8 +135,8 @@ struct Computed<'a> {
 impl Computed<'_> {
     fn run(&self, part: Part, sums: &mut Sums<'_>, finish: &mut dyn FnMut(&Group<'_, i32>, Scales<'_>)) {
         let scales = Scales { rows: &self.rows[part.row..][..part.rows], columns: Some(self.columns) };
-        for panel in (part.panel..part.panel + part.panels).step_by(GROUP) {
-            let panels = GROUP.min(part.panel + part.panels - panel);
+        for panel in (part.panel..part.panel + part.panels).step_by(GROUP_PANELS) {
+            let panels = GROUP_PANELS.min(part.panel + part.panels - panel);
             let (column, width) = (panel * PANEL, panels * PANEL);
             let sums = scratch_of(sums.int8, part.rows * width);
             for (row, group) in sums.chunks_exact_mut(width).enumerate() {
@@ -159,8 +171,8 @@ struct F32<'a> {
 
 impl Product<f32> for F32<'_> {
     fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, f32>, sums: &mut Sums<'_>) {
-        for panel in (part.panel..part.panel + part.panels).step_by(GROUP) {
-            let panels = GROUP.min(part.panel + part.panels - panel);
+        for panel in (part.panel..part.panel + part.panels).step_by(GROUP_PANELS) {
+            let panels = GROUP_PANELS.min(part.panel + part.panels - panel);
             let sums = scratch_of(sums.f32, part.rows * panels * PANEL);
             self.kernel.f32(self.a.slice(part.row, part.rows), self.b.panels(panel, panels), sums);
             let group = Group { sums, rows: part.rows, column: panel * PANEL };
@@ -169,6 +181,7 @@ impl Product<f32> for F32<'_> {
     }
 }
 
+/// Runs a product whose result is f32, or f32 that is then quantised.
 fn drive(
     context: &Context,
     product: &dyn Product<f32>,
@@ -176,17 +189,18 @@ fn drive(
     epilogue: &Epilogue<'_>,
     output: Output<'_>,
 ) {
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() == n), "bias of another shape");
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == n), "bias does not have n elements");
     match output {
         Output::Write(out) => to_matrix(context, product, (m, n), n, epilogue, out, false),
         Output::Add(out) => to_matrix(context, product, (m, n), n, epilogue, out, true),
         Output::Blocks(out) => {
-            assert!(out.rows() == m && out.n() == n, "output of another shape");
+            assert!(out.rows() == m && out.n() == n, "output does not have the shape (m, n)");
             to_matrix(context, product, (m, n), out.width(), epilogue, out.data_mut(), false);
         }
         Output::Quantise(out) => {
             out.reset(m, n);
-            // The scale of a row wants the whole row: one task must hold it, or it takes two passes.
+            // The scale of a row depends on the whole row. With enough rows for all threads, each task computes whole
+            // rows. Otherwise the product is split by panels and quantised in a second pass.
             if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() {
                 to_quantised(context, product, (m, n), epilogue, out);
             } else {
@@ -197,11 +211,11 @@ fn drive(
                 out.keep_values(values);
             }
         }
-        Output::BlocksBf16(_) => panic!("an f32 product does not end in bf16"),
+        Output::BlocksBf16(_) => panic!("an f32 product cannot be written as bf16"),
     }
 }
 
-/// `out` is `(m, n)` in blocks of `block` columns.
+/// Runs a product and writes it to `out`, which is `(m, n)` in blocks of `block` columns.
 fn to_matrix<T: Send>(
     context: &Context,
     product: &dyn Product<T>,
@@ -211,20 +225,22 @@ fn to_matrix<T: Send>(
     out: &mut [T],
     add: bool,
 ) {
-    assert_eq!(out.len(), m * n, "output of another shape");
+    assert_eq!(out.len(), m * n, "output does not have the shape (m, n)");
     let out = Disjoint::new(out);
-    // Few rows: every thread takes a share of the panels. Many rows: the rows are shared out.
+    // With few rows, every thread computes a share of the panels. With many rows, the rows are divided among the
+    // threads.
     let panels = n.div_ceil(PANEL);
     let share = if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() { 1 } else { context.pool.threads() };
-    let task_panels = panels.div_ceil(share).clamp(1, BLOCK_ELEMENTS / BLOCK_ROWS / PANEL);
+    let task_panels = panels.div_ceil(share).clamp(1, MAX_BLOCK_ELEMENTS / BLOCK_ROWS / PANEL);
     split(context, (m, panels), task_panels, &|part, scratch| {
-        // Parts do not overlap, and neither do the groups of one.
+        // The contract of `finish_int8` holds: parts do not overlap, and neither do the groups of a part.
         let target = Target { out: &out, row: part.row, shape: (m, n), block, stride: block, add };
         let Scratch { sums, block, .. } = scratch;
         product.run(part, epilogue, &target, &mut Sums { int8: sums, f32: block });
     });
 }
 
+/// Runs a product and quantises its rows; each task computes whole rows.
 fn to_quantised(
     context: &Context,
     product: &dyn Product<f32>,
@@ -237,7 +253,7 @@ fn to_quantised(
     let panels = n.div_ceil(PANEL);
     split(context, (m, panels), panels, &|part, scratch| {
         let Scratch { sums, block, block2, .. } = scratch;
-        // An odd number of cache lines from row to row: else a column would crowd into a few sets of the cache.
+        // An odd number of cache lines from row to row, or the rows would compete for a few sets of the cache.
         let line = n.next_multiple_of(PANEL) | PANEL;
         let values = scratch_of(block2, part.rows * line);
         let out = Disjoint::new(values);
@@ -245,14 +261,15 @@ fn to_quantised(
         product.run(part, epilogue, &target, &mut Sums { int8: sums, f32: block });
         for (row, values) in values.chunks_exact(line).enumerate() {
             let (row, values) = (part.row + row, &values[..n]);
-            // SAFETY: a row belongs to one part.
+            // SAFETY: parts hold whole rows here, so each row is written by one task only.
             let (quantised, scale) = unsafe { (data.slice(row * stride, n), scales.slice(row, 1)) };
             scale[0] = quantise_row(context.cpu, values, quantised);
         }
     });
 }
 
-/// Runs all parts of a product of `m` rows and `panels` panels, at most `task_panels` of which belong to one part.
+/// Splits a product of `m` rows and `panels` panels into parts of at most `task_panels` panels, and runs them on the
+/// pool.
 fn split(
     context: &Context,
     (m, panels): (usize, usize),
@@ -260,7 +277,7 @@ fn split(
     run: &(dyn Fn(Part, &mut Scratch) + Sync),
 ) {
     let task_panels = task_panels.max(1);
-    let task_rows = (BLOCK_ELEMENTS / (task_panels * PANEL)).clamp(1, BLOCK_ROWS);
+    let task_rows = (MAX_BLOCK_ELEMENTS / (task_panels * PANEL)).clamp(1, BLOCK_ROWS);
     let across = panels.div_ceil(task_panels);
     context.pool.run(m.div_ceil(task_rows) * across, &|task, scratch| {
         let (row, panel) = (task / across * task_rows, task % across * task_panels);

@@ -1,16 +1,19 @@
-//! What happens to sums before they leave the core's cache.
+//! The epilogue of a product: scales, bias, activation and residual, applied to sums while they are in the core's
+//! cache.
 
-#![allow(clippy::inline_always, reason = "what is inlined must be compiled into each version of its caller")]
+#![allow(clippy::inline_always, reason = "helpers must be compiled for the instruction set of each caller")]
 
-use super::{BLOCK_ROWS, Blocks, PANEL, QuantisedRows};
+use super::contract::BLOCK_ROWS;
+use super::{Blocks, QuantisedRows};
 use crate::cpu::multiversion;
-use crate::pool::Disjoint;
+use crate::disjoint::Disjoint;
+use crate::lines::PANEL;
 use crate::vector::{from_bf16, gelu_of, to_bf16};
 
-/// The function applied after the bias.
+/// The activation function, applied after the bias.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
-    /// Nothing.
+    /// The identity.
     #[default]
     None,
     /// The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2`.
@@ -20,38 +23,38 @@ pub enum Activation {
 /// Bias and activation of a layer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// `(n)`, added to each row.
+    /// `(n)`, added to every row.
     pub bias: Option<&'a [f32]>,
     /// Applied after the bias.
     pub activation: Activation,
 }
 
-/// Where the result goes.
+/// Where the result of a product is written.
 #[derive(Debug)]
 pub enum Output<'a> {
-    /// `(m, n)`, overwritten.
+    /// `(m, n)`; the result overwrites it.
     Write(&'a mut [f32]),
-    /// `(m, n)`, added to: the residual connection.
+    /// `(m, n)`; the result is added to it, as in a residual connection.
     Add(&'a mut [f32]),
-    /// Becomes an `(m, n)` matrix for the next int8 product.
+    /// Becomes `(m, n)`: the result quantised to int8, as the input of the next int8 product.
     Quantise(&'a mut QuantisedRows),
-    /// `(m, n)`, overwritten.
+    /// `(m, n)` in blocks of columns; the result overwrites it.
     Blocks(&'a mut Blocks<f32>),
-    /// `(m, n)`, overwritten by the bits of bf16 numbers.
+    /// `(m, n)` in blocks of columns; the result overwrites it, as the bits of bf16 numbers.
     BlocksBf16(&'a mut Blocks<u16>),
 }
 
-/// The sums of a few rows and panels.
+/// The sums of a few rows and a few panels, to which the epilogue is applied at once.
 pub(super) struct Group<'a, S> {
     /// `(rows, panels * 16)`.
     pub(super) sums: &'a [S],
     pub(super) rows: usize,
-    /// The first column.
+    /// The first column of the group in the whole matrix.
     pub(super) column: usize,
 }
 
-/// What sums are multiplied with: a scale a row of the group, and one a column of the whole matrix, padded to whole
-/// panels.
+/// The factors of the sums of an int8 product: one for each row of the group, and one for each column of the whole
+/// matrix, padded to whole panels. Without column scales, those are 1.
 #[derive(Clone, Copy)]
 pub(super) struct Scales<'a> {
     pub(super) rows: &'a [f32],
@@ -59,38 +62,38 @@ pub(super) struct Scales<'a> {
 }
 
 impl Scales<'_> {
-    /// For sums that are values already.
+    /// For the sums of an f32 product, which need no scale.
     pub(super) const NONE: Self = Self { rows: &[1.0; BLOCK_ROWS], columns: None };
 }
 
-/// A matrix, or some rows of one, whose rectangles are filled from several threads.
+/// The output: a matrix whose rectangles are written by several threads.
 pub(super) struct Target<'a, T> {
     pub(super) out: &'a Disjoint<'a, T>,
-    /// The first row that is meant.
+    /// The row of the matrix that the first row of a group is written to.
     pub(super) row: usize,
-    /// Rows and columns that there are; panels may end behind the last column.
+    /// Rows and columns of the matrix. The last panel may extend past the last column.
     pub(super) shape: (usize, usize),
-    /// Columns of a block, of which the matrix is made; all of them, where it is not.
+    /// Columns of a block; for a matrix that is not stored in blocks, all columns.
     pub(super) block: usize,
-    /// Elements from one row of a block to the next.
+    /// Elements from the start of one row of a block to the start of the next.
     pub(super) stride: usize,
-    /// Whether to add to what is there.
+    /// Whether to add to the existing values instead of overwriting them.
     pub(super) add: bool,
 }
 
 impl<T> Target<'_, T> {
-    /// Where a column begins in the first row that is meant.
+    /// Index of the element in `column` of row `self.row`.
     #[inline(always)]
-    fn place(&self, column: usize) -> usize {
+    fn index_of(&self, column: usize) -> usize {
         let (rows, _) = self.shape;
         (column / self.block * rows + self.row) * self.stride + column % self.block
     }
 }
 
 multiversion! {
-    /// Scales, bias and activation of int8 sums, and off to their target.
+    /// Applies scales, bias and activation to the sums of an int8 product and writes the result to `target`.
     ///
-    /// Of a target, no two groups at work at once may have elements in common.
+    /// Groups that are written at the same time must not have elements of the target in common.
     pub(super) fn finish_int8(
         group: &Group<'_, i32>,
         scales: Scales<'_>,
@@ -102,7 +105,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// The same for a target in bf16.
+    /// As [`finish_int8`], for a target of bf16 numbers.
     pub(super) fn finish_to_bf16(
         group: &Group<'_, i32>,
         scales: Scales<'_>,
@@ -114,12 +117,13 @@ multiversion! {
 }
 
 multiversion! {
-    /// The same for sums of an f32 product.
+    /// As [`finish_int8`], for the sums of an f32 product.
     pub(super) fn finish_f32(group: &Group<'_, f32>, epilogue: &Epilogue<'_>, target: &Target<'_, f32>) {
         finish(group, Scales::NONE, epilogue, target);
     }
 }
 
+/// The type of a sum.
 trait Sum: Copy {
     fn value(self) -> f32;
 }
@@ -138,7 +142,7 @@ impl Sum for f32 {
     }
 }
 
-/// What a target is made of.
+/// The element type of a target.
 trait Element: Copy {
     fn of(value: f32) -> Self;
     fn value(self) -> f32;
@@ -175,7 +179,7 @@ fn finish<S: Sum, T: Element>(
     epilogue: &Epilogue<'_>,
     target: &Target<'_, T>,
 ) {
-    // The choice is made here, once, so that the loops over rows have none.
+    // Branch on activation and residual once, here, so that the inner loops are free of branches.
     match (epilogue.activation, target.add) {
         (Activation::None, false) => finish_as::<S, T, false, false>(group, scales, epilogue, target),
         (Activation::None, true) => finish_as::<S, T, false, true>(group, scales, epilogue, target),
@@ -199,8 +203,9 @@ fn finish_as<S: Sum, T: Element, const GELU: bool, const ADD: bool>(
         let column_scales = scales.columns.map_or([1.0; PANEL], |scales| lanes(&scales[column..]));
         let bias = epilogue.bias.map_or([0.0; PANEL], |bias| lanes(&bias[column..]));
         if column + PANEL <= n && column % target.block + PANEL <= target.block {
-            // SAFETY: groups at work at once have no element of the target in common, by the contract of the callers.
-            let columns = unsafe { target.out.columns::<PANEL>(target.place(column), target.stride, group.rows) };
+            // SAFETY: groups that are written at the same time have no element of the target in common, by the contract
+            // of `finish_int8`, and within this group each row of each panel is written once.
+            let columns = unsafe { target.out.columns::<PANEL>(target.index_of(column), target.stride, group.rows) };
             for ((row, out), scale) in columns.enumerate().zip(scales.rows) {
                 let values = row_of::<S, GELU>(&sums[row * panels + panel], *scale, &column_scales, &bias);
                 for lane in 0..PANEL {
@@ -208,12 +213,12 @@ fn finish_as<S: Sum, T: Element, const GELU: bool, const ADD: bool>(
                 }
             }
         } else {
-            // The matrix, or a block of it, ends within the panel.
+            // The matrix or one of its blocks ends inside this panel: write element by element.
             for (row, scale) in scales.rows.iter().enumerate().take(group.rows) {
                 let values = row_of::<S, GELU>(&sums[row * panels + panel], *scale, &column_scales, &bias);
                 for (column, value) in (column..n).zip(values) {
-                    // SAFETY: as above.
-                    let out = unsafe { target.out.slice(target.place(column) + row * target.stride, 1) };
+                    // SAFETY: as above; each element is borrowed only for the next statement.
+                    let out = unsafe { target.out.slice(target.index_of(column) + row * target.stride, 1) };
                     out[0] = T::of(if ADD { out[0].value() + value } else { value });
                 }
             }
@@ -221,6 +226,7 @@ fn finish_as<S: Sum, T: Element, const GELU: bool, const ADD: bool>(
     }
 }
 
+/// `activation(sums * scale * scales + bias)` of one row of a panel.
 #[inline(always)]
 fn row_of<S: Sum, const GELU: bool>(
     sums: &[S; PANEL],
@@ -236,7 +242,7 @@ fn row_of<S: Sum, const GELU: bool>(
     values
 }
 
-/// The first values of a slice, and zeros where it has no more.
+/// The first 16 values of a slice, padded with zeros if it is shorter.
 #[inline(always)]
 fn lanes(values: &[f32]) -> [f32; PANEL] {
     if let Some(lanes) = values.first_chunk() {

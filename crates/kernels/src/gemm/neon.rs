@@ -1,10 +1,13 @@
-//! NEON with the dot product of Armv8.2.
+//! The kernel for NEON with the dot-product instructions of Armv8.2.
 //!
-//! Int8: `sdot` multiplies signed by signed bytes and adds four products to an i32, exactly. Its second factor may be
-//! one group of four bytes of a register, for all channels: so sixteen bytes of a row are loaded once and serve four
-//! lines. Unsigned rows become signed ones, `a - 128`; what that takes away, `128 * sum(b)` a channel, is where the sums
-//! begin, and is computed once a panel for all rows. f32 is multiplied by element in the same way, fused, in the order
-//! of `k`.
+//! Int8: `sdot` multiplies signed by signed bytes and adds four products to an i32, exactly. Its indexed form
+//! multiplies all channels with one group of four bytes of a register, so 16 bytes of a row are loaded once and used
+//! for four lines.
+//!
+//! Unsigned rows are made signed, as `a - 128`. This subtracts `128 * sum(b)` from the sums of a channel, so they start
+//! at that value, which is computed once a panel for all rows.
+//!
+//! F32: the indexed form of `fmla` is used in the same way. Products are added in the order of `k`.
 
 use std::arch::aarch64::{
     float32x4_t, int8x16_t, int32x4_t, vaddq_s32, vdupq_n_f32, vdupq_n_s8, vdupq_n_s32, veorq_s8, vfmaq_laneq_f32,
@@ -12,10 +15,11 @@ use std::arch::aarch64::{
 };
 use std::arch::asm;
 
-use super::{Kernel, LineF32, LineI8, PANEL, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::lines::{LineF32, LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// Held only by code that has seen a [`Cpu`] of this kind.
+/// The kernel. It is reachable only through [`kernel`].
 struct Neon(());
 
 static NEON: Neon = Neon(());
@@ -24,13 +28,14 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Neon).then_some(&NEON)
 }
 
-/// Rows of a full tile. Four rows by one panel are 16 sums, with four registers of rows and four of a line.
+/// Rows of a full tile. It uses 24 of 32 registers: 16 for the sums of four rows by one panel, four for rows, four for
+/// a line.
 const ROWS: usize = 4;
-/// Registers of a line.
+/// Registers that hold a line.
 const QUARTERS: usize = 4;
 
-/// How many panels are multiplied at once: few rows take several, or there are too few independent sums.
-fn panels_together(rows: usize) -> usize {
+/// Panels that are multiplied at once. Few rows need several panels for enough independent sums.
+fn panels_at_once(rows: usize) -> usize {
     match rows {
         1 => 4,
         2 | 3 => 2,
@@ -38,7 +43,8 @@ fn panels_together(rows: usize) -> usize {
     }
 }
 
-/// Calls `$tile::<rows, panels, ...>` with the numbers that `$rows` (one to [`ROWS`], or more) and `$panels` have.
+/// Calls `$tile::<R, P, ...>`, where `R` is `$rows`, at most 4, and `P` is `$panels`, one of the values of
+/// [`panels_at_once`] or 1.
 macro_rules! dispatch {
     ($tile:ident, [$($unsigned:ident)?], $rows:expr, $panels:expr, $($argument:expr),*) => {
         match ($rows, $panels) {
@@ -68,10 +74,10 @@ impl Kernel for Neon {
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
         a.check(b, out);
-        let together = panels_together(a.rows);
+        let at_once = panels_at_once(a.rows);
         let mut panel = 0;
         while panel < b.count {
-            let panels = if b.count - panel >= together { together } else { 1 };
+            let panels = if b.count - panel >= at_once { at_once } else { 1 };
             for row in (0..a.rows).step_by(ROWS) {
                 let tile = F32Tile {
                     a: &a.data[row * a.stride..],
@@ -82,8 +88,8 @@ impl Kernel for Neon {
                     width: b.count * PANEL,
                 };
                 let out = &mut out[(row * b.count + panel) * PANEL..];
-                // SAFETY: every aarch64 processor has NEON; `check` holds for `min(4, rows left)` rows and `panels`
-                // panels.
+                // SAFETY: every aarch64 processor has NEON. `check` above guarantees that the `min(4, a.rows - row)`
+                // rows and `panels` panels of this tile lie inside `a`, `b` and `out`.
                 unsafe { dispatch!(f32_tile, [], a.rows - row, panels, tile, out) }
             }
             panel += panels;
@@ -91,38 +97,39 @@ impl Kernel for Neon {
     }
 }
 
-/// Rows of type `T`, unsigned or not, times all panels. Called by [`Neon`] alone.
+/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`Neon`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
-    let (width, lines, together) = (count * PANEL, a.lines(), panels_together(a.rows));
+    let (width, lines, at_once) = (count * PANEL, a.lines(), panels_at_once(a.rows));
     let mut panel = 0;
     while panel < count {
-        let panels = if count - panel >= together { together } else { 1 };
+        let panels = if count - panel >= at_once { at_once } else { 1 };
         let b = &b[panel * lines..][..panels * lines];
-        let mut begin = [[0; PANEL]; 4];
+        let mut initial = [[0; PANEL]; 4];
         if UNSIGNED {
-            for (begin, panel) in begin.iter_mut().zip(b.chunks_exact(lines)) {
-                // SAFETY: a `Neon` is only reached through `kernel`, where the dot product was proved.
-                *begin = unsafe { beginnings(panel) };
+            for (initial, panel) in initial.iter_mut().zip(b.chunks_exact(lines)) {
+                // SAFETY: only a `Neon` calls this, and it is reachable only where the dot product was detected.
+                *initial = unsafe { initial_sums(panel) };
             }
         }
         for row in (0..a.rows).step_by(ROWS) {
             let start = a.data[row * a.stride..].as_ptr().cast();
-            let tile = Int8Tile { a: start, a_stride: a.stride, b, lines, begin: &begin, width };
+            let tile = Int8Tile { a: start, a_stride: a.stride, b, lines, initial: &initial, width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: as above; `check` holds for the `min(4, rows left)` rows and `panels` panels that each call reads
-            // and writes, and for rows of a multiple of 64 bytes. `T` is a byte.
+            // SAFETY: as above. `check` guarantees that the `min(4, a.rows - row)` rows and `panels` panels of this
+            // tile lie inside `a`, `b` and `sums`, and that rows are a multiple of 64 bytes. `T` is one byte.
             unsafe { dispatch!(int8_tile, [UNSIGNED], a.rows - row, panels, tile, sums) }
         }
         panel += panels;
     }
 }
 
-/// Adds to each sum the product of its four bytes in `b` with four bytes of `a`, those at `LANE * 4`.
+/// Adds to each of four sums the dot product of its four bytes in `b` with the four bytes of `a` at `LANE * 4`.
 #[inline]
 #[target_feature(enable = "dotprod")]
 fn dot<const LANE: usize>(mut sum: int32x4_t, b: int8x16_t, a: int8x16_t) -> int32x4_t {
-    // SAFETY: the instruction reads and writes these registers alone; whoever calls this has the dot product.
+    // SAFETY: the instruction reads and writes only these registers. `target_feature` guarantees that the processor has
+    // it.
     unsafe {
         asm!(
             "sdot {sum:v}.4s, {b:v}.16b, {a:v}.4b[{lane}]",
@@ -136,26 +143,27 @@ fn dot<const LANE: usize>(mut sum: int32x4_t, b: int8x16_t, a: int8x16_t) -> int
     sum
 }
 
-/// `128 * sum(b)` of each channel of a panel, where the sums of unsigned rows begin.
+/// `128 * sum(b)` of each channel of a panel: the value that the sums of unsigned rows start at.
 #[target_feature(enable = "dotprod")]
-fn beginnings(panel: &[LineI8]) -> [i32; PANEL] {
+fn initial_sums(panel: &[LineI8]) -> [i32; PANEL] {
     let ones = vdupq_n_s8(1);
     let mut total = [vdupq_n_s32(0); QUARTERS];
     for line in panel {
         for (quarter, total) in total.iter_mut().enumerate() {
-            // SAFETY: a line is four times 16 bytes long.
+            // SAFETY: a line is 64 bytes, four quarters of 16.
             let b = unsafe { vld1q_s8(line.0.as_ptr().add(quarter * 16)) };
             *total = dot::<0>(*total, b, ones);
         }
     }
-    let mut begin = [0; PANEL];
-    for (begin, total) in begin.chunks_exact_mut(4).zip(total) {
-        // SAFETY: four sums of four bytes are written to four elements.
-        unsafe { vst1q_s32(begin.as_mut_ptr(), vshlq_n_s32::<7>(total)) };
+    let mut initial = [0; PANEL];
+    for (initial, total) in initial.chunks_exact_mut(4).zip(total) {
+        // SAFETY: the store writes four elements, and the chunk has four.
+        unsafe { vst1q_s32(initial.as_mut_ptr(), vshlq_n_s32::<7>(total)) };
     }
-    begin
+    initial
 }
 
+/// The operands of [`int8_tile`].
 #[derive(Clone, Copy)]
 struct Int8Tile<'a> {
     a: *const i8,
@@ -163,17 +171,17 @@ struct Int8Tile<'a> {
     b: &'a [LineI8],
     /// Lines of a panel.
     lines: usize,
-    /// Where the sums of each panel begin.
-    begin: &'a [[i32; PANEL]; 4],
-    /// Elements from one row of the sums to the next.
+    /// For each panel, the values that the sums of its channels start at.
+    initial: &'a [[i32; PANEL]; 4],
+    /// Elements from the start of one row of sums to the start of the next.
     width: usize,
 }
 
 /// `R` rows times `P` panels.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, a multiple of 16, `a_stride` apart; `tile.b` holds `P` panels, at
-/// most four; `sums` holds `R` rows of `P * 16`, `width` apart.
+/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart; `lines` is a multiple of 4. `tile.b` holds
+/// `P` panels of `lines` lines, at most four. `sums` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "dotprod")]
 unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Int8Tile<'_>, sums: &mut [i32]) {
     let flip = vdupq_n_s8(-128);
@@ -187,7 +195,7 @@ unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: 
                 *a = veorq_s8(*a, flip);
             }
         }
-        // SAFETY: panels have four lines from `group` on, by this function's contract.
+        // SAFETY: each panel has four lines starting at line `group`, by this function's contract.
         unsafe {
             let b = tile.b.as_ptr().add(group);
             add_line::<R, P, 0>(&mut total, &a, b, tile.lines);
@@ -197,23 +205,24 @@ unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: 
         }
     }
     for (row, total) in total.iter().enumerate() {
-        for (panel, (total, begin)) in total.iter().zip(tile.begin).enumerate() {
+        for (panel, (total, initial)) in total.iter().zip(tile.initial).enumerate() {
             for (quarter, total) in total.iter().enumerate() {
-                // SAFETY: `begin` has four elements there, and `sums` has, by this function's contract.
+                // SAFETY: `initial` has 16 elements, four for each quarter. `sums` has four elements in this row and
+                // quarter of a panel, by this function's contract.
                 unsafe {
-                    let begin = vld1q_s32(begin.as_ptr().add(quarter * 4));
+                    let initial = vld1q_s32(initial.as_ptr().add(quarter * 4));
                     let out = sums.as_mut_ptr().add(row * tile.width + panel * PANEL + quarter * 4);
-                    vst1q_s32(out, vaddq_s32(*total, begin));
+                    vst1q_s32(out, vaddq_s32(*total, initial));
                 }
             }
         }
     }
 }
 
-/// Adds the products of a line of each panel with four bytes of each row, those at `LANE * 4` of `a`.
+/// Adds the products of one line of each panel with the four bytes at `LANE * 4` of each row.
 ///
 /// # Safety
-/// `b` points to a line, and so does every `lines` further on, for `P` panels.
+/// `b` points to a line of the first panel; the line of panel `p` is `p * lines` lines after it.
 #[inline]
 #[target_feature(enable = "dotprod")]
 unsafe fn add_line<const R: usize, const P: usize, const LANE: usize>(
@@ -224,7 +233,8 @@ unsafe fn add_line<const R: usize, const P: usize, const LANE: usize>(
 ) {
     for panel in 0..P {
         for quarter in 0..QUARTERS {
-            // SAFETY: a line is four times 16 bytes long, and there is one, by this function's contract.
+            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of 16
+            // bytes.
             let b = unsafe { vld1q_s8(b.add(panel * lines).cast::<i8>().add(quarter * 16)) };
             for (total, a) in total.iter_mut().zip(a) {
                 total[panel][quarter] = dot::<LANE>(total[panel][quarter], b, *a);
@@ -233,6 +243,7 @@ unsafe fn add_line<const R: usize, const P: usize, const LANE: usize>(
     }
 }
 
+/// The operands of [`f32_tile`]; strides are in elements or lines.
 #[derive(Clone, Copy)]
 struct F32Tile<'a> {
     a: &'a [f32],
@@ -240,15 +251,15 @@ struct F32Tile<'a> {
     b: &'a [LineF32],
     b_stride: usize,
     k: usize,
-    /// Elements from one row of the result to the next.
+    /// Elements from the start of one row of the result to the start of the next.
     width: usize,
 }
 
 /// `R` rows times `P` panels.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `tile.b` holds `P` panels of `k` lines, `out` holds `R` rows of `P * 16`
-/// elements, each at its stride.
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
+/// `out` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "neon")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[[float32x4_t; QUARTERS]; P]; R] = [[[vdupq_n_f32(0.0); QUARTERS]; P]; R];
@@ -256,10 +267,10 @@ unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut 
     for k in (0..whole).step_by(4) {
         let mut a = [vdupq_n_f32(0.0); R];
         for (row, a) in a.iter_mut().enumerate() {
-            // SAFETY: row `row` has four elements from `k` on, by this function's contract.
+            // SAFETY: row `row` has four elements starting at `k`, by this function's contract.
             *a = unsafe { vld1q_f32(tile.a.as_ptr().add(row * tile.a_stride + k)) };
         }
-        // SAFETY: panels have four lines from `k` on, by this function's contract.
+        // SAFETY: each panel has four lines starting at line `k`, by this function's contract.
         unsafe {
             fuse_line::<R, P, 0>(&mut total, &a, start.add(k), tile.b_stride);
             fuse_line::<R, P, 1>(&mut total, &a, start.add(k + 1), tile.b_stride);
@@ -273,23 +284,23 @@ unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut 
             // SAFETY: row `row` has an element `k`, by this function's contract.
             *a = vdupq_n_f32(unsafe { *tile.a.as_ptr().add(row * tile.a_stride + k) });
         }
-        // SAFETY: panels have a line `k`, by this function's contract.
+        // SAFETY: each panel has a line `k`, by this function's contract.
         unsafe { fuse_line::<R, P, 0>(&mut total, &a, start.add(k), tile.b_stride) };
     }
     for (row, total) in total.iter().enumerate() {
         for (panel, total) in total.iter().enumerate() {
             for (quarter, total) in total.iter().enumerate() {
-                // SAFETY: `out` has four elements there, by this function's contract.
+                // SAFETY: `out` has four elements in this row and quarter of a panel, by this function's contract.
                 unsafe { vst1q_f32(out.as_mut_ptr().add(row * tile.width + panel * PANEL + quarter * 4), *total) };
             }
         }
     }
 }
 
-/// Adds the products of a line of each panel with one element of each row, that at `LANE` of `a`.
+/// Adds the products of one line of each panel with element `LANE` of each row's register in `a`.
 ///
 /// # Safety
-/// `b` points to a line, and so does every `stride` further on, for `P` panels.
+/// `b` points to a line of the first panel; the line of panel `p` is `p * stride` lines after it.
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn fuse_line<const R: usize, const P: usize, const LANE: i32>(
@@ -300,7 +311,8 @@ unsafe fn fuse_line<const R: usize, const P: usize, const LANE: i32>(
 ) {
     for panel in 0..P {
         for quarter in 0..QUARTERS {
-            // SAFETY: a line is four times four values long, and there is one, by this function's contract.
+            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of four
+            // values.
             let b = unsafe { vld1q_f32(b.add(panel * stride).cast::<f32>().add(quarter * 4)) };
             for (total, a) in total.iter_mut().zip(a) {
                 total[panel][quarter] = vfmaq_laneq_f32::<LANE>(total[panel][quarter], b, *a);

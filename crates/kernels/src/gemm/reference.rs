@@ -1,9 +1,10 @@
-//! The contract in plain Rust. Every other kernel is compared to this one.
+//! The kernel in plain Rust, which runs on every machine. All other kernels are compared to it.
 
-use super::{Kernel, LineBf16, LineI8, PANEL, PanelsF32, RowsBf16, RowsF32, RowsI8, RowsOf, RowsU8};
+use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
+use crate::lines::{LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// Runs everywhere.
+/// Plain Rust, compiled for the target's baseline.
 pub(super) struct Reference;
 
 pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
@@ -39,6 +40,7 @@ impl Kernel for Reference {
     }
 }
 
+/// Rows of type `T`, signed or unsigned, times all panels.
 fn multiply<T: Copy + Into<i32>>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let width = a.check(b, sums) * PANEL;
     for (row, sums) in sums.chunks_exact_mut(width).enumerate() {
@@ -51,23 +53,6 @@ fn multiply<T: Copy + Into<i32>>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32
                 }
             }
             sums.copy_from_slice(&total);
-        }
-    }
-}
-
-pub(super) fn multiply_bf16(a: RowsBf16<'_>, b: &[LineBf16], out: &mut [f32]) {
-    let value = |bits: u16| f32::from_bits(u32::from(bits) << 16);
-    let width = a.check(b, out) * PANEL;
-    for (row, out) in out.chunks_exact_mut(width).enumerate() {
-        let a_row = &a.data[row * a.stride..][..a.padded_k];
-        for (panel, out) in b.chunks_exact(a.lines()).zip(out.chunks_exact_mut(PANEL)) {
-            out.fill(0.0);
-            for (line, a) in panel.iter().zip(a_row.chunks_exact(2)) {
-                for (out, b) in out.iter_mut().zip(line.0.chunks_exact(2)) {
-                    *out += value(a[0]) * value(b[0]);
-                    *out += value(a[1]) * value(b[1]);
-                }
-            }
         }
     }
 }

@@ -1,13 +1,14 @@
-//! The loops for the tiles of AMX.
+//! The loops for AMX.
 
 use std::arch::asm;
 
-/// Tiles of sums: with the two that are multiplied, all eight. A product takes 16 cycles to start and 52 to finish.
+/// Tiles of sums; with the two factors they use all eight tile registers. They hide the latency of a product: it takes
+/// 52 cycles, and one can start every 16 cycles.
 const TILES: usize = 6;
-/// Products of bytes in one instruction: 16 rows by 16 columns by 64 bytes; of bf16, half of that.
-const BYTES: usize = 16 * 16 * 64;
+/// Products of bytes in one instruction: 16 rows by 16 columns by 64 bytes. For bf16 it is half of that.
+const INT8_PRODUCTS: usize = 16 * 16 * 64;
 
-/// What `ldtilecfg` loads: eight tiles of 16 rows of 64 bytes.
+/// The operand of `ldtilecfg`. Here: eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -17,11 +18,11 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-/// A whole tile.
+/// The contents of a whole tile.
 #[repr(C, align(64))]
 struct Tile([u16; 512]);
 
-/// Repeats a product into each tile of sums. Both factors hold `$value` in every two bytes.
+/// Executes `$instruction` for each tile of sums, `$rounds` times. Each two bytes of both factors are `$value`.
 macro_rules! repeat {
     ($rounds:ident, $value:literal, $instruction:literal) => {{
         let (mut bytes_per_row, mut rows) = ([0; 16], [0; 16]);
@@ -30,8 +31,9 @@ macro_rules! repeat {
         let configuration =
             Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows };
         let factor = Tile([$value; 512]);
-        // SAFETY: by the caller's contract there are tiles, and this process may use them. They are configured first and
-        // released last, both factors are a whole tile, and nothing is written but registers.
+        // SAFETY: the caller's contract guarantees that AMX can be used. The tiles are configured first and released
+        // last in the same asm block. The loads read one whole `Tile`. Only registers are written; all of them are
+        // declared.
         unsafe {
             asm!(
                 "ldtilecfg [{configuration}]",
@@ -63,22 +65,22 @@ macro_rules! repeat {
     }};
 }
 
-/// The products of a round.
+/// Int8 products; returns the products in one round.
 ///
 /// # Safety
-/// The processor has tiles with int8 products, and the system lets this process use them.
+/// The processor has AMX-INT8, and the operating system permits this process to use it.
 pub(super) unsafe fn int8(rounds: usize) -> usize {
-    // The bytes 3 and 5.
+    // Each two bytes are 3 and 5.
     repeat!(rounds, 0x0503, "tdpbssd");
-    TILES * BYTES
+    TILES * INT8_PRODUCTS
 }
 
-/// The same for bf16.
+/// Bf16 products; returns the products in one round.
 ///
 /// # Safety
-/// As for [`int8`], with bf16 products.
+/// The processor has AMX-BF16, and the operating system permits this process to use it.
 pub(super) unsafe fn bf16(rounds: usize) -> usize {
-    // The bits of 0.5.
+    // The bits of the bf16 number 0.5.
     repeat!(rounds, 0x3f00, "tdpbf16ps");
-    TILES * BYTES / 2
+    TILES * INT8_PRODUCTS / 2
 }

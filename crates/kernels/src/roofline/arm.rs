@@ -4,16 +4,20 @@ use std::arch::aarch64::{float32x4_t, int32x4_t, vdupq_n_f32, vdupq_n_s8, vdupq_
 use std::arch::asm;
 use std::hint::black_box;
 
-/// There are registers for more than on x86, and processors with four units want them.
-const CHAINS: usize = 2 * super::CHAINS;
+use super::portable;
 
+/// Independent sums. NEON has registers for more of them than AVX2, and processors with four vector units need more.
+const CHAINS: usize = 2 * portable::CHAINS;
+
+/// Int8 products; returns the products in one round.
 #[target_feature(enable = "dotprod")]
 pub(super) fn int8_neon(rounds: usize) -> usize {
     let (a, b) = (vdupq_n_s8(black_box(3)), vdupq_n_s8(black_box(5)));
     let mut total: [int32x4_t; CHAINS] = [vdupq_n_s32(0); CHAINS];
     for _ in 0..rounds {
         for total in &mut total {
-            // SAFETY: the instruction reads and writes these registers alone; who calls this has the dot product.
+            // SAFETY: the instruction reads and writes only these registers. `target_feature` guarantees that the
+            // processor has it.
             unsafe {
                 asm!(
                     "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
@@ -29,13 +33,14 @@ pub(super) fn int8_neon(rounds: usize) -> usize {
     16 * CHAINS
 }
 
+/// F32 products; returns the products in one round.
 #[target_feature(enable = "neon")]
 pub(super) fn f32_neon(rounds: usize) -> usize {
     let a = vdupq_n_f32(black_box(0.5));
     let mut total: [float32x4_t; CHAINS] = [a; CHAINS];
     for _ in 0..rounds {
         for total in &mut total {
-            // Into the sum: the instruction overwrites what it adds to.
+            // The sum must be the addend: `fmla` overwrites its addend, so no copy is needed.
             *total = vfmaq_f32(*total, a, a);
         }
     }

@@ -9,13 +9,15 @@ use std::arch::x86_64::{
 };
 use std::hint::black_box;
 
-use super::CHAINS;
-use crate::gemm::LineI8;
+use super::portable::CHAINS;
+use crate::lines::LineI8;
 
-/// Streams that a slice is read in, since a core asks memory for more of several than of one; and lines of each at a time.
+/// Streams that a slice is read in. With several streams a core has more requests to memory in flight than with one.
 const STREAMS: usize = 4;
-const AT_ONCE: usize = 2;
+/// Consecutive lines that are read from each stream in turn.
+const LINES_PER_TURN: usize = 2;
 
+/// Int8 products; returns the products in one round.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(5)));
@@ -29,6 +31,7 @@ pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     64 * CHAINS
 }
 
+/// Int8 products; returns the products in one round.
 #[target_feature(enable = "avx2,avxvnni")]
 pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(5)));
@@ -42,13 +45,15 @@ pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     32 * CHAINS
 }
 
+/// Int8 products; returns the products in one round.
 #[target_feature(enable = "avx2")]
 pub(super) fn int8_avx2(rounds: usize) -> usize {
     let (ones, step, b) = (_mm256_set1_epi16(1), _mm256_set1_epi8(1), _mm256_set1_epi8(black_box(5)));
     let mut a = b;
     let mut total: [__m256i; CHAINS] = [a; CHAINS];
     for _ in 0..rounds {
-        // Another factor each round, or the product would be taken out of the loop; another sign for each sum.
+        // The factor changes each round, or the compiler would move the product out of the loop. Its sign depends on
+        // the sum, or the compiler would compute one product for all sums.
         a = _mm256_add_epi8(a, step);
         for total in &mut total {
             let pairs = _mm256_maddubs_epi16(b, _mm256_sign_epi8(a, *total));
@@ -59,6 +64,7 @@ pub(super) fn int8_avx2(rounds: usize) -> usize {
     32 * CHAINS
 }
 
+/// F32 products; returns the products in one round.
 #[target_feature(enable = "avx512f")]
 pub(super) fn f32_avx512(rounds: usize) -> usize {
     let a = _mm512_set1_ps(black_box(0.5));
@@ -72,6 +78,7 @@ pub(super) fn f32_avx512(rounds: usize) -> usize {
     16 * CHAINS
 }
 
+/// F32 products; returns the products in one round.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn f32_avx2(rounds: usize) -> usize {
     let a = _mm256_set1_ps(black_box(0.5));
@@ -85,11 +92,12 @@ pub(super) fn f32_avx2(rounds: usize) -> usize {
     8 * CHAINS
 }
 
+/// Bf16 products; returns the products in one round.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn bf16_avx512(rounds: usize) -> usize {
-    // The bits of 0.5.
+    // The bits of the bf16 number 0.5.
     let halves = _mm512_set1_epi16(black_box(0x3f00));
-    // SAFETY: both types are 64 bytes, and any bits are 32 numbers of bf16.
+    // SAFETY: both types are 64 bytes, and every bit pattern is valid for both.
     let a = unsafe { std::mem::transmute::<__m512i, __m512bh>(halves) };
     let mut total: [__m512; CHAINS] = [_mm512_set1_ps(0.0); CHAINS];
     for _ in 0..rounds {
@@ -101,42 +109,48 @@ pub(super) fn bf16_avx512(rounds: usize) -> usize {
     32 * CHAINS
 }
 
+/// Reads every line once.
 #[target_feature(enable = "avx512f")]
 pub(super) fn read_avx512(lines: &[LineI8]) {
-    let mut seen: [__m512i; STREAMS * AT_ONCE] = [_mm512_setzero_si512(); STREAMS * AT_ONCE];
-    each_line(lines, &mut seen, |seen, line| {
-        // SAFETY: a line is 64 bytes, aligned to as many.
-        *seen = _mm512_or_si512(*seen, unsafe { _mm512_load_si512((&raw const *line).cast()) });
+    let mut accumulators: [__m512i; STREAMS * LINES_PER_TURN] = [_mm512_setzero_si512(); STREAMS * LINES_PER_TURN];
+    each_line(lines, &mut accumulators, |accumulators, line| {
+        // SAFETY: a line is 64 bytes, aligned to 64.
+        *accumulators = _mm512_or_si512(*accumulators, unsafe { _mm512_load_si512((&raw const *line).cast()) });
     });
-    black_box(seen);
+    black_box(accumulators);
 }
 
+/// Reads every line once.
 #[target_feature(enable = "avx2")]
 pub(super) fn read_avx2(lines: &[LineI8]) {
-    let mut seen: [__m256i; STREAMS * AT_ONCE] = [_mm256_setzero_si256(); STREAMS * AT_ONCE];
-    each_line(lines, &mut seen, |seen, line| {
+    let mut accumulators: [__m256i; STREAMS * LINES_PER_TURN] = [_mm256_setzero_si256(); STREAMS * LINES_PER_TURN];
+    each_line(lines, &mut accumulators, |accumulators, line| {
         let halves = (&raw const *line).cast::<__m256i>();
-        // SAFETY: a line is twice 32 bytes, aligned to 64.
+        // SAFETY: a line is two halves of 32 bytes, aligned to 64.
         let (low, high) = unsafe { (_mm256_load_si256(halves), _mm256_load_si256(halves.add(1))) };
-        *seen = _mm256_or_si256(*seen, _mm256_or_si256(low, high));
+        *accumulators = _mm256_or_si256(*accumulators, _mm256_or_si256(low, high));
     });
-    black_box(seen);
+    black_box(accumulators);
 }
 
-/// Hands every line to `read`, from several streams in turn, with a value of `seen` for each line of a round: so no load
-/// waits for another.
+/// Calls `read(accumulators, line)` for every line, from several streams in turn. Each of the lines read in a round has
+/// its own element of `accumulators`, so that no load waits for another.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "inlining into each version is what compiles it for that version")]
-fn each_line<T>(lines: &[LineI8], seen: &mut [T; STREAMS * AT_ONCE], mut read: impl FnMut(&mut T, &LineI8)) {
-    let length = lines.len() / (STREAMS * AT_ONCE);
-    let (pairs, rest) = lines.as_chunks::<AT_ONCE>();
+fn each_line<T>(
+    lines: &[LineI8],
+    accumulators: &mut [T; STREAMS * LINES_PER_TURN],
+    mut read: impl FnMut(&mut T, &LineI8),
+) {
+    let length = lines.len() / (STREAMS * LINES_PER_TURN);
+    let (pairs, rest) = lines.as_chunks::<LINES_PER_TURN>();
     let [a, b, c, d] = std::array::from_fn(|stream: usize| &pairs[stream * length..][..length]);
     for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
-        for (line, seen) in [a, b, c, d].into_iter().flatten().zip(&mut *seen) {
-            read(seen, line);
+        for (line, accumulators) in [a, b, c, d].into_iter().flatten().zip(&mut *accumulators) {
+            read(accumulators, line);
         }
     }
-    for (line, seen) in pairs[STREAMS * length..].iter().flatten().chain(rest).zip(seen) {
-        read(seen, line);
+    for (line, accumulators) in pairs[STREAMS * length..].iter().flatten().chain(rest).zip(accumulators) {
+        read(accumulators, line);
     }
 }

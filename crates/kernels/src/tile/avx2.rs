@@ -1,7 +1,7 @@
-//! A product of tiles with AVX2.
+//! The product of two tiles with AVX2.
 //!
-//! The left side may be -128, of which `maddubs` with turned signs makes nonsense: both sides are widened to i16, and
-//! `madd` multiplies and adds two depths at a time.
+//! The left operand may be -128. The `maddubs` method of the int8 kernel is wrong for that value, because -128 cannot
+//! be negated in a byte. So both operands are widened to i16, and `madd` multiplies and adds two `k` at a time.
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm_packs_epi16, _mm_storeu_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8,
@@ -10,23 +10,23 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
-use super::SHIFT;
+use super::contract::SHIFT;
 
-/// Columns that are computed together, in two registers.
+/// Columns that are computed at a time, in two registers.
 const COLUMNS: usize = 16;
-/// Rows that are computed together: eight independent sums hide the latency of the products.
+/// Rows that are computed at a time. Eight independent registers of sums hide the latency of the products.
 const ROWS: usize = 4;
 
-/// As [`super::product`], for tiles of `T` by `T`; `PAIRS` is `T / 2`.
+/// As [`super::product()`], for tiles of `T` by `T`. `PAIRS` is `T / 2`.
 ///
 /// # Safety
-/// All three hold `T * T` numbers, and `T` is a multiple of 16.
+/// `a`, `b` and `c` hold `T * T` elements, and `T` is a multiple of 16.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn product<const T: usize, const PAIRS: usize>(a: &[i8], b: &[i8], c: &mut [i8]) {
     const { assert!(PAIRS * 2 == T && T.is_multiple_of(COLUMNS)) };
     let mut left = [[[0_i16; 2]; PAIRS]; T];
     for at in (0..T * T).step_by(16) {
-        // SAFETY: `T * T` is a multiple of 16, so that both have 16 numbers there.
+        // SAFETY: `a` and `left` hold `T * T` elements, a multiple of 16, so both have 16 elements at `at`.
         unsafe {
             let wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(a.as_ptr().add(at).cast()));
             _mm256_storeu_si256(left.as_mut_ptr().cast::<i16>().add(at).cast(), wide);
@@ -35,7 +35,7 @@ pub(super) unsafe fn product<const T: usize, const PAIRS: usize>(a: &[i8], b: &[
     for column in (0..T).step_by(COLUMNS) {
         let mut lines = [[_mm256_setzero_si256(); 2]; PAIRS];
         for (pair, line) in lines.iter_mut().enumerate() {
-            // SAFETY: the tile has two rows from `pair * 2` on, and 16 columns from `column` on.
+            // SAFETY: `b` has rows `pair * 2` and `pair * 2 + 1`, and each has 16 columns starting at `column`.
             let [even, odd]: [__m128i; 2] = unsafe {
                 let start = b.as_ptr().add(pair * 2 * T + column);
                 [_mm_loadu_si128(start.cast()), _mm_loadu_si128(start.add(T).cast())]
@@ -55,19 +55,19 @@ pub(super) unsafe fn product<const T: usize, const PAIRS: usize>(a: &[i8], b: &[
             }
             for (row, sums) in sums.into_iter().enumerate() {
                 let at = (block * ROWS + row) * T + column;
-                // SAFETY: the tile has 16 columns from `column` on in that row.
+                // SAFETY: each row of `c` has 16 columns starting at `column`.
                 unsafe { _mm_storeu_si128(c.as_mut_ptr().add(at).cast(), shifted(sums)) };
             }
         }
     }
 }
 
-/// The sums of 16 columns, shifted, and clamped by way of i16.
+/// The sums of 16 columns, shifted and clamped to int8. Packing saturates, first to i16 and then to i8.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn shifted([first, second]: [__m256i; 2]) -> __m128i {
     let [first, second] = [_mm256_srai_epi32::<{ SHIFT as i32 }>(first), _mm256_srai_epi32::<{ SHIFT as i32 }>(second)];
-    // Packing takes turns between the registers, a half each: 0, 2, 1, 3 puts them in order.
+    // `packs` interleaves the 128-bit halves of its two operands. Quarters 0, 2, 1, 3 restore the order of the columns.
     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(first, second));
     _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words))
 }

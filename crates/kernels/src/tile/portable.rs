@@ -1,8 +1,8 @@
-//! A product of tiles in plain Rust.
+//! The product of two tiles in plain Rust.
 
-use super::shifted;
+use super::contract::shifted;
 
-/// As [`super::product`], for tiles of `T` by `T`.
+/// As [`super::product()`], for tiles of `T` by `T`.
 pub(super) fn product<const T: usize>(a: &[i8], b: &[i8], c: &mut [i8]) {
     for (a, c) in a.chunks_exact(T).zip(c.chunks_exact_mut(T)) {
         let mut sums = [0; T];

@@ -1,4 +1,4 @@
-//! One launch: the product of two tiles, on the instruction set at hand.
+//! One launch: the product of two tiles, with the instruction set of a [`Cpu`].
 
 use super::{TileSize, portable};
 #[cfg(target_arch = "x86_64")]
@@ -7,19 +7,21 @@ use crate::Cpu;
 #[cfg(target_arch = "x86_64")]
 use crate::Isa;
 
-/// `c = clamp((a x b) >> 7, -128, 127)` for tiles in rows: `a` is (rows, depths), `b` is (depths, columns).
+/// `c = clamp((a x b) >> 7, -128, 127)` for row-major tiles: `a` is (rows, k), `b` is (k, columns), `c` is (rows,
+/// columns).
 ///
-/// AMX and AVX-VNNI have no code of their own: `b` comes in rows, so that most of the time of such small products goes
-/// into interleaving it, and what is left is short on any instruction.
+/// AMX and AVX-VNNI use the code of AVX-512 and AVX2. Most of the time of such small products goes into interleaving
+/// the rows of `b`, so faster multiply instructions would gain little.
 ///
 /// # Panics
-/// If one of them is not a tile of this size.
+/// If `a`, `b` or `c` does not have as many elements as a tile of this size.
 pub fn product(cpu: Cpu, size: TileSize, a: &[i8], b: &[i8], c: &mut [i8]) {
     let elements = size.elements();
-    assert!([a.len(), b.len(), c.len()] == [elements; 3], "tiles of another size");
+    assert!([a.len(), b.len(), c.len()] == [elements; 3], "a, b and c must have {elements} elements");
     match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Cpu` of these kinds exists only where AVX-512 VNNI was detected; the lengths were compared above.
+        // SAFETY: a `Cpu` with one of these sets exists only after AVX-512 F, BW and VNNI were detected. The lengths
+        // were checked above.
         Isa::Avx512Vnni | Isa::Amx => unsafe {
             match size {
                 TileSize::T16 => avx512_vnni::product::<16, 4>(a, b, c),
@@ -28,7 +30,7 @@ pub fn product(cpu: Cpu, size: TileSize, a: &[i8], b: &[i8], c: &mut [i8]) {
             }
         },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Cpu` of these kinds exists only where AVX2 was detected; the lengths were compared above.
+        // SAFETY: a `Cpu` with one of these sets exists only after AVX2 was detected. The lengths were checked above.
         Isa::Avx2 | Isa::AvxVnni => unsafe {
             match size {
                 TileSize::T16 => avx2::product::<16, 8>(a, b, c),

@@ -1,14 +1,15 @@
 //! Both contracts by their definitions, in plain Rust.
 
-use super::{TileSize, clamped, shifted};
+use super::contract::{TileSize, clamped, shifted};
 
-/// `A x B` by the tile-exact contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
+/// `A x B` by the tile-exact contract. `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
 ///
 /// # Panics
 /// If the lengths do not agree with `[m, k, n]`.
 pub fn tile_exact_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3], size: TileSize) -> Vec<i8> {
     check(a, b, [m, k, n]);
-    // Rows and columns of zeros would add rows and columns of zeros; only the depths of a launch matter.
+    // Padding m and n only adds zeros that are cut off again, so it is left out. Only the division of k into launches
+    // matters.
     let mut c = Vec::with_capacity(m * n);
     for row in 0..m {
         let mut sums = vec![0; n];
@@ -22,7 +23,7 @@ pub fn tile_exact_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3], size: Til
     c
 }
 
-/// `A x B` by the full contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
+/// `A x B` by the full contract. `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
 ///
 /// # Panics
 /// If the lengths do not agree with `[m, k, n]`.
@@ -31,7 +32,7 @@ pub fn full_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3]) -> Vec<i32> {
     (0..m).flat_map(|row| row_of_sums(&a[row * k..][..k], b, n)).collect()
 }
 
-/// A row of A times all of B, whose rows have `n` numbers.
+/// One row of A times all of B, whose rows have `n` elements.
 fn row_of_sums(a: &[i8], b: &[i8], n: usize) -> Vec<i32> {
     let mut sums = vec![0; n];
     for (depth, a) in a.iter().enumerate() {
@@ -42,5 +43,10 @@ fn row_of_sums(a: &[i8], b: &[i8], n: usize) -> Vec<i32> {
 }
 
 fn check(a: &[i8], b: &[i8], [m, k, n]: [usize; 3]) {
-    assert!(a.len() == m * k && b.len() == k * n, "matrices of another shape than {m}x{k}x{n}");
+    assert!(
+        a.len() == m * k && b.len() == k * n,
+        "lengths {} and {} do not agree with m, k, n = {m}, {k}, {n}",
+        a.len(),
+        b.len()
+    );
 }

@@ -1,23 +1,24 @@
-//! What the host does with the results of launches.
+//! The host's part of a product: adding and clamping the results of launches.
 
+use super::contract::clamped;
 use crate::cpu::multiversion;
 
-/// Numbers added up side by side, in i16.
+/// Elements that are added at a time, in i16.
 const LANES: usize = 64;
-/// So many int8 numbers fit into an i16 sum: 256 times -128 is its least value.
-const TILES: usize = 256;
+/// Most int8 values that an i16 sum can hold: 256 times -128 is the smallest i16.
+const MAX_TILES_PER_SUM: usize = 256;
 
 multiversion! {
-    /// Adds the results of launches: `tiles` holds any number of tiles, one after the other, each of the length of
-    /// `sums`, and `sums[i] += tile[i]` for each of them.
+    /// Adds the results of launches: `sums[i] += tile[i]` for each tile in `tiles`. `tiles` holds any number of tiles,
+    /// one after another, each as long as `sums`.
     ///
     /// # Panics
-    /// If `tiles` holds a part of a tile, or a tile is no multiple of 64 numbers.
+    /// If `tiles` is not a whole number of tiles, or the length of `sums` is 0 or not a multiple of 64.
     pub fn accumulate(tiles: &[i8], sums: &mut [i32]) {
         let elements = sums.len();
-        assert!(elements.is_multiple_of(LANES) && elements > 0, "sums of another size");
-        assert!(tiles.len().is_multiple_of(elements), "a part of a tile");
-        for tiles in tiles.chunks(TILES * elements) {
+        assert!(elements.is_multiple_of(LANES) && elements > 0, "the length of the sums is not a multiple of {LANES}");
+        assert!(tiles.len().is_multiple_of(elements), "not a whole number of tiles");
+        for tiles in tiles.chunks(MAX_TILES_PER_SUM * elements) {
             for (index, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
                 let mut partial = [0_i16; LANES];
                 for tile in tiles.chunks_exact(elements) {
@@ -40,9 +41,9 @@ multiversion! {
     /// # Panics
     /// If the lengths differ.
     pub fn clamp_sums(sums: &[i32], out: &mut [i8]) {
-        assert_eq!(sums.len(), out.len(), "output of another length");
+        assert_eq!(sums.len(), out.len(), "sums and output differ in length");
         for (out, sum) in out.iter_mut().zip(sums) {
-            *out = super::clamped(*sum);
+            *out = clamped(*sum);
         }
     }
 }

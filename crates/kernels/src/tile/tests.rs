@@ -1,11 +1,11 @@
-//! Every instruction set has the bits of the definition.
+//! The products of tiles are bit-equal to the definition on every instruction set.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::Cpu;
 
-/// A launch by its definition, index by index.
+/// One launch by its definition, element by element.
 fn launch(size: TileSize, a: &[i8], b: &[i8]) -> Vec<i8> {
     let t = size.side();
     let sum = |row: usize, column: usize| -> i32 {
@@ -25,7 +25,7 @@ fn check(size: TileSize, a: &[i8], b: &[i8]) {
 }
 
 #[test]
-fn extremes_neither_wrap_nor_saturate_early() {
+fn extreme_values_neither_overflow_nor_saturate_early() {
     let mixed = |index: usize| [-128, 127, -1, 1, 0, -128, 127][index % 7];
     for size in TileSize::ALL {
         let tile = |value: &dyn Fn(usize) -> i8| (0..size.elements()).map(value).collect::<Vec<i8>>();
@@ -40,7 +40,7 @@ fn extremes_neither_wrap_nor_saturate_early() {
 
 #[test]
 fn the_shift_rounds_towards_minus_infinity() {
-    // One product of -1: -1 >> 7 is -1, where a division would give 0.
+    // The only product is -1. -1 >> 7 is -1, whereas a division by 128 would give 0.
     let size = TileSize::T16;
     let (mut a, mut b, mut c) = (vec![0; 256], vec![0; 256], vec![0; 256]);
     (a[0], b[0]) = (-1, 1);
@@ -51,30 +51,31 @@ fn the_shift_rounds_towards_minus_infinity() {
 }
 
 #[test]
-fn sizes_are_those_of_the_contract() {
+fn tile_sides_are_16_32_and_64() {
     assert_eq!(TileSize::ALL.map(TileSize::side), [16, 32, 64]);
     assert_eq!((TileSize::of(32), TileSize::of(17)), (Some(TileSize::T32), None));
 }
 
-/// Each launch drops its own bits, and saturates by itself; by hand.
+/// Examples calculated by hand.
 #[test]
-fn the_contract_is_not_a_single_shift() {
-    // Two depths of 16: each sum is 16 * 127 * 127 >> 7 = 2016, clamped to 127; the two add up to 254, clamped to 127.
+fn each_launch_shifts_and_saturates_on_its_own() {
+    // Two launches: each sum is 16 * 127 * 127 >> 7 = 2016, clamped to 127. Together they are 254, clamped to 127.
     let (a, b) = (vec![127; 32], vec![127; 32]);
     assert_eq!(tile_exact_reference(&a, &b, [1, 32, 1], TileSize::T16), [127]);
-    // 127 - 128 = -1, though the exact sum is -2032 >> 7 = -16.
+    // The launches saturate to 127 and -128, which add up to -1. The exact sum, shifted, is -2032 >> 7 = -16.
     let mut opposed = vec![127; 32];
     opposed[16..].fill(-128);
     assert_eq!(tile_exact_reference(&a, &opposed, [1, 32, 1], TileSize::T16), [-1]);
     assert_eq!(full_reference(&a, &opposed, [1, 32, 1]), [-2032]);
-    // Eight depths of one launch each, -1 >> 7 each.
+    // With tiles of 16 there are eight launches, each with the sum -1, and -1 >> 7 is -1. With tiles of 64 there are
+    // two.
     let sparse: Vec<i8> = (0..128).map(|depth| i8::from(depth % 16 == 0)).collect();
     assert_eq!(tile_exact_reference(&sparse, &[-1; 128], [1, 128, 1], TileSize::T16), [-8]);
     assert_eq!(tile_exact_reference(&sparse, &[-1; 128], [1, 128, 1], TileSize::T64), [-2]);
 }
 
 #[test]
-fn results_add_up_in_any_number() {
+fn any_number_of_tiles_is_added_exactly() {
     for count in [0, 1, 3, 256, 257, 600] {
         for value in [-128_i8, 127, 5] {
             for cpu in Cpu::all() {
@@ -90,10 +91,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn products_have_the_bits_of_the_definition(
+    fn products_are_bit_equal_to_the_definition(
         size in prop::sample::select(TileSize::ALL.to_vec()),
         values in prop::collection::vec(any::<i8>(), 2 * 64 * 64),
-        // Small values leave what saturation hides.
+        // With large values nearly all results saturate. Shifting makes values small enough for the others to be
+        // tested.
         shift in 0_u32..6,
     ) {
         let values: Vec<i8> = values.into_iter().map(|value| value >> shift).collect();
@@ -102,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn sums_have_the_bits_of_the_definition(tiles in prop::collection::vec(any::<i8>(), 5 * 64)) {
+    fn accumulated_sums_are_exact_and_clamped_once(tiles in prop::collection::vec(any::<i8>(), 5 * 64)) {
         let expected: Vec<i32> = (0..64).map(|at| tiles.iter().skip(at).step_by(64).map(|v| i32::from(*v)).sum()).collect();
         for cpu in Cpu::all() {
             let (mut sums, mut out) = (vec![0; 64], vec![0; 64]);

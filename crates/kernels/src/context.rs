@@ -1,0 +1,27 @@
+//! What every operation needs to run.
+
+use crate::{Arena, Cpu, IsaError, Pool};
+
+/// What every operation needs: the instruction set, the threads, and the memory for packed matrices.
+#[derive(Debug)]
+pub struct Context {
+    /// The instruction set in use.
+    pub cpu: Cpu,
+    /// The threads that share the work of an operation.
+    pub pool: Pool,
+    /// The memory that packed weights, keys and values are allocated from.
+    pub arena: Arena,
+}
+
+impl Context {
+    /// A context with `threads` threads (the calling thread is one of them; 0 counts as 1). The instruction set is the
+    /// one named by the environment variable `AMANUENSIS_ISA`, else the best one of this machine.
+    pub fn new(threads: usize) -> Result<Self, IsaError> {
+        Ok(Self::with(Cpu::from_environment()?, threads))
+    }
+
+    /// A context with a given instruction set and `threads` threads, counted as in [`Self::new`].
+    pub fn with(cpu: Cpu, threads: usize) -> Self {
+        Self { cpu, pool: Pool::new(threads), arena: Arena::default() }
+    }
+}

@@ -1,0 +1,92 @@
+//! Activations quantised to int8, one scale a row.
+
+use super::{RowsF32, RowsI8};
+use crate::disjoint::Disjoint;
+use crate::lines::{K_ALIGNMENT, padded_k};
+use crate::quantise::quantise_row;
+use crate::{Aligned, Context, Pool, Scratch};
+
+/// Activations `(rows, k)` in int8, one scale a row: `value = q * scale`.
+#[derive(Clone, Debug, Default)]
+pub struct QuantisedRows {
+    rows: usize,
+    k: usize,
+    stride: usize,
+    data: Aligned<i8>,
+    scales: Vec<f32>,
+    /// Buffer for f32 values that are about to be quantised. Kept so that it is not allocated again.
+    values: Aligned<f32>,
+}
+
+impl QuantisedRows {
+    /// Gives this matrix the shape `(rows, k)`. Its values are undefined until each row is written.
+    pub fn reset(&mut self, rows: usize, k: usize) {
+        // An odd number of cache lines from row to row, or the rows would compete for a few sets of the cache.
+        let stride = padded_k(k) | K_ALIGNMENT;
+        if (self.k, self.stride) != (k, stride) {
+            // The zero padding lies elsewhere in the new shape: clear everything, so that the padding is zero again.
+            self.data.resize(0);
+        }
+        self.data.resize(rows * stride);
+        self.scales.resize(rows, 0.0);
+        (self.rows, self.k, self.stride) = (rows, k, stride);
+    }
+
+    /// Replaces this matrix by `source`, each row quantised with a scale of its own.
+    pub fn assign(&mut self, context: &Context, source: RowsF32<'_>) {
+        self.reset(source.rows, source.k);
+        self.fill(&context.pool, &|row, quantised, _| quantise_row(context.cpu, source.row(row), quantised));
+    }
+
+    /// Writes every row in parallel: `write(row, quantised, scratch)` fills the `(k)` values and returns their scale.
+    pub(crate) fn fill(&mut self, pool: &Pool, write: &(dyn Fn(usize, &mut [i8], &mut Scratch) -> f32 + Sync)) {
+        let (rows, k, stride) = (self.rows, self.k, self.stride);
+        let (data, scales) = (Disjoint::new(&mut self.data), Disjoint::new(&mut self.scales));
+        pool.run(rows, &|row, scratch| {
+            // SAFETY: `Pool::run` visits each row once, and rows do not overlap because `k <= stride`.
+            let (quantised, scale) = unsafe { (data.slice(row * stride, k), scales.slice(row, 1)) };
+            scale[0] = write(row, quantised, scratch);
+        });
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Elements in a row, without padding.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// The scale of each row, `(rows)`.
+    pub fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
+    /// The quantised values of one row, `(k)`.
+    pub fn row(&self, index: usize) -> &[i8] {
+        &self.data[index * self.stride..][..self.k]
+    }
+
+    /// `count` rows, starting at row `first`, as a kernel takes them.
+    pub fn slice(&self, first: usize, count: usize) -> RowsI8<'_> {
+        let data = &self.data[first * self.stride..(first + count) * self.stride];
+        RowsI8 { data, stride: self.stride, rows: count, padded_k: padded_k(self.k) }
+    }
+
+    /// Takes the buffer for f32 values that are quantised afterwards. Give it back with [`Self::keep_values`].
+    pub(super) fn take_values(&mut self) -> Aligned<f32> {
+        std::mem::take(&mut self.values)
+    }
+
+    /// Stores the buffer that [`Self::take_values`] returned, for the next use.
+    pub(super) fn keep_values(&mut self, values: Aligned<f32>) {
+        self.values = values;
+    }
+
+    /// `(data, stride, scales)`, for a writer that fills rows from several threads.
+    pub(super) fn parts(&mut self) -> (&mut [i8], usize, &mut [f32]) {
+        (&mut self.data, self.stride, &mut self.scales)
+    }
+}

@@ -1,0 +1,49 @@
+//! Lines and panels: the units in which packed matrices are stored.
+//!
+//! A *panel* is 16 output channels of a packed matrix. It is stored as consecutive 64-byte *lines*; a line holds the
+//! same few `k` of all 16 channels. [`crate::gemm`] explains why this layout suits every instruction set.
+
+/// Output channels in a panel.
+pub const PANEL: usize = 16;
+
+/// Four consecutive `k` of each of a panel's 16 channels: `[channel * 4 + k % 4]`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct LineI8(pub [i8; 64]);
+
+/// Two consecutive `k`, as bf16 bits, of each of a panel's 16 channels: `[channel * 2 + k % 2]`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct LineBf16(pub [u16; 32]);
+
+/// One `k` of each of a panel's 16 channels: `[channel]`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct LineF32(pub [f32; PANEL]);
+
+impl LineI8 {
+    /// Prefetches into L2 the line that lies `distance` lines after `line`, or 64 lines after it if `distance` is less.
+    ///
+    /// A product of few rows reads its panels from L3 or from memory. Without the prefetch its arithmetic waits for
+    /// them.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "one instruction in the innermost loops")]
+    pub(crate) fn prefetch_ahead(line: *const Self, distance: usize) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        /// One page of 4 KiB. The hardware prefetcher already loads lines that are nearer than this.
+        const MIN_LINES: usize = 64;
+        // SAFETY: prefetching is a hint that reads no memory and cannot fault, whatever the address. Every x86-64
+        // processor has the instruction. `wrapping_add` may leave the allocation because the pointer is never
+        // dereferenced.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.wrapping_add(distance.max(MIN_LINES)).cast()) };
+    }
+}
+
+/// Rows and panels are padded with zeros to a multiple of this many bytes of `k`: the depth of an AMX tile.
+pub(crate) const K_ALIGNMENT: usize = 64;
+
+/// `k`, rounded up to the padded depth of an int8 matrix.
+pub(crate) fn padded_k(k: usize) -> usize {
+    k.next_multiple_of(K_ALIGNMENT)
+}

@@ -1,0 +1,24 @@
+//! Scratch buffers: memory that a thread reuses from one operation to the next.
+
+use crate::aligned::{Aligned, Number};
+
+/// The scratch buffers of one thread, so that intermediate results are not allocated anew for every operation.
+///
+/// Contents are left over from the last use.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) sums: Aligned<i32>,
+    pub(crate) bytes: Aligned<i8>,
+    pub(crate) unsigned: Aligned<u8>,
+    pub(crate) half: Aligned<u16>,
+    pub(crate) block: Aligned<f32>,
+    pub(crate) block2: Aligned<f32>,
+}
+
+/// The first `length` elements of a scratch buffer, which grows if it is shorter. Old contents are not cleared.
+pub(crate) fn scratch_of<T: Number>(buffer: &mut Aligned<T>, length: usize) -> &mut [T] {
+    if buffer.len() < length {
+        buffer.resize(length);
+    }
+    &mut buffer[..length]
+}
