@@ -1,125 +1,89 @@
-//! A loaded model and what it can be asked.
+//! A loaded model.
+//!
+//! Decoding and alignment build on it: `Engine::decode` is in `decode::batch`, `Engine::align` in `align::alignment`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use amanuensis_kernels::attention::{KeyValues, SelfAttention};
 use amanuensis_kernels::vector::softmax;
 use amanuensis_kernels::{Context, Isa};
 use amanuensis_weights::Checkpoint;
-use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, VariantNames};
 
-use crate::backend::{Backend, Chosen, DeviceOptions, Usage, choose};
-use crate::config::Config;
-use crate::decode::{Batch, DecodeOptions, DecodingResult, MAX_PROMPT};
-use crate::native::Native;
-use crate::network::{Network, Runtime, Sizes};
-use crate::onnx::Onnx;
-use crate::sequence::{Sequence, Step, StepBuffers};
-use crate::window::{EncoderOutput, encoded_frames, seen_frames};
-use crate::{Error, Frames, Vocabulary};
+#[cfg(feature = "npu")]
+use crate::backend::Usage;
+use crate::backend::{Backend, Chosen, check_options, choose};
+use crate::error::Error;
+use crate::model::{Config, FRAMES_PER_POSITION, ModelDimensions};
+use crate::network::native::NativeModel;
+use crate::network::{EncoderOutput, Network, OnnxModel, Sequence, Step, StepBuffers, encoded_frames, visible_frames};
+use crate::options::{ComputeType, EngineOptions, Runtime};
+use crate::tokenizer::{Vocabulary, default_config};
+use crate::units::Frames;
 
-/// The number format of the matrix products.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, Serialize, Deserialize)]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
-pub enum ComputeType {
-    /// Activations with a scale a row, weights with a scale a channel, exact sums. Fast.
-    #[default]
-    Int8,
-    /// The reference.
-    F32,
-}
+/// The longest prompt without previous text: start of transcript, language, task, and no timestamps.
+const MAX_PROMPT_TOKENS: usize = 4;
 
-impl ComputeType {
-    /// Keys and values for the decoder's cross-attention, yet empty.
-    pub(crate) fn cross_key_values(self) -> KeyValues {
-        match self {
-            Self::Int8 => KeyValues::Int8(Vec::new()),
-            Self::F32 => KeyValues::F32(Vec::new()),
-        }
-    }
-
-    /// The encoder's attention.
-    pub(crate) fn self_attention(self, isa: Isa) -> SelfAttention {
-        match self {
-            // As fast as int8 on tiles, since the weights are made in fewer instructions, and more accurate.
-            Self::Int8 if isa == Isa::Amx => SelfAttention::bf16(),
-            Self::Int8 => SelfAttention::int8(),
-            Self::F32 => SelfAttention::f32(),
-        }
-    }
-}
-
-/// How to load a model.
-#[derive(Debug, Clone, Default)]
-pub struct EngineOptions {
-    /// The number format of the matrix products; the graphs of an ONNX export have their own.
-    pub compute_type: ComputeType,
-    /// Threads to compute with, the caller's included; zero counts as one.
-    pub threads: usize,
-    /// What multiplies the encoder's matrices; the decoder stays on the processor.
-    pub device: DeviceOptions,
-    /// What runs the networks.
-    pub runtime: Runtime,
-}
-
-/// A loaded Whisper model with its threads. Shared by reference; calls from several threads take turns at the cores.
+/// A loaded Whisper model with its threads. It can be used from several threads at once; they share its thread pool.
 pub struct Engine {
     path: PathBuf,
     context: Context,
-    /// What the encoder's products run on.
+    /// Computes the encoder's matrix products.
     backend: Arc<dyn Backend>,
-    /// What is to be said of that, until it has been said.
-    notice: Mutex<Option<String>>,
+    /// A message about the choice of the device, until it is taken.
+    device_notice: Mutex<Option<String>>,
     network: Network,
     vocabulary: Vocabulary,
     config: Config,
 }
 
 impl Engine {
-    /// Loads the model in a directory, or of a weight file with its vocabulary beside it.
+    /// Loads a model. `model` is its directory, or a weight file with the vocabulary beside it.
     pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
-        let Chosen { backend, notice } = choose(options)?;
+        Self::load_chosen(model, options, choose(options)?)
+    }
+
+    /// As [`Self::load`], but the encoder's matrix products run on the given backend, whatever `options.device` says.
+    ///
+    /// # Errors
+    /// Also if `options` choose a runtime or a compute type that only the CPU supports.
+    pub fn load_with_backend(model: &Path, options: &EngineOptions, backend: Arc<dyn Backend>) -> Result<Self, Error> {
+        check_options(options)?;
+        Self::load_chosen(model, options, Chosen { backend, notice: None })
+    }
+
+    fn load_chosen(model: &Path, options: &EngineOptions, chosen: Chosen) -> Result<Self, Error> {
+        let Chosen { backend, notice } = chosen;
         let (context, network, directory, config) = match options.runtime {
             Runtime::Native => {
                 let checkpoint = Checkpoint::open(model)?;
                 let directory = checkpoint.directory().to_owned();
                 let config = Config::read(&directory)?;
                 let context = Context::new(options.threads)?;
-                let native = Native::load(checkpoint, &context, &config, (options.compute_type, &*backend))?;
+                let native = NativeModel::load(checkpoint, &context, &config, (options.compute_type, &*backend))?;
                 (context, Network::Native(Box::new(native)), directory, config)
             }
             Runtime::Onnx => {
-                let (onnx, directory, config) = Onnx::load(model, options.threads)?;
-                // The runtime has threads of its own; what is left to do is too little for several.
+                let (onnx, directory, config) = OnnxModel::load(model, options.threads)?;
+                // The ONNX runtime has its own threads. The work that remains here is too little for more than one.
                 (Context::new(1)?, Network::Onnx(Box::new(onnx)), directory, config)
             }
         };
-        let Sizes { n_mels, n_audio_ctx, n_text_ctx, n_vocab } = network.sizes();
-        let problem = if n_audio_ctx == 0 || n_mels == 0 {
-            Some("it has no positions, or no mel bins".to_owned())
-        } else if n_text_ctx <= MAX_PROMPT {
-            Some(format!("{n_text_ctx} text positions leave no room for text"))
-        } else {
-            None
-        };
-        if let Some(problem) = problem {
-            return Err(Error::Inconsistent { directory, problem });
-        }
+        let dimensions = network.dimensions();
+        check_dimensions(dimensions)
+            .map_err(|problem| Error::Inconsistent { directory: directory.clone(), problem })?;
         let in_weights = match &network {
             Network::Native(native) => native.vocabulary(),
             Network::Onnx(_) => None,
         };
+        let ModelDimensions { n_vocab, n_audio_ctx, .. } = dimensions;
         let vocabulary = Vocabulary::read(&directory, in_weights, n_vocab, n_audio_ctx, &config)?;
-        let config = if config.is_given { config } else { Config::implied(&vocabulary) };
-        let notice = Mutex::new(notice);
-        Ok(Self { path: model.to_owned(), context, backend, notice, network, vocabulary, config })
+        let config = if config.exists { config } else { default_config(&vocabulary) };
+        let device_notice = Mutex::new(notice);
+        Ok(Self { path: model.to_owned(), context, backend, device_notice, network, vocabulary, config })
     }
 
-    /// What runs the networks.
+    /// The runtime in use.
     pub fn runtime(&self) -> Runtime {
         match self.network {
             Network::Native(_) => Runtime::Native,
@@ -129,37 +93,37 @@ impl Engine {
 
     /// Mel bins of a window.
     pub fn n_mels(&self) -> usize {
-        self.network.sizes().n_mels
+        self.network.dimensions().n_mels
     }
 
-    /// Mel frames of a window, 10 ms each.
+    /// Mel frames of a full window.
     pub fn n_frames(&self) -> Frames {
-        Frames(2 * self.network.sizes().n_audio_ctx)
+        Frames(FRAMES_PER_POSITION * self.network.dimensions().n_audio_ctx)
     }
 
-    /// Token positions of the decoder, prompt included.
+    /// Token positions of the decoder, including the prompt.
     pub fn n_text_ctx(&self) -> usize {
-        self.network.sizes().n_text_ctx
+        self.network.dimensions().n_text_ctx
     }
 
-    /// Operations of encoding a window, two for each product; nothing where an ONNX runtime does them.
+    /// Operations for encoding a full window; a multiplication and an addition count as two. `None` for the ONNX runtime.
     pub fn encoder_operations(&self) -> Option<u64> {
         Some(self.native()?.encoder_operations())
     }
 
-    /// Bytes that a step of `batch` windows has to read: the weights once, and each window's keys and values; those of the
-    /// text so far left out, which are few. Nothing where an ONNX runtime does the step.
+    /// Bytes that a decoder step over `batch` windows reads: the weights once, and the cross-attention keys and values of
+    /// each window. The KV caches are left out, because they are small. `None` for the ONNX runtime.
     pub fn step_bytes(&self, batch: usize) -> Option<u64> {
         Some(self.native()?.step_bytes(batch))
     }
 
-    /// Bytes of memory that a window takes while it is decoded, about: the keys and values that the
-    /// decoder looks up, those of its text for a quarter of the positions that there can be.
+    /// Approximate bytes of memory for one window while it is decoded: its cross-attention keys and values, and a KV cache
+    /// for a quarter of the text positions.
     pub fn window_bytes(&self) -> usize {
         self.network.window_bytes()
     }
 
-    /// Whether the model knows more than English.
+    /// Whether the model is multilingual.
     pub fn is_multilingual(&self) -> bool {
         self.vocabulary.is_multilingual()
     }
@@ -170,7 +134,7 @@ impl Engine {
         self.vocabulary.languages().filter(move |code| !english_only || *code == "en")
     }
 
-    /// The tokens.
+    /// The vocabulary.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
@@ -180,76 +144,80 @@ impl Engine {
         self.context.cpu.isa()
     }
 
-    /// The device that the encoder's products run on, by its name in options.
+    /// The name of the device that computes the encoder's matrix products.
     pub fn device(&self) -> &'static str {
         self.backend.name()
     }
 
-    /// What is to be said of the device, once: that one is there and cannot be used, or that it has failed and the
-    /// processor has taken over.
+    /// Takes the message about the device, if there is a new one: an NPU is present but cannot be used, or it has failed
+    /// and the CPU has taken over.
     pub fn take_device_notice(&self) -> Option<String> {
-        let notice = self.notice.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The option is valid between any two statements, so a lock poisoned by a panic can be used.
+        let notice = self.device_notice.lock().unwrap_or_else(PoisonError::into_inner).take();
         notice.or_else(|| self.backend.take_failure())
     }
 
-    /// What an NPU was used for so far, where one is used.
+    /// The work that the NPU has done so far. `None` if no NPU is in use.
+    #[cfg(feature = "npu")]
     pub fn npu_usage(&self) -> Option<Usage> {
         self.backend.usage()
     }
 
-    /// Frames that a window needs of which `frames` are of a recording, and silence the rest. All of [`Self::n_frames`] in
-    /// f32, the reference, and where an ONNX runtime runs the model, whose graphs are made for that.
+    /// Number of mel frames to pass to [`Self::encode_window`] for a window with `frames` frames of a recording; the rest is
+    /// silence. It is always [`Self::n_frames`] in f32, which is the reference, and for the ONNX runtime, whose graphs have
+    /// a fixed input shape.
     pub fn window_frames(&self, frames: Frames) -> Frames {
-        if self.saves_silence() { encoded_frames(frames).min(self.n_frames()) } else { self.n_frames() }
+        if self.shortens_silence() { encoded_frames(frames).min(self.n_frames()) } else { self.n_frames() }
     }
 
-    /// Whether windows have less silence than the model was trained with.
-    fn saves_silence(&self) -> bool {
+    /// Whether windows are padded with less silence than in training.
+    fn shortens_silence(&self) -> bool {
         self.native().is_some_and(|native| native.compute_type() == ComputeType::Int8)
     }
 
-    /// Runs the encoder on a log-mel window `(n_frames, n_mels)`, or on an even number of its first frames, and prepares what
-    /// the decoder looks up of it.
+    /// Runs the encoder on a log-mel window `(n_frames, n_mels)` and prepares its cross-attention keys and values. The
+    /// native runtime also takes shorter windows with an even number of frames.
     ///
     /// # Errors
     /// [`Error::WindowShape`] for any other shape.
     pub fn encode(&self, mel: &[f32]) -> Result<EncoderOutput, Error> {
-        self.check(mel)?;
+        self.check_shape(mel)?;
         self.network.encode(&self.context, mel, mel.len() / self.n_mels())
     }
 
-    /// The same for a window of which `frames` frames are of a recording, and silence the rest, as many as
-    /// [`Self::window_frames`] says: in int8 the decoder is spared most of the silence of a long window.
+    /// As [`Self::encode`], for a window with `frames` frames of a recording, padded with silence to
+    /// [`Self::window_frames`]. In int8, the decoder does not attend to most of the silence.
     ///
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_window(&self, mel: &[f32], frames: Frames) -> Result<EncoderOutput, Error> {
-        self.check(mel)?;
+        self.check_shape(mel)?;
         let all = Frames(mel.len() / self.n_mels());
-        let seen = if self.saves_silence() { seen_frames(frames).min(all) } else { all };
-        self.network.encode(&self.context, mel, seen.0)
+        let visible = if self.shortens_silence() { visible_frames(frames).min(all) } else { all };
+        self.network.encode(&self.context, mel, visible.0)
     }
 
-    /// What the encoder makes of a window: its states after the last layer norm, `(n_ctx, d_model)`, one for every two frames.
+    /// The encoder's states of a window after the last layer norm, `(n_ctx, d_model)`, one for every two frames.
     ///
     /// # Errors
     /// As [`Self::encode`].
     pub fn states(&self, mel: &[f32]) -> Result<Vec<f32>, Error> {
-        self.check(mel)?;
+        self.check_shape(mel)?;
         self.network.states(&self.context, mel)
     }
 
-    fn check(&self, mel: &[f32]) -> Result<(), Error> {
+    fn check_shape(&self, mel: &[f32]) -> Result<(), Error> {
         let (n_frames, n_mels) = (self.n_frames().0, self.n_mels());
         let frames = mel.len() / n_mels;
-        let is_part = self.native().is_some() && frames.is_multiple_of(2) && (1..n_frames).contains(&frames);
-        if mel.len() != frames * n_mels || !(is_part || frames == n_frames) {
+        let is_short_window =
+            self.native().is_some() && frames.is_multiple_of(FRAMES_PER_POSITION) && (1..n_frames).contains(&frames);
+        if mel.len() != frames * n_mels || !(is_short_window || frames == n_frames) {
             return Err(Error::WindowShape { found: mel.len(), n_frames, n_mels });
         }
         Ok(())
     }
 
-    /// The languages that a window may be in, with probabilities, best first. Empty for English-only models.
+    /// The probability of each language for a window, highest first. Empty for English-only models.
     pub fn detect_language(&self, window: &EncoderOutput) -> Result<Vec<(String, f32)>, Error> {
         if !self.is_multilingual() {
             return Ok(Vec::new());
@@ -264,29 +232,15 @@ impl Engine {
         Ok(detected)
     }
 
-    /// Decodes the text of a window.
-    ///
-    /// # Errors
-    /// Where the model cannot do what `options` ask.
-    pub fn decode(&self, window: &EncoderOutput, options: &DecodeOptions) -> Result<DecodingResult, Error> {
-        let mut batch = Batch::new(self);
-        batch.join(0, window, options)?;
-        loop {
-            if let Some((_, decoded)) = batch.step()?.pop() {
-                return Ok(decoded);
-            }
-        }
-    }
-
-    /// An empty sequence that listens to `window`.
+    /// An empty sequence that attends to `window`.
     ///
     /// # Panics
-    /// If another engine made the window, now or at the first step.
+    /// Here or at the first step, if another engine encoded the window.
     pub fn start(&self, window: &EncoderOutput) -> Sequence {
         self.network.start(window)
     }
 
-    /// Appends tokens to a sequence and returns the logits after the last of them, `(n_vocab)`.
+    /// Appends tokens to a sequence and returns the logits after the last one, `(n_vocab)`.
     ///
     /// # Panics
     /// As [`Self::step_batch`].
@@ -294,31 +248,31 @@ impl Engine {
         self.step_batch(&mut [Step { sequence, tokens }])
     }
 
-    /// Appends tokens to each of several sequences and returns the logits after the last token of each,
-    /// `(batch, n_vocab)`: the weights are read once for all, and each sequence gets what it would get alone.
+    /// Appends tokens to each of several sequences and returns the logits after the last token of each, `(batch, n_vocab)`.
+    /// The weights are read once for the whole batch. Each sequence gets the same logits as in a batch of its own.
     ///
     /// # Errors
-    /// Where an ONNX runtime cannot run its graphs. The sequences are of no use any more then.
+    /// If the ONNX runtime cannot run its graphs. The sequences must not be used after that.
     ///
     /// # Panics
-    /// If a step has no tokens, a token is not of this model, or a sequence would grow beyond [`Self::n_text_ctx`].
+    /// If a step has no tokens, a token is not in the vocabulary, or a sequence would exceed [`Self::n_text_ctx`].
     pub fn step_batch(&self, batch: &mut [Step<'_>]) -> Result<Vec<f32>, Error> {
         let mut buffers = self.step_buffers();
         self.step_into(batch, &mut buffers)?;
         Ok(buffers.logits)
     }
 
-    /// The context that this engine computes in.
+    /// The instruction set, threads and memory that this engine computes with.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Memory for [`Self::step_into`].
+    /// Buffers for [`Self::step_into`].
     pub fn step_buffers(&self) -> StepBuffers {
         self.network.buffers()
     }
 
-    /// As [`Self::step_batch`], in memory that is kept from step to step.
+    /// As [`Self::step_batch`], with buffers that are reused from step to step and hold the logits afterwards.
     ///
     /// # Errors
     /// As [`Self::step_batch`].
@@ -329,8 +283,8 @@ impl Engine {
         self.network.step(&self.context, batch, buffers)
     }
 
-    /// The networks, where they are in our own arithmetic.
-    pub(crate) fn native(&self) -> Option<&Native> {
+    /// The native networks. `None` for the ONNX runtime.
+    pub(crate) fn native(&self) -> Option<&NativeModel> {
         match &self.network {
             Network::Native(native) => Some(native),
             Network::Onnx(_) => None,
@@ -339,6 +293,18 @@ impl Engine {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+}
+
+/// Rejects dimensions that no window can be decoded with. The error describes the problem.
+fn check_dimensions(dimensions: ModelDimensions) -> Result<(), String> {
+    let ModelDimensions { n_mels, n_audio_ctx, n_text_ctx, .. } = dimensions;
+    if n_audio_ctx == 0 || n_mels == 0 {
+        Err("it has no audio positions or no mel bins".to_owned())
+    } else if n_text_ctx <= MAX_PROMPT_TOKENS {
+        Err(format!("its {n_text_ctx} text positions are too few for a prompt and a transcript"))
+    } else {
+        Ok(())
     }
 }
 

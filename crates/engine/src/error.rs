@@ -1,14 +1,16 @@
-//! What can be wrong with a model or a request.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
-/// Why a model cannot be loaded or a window not be decoded.
+use crate::options::Device;
+
+/// Why a model cannot be loaded or a window cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The weight file is missing, damaged, or not a Whisper model.
+    /// The weight file is missing, damaged, or not that of a Whisper model.
     #[error(transparent)]
     Weights(#[from] amanuensis_weights::Error),
-    /// `AMANUENSIS_ISA` asks for what this machine or build does not have.
+    /// `AMANUENSIS_ISA` names an instruction set that this machine or this build does not have.
     #[error(transparent)]
     Isa(#[from] amanuensis_kernels::IsaError),
     /// A file beside the weights cannot be read.
@@ -16,93 +18,93 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file beside the weights is not valid JSON, or not of the expected form.
-    #[error("{} is damaged: {problem}; fetch the model again", path.display())]
+    /// A file beside the weights is not valid JSON or does not have the expected structure.
+    #[error("{} is damaged: {problem}; download the model again", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: String,
     },
-    /// The model's directory holds no vocabulary.
+    /// The model's directory contains no vocabulary.
     #[error("no vocabulary in {}: looked for {looked_for}", directory.display())]
     NoVocabulary {
         /// The model's directory.
         directory: PathBuf,
-        /// File names.
+        /// The file names that were tried.
         looked_for: &'static str,
     },
-    /// A token without which Whisper cannot be asked anything.
+    /// The vocabulary lacks a special token that decoding needs.
     #[error("the vocabulary in {} has no token {token}: is this a Whisper model?", directory.display())]
     MissingToken {
         /// The model's directory.
         directory: PathBuf,
-        /// Its text.
+        /// The text of the token.
         token: &'static str,
     },
-    /// Sizes that contradict each other.
-    #[error("the model in {} makes no sense: {problem}", directory.display())]
+    /// Files of the model contradict each other.
+    #[error("the model in {} is inconsistent: {problem}", directory.display())]
     Inconsistent {
         /// The model's directory.
         directory: PathBuf,
-        /// What contradicts what.
+        /// The contradiction.
         problem: String,
     },
-    /// The model does not know the language asked for.
+    /// The model does not know the requested language.
     #[error("this model does not know the language `{0}`")]
     UnknownLanguage(String),
-    /// A multilingual model must be told the language.
+    /// A multilingual model was given no language.
     #[error("a multilingual model needs a language: name one, or detect it")]
     LanguageNeeded,
     /// An English-only model was asked for another language or for translation.
     #[error("this model knows English only: choose a multilingual one (a name without `.en`) for {0}")]
     EnglishOnly(String),
-    /// The device asked for cannot be had.
+    /// The requested device cannot be used.
     #[error("the device `{device}` cannot be used: {reason}")]
     Device {
-        /// Which.
-        device: crate::backend::Device,
-        /// Why, and what to do.
+        /// The device.
+        device: Device,
+        /// The reason, and what the user can do about it.
         reason: String,
     },
-    /// A mel window of the wrong size.
-    #[error("a window of {found} mel values, where this model takes up to ({n_frames}, {n_mels})")]
+    /// A mel window has the wrong size.
+    #[error("a window of {found} mel values, but this model takes at most ({n_frames}, {n_mels})")]
     WindowShape {
-        /// Values given.
+        /// Number of values given.
         found: usize,
-        /// Frames of a whole window.
+        /// Frames of a full window.
         n_frames: usize,
         /// Mel bins.
         n_mels: usize,
     },
-    /// An ONNX runtime was asked for in a build without one.
-    #[error("this build has no ONNX runtime: it was made without the feature `onnx`")]
+    /// The ONNX runtime was requested in a build without it.
+    #[error("this build has no ONNX runtime: it was built without the cargo feature `onnx`")]
     NoOnnx,
-    /// No ONNX export where one was looked for.
+    /// No ONNX export was found at the given path.
     #[error(
-        "no ONNX export at {}: looked for encoder_model{suffix}.onnx, and decoder_model{suffix}.onnx with \
-         decoder_with_past_model{suffix}.onnx or decoder_model_merged{suffix}.onnx (which of them is which, their \
-         inputs tell), there or in its subdirectory onnx",
+        "no ONNX export at {}: looked there and in its subdirectory onnx for encoder_model{suffix}.onnx, and for either \
+         decoder_model{suffix}.onnx with decoder_with_past_model{suffix}.onnx, or decoder_model_merged{suffix}.onnx \
+         (the kind of a decoder is recognised by its inputs, not by its name)",
         path.display()
     )]
     NoExport {
-        /// Where it was looked for.
+        /// The path that was searched.
         path: PathBuf,
-        /// What the names of the variant's files end with.
+        /// The suffix of the variant's file names, such as `_quantized`.
         suffix: String,
     },
-    /// A graph that is not of the form that Whisper's exports have, or that the ONNX runtime cannot run.
+    /// A graph does not have the structure of a Whisper export, or the ONNX runtime cannot run it.
     #[error("{} cannot be used: {problem}", path.display())]
     Graph {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: String,
     },
-    /// Word times were asked of an ONNX runtime.
-    #[error("the times of words need to know where the decoder looks, which ONNX exports do not tell")]
+    /// Word timestamps were requested from an ONNX export, which does not return attention weights.
+    #[error("word timestamps need cross-attention weights, which ONNX exports do not return")]
     NoAttention,
 }

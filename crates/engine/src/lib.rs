@@ -1,57 +1,39 @@
-//! Whisper (Radford et al., arXiv 2212.04356): log-mel windows in, tokens and times out.
+//! Whisper (Radford et al., arXiv 2212.04356): log-mel windows in, tokens and timestamps out.
 //!
-//! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window, [`Engine::decode`] reads its text,
-//! and a [`Batch`] that of many windows at once; [`Engine::detect_language`] only asks in which language it is, and
-//! [`Engine::align`] when each token of a text is spoken. Every fact
-//! about a model - sizes, token ids, suppress lists - comes from the model's files.
+//! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window and [`Engine::decode`] decodes it. A
+//! [`Batch`] decodes many windows at once. [`Engine::detect_language`] gives the probabilities of the languages, and
+//! [`Engine::align`] gives the time at which each token is spoken. All facts about a model, such as its dimensions, token
+//! ids and suppress lists, are read from the model's files.
 //!
-//! What is not here: audio files, HTTP, a clock. What is below: [`amanuensis_kernels`] does the arithmetic behind the
-//! [`backend`] seam, [`amanuensis_weights`] reads the files.
+//! [`SileroVad`] computes the probability of speech for every 32 ms of audio.
+//!
+//! This crate reads no audio files, speaks no HTTP and uses no clock. [`amanuensis_weights`] reads the weight files and
+//! [`amanuensis_kernels`] does the arithmetic. Int8 matrix products go through the [`backend`] interface.
 
 #![forbid(unsafe_code)]
-// In a build without the ONNX runtime nothing makes its values.
-#![cfg_attr(not(feature = "onnx"), allow(dead_code))]
 
 pub mod backend;
+pub mod units;
 
-mod activations;
 mod align;
-mod config;
+mod buffer_pool;
 mod decode;
-mod decoder;
-mod dtw;
-mod encode;
-mod encoder;
 mod engine;
 mod error;
-mod implied;
-mod linear;
-mod loader;
-mod native;
+mod model;
 mod network;
-#[cfg(feature = "onnx")]
-mod onnx;
-#[cfg(not(feature = "onnx"))]
-#[path = "onnx/absent.rs"]
-mod onnx;
-mod sequence;
-mod spares;
-pub mod units;
-mod vocabulary;
-mod voice;
-mod window;
+mod options;
+mod silero_vad;
+mod tokenizer;
 
 pub use align::Alignment;
-pub use backend::{Device, DeviceOptions};
 pub use decode::{
     Batch, DecodeOptions, DecodingResult, LogitsFilterOptions, Search, StepwiseDecoder, Task, TokenLogprob,
 };
-pub use engine::{ComputeType, Engine, EngineOptions};
+pub use engine::Engine;
 pub use error::Error;
-pub use implied::LANGUAGES as LANGUAGE_CODES;
-pub use network::Runtime;
-pub use sequence::{Sequence, Step, StepBuffers};
+pub use network::{EncoderOutput, Sequence, Step, StepBuffers};
+pub use options::{ComputeType, Device, DeviceOptions, EngineOptions, Runtime};
+pub use silero_vad::{SileroVad, VadStream};
+pub use tokenizer::{LANGUAGE_CODES, Vocabulary};
 pub use units::{Chunks, Frames, Samples};
-pub use vocabulary::Vocabulary;
-pub use voice::{SileroVad, VadStream};
-pub use window::EncoderOutput;

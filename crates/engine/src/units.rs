@@ -1,17 +1,18 @@
-//! Lengths of sound, each in a type of its own: [`Samples`] at 16 kHz, [`Frames`] of a log-mel spectrogram, and
-//! [`Chunks`] of the voice activity detector.
+//! Types for durations of audio: [`Samples`] at 16 kHz, [`Frames`] of a log-mel spectrogram, and [`Chunks`] of the voice
+//! activity detector.
 //!
-//! Each type also counts a position from the beginning of a recording, window or stream; the variable says which.
+//! Each type also serves as a position, counted from the start of a recording, window or stream. The name of the variable
+//! tells which.
 
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Range, Sub, SubAssign};
 
-/// Samples a second.
+/// Samples per second.
 pub const SAMPLE_RATE: usize = 16_000;
-/// Samples of a frame: 10 ms.
+/// Samples in a frame of 10 ms.
 pub const SAMPLES_PER_FRAME: usize = 160;
-/// Samples of a chunk: 32 ms.
+/// Samples in a chunk of 32 ms.
 pub const SAMPLES_PER_CHUNK: usize = 512;
 
 macro_rules! unit {
@@ -21,31 +22,31 @@ macro_rules! unit {
         pub struct $name(pub usize);
 
         impl $name {
-            /// None.
+            /// The empty duration.
             pub const ZERO: Self = Self(0);
 
-            /// The whole units within `seconds`; zero where they are negative.
+            /// The number of whole units in `seconds`, rounded down; zero if `seconds` is negative.
             pub const fn within(seconds: f64) -> Self {
                 Self((seconds * SAMPLE_RATE as f64 / $samples as f64) as usize)
             }
 
-            /// The number of units nearest to `seconds`; zero where they are negative.
+            /// The number of units nearest to `seconds`; zero if `seconds` is negative.
             pub fn nearest(seconds: f64) -> Self {
                 Self((seconds * (SAMPLE_RATE as f64 / $samples as f64)).round() as usize)
             }
 
-            /// The same length in seconds.
+            /// This duration in seconds.
             pub fn seconds(self) -> f64 {
                 self.samples().0 as f64 / SAMPLE_RATE as f64
             }
 
-            /// The same length in samples.
+            /// This duration in samples.
             #[must_use]
             pub const fn samples(self) -> Samples {
                 Samples(self.0.saturating_mul($samples))
             }
 
-            /// The difference, or zero where `other` is larger.
+            /// The difference, or zero if `other` is larger.
             #[must_use]
             pub const fn saturating_sub(self, other: Self) -> Self {
                 Self(self.0.saturating_sub(other.0))
@@ -70,7 +71,7 @@ macro_rules! unit {
             type Output = Self;
 
             /// # Panics
-            /// In a debug build, if `other` is larger.
+            /// In a debug build, if `other` is larger than `self`.
             fn sub(self, other: Self) -> Self {
                 Self(self.0 - other.0)
             }
@@ -110,23 +111,23 @@ unit!(
 );
 
 impl Samples {
-    /// The whole frames in these samples.
+    /// The number of whole frames in these samples.
     pub const fn whole_frames(self) -> Frames {
         Frames(self.0 / SAMPLES_PER_FRAME)
     }
 
-    /// The whole chunks in these samples.
+    /// The number of whole chunks in these samples.
     pub const fn whole_chunks(self) -> Chunks {
         Chunks(self.0 / SAMPLES_PER_CHUNK)
     }
 
-    /// The chunks that it takes to hold these samples, the last one perhaps in part.
+    /// The number of chunks needed for these samples; the last chunk may be partly filled.
     pub const fn chunks_rounded_up(self) -> Chunks {
         Chunks(self.0.div_ceil(SAMPLES_PER_CHUNK))
     }
 }
 
-/// The length of a range; zero where it is empty.
+/// The length of a range; zero if the range is empty.
 pub fn length(range: &Range<Frames>) -> Frames {
     range.end.saturating_sub(range.start)
 }
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_length_reads_the_same_in_every_unit() {
+    fn one_duration_converts_to_every_unit() {
         assert_eq!(Frames(3000).samples(), Samples(480_000));
         assert_eq!(Samples(480_000).whole_frames(), Frames(3000));
         assert_eq!(Samples(480_000).whole_chunks(), Chunks(937));
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_rounded_down_or_to_the_nearest() {
+    fn within_rounds_down_and_nearest_rounds_to_nearest() {
         assert_eq!((Frames::within(1.239), Frames::nearest(1.239)), (Frames(123), Frames(124)));
         assert_eq!((Chunks::within(5.0), Chunks::within(-1.0)), (Chunks(156), Chunks(0)));
         assert_eq!(Frames::nearest(-1.0), Frames(0));

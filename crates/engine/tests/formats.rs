@@ -1,4 +1,4 @@
-//! The same model in files of other tools: ggml, which is a model in one file, and exports to ONNX.
+//! Loading models in the formats of other tools: ggml files, which contain a whole model, and ONNX exports.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn load(path: &Path, compute_type: ComputeType) -> Engine {
     Engine::load(path, &EngineOptions { compute_type, threads: 1, ..EngineOptions::default() }).unwrap()
 }
 
-/// The encoder's states of a window, and the logits behind two tokens.
+/// The encoder's states of a window, and the logits after two tokens.
 fn run(engine: &Engine, tokens: [u32; 2]) -> (Vec<f32>, Vec<f32>) {
     let n_values = engine.n_frames().0 * engine.n_mels();
     let mel: Vec<f32> = (0..n_values).map(|i| ((i * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
@@ -26,7 +26,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[test]
-fn a_ggml_file_is_a_whole_model() {
+fn a_ggml_file_loads_like_the_same_model_from_hugging_face() {
     let sizes = Dimensions {
         n_mels: 7,
         n_state: 32,
@@ -43,7 +43,7 @@ fn a_ggml_file_is_a_whole_model() {
     fs::create_dir_all(&ggml).unwrap();
     fs::create_dir_all(&hugging_face).unwrap();
 
-    // 36 signs and letters; end and start, two languages, six others, 21 times.
+    // 36 text tokens, end and start, two languages, six other special tokens, and 21 timestamps.
     let text: Vec<Vec<u8>> =
         [&b" "[..], b"-", b"(", b"[", b" a", b"\xe2\x82"].into_iter().map(<[u8]>::to_vec).collect();
     let text: Vec<Vec<u8>> = text.into_iter().chain((b'a'..=b'z').chain(b'0'..=b'3').map(|byte| vec![byte])).collect();
@@ -61,9 +61,9 @@ fn a_ggml_file_is_a_whole_model() {
         [(DType::F32, 0.0), (DType::F16, 0.01), (DType::Q8_0, 0.1), (DType::Q5_1, 1.0), (DType::Q4_0, 2.0)]
     {
         write_ggml(&ggml.join("ggml-tiny.bin"), &tensors, [2, 4], dtype, &text).unwrap();
-        // What float16 rounds may be quantised another way.
-        let of_int8 = if dtype == DType::F32 { 0.0 } else { tolerance + 0.1 };
-        for (compute_type, tolerance) in [(ComputeType::F32, tolerance), (ComputeType::Int8, of_int8)] {
+        // Values rounded to float16 may be quantised to other int8 values.
+        let int8_tolerance = if dtype == DType::F32 { 0.0 } else { tolerance + 0.1 };
+        for (compute_type, tolerance) in [(ComputeType::F32, tolerance), (ComputeType::Int8, int8_tolerance)] {
             let (ours, theirs) = (load(&ggml, compute_type), load(&hugging_face, compute_type));
             let (states, logits) = run(&ours, tokens);
             let (expected_states, expected_logits) = run(&theirs, tokens);
@@ -78,7 +78,7 @@ fn a_ggml_file_is_a_whole_model() {
     }
 
     let engine = load(&ggml, ComputeType::F32);
-    // A dash is not heard before a word, a bracket not at all.
+    // The default suppress list contains a dash before a word and all brackets.
     assert_eq!(engine.vocabulary().non_speech_tokens(), [0, 2, 3]);
     let n_values = engine.n_frames().0 * engine.n_mels();
     let window = engine.encode(&vec![0.5; n_values]).unwrap();
@@ -86,7 +86,7 @@ fn a_ggml_file_is_a_whole_model() {
     assert!([0, 2, 3].iter().all(|token| !decoded.tokens.contains(token)), "{decoded:?}");
 }
 
-/// An export of `amanuensis-weights`, with a configuration or without and a vocabulary beside it.
+/// Copies an export from the tests of `amanuensis-weights` and adds a vocabulary and, if requested, a configuration.
 fn export(form: &str, directory: &Path, with_config: bool) {
     let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/data/onnx").join(form);
     let files =
@@ -105,7 +105,7 @@ fn export(form: &str, directory: &Path, with_config: bool) {
 }
 
 #[test]
-fn exports_give_what_the_saved_model_gives() {
+fn onnx_exports_give_the_results_of_the_original_model() {
     let directory = tempfile::tempdir().unwrap();
     export("model.safetensors", directory.path(), true);
     let (states, logits) = run(&load(directory.path(), ComputeType::F32), [20, 23]);
@@ -121,12 +121,12 @@ fn exports_give_what_the_saved_model_gives() {
         ("merged-int8", 0.3),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        // Heads are those of the graph.
+        // Without a configuration, the number of heads is read from the graph.
         export(form, directory.path(), false);
         let (ours, our_logits) = run(&load(directory.path(), ComputeType::F32), [20, 23]);
         let difference = largest_difference(&ours, &states).max(largest_difference(&our_logits, &logits));
         assert!(difference <= tolerance, "{form}: {difference}");
-        // Int8, that of the file or our own, stays near.
+        // Int8 results are close, whether the file is int8 or is quantised while loading.
         let (ours, _) = run(&load(directory.path(), ComputeType::Int8), [20, 23]);
         let difference = largest_difference(&ours, &states);
         assert!(difference <= tolerance + 0.3, "{form}, int8: {difference}");

@@ -1,16 +1,18 @@
-//! The encoder's products on the fake NPU: the bits of the processor, whatever fails.
+//! The encoder's matrix products on the fake NPU give the same bits as on the CPU, even if the device fails.
 
 use std::fmt::Write as _;
 
-use amanuensis_engine::{ComputeType, DecodingResult};
-use amanuensis_engine::{DecodeOptions, Device, DeviceOptions, Engine, EngineOptions, Error};
+use amanuensis_engine::backend::open_fake_with_faults;
+use amanuensis_engine::{
+    ComputeType, DecodeOptions, DecodingResult, Device, DeviceOptions, Engine, EngineOptions, Error,
+};
 use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, whisper, write_ctranslate2};
 use amanuensis_xdna::fake::{Controls, Fault};
 use amanuensis_xdna::matmul::Mode;
 use tempfile::TempDir;
 
-/// Sizes of which no launch is filled, and an inner layer wider than one.
+/// Dimensions that fill no launch completely, with a feed-forward layer that is wider than one launch.
 const SIZES: Dimensions = Dimensions {
     n_mels: 7,
     n_state: 24,
@@ -41,10 +43,16 @@ fn load(model: &TempDir, device: DeviceOptions) -> Result<Engine, Error> {
     Engine::load(model.path(), &EngineOptions { threads: 2, device, ..EngineOptions::default() })
 }
 
-/// The bits of a window's states, and its text.
+/// Loads a model on a fake NPU that fails as `faults` request.
+fn load_with_faults(model: &TempDir, faults: &Controls) -> Result<Engine, Box<dyn std::error::Error>> {
+    let backend = open_fake_with_faults(&DeviceOptions::default(), faults)?;
+    Ok(Engine::load_with_backend(model.path(), &EngineOptions { threads: 2, ..EngineOptions::default() }, backend)?)
+}
+
+/// The bits of a window's states, and its decoding result.
 fn run(engine: &Engine, seed: usize) -> (Vec<u32>, DecodingResult) {
     let mel: Vec<f32> = (0..40 * 7).map(|i| (((i + seed * 31) * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
-    // First, for what goes wrong does so in the first pass.
+    // Computed first, because an injected fault strikes in the first pass.
     let states = engine.states(&mel).unwrap();
     let decoded = engine.decode(&engine.encode(&mel).unwrap(), &DecodeOptions::default()).unwrap();
     (states.iter().map(|state| state.to_bits()).collect(), decoded)
@@ -55,7 +63,7 @@ fn tokens((states, decoded): (Vec<u32>, DecodingResult)) -> (Vec<u32>, Vec<u32>)
 }
 
 #[test]
-fn states_and_tokens_are_the_processors() {
+fn states_and_tokens_are_the_same_as_on_the_cpu() {
     for dtype in [DType::F16, DType::Int8] {
         let model = model(dtype);
         let cpu = load(&model, Device::Cpu.into()).unwrap();
@@ -74,13 +82,13 @@ fn states_and_tokens_are_the_processors() {
 }
 
 #[test]
-fn whatever_fails_nothing_is_lost() {
+fn after_any_fault_the_cpu_takes_over_with_the_same_results() {
     let model = model(DType::F16);
     let expected: Vec<_> = {
         let cpu = load(&model, Device::Cpu.into()).unwrap();
         (0..3).map(|seed| tokens(run(&cpu, seed))).collect()
     };
-    let in_use = [
+    let while_computing = [
         Fault::SyncFails,
         Fault::Refused,
         Fault::Hangs,
@@ -90,18 +98,18 @@ fn whatever_fails_nothing_is_lost() {
         Fault::NoResponse,
         Fault::Gone,
     ];
-    for fault in in_use {
+    for fault in while_computing {
         for after in [0, 13] {
-            let fake = Controls::default();
-            let npu = load(&model, DeviceOptions { fake: fake.clone(), ..Device::NpuFake.into() }).unwrap();
+            let faults = Controls::default();
+            let npu = load_with_faults(&model, &faults).unwrap();
             assert_eq!(tokens(run(&npu, 0)), expected[0]);
-            fake.inject(fault, after);
+            faults.inject(fault, after);
             assert_eq!(tokens(run(&npu, 1)), expected[1], "{fault:?} after {after}");
             assert_eq!(tokens(run(&npu, 2)), expected[2], "{fault:?} after {after}");
-            let notice = npu.take_device_notice().expect("a failure is told");
+            let notice = npu.take_device_notice().expect("a failure gives a notice");
             assert!(notice.contains("the NPU has failed"), "{notice}");
-            assert_eq!(npu.take_device_notice(), None, "once");
-            // What was done until then is still known, and after that nothing was asked.
+            assert_eq!(npu.take_device_notice(), None, "a notice is given once");
+            // The work until the failure is still reported, and the device is not used after it.
             let launches = npu.npu_usage().unwrap().counters.launches;
             run(&npu, 0);
             assert_eq!(npu.npu_usage().unwrap().counters.launches, launches);
@@ -110,18 +118,18 @@ fn whatever_fails_nothing_is_lost() {
 }
 
 #[test]
-fn memory_that_runs_out_while_loading_is_no_failure_of_the_model() {
+fn running_out_of_device_memory_while_loading_falls_back_to_the_cpu() {
     let model = model(DType::F16);
     let expected = tokens(run(&load(&model, Device::Cpu.into()).unwrap(), 0));
-    let fake = Controls::default();
-    fake.inject(Fault::OutOfMemory, 3);
-    let npu = load(&model, DeviceOptions { fake, ..Device::NpuFake.into() }).unwrap();
+    let faults = Controls::default();
+    faults.inject(Fault::OutOfMemory, 3);
+    let npu = load_with_faults(&model, &faults).unwrap();
     assert!(npu.take_device_notice().unwrap().contains("not enough memory"));
     assert_eq!(tokens(run(&npu, 0)), expected);
 }
 
 #[test]
-fn a_device_that_cannot_be_opened_is_refused_with_a_reason() {
+fn a_device_that_cannot_be_opened_is_an_error_with_a_reason() {
     let model = model(DType::F16);
     let cases = [
         (Fault::Absent, "no AMD NPU"),
@@ -133,11 +141,16 @@ fn a_device_that_cannot_be_opened_is_refused_with_a_reason() {
         (Fault::BadDesign, "load the design"),
     ];
     for (fault, expected) in cases {
-        let fake = Controls::default();
-        fake.inject(fault, 0);
-        let error = load(&model, DeviceOptions { fake, ..Device::NpuFake.into() }).unwrap_err().to_string();
-        assert!(error.contains("`npu-fake` cannot be used") && error.contains(expected), "{error}");
+        let faults = Controls::default();
+        faults.inject(fault, 0);
+        let error = load_with_faults(&model, &faults).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn the_fake_npu_rejects_f32() {
+    let model = model(DType::F16);
     let f32 = EngineOptions {
         compute_type: ComputeType::F32,
         device: Device::NpuFake.into(),
@@ -145,18 +158,18 @@ fn a_device_that_cannot_be_opened_is_refused_with_a_reason() {
         ..EngineOptions::default()
     };
     let error = Engine::load(model.path(), &f32).unwrap_err().to_string();
-    assert!(error.contains("int8 only"), "{error}");
+    assert!(error.contains("`npu-fake` cannot be used") && error.contains("int8 only"), "{error}");
 }
 
 #[test]
-fn without_a_usable_npu_auto_is_the_processor() {
+fn without_an_npu_auto_uses_the_cpu_without_a_notice() {
     let model = model(DType::F16);
     let auto = load(&model, DeviceOptions::default()).unwrap();
     assert_eq!(auto.device(), "cpu");
     if amanuensis_xdna::Machine::here().has_npu() {
         println!("skipped: this machine has an NPU");
     } else {
-        assert_eq!(auto.take_device_notice(), None, "of what is not there, nobody wants to hear");
+        assert_eq!(auto.take_device_notice(), None);
         let error = load(&model, Device::Npu.into()).unwrap_err().to_string();
         assert!(error.contains("no AMD NPU"), "{error}");
     }

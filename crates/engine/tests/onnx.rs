@@ -1,5 +1,5 @@
-//! Exports of a small model of random weights, made by `tools/export_onnx.py`, run as they are: what `PyTorch` computes, however
-//! the text is cut into steps and the decoder into graphs.
+//! The ONNX runtime on exports of a small random model, made by `tools/export_onnx.py`. The results are those of `PyTorch`,
+//! however the tokens are divided into steps and the decoder into graphs.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,12 @@ use amanuensis_engine::{
 };
 use serde_json::Value;
 
-/// Exports, and how far they may be from f32.
+/// Exports with their tolerance to the f32 results.
 const EXPORTS: [(&str, f32); 4] = [
     ("f32", 1e-3),
     ("f32/decoder_model_merged.onnx", 1e-3),
     ("f16", 2e-2),
-    // Activations are quantised as a whole, so that a text of several tokens differs from the same, token by token.
+    // Activations have one scale for all tokens of a step, so the results depend on how many tokens a step has.
     ("int8", 0.3),
 ];
 
@@ -30,7 +30,7 @@ fn load(name: &str) -> Engine {
     try_load(&data(name)).unwrap()
 }
 
-/// The window of the script.
+/// The same window as in the script.
 fn mel() -> Vec<f32> {
     (0..3000_u32 * 80).map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0).collect()
 }
@@ -38,7 +38,7 @@ fn mel() -> Vec<f32> {
 struct Expected {
     tokens: Vec<u32>,
     states: Vec<f32>,
-    /// A row for every token.
+    /// One row per token.
     logits: Vec<Vec<f32>>,
 }
 
@@ -55,7 +55,8 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
 }
 
-/// The logits after every token: the first `at_once` in one step, the others one by one.
+/// The logits after the first `at_once` tokens, which are run in one step, and after each of the others, which follow one by
+/// one.
 fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usize) -> Vec<Vec<f32>> {
     let mut sequence = engine.start(window);
     let first = engine.step(&mut sequence, &tokens[..at_once]).unwrap();
@@ -64,7 +65,7 @@ fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usiz
 }
 
 #[test]
-fn every_form_gives_what_pytorch_computes_cached_or_not() {
+fn every_export_gives_the_results_of_pytorch_with_and_without_cache() {
     let Expected { tokens, states, logits: expected } = expected();
     for (name, tolerance) in EXPORTS {
         let engine = load(name);
@@ -82,7 +83,7 @@ fn every_form_gives_what_pytorch_computes_cached_or_not() {
 }
 
 #[test]
-fn our_own_engine_gives_the_same() {
+fn the_native_runtime_gives_the_same_results() {
     let Expected { tokens, states, logits: expected } = expected();
     let options = EngineOptions { compute_type: ComputeType::F32, threads: 2, ..EngineOptions::default() };
     for (name, tolerance) in [("torch", 1e-3)].into_iter().chain(EXPORTS) {
@@ -96,7 +97,7 @@ fn our_own_engine_gives_the_same() {
 }
 
 #[test]
-fn several_tokens_behind_a_past_are_taken_one_by_one() {
+fn several_tokens_can_be_appended_to_a_cached_sequence() {
     let Expected { tokens, logits, .. } = expected();
     let engine = load("f32");
     let mut sequence = engine.start(&engine.encode(&mel()).unwrap());
@@ -107,7 +108,7 @@ fn several_tokens_behind_a_past_are_taken_one_by_one() {
 }
 
 #[test]
-fn the_caches_of_a_text_grow_and_those_of_its_window_stay() {
+fn self_attention_caches_grow_and_cross_attention_caches_do_not() {
     for (name, _) in EXPORTS {
         let engine = load(name);
         let mut sequence = engine.start(&engine.encode(&mel()).unwrap());
@@ -126,14 +127,14 @@ fn the_caches_of_a_text_grow_and_those_of_its_window_stay() {
 }
 
 #[test]
-fn searches_find_the_same_text_in_one_graph_or_two_alone_or_in_company() {
+fn results_do_not_depend_on_the_graphs_or_on_the_batch() {
     let searches = [
         Search::Greedy,
         Search::Beam { size: 4, patience: 1.0 },
         Search::Sample { temperature: 0.8, best_of: 3, seed: 1 },
     ];
     let options = |search| DecodeOptions { search, ..DecodeOptions::default() };
-    let texts = |name: &str| {
+    let tokens = |name: &str| {
         let engine = load(name);
         let window = engine.encode(&mel()).unwrap();
         let alone = searches.map(|search| engine.decode(&window, &options(search)).unwrap());
@@ -148,52 +149,52 @@ fn searches_find_the_same_text_in_one_graph_or_two_alone_or_in_company() {
         }
         alone.map(|decoded| decoded.tokens)
     };
-    assert_eq!(texts("f32"), texts("f32/decoder_model_merged.onnx"));
+    assert_eq!(tokens("f32"), tokens("f32/decoder_model_merged.onnx"));
 }
 
 #[test]
-fn what_cannot_be_done_is_said() {
+fn unsupported_requests_are_errors() {
     let engine = load("f32");
     let window = engine.encode(&mel()).unwrap();
     let words = engine.align(&window, &DecodeOptions::default(), &[1, 2], 100);
     assert!(matches!(words, Err(Error::NoAttention)));
-    // A token that the model does not have is found out by the graph only.
+    // Only the graph detects a token that is not in the vocabulary.
     let error = engine.step(&mut engine.start(&window), &[1000]).unwrap_err();
     assert!(matches!(error, Error::Graph { .. }), "{error}");
-    // The batch it was in has no windows left.
+    // After such an error the batch is empty.
     let mut batch = Batch::new(&engine);
     batch.join(0, &window, &DecodeOptions { previous: vec![1000], ..DecodeOptions::default() }).unwrap();
     assert!(batch.step().is_err() && batch.is_empty());
 }
 
 #[test]
-fn files_that_are_no_export_are_told_apart() {
+fn each_missing_or_damaged_file_has_its_own_error() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
-    let refused = |expected: &str| {
+    let assert_error = |expected: &str| {
         let error = try_load(directory.path()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
-    refused("looked for encoder_model.onnx");
+    assert_error("looked for encoder_model.onnx");
     let copy = |from: &str, to: &str| assert!(std::fs::copy(data(from), file(to)).unwrap() > 0);
     for name in ["encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx", "vocabulary.txt"] {
         copy(&format!("f32/{name}"), name);
     }
-    refused("how many text positions it has");
+    assert_error("the number of text positions");
     copy("f32/config.json", "config.json");
     assert!(try_load(directory.path()).is_ok());
     copy("f32/decoder_model.onnx", "decoder_with_past_model.onnx");
-    refused("no ONNX export");
+    assert_error("no ONNX export");
     copy("f32/decoder_with_past_model.onnx", "decoder_with_past_model.onnx");
     copy("f32/encoder_model.onnx", "decoder_model.onnx");
-    refused("decoder_model.onnx cannot be used: it has no input `input_ids`");
+    assert_error("decoder_model.onnx cannot be used: it has no input `input_ids`");
     let whole = std::fs::read(data("f32/encoder_model.onnx")).unwrap();
     std::fs::write(file("encoder_model.onnx"), &whole[..whole.len() / 2]).unwrap();
-    refused("encoder_model.onnx cannot be used: it cannot be loaded");
+    assert_error("encoder_model.onnx cannot be used: it cannot be loaded");
 }
 
 #[test]
-fn decoders_are_told_by_their_inputs_whatever_they_are_called() {
+fn decoders_are_recognised_by_their_inputs_not_by_their_names() {
     const NAMES: [&str; 3] = ["decoder_model.onnx", "decoder_with_past_model.onnx", "decoder_model_merged.onnx"];
     let [first, cached, merged] = NAMES;
     let load = |decoders: &[(&str, &str)], path: &str| {
@@ -205,12 +206,12 @@ fn decoders_are_told_by_their_inputs_whatever_they_are_called() {
         try_load(&directory.path().join(path)).map(drop)
     };
     for decoders in [
-        // One that has both passes, under each name, alone and beside half of the others.
+        // A merged decoder under each name, alone or beside half of a split decoder.
         &[(merged, first)][..],
         &[(merged, cached)],
         &[(cached, first), (merged, cached)],
         &[(first, first), (merged, cached)],
-        // Two that changed places, and one that is called merged.
+        // The halves of a split decoder with swapped names, and one half under the name of the merged decoder.
         &[(cached, first), (first, cached)],
         &[(first, first), (cached, merged)],
         &[(cached, first), (first, cached), (merged, merged)],

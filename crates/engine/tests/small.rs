@@ -1,4 +1,4 @@
-//! Small models with random weights: what must hold whatever the weights, the sizes and the file format.
+//! Properties that hold for any weights, dimensions and file format, tested with small random models.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,8 @@ use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Engine, EngineOptions
 use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors};
 
-/// Sizes like no real model's: odd mel bins, different numbers of layers and heads, widths that fill no tile.
+/// Dimensions unlike those of any real model: an odd number of mel bins, different numbers of layers and heads, and widths
+/// that are not a multiple of a tile.
 const SIZES: Dimensions = Dimensions {
     n_mels: 7,
     n_state: 24,
@@ -21,7 +22,7 @@ const SIZES: Dimensions = Dimensions {
 const HEADS: [usize; 2] = [2, 3];
 const THREADS: [usize; 2] = [1, 3];
 
-/// 36 text tokens, the special ones, and 21 timestamps.
+/// 36 text tokens and the special tokens. The remaining 21 ids of the model are timestamps.
 fn vocabulary() -> String {
     let mut list: String = ('a'..='z').chain('0'..='9').fold(String::new(), |mut list, c| {
         writeln!(list, "{c}").unwrap();
@@ -74,7 +75,7 @@ fn cached_steps_equal_uncached_ones() {
 }
 
 #[test]
-fn a_sequence_gets_the_same_bits_in_company_and_on_any_number_of_threads() {
+fn logits_do_not_depend_on_the_batch_or_the_number_of_threads() {
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let mut first: Option<Vec<u32>> = None;
         for threads in THREADS {
@@ -123,7 +124,7 @@ fn every_file_format_gives_the_same_model() {
 }
 
 #[test]
-fn int8_files_are_taken_as_they_are() {
+fn int8_weights_in_the_file_are_used_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let tensors = whisper(&SIZES, 3);
     write_model(directory.path(), &tensors, DType::Int8);
@@ -134,7 +135,7 @@ fn int8_files_are_taken_as_they_are() {
 }
 
 #[test]
-fn decoding_keeps_the_rules_of_timestamps() {
+fn decoded_tokens_follow_the_timestamp_rules() {
     let options = |timestamps| DecodeOptions { timestamps, ..DecodeOptions::default() };
     for seed in 0..8 {
         let engine = engine(ComputeType::Int8, 1);
@@ -146,7 +147,7 @@ fn decoding_keeps_the_rules_of_timestamps() {
         assert!(decoded.tokens.iter().all(|token| *token < 36 && *token != 3 || vocabulary.is_timestamp(*token)));
         let times: Vec<f64> = decoded.tokens.iter().filter_map(|token| vocabulary.timestamp(*token)).collect();
         assert!(vocabulary.is_timestamp(decoded.tokens[0]) && times.is_sorted());
-        // Read as pairs, a segment ends after it began.
+        // In each pair, the end of the segment is later than its start.
         assert!(times.as_chunks::<2>().0.iter().all(|[start, end]| start < end), "{times:?}");
         let plain = engine.decode(&window, &options(false)).unwrap();
         assert!(plain.tokens.iter().all(|token| *token < 36 && *token != 3) && plain.tokens[0] != 5);
@@ -154,14 +155,14 @@ fn decoding_keeps_the_rules_of_timestamps() {
 }
 
 #[test]
-fn what_the_model_cannot_do_is_refused() {
+fn unsupported_requests_are_errors() {
     let engine = engine(ComputeType::Int8, 1);
     let window = engine.encode(&mel(0)).unwrap();
     let decode = |language: Option<&str>, task| {
         engine
             .decode(&window, &DecodeOptions { language: language.map(str::to_owned), task, ..DecodeOptions::default() })
     };
-    // With fewer tokens than a multilingual vocabulary this model counts as English-only.
+    // This model has fewer tokens than a multilingual vocabulary, so it counts as English-only.
     assert!(decode(Some("en"), Task::Transcribe).is_ok());
     assert!(matches!(decode(Some("de"), Task::Transcribe), Err(Error::EnglishOnly(_))));
     assert!(matches!(decode(None, Task::Translate), Err(Error::EnglishOnly(_))));
@@ -172,12 +173,12 @@ fn what_the_model_cannot_do_is_refused() {
 }
 
 #[test]
-fn a_part_of_a_window_has_the_same_bits_whatever_was_read_before() {
+fn a_short_window_gives_the_same_bits_whatever_was_encoded_before() {
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let mut first: Option<(Vec<f32>, Vec<u32>)> = None;
         for threads in THREADS {
             let engine = engine(compute_type, threads);
-            // Longer and shorter windows in between: nothing of them may be left.
+            // Buffers are reused, so longer and shorter windows in between must not change the result.
             for frames in [22, 40, 22, 6, 22] {
                 let mel = &mel(0)[..frames * 7];
                 let (states, window) = (engine.states(mel).unwrap(), engine.encode(mel).unwrap());
@@ -197,7 +198,7 @@ fn a_part_of_a_window_has_the_same_bits_whatever_was_read_before() {
 }
 
 #[test]
-fn a_broken_model_is_named() {
+fn the_error_names_the_damaged_part_of_a_model() {
     let directory = tempfile::tempdir().unwrap();
     let mut tensors = whisper(&SIZES, 1);
     let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
@@ -215,7 +216,7 @@ fn a_broken_model_is_named() {
 }
 
 #[test]
-fn windows_join_and_leave_a_batch_and_keep_their_text() {
+fn results_do_not_depend_on_the_rest_of_the_batch() {
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let engine = engine(compute_type, 2);
         let windows: Vec<_> = (0..5).map(|seed| engine.encode(&mel(seed)).unwrap()).collect();
@@ -250,10 +251,10 @@ fn windows_join_and_leave_a_batch_and_keep_their_text() {
     }
 }
 
-/// Texts that are followed side by side share, copy and hand over what the decoder remembers of them: the best must have
-/// the probability that it has when it is decoded by itself.
+/// Hypotheses share, copy and hand over their KV caches during a search. If that went wrong, the log-probability of the best
+/// hypothesis would differ from that of the same tokens run as a single sequence.
 #[test]
-fn the_best_text_of_a_search_is_as_probable_as_by_itself() {
+fn the_log_probability_of_a_search_result_is_that_of_its_tokens() {
     let engine = engine(ComputeType::F32, 1);
     let special = |name: &str| vocabulary().lines().position(|token| token == name).unwrap();
     let (eot, sot, no_timestamps) = (36, special("<|startoftranscript|>"), special("<|notimestamps|>"));
@@ -274,10 +275,10 @@ fn the_best_text_of_a_search_is_as_probable_as_by_itself() {
             let mut logits = engine.step(&mut sequence, &[no_timestamps as u32]).unwrap();
             let mut sum = 0.0;
             for (at, token) in decoded.tokens.iter().copied().chain([eot]).enumerate() {
-                // Allowed are text and its end, without what the model's files leave out.
+                // Text tokens and the end token are allowed, except those that the model's files suppress.
                 let is_allowed = |id: &usize| *id <= 36 && *id != 3 && (at > 0 || ![5, 36].contains(id));
                 let total: f32 = (0..logits.len()).filter(is_allowed).map(|id| logits[id].exp()).sum();
-                // A text that fills all positions is not ended.
+                // A sequence that fills all text positions has no end token.
                 if sequence.len() < SIZES.n_text_ctx - 1 || token != eot {
                     sum += logits[token as usize] - total.ln();
                 }
@@ -292,7 +293,7 @@ fn the_best_text_of_a_search_is_as_probable_as_by_itself() {
 }
 
 #[test]
-fn a_text_begins_with_its_prefix_and_repeats_nothing() {
+fn a_result_begins_with_the_prefix_and_repeats_no_ngram() {
     let engine = engine(ComputeType::Int8, 1);
     let window = engine.encode(&mel(1)).unwrap();
     let mut options = DecodeOptions { prefix: vec![8, 9], ..DecodeOptions::default() };
@@ -311,7 +312,7 @@ fn a_text_begins_with_its_prefix_and_repeats_nothing() {
 }
 
 #[test]
-fn a_text_is_aligned_the_same_on_any_number_of_threads() {
+fn alignment_does_not_depend_on_the_number_of_threads() {
     let options = DecodeOptions::default();
     let text: Vec<u32> = (0..100).map(|i| (i * 7) % 36).collect();
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
@@ -322,7 +323,7 @@ fn a_text_is_aligned_the_same_on_any_number_of_threads() {
             let alignment = engine.align(&window, &options, &text, 27).unwrap();
             assert_eq!((alignment.times.len(), alignment.probabilities.len()), (101, 100));
             assert!(alignment.times.is_sorted() && alignment.times.iter().all(|time| *time < 27));
-            // The probabilities are those of a decoder that is given one token after the other.
+            // The probabilities must equal those of decoding the tokens one by one.
             let mut sequence = engine.start(&window);
             let mut logits = engine.step(&mut sequence, &[37, 44]).unwrap();
             for (token, probability) in text.iter().zip(&alignment.probabilities) {
@@ -337,7 +338,7 @@ fn a_text_is_aligned_the_same_on_any_number_of_threads() {
 }
 
 #[test]
-fn texts_of_any_length_are_aligned() {
+fn sequences_of_any_length_are_aligned() {
     let options = DecodeOptions::default();
     let directory = tempfile::tempdir().unwrap();
     write_model(directory.path(), &whisper(&SIZES, 1), DType::F16);
@@ -346,7 +347,7 @@ fn texts_of_any_length_are_aligned() {
         let engine = load(directory.path(), ComputeType::F32, 1);
         engine.align(&engine.encode(&mel(0)).unwrap(), &options, text, n_frames).unwrap().times
     };
-    // A model's own heads count; those that it does not have leave all heads of the second half.
+    // The listed heads are used if they exist. Otherwise all heads in the second half of the layers are used.
     let text: Vec<u32> = (0..128).map(|i| (i * 7) % 36).collect();
     let all = align("[]", &text, 40);
     assert_eq!(align("[[3, 0], [0, 3]]", &text, 40), all);
@@ -358,16 +359,16 @@ fn texts_of_any_length_are_aligned() {
 }
 
 #[test]
-fn models_that_lack_something_are_refused() {
-    let refusal = |change: &dyn Fn(&mut Tensors)| {
+fn models_without_some_of_their_layers_are_rejected() {
+    let load_error = |change: &dyn Fn(&mut Tensors)| {
         let directory = tempfile::tempdir().unwrap();
         let mut tensors = whisper(&SIZES, 1);
         change(&mut tensors);
         write_model(directory.path(), &tensors, DType::F16);
         let options = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
-        Engine::load(directory.path(), &options).expect_err("must be refused").to_string()
+        Engine::load(directory.path(), &options).expect_err("loading must fail").to_string()
     };
-    let without = |part: &'static str| refusal(&|tensors| tensors.retain(|name, _| !name.contains(part)));
+    let without = |part: &'static str| load_error(&|tensors| tensors.retain(|name, _| !name.contains(part)));
     let error = without("encoder.layers.0.");
     assert!(error.contains("encoder.layers.0."), "{error}");
     let error = without("decoder.layers.");

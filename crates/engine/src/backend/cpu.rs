@@ -1,24 +1,25 @@
-//! The kernels of this machine's processor.
+//! The backend that uses the CPU.
 
 use std::sync::Arc;
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::gemm::{Epilogue, Output, PackedI8, QuantisedRows, gemm_int8};
 
-use super::{Backend, DeviceOptions, Matrix, Product, Rows, Unavailable};
+use super::interface::{Backend, Matrix, Opened, Product, Rows};
+use crate::options::DeviceOptions;
 
 pub(crate) struct Cpu;
 
-#[allow(clippy::unnecessary_wraps, reason = "other backends cannot always be had")]
-pub(super) fn open(_: &DeviceOptions) -> Result<Arc<dyn Backend>, Unavailable> {
+#[allow(clippy::unnecessary_wraps, reason = "opening other backends can fail, and the registry needs one signature")]
+pub(super) fn open(_: &DeviceOptions) -> Opened {
     Ok(Arc::new(Cpu))
 }
 
-/// The weights of a layer in the form that the kernels want.
+/// Packs the weights of a layer for the CPU kernels.
 pub(super) fn pack(context: &Context, weights: &Matrix<'_>) -> PackedI8 {
     match weights.rows {
-        Rows::F32(write) => PackedI8::quantise(context, weights.n, weights.k, write),
-        Rows::Int8(write) => PackedI8::from_int8(context, weights.n, weights.k, write),
+        Rows::F32(read) => PackedI8::quantise(context, weights.n, weights.k, read),
+        Rows::Int8(read) => PackedI8::from_int8(context, weights.n, weights.k, read),
     }
 }
 

@@ -1,74 +1,74 @@
-//! AMD XDNA NPUs: weights brought to the device once, products submitted as chains of launches.
+//! The backend that uses an AMD XDNA NPU. Weights are copied to the device once, and products are submitted as chains of
+//! launches.
 //!
-//! Sums come back exact, and what lies behind them is done by the processor with the code that its own products end in:
-//! the same bits. Whatever fails, the product is computed by the processor instead, and so are all that follow; nothing
-//! has been written to its output before the device has done its part.
+//! The device returns exact sums. The CPU then applies the epilogue with the same code as for its own products, so the
+//! results have the same bits. If anything fails, the CPU computes that product and all later ones. This is safe because
+//! nothing is written to the output before the device has finished.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::gemm::{Epilogue, Output, PackedI8, QuantisedRows, finish_sums, gemm_int8};
-use amanuensis_xdna::cost::{Predicted, predict};
+use amanuensis_xdna::cost::predict;
 use amanuensis_xdna::design::{self, Design};
 use amanuensis_xdna::driver::Driver;
+use amanuensis_xdna::fake::Controls;
 use amanuensis_xdna::gemm::{Gemm, Weights};
-use amanuensis_xdna::launch::Counters;
 use amanuensis_xdna::target::Target;
 use amanuensis_xdna::{Error, Fake, Machine};
 
 use super::cpu::pack;
-use super::{Backend, DeviceOptions, Matrix, Product, Unavailable};
-
-/// What an NPU was used for so far.
-#[derive(Clone, Copy, Debug)]
-pub struct Usage {
-    /// The generation of the device.
-    pub target: Target,
-    /// What was asked of it.
-    pub counters: Counters,
-    /// The seconds that a device of this generation is predicted to take for it.
-    pub predicted: Predicted,
-}
+use super::interface::{Backend, Matrix, Opened, Product, Unavailable};
+use super::usage::Usage;
+use crate::options::DeviceOptions;
 
 /// Opens the NPU of this machine.
-pub(super) fn open(options: &DeviceOptions) -> Result<Arc<dyn Backend>, Unavailable> {
+pub(super) fn open(options: &DeviceOptions) -> Opened {
     let machine = Machine::here();
-    let told = |error: Error| {
+    let unavailable = |error: Error| {
         let reason = error.to_string();
         if machine.has_npu() { Unavailable::Unusable(reason) } else { Unavailable::Absent(reason) }
     };
-    let found = machine.device().map_err(told)?;
+    let found = machine.device().map_err(unavailable)?;
     let Some(directory) = &options.npu_design else {
-        let reason = "it needs a design, and none is named: `--npu-design DIR`; docs/npu.md says how to build one";
+        let reason = "it needs a design, named with `--npu-design DIR`; docs/npu.md describes how to build one";
         return Err(Unavailable::Unusable(reason.to_owned()));
     };
-    let design = design::load(directory).map_err(told)?;
-    found.open().and_then(|driver| Xdna::open("npu", driver, design, options)).map_err(told)
+    let design = design::load(directory).map_err(unavailable)?;
+    found.open().and_then(|driver| Xdna::open("npu", driver, design, options)).map_err(unavailable)
 }
 
 /// Opens the fake NPU.
-pub(super) fn open_fake(options: &DeviceOptions) -> Result<Arc<dyn Backend>, Unavailable> {
+pub(super) fn open_fake(options: &DeviceOptions) -> Opened {
+    open_fake_with_faults(options, &Controls::default()).map_err(|error| Unavailable::Unusable(error.to_string()))
+}
+
+/// Opens the fake NPU with faults to inject, for the tests of the fallback to the CPU.
+///
+/// # Errors
+/// If an injected fault occurs while the device is opened.
+pub fn open_fake_with_faults(options: &DeviceOptions, faults: &Controls) -> Result<Arc<dyn Backend>, Error> {
     let target = Target::default();
-    let opened = Fake::open(target, &options.fake)
-        .and_then(|fake| Xdna::open("npu-fake", Box::new(fake), Design::for_fake_encoder(target), options));
-    opened.map_err(|error| Unavailable::Unusable(error.to_string()))
+    let fake = Fake::open(target, faults)?;
+    Xdna::open("npu-fake", Box::new(fake), Design::for_fake_encoder(target), options)
 }
 
 struct Xdna {
     name: &'static str,
-    device: Arc<Shared>,
+    device: Arc<SharedDevice>,
 }
 
-/// What the layers of a network share.
-struct Shared {
+/// The device, shared by all layers of the network.
+struct SharedDevice {
     state: Mutex<State>,
 }
 
 struct State {
-    /// Until something fails.
+    /// `None` after a failure.
     gemm: Option<Gemm>,
-    /// What was asked of the device, once it has failed.
+    /// The work done until the failure.
     usage: Option<Usage>,
+    /// The reason of the failure, until it is taken.
     failure: Option<String>,
     sums: Vec<i32>,
 }
@@ -82,7 +82,7 @@ impl Xdna {
     ) -> Result<Arc<dyn Backend>, Error> {
         let gemm = Some(Gemm::open(driver, design, options.npu_mode)?);
         let state = Mutex::new(State { gemm, usage: None, failure: None, sums: Vec::new() });
-        Ok(Arc::new(Self { name, device: Arc::new(Shared { state }) }))
+        Ok(Arc::new(Self { name, device: Arc::new(SharedDevice { state }) }))
     }
 }
 
@@ -102,36 +102,36 @@ impl Backend for Xdna {
 
     fn take_failure(&self) -> Option<String> {
         let failure = self.device.state().failure.take()?;
-        Some(format!("the NPU has failed, and the processor goes on in its place: {failure}"))
+        Some(format!("the NPU has failed, and the CPU has taken over: {failure}"))
     }
 
     fn usage(&self) -> Option<Usage> {
         let state = self.device.state();
-        state.gemm.as_ref().map(usage).or(state.usage)
+        state.gemm.as_ref().map(usage_of).or(state.usage)
     }
 }
 
-fn usage(gemm: &Gemm) -> Usage {
+fn usage_of(gemm: &Gemm) -> Usage {
     let (design, counters) = (gemm.session().design(), gemm.counters());
     Usage { target: design.target, counters, predicted: predict(design, &counters) }
 }
 
-impl Shared {
+impl SharedDevice {
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is valid between any two statements, and a product that panicked has left only sums half-written.
+        // The state is valid between any two statements. A panic leaves at most unfinished sums, which are overwritten.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Does something on the device, if it still works; if it fails, that was its last.
+    /// Runs an operation on the device, unless the device has failed before. After an error the device is not used again.
     fn attempt<T>(&mut self, run: impl FnOnce(&mut Gemm, &mut Vec<i32>) -> Result<T, Error>) -> Option<T> {
         let gemm = self.gemm.as_mut()?;
         match run(gemm, &mut self.sums) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.failure = Some(error.to_string());
-                self.usage = Some(usage(gemm));
+                self.usage = Some(usage_of(gemm));
                 self.gemm = None;
                 None
             }
@@ -140,9 +140,10 @@ impl State {
 }
 
 struct XdnaProduct {
-    device: Arc<Shared>,
-    /// For the scales, and for when the device fails.
+    device: Arc<SharedDevice>,
+    /// The weights for the CPU: their scales are always needed, their values if the device fails.
     packed: PackedI8,
+    /// The weights on the device. `None` if it failed before they were copied.
     weights: Option<Weights>,
 }
 

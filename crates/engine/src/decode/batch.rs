@@ -1,28 +1,29 @@
-//! Many windows decoded at once: every step takes one token of each of their texts, and reads the weights once for all of
-//! them.
+//! Decoding many windows at once. Every step computes one token for each hypothesis of every window and reads the weights
+//! once for all of them.
 //!
-//! Windows join and leave between two steps. A window gets the same tokens alone as in any company.
+//! Windows join and leave between two steps. The tokens of a window do not depend on what else is in the batch.
 
+use super::candidates::{SlotSettings, StepOutcome};
 use super::hypothesis::Hypothesis;
-use super::slot::{Outcome, Scope, Slot};
-use super::{DecodeOptions, DecodingResult};
-use crate::sequence::{Step, StepBuffers};
-use crate::window::EncoderOutput;
-use crate::{Engine, Error};
+use super::options::{DecodeOptions, DecodingResult};
+use super::slot::Slot;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::network::{EncoderOutput, Step, StepBuffers};
 
-/// Windows being decoded together.
+/// The windows that are decoded together.
 pub struct Batch<'e> {
     engine: &'e Engine,
     slots: Vec<Slot>,
     buffers: StepBuffers,
 }
 
-/// A text whose logits are read.
+/// A hypothesis and the logits after its last token.
 struct Work<'s> {
-    scope: &'s Scope,
-    text: &'s Hypothesis,
+    settings: &'s SlotSettings,
+    hypothesis: &'s Hypothesis,
     logits: &'s mut [f32],
-    outcome: Option<Outcome>,
+    outcome: Option<StepOutcome>,
 }
 
 impl<'e> Batch<'e> {
@@ -31,35 +32,35 @@ impl<'e> Batch<'e> {
         Self { engine, slots: Vec::new(), buffers: engine.step_buffers() }
     }
 
-    /// Windows that are being decoded.
+    /// Number of windows in the batch.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there is nothing to decode.
+    /// Whether the batch contains no windows.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Adds a window; `ticket` is what [`Self::step`] will call it by.
+    /// Adds a window. [`Self::step`] returns its result with `ticket`.
     ///
     /// # Errors
-    /// Where the model cannot do what `options` ask.
+    /// If the model does not support what `options` request.
     pub fn join(&mut self, ticket: u64, window: &EncoderOutput, options: &DecodeOptions) -> Result<(), Error> {
         self.slots.push(Slot::new(self.engine, ticket, window, options)?);
         Ok(())
     }
 
-    /// Gives a window up.
+    /// Removes a window without a result.
     pub fn leave(&mut self, ticket: u64) {
         self.slots.retain(|slot| slot.ticket != ticket);
     }
 
-    /// Takes the texts of every window one token further and returns the windows that are finished: their texts are at
-    /// their end tokens, or the model has no position left.
+    /// Extends every hypothesis of every window by one token. Returns the windows that have finished, and removes them from
+    /// the batch.
     ///
     /// # Errors
-    /// Where an ONNX runtime cannot run its graphs. Every window is given up then.
+    /// If the ONNX runtime cannot run its graphs. All windows are removed from the batch.
     pub fn step(&mut self) -> Result<Vec<(u64, DecodingResult)>, Error> {
         let Self { engine, slots, buffers } = self;
         if slots.is_empty() {
@@ -71,23 +72,40 @@ impl<'e> Batch<'e> {
             return Err(error);
         }
         let logits = buffers.logits.chunks_exact_mut(engine.vocabulary().n_vocab());
-        let texts = slots.iter().flat_map(Slot::texts).zip(logits);
-        let mut work: Vec<_> =
-            texts.map(|((scope, text), logits)| Work { scope, text, logits, outcome: None }).collect();
+        let hypotheses = slots.iter().flat_map(Slot::hypotheses).zip(logits);
+        let mut work: Vec<_> = hypotheses
+            .map(|((settings, hypothesis), logits)| Work { settings, hypothesis, logits, outcome: None })
+            .collect();
         engine.context().pool.chunks_mut(&mut work, 1, &|_, work, _| {
-            let Work { scope, text, logits, outcome } = &mut work[0];
-            *outcome = Some(scope.examine(engine, text, logits));
+            let Work { settings, hypothesis, logits, outcome } = &mut work[0];
+            *outcome = Some(settings.evaluate(engine, hypothesis, logits));
         });
-        let mut outcomes: Vec<Outcome> = work.into_iter().filter_map(|work| work.outcome).collect();
+        let mut outcomes: Vec<StepOutcome> = work.into_iter().filter_map(|work| work.outcome).collect();
         let mut finished = Vec::new();
         slots.retain_mut(|slot| {
-            let rest = outcomes.split_off(slot.count());
-            let own = std::mem::replace(&mut outcomes, rest);
-            let decoded = slot.advance(engine, own);
-            let goes_on = decoded.is_none();
-            finished.extend(decoded.map(|decoded| (slot.ticket, decoded)));
-            goes_on
+            let of_later_slots = outcomes.split_off(slot.n_hypotheses());
+            let own = std::mem::replace(&mut outcomes, of_later_slots);
+            let result = slot.advance(engine, own);
+            let is_unfinished = result.is_none();
+            finished.extend(result.map(|result| (slot.ticket, result)));
+            is_unfinished
         });
         Ok(finished)
+    }
+}
+
+impl Engine {
+    /// Decodes a window.
+    ///
+    /// # Errors
+    /// If the model does not support what `options` request.
+    pub fn decode(&self, window: &EncoderOutput, options: &DecodeOptions) -> Result<DecodingResult, Error> {
+        let mut batch = Batch::new(self);
+        batch.join(0, window, options)?;
+        loop {
+            if let Some((_, result)) = batch.step()?.pop() {
+                return Ok(result);
+            }
+        }
     }
 }

@@ -1,69 +1,74 @@
-//! One of the texts that a window may have.
+//! A hypothesis: one possible token sequence of a window.
 
-use crate::sequence::{Sequence, Step};
+use super::search::Continuation;
+use crate::network::{Sequence, Step};
 
-use super::search::Child;
-
-/// A text so far.
+/// A token sequence that is still being extended.
 pub(super) struct Hypothesis {
-    /// What of it the decoder has taken.
+    /// The tokens that the decoder has processed.
     pub(super) sequence: Sequence,
-    /// The prompt, then the text.
+    /// All tokens, including the prompt and those that the decoder has not processed yet.
     pub(super) tokens: Vec<u32>,
-    /// Of what was sampled.
+    /// Sum of the log-probabilities of the sampled tokens.
     pub(super) sum_logprob: f32,
-    /// Which of the texts drawn by chance this is.
+    /// Index of the hypothesis among those sampled for the window, which selects its random numbers.
     pub(super) draw: usize,
 }
 
 impl Hypothesis {
-    /// Hands the decoder what it has not taken yet; the start token, after which it says whether anybody speaks, and what
-    /// follows are two steps.
-    pub(super) fn next_step(&mut self, start: usize) -> Step<'_> {
-        let taken = self.sequence.len();
-        let end = if taken <= start { start + 1 } else { self.tokens.len() };
-        Step { sequence: &mut self.sequence, tokens: &self.tokens[taken..end] }
+    /// The next decoder step. A prompt takes two steps: one up to the start-of-transcript token at index `sot`, because the
+    /// no-speech probability is taken from the logits after it, and one for the rest.
+    pub(super) fn next_step(&mut self, sot: usize) -> Step<'_> {
+        let processed = self.sequence.len();
+        let end = if processed <= sot { sot + 1 } else { self.tokens.len() };
+        Step { sequence: &mut self.sequence, tokens: &self.tokens[processed..end] }
     }
 }
 
-/// The texts that `children` make of those before. The first child of a text takes its keys and values over; for each
-/// further one a text that was given up is made a copy of it, as far as the two differ, or a new one is begun.
-pub(super) fn grow(parents: Vec<Hypothesis>, children: &[Child], begin: &dyn Fn() -> Sequence) -> Vec<Hypothesis> {
+/// Replaces the hypotheses of a window by `continuations` of them.
+///
+/// The first continuation of a hypothesis takes over its KV cache, and each further one gets a copy. The copy reuses the
+/// cache of a hypothesis without continuations, so that only the tokens in which the two differ are copied. If there is no
+/// such cache left, `start` creates an empty sequence.
+pub(super) fn fork(
+    parents: Vec<Hypothesis>,
+    continuations: &[Continuation],
+    start: &dyn Fn() -> Sequence,
+) -> Vec<Hypothesis> {
     let tokens: Vec<Vec<u32>> = parents.iter().map(|parent| parent.tokens.clone()).collect();
     let draws: Vec<usize> = parents.iter().map(|parent| parent.draw).collect();
     let mut sequences: Vec<Option<Sequence>> = parents.into_iter().map(|parent| Some(parent.sequence)).collect();
-    let is_first = |index: usize| !children[..index].iter().any(|child| child.parent == children[index].parent);
+    let is_first =
+        |index: usize| !continuations[..index].iter().any(|other| other.parent == continuations[index].parent);
     let mut copies = Vec::new();
-    for (index, child) in children.iter().enumerate().filter(|(index, _)| !is_first(*index)) {
-        let given_up = |parent: &usize| !children.iter().any(|child| child.parent == *parent);
-        let spare = (0..sequences.len()).filter(given_up).find_map(|parent| Some((parent, sequences[parent].take()?)));
-        let (mut copy, common) = match spare {
-            Some((parent, sequence)) => (sequence, common_length(&tokens[parent], &tokens[child.parent])),
-            None => (begin(), 0),
+    for (_, continuation) in continuations.iter().enumerate().filter(|(index, _)| !is_first(*index)) {
+        let is_dropped = |parent: &usize| !continuations.iter().any(|other| other.parent == *parent);
+        let reusable =
+            (0..sequences.len()).filter(is_dropped).find_map(|parent| Some((parent, sequences[parent].take()?)));
+        let (mut copy, common_len) = match reusable {
+            Some((parent, sequence)) => (sequence, common_length(&tokens[parent], &tokens[continuation.parent])),
+            None => (start(), 0),
         };
-        // Only texts without a child were taken so far.
-        let source = sequences[child.parent].as_ref().expect("a text with children keeps its sequence until the end");
-        copy.become_like(source, common);
-        copies.push((index, copy));
+        // So far, only sequences of hypotheses without continuations were taken.
+        let source = sequences[continuation.parent].as_ref().expect("a hypothesis with continuations has its sequence");
+        copy.copy_from(source, common_len);
+        copies.push(copy);
     }
     let mut copies = copies.into_iter();
-    children
-        .iter()
-        .enumerate()
-        .map(|(index, child)| {
-            let sequence =
-                if is_first(index) { sequences[child.parent].take() } else { copies.next().map(|(_, copy)| copy) };
-            let mut tokens = tokens[child.parent].clone();
-            tokens.push(child.token);
-            Hypothesis {
-                // A first child takes its parent's, every other one has a copy.
-                sequence: sequence.expect("every child has a sequence"),
-                tokens,
-                sum_logprob: child.sum_logprob,
-                draw: if is_first(index) { draws[child.parent] } else { index },
-            }
-        })
-        .collect()
+    let child = |(index, continuation): (usize, &Continuation)| {
+        let is_first = is_first(index);
+        let sequence = if is_first { sequences[continuation.parent].take() } else { copies.next() };
+        let mut tokens = tokens[continuation.parent].clone();
+        tokens.push(continuation.token);
+        Hypothesis {
+            // The first continuation takes the sequence of its parent, and each further one has a copy.
+            sequence: sequence.expect("every continuation has a sequence"),
+            tokens,
+            sum_logprob: continuation.sum_logprob,
+            draw: if is_first { draws[continuation.parent] } else { index },
+        }
+    };
+    continuations.iter().enumerate().map(child).collect()
 }
 
 fn common_length(a: &[u32], b: &[u32]) -> usize {

@@ -1,31 +1,32 @@
-//! What the model is given before it writes: what was said before, and what is asked of it.
+//! The prompt: the tokens that the model is given before it generates.
 
-use super::{DecodeOptions, Task};
-use crate::{Engine, Error};
+use super::options::{DecodeOptions, Task};
+use crate::engine::Engine;
+use crate::error::Error;
 
-/// Tokens of the longest request: start, language, task, and that no times are wanted.
-pub(crate) const MAX_PROMPT: usize = 4;
-
-/// The tokens before the text.
+/// The prompt of a window.
 pub(crate) struct Prompt {
     pub(crate) tokens: Vec<u32>,
-    /// Which of them is the start token, after which the model says whether anybody speaks.
-    pub(crate) start: usize,
+    /// Index of the start-of-transcript token.
+    pub(crate) sot: usize,
 }
 
-/// The tokens that ask for a transcript: the text before the window, if any; start, language and task, which English-only
-/// models do not know; and whether times are wanted.
+/// Builds a prompt: the previous tokens, if any; start of transcript; language and task, which English-only models do not
+/// have; and the no-timestamps token if no timestamps are wanted.
+///
+/// # Errors
+/// If the model does not support the language or the task.
 pub(crate) fn prompt(engine: &Engine, options: &DecodeOptions) -> Result<Prompt, Error> {
     let vocabulary = engine.vocabulary();
     let special = vocabulary.special();
     let mut tokens = Vec::new();
     if !options.previous.is_empty() {
-        // As in the original, context and its own token take no more than half of the positions.
-        let most = (engine.n_text_ctx() / 2).saturating_sub(1);
+        // As in openai-whisper, the previous tokens and their start token take at most half of the text positions.
+        let max_previous = (engine.n_text_ctx() / 2).saturating_sub(1);
         tokens.push(special.start_of_previous);
-        tokens.extend(&options.previous[options.previous.len().saturating_sub(most)..]);
+        tokens.extend(&options.previous[options.previous.len().saturating_sub(max_previous)..]);
     }
-    let start = tokens.len();
+    let sot = tokens.len();
     tokens.push(special.sot);
     let language = options.language.as_deref();
     if vocabulary.is_multilingual() {
@@ -42,5 +43,5 @@ pub(crate) fn prompt(engine: &Engine, options: &DecodeOptions) -> Result<Prompt,
     if !options.timestamps {
         tokens.push(special.no_timestamps);
     }
-    Ok(Prompt { tokens, start })
+    Ok(Prompt { tokens, sot })
 }

@@ -1,0 +1,69 @@
+//! The traits that a backend implements.
+
+use std::sync::Arc;
+
+use amanuensis_kernels::Context;
+use amanuensis_kernels::gemm::{Epilogue, Output, QuantisedRows};
+
+#[cfg(feature = "npu")]
+use super::usage::Usage;
+
+/// A device that computes int8 matrix products.
+pub trait Backend: Send + Sync {
+    /// Its name in options and reports.
+    fn name(&self) -> &'static str;
+
+    /// Prepares the weights of a layer for multiplication.
+    fn prepare(&self, context: &Context, weights: &Matrix<'_>) -> Box<dyn Product>;
+
+    /// Takes the reason why the device has failed and the CPU has taken over. `None` if it has not failed, or if the reason
+    /// was taken before.
+    fn take_failure(&self) -> Option<String> {
+        None
+    }
+
+    /// The work that the device has done so far, if it is counted.
+    #[cfg(feature = "npu")]
+    fn usage(&self) -> Option<Usage> {
+        None
+    }
+}
+
+/// The prepared weights of a layer.
+pub trait Product: Send + Sync {
+    /// `(n, k)`: output channels and input channels.
+    fn shape(&self) -> (usize, usize);
+
+    /// Computes `output = epilogue(a x weights^T)`, where `a` is `(m, k)` and the output is `(m, n)`.
+    fn gemm(&self, context: &Context, a: &QuantisedRows, epilogue: &Epilogue<'_>, output: Output<'_>);
+}
+
+/// The weights of a layer as stored in the model's file, `(n, k)`.
+pub struct Matrix<'a> {
+    /// Output channels.
+    pub n: usize,
+    /// Input channels.
+    pub k: usize,
+    /// Reads the values, one output channel at a time, from any thread.
+    pub rows: Rows<'a>,
+}
+
+/// Functions that read the values of a [`Matrix`].
+pub enum Rows<'a> {
+    /// `read(channel, out)` writes the f32 values of a channel to `out`. The backend quantises them.
+    F32(&'a (dyn Fn(usize, &mut [f32]) + Sync)),
+    /// `read(channel, out)` writes the int8 values of a channel to `out` and returns their scale.
+    Int8(&'a (dyn Fn(usize, &mut [i8]) -> f32 + Sync)),
+}
+
+/// Why a backend cannot be used.
+pub(super) enum Unavailable {
+    /// The machine has no such device, or the build has no support for it.
+    Absent(String),
+    /// The device is present but cannot be used.
+    #[cfg_attr(not(feature = "npu"), allow(dead_code, reason = "the CPU is never unusable"))]
+    Unusable(String),
+}
+
+/// The result of opening a backend.
+pub(super) type Opened = Result<Arc<dyn Backend>, Unavailable>;

@@ -1,0 +1,104 @@
+//! Suppresses single tokens: those listed in the model's files or in the options, and all special tokens.
+
+use std::ops::Range;
+
+use crate::decode::options::DecodeOptions;
+use crate::model::Config;
+use crate::tokenizer::Vocabulary;
+
+pub(super) struct SuppressFilter {
+    /// Tokens that are always forbidden.
+    always: Vec<u32>,
+    /// Tokens that are forbidden as the first one.
+    at_begin: Vec<u32>,
+    /// The timestamp tokens if no timestamps are wanted, otherwise empty.
+    timestamps: Range<u32>,
+}
+
+impl SuppressFilter {
+    pub(super) fn new(config: &Config, vocabulary: &Vocabulary, options: &DecodeOptions) -> Self {
+        let filters = &options.logits_filters;
+        let (special, timestamps) = (vocabulary.special(), vocabulary.timestamps());
+        let n_vocab = vocabulary.n_vocab() as u32;
+        // Special tokens other than the end of text are never part of a transcript. Ids after the last timestamp have no
+        // meaning.
+        let special_tokens = (special.eot.min(special.sot)..timestamps.start).chain(timestamps.end..n_vocab);
+        let listed = config.suppress.iter().filter(|_| filters.suppress_listed);
+        let always = listed.chain(&filters.suppress).copied().filter(|id| *id < n_vocab).chain(special_tokens);
+        let at_begin = config.suppress_at_begin.iter().filter(|_| filters.suppress_blank);
+        Self {
+            always: always.filter(|id| *id != special.eot).collect(),
+            at_begin: at_begin.copied().filter(|id| *id < n_vocab).collect(),
+            timestamps: if options.timestamps { 0..0 } else { timestamps },
+        }
+    }
+
+    pub(super) fn apply(&self, sampled: &[u32], logits: &mut [f32]) {
+        for id in &self.always {
+            logits[*id as usize] = f32::NEG_INFINITY;
+        }
+        if sampled.is_empty() {
+            for id in &self.at_begin {
+                logits[*id as usize] = f32::NEG_INFINITY;
+            }
+        }
+        logits[self.timestamps.start as usize..self.timestamps.end as usize].fill(f32::NEG_INFINITY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::options::LogitsFilterOptions;
+
+    /// Three text tokens, the special tokens from 3 (end of text) to 12, the timestamps 13 to 18, and one unused id.
+    fn vocabulary() -> Vocabulary {
+        let directory = tempfile::tempdir().unwrap();
+        let special = ["endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startoflm"];
+        let names = special.iter().chain(&["startofprev", "nospeech", "notimestamps"]);
+        let list: String = names.map(|name| format!("<|{name}|>\n")).collect();
+        std::fs::write(directory.path().join("vocabulary.txt"), format!("a\nb\nc\n{list}")).unwrap();
+        Vocabulary::read(directory.path(), None, 20, 5, &Config::default()).unwrap()
+    }
+
+    /// The tokens that are allowed after `sampled`.
+    fn allowed(timestamps: bool, logits_filters: LogitsFilterOptions, sampled: &[u32]) -> Vec<usize> {
+        let config = Config { suppress: vec![1, 3, 99], suppress_at_begin: vec![0, 3, 99], ..Config::default() };
+        let options = DecodeOptions { timestamps, logits_filters, ..DecodeOptions::default() };
+        let mut logits = [0.0; 20];
+        SuppressFilter::new(&config, &vocabulary(), &options).apply(sampled, &mut logits);
+        (0..20).filter(|token| logits[*token].is_finite()).collect()
+    }
+
+    #[test]
+    fn listed_tokens_special_tokens_and_unused_ids_are_forbidden() {
+        let expected = [0, 2, 3, 13, 14, 15, 16, 17, 18];
+        assert_eq!(allowed(true, LogitsFilterOptions::default(), &[2]), expected);
+    }
+
+    #[test]
+    fn a_blank_and_the_end_are_forbidden_as_the_first_token_only() {
+        assert_eq!(allowed(false, LogitsFilterOptions::default(), &[]), [2]);
+        assert_eq!(allowed(false, LogitsFilterOptions::default(), &[2]), [0, 2, 3]);
+        let filters = LogitsFilterOptions { suppress_blank: false, ..LogitsFilterOptions::default() };
+        assert_eq!(allowed(false, filters, &[]), [0, 2, 3]);
+    }
+
+    #[test]
+    fn timestamps_are_forbidden_if_none_are_wanted() {
+        assert!(allowed(false, LogitsFilterOptions::default(), &[2]).iter().all(|token| *token < 13));
+    }
+
+    #[test]
+    fn the_options_add_to_the_list_and_can_turn_it_off() {
+        let suppress = vec![2, 99];
+        let filters = LogitsFilterOptions { suppress_listed: false, suppress, ..LogitsFilterOptions::default() };
+        assert_eq!(allowed(false, filters, &[2]), [0, 1, 3]);
+    }
+
+    #[test]
+    fn the_end_of_text_cannot_be_suppressed() {
+        let filters = LogitsFilterOptions { suppress: vec![3], ..LogitsFilterOptions::default() };
+        assert!(allowed(false, filters, &[2]).contains(&3));
+    }
+}

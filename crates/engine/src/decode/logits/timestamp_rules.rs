@@ -1,0 +1,128 @@
+//! The rules for timestamp tokens: they come in pairs, they never decrease, and the first token is one.
+
+use std::ops::Range;
+
+use amanuensis_kernels::Cpu;
+use amanuensis_kernels::vector::log_sum_exp;
+
+use crate::tokenizer::Vocabulary;
+
+pub(super) struct TimestampRules {
+    eot: u32,
+    timestamps: Range<u32>,
+    /// The id after the last timestamp that is allowed as the first token.
+    initial_end: u32,
+}
+
+impl TimestampRules {
+    /// `max_initial_timestamp` is the latest value of the first timestamp, in seconds.
+    pub(super) fn new(vocabulary: &Vocabulary, max_initial_timestamp: f64) -> Self {
+        let timestamps = vocabulary.timestamps();
+        // The tolerance keeps the limit itself allowed in spite of rounding.
+        let latest = max_initial_timestamp + 1e-6;
+        let is_later = |id: &u32| vocabulary.timestamp(*id).is_none_or(|seconds| seconds > latest);
+        Self {
+            eot: vocabulary.special().eot,
+            initial_end: timestamps.clone().find(is_later).unwrap_or(timestamps.end),
+            timestamps,
+        }
+    }
+
+    pub(super) fn apply(&self, cpu: Cpu, sampled: &[u32], logits: &mut [f32]) {
+        self.forbid_unpaired(sampled, logits);
+        self.prefer_timestamps(cpu, logits);
+    }
+
+    /// Allows only timestamps that continue a sequence of non-decreasing pairs. A segment has the form: start timestamp,
+    /// text, end timestamp. The start of the next segment follows immediately.
+    fn forbid_unpaired(&self, sampled: &[u32], logits: &mut [f32]) {
+        let is_timestamp = |token: &u32| *token >= self.timestamps.start;
+        let Some(last) = sampled.last() else {
+            forbid(logits, 0..self.timestamps.start);
+            forbid(logits, self.initial_end..self.timestamps.end);
+            return;
+        };
+        let follows_timestamp = is_timestamp(last);
+        let is_pair_complete = sampled.len() < 2 || is_timestamp(&sampled[sampled.len() - 2]);
+        if follows_timestamp && is_pair_complete {
+            // After the start of a segment comes its text.
+            forbid(logits, self.timestamps.clone());
+        } else if follows_timestamp {
+            // After the end of a segment comes the start of the next one, or the end of the window.
+            forbid(logits, 0..self.eot);
+        }
+        if let Some(latest) = sampled.iter().rev().find(|token| is_timestamp(token)) {
+            // A segment may start where the previous one ended, but it must not end where it started.
+            let first_allowed = if follows_timestamp && !is_pair_complete { *latest } else { latest + 1 };
+            forbid(logits, self.timestamps.start..first_allowed.min(self.timestamps.end));
+        }
+    }
+
+    /// Forces a timestamp if the timestamps together are more probable than the most probable other token.
+    fn prefer_timestamps(&self, cpu: Cpu, logits: &mut [f32]) {
+        let (others, timestamps) = logits.split_at(self.timestamps.start as usize);
+        let (max, log_sum) = log_sum_exp(cpu, timestamps);
+        let max_other = others.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if max > f32::NEG_INFINITY && max + log_sum > max_other {
+            forbid(logits, 0..self.timestamps.start);
+        }
+    }
+}
+
+fn forbid(logits: &mut [f32], ids: Range<u32>) {
+    logits[ids.start as usize..ids.end as usize].fill(f32::NEG_INFINITY);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text tokens 0 to 3, end of text 4, and the timestamps 5 to 9, of which 5 and 6 may come first.
+    const RULES: TimestampRules = TimestampRules { eot: 4, timestamps: 5..10, initial_end: 7 };
+
+    /// The tokens that are allowed after `sampled`. Timestamps are made improbable, so that none is forced.
+    fn allowed(sampled: &[u32]) -> Vec<usize> {
+        let mut logits = [[10.0; 5], [0.0; 5]].concat();
+        RULES.apply(Cpu::detect(), sampled, &mut logits);
+        (0..10).filter(|token| logits[*token].is_finite()).collect()
+    }
+
+    #[test]
+    fn the_first_token_is_an_early_timestamp() {
+        assert_eq!(allowed(&[]), [5, 6]);
+    }
+
+    #[test]
+    fn text_or_the_end_follows_the_start_of_a_segment() {
+        assert_eq!(allowed(&[6]), [0, 1, 2, 3, 4]);
+        assert_eq!(allowed(&[5, 1, 7, 7]), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_timestamp_or_the_end_follows_the_end_of_a_segment() {
+        assert_eq!(allowed(&[5, 1, 8]), [4, 8, 9]);
+    }
+
+    #[test]
+    fn a_segment_ends_after_its_start() {
+        assert_eq!(allowed(&[7, 1]), [0, 1, 2, 3, 4, 8, 9]);
+    }
+
+    #[test]
+    fn timestamps_never_decrease() {
+        assert_eq!(allowed(&[5, 1, 8, 8, 2]), [0, 1, 2, 3, 4, 9]);
+        assert_eq!(allowed(&[5, 1, 9, 9, 2]), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_timestamp_is_forced_if_timestamps_together_are_more_probable() {
+        let apply = |timestamp_logit: f32| {
+            let mut logits = [[0.0; 5], [timestamp_logit; 5]].concat();
+            RULES.apply(Cpu::detect(), &[5, 1], &mut logits);
+            logits[..5].iter().all(|logit| *logit == f32::NEG_INFINITY)
+        };
+        // Four timestamps remain after 5. Their sum exceeds the logit 0 if each has more than -ln 4 = -1.386.
+        assert!(apply(-1.38));
+        assert!(!apply(-1.40));
+    }
+}

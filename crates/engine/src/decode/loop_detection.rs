@@ -1,0 +1,37 @@
+//! Detection of endless repetition: the model repeats a phrase and, if not stopped, continues to the end of its text
+//! positions.
+
+/// A hypothesis is a loop if its last phrase is repeated at least this often after its first occurrence, ...
+const MIN_REPETITIONS: usize = 5;
+/// ... and the repetitions have at least this many tokens. However such a hypothesis continues, the compression-ratio check
+/// of the temperature fallback would reject it.
+const MIN_REPEATED_TOKENS: usize = 100;
+
+/// Whether text tokens end in repetitions of the same phrase. Timestamp tokens must be left out.
+pub(super) fn ends_in_loop(text_tokens: &[u32]) -> bool {
+    (1..=text_tokens.len() / (MIN_REPETITIONS + 1)).any(|period| {
+        let required = MIN_REPEATED_TOKENS.max(MIN_REPETITIONS * period);
+        let backwards = text_tokens.iter().rev();
+        let repeated = backwards.clone().zip(backwards.skip(period)).take_while(|(a, b)| a == b);
+        repeated.take(required).count() == required
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_repetitions_at_the_end_are_a_loop() {
+        let repeat = |phrase_len: u32, times: usize| -> Vec<u32> {
+            [500, 501, 502].into_iter().chain((0..times).flat_map(|_| 0..phrase_len)).collect()
+        };
+        for (phrase_len, times) in [(1, 101), (2, 51), (20, 6), (40, 6), (60, 6)] {
+            assert!(ends_in_loop(&repeat(phrase_len, times)), "{phrase_len} {times}");
+            assert!(!ends_in_loop(&repeat(phrase_len, times - 1)), "{phrase_len} {times}");
+            let other_end = [repeat(phrase_len, times), vec![600]].concat();
+            assert!(!ends_in_loop(&other_end), "{phrase_len} {times}");
+        }
+        assert!(!ends_in_loop(&[]));
+    }
+}

@@ -1,0 +1,63 @@
+//! The input of a linear layer, in the number format that the layer computes in.
+
+use amanuensis_kernels::Context;
+use amanuensis_kernels::gemm::{QuantisedRows, RowsF32};
+use amanuensis_kernels::norm::layer_norm;
+
+use super::layer_norm::LayerNorm;
+use crate::options::ComputeType;
+
+/// A matrix `(rows, k)` that a linear layer takes as its input. Its memory is reused.
+#[derive(Debug)]
+pub(crate) enum Activations {
+    /// For the f32 reference.
+    F32 {
+        /// `(rows, k)`.
+        values: Vec<f32>,
+        /// Elements in a row.
+        k: usize,
+    },
+    /// For int8 layers: each row has its own scale.
+    Int8(QuantisedRows),
+}
+
+impl Activations {
+    pub(crate) fn new(compute_type: ComputeType) -> Self {
+        match compute_type {
+            ComputeType::F32 => Self::F32 { values: Vec::new(), k: 1 },
+            ComputeType::Int8 => Self::Int8(QuantisedRows::default()),
+        }
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::F32 { values, k } => values.len() / k,
+            Self::Int8(quantised) => quantised.rows(),
+        }
+    }
+
+    /// Replaces the contents by `rows`.
+    pub(crate) fn assign(&mut self, context: &Context, rows: RowsF32<'_>) {
+        match self {
+            Self::F32 { values, k } => {
+                *k = rows.k;
+                values.clear();
+                (0..rows.rows).for_each(|row| values.extend_from_slice(rows.row(row)));
+            }
+            Self::Int8(quantised) => quantised.assign(context, rows),
+        }
+    }
+
+    /// Replaces the contents by the layer norm of `rows`.
+    pub(crate) fn assign_norm(&mut self, context: &Context, rows: RowsF32<'_>, norm: &LayerNorm) {
+        match self {
+            Self::F32 { values, k } => {
+                *k = rows.k;
+                values.resize(rows.rows * rows.k, 0.0);
+                layer_norm(context, rows, &norm.weight, &norm.bias, values);
+            }
+            Self::Int8(quantised) => quantised.assign_layer_norm(context, rows, &norm.weight, &norm.bias),
+        }
+    }
+}

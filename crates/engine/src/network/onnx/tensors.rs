@@ -1,0 +1,51 @@
+//! The tensors that the ONNX runtime keeps for a window and for a sequence.
+
+use std::sync::{Arc, OnceLock};
+
+use rten::Value;
+use rten_tensor::Layout;
+
+/// The result of encoding a window.
+#[derive(Debug)]
+pub(crate) struct OnnxWindow {
+    /// `(1, n_audio_ctx, d_model)`.
+    pub(super) states: Value,
+    /// Cross-attention keys and values, each `(1, heads, n_audio_ctx, width)`: the key, then the value of each layer. They
+    /// come from the first decoder pass over the window.
+    pub(super) cross: OnceLock<Vec<Value>>,
+}
+
+/// Self-attention keys and values of a sequence, each `(1, heads, n_tokens, width)`: the key, then the value of each layer.
+/// They never change once computed, so forked sequences share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OnnxCache(pub(super) Arc<Vec<Value>>);
+
+impl OnnxWindow {
+    /// The encoder's states, `(n_audio_ctx, d_model)`.
+    pub(crate) fn states(&self) -> &[f32] {
+        // `OnnxModel::encode` made the tensor from a vector.
+        self.states.as_tensor_view().and_then(|view| view.data()).expect("states are contiguous")
+    }
+}
+
+impl OnnxCache {
+    /// Name and shape of each tensor: for each layer self-attention, then cross-attention.
+    pub(crate) fn shapes(&self, window: &OnnxWindow) -> Vec<(String, Vec<usize>)> {
+        let cross = window.cross.get().map(Vec::as_slice).unwrap_or_default();
+        let pairs = self.0.chunks(2).zip(cross.chunks(2)).enumerate();
+        let named = pairs.flat_map(|(layer, (own, cross))| {
+            let names = ["decoder.key", "decoder.value", "encoder.key", "encoder.value"];
+            let values = own.iter().chain(cross);
+            names.into_iter().zip(values).map(move |(name, value)| (format!("{layer}.{name}"), value.shape().to_vec()))
+        });
+        named.collect()
+    }
+}
+
+/// A tensor of the given shape. `values` must have as many elements as the shape.
+pub(super) fn tensor<T, const N: usize>(shape: [usize; N], values: Vec<T>) -> Value
+where
+    Value: From<rten_tensor::Tensor<T>>,
+{
+    rten_tensor::Tensor::from_data(shape.as_slice(), values).into()
+}

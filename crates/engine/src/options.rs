@@ -1,0 +1,103 @@
+//! Options for loading a model.
+
+use std::path::PathBuf;
+
+#[cfg(feature = "npu")]
+use amanuensis_xdna::matmul::Mode;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
+
+/// The number format of the matrix products.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, Serialize, Deserialize)]
+#[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum ComputeType {
+    /// Int8 with one scale for each row of activations and one for each output channel of the weights. Sums are exact in
+    /// i32. This is the fast format.
+    #[default]
+    Int8,
+    /// The reference that int8 is compared with.
+    F32,
+}
+
+/// The implementation that runs a model's networks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum Runtime {
+    /// The networks of this crate, for weights in any supported format. This is the fast runtime.
+    #[default]
+    Native,
+    /// The graphs of an ONNX export, run unchanged, one sequence and one token at a time. It serves as a reference for
+    /// comparisons.
+    Onnx,
+}
+
+/// The device that computes the encoder's matrix products. Results are the same on every device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Device {
+    /// The NPU if it is usable, otherwise the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An AMD XDNA NPU with a design built by the user. *Untested on hardware.* Needs the cargo feature `npu`.
+    Npu,
+    /// A software model of an NPU, for development. It is slow. Needs the cargo feature `npu`.
+    NpuFake,
+}
+
+/// A device and its settings.
+#[derive(Clone, Debug)]
+pub struct DeviceOptions {
+    /// The device.
+    pub device: Device,
+    /// The directory of a design for the NPU.
+    pub npu_design: Option<PathBuf>,
+    /// How work is submitted to an NPU. [`Mode::Sequential`] waits for each launch and serves as a comparison.
+    #[cfg(feature = "npu")]
+    pub npu_mode: Mode,
+}
+
+impl Default for DeviceOptions {
+    fn default() -> Self {
+        Self {
+            device: Device::Auto,
+            npu_design: None,
+            #[cfg(feature = "npu")]
+            npu_mode: Mode::Batched,
+        }
+    }
+}
+
+impl From<Device> for DeviceOptions {
+    fn from(device: Device) -> Self {
+        Self { device, ..Self::default() }
+    }
+}
+
+/// Options for [`Engine::load`](crate::Engine::load).
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// The number format of the matrix products. The graphs of an ONNX export ignore it, because they fix their own.
+    pub compute_type: ComputeType,
+    /// Number of threads to compute with, including the calling thread; 0 counts as 1.
+    pub threads: usize,
+    /// The device for the encoder's matrix products. The decoder always runs on the CPU.
+    pub device: DeviceOptions,
+    /// The implementation that runs the networks.
+    pub runtime: Runtime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_name_can_be_parsed() {
+        for device in Device::VARIANTS {
+            assert_eq!(device.to_string().parse(), Ok(*device));
+        }
+        assert!("gpu".parse::<Device>().is_err());
+    }
+}

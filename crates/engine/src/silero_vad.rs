@@ -1,0 +1,327 @@
+//! Silero VAD (version 6, 16 kHz): the probability of speech for every 32 ms of audio.
+//!
+//! The input of a chunk is its 512 samples, the 64 samples before it, and 64 samples reflected at its end. They give four
+//! frames of a short-time Fourier transform. Four convolutions turn the magnitudes of the four frames into one vector, and
+//! an LSTM carries the state from chunk to chunk. Everything but the LSTM is computed for many chunks at once.
+
+use std::ops::Range;
+use std::path::Path;
+
+use amanuensis_kernels::Context;
+use amanuensis_kernels::gemm::{Epilogue, Output, PackedF32, RowsF32, gemm_f32};
+use amanuensis_kernels::lstm::lstm_cell;
+use amanuensis_weights::Checkpoint;
+
+use crate::error::Error;
+use crate::units::SAMPLES_PER_CHUNK;
+
+/// Samples before a chunk that belong to its input, and samples reflected at its end.
+const CONTEXT_SAMPLES: usize = 64;
+/// Samples from the start of one frame to the start of the next.
+const HOP_SAMPLES: usize = 128;
+/// Frames of a chunk.
+const FRAMES_PER_CHUNK: usize = 4;
+/// Width of the convolution kernels in frames.
+const KERNEL: usize = 3;
+/// Number of chunks that are computed together: enough rows for an efficient matrix product, and few enough for the results
+/// to stay in the L2 cache.
+const GROUP_CHUNKS: usize = 32;
+
+/// The loaded network. It computes on the calling thread.
+pub struct SileroVad {
+    context: Context,
+    n_fft: usize,
+    /// `(2 * n_bins, n_fft)`: the real parts, then the imaginary parts.
+    stft: PackedF32,
+    convolutions: [Layer; 4],
+    /// `(4 * units, channels)`. The bias is the sum of both biases of the LSTM.
+    input_gates: Layer,
+    /// `(4 * units, units)`.
+    hidden_gates: PackedF32,
+    /// `(units)`.
+    output: Vec<f32>,
+    output_bias: f32,
+}
+
+struct Layer {
+    weights: PackedF32,
+    bias: Vec<f32>,
+}
+
+impl Layer {
+    fn run(&self, context: &Context, rows: RowsF32<'_>, out: &mut Vec<f32>) {
+        out.resize(rows.rows * self.weights.n(), 0.0);
+        let epilogue = Epilogue { bias: Some(&self.bias), ..Epilogue::default() };
+        gemm_f32(context, rows, &self.weights, &epilogue, Output::Write(out));
+    }
+}
+
+impl SileroVad {
+    /// Loads the weights from a directory or a weight file.
+    ///
+    /// # Errors
+    /// If they cannot be read, or are not those of this network.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let checkpoint = Checkpoint::open(path)?;
+        let context = Context::new(1)?;
+        let [n_rows, _, n_fft] = shape(&checkpoint, "stft_conv.weight")?;
+        if n_fft != 2 * HOP_SAMPLES || n_rows % 2 != 0 {
+            return Err(inconsistent(&checkpoint, "its Fourier transform has another length"));
+        }
+        // Layer 3 has two frames per chunk and keeps one, and layer 4 has one frame only. The taps left out here would be
+        // multiplied with zeros.
+        let convolution = |index: usize, taps: Range<usize>| convolution(&checkpoint, &context, index, taps);
+        let convolutions = [convolution(1, 0..3)?, convolution(2, 0..3)?, convolution(3, 1..3)?, convolution(4, 1..2)?];
+        let values = |name: &str| Ok::<_, Error>(checkpoint.tensor(name)?.to_f32());
+        let matrix = |name: &str| {
+            let [n, k] = shape(&checkpoint, name)?;
+            let all = values(name)?;
+            Ok::<_, Error>(PackedF32::pack(&context.pool, n, k, &|row, out| out.copy_from_slice(&all[row * k..][..k])))
+        };
+        let mut gate_bias = values("lstm_cell.bias_ih")?;
+        gate_bias.iter_mut().zip(values("lstm_cell.bias_hh")?).for_each(|(sum, bias)| *sum += bias);
+        let stft = values("stft_conv.weight")?;
+        let stft = PackedF32::pack(&context.pool, n_rows, n_fft, &|row, out| {
+            out.copy_from_slice(&stft[row * n_fft..][..n_fft]);
+        });
+        let detector = Self {
+            n_fft,
+            stft,
+            convolutions,
+            input_gates: Layer { weights: matrix("lstm_cell.weight_ih")?, bias: gate_bias },
+            hidden_gates: matrix("lstm_cell.weight_hh")?,
+            output: values("final_conv.weight")?,
+            output_bias: values("final_conv.bias")?.first().copied().unwrap_or(0.0),
+            context,
+        };
+        if !detector.layers_fit_together() {
+            return Err(inconsistent(&checkpoint, "its layers do not fit together"));
+        }
+        Ok(detector)
+    }
+
+    /// Whether the output of each layer has the width that the next layer takes.
+    fn layers_fit_together(&self) -> bool {
+        let [one, two, three, four] = &self.convolutions;
+        let units = self.hidden_gates.k();
+        let widths = [
+            (self.stft.n() / 2 * KERNEL, one.weights.k()),
+            (one.weights.n() * KERNEL, two.weights.k()),
+            (two.weights.n() * 2, three.weights.k()),
+            (three.weights.n(), four.weights.k()),
+            (four.weights.n(), self.input_gates.weights.k()),
+            (4 * units, self.input_gates.weights.n()),
+            (4 * units, self.hidden_gates.n()),
+            (units, self.output.len()),
+        ];
+        let layers = self.convolutions.iter().chain([&self.input_gates]);
+        widths.iter().all(|(output, input)| output == input)
+            && layers.into_iter().all(|layer| layer.bias.len() == layer.weights.n())
+    }
+
+    /// Starts a new recording.
+    pub fn stream(&self) -> VadStream<'_> {
+        let units = self.hidden_gates.k();
+        VadStream {
+            detector: self,
+            pending: vec![0.0; CONTEXT_SAMPLES],
+            cell: vec![0.0; units],
+            hidden: vec![0.0; units],
+            buffers: Default::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for SileroVad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SileroVad").finish_non_exhaustive()
+    }
+}
+
+/// Convolution layer `index`, reduced to the given taps of its kernel. The file stores the taps of each input channel
+/// together; here the channels of each tap are together.
+fn convolution(checkpoint: &Checkpoint, context: &Context, index: usize, taps: Range<usize>) -> Result<Layer, Error> {
+    let name = format!("conv{index}.weight");
+    let [n, channels, kernel] = shape(checkpoint, &name)?;
+    if kernel != KERNEL {
+        return Err(inconsistent(checkpoint, "its convolutions have another width"));
+    }
+    let all = checkpoint.tensor(&name)?.to_f32();
+    let weights = PackedF32::pack(&context.pool, n, taps.len() * channels, &|channel, out| {
+        for (at, out) in out.iter_mut().enumerate() {
+            let (tap, input) = (taps.start + at / channels, at % channels);
+            *out = all[(channel * channels + input) * KERNEL + tap];
+        }
+    });
+    Ok(Layer { weights, bias: checkpoint.tensor(&format!("conv{index}.bias"))?.to_f32() })
+}
+
+fn inconsistent(checkpoint: &Checkpoint, problem: &str) -> Error {
+    let problem = format!("{problem}: is this the voice activity detector?");
+    Error::Inconsistent { directory: checkpoint.directory().to_owned(), problem }
+}
+
+/// The shape of a tensor, which must have `N` dimensions.
+fn shape<const N: usize>(checkpoint: &Checkpoint, name: &str) -> Result<[usize; N], Error> {
+    let tensor = checkpoint.tensor(name)?;
+    tensor.shape().try_into().map_err(|_| Error::Inconsistent {
+        directory: checkpoint.directory().to_owned(),
+        problem: format!("{name} has {} dimensions, not {N}", tensor.shape().len()),
+    })
+}
+
+/// The state of the detector for one recording.
+pub struct VadStream<'v> {
+    detector: &'v SileroVad,
+    /// The last [`CONTEXT_SAMPLES`] that were processed, then the samples that are not processed yet.
+    pending: Vec<f32>,
+    /// The cell state of the LSTM.
+    cell: Vec<f32>,
+    /// The hidden state of the LSTM.
+    hidden: Vec<f32>,
+    /// Input and output of the current layer; layers alternate between the two.
+    buffers: [Vec<f32>; 2],
+}
+
+impl VadStream<'_> {
+    /// Adds samples, 16 kHz mono, and appends the probability of speech for each chunk of 32 ms that has been processed.
+    /// Up to about one second of samples is held back, because chunks are processed in groups.
+    pub fn push(&mut self, samples: &[f32], probabilities: &mut Vec<f32>) {
+        self.pending.extend_from_slice(samples);
+        while self.pending.len() >= CONTEXT_SAMPLES + GROUP_CHUNKS * SAMPLES_PER_CHUNK {
+            self.process(GROUP_CHUNKS, probabilities);
+        }
+    }
+
+    /// Processes all complete chunks that were held back, for callers that need low latency. The probabilities are the same.
+    pub fn flush(&mut self, probabilities: &mut Vec<f32>) {
+        let chunks = (self.pending.len() - CONTEXT_SAMPLES) / SAMPLES_PER_CHUNK;
+        if chunks > 0 {
+            self.process(chunks, probabilities);
+        }
+    }
+
+    /// Processes the rest of the recording. The last chunk is padded with silence.
+    pub fn finish(&mut self, probabilities: &mut Vec<f32>) {
+        let chunks = (self.pending.len() - CONTEXT_SAMPLES).div_ceil(SAMPLES_PER_CHUNK);
+        self.pending.resize(CONTEXT_SAMPLES + chunks * SAMPLES_PER_CHUNK, 0.0);
+        if chunks > 0 {
+            self.process(chunks, probabilities);
+        }
+    }
+
+    /// Processes the next chunks of the pending samples.
+    fn process(&mut self, chunks: usize, probabilities: &mut Vec<f32>) {
+        let SileroVad { context, n_fft, stft, convolutions, input_gates, .. } = self.detector;
+        let [input, out] = &mut self.buffers;
+        frames(&self.pending, chunks, *n_fft, input);
+        self.pending.drain(..chunks * SAMPLES_PER_CHUNK);
+        out.resize(chunks * FRAMES_PER_CHUNK * stft.n(), 0.0);
+        gemm_f32(context, RowsF32::new(input, *n_fft), stft, &Epilogue::default(), Output::Write(out));
+
+        let n_bins = stft.n() / 2;
+        let magnitude = |row: &[f32], out: &mut [f32]| {
+            let (real, imaginary) = row.split_at(n_bins);
+            for (out, (real, imaginary)) in out.iter_mut().zip(real.iter().zip(imaginary)) {
+                *out = (real * real + imaginary * imaginary).sqrt();
+            }
+        };
+        let relu = |row: &[f32], out: &mut [f32]| {
+            out.iter_mut().zip(row).for_each(|(out, value)| *out = value.max(0.0));
+        };
+        let [one, two, three, four] = convolutions;
+        unfold(out, (stft.n(), n_bins), 1, &magnitude, input);
+        one.run(context, RowsF32::new(input, one.weights.k()), out);
+        unfold(out, (one.weights.n(), one.weights.n()), 2, &relu, input);
+        two.run(context, RowsF32::new(input, two.weights.k()), out);
+        for layer in [three, four, input_gates] {
+            input.resize(out.len(), 0.0);
+            relu(out, input);
+            layer.run(context, RowsF32::new(input, layer.weights.k()), out);
+        }
+        self.run_lstm(probabilities);
+    }
+
+    /// Runs the LSTM on the input gates of each chunk, which are in the second buffer, and appends the probabilities.
+    fn run_lstm(&mut self, probabilities: &mut Vec<f32>) {
+        let SileroVad { context, hidden_gates, output, output_bias, .. } = self.detector;
+        let [_, input_gates] = &mut self.buffers;
+        let epilogue = Epilogue::default();
+        for gates in input_gates.chunks_exact_mut(hidden_gates.n()) {
+            let row = RowsF32::new(&self.hidden, hidden_gates.k());
+            gemm_f32(context, row, hidden_gates, &epilogue, Output::Add(gates));
+            lstm_cell(context.cpu, gates, &mut self.cell, &mut self.hidden);
+            let logit: f32 = self.hidden.iter().zip(output).map(|(unit, weight)| unit.max(0.0) * weight).sum();
+            probabilities.push(1.0 / (1.0 + (-logit - output_bias).exp()));
+        }
+    }
+}
+
+/// The frames of each chunk, `(chunks * FRAMES_PER_CHUNK, n_fft)`. The last frame of a chunk is completed with reflected
+/// samples.
+fn frames(samples: &[f32], chunks: usize, n_fft: usize, out: &mut Vec<f32>) {
+    out.clear();
+    for chunk in 0..chunks {
+        let input = &samples[chunk * SAMPLES_PER_CHUNK..][..CONTEXT_SAMPLES + SAMPLES_PER_CHUNK];
+        for frame in 0..FRAMES_PER_CHUNK - 1 {
+            out.extend_from_slice(&input[frame * HOP_SAMPLES..][..n_fft]);
+        }
+        let last = &input[(FRAMES_PER_CHUNK - 1) * HOP_SAMPLES..];
+        out.extend_from_slice(last);
+        out.extend(last.iter().rev().skip(1).take(n_fft - last.len()));
+    }
+}
+
+/// Writes the input rows of a convolution (im2col): for every `step`th frame of a chunk, the frame before it, itself and the
+/// frame after it, side by side. Frames outside the chunk are zeros. `rows` are `row_len` long each, and `map` turns a row
+/// into `width` values.
+fn unfold(
+    rows: &[f32],
+    (row_len, width): (usize, usize),
+    step: usize,
+    map: &dyn Fn(&[f32], &mut [f32]),
+    out: &mut Vec<f32>,
+) {
+    let chunks = rows.len() / (FRAMES_PER_CHUNK * row_len);
+    out.clear();
+    out.resize(chunks * FRAMES_PER_CHUNK / step * KERNEL * width, 0.0);
+    let centres = (0..chunks * FRAMES_PER_CHUNK).step_by(step);
+    for (centre, out) in centres.zip(out.chunks_exact_mut(KERNEL * width)) {
+        let frame_in_chunk = centre % FRAMES_PER_CHUNK;
+        for (tap, out) in out.chunks_exact_mut(width).enumerate() {
+            // The tap reads the frame `frame_in_chunk + tap - 1` of the chunk.
+            if (1..=FRAMES_PER_CHUNK).contains(&(frame_in_chunk + tap)) {
+                map(&rows[(centre + tap - 1) * row_len..][..row_len], out);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_framed_with_earlier_samples_and_a_reflected_end() {
+        let samples: Vec<f32> = (0..CONTEXT_SAMPLES + 2 * SAMPLES_PER_CHUNK).map(|i| i as f32).collect();
+        let mut out = Vec::new();
+        frames(&samples, 2, 256, &mut out);
+        assert_eq!(out.len(), 2 * FRAMES_PER_CHUNK * 256);
+        assert_eq!(out[256..258], [128.0, 129.0]);
+        let last = &out[3 * 256..4 * 256];
+        assert_eq!((last[0], last[191], last[192], last[255]), (384.0, 575.0, 574.0, 511.0));
+        assert_eq!(out[4 * 256].to_bits(), 512_f32.to_bits());
+    }
+
+    #[test]
+    fn convolutions_do_not_cross_the_borders_of_a_chunk() {
+        let rows: Vec<f32> = (1..=8).map(|i| i as f32).collect();
+        let mut out = Vec::new();
+        let copy = |row: &[f32], out: &mut [f32]| out.copy_from_slice(row);
+        unfold(&rows, (1, 1), 2, &copy, &mut out);
+        // Two chunks of four frames. Outside a chunk there are zeros.
+        assert_eq!(out, [0.0, 1.0, 2.0, 2.0, 3.0, 4.0, 0.0, 5.0, 6.0, 6.0, 7.0, 8.0]);
+        unfold(&rows, (1, 1), 1, &copy, &mut out);
+        assert_eq!(out[6..12], [2.0, 3.0, 4.0, 3.0, 4.0, 0.0]);
+    }
+}

@@ -1,0 +1,12 @@
+//! Token ids and the text they stand for, as the model's own files define them.
+
+mod bpe;
+mod byte_alphabet;
+mod files;
+mod non_speech;
+mod special_tokens;
+mod vocabulary;
+
+pub(crate) use self::non_speech::default_config;
+pub use self::special_tokens::LANGUAGE_CODES;
+pub use self::vocabulary::Vocabulary;
