@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amanuensis_audio::{HOP_LENGTH, LogMel};
-use amanuensis_engine::{DecodeOptions, EncoderOutput, SileroVad};
+use amanuensis_engine::{DecodeOptions, EncoderOutput, Frames, SileroVad};
 
 use crate::attempts::{Attempts, Judged};
 use crate::context::Context;
@@ -27,7 +27,7 @@ use crate::scheduler::Request;
 use crate::transcriber::Event;
 use crate::voicing::Voicing;
 use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
-use crate::words::Listened;
+use crate::words::SilenceMap;
 use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript, WindowCheckpoint, Word};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
@@ -77,7 +77,7 @@ pub(crate) struct LongForm<'a, M, R, S> {
 struct Pending<T> {
     ticket: T,
     /// Where it is silent, if the times of words are asked for.
-    listened: Option<Listened>,
+    listened: Option<SilenceMap>,
     /// Where it begins, and how long it is, in frames.
     position: usize,
     frames: usize,
@@ -266,7 +266,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let n_mels = self.mel.n_mels();
         spectrogram.truncate(self.model.window_frames(frames) * n_mels);
         let wants_words = self.options.word_timestamps;
-        let listened = wants_words.then(|| Listened::new(position, frames, &spectrogram, n_mels));
+        let listened = wants_words.then(|| SilenceMap::new(Frames(position), Frames(frames), &spectrogram, n_mels));
         let request = Request {
             mel: spectrogram,
             frames,
@@ -398,7 +398,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         judged: &Judged,
         mut pieces: Vec<Piece>,
         language: Option<Language>,
-        spoken: Option<(Listened, EncoderOutput)>,
+        spoken: Option<(SilenceMap, EncoderOutput)>,
     ) -> Result<Vec<Segment>, Error> {
         let decoded = &judged.decoded;
         let tokens_of = |piece: &Piece| &decoded.tokens[piece.tokens.clone()];
@@ -413,7 +413,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
                 model.words(&window, (language, self.options.task), &stretches, &listened, before)
             })?;
             for (piece, spoken) in pieces.iter_mut().zip(found) {
-                (piece.start, piece.end) = (spoken.times.start, spoken.times.end);
+                (piece.start, piece.end) = (spoken.span.start.0, spoken.span.end.0);
                 words.push((spoken.words, spoken.logprobs));
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use amanuensis_engine::{DecodeOptions, EncoderOutput, Engine, Error as EngineError, Frames};
 
 use crate::scheduler::{Answer, Caller, Failure, Request, Ticket};
-use crate::words::{Listened, Spoken, Stretch, words_of};
+use crate::words::{SegmentTokens, SegmentWords, SilenceMap, time_words};
 use crate::{Language, Task};
 
 /// Facts about a model, and the texts of its tokens.
@@ -35,9 +35,9 @@ pub(crate) trait Model {
         window: &EncoderOutput,
         asked: (Language, Task),
         stretches: &[(Range<usize>, &[u32])],
-        listened: &Listened,
+        listened: &SilenceMap,
         before: usize,
-    ) -> Result<Vec<Spoken>, EngineError>;
+    ) -> Result<Vec<SegmentWords>, EngineError>;
 }
 
 /// What reads windows, several at a time.
@@ -89,19 +89,19 @@ impl Model for Engine {
         window: &EncoderOutput,
         (language, task): (Language, Task),
         stretches: &[(Range<usize>, &[u32])],
-        listened: &Listened,
+        listened: &SilenceMap,
         before: usize,
-    ) -> Result<Vec<Spoken>, EngineError> {
+    ) -> Result<Vec<SegmentWords>, EngineError> {
         let vocabulary = self.vocabulary();
         let code = Some(language.code().to_owned()).filter(|_| self.is_multilingual());
         let options = DecodeOptions { language: code, task, ..DecodeOptions::default() };
         let tokens = stretches.iter().flat_map(|(_, tokens)| tokens.iter().copied());
         let text: Vec<u32> = tokens.filter(|token| vocabulary.is_text(*token)).collect();
-        let alignment = self.align(window, &options, &text, listened.frames)?;
-        let stretch = |(times, tokens): &(Range<usize>, &[u32])| Stretch::new(times.clone(), tokens, vocabulary);
-        let stretches: Vec<Stretch> = stretches.iter().map(stretch).collect();
+        let alignment = self.align(window, &options, &text, listened.n_frames.0)?;
+        let stretch = |(times, tokens): &(Range<usize>, &[u32])| SegmentTokens::new(Frames(times.start)..Frames(times.end), tokens, vocabulary);
+        let stretches: Vec<SegmentTokens> = stretches.iter().map(stretch).collect();
         let written = if task == Task::Translate { Language::ENGLISH } else { language };
-        Ok(words_of(&stretches, &alignment, written.code(), listened, before))
+        Ok(time_words(&stretches, &alignment, written.code(), listened, Frames(before)))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::model::Model;
 use crate::repetition::take_out;
 use crate::scheduler::{Caller, Request};
-use crate::words::{Listened, SENTENCE_END};
+use crate::words::{SilenceMap, SENTENCE_END};
 use crate::{Error, Language, TranscribeOptions, Transcriber, Word};
 
 /// Seconds of speech: what is longer is from then on read from its last settled sentence; from its last settled word; and
@@ -183,7 +183,7 @@ impl Passage {
         let mut spectrogram = Vec::new();
         reader.mel.window(samples, &mut spectrogram)?;
         spectrogram.truncate(engine.window_frames(Frames(frames)).0 * engine.n_mels());
-        let listened = Listened::new(0, frames, &spectrogram, engine.n_mels());
+        let listened = SilenceMap::new(Frames(0), Frames(frames), &spectrogram, engine.n_mels());
         let prefix: Vec<u32> = self.settled.iter().flat_map(|read| read.tokens.iter().copied()).collect();
         let given = prefix.len();
         let request = Request {
