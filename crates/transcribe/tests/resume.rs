@@ -1,5 +1,5 @@
-//! A real model that is broken off behind every window and resumed. Models are those of the store, the recording is found
-//! through `AMANUENSIS_TEST_DATA`; what is missing is skipped.
+//! Resuming a transcription by a real model after each of its windows. Models come from the model store, the recording from
+//! the folder `AMANUENSIS_TEST_DATA`. Without them, the test is skipped.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ fn recording() -> Option<PathBuf> {
     Some(folder?.join("speech/ami-trn05.wav"))
 }
 
-/// The transcript, timings aside, and the windows behind `before`.
+/// Resumes after the windows `before`. Returns the transcript without timings, and the checkpoints of the other windows.
 fn run(
     transcriber: &Transcriber,
     options: &TranscribeOptions,
@@ -46,7 +46,7 @@ fn run(
 }
 
 #[test]
-fn behind_every_window_the_text_goes_on_as_if_nothing_had_been() {
+fn a_resumed_transcript_is_the_same_as_an_uninterrupted_one() {
     let (Some(transcriber), Some(recording)) = (transcriber("tiny.en"), recording()) else { return };
     let batched = TranscribeOptions::default();
     let sequential = TranscribeOptions {
@@ -55,7 +55,7 @@ fn behind_every_window_the_text_goes_on_as_if_nothing_had_been() {
         word_timestamps: true,
         ..TranscribeOptions::default()
     };
-    // Nothing passes, so that every window is drawn by chance in the end.
+    // No hypothesis has a log-probability above 0, so every window falls back to sampling.
     let sampled = TranscribeOptions {
         logprob_threshold: Some(0.0),
         no_speech_threshold: None,
@@ -64,13 +64,13 @@ fn behind_every_window_the_text_goes_on_as_if_nothing_had_been() {
     };
     let beam = TranscribeOptions { beam_size: 3, ..sequential.clone() };
     for options in [batched, sequential, sampled, beam] {
-        let (whole, windows) = run(&transcriber, &options, &recording, &[]);
-        println!("{} windows, {} segments: {:.60}", windows.len(), whole.segments.len(), whole.text());
-        assert!(windows.len() > 1 && whole.is_complete());
+        let (uninterrupted, windows) = run(&transcriber, &options, &recording, &[]);
+        println!("{} windows, {} segments: {:.60}", windows.len(), uninterrupted.segments.len(), uninterrupted.text());
+        assert!(windows.len() > 1 && uninterrupted.is_complete());
         for finished in 0..=windows.len() {
-            let (resumed, rest) = run(&transcriber, &options, &recording, &windows[..finished]);
-            assert_eq!(resumed, whole);
-            assert_eq!(rest, windows[finished..]);
+            let (resumed, remaining) = run(&transcriber, &options, &recording, &windows[..finished]);
+            assert_eq!(resumed, uninterrupted);
+            assert_eq!(remaining, windows[finished..]);
         }
     }
 }
