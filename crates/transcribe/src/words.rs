@@ -12,10 +12,9 @@ mod split;
 
 use std::ops::Range;
 
-use amanuensis_engine::{Alignment, Vocabulary};
+use amanuensis_engine::{Alignment, Frames, Vocabulary};
 
 use crate::Word;
-use crate::windows::seconds;
 
 /// The median length of words is not believed beyond this.
 const LONGEST_MEDIAN: usize = 70;
@@ -163,7 +162,7 @@ impl Timed {
     }
 
     fn finish(self, position: usize) -> Word {
-        let [start, end] = [self.start, self.end].map(|frame| seconds(position + frame));
+        let [start, end] = [self.start, self.end].map(|frame| Frames(position + frame).seconds());
         Word { word: self.text, start, end, probability: self.probability }
     }
 }

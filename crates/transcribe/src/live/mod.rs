@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use amanuensis_audio::SAMPLE_RATE;
 
-use crate::voicing::Voicing;
+use crate::vad::SpeechProbabilities;
 use crate::{Error, Language, Strategy, TranscribeOptions, Transcriber, Word};
 use passage::{Passage, Reader};
 pub use turns::UtteranceOptions;
@@ -62,7 +62,7 @@ pub enum LiveEvent<'a> {
 pub struct LiveTranscriber<'t> {
     reader: Reader<'t>,
     detects_speech: bool,
-    voicing: Voicing<'t>,
+    voicing: SpeechProbabilities<'t>,
     turns: Turns,
     /// Samples that are part of no turn and have to be kept, and those that are.
     memory: usize,
@@ -98,7 +98,7 @@ impl<'t> LiveTranscriber<'t> {
         Ok(Self {
             reader: Reader::new(transcriber, options)?,
             detects_speech: detector.is_some(),
-            voicing: Voicing::new(detector),
+            voicing: SpeechProbabilities::new(detector),
             turns: Turns::new(turns),
             memory: turns.memory() + samples_of(PAUSE) + AT_ONCE,
             recent: Vec::new(),

@@ -1,17 +1,13 @@
 //! What is being said: read again and again as it grows, from its beginning or, once it is long, from a sentence in it.
 //! Turns with short pauses between them are one passage: what was said before tells what is meant.
 
-use std::sync::Arc;
-
 use amanuensis_audio::{HOP_LENGTH, LogMel, SAMPLE_RATE};
-use amanuensis_engine::{DecodeOptions, Frames};
+use amanuensis_engine::Frames;
 
 use super::agreement::{Agreement, Read, words_after};
-use crate::attempts::Attempts;
-use crate::context::Context;
+use crate::decoding::{Client, Prompt, RequestBuilder, WindowDecoder, WindowInput};
 use crate::model::Model;
-use crate::repetition::take_out;
-use crate::scheduler::{Caller, Request};
+use crate::segments::remove_repetition;
 use crate::words::{Listened, SENTENCE_END};
 use crate::{Error, Language, TranscribeOptions, Transcriber, Word};
 
@@ -37,12 +33,12 @@ const CERTAIN: f32 = 0.8;
 /// What all passages of a stream have in common.
 pub(super) struct Reader<'t> {
     transcriber: &'t Transcriber,
-    caller: Caller<'t>,
+    client: Client<'t>,
     options: TranscribeOptions,
     mel: LogMel,
     /// Of a text that is not final: one, for the next reading is at hand.
-    once: Arc<Attempts>,
-    attempts: Arc<Attempts>,
+    partial_requests: RequestBuilder,
+    final_requests: RequestBuilder,
 }
 
 impl<'t> Reader<'t> {
@@ -51,10 +47,13 @@ impl<'t> Reader<'t> {
         let options = TranscribeOptions { condition_on_previous_text: true, ..options.clone() };
         Ok(Self {
             transcriber,
-            caller: transcriber.scheduler().caller(),
+            client: transcriber.scheduler().client(),
             mel: LogMel::new(transcriber.engine().n_mels())?,
-            once: Arc::new(Attempts::new(&TranscribeOptions { temperatures: vec![0.0], ..options.clone() })),
-            attempts: Arc::new(Attempts::new(&options)),
+            partial_requests: RequestBuilder::for_stream(&TranscribeOptions {
+                temperatures: vec![0.0],
+                ..options.clone()
+            }),
+            final_requests: RequestBuilder::for_stream(&options),
             options,
         })
     }
@@ -75,7 +74,7 @@ pub(super) struct Passage {
     /// The chunks in which somebody speaks, by their last sample, if that is known at all.
     voiced: Option<Vec<usize>>,
     language: Option<Language>,
-    context: Context,
+    context: Prompt,
     /// The settled words of `samples`; those before are left to the context.
     settled: Vec<Read>,
     agreement: Agreement,
@@ -92,7 +91,7 @@ impl Passage {
             fresh: 0,
             voiced: detects_speech.then(Vec::new),
             language: reader.language(),
-            context: Context::new(reader.transcriber.engine(), &reader.options),
+            context: Prompt::new(reader.transcriber.engine(), &reader.options),
             settled: Vec::new(),
             agreement: Agreement::default(),
             words: Vec::new(),
@@ -186,46 +185,37 @@ impl Passage {
         let listened = Listened::new(0, frames, &spectrogram, engine.n_mels());
         let prefix: Vec<u32> = self.settled.iter().flat_map(|read| read.tokens.iter().copied()).collect();
         let given = prefix.len();
-        let request = Request {
+        let requests = if is_last { &reader.final_requests } else { &reader.partial_requests };
+        let request = requests.build(WindowInput {
             mel: spectrogram,
-            frames,
+            content_frames: Frames(frames),
             // What is read again is no new work of this caller's: a stream waits for nobody.
-            seconds: self.fresh as f64 / f64::from(SAMPLE_RATE),
-            language: self.language,
-            languages: reader.options.languages.clone(),
-            options: DecodeOptions {
-                task: reader.options.task,
-                // Times of words are asked for afterwards, and a text that is given has none.
-                timestamps: false,
-                length_penalty: reader.options.length_penalty,
-                previous: self.context.next(),
-                prefix,
-                logits_filters: reader.options.logits_filters.clone(),
-                ..DecodeOptions::default()
-            },
-            previous_again: self.context.lasting(),
-            attempts: Arc::clone(if is_last { &reader.attempts } else { &reader.once }),
+            cost_s: self.fresh as f64 / f64::from(SAMPLE_RATE),
             seed: (self.start / HOP_LENGTH) as u64,
-            wants_window: true,
-            voiced: self.voiced.as_ref().map(|voiced| seconds_of_chunks(voiced.len())),
-        };
-        let answer = reader.caller.submit(request).wait();
+            language: self.language,
+            prompt: &self.context,
+            prefix,
+            speech_s: self.voiced.as_ref().map(|voiced| seconds_of_chunks(voiced.len())),
+        });
+        let answer = reader.client.wait(reader.client.submit(request));
         let answer = answer.map_err(|failure| failure.into_error(reader.transcriber.name()))?;
         self.fresh = 0;
-        let mut judged = answer.judged;
-        let is_sure = judged.decoded.avg_logprob >= UNSURE;
-        let (tokens, detected) = (&mut judged.decoded.tokens, answer.detected);
+        let mut judged = answer.check;
+        let is_sure = judged.result.avg_logprob >= UNSURE;
+        let (tokens, detected) = (&mut judged.result.tokens, answer.detected);
         tokens.retain(|token| vocabulary.is_text(*token));
-        if judged.silent || judged.too_long {
+        if judged.is_silent || judged.is_too_long {
             tokens.truncate(given);
-        } else if judged.repeats {
+        } else if judged.is_repetitive {
             let mut rest = tokens.split_off(given.min(tokens.len()));
-            if !is_last || take_out(&mut rest, |_| false).is_empty() {
+            if !is_last || remove_repetition(&mut rest, |_| false).is_empty() {
                 return Ok(None);
             }
             tokens.extend(rest);
         }
-        let (Some(window), false) = (answer.window, tokens.len() <= given) else { return Ok(Some((Vec::new(), true))) };
+        let (Some(window), false) = (answer.encoder_output, tokens.len() <= given) else {
+            return Ok(Some((Vec::new(), true)));
+        };
         let language = self.language.or(detected.map(|(language, _)| language)).unwrap_or(Language::ENGLISH);
         if detected.is_some_and(|(_, probability)| is_last || probability >= CERTAIN || self.seconds() >= ENOUGH) {
             self.language = Some(language);
@@ -251,7 +241,7 @@ impl Passage {
         }
         let tokens: usize = self.settled.iter().map(|read| read.tokens.len()).sum();
         let has_ended = |read: &Read| read.word.word.ends_with(SENTENCE_END);
-        let count = if self.seconds() > TOO_LONG || tokens > model.context_tokens() / 2 {
+        let count = if self.seconds() > TOO_LONG || tokens > model.max_prompt_tokens() / 2 {
             self.settled.len()
         } else if self.seconds() > LONG {
             self.settled.iter().rposition(has_ended).map_or(0, |last| last + 1)
@@ -264,7 +254,7 @@ impl Passage {
             // Amid the pause, if there is one.
             self.begin_at(next.map_or(end, |next| f64::midpoint(end, next.word.start.max(end))));
             for read in self.settled.drain(..count) {
-                self.context.push(&read.tokens);
+                self.context.append(&read.tokens);
             }
         } else if self.seconds() > LONGEST {
             self.begin_at(self.end() as f64 / f64::from(SAMPLE_RATE) - KEPT);

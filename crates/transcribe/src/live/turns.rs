@@ -4,7 +4,7 @@ use amanuensis_engine::units::SAMPLES_PER_CHUNK;
 
 use super::samples_of;
 use crate::Error;
-use crate::plan::VadOptions;
+use crate::vad::Hysteresis;
 
 /// Voiced chunks in a row that begin a turn: a tenth of a second, less is a click.
 const SHORTEST: usize = 3;
@@ -12,7 +12,7 @@ const SHORTEST: usize = 3;
 /// What makes a turn: speech from one pause to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UtteranceOptions {
-    /// A turn begins where speech is as probable as this; where it is less so by [`VadOptions::HYSTERESIS`], or half as
+    /// A turn begins where speech is as probable as this; where it is less so by [`VadOptions::HYSTERESIS`](crate::VadOptions::HYSTERESIS), or half as
     /// probable, a pause begins.
     pub threshold: f32,
     /// Seconds before that which belong to the turn: voices rise.
@@ -95,7 +95,8 @@ impl Turns {
                 Some(Change::Begins(first.saturating_sub(samples_of(self.options.prefix_padding)).max(self.earliest)))
             }
             State::Speaking { quiet } => {
-                *quiet = if probability >= lower(self.options.threshold) { 0 } else { *quiet + 1 };
+                *quiet =
+                    if Hysteresis::new(self.options.threshold).continues_speech(probability) { 0 } else { *quiet + 1 };
                 let longest = samples_of(self.options.silence).div_ceil(SAMPLES_PER_CHUNK);
                 let is_over = *quiet >= longest.max(1);
                 is_over.then(|| {
@@ -109,7 +110,7 @@ impl Turns {
 
     /// Whether a chunk of this probability is part of what is said in a turn.
     pub(super) fn is_voiced(&self, probability: f32) -> bool {
-        probability >= lower(self.options.threshold)
+        Hysteresis::new(self.options.threshold).continues_speech(probability)
     }
 
     /// Samples in the chunks heard.
@@ -122,10 +123,6 @@ impl Turns {
         self.state = State::Quiet { voiced: 0 };
         self.earliest = at;
     }
-}
-
-fn lower(threshold: f32) -> f32 {
-    (threshold - VadOptions::HYSTERESIS).max(threshold / 2.0)
 }
 
 #[cfg(test)]
