@@ -26,25 +26,22 @@
 //! What is not here: HTTP, async code, a terminal.
 #![forbid(unsafe_code)]
 
-mod attempts;
 mod checkpoint;
-mod context;
-mod cut;
+mod decoding;
 mod error;
+mod event;
 mod language;
 mod live;
-mod long_form;
 mod model;
 mod options;
 mod output;
-mod plan;
-mod repetition;
-mod scheduler;
+mod pipeline;
+mod sample_buffer;
+mod segments;
 mod transcriber;
 mod transcript;
-mod turns;
-mod voicing;
-mod windows;
+mod vad;
+mod windowing;
 mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError, ErrorKind as AudioErrorKind, RawFormat, RawStream};
@@ -54,10 +51,12 @@ pub use amanuensis_engine::{
 };
 pub use checkpoint::WindowCheckpoint;
 pub use error::Error;
+pub use event::Event;
 pub use language::{Language, UnknownLanguage};
 pub use live::{LiveEvent, LiveTranscriber, UtteranceOptions};
 pub use options::{Strategy, TranscribeOptions};
 pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
-pub use plan::{VadOptions, speech_windows};
-pub use transcriber::{Event, Transcriber};
+pub use transcriber::Transcriber;
 pub use transcript::{Ending, Flag, Segment, Timings, Transcript, Word};
+pub use vad::VadOptions;
+pub use windowing::speech_windows;

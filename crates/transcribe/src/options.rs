@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use amanuensis_engine::{LogitsFilterOptions, Task};
+use amanuensis_engine::{DecodeOptions, LogitsFilterOptions, Task};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, VariantNames};
 
-use crate::plan::VadOptions;
-use crate::{Error, Language};
+use crate::{Error, Language, VadOptions};
 
 /// What to make of a recording. By default: text in the language spoken, which is detected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +98,16 @@ pub enum Strategy {
 }
 
 impl TranscribeOptions {
+    /// The options that are the engine's own. Adding one here is all it takes to pass it on with every window.
+    pub(crate) fn decode_options(&self) -> DecodeOptions {
+        DecodeOptions {
+            task: self.task,
+            length_penalty: self.length_penalty,
+            logits_filters: self.logits_filters.clone(),
+            ..DecodeOptions::default()
+        }
+    }
+
     /// Whether the options make sense together, whatever the model.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |problem: &str| Err(Error::Options(problem.to_owned()));
@@ -126,7 +135,7 @@ impl TranscribeOptions {
         if !(0.0..=60.0).contains(&self.logits_filters.max_initial_timestamp) {
             return refuse("the latest first timestamp is a number of seconds, up to 60");
         }
-        if self.vad.is_some_and(|vad| !vad.is_sound()) {
+        if self.vad.is_some_and(|vad| !vad.is_valid()) {
             return refuse(
                 "the threshold of speech is a probability, from 0 to 1, and its times lie between 0 and 60 seconds",
             );

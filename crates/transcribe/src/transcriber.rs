@@ -7,36 +7,10 @@ use std::sync::Arc;
 use amanuensis_audio::{Audio, LogMel};
 use amanuensis_engine::{Engine, EngineOptions, Error as EngineError, Runtime, SileroVad, Task};
 
-use crate::long_form::{LongForm, prefix_of};
+use crate::decoding::Scheduler;
 use crate::model::Model;
-use crate::scheduler::Scheduler;
-use crate::{Error, Language, Segment, TranscribeOptions, Transcript, WindowCheckpoint};
-
-/// What happens during a transcription, as it happens.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// The language was detected. Comes before the first segment; not sent where the language was given.
-    Language {
-        /// The most probable language.
-        language: Language,
-        /// How probable it is.
-        probability: f32,
-    },
-    /// A segment was found. Segments come in the order of time and do not change any more.
-    Segment(&'a Segment),
-    /// A window was read, and its segments were told: what [`Transcriber::resume`] asks for.
-    Checkpoint(&'a WindowCheckpoint),
-    /// The work has come to this point. Sent before every window.
-    Progress {
-        /// Seconds of the recording that are done.
-        done: f64,
-        /// Seconds that the recording says it has, where it says so; not always true.
-        total: Option<f64>,
-    },
-    /// Something is amiss, but not so much that it would be an error.
-    Warning(&'a str),
-}
+use crate::pipeline::LongForm;
+use crate::{Error, Event, Language, TranscribeOptions, Transcript, WindowCheckpoint};
 
 /// A loaded model that takes recordings, one at a time or from several threads, which then share its steps.
 pub struct Transcriber {
@@ -162,8 +136,8 @@ impl Transcriber {
     ) -> Result<Transcript, Error> {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
-        let caller = self.scheduler.caller();
-        let parts = (&*self.engine, &caller, self.detector.as_ref());
+        let client = self.scheduler.client();
+        let parts = (&*self.engine, &client, self.detector.as_ref());
         let transcript = LongForm::new(parts, &self.name, mel, audio, options, on_event).behind(windows).run();
         if let Some(notice) = self.engine.take_device_notice() {
             // The work is done: that nobody wants to hear more changes nothing.
@@ -188,7 +162,7 @@ fn default_batch_size(engine: &Engine) -> usize {
 pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
     options.check()?;
     // It is to begin a text, not to be one.
-    if prefix_of(model, options).len() > model.context_tokens() / 4 {
+    if model.encode_phrase(options.prefix.as_deref()).len() > model.max_prompt_tokens() / 4 {
         return Err(Error::Options("the prefix is longer than a sentence or two".to_owned()));
     }
     if options.multilingual && !model.is_multilingual() {

@@ -56,8 +56,7 @@ const MIN_TIME_LEFT_S: f64 = 0.02;
 
 /// The cues of a transcript in order.
 pub(super) fn cues(transcript: &Transcript, options: &SubtitleOptions) -> Vec<Cue> {
-    let mut cues: Vec<Cue> =
-        transcript.segments.iter().flat_map(|segment| segment_cues(segment, options)).collect();
+    let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| segment_cues(segment, options)).collect();
     let mut previous_end = 0.0;
     for index in 0..cues.len() {
         // The last cue ends with the recording, or with its segment if that ends later.

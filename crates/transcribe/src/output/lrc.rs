@@ -18,7 +18,8 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
     let lines = SubtitleOptions { max_line_count: Some(1), ..*options };
     let cues = cues(transcript, &lines);
     for (index, cue) in cues.iter().enumerate() {
-        let text = if options.highlight_words { with_word_times(cue) } else { cue.text(" ", |word| escaped(&word.word)) };
+        let text =
+            if options.highlight_words { with_word_times(cue) } else { cue.text(" ", |word| escaped(&word.word)) };
         writeln!(out, "[{}]{text}", clock(cue.start))?;
         if cues.get(index + 1).is_none_or(|next| next.start - cue.end > MAX_PAUSE_S) {
             writeln!(out, "[{}]", clock(cue.end))?;

@@ -46,11 +46,7 @@ struct Assignment {
 
 /// The cheapest assignment of silences to borders, and its cost. A border is the range from the end of a word to the
 /// start of the next one.
-pub(super) fn assign_silences(
-    borders: &[Range<Frames>],
-    silences: &[Range<Frames>],
-    room: &Room,
-) -> (usize, Pauses) {
+pub(super) fn assign_silences(borders: &[Range<Frames>], silences: &[Range<Frames>], room: &Room) -> (usize, Pauses) {
     let mut assignments = vec![Assignment { cost: 0, last: None, previous: 0 }];
     for silence in silences {
         let with_silence: Vec<Assignment> = borders

@@ -78,8 +78,7 @@ fn timestamps_limit_the_first_and_the_last_word_of_a_segment() {
 #[test]
 fn words_do_not_begin_before_the_end_of_the_previous_segment() {
     let segments = [segment(0..50, &[" a", " b"]), segment(50..80, &[])];
-    let timed =
-        time_words(&segments, &alignment(&[0, 20, 40]), "en", &silence_map(1000, 100, &[]), Frames(1030));
+    let timed = time_words(&segments, &alignment(&[0, 20, 40]), "en", &silence_map(1000, 100, &[]), Frames(1030));
     assert_eq!(shown(&timed), [(" a", 10.3, 10.34), (" b", 10.34, 10.4)]);
     assert_eq!((&timed[1].span, timed[1].words.len()), (&frames(&(50..80)), 0));
     let late = time_words(&segments, &alignment(&[0, 20, 40]), "en", &silence_map(1000, 100, &[]), Frames(1200));

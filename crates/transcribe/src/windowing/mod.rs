@@ -9,41 +9,9 @@ use std::ops::Range;
 use amanuensis_audio::{HOP_LENGTH, SAMPLE_RATE};
 use amanuensis_engine::SileroVad;
 use amanuensis_engine::units::SAMPLES_PER_CHUNK;
-use serde::{Deserialize, Serialize};
 
-use crate::windows::frames_of;
-
-/// What counts as speech.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct VadOptions {
-    /// Speech begins where it is as probable as this, and ends where it is less probable by
-    /// [`VadOptions::HYSTERESIS`], or half as probable.
-    pub threshold: f32,
-    /// Seconds; what is shorter is no speech.
-    pub min_speech: f64,
-    /// Seconds; a pause that is shorter does not end speech.
-    pub min_silence: f64,
-    /// Seconds before and after speech that are read with it.
-    pub padding: f64,
-}
-
-impl VadOptions {
-    /// How much less probable than its beginning speech may become before it ends.
-    pub const HYSTERESIS: f32 = 0.15;
-
-    /// Whether the values make sense.
-    pub(crate) fn is_sound(&self) -> bool {
-        let is_time = |seconds: f64| (0.0..=60.0).contains(&seconds);
-        (0.0..=1.0).contains(&self.threshold)
-            && [self.min_speech, self.min_silence, self.padding].into_iter().all(is_time)
-    }
-}
-
-impl Default for VadOptions {
-    fn default() -> Self {
-        Self { threshold: 0.4, min_speech: 0.1, min_silence: 0.1, padding: 0.5 }
-    }
-}
+use crate::sample_buffer::frames_of;
+use crate::vad::{Hysteresis, VadOptions};
 
 /// How windows are cut out of speech, in chunks.
 #[derive(Debug, Clone)]
@@ -273,13 +241,7 @@ impl Planner {
     /// Whether each chunk is voiced, from [`Self::first`] on.
     fn voiced(&self) -> Vec<bool> {
         let VadOptions { threshold, min_speech, min_silence, .. } = self.options;
-        let mut is_voiced = false;
-        let mut voiced: Vec<bool> = Vec::with_capacity(self.probabilities.len());
-        for probability in &self.probabilities {
-            let bar = if is_voiced { (threshold - VadOptions::HYSTERESIS).max(threshold / 2.0) } else { threshold };
-            is_voiced = *probability >= bar;
-            voiced.push(is_voiced);
-        }
+        let mut voiced = Hysteresis::new(threshold).speech_chunks(&self.probabilities);
         // Silence at the beginning or the end may be longer than what is seen of it.
         replace_short(&mut voiced, false, chunks_of(min_silence));
         replace_short(&mut voiced, true, chunks_of(min_speech));

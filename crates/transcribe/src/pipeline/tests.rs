@@ -99,9 +99,9 @@ impl Model for Script {
         _: &EncoderOutput,
         _: (Language, Task),
         _: &[(std::ops::Range<usize>, &[u32])],
-        _: &SilenceMap,
+        _: &Listened,
         _: usize,
-    ) -> Result<Vec<crate::words::SegmentWords>, amanuensis_engine::Error> {
+    ) -> Result<Vec<crate::words::Spoken>, amanuensis_engine::Error> {
         unreachable!("no answer of the script holds a window")
     }
 }

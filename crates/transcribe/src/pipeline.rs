@@ -10,25 +10,20 @@ mod resume;
 
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
 use std::time::Instant;
 
 use amanuensis_audio::{HOP_LENGTH, LogMel};
-use amanuensis_engine::{DecodeOptions, EncoderOutput, Frames, SileroVad};
+use amanuensis_engine::{EncoderOutput, Frames, SileroVad};
 
-use crate::attempts::{Attempts, Judged};
-use crate::context::Context;
-use crate::cut::{Cut, Piece, cut};
-use crate::model::{Model, Reader};
+use crate::decoding::{DecodeCheck, Prompt, RequestBuilder, WindowDecoder, WindowInput};
+use crate::model::Model;
 use crate::options::{Strategy, TranscribeOptions};
-use crate::plan::{Planned, Planner, gaps, voiced_frames};
-use crate::repetition::take_out;
-use crate::scheduler::Request;
-use crate::transcriber::Event;
-use crate::voicing::Voicing;
-use crate::windows::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
+use crate::sample_buffer::{FRAMES_PER_SECOND, Samples, Windows, frames_of, seconds};
+use crate::segments::{Cut, Piece, cut, remove_repetition};
+use crate::vad::SpeechProbabilities;
+use crate::windowing::{Planned, Planner, gaps, voiced_frames};
 use crate::words::SilenceMap;
-use crate::{Ending, Error, Flag, Language, Segment, Timings, Transcript, WindowCheckpoint, Word};
+use crate::{Ending, Error, Event, Flag, Language, Segment, Timings, Transcript, WindowCheckpoint, Word};
 
 /// Frames that a window needs for anybody to say something in it. What is left behind the last timestamp is often
 /// shorter, and a model that is given next to nothing invents something.
@@ -52,7 +47,7 @@ pub(crate) struct LongForm<'a, M, R, S> {
     on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     mel: LogMel,
     windows: Windows<S>,
-    voicing: Voicing<'a>,
+    voicing: SpeechProbabilities<'a>,
     /// Whether it is known where somebody speaks.
     detects_speech: bool,
     planner: Planner,
@@ -61,8 +56,8 @@ pub(crate) struct LongForm<'a, M, R, S> {
     total: Option<f64>,
     /// The language given, that of an English-only model, or the one detected; none yet if it is to be detected.
     language: Option<Language>,
-    attempts: Arc<Attempts>,
-    context: Context,
+    requests: RequestBuilder,
+    context: Prompt,
     /// What the first text begins with, until there is one.
     prefix: Vec<u32>,
     segments: Vec<Segment>,
@@ -77,7 +72,7 @@ pub(crate) struct LongForm<'a, M, R, S> {
 struct Pending<T> {
     ticket: T,
     /// Where it is silent, if the times of words are asked for.
-    listened: Option<SilenceMap>,
+    silence_map: Option<SilenceMap>,
     /// Where it begins, and how long it is, in frames.
     position: usize,
     frames: usize,
@@ -96,7 +91,7 @@ struct Reading {
     forgets: bool,
 }
 
-impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
+impl<'a, M: Model, R: WindowDecoder, S: Samples> LongForm<'a, M, R, S> {
     pub(crate) fn new(
         (model, reader, detector): (&'a M, &'a R, Option<&'a SileroVad>),
         name: &'a str,
@@ -106,7 +101,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Self {
         let language = if model.is_multilingual() { options.language } else { Some(Language::ENGLISH) };
-        let planner = Planner::new(options.vad.unwrap_or_default(), model.n_frames(), &options.clips);
+        let planner = Planner::new(options.vad.unwrap_or_default(), model.n_frames().0, &options.clips);
         Self {
             model,
             reader,
@@ -116,14 +111,14 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
             mel,
             total: samples.expected_duration(),
             windows: Windows::new(samples),
-            voicing: Voicing::new(detector.filter(|_| options.vad.is_some())),
+            voicing: SpeechProbabilities::new(detector.filter(|_| options.vad.is_some())),
             detects_speech: detector.is_some() && options.vad.is_some(),
             planner: if options.multilingual { planner.by_turns() } else { planner },
             before: VecDeque::new(),
             language,
-            attempts: Arc::new(Attempts::new(options)),
-            context: Context::new(model, options),
-            prefix: prefix_of(model, options),
+            requests: RequestBuilder::new(options),
+            context: Prompt::new(model, options),
+            prefix: model.encode_phrase(options.prefix.as_deref()),
             segments: Vec::new(),
             warnings: Vec::new(),
             done: 0,
@@ -135,7 +130,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     /// Transcribes the recording to its end, or until there is a reason not to.
     pub(crate) fn run(mut self) -> Result<Transcript, Error> {
         let start = Instant::now();
-        if self.context.is_cut() {
+        if self.context.is_truncated() {
             self.warn(
                 "hot words and initial prompt are longer than the model's context; a part is left out".to_owned(),
             );
@@ -195,7 +190,7 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn ahead(&self) -> usize {
         let knows_language = self.language.is_some() || self.options.multilingual;
         match self.options.strategy {
-            Strategy::Batched if knows_language && self.prefix.is_empty() => self.reader.places() + 2,
+            Strategy::Batched if knows_language && self.prefix.is_empty() => self.reader.slots() + 2,
             _ => 1,
         }
     }
@@ -264,32 +259,22 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         let mut spectrogram = Vec::new();
         timed(&mut self.timings.mel, || self.mel.window(&samples, &mut spectrogram))?;
         let n_mels = self.mel.n_mels();
-        spectrogram.truncate(self.model.window_frames(frames) * n_mels);
+        spectrogram.truncate(self.model.window_frames(Frames(frames)).0 * n_mels);
         let wants_words = self.options.word_timestamps;
-        let listened = wants_words.then(|| SilenceMap::new(Frames(position), Frames(frames), &spectrogram, n_mels));
-        let request = Request {
+        let silence_map = wants_words.then(|| SilenceMap::new(Frames(position), Frames(frames), &spectrogram, n_mels));
+        let request = self.requests.build(WindowInput {
             mel: spectrogram,
-            frames,
-            seconds: seconds(frames),
-            language: self.language.filter(|_| !self.options.multilingual),
-            languages: self.options.languages.clone(),
-            options: DecodeOptions {
-                task: self.options.task,
-                length_penalty: self.options.length_penalty,
-                previous: self.context.next(),
-                prefix: self.prefix.clone(),
-                logits_filters: self.options.logits_filters.clone(),
-                ..DecodeOptions::default()
-            },
-            previous_again: self.context.lasting(),
-            attempts: Arc::clone(&self.attempts),
+            content_frames: Frames(frames),
+            cost_s: seconds(frames),
             seed: position as u64,
-            wants_window: wants_words,
+            language: self.language.filter(|_| !self.options.multilingual),
+            prompt: &self.context,
+            prefix: self.prefix.clone(),
             // A prefix need not be said.
-            voiced: (self.detects_speech && self.prefix.is_empty())
+            speech_s: (self.detects_speech && self.prefix.is_empty())
                 .then(|| seconds(voiced_frames(&voiced, &(position..end)))),
-        };
-        Ok(Pending { ticket: self.reader.submit(request), listened, position, frames, samples, voiced })
+        });
+        Ok(Pending { ticket: self.reader.submit(request), silence_map, position, frames, samples, voiced })
     }
 
     /// Waits for a window, makes segments of it, and moves on.
@@ -314,17 +299,17 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     /// Waits for a window and makes segments of it. Where somebody speaks for long and nothing was written down, that part
     /// is read again by itself: models skip sentences.
     fn read(&mut self, window: Pending<R::Ticket>, readings: usize) -> Result<Reading, Error> {
-        let Pending { ticket, listened, position, frames, samples, voiced } = window;
+        let Pending { ticket, silence_map, position, frames, samples, voiced } = window;
         let answer = self.reader.wait(ticket).map_err(|failure| failure.into_error(self.name))?;
-        self.timings.encode += answer.encode;
-        self.timings.decode += answer.decode;
-        let mut judged = answer.judged;
+        self.timings.encode += answer.encode_s;
+        self.timings.decode += answer.decode_s;
+        let mut judged = answer.check;
         // Where a model has once found nothing to write, what it is not sure of the second time is made up.
-        if judged.silent || (readings < MOST_READINGS && judged.doubtful) {
+        if judged.is_silent || (readings < MOST_READINGS && judged.is_improbable) {
             return Ok(Reading { segments: Vec::new(), advance: frames, forgets: false });
         }
         self.drop_inventions(position, frames, &mut judged);
-        let tokens = &judged.decoded.tokens;
+        let tokens = &judged.result.tokens;
         // What was detected where nothing is said means nothing: then the next window decides.
         // A prefix that nothing follows was not said either.
         let text = self.model.text(tokens);
@@ -345,11 +330,11 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
         };
         pieces.retain(|_| says_something);
         let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
-        let mut forgets = judged.decoded.temperature > MOST_CHANCE || judged.repeats;
+        let mut forgets = judged.result.temperature > MOST_CHANCE || judged.is_repetitive;
         if forgets {
-            self.context.forget();
+            self.context.reset();
         }
-        let mut segments = self.keep(position, &judged, pieces, language, listened.zip(answer.window))?;
+        let mut segments = self.keep(position, &judged, pieces, language, silence_map.zip(answer.encoder_output))?;
         self.use_prefix(&segments);
         if readings > 1 && self.detects_speech && !segments.is_empty() {
             let written = segments.iter().map(|segment| frames_of(segment.start)..frames_of(segment.end));
@@ -372,19 +357,19 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
 
     /// Takes out of a text what no attempt could prevent: a phrase that comes over and over stays once, and more than can
     /// have been said is not believed at all.
-    fn drop_inventions(&mut self, position: usize, frames: usize, judged: &mut Judged) {
+    fn drop_inventions(&mut self, position: usize, frames: usize, judged: &mut DecodeCheck) {
         let place = |model: &M, tokens: &[u32]| {
             let text: String = model.text(tokens).trim().chars().take(60).collect();
             format!("between {:.1} and {:.1} s ({text:?})", seconds(position), seconds(position + frames))
         };
-        let tokens = &mut judged.decoded.tokens;
-        if judged.repeats {
-            let again = take_out(tokens, |token| self.model.timestamp(token).is_some());
-            judged.repeats = !again.is_empty();
-            if judged.repeats {
+        let tokens = &mut judged.result.tokens;
+        if judged.is_repetitive {
+            let again = remove_repetition(tokens, |token| self.model.timestamp(token).is_some());
+            judged.is_repetitive = !again.is_empty();
+            if judged.is_repetitive {
                 self.warn(format!("left out what was repeated over and over {}", place(self.model, &again)));
             }
-        } else if judged.too_long {
+        } else if judged.is_too_long {
             let warning = format!("left out more text than can have been said {}", place(self.model, tokens));
             tokens.clear();
             self.warn(warning);
@@ -395,30 +380,31 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn keep(
         &mut self,
         seek: usize,
-        judged: &Judged,
+        judged: &DecodeCheck,
         mut pieces: Vec<Piece>,
         language: Option<Language>,
-        spoken: Option<(SilenceMap, EncoderOutput)>,
+        word_input: Option<(SilenceMap, EncoderOutput)>,
     ) -> Result<Vec<Segment>, Error> {
-        let decoded = &judged.decoded;
+        let decoded = &judged.result;
         let tokens_of = |piece: &Piece| &decoded.tokens[piece.tokens.clone()];
         pieces.retain(|piece| piece.start < piece.end && !self.model.text(tokens_of(piece)).trim().is_empty());
         let mut words = Vec::new();
-        if let Some((listened, window)) = spoken.filter(|_| !pieces.is_empty()) {
-            let stretches: Vec<_> = pieces.iter().map(|piece| (piece.start..piece.end, tokens_of(piece))).collect();
+        if let Some((silence_map, encoder_output)) = word_input.filter(|_| !pieces.is_empty()) {
+            let spans: Vec<_> =
+                pieces.iter().map(|piece| (Frames(piece.start)..Frames(piece.end), tokens_of(piece))).collect();
             let language = language.or(self.language).unwrap_or(Language::ENGLISH);
-            let before = self.segments.last().map_or(0, |segment| frames_of(segment.end)).max(seek);
+            let previous_end = self.segments.last().map_or(0, |segment| frames_of(segment.end)).max(seek);
             let model = self.model;
             let found = timed(&mut self.timings.decode, || {
-                model.words(&window, (language, self.options.task), &stretches, &listened, before)
+                model.words(&encoder_output, (language, self.options.task), &spans, &silence_map, Frames(previous_end))
             })?;
-            for (piece, spoken) in pieces.iter_mut().zip(found) {
-                (piece.start, piece.end) = (spoken.span.start.0, spoken.span.end.0);
-                words.push((spoken.words, spoken.logprobs));
+            for (piece, found) in pieces.iter_mut().zip(found) {
+                (piece.start, piece.end) = (found.span.start.0, found.span.end.0);
+                words.push((found.words, found.logprobs));
             }
         }
         words.resize(pieces.len(), (Vec::new(), Vec::new()));
-        let flags = [(judged.repeats, Flag::Repetition), (judged.doubtful, Flag::LowConfidence)];
+        let flags = [(judged.is_repetitive, Flag::Repetition), (judged.is_improbable, Flag::LowConfidence)];
         let segment = |(piece, (words, token_logprobs)): (&Piece, (Vec<Word>, Vec<f32>))| Segment {
             id: 0,
             seek,
@@ -460,12 +446,6 @@ impl<'a, M: Model, R: Reader, S: Samples> LongForm<'a, M, R, S> {
     fn tell(&mut self, event: Event<'_>) {
         self.cancelled |= (self.on_event)(event).is_break();
     }
-}
-
-/// What the first text begins with, if it is to begin with something.
-pub(crate) fn prefix_of(model: &impl Model, options: &TranscribeOptions) -> Vec<u32> {
-    let text = options.prefix.as_deref().map(str::trim).filter(|text| !text.is_empty());
-    text.map_or_else(Vec::new, |text| model.encode(&format!(" {text}")))
 }
 
 /// Runs `work` and adds the seconds it took.

@@ -61,9 +61,9 @@ impl Model for Oracle {
         _: &EncoderOutput,
         _: (Language, Task),
         _: &[(Range<usize>, &[u32])],
-        _: &SilenceMap,
+        _: &Listened,
         _: usize,
-    ) -> Result<Vec<crate::words::SegmentWords>, amanuensis_engine::Error> {
+    ) -> Result<Vec<crate::words::Spoken>, amanuensis_engine::Error> {
         unreachable!("no answer of the oracle holds a window")
     }
 }

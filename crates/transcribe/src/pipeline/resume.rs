@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::LongForm;
-use crate::model::{Model, Reader};
+use crate::decoding::WindowDecoder;
+use crate::model::Model;
 use crate::options::Strategy;
-use crate::transcriber::Event;
-use crate::windows::{Samples, seconds};
-use crate::{Error, Segment, WindowCheckpoint};
+use crate::sample_buffer::{Samples, seconds};
+use crate::{Error, Event, Segment, WindowCheckpoint};
 
-impl<M: Model, R: Reader, S: Samples> LongForm<'_, M, R, S> {
+impl<M: Model, R: WindowDecoder, S: Samples> LongForm<'_, M, R, S> {
     /// The same, going on behind windows that were read before.
     pub(crate) fn behind(self, windows: Vec<WindowCheckpoint>) -> Self {
         Self { before: windows.into(), ..self }
@@ -46,9 +46,9 @@ impl<M: Model, R: Reader, S: Samples> LongForm<'_, M, R, S> {
         self.use_prefix(&window.segments);
         self.language = self.language.or(window.language);
         if window.resets_prompt {
-            self.context.forget();
+            self.context.reset();
         }
-        window.segments.iter().for_each(|segment| self.context.push(&segment.tokens));
+        window.segments.iter().for_each(|segment| self.context.append(&segment.tokens));
         self.segments.extend(window.segments);
         self.windows.move_to(window.end);
         self.done = window.end;

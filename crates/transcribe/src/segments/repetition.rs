@@ -25,7 +25,7 @@ fn repeated(text: &[u32]) -> Range<usize> {
 
 /// Leaves of a phrase that comes over and over only the first, and returns the others. Times, which `is_time` tells from
 /// text, are left where they are.
-pub(crate) fn take_out(tokens: &mut Vec<u32>, is_time: impl Fn(u32) -> bool) -> Vec<u32> {
+pub(crate) fn remove_repetition(tokens: &mut Vec<u32>, is_time: impl Fn(u32) -> bool) -> Vec<u32> {
     let places: Vec<usize> = (0..tokens.len()).filter(|&at| !is_time(tokens[at])).collect();
     let text: Vec<u32> = places.iter().map(|&at| tokens[at]).collect();
     let again = repeated(&text);
@@ -57,10 +57,10 @@ mod tests {
             tokens.extend([1001 + time, 1001 + time, 6, 7]);
         }
         tokens.push(8);
-        let out = take_out(&mut tokens, |token| token >= 1000);
+        let out = remove_repetition(&mut tokens, |token| token >= 1000);
         assert_eq!(out, [6, 7].repeat(7));
         let text: Vec<u32> = tokens.iter().copied().filter(|token| *token < 1000).collect();
         assert_eq!((text, tokens.len()), (vec![5, 6, 7, 8], 17 + 4));
-        assert!(take_out(&mut vec![1, 2, 3], |_| false).is_empty());
+        assert!(remove_repetition(&mut vec![1, 2, 3], |_| false).is_empty());
     }
 }
