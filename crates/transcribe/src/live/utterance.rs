@@ -33,8 +33,9 @@ const UNCERTAIN_END_S: f64 = 0.5;
 /// Words of a hypothesis with a lower mean log-probability are not committed, even if hypotheses agree.
 const MIN_LOGPROB_TO_COMMIT: f32 = -0.5;
 
-/// A detected language is accepted with this probability, or from an utterance of this length, whatever its probability.
+/// A detected language is accepted if it has at least this probability.
 const CERTAIN_LANGUAGE_PROBABILITY: f32 = 0.8;
+/// With at least this much audio, a detected language is accepted whatever its probability.
 const MIN_AUDIO_FOR_LANGUAGE: Samples = Samples::within(3.0);
 
 /// Speech from one pause to the next, as far as it has arrived.

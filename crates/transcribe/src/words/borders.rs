@@ -47,7 +47,7 @@ pub(super) fn place_words(
 
 /// The words between `borders`: at a pause they end and begin with it, elsewhere at the border as far as there is room.
 fn place_between(borders: &[Range<Frames>], pauses: &Pauses, room: &Room) -> Vec<Range<Frames>> {
-    // The latest end of each word that leaves room for the words up to the next pause, or up to the end.
+    // The latest position of each border. After it, there must be room for the words up to the next pause, or to the end.
     let mut latest = vec![room.limits.end; borders.len()];
     for border in (0..room.words).rev() {
         let next = &pauses[border + 1];
@@ -71,11 +71,11 @@ fn place_between(borders: &[Range<Frames>], pauses: &Pauses, room: &Room) -> Vec
     placed
 }
 
-/// The cheapest assignment of silences to borders, over all common shifts of the borders that are tried.
+/// Shifts all borders by the same number of frames, tries several such shifts, and takes the cheapest assignment.
 fn best_pauses(borders: &[Range<Frames>], silences: &[Range<Frames>], room: &Room) -> Pauses {
     let assign = |shift: isize| {
         let (cost, pauses) = assign_silences(&shifted(borders, shift), silences, room);
-        // Among equals, the smallest shift is the cheapest.
+        // The shift itself costs a little, so that borders are not shifted without need.
         (2 * cost + shift.unsigned_abs(), pauses)
     };
     let shifts = (-MAX_LEAD..=MAX_LEAD).step_by(LEAD_STEP);

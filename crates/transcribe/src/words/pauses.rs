@@ -8,11 +8,11 @@ use std::ops::Range;
 use amanuensis_engine::Frames;
 use amanuensis_engine::units::length;
 
-/// A border is moved to a silence no further away than this.
+/// A border is only moved to a silence that is at most this far away.
 const MAX_DISTANCE: Frames = Frames(60);
 
-/// Two silences at one border become one pause. Each frame of sound between them costs as much as moving a border by this
-/// many frames.
+/// Two silences at one border become one pause, and the sound between them is ignored. Each frame of it costs as much as
+/// moving a border by this many frames.
 const COST_OF_SOUND: usize = 2;
 
 /// The silence at each border; none where no silence was assigned to it.
@@ -35,7 +35,7 @@ impl Room {
     }
 }
 
-/// A partial assignment: of all silences up to some one.
+/// An assignment of the first silences of the window. Later silences are not considered yet.
 struct Assignment {
     cost: usize,
     /// The last border that has a silence, and that silence. None if no border has one.

@@ -35,7 +35,8 @@ pub(super) fn split_words(tokens: &[Vec<u8>], language: &str) -> Vec<SplitWord> 
     append_closing(prepend_opening(words))
 }
 
-/// The shortest runs of tokens that consist of whole characters. Invalid UTF-8 becomes U+FFFD.
+/// Groups tokens into the shortest runs that hold whole characters: a character may span several tokens. Invalid UTF-8
+/// becomes U+FFFD.
 fn whole_characters(tokens: &[Vec<u8>]) -> Vec<SplitWord> {
     let bytes = tokens.concat();
     // Byte positions at which a character, or a run of invalid bytes, ends.
@@ -62,7 +63,7 @@ fn whole_characters(tokens: &[Vec<u8>]) -> Vec<SplitWord> {
     parts
 }
 
-/// Joins parts to words: a new word begins with a space, and punctuation is a word of its own.
+/// Joins characters to words. A space begins a new word, and punctuation is a word of its own.
 fn join_by_spaces(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     let mut words: Vec<SplitWord> = Vec::new();
     for part in parts {
