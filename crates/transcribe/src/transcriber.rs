@@ -9,7 +9,7 @@ use amanuensis_engine::{Engine, EngineOptions, Error as EngineError, Runtime, Si
 
 use crate::decoding::Scheduler;
 use crate::model::Model;
-use crate::pipeline::LongForm;
+use crate::pipeline::{Parts, Pipeline};
 use crate::{Error, Event, Language, TranscribeOptions, Transcript, WindowCheckpoint};
 
 /// A loaded model that takes recordings, one at a time or from several threads, which then share its steps.
@@ -98,7 +98,7 @@ impl Transcriber {
                 self.name
             )));
         }
-        check(&*self.engine, &self.name, options)
+        check_support(&*self.engine, &self.name, options)
     }
 
     /// Transcribes a recording.
@@ -137,8 +137,9 @@ impl Transcriber {
         self.check(options)?;
         let mel = LogMel::new(self.engine.n_mels())?;
         let client = self.scheduler.client();
-        let parts = (&*self.engine, &client, self.detector.as_ref());
-        let transcript = LongForm::new(parts, &self.name, mel, audio, options, on_event).behind(windows).run();
+        let parts =
+            Parts { model: &*self.engine, model_name: &self.name, decoder: &client, vad: self.detector.as_ref(), mel };
+        let transcript = Pipeline::new(parts, audio, options, on_event).run(windows);
         if let Some(notice) = self.engine.take_device_notice() {
             // The work is done: that nobody wants to hear more changes nothing.
             let _ = on_event(Event::Warning(&notice));
@@ -159,7 +160,7 @@ fn default_batch_size(engine: &Engine) -> usize {
     (72 * 1024 * 1024 / engine.window_bytes()).clamp(4, 16)
 }
 
-pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
+pub(crate) fn check_support(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
     options.check()?;
     // It is to begin a text, not to be one.
     if model.encode_phrase(options.prefix.as_deref()).len() > model.max_prompt_tokens() / 4 {

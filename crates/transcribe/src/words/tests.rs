@@ -107,9 +107,9 @@ proptest! {
             prop_assert_eq!(text, String::from_utf8_lossy(&stretch.tokens.concat()).into_owned());
             let [start, end] = [spoken.times.start, spoken.times.end].map(|frame| position + frame);
             prop_assert!(before <= start && start <= end && end <= position + frames);
-            let mut latest = seconds(start);
+            let mut latest = Frames(start).seconds();
             for word in &spoken.words {
-                prop_assert!(latest <= word.start && word.start <= word.end && word.end <= seconds(end));
+                prop_assert!(latest <= word.start && word.start <= word.end && word.end <= Frames(end).seconds());
                 prop_assert!((0.0..=1.0).contains(&word.probability));
                 latest = word.end;
             }
