@@ -9,9 +9,9 @@ mod request;
 mod scheduler;
 mod worker;
 
-pub(crate) use decoder::WindowDecoder;
 #[cfg(test)]
-pub(crate) use decoder::{DecodeFailure, DecodedWindow};
+pub(crate) use decoder::DecodeFailure;
+pub(crate) use decoder::{DecodedWindow, WindowDecoder};
 pub(crate) use fallback::DecodeCheck;
 #[cfg(test)]
 pub(crate) use fallback::Fallback;

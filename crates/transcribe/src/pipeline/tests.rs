@@ -6,11 +6,10 @@
 mod resume;
 pub(crate) mod scripted;
 
-use amanuensis_engine::{DecodingResult, Task};
+use amanuensis_engine::DecodingResult;
 
 use super::*;
 use crate::sample_buffer::tests::SilentSource;
-use crate::transcriber::check_support;
 use crate::{Language, Strategy};
 use scripted::{ScriptedModel, at, probable, sequential, silent, summary};
 
@@ -25,8 +24,8 @@ fn a_sequential_window_begins_at_the_last_timestamp_of_the_one_before() {
     let expected = [(0.0, 4.54, "a b"), (4.54, 27.3, " c."), (27.3, 37.3, "a"), (58.3, 59.3, " b")];
     // The second window begins at the last timestamp pair of the first, the third where the second ends.
     assert_eq!(summary(&transcript), expected);
-    let places: Vec<_> = transcript.segments.iter().map(|segment| (segment.id, segment.seek)).collect();
-    assert_eq!(places, [(0, 0), (1, 0), (2, 2730), (3, 5730)]);
+    let ids_and_seeks: Vec<_> = transcript.segments.iter().map(|segment| (segment.id, segment.seek)).collect();
+    assert_eq!(ids_and_seeks, [(0, 0), (1, 0), (2, 2730), (3, 5730)]);
     assert_eq!(transcript.segments[1].tokens, [at(4.54), 3, at(27.3)]);
     assert_eq!((transcript.duration, transcript.is_complete()), (62.0, true));
     // One window begins at 0 s, one at 27.3 s, one at 57.3 s, and one at 59.3 s.
@@ -84,18 +83,18 @@ fn a_tail_too_short_for_speech_is_not_decoded() {
 #[test]
 fn a_recording_too_short_for_speech_is_empty_with_a_warning() {
     let model = ScriptedModel::new(vec![vec![at(0.0), 1, at(1.0)]]);
-    let mut told = Vec::new();
-    let samples = SilentSource { blocks: vec![1600], warnings: vec!["cut off".to_owned()], ..SilentSource::default() };
+    let mut events = Vec::new();
+    let source = SilentSource { blocks: vec![1600], warnings: vec!["cut off".to_owned()], ..SilentSource::default() };
     let transcript = model
-        .transcribe_with(samples, &sequential(), &mut |event| {
-            told.push(format!("{event:?}"));
+        .transcribe_with(source, &sequential(), &mut |event| {
+            events.push(format!("{event:?}"));
             ControlFlow::Continue(())
         })
         .unwrap();
     assert_eq!((transcript.segments.len(), transcript.duration, transcript.is_complete()), (0, 0.1, true));
     assert_eq!((transcript.language, transcript.text()), (None, String::new()));
     assert_eq!(transcript.warnings, ["cut off", "the recording is too short for speech (100 ms)"]);
-    assert_eq!(told.len(), 2);
+    assert_eq!(events.len(), 2);
 }
 
 #[test]
@@ -168,8 +167,8 @@ fn the_language_is_that_of_the_first_window_with_speech() {
     });
     assert_eq!(transcript.unwrap().language.map(Language::code), Some("de"));
     assert_eq!(detected, [("de", 0.4)]);
-    let asked: Vec<_> = model.decoded_languages.borrow().iter().map(|code| code.clone().unwrap()).collect();
-    assert_eq!(asked, ["en", "de", "de"]);
+    let languages: Vec<_> = model.decoded_languages.borrow().iter().map(|code| code.clone().unwrap()).collect();
+    assert_eq!(languages, ["en", "de", "de"]);
 }
 
 #[test]
@@ -186,24 +185,6 @@ fn english_only_models_do_not_detect_the_language() {
     let transcript = model.transcribe(SilentSource::seconds(3)).unwrap();
     assert_eq!(transcript.language, Some(Language::ENGLISH));
     assert_eq!(*model.decoded_languages.borrow(), [Some("en".to_owned())]);
-}
-
-#[test]
-fn options_that_a_model_does_not_support_are_errors() {
-    let german = TranscribeOptions { language: "german".parse().ok(), ..TranscribeOptions::default() };
-    let cantonese = TranscribeOptions { language: "yue".parse().ok(), ..TranscribeOptions::default() };
-    let translate = TranscribeOptions { task: Task::Translate, ..TranscribeOptions::default() };
-    let english = TranscribeOptions { language: Some(Language::ENGLISH), ..TranscribeOptions::default() };
-    let multilingual = ScriptedModel::new(Vec::new());
-    let english_only = ScriptedModel { multilingual: false, ..ScriptedModel::new(Vec::new()) };
-    assert!(matches!(check_support(&english_only, "m", &german), Err(Error::EnglishOnly { .. })));
-    assert!(matches!(check_support(&english_only, "m", &translate), Err(Error::CannotTranslate { .. })));
-    assert!(matches!(check_support(&multilingual, "m", &cantonese), Err(Error::LanguageNotKnown { .. })));
-    assert!(
-        check_support(&english_only, "m", &english).is_ok() && check_support(&multilingual, "m", &translate).is_ok()
-    );
-    let message = check_support(&english_only, "tiny.en", &german).unwrap_err().to_string();
-    assert!(message.contains("tiny.en") && message.contains("german"), "{message}");
 }
 
 #[test]

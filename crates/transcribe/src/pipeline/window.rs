@@ -6,7 +6,7 @@ use amanuensis_engine::{EncoderOutput, Frames};
 
 use super::report::{Report, timed};
 use super::state::State;
-use crate::decoding::{DecodeCheck, RequestBuilder, WindowDecoder, WindowInput};
+use crate::decoding::{DecodeCheck, DecodedWindow, RequestBuilder, WindowDecoder, WindowInput};
 use crate::model::Model;
 use crate::segments::{SegmentBuilder, Span, SpanWords, TimestampSplit, remove_repetition, split_at_timestamps};
 use crate::windowing::{WindowSpan, untranscribed_gaps};
@@ -24,16 +24,10 @@ const MAX_PASSES: usize = 3;
 pub(super) struct PendingWindow<T> {
     ticket: T,
     span: WindowSpan,
-    /// Its samples, in case a part of it has to be decoded again.
+    /// The window's samples, in case a part has to be decoded again.
     samples: Vec<f32>,
-    /// Where it is silent, if words get timestamps.
+    /// Where the window is silent; `None` without word timestamps.
     silences: Option<Listened>,
-}
-
-/// What alignment needs to know of a window.
-struct AlignmentInput {
-    silences: Listened,
-    encoder_output: EncoderOutput,
 }
 
 /// Decodes the windows of one recording.
@@ -93,7 +87,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
             language: state.language().filter(|_| !self.options.multilingual),
             prompt: state.prompt(),
             prefix: state.prefix().to_vec(),
-            // The prefix may be longer than what is said, so its length proves nothing.
+            // A hypothesis contains the prefix even if nobody says it, so its length must not be checked against the speech.
             speech_s: (self.uses_vad && state.prefix().is_empty()).then(|| span.speech_s()),
         });
         Ok(PendingWindow { ticket: self.decoder.submit(request), span, samples, silences })
@@ -133,46 +127,35 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         report: &mut Report<'_>,
     ) -> Result<Frames, Error> {
         let PendingWindow { ticket, span, samples, silences } = window;
-        let decoded = self.decoder.wait(ticket).map_err(|failure| failure.into_error(self.model_name))?;
-        report.timings.encode += decoded.encode_s;
-        report.timings.decode += decoded.decode_s;
-        let mut check = decoded.check;
+        let mut decoded = self.decode(ticket, report)?;
         // A gap is a part for which the model gave no text at first. An improbable text for it is most likely invented.
         let is_gap = passes_left < MAX_PASSES;
-        if check.is_silent || (is_gap && check.is_improbable) {
+        if decoded.check.is_silent || (is_gap && decoded.check.is_improbable) {
             return Ok(span.length());
         }
-        self.remove_invented_text(&mut check, &span, report);
-        let has_text = self.has_text(&check, state);
-        // The language that was detected in silence is meaningless. Then the next window decides.
-        let detected = decoded.detected.filter(|_| has_text);
-        if let Some((language, probability)) = detected
-            && state.language().or(found.language).is_none()
-        {
-            found.language = Some(language);
-            report.detected(language, probability);
-        }
-        found.resets_prompt |= check.is_repetitive || check.result.temperature > MAX_PROMPT_TEMPERATURE;
+        self.remove_invented_text(&mut decoded.check, &span, report);
+        let has_text = self.has_text(&decoded.check, state);
+        // A language that was detected in silence is meaningless. Then the next window decides.
+        decoded.detected = decoded.detected.filter(|_| has_text);
+        record_language_and_prompt(&decoded, state, found, report);
 
-        let (spans, advance) = self.split(&check, span.length());
-        let spans = if has_text { spans } else { Vec::new() };
-        let window_language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
-        let builder = SegmentBuilder {
-            model: self.model,
-            check: &check,
-            window_start: span.frames.start,
-            language: window_language,
-        };
-        let alignment = silences.zip(decoded.encoder_output);
-        let alignment = alignment.map(|(silences, encoder_output)| AlignmentInput { silences, encoder_output });
-        let segments = self.segments(&builder, spans, alignment, &state.within(found), report)?;
-
+        let (mut spans, advance) = self.split(&decoded.check, span.length());
+        spans.retain(|_| has_text);
+        let segments = self.segments(spans, decoded, (span.frames.start, silences), &state.within(found), report)?;
         let gaps = if passes_left > 1 { self.gaps(&span, advance, &segments) } else { Vec::new() };
         found.segments.extend(segments);
         for gap in gaps {
-            self.fill_gap(&gap, (&span, &samples), passes_left - 1, state, found, report)?;
+            self.fill_gap(gap, (&span, &samples), passes_left - 1, state, found, report)?;
         }
         Ok(advance)
+    }
+
+    /// Waits for a window.
+    fn decode(&self, ticket: D::Ticket, report: &mut Report<'_>) -> Result<DecodedWindow, Error> {
+        let decoded = self.decoder.wait(ticket).map_err(|failure| failure.into_error(self.model_name))?;
+        report.timings.encode += decoded.encode_s;
+        report.timings.decode += decoded.decode_s;
+        Ok(decoded)
     }
 
     /// Removes text that was certainly not said, and that temperature fallback could not prevent: repetitions of a phrase
@@ -217,17 +200,23 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         }
     }
 
+    /// The segments of a window that begins at `start`, with words if there are `silences`.
     fn segments(
         &self,
-        builder: &SegmentBuilder<'_, M>,
         mut spans: Vec<Span>,
-        alignment: Option<AlignmentInput>,
+        decoded: DecodedWindow,
+        (start, silences): (Frames, Option<Listened>),
         state: &State,
         report: &mut Report<'_>,
     ) -> Result<Vec<Segment>, Error> {
+        let DecodedWindow { check, encoder_output, detected, .. } = decoded;
+        let language = detected.map(|(language, _)| language).filter(|_| self.options.multilingual);
+        let builder = SegmentBuilder { model: self.model, check: &check, window_start: start, language };
         spans.retain(|span| builder.has_content(span));
-        let words = match alignment {
-            Some(alignment) if !spans.is_empty() => self.align(builder, &mut spans, &alignment, state, report)?,
+        let words = match silences.zip(encoder_output) {
+            Some(alignment_input) if !spans.is_empty() => {
+                self.align(&builder, &mut spans, &alignment_input, state, report)?
+            }
             _ => Vec::new(),
         };
         Ok(builder.build(&spans, words))
@@ -238,11 +227,10 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         &self,
         builder: &SegmentBuilder<'_, M>,
         spans: &mut [Span],
-        alignment: &AlignmentInput,
+        (silences, encoder_output): &(Listened, EncoderOutput),
         state: &State,
         report: &mut Report<'_>,
     ) -> Result<Vec<SpanWords>, Error> {
-        let AlignmentInput { silences, encoder_output } = alignment;
         let language = builder.language.or(state.language()).unwrap_or(Language::ENGLISH);
         let earliest = state.last_segment_end().max(builder.window_start);
         let texts: Vec<_> = spans.iter().map(|span| (span.start.0..span.end.0, builder.tokens(span))).collect();
@@ -269,7 +257,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
     /// Decodes a gap by itself.
     fn fill_gap(
         &mut self,
-        gap: &WindowSpan,
+        gap: WindowSpan,
         (span, samples): (&WindowSpan, &[f32]),
         passes_left: usize,
         state: &State,
@@ -279,11 +267,28 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         let offset = (gap.frames.start - span.frames.start).samples().0;
         let samples = samples[offset..][..length(&gap.frames).samples().0].to_vec();
         let state_in_window = state.within(found);
-        let window = self.submit(gap.clone(), samples, &state_in_window, report)?;
+        let window = self.submit(gap, samples, &state_in_window, report)?;
         if let Err(error) = self.pass(window, passes_left, &state_in_window, found, report) {
             // The segments that were found before are kept.
             report.warn(format!("a part of the recording could not be decoded again: {error}"));
         }
         Ok(())
     }
+}
+
+/// Records in `found` what the windows after this one depend on: the language, and whether its text may be their prompt.
+fn record_language_and_prompt(
+    decoded: &DecodedWindow,
+    state: &State,
+    found: &mut WindowCheckpoint,
+    report: &mut Report<'_>,
+) {
+    if let Some((language, probability)) = decoded.detected
+        && state.language().or(found.language).is_none()
+    {
+        found.language = Some(language);
+        report.detected(language, probability);
+    }
+    let DecodeCheck { is_repetitive, result, .. } = &decoded.check;
+    found.resets_prompt |= *is_repetitive || result.temperature > MAX_PROMPT_TEMPERATURE;
 }

@@ -45,12 +45,6 @@ impl ScriptedModel {
         }
     }
 
-    /// Replaces a hypothesis.
-    pub(crate) fn with(self, index: usize, hypothesis: Result<DecodingResult, &'static str>) -> Self {
-        self.hypotheses.borrow_mut()[index] = hypothesis;
-        self
-    }
-
     /// The parts of a pipeline with this model and without a voice activity detector.
     pub(crate) fn parts(&self) -> Parts<'_, Self, Self> {
         let mel = LogMel::new(80).expect("80 mel bins are supported");
