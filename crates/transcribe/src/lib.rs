@@ -1,9 +1,8 @@
-//! A recording in, a [`Transcript`] out.
+//! Turns a recording into a [`Transcript`].
 //!
-//! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so that memory does not grow with the length
-//! of the recording, and tells a callback what it finds while it works; the callback's answer can end the work early.
-//! [`OutputFormat`] writes the result as text, subtitles, a table or JSON. A [`LiveTranscriber`] writes along with speech
-//! that is still going on.
+//! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so memory does not grow with the length of the
+//! recording. It reports segments and progress to a callback, which can also cancel the work. [`OutputFormat`] writes the
+//! transcript as text, subtitles, a table or JSON. A [`LiveTranscriber`] transcribes a stream while somebody is speaking.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -23,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is not here: HTTP, async code, a terminal.
+//! This crate has no HTTP, no async code and no terminal output.
 #![forbid(unsafe_code)]
 
 mod checkpoint;

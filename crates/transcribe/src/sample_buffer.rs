@@ -1,21 +1,20 @@
-//! A recording as a window that moves over it: only the samples from its position on are held.
+//! The samples of a recording from the current position on. Earlier samples are dropped, so that memory does not grow with
+//! the length of the recording.
 
-use amanuensis_audio::{Audio, Error, HOP_LENGTH, SAMPLE_RATE};
-
-/// Mel frames of a second.
-pub(crate) const FRAMES_PER_SECOND: usize = SAMPLE_RATE as usize / HOP_LENGTH;
+use amanuensis_audio::{Audio, Error};
+use amanuensis_engine::{Frames, Samples};
 
 /// A stream of 16 kHz mono samples.
-pub(crate) trait Samples {
-    /// The next samples, `None` at the end.
+pub(crate) trait SampleSource {
+    /// The next samples; `None` at the end.
     fn next_block(&mut self) -> Result<Option<&[f32]>, Error>;
-    /// Seconds, as far as the recording says.
+    /// The duration in seconds that the file declares, if it does.
     fn expected_duration(&self) -> Option<f64>;
-    /// What was amiss so far.
+    /// Problems that were found so far.
     fn warnings(&self) -> Vec<String>;
 }
 
-impl Samples for Audio {
+impl SampleSource for Audio {
     fn next_block(&mut self) -> Result<Option<&[f32]>, Error> {
         self.next_block()
     }
@@ -29,41 +28,46 @@ impl Samples for Audio {
     }
 }
 
-pub(crate) struct Windows<S> {
+/// Reads a source, and holds its samples from a position on.
+pub(crate) struct SampleBuffer<S> {
     source: S,
-    /// The samples from `position` on that have been read.
-    held: Vec<f32>,
-    /// Where the window begins, in frames.
-    position: usize,
-    /// Samples read.
-    read: usize,
-    ended: bool,
+    /// The samples from `position` up to where the source was read.
+    samples: Vec<f32>,
+    position: Frames,
+    read: Samples,
+    is_at_end: bool,
     failure: Option<Error>,
 }
 
-impl<S: Samples> Windows<S> {
+impl<S: SampleSource> SampleBuffer<S> {
     pub(crate) fn new(source: S) -> Self {
-        Self { source, held: Vec::new(), position: 0, read: 0, ended: false, failure: None }
+        Self {
+            source,
+            samples: Vec::new(),
+            position: Frames::ZERO,
+            read: Samples::ZERO,
+            is_at_end: false,
+            failure: None,
+        }
     }
 
-    /// Reads on until `frames` frames from the beginning of the recording are there, or it is at its end, and gives `hear`
-    /// what is read.
+    /// Reads the source up to `end`, counted from the beginning of the recording, or to its own end. Passes each new block
+    /// to `on_block`.
     ///
     /// # Errors
-    /// Only where the recording cannot be read from its beginning. What fails later ends the recording early:
-    /// [`Self::failure`].
-    pub(crate) fn read_to(&mut self, frames: usize, hear: &mut dyn FnMut(&[f32])) -> Result<(), Error> {
-        while self.read < frames * HOP_LENGTH && !self.ended {
+    /// Only if the very first block cannot be read. A later failure ends the recording early; see [`Self::failure`].
+    pub(crate) fn read_to(&mut self, end: Frames, on_block: &mut dyn FnMut(&[f32])) -> Result<(), Error> {
+        while self.read < end.samples() && !self.is_at_end {
             match self.source.next_block() {
                 Ok(Some(block)) => {
-                    self.held.extend_from_slice(block);
-                    self.read += block.len();
-                    hear(block);
+                    self.samples.extend_from_slice(block);
+                    self.read += Samples(block.len());
+                    on_block(block);
                 }
-                Ok(None) => self.ended = true,
-                Err(error) if self.read == 0 => return Err(error),
+                Ok(None) => self.is_at_end = true,
+                Err(error) if self.read == Samples::ZERO => return Err(error),
                 Err(error) => {
-                    self.ended = true;
+                    self.is_at_end = true;
                     self.failure = Some(error);
                 }
             }
@@ -71,39 +75,34 @@ impl<S: Samples> Windows<S> {
         Ok(())
     }
 
-    /// Whether there is nothing left to read.
+    /// Whether the source was read to its end.
     pub(crate) fn is_at_end(&self) -> bool {
-        self.ended
+        self.is_at_end
     }
 
-    /// Frames read so far.
-    pub(crate) fn frames_read(&self) -> usize {
-        self.read / HOP_LENGTH
+    /// How much of the recording was read; at the end, its duration.
+    pub(crate) fn read(&self) -> Samples {
+        self.read
     }
 
-    /// The samples of a window of `frames` frames; fewer at the end of the recording.
-    pub(crate) fn window(&self, frames: usize) -> &[f32] {
-        &self.held[..self.held.len().min(frames * HOP_LENGTH)]
+    /// The samples of `length` frames from the current position on; fewer at the end of the recording.
+    pub(crate) fn samples(&self, length: Frames) -> &[f32] {
+        &self.samples[..self.samples.len().min(length.samples().0)]
     }
 
-    /// Moves the window on, to begin at `position`, in frames.
-    pub(crate) fn move_to(&mut self, position: usize) {
-        let frames = position.saturating_sub(self.position);
-        self.held.drain(..self.held.len().min(frames * HOP_LENGTH));
-        self.position += frames;
+    /// Drops the samples before `position`. Does nothing if the current position is later.
+    pub(crate) fn advance_to(&mut self, position: Frames) {
+        let dropped = position.saturating_sub(self.position);
+        self.samples.drain(..self.samples.len().min(dropped.samples().0));
+        self.position += dropped;
     }
 
-    /// Where the window begins, in frames.
-    pub(crate) fn position(&self) -> usize {
+    /// The current position.
+    pub(crate) fn position(&self) -> Frames {
         self.position
     }
 
-    /// Seconds read so far; at the end, the recording's duration.
-    pub(crate) fn seconds_read(&self) -> f64 {
-        self.read as f64 / f64::from(SAMPLE_RATE)
-    }
-
-    /// Why the recording ended early.
+    /// The error that ended the recording early.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
@@ -113,37 +112,29 @@ impl<S: Samples> Windows<S> {
     }
 }
 
-/// A time as frames of 10 ms, in seconds.
-pub(crate) fn seconds(frames: usize) -> f64 {
-    frames as f64 / FRAMES_PER_SECOND as f64
-}
-
-/// The frame nearest to a time in seconds.
-pub(crate) fn frames_of(seconds: f64) -> usize {
-    (seconds * FRAMES_PER_SECOND as f64).round() as usize
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    /// A recording of silence in blocks of these many samples, with a read error at its end if it is to fail.
+    /// A source of silent blocks.
     #[derive(Default)]
-    pub(crate) struct Scripted {
+    pub(crate) struct SilentSource {
+        /// Samples of each block.
         pub(crate) blocks: Vec<usize>,
+        /// Whether reading fails after the last block.
         pub(crate) fails: bool,
         pub(crate) warnings: Vec<String>,
         pub(crate) buffer: Vec<f32>,
     }
 
-    impl Scripted {
-        /// A second a block.
+    impl SilentSource {
+        /// `count` blocks of one second.
         pub(crate) fn seconds(count: usize) -> Self {
             Self { blocks: vec![16_000; count], ..Self::default() }
         }
     }
 
-    impl Samples for Scripted {
+    impl SampleSource for SilentSource {
         fn next_block(&mut self) -> Result<Option<&[f32]>, Error> {
             if self.blocks.is_empty() {
                 return if self.fails { Err(std::io::Error::other("cable pulled").into()) } else { Ok(None) };
@@ -162,30 +153,32 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn no_more_is_held_than_a_window_and_a_block() {
-        let mut windows = Windows::new(Scripted { blocks: vec![7_000; 1000], ..Scripted::default() });
-        let mut total = 0;
+    fn the_buffer_holds_at_most_a_window_and_a_block() {
+        let window = Frames(3000);
+        let mut buffer = SampleBuffer::new(SilentSource { blocks: vec![7_000; 1000], ..SilentSource::default() });
+        let mut total = Frames::ZERO;
         loop {
-            windows.read_to(windows.position() + 3000, &mut |_| {}).unwrap();
-            assert!(windows.held.len() < 480_000 + 7_000);
-            let frames = windows.window(3000).len() / 160;
-            if frames == 0 {
+            buffer.read_to(buffer.position() + window, &mut |_| {}).unwrap();
+            assert!(buffer.samples.len() < 480_000 + 7_000);
+            let held = Samples(buffer.samples(window).len()).whole_frames();
+            if held == Frames::ZERO {
                 break;
             }
-            windows.move_to(windows.position() + frames.min(1234));
-            total += frames.min(1234);
+            let step = held.min(Frames(1234));
+            buffer.advance_to(buffer.position() + step);
+            total += step;
         }
-        assert_eq!((total, windows.position()), (7_000_000 / 160, 7_000_000 / 160));
-        assert!((windows.seconds_read() - 437.5).abs() < 1e-9);
+        assert_eq!((total, buffer.position()), (Frames(7_000_000 / 160), Frames(7_000_000 / 160)));
+        assert!((buffer.read().seconds() - 437.5).abs() < 1e-9);
     }
 
     #[test]
-    fn a_failure_later_on_ends_the_recording() {
-        let mut windows = Windows::new(Scripted { fails: true, ..Scripted::seconds(2) });
-        windows.read_to(3000, &mut |_| {}).unwrap();
-        assert_eq!(windows.window(3000).len(), 32_000);
-        assert!(windows.failure().is_some());
-        let mut nothing = Windows::new(Scripted { fails: true, ..Scripted::seconds(0) });
-        assert!(nothing.read_to(3000, &mut |_| {}).is_err());
+    fn a_failure_after_the_first_block_ends_the_recording() {
+        let mut buffer = SampleBuffer::new(SilentSource { fails: true, ..SilentSource::seconds(2) });
+        buffer.read_to(Frames(3000), &mut |_| {}).unwrap();
+        assert_eq!(buffer.samples(Frames(3000)).len(), 32_000);
+        assert!(buffer.failure().is_some());
+        let mut empty = SampleBuffer::new(SilentSource { fails: true, ..SilentSource::seconds(0) });
+        assert!(empty.read_to(Frames(3000), &mut |_| {}).is_err());
     }
 }

@@ -11,8 +11,7 @@ mod worker;
 
 #[cfg(test)]
 pub(crate) use decoder::DecodeFailure;
-pub(crate) use decoder::DecodedWindow;
-pub(crate) use decoder::WindowDecoder;
+pub(crate) use decoder::{DecodedWindow, WindowDecoder};
 pub(crate) use fallback::DecodeCheck;
 #[cfg(test)]
 pub(crate) use fallback::Fallback;

@@ -1,20 +1,23 @@
-//! Texts that say the same over and over.
+//! Finds and removes phrases that a hypothesis repeats over and over.
 
 use std::ops::Range;
 
-/// Where a text begins to repeat itself over and over: the positions of all that follows the first time. `text` are tokens
-/// without times.
-fn repeated(text: &[u32]) -> Range<usize> {
-    /// Repetitions beyond the first, and tokens of them, from which on it is no figure of speech.
-    const TIMES: usize = 3;
-    const TOKENS: usize = 12;
+/// A loop repeats its phrase at least this often after the first occurrence. People, too, say a phrase two or three times.
+const MIN_REPETITIONS: usize = 3;
+
+/// The repetitions of a loop have at least this many tokens together.
+const MIN_REPEATED_TOKENS: usize = 12;
+
+/// The positions of the longest loop in `text`, without its first occurrence; empty if there is none. `text` holds text
+/// tokens only.
+fn find_repetition(text: &[u32]) -> Range<usize> {
     let mut longest = 0..0;
-    for period in 1..=text.len() / (TIMES + 1) {
+    for period in 1..=text.len() / (MIN_REPETITIONS + 1) {
         let mut start = period;
         while start < text.len() {
-            let run = (start..text.len()).take_while(|&at| text[at] == text[at - period]).count();
-            let end = start + run;
-            if run >= (TIMES * period).max(TOKENS) && run > longest.len() {
+            let length = (start..text.len()).take_while(|&at| text[at] == text[at - period]).count();
+            let end = start + length;
+            if length >= (MIN_REPETITIONS * period).max(MIN_REPEATED_TOKENS) && length > longest.len() {
                 longest = start..end;
             }
             start = end + 1;
@@ -23,16 +26,16 @@ fn repeated(text: &[u32]) -> Range<usize> {
     longest
 }
 
-/// Leaves of a phrase that comes over and over only the first, and returns the others. Times, which `is_time` tells from
-/// text, are left where they are.
-pub(crate) fn remove_repetition(tokens: &mut Vec<u32>, is_time: impl Fn(u32) -> bool) -> Vec<u32> {
-    let places: Vec<usize> = (0..tokens.len()).filter(|&at| !is_time(tokens[at])).collect();
-    let text: Vec<u32> = places.iter().map(|&at| tokens[at]).collect();
-    let again = repeated(&text);
-    let out = &places[again.clone()];
-    let mut at = 0..;
-    tokens.retain(|_| at.next().is_none_or(|at| out.binary_search(&at).is_err()));
-    text[again].to_vec()
+/// Keeps only the first occurrence of a phrase that is repeated over and over, and returns the text tokens that were
+/// removed. Timestamp tokens, which `is_timestamp` recognises, all stay.
+pub(crate) fn remove_repetition(tokens: &mut Vec<u32>, is_timestamp: impl Fn(u32) -> bool) -> Vec<u32> {
+    let text_positions: Vec<usize> = (0..tokens.len()).filter(|&at| !is_timestamp(tokens[at])).collect();
+    let text: Vec<u32> = text_positions.iter().map(|&at| tokens[at]).collect();
+    let repetition = find_repetition(&text);
+    let removed = &text_positions[repetition.clone()];
+    let mut position = 0..;
+    tokens.retain(|_| position.next().is_none_or(|at| removed.binary_search(&at).is_err()));
+    text[repetition].to_vec()
 }
 
 #[cfg(test)]
@@ -40,25 +43,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_over_and_over_is_found() {
+    fn the_longest_loop_is_found() {
         let mut text = vec![1, 2, 3];
         text.extend([7, 8].repeat(9));
         text.extend([4, 5]);
-        assert_eq!(repeated(&text), 5..21);
-        assert!(repeated(&[1, 2, 3, 1, 2, 3, 1, 2, 3]).is_empty(), "thrice is a figure of speech");
-        assert_eq!(repeated(&[6; 20]), 1..20);
-        assert!(repeated(&[]).is_empty());
+        assert_eq!(find_repetition(&text), 5..21);
+        assert!(find_repetition(&[1, 2, 3, 1, 2, 3, 1, 2, 3]).is_empty(), "three times is not a loop yet");
+        assert_eq!(find_repetition(&[6; 20]), 1..20);
+        assert!(find_repetition(&[]).is_empty());
     }
 
     #[test]
-    fn times_stay_where_they_are() {
+    fn timestamps_stay_when_a_loop_is_removed() {
         let mut tokens = vec![1000, 5];
         for time in 0..8 {
             tokens.extend([1001 + time, 1001 + time, 6, 7]);
         }
         tokens.push(8);
-        let out = remove_repetition(&mut tokens, |token| token >= 1000);
-        assert_eq!(out, [6, 7].repeat(7));
+        let removed = remove_repetition(&mut tokens, |token| token >= 1000);
+        assert_eq!(removed, [6, 7].repeat(7));
         let text: Vec<u32> = tokens.iter().copied().filter(|token| *token < 1000).collect();
         assert_eq!((text, tokens.len()), (vec![5, 6, 7, 8], 17 + 4));
         assert!(remove_repetition(&mut vec![1, 2, 3], |_| false).is_empty());
