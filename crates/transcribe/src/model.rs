@@ -1,4 +1,4 @@
-//! The interface between a pipeline and the model, so that tests can script a model.
+//! The interface between a pipeline and the model. Tests use a scripted model.
 
 use std::ops::Range;
 

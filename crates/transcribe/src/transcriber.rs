@@ -12,8 +12,8 @@ use crate::model::Model;
 use crate::pipeline::{Parts, Pipeline};
 use crate::{Error, Event, Language, TranscribeOptions, Transcript, WindowCheckpoint};
 
-/// A loaded model that transcribes recordings, one after the other, or several at once from as many threads. Recordings that
-/// are transcribed at the same time share the steps of the decoder.
+/// A loaded model that transcribes recordings. Several threads may use it at the same time: the windows of all their
+/// recordings are decoded in one batch.
 pub struct Transcriber {
     engine: Arc<Engine>,
     scheduler: Scheduler,

@@ -1,4 +1,4 @@
-//! The interface between a pipeline and whatever decodes its windows, so that tests can script the answers.
+//! The interface between a pipeline and the decoder of its windows. Tests use a decoder with scripted answers.
 
 use amanuensis_engine::{EncoderOutput, Error as EngineError};
 

@@ -11,7 +11,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// A client that holds at least this many slots may be made to wait for more.
+/// A client with at least this many slots waits for further ones while another client's first item is in the batch.
 const MIN_SLOTS: usize = 2;
 
 /// Decoding steps from one further slot to the next, while another client's first item is in the batch.

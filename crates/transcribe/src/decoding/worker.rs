@@ -78,7 +78,7 @@ impl<'e> Worker<'e> {
         while self.receive(messages) {
             while let Some((_, job)) = self.queue.pop() {
                 self.admit(job);
-                // Encoding takes long enough for windows to arrive that come before the next one in the queue.
+                // While the window was encoded, one that comes earlier in the order may have arrived.
                 if !self.receive(messages) {
                     break;
                 }

@@ -1,4 +1,4 @@
-//! Windows of the batched strategy: each begins at the next speech after the one before, whatever its text.
+//! Windows of the batched strategy: each begins at the first speech after the one before. They do not depend on any text.
 
 use std::ops::Range;
 

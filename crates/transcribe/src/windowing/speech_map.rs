@@ -92,7 +92,7 @@ impl SpeechMap {
         speech
     }
 
-    /// How many of the last chunks may still change between speech and silence, depending on what follows.
+    /// How many chunks at the end of the map may still change between speech and silence when later chunks are known.
     pub(super) fn margin(&self) -> usize {
         let VadOptions { padding, min_silence, min_speech, .. } = self.options;
         Chunks::within(padding + min_silence.max(min_speech)).0 + 1
@@ -122,7 +122,8 @@ impl SpeechMap {
         end.saturating_sub(self.first).0.max(index + 1)
     }
 
-    /// The map holds only silence. Drops what stays silent whatever follows, except a pause that may be transcribed.
+    /// To be called if the map holds only silence. Drops the chunks that later ones cannot turn into speech, except those of a
+    /// pause that may be transcribed.
     pub(super) fn drop_silence(&mut self) {
         let kept = if self.is_complete { 0 } else { self.margin() } + MAX_TRANSCRIBED_PAUSE.0;
         self.drop_chunks(self.probabilities.len().saturating_sub(kept));
