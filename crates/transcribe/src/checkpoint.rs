@@ -1,28 +1,46 @@
-//! What is known of a window once it was read: what a transcription that was broken off goes on from.
+//! What resuming a transcription restores.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Language, Segment};
 
-/// A window that was read, and all that the windows behind it depend on.
+/// The result of one window, with everything that the windows after it depend on.
 ///
-/// Those of a recording's beginning, in order, are where [`Transcriber::resume`](crate::Transcriber::resume) goes on. They
-/// can be kept as JSON, if its reader gives numbers back as they were written (`float_roundtrip` of `serde_json`).
+/// [`Transcriber::resume`](crate::Transcriber::resume) takes the checkpoints of all windows from the beginning of the
+/// recording up to some point, in order. They may be stored as JSON, if floating-point numbers are read back exactly
+/// (feature `float_roundtrip` of `serde_json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowCheckpoint {
-    /// Where it begins, in frames of 10 ms.
+    /// Where the window begins, in frames of 10 ms from the beginning of the recording.
     pub start: usize,
-    /// Where it ends as far as it is read, in frames: the next one begins there or later.
+    /// Up to where the window was transcribed, in frames. The next window begins there or later.
     pub end: usize,
-    /// The segments found in it, in order of time.
+    /// The segments of the window, in order of time.
     pub segments: Vec<Segment>,
-    /// The language of the recording, if this window decided it.
+    /// The language of the recording, if it was detected in this window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// Whether the text before this window is nothing for the next one to go by.
+    /// Whether the text before this window is dropped from the prompt of the next one.
     #[serde(default, alias = "forgets")]
     pub resets_prompt: bool,
-    /// What was odd about it, for people to read.
+    /// The warnings about this window, for people to read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_with_the_former_field_name_can_be_read() {
+        let stored = r#"{"start": 0, "end": 2796, "segments": [{"id": 0, "seek": 0, "start": 0.0, "end": 4.54,
+            "text": " Ask not.", "tokens": [50364, 11, 50591], "temperature": 0.2, "avg_logprob": -0.25,
+            "compression_ratio": 1.5, "no_speech_prob": 0.125}], "language": "english", "forgets": true}"#;
+        let checkpoint: WindowCheckpoint = serde_json::from_str(stored).unwrap();
+        assert_eq!((checkpoint.start, checkpoint.end, checkpoint.resets_prompt), (0, 2796, true));
+        assert_eq!(checkpoint.language, Some(Language::ENGLISH));
+        assert_eq!((checkpoint.segments.len(), checkpoint.segments[0].end), (1, 4.54));
+        assert_eq!(checkpoint.warnings, Vec::<String>::new());
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::Language;
 
-/// An error of the recording, of the model, or of what was asked of the two.
+/// An error in the recording, the model or the options.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,10 +12,10 @@ pub enum Error {
     /// The model cannot be loaded or run.
     #[error(transparent)]
     Engine(#[from] amanuensis_engine::Error),
-    /// The model cannot be run, for this reason; all windows that were decoded at the time are lost with it.
+    /// A decoding step failed, for this reason. All windows that were in the batch fail with it.
     #[error("{0}")]
     Step(String),
-    /// The options make no sense together, for this reason.
+    /// An option is out of range, or options contradict one another; the text says which.
     #[error("{0}")]
     Options(String),
     /// An English-only model was asked for another language.
@@ -36,7 +36,7 @@ pub enum Error {
         /// The model's name.
         model: String,
     },
-    /// A multilingual model without the language asked for.
+    /// A multilingual model does not know the language asked for.
     #[error("the model {model:?} does not know {language}; a newer or larger model may")]
     LanguageNotKnown {
         /// The model's name.
@@ -44,16 +44,16 @@ pub enum Error {
         /// The language asked for.
         language: Language,
     },
-    /// A multilingual model whose languages are none that are known here.
+    /// Language detection failed: the model has none of the candidate languages.
     #[error("the model {model:?} recognises no language that is known here; name the language of the recording")]
     NoLanguageDetected {
         /// The model's name.
         model: String,
     },
-    /// The windows that were read before are not those of this recording under these options.
-    #[error("what was read before does not belong to this recording and these options")]
+    /// The checkpoints were made from another recording, or with other options or another model.
+    #[error("the checkpoints do not belong to this recording and these options")]
     CannotResume,
-    /// The thread that runs the model is gone, after a panic in it.
-    #[error("the engine has stopped because of an error in it")]
+    /// The worker thread that runs the model has panicked.
+    #[error("the engine has stopped because of an internal error")]
     Stopped,
 }

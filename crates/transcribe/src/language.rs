@@ -1,14 +1,14 @@
-//! The languages that Whisper models know, as people write them.
+//! The languages of Whisper models, and the names that people write them by.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A spoken language; written as `OpenAI`'s name for it, such as `english`.
+/// A spoken language. Displays and serialises as the name that `OpenAI` uses, such as `english`.
 ///
-/// Parses from its code (`en`), its English name (`English`, `Flemish` for Dutch), what its speakers call it (`Deutsch`),
-/// or a locale or tag (`en-US`, `pt_BR`, `zh-Hant-TW`, `es-419`, `de_CH.UTF-8`), in any case.
+/// Parses from its code (`en`), its English name or an alias (`English`, `Flemish` for Dutch), its own name (`Deutsch`), or a
+/// locale or language tag (`en-US`, `pt_BR`, `zh-Hant-TW`, `es-419`, `de_CH.UTF-8`). Upper and lower case are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Language {
     code: &'static str,
@@ -16,14 +16,14 @@ pub struct Language {
 }
 
 impl Language {
-    /// English, which every model knows.
+    /// English, the one language that every model supports.
     pub const ENGLISH: Self = Self::new("en", "english");
 
     const fn new(code: &'static str, name: &'static str) -> Self {
         Self { code, name }
     }
 
-    /// The code that the models use: two letters of ISO 639-1, or `haw`, `yue`, and `jw` for Javanese.
+    /// The code that the models use: ISO 639-1 with two letters, except `haw`, `yue`, and `jw` for Javanese.
     pub fn code(self) -> &'static str {
         self.code
     }
@@ -33,7 +33,7 @@ impl Language {
         self.name
     }
 
-    /// Every language, in the order of the models' vocabularies.
+    /// All languages, in the order of their tokens in the vocabulary.
     pub fn all() -> impl Iterator<Item = Self> {
         LANGUAGES.iter().copied()
     }
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Language {
     }
 }
 
-/// The text names no language that Whisper models know.
+/// The given name is not that of a language of Whisper models.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a language that speech models know; give a code such as `en` or an English name such as `english`"
@@ -74,7 +74,7 @@ impl FromStr for Language {
 
     fn from_str(text: &str) -> Result<Self, UnknownLanguage> {
         let wanted = text.trim().to_lowercase();
-        let alias = ALIASES.iter().chain(&OWN_NAMES).find(|(name, _)| *name == wanted).map(|(_, code)| *code);
+        let alias = ALIASES.iter().chain(&NATIVE_NAMES).find(|(name, _)| *name == wanted).map(|(_, code)| *code);
         let found = Self::all().find(|language| language.name == wanted).or_else(|| {
             let codes = [Some(wanted.as_str()), alias, language_of_locale(&wanted)];
             codes.into_iter().flatten().find_map(Self::from_code)
@@ -83,8 +83,9 @@ impl FromStr for Language {
     }
 }
 
-/// The language of a locale in lower case: behind it come, if they do, a script of four letters and a region of two letters or
-/// three digits, and of those that systems have, an encoding and a modifier.
+/// The language code of a locale or language tag in lower case. After the code may follow a script (four letters), a region
+/// (two letters or three digits), and in POSIX locales an encoding after `.` and a modifier after `@`. None if anything
+/// else follows.
 fn language_of_locale(locale: &str) -> Option<&str> {
     let tag = locale.split(['.', '@']).next().unwrap_or_default();
     let mut subtags = tag.split(['-', '_']).peekable();
@@ -96,7 +97,7 @@ fn language_of_locale(locale: &str) -> Option<&str> {
     if subtags.next().is_none() { language } else { None }
 }
 
-/// Names and their order are those of `openai-whisper` (`whisper/tokenizer.py`).
+/// Names and order of `openai-whisper` (`whisper/tokenizer.py`).
 #[rustfmt::skip]
 const LANGUAGES: [Language; 100] = [
     Language::ENGLISH,
@@ -135,7 +136,7 @@ const LANGUAGES: [Language; 100] = [
     Language::new("jw", "javanese"), Language::new("su", "sundanese"), Language::new("yue", "cantonese"),
 ];
 
-/// Further English names, with the code they mean.
+/// Further English names, with the code of the language.
 const ALIASES: [(&str, &str); 12] = [
     ("burmese", "my"),
     ("valencian", "ca"),
@@ -151,8 +152,8 @@ const ALIASES: [(&str, &str); 12] = [
     ("mandarin", "zh"),
 ];
 
-/// What the speakers of a language call it, with its code: of the languages most spoken and most transcribed.
-const OWN_NAMES: [(&str, &str); 24] = [
+/// Names of the most transcribed languages in the language itself, with its code.
+const NATIVE_NAMES: [(&str, &str); 24] = [
     ("deutsch", "de"),
     ("español", "es"),
     ("français", "fr"),
@@ -186,14 +187,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_name_and_alias_means_one_language() {
+    fn every_code_name_and_alias_is_unique_and_parses() {
         let mut known = HashSet::new();
         for language in Language::all() {
             assert!(known.insert(language.code) && known.insert(language.name), "{language}");
             assert_eq!(language.code.parse(), Ok(language));
             assert_eq!(language.name.to_uppercase().parse(), Ok(language));
         }
-        for (alias, code) in ALIASES.into_iter().chain(OWN_NAMES) {
+        for (alias, code) in ALIASES.into_iter().chain(NATIVE_NAMES) {
             assert!(known.insert(alias), "{alias}");
             assert_eq!(alias.parse().map(Language::code), Ok(code));
         }
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn first_and_last_are_those_of_the_vocabulary() {
+    fn languages_are_in_the_order_of_the_vocabulary() {
         let codes: Vec<_> = Language::all().map(Language::code).collect();
         assert_eq!(codes[..5], ["en", "zh", "de", "es", "ru"]);
         assert_eq!(codes[97..], ["jw", "su", "yue"]);
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn people_write_languages_in_many_ways() {
+    fn native_names_locales_and_tags_parse() {
         for (text, code) in [(" Deutsch ", "de"), ("РУССКИЙ", "ru"), ("en-US", "en"), ("zh-Hant-TW", "zh")] {
             assert_eq!(text.parse().map(Language::code), Ok(code), "{text}");
         }
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_refused() {
+    fn unknown_names_and_malformed_tags_are_errors() {
         for text in ["", "e", "klingon", "xx-US", "-", "-en", "auto", "английский"] {
             assert!(text.parse::<Language>().is_err(), "{text}");
         }

@@ -1,9 +1,8 @@
-//! A recording in, a [`Transcript`] out.
+//! Turns a recording into a [`Transcript`].
 //!
-//! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so that memory does not grow with the length
-//! of the recording, and tells a callback what it finds while it works; the callback's answer can end the work early.
-//! [`OutputFormat`] writes the result as text, subtitles, a table or JSON. A [`LiveTranscriber`] writes along with speech
-//! that is still going on.
+//! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so memory does not grow with the length of the
+//! recording. It reports segments and progress to a callback, which can also cancel the work. [`OutputFormat`] writes the
+//! transcript as text, subtitles, a table or JSON. A [`LiveTranscriber`] transcribes a stream while somebody is speaking.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -23,28 +22,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is not here: HTTP, async code, a terminal.
+//! This crate has no HTTP, no async code and no terminal output.
 #![forbid(unsafe_code)]
 
-mod attempts;
 mod checkpoint;
-mod context;
-mod cut;
+mod decoding;
 mod error;
+mod event;
 mod language;
 mod live;
-mod long_form;
 mod model;
 mod options;
 mod output;
-mod plan;
-mod repetition;
-mod scheduler;
+mod pipeline;
+mod sample_buffer;
+mod segments;
 mod transcriber;
 mod transcript;
-mod turns;
-mod voicing;
-mod windows;
+mod vad;
+mod windowing;
 mod words;
 
 pub use amanuensis_audio::{Audio, Error as AudioError, ErrorKind as AudioErrorKind, RawFormat, RawStream};
@@ -54,10 +50,12 @@ pub use amanuensis_engine::{
 };
 pub use checkpoint::WindowCheckpoint;
 pub use error::Error;
+pub use event::Event;
 pub use language::{Language, UnknownLanguage};
 pub use live::{LiveEvent, LiveTranscriber, UtteranceOptions};
 pub use options::{Strategy, TranscribeOptions};
 pub use output::{OutputFormat, SubtitleOptions, UnknownFormat};
-pub use plan::{VadOptions, speech_windows};
-pub use transcriber::{Event, Transcriber};
+pub use transcriber::Transcriber;
 pub use transcript::{Ending, Flag, Segment, Timings, Transcript, Word};
+pub use vad::VadOptions;
+pub use windowing::speech_windows;

@@ -1,54 +1,55 @@
-//! What long-form transcription asks of a model, so that it can be tested with a scripted one.
+//! The interface between a pipeline and the model. Tests use a scripted model.
 
 use std::ops::Range;
 
 use amanuensis_engine::{DecodeOptions, EncoderOutput, Engine, Error as EngineError, Frames};
 
-use crate::scheduler::{Answer, Caller, Failure, Request, Ticket};
-use crate::words::{Listened, Spoken, Stretch, words_of};
+use crate::words::{SegmentTokens, SegmentWords, SilenceMap, time_words};
 use crate::{Language, Task};
 
-/// Facts about a model, and the texts of its tokens.
+/// Properties of a model, its tokenizer, and word alignment.
 pub(crate) trait Model {
     fn is_multilingual(&self) -> bool;
+    /// Whether the model has a token for the language with this code.
     fn knows_language(&self, code: &str) -> bool;
 
-    /// Mel frames of a window, 10 ms each.
-    fn n_frames(&self) -> usize;
+    /// Length of a full window.
+    fn n_frames(&self) -> Frames;
 
-    /// Frames that a window needs of which these many are of the recording.
-    fn window_frames(&self, frames: usize) -> usize;
+    /// Length of the spectrogram for a window of which `content` is part of the recording. A model may need less padding
+    /// than a full window has.
+    fn window_frames(&self, content: Frames) -> Frames;
 
-    /// Tokens of context that a window may be given.
-    fn context_tokens(&self) -> usize;
+    /// The maximum number of prompt tokens.
+    fn max_prompt_tokens(&self) -> usize;
     /// The tokens of a text.
     fn encode(&self, text: &str) -> Vec<u32>;
-    /// The text of tokens, timestamps left out.
+    /// The text of tokens, without timestamps.
     fn text(&self, tokens: &[u32]) -> String;
-    /// The time a token stands for, in seconds from the start of its window.
+    /// The time of a timestamp token, in seconds from the beginning of the window; `None` for other tokens.
     fn timestamp(&self, token: u32) -> Option<f64>;
 
-    /// The words of a window's stretches, each with its frames and tokens; `before` is the end of the segment before, in
-    /// frames of the recording.
+    /// Aligns the text of a window with its audio. `segments` are the segments of the window, each with its span in the
+    /// window and its tokens; `previous_end` is the end of the segment before them, in frames of the recording.
     fn words(
         &self,
-        window: &EncoderOutput,
-        asked: (Language, Task),
-        stretches: &[(Range<usize>, &[u32])],
-        listened: &Listened,
-        before: usize,
-    ) -> Result<Vec<Spoken>, EngineError>;
-}
+        encoder_output: &EncoderOutput,
+        language_and_task: (Language, Task),
+        segments: &[(Range<Frames>, &[u32])],
+        silence_map: &SilenceMap,
+        previous_end: Frames,
+    ) -> Result<Vec<SegmentWords>, EngineError>;
 
-/// What reads windows, several at a time.
-pub(crate) trait Reader {
-    /// A window that was handed over.
-    type Ticket;
+    /// The time of a timestamp token, to the nearest frame.
+    fn timestamp_frame(&self, token: u32) -> Option<Frames> {
+        self.timestamp(token).map(Frames::nearest)
+    }
 
-    /// Windows that may be read at once.
-    fn places(&self) -> usize;
-    fn submit(&self, request: Request) -> Self::Ticket;
-    fn wait(&self, ticket: Self::Ticket) -> Result<Answer, Failure>;
+    /// The tokens of a text that is part of a longer one: trimmed, with a space in front. None if it is absent or blank.
+    fn encode_phrase(&self, text: Option<&str>) -> Vec<u32> {
+        let text = text.map(str::trim).filter(|text| !text.is_empty());
+        text.map_or_else(Vec::new, |text| self.encode(&format!(" {text}")))
+    }
 }
 
 impl Model for Engine {
@@ -60,15 +61,15 @@ impl Model for Engine {
         self.languages().any(|known| known == code)
     }
 
-    fn n_frames(&self) -> usize {
-        self.n_frames().0
+    fn n_frames(&self) -> Frames {
+        self.n_frames()
     }
 
-    fn window_frames(&self, frames: usize) -> usize {
-        self.window_frames(Frames(frames)).0
+    fn window_frames(&self, content: Frames) -> Frames {
+        self.window_frames(content)
     }
 
-    fn context_tokens(&self) -> usize {
+    fn max_prompt_tokens(&self) -> usize {
         (self.n_text_ctx() / 2).saturating_sub(1)
     }
 
@@ -86,37 +87,21 @@ impl Model for Engine {
 
     fn words(
         &self,
-        window: &EncoderOutput,
+        encoder_output: &EncoderOutput,
         (language, task): (Language, Task),
-        stretches: &[(Range<usize>, &[u32])],
-        listened: &Listened,
-        before: usize,
-    ) -> Result<Vec<Spoken>, EngineError> {
+        segments: &[(Range<Frames>, &[u32])],
+        silence_map: &SilenceMap,
+        previous_end: Frames,
+    ) -> Result<Vec<SegmentWords>, EngineError> {
         let vocabulary = self.vocabulary();
         let code = Some(language.code().to_owned()).filter(|_| self.is_multilingual());
         let options = DecodeOptions { language: code, task, ..DecodeOptions::default() };
-        let tokens = stretches.iter().flat_map(|(_, tokens)| tokens.iter().copied());
+        let tokens = segments.iter().flat_map(|(_, tokens)| tokens.iter().copied());
         let text: Vec<u32> = tokens.filter(|token| vocabulary.is_text(*token)).collect();
-        let alignment = self.align(window, &options, &text, listened.frames)?;
-        let stretch = |(times, tokens): &(Range<usize>, &[u32])| Stretch::new(times.clone(), tokens, vocabulary);
-        let stretches: Vec<Stretch> = stretches.iter().map(stretch).collect();
-        let written = if task == Task::Translate { Language::ENGLISH } else { language };
-        Ok(words_of(&stretches, &alignment, written.code(), listened, before))
-    }
-}
-
-impl Reader for Caller<'_> {
-    type Ticket = Ticket;
-
-    fn places(&self) -> usize {
-        self.places()
-    }
-
-    fn submit(&self, request: Request) -> Ticket {
-        self.submit(request)
-    }
-
-    fn wait(&self, ticket: Ticket) -> Result<Answer, Failure> {
-        ticket.wait()
+        let alignment = self.align(encoder_output, &options, &text, silence_map.n_frames.0)?;
+        let segments: Vec<SegmentTokens> =
+            segments.iter().map(|(span, tokens)| SegmentTokens::new(span.clone(), tokens, vocabulary)).collect();
+        let text_language = if task == Task::Translate { Language::ENGLISH } else { language };
+        Ok(time_words(&segments, &alignment, text_language.code(), silence_map, previous_end))
     }
 }

@@ -1,60 +1,61 @@
-//! What can be asked of a transcription.
+//! The options of a transcription.
 
 use std::ops::Range;
 
-use amanuensis_engine::{LogitsFilterOptions, Task};
+use amanuensis_engine::{DecodeOptions, LogitsFilterOptions, Task};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, VariantNames};
 
-use crate::plan::VadOptions;
-use crate::{Error, Language};
+use crate::{Error, Language, VadOptions};
 
-/// What to make of a recording. By default: text in the language spoken, which is detected.
+/// The options of a transcription. By default, the language is detected and the text is in that language.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TranscribeOptions {
-    /// The language spoken; detected where it is not given.
+    /// The language spoken; `None` detects it.
     pub language: Option<Language>,
-    /// Where there are some, the language is detected among these alone.
+    /// Candidates for language detection; empty means all languages.
     pub languages: Vec<Language>,
-    /// Whether the language is detected anew in every window, for recordings that change between several.
+    /// Whether to detect the language in every window, for recordings in which it changes.
     pub multilingual: bool,
-    /// Whether to write in the language spoken, or in English.
+    /// Whether to transcribe in the language spoken or to translate to English.
     pub task: Task,
-    /// How to go through the recording.
+    /// How to divide the recording into windows.
     pub strategy: Strategy,
-    /// Texts that are followed at once in a window; 1 is greedy.
+    /// Beam size; 1 means greedy decoding.
     pub beam_size: usize,
-    /// A beam search ends when so many times its size texts have ended.
+    /// Beam search ends when `beam_size * patience` hypotheses are complete.
     pub patience: f32,
     /// See [`DecodeOptions::length_penalty`](amanuensis_engine::DecodeOptions::length_penalty).
     pub length_penalty: Option<f32>,
-    /// The temperatures to decode a window at, one after the other until its text passes; 0 draws nothing by chance.
+    /// Temperature fallback: a window is decoded at each of these temperatures until a hypothesis is accepted. At 0, nothing
+    /// is sampled.
     pub temperatures: Vec<f32>,
-    /// Texts drawn at a temperature above 0, of which the best is taken.
+    /// Hypotheses to sample at a temperature above 0; the best one is taken.
     pub best_of: usize,
-    /// A text that compresses better than this repeats itself, and does not pass.
+    /// A hypothesis with a higher compression ratio repeats itself and is not accepted; `None` accepts it.
     pub compression_ratio_threshold: Option<f32>,
-    /// A text whose mean log-probability is lower than this does not pass.
+    /// A hypothesis with a lower mean log-probability is not accepted; `None` accepts it.
     pub logprob_threshold: Option<f32>,
-    /// A window with a higher probability of no speech is silent, if its text is improbable too.
+    /// A window with a higher probability of no speech counts as silent, if the log-probability of its hypothesis is below
+    /// the threshold, too. `None` takes no window for silent.
     pub no_speech_threshold: Option<f32>,
-    /// What the model is told before the text of every window: names, spelling, style.
+    /// A prompt for every window, for example with names, spelling or style.
     pub initial_prompt: Option<String>,
-    /// Words to expect, which the model is told before every window.
+    /// Words to expect, which are put in front of the prompt of every window.
     pub hotwords: Option<String>,
-    /// What the first text begins with.
+    /// What the text of the recording begins with.
     pub prefix: Option<String>,
-    /// Whether the model is told the text before a window. Only the sequential strategy knows it.
+    /// Whether the text before a window is part of its prompt. Only for [`Strategy::Sequential`].
     pub condition_on_previous_text: bool,
     /// Which tokens may come next.
     #[serde(alias = "rules")]
     pub logits_filters: LogitsFilterOptions,
-    /// Whether to find the times of words.
+    /// Whether to find the time of each word.
     pub word_timestamps: bool,
-    /// What counts as speech, for a transcriber that has a voice detector; none reads everything.
+    /// What counts as speech, for a transcriber with a voice activity detector. `None` transcribes everything.
     pub vad: Option<VadOptions>,
-    /// What to read of the recording, in seconds; all of it where there is none.
+    /// The parts of the recording to transcribe, in seconds; empty means all of it.
     pub clips: Vec<Range<f64>>,
 }
 
@@ -86,73 +87,100 @@ impl Default for TranscribeOptions {
     }
 }
 
-/// How to go through a recording that is longer than a window.
+/// How to divide a recording into windows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, Serialize, Deserialize)]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// Windows are cut where it is quiet, and many are read at once.
+    /// Windows are split at pauses and do not depend on one another, so several are decoded at once.
     #[default]
     Batched,
-    /// One window after the other, each from where the text of the one before ends.
+    /// One window after the other; each begins where the text of the one before ends.
     Sequential,
 }
 
+/// The largest beam size and `best_of`.
+const MAX_HYPOTHESES: usize = 32;
+
 impl TranscribeOptions {
-    /// Whether the options make sense together, whatever the model.
+    /// The options that go to the engine unchanged. A new one is passed on by adding it here.
+    pub(crate) fn decode_options(&self) -> DecodeOptions {
+        DecodeOptions {
+            task: self.task,
+            length_penalty: self.length_penalty,
+            logits_filters: self.logits_filters.clone(),
+            ..DecodeOptions::default()
+        }
+    }
+
+    /// Whether all values are within their ranges and do not contradict one another, for any model.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let refuse = |problem: &str| Err(Error::Options(problem.to_owned()));
+        let problem = self.search_problem().or_else(|| self.filter_problem()).or_else(|| self.language_problem());
+        match problem {
+            Some(problem) => Err(Error::Options(problem.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn search_problem(&self) -> Option<&'static str> {
         let is_temperature = |temperature: &f32| *temperature == 0.0 || (0.01..=2.0).contains(temperature);
+        let is_count = |count| (1..=MAX_HYPOTHESES).contains(&count);
         if self.strategy == Strategy::Batched && self.condition_on_previous_text {
-            return refuse(
-                "windows that are read at once cannot be told the text before them; use the sequential strategy",
+            return Some(
+                "only the sequential strategy can condition on previous text; windows in a batch do not have it",
             );
         }
         if self.temperatures.is_empty() || !self.temperatures.iter().all(is_temperature) {
-            return refuse("temperatures are 0, or lie between 0.01 and 2, and at least one is needed");
+            return Some("give at least one temperature; each is 0, or between 0.01 and 2");
         }
-        if !(1..=MOST_TEXTS).contains(&self.beam_size) || !(1..=MOST_TEXTS).contains(&self.best_of) {
-            return refuse("from 1 to 32 texts of a window can be followed at once");
+        if !is_count(self.beam_size) || !is_count(self.best_of) {
+            return Some("the beam size and best_of lie between 1 and 32");
         }
         if self.length_penalty.is_some_and(|penalty| !(-10.0..=10.0).contains(&penalty)) {
-            return refuse("the exponent that favours long texts lies between -10 and 10");
+            return Some("the length penalty lies between -10 and 10");
         }
         if !(self.patience > 0.0 && self.patience <= 100.0) {
-            return refuse("the patience of a beam search lies above 0, and not above 100");
+            return Some("the patience of beam search lies above 0, and not above 100");
         }
-        if !(self.logits_filters.repetition_penalty >= 1.0 && self.logits_filters.repetition_penalty.is_finite()) {
-            return refuse("a repetition penalty is 1, which changes nothing, or more");
+        None
+    }
+
+    fn filter_problem(&self) -> Option<&'static str> {
+        let filters = &self.logits_filters;
+        if !(filters.repetition_penalty >= 1.0 && filters.repetition_penalty.is_finite()) {
+            return Some("the repetition penalty is 1 (which changes nothing) or more");
         }
-        if !(0.0..=60.0).contains(&self.logits_filters.max_initial_timestamp) {
-            return refuse("the latest first timestamp is a number of seconds, up to 60");
+        if !(0.0..=60.0).contains(&filters.max_initial_timestamp) {
+            return Some("the maximum initial timestamp lies between 0 and 60 seconds");
         }
-        if self.vad.is_some_and(|vad| !vad.is_sound()) {
-            return refuse(
+        if self.vad.is_some_and(|vad| !vad.is_valid()) {
+            return Some(
                 "the threshold of speech is a probability, from 0 to 1, and its times lie between 0 and 60 seconds",
             );
         }
         if !self.clips.iter().all(|clip| 0.0 <= clip.start && clip.start < clip.end) {
-            return refuse("a clip ends after it begins, and begins in the recording");
+            return Some("a clip begins at 0 seconds or later, and ends after it begins");
         }
+        None
+    }
+
+    fn language_problem(&self) -> Option<&'static str> {
         if self.language.is_some() && !self.languages.is_empty() {
-            return refuse("either the language is given, or those of which one is spoken");
+            return Some("give either the language, or candidates for its detection");
         }
         if self.multilingual && self.language.is_some() {
-            return refuse("either the language is given, or it is detected in every window");
+            return Some("give either the language, or have it detected in every window");
         }
-        Ok(())
+        None
     }
 }
-
-/// Texts of a window that are followed at once, at most.
-const MOST_TEXTS: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn options_come_back_as_they_were_kept() {
+    fn options_are_the_same_after_they_were_stored() {
         let options = TranscribeOptions {
             language: Some(Language::ENGLISH),
             task: Task::Translate,
@@ -164,8 +192,61 @@ mod tests {
             ..TranscribeOptions::default()
         };
         for options in [options, TranscribeOptions::default()] {
-            let kept = serde_json::to_string(&options).unwrap();
-            assert_eq!(serde_json::from_str::<TranscribeOptions>(&kept).unwrap(), options);
+            let stored = serde_json::to_string(&options).unwrap();
+            assert_eq!(serde_json::from_str::<TranscribeOptions>(&stored).unwrap(), options);
+        }
+    }
+
+    #[test]
+    fn options_with_the_former_field_names_can_be_read() {
+        let stored = r#"{"language": null, "languages": ["english"], "multilingual": false, "task": "transcribe",
+            "strategy": "batched", "beam_size": 5, "patience": 1.0, "length_penalty": null,
+            "temperatures": [0.0, 0.2], "best_of": 5, "compression_ratio_threshold": 2.4, "logprob_threshold": -1.0,
+            "no_speech_threshold": 0.6, "initial_prompt": null, "hotwords": "Amanuensis", "prefix": null,
+            "condition_on_previous_text": false, "rules": {"suppress_listed": true, "suppress": [7],
+            "suppress_blank": true, "max_initial_timestamp": 1.0, "no_repeat_ngram_size": 3,
+            "repetition_penalty": 1.1}, "word_timestamps": true, "vad": {"threshold": 0.4, "min_speech": 0.1,
+            "min_silence": 0.1, "padding": 0.5}, "clips": [{"start": 0.1, "end": 2.3}]}"#;
+        let expected = TranscribeOptions {
+            languages: vec![Language::ENGLISH],
+            beam_size: 5,
+            temperatures: vec![0.0, 0.2],
+            hotwords: Some("Amanuensis".to_owned()),
+            logits_filters: LogitsFilterOptions {
+                suppress: vec![7],
+                no_repeat_ngram_size: 3,
+                repetition_penalty: 1.1,
+                ..LogitsFilterOptions::default()
+            },
+            word_timestamps: true,
+            clips: vec![0.1..2.3],
+            ..TranscribeOptions::default()
+        };
+        assert_eq!(serde_json::from_str::<TranscribeOptions>(stored).unwrap(), expected);
+    }
+
+    #[test]
+    fn fields_that_were_not_stored_have_their_default() {
+        let options: TranscribeOptions = serde_json::from_str(r#"{"task": "translate"}"#).unwrap();
+        assert_eq!(options, TranscribeOptions { task: Task::Translate, ..TranscribeOptions::default() });
+    }
+
+    #[test]
+    fn options_out_of_range_are_errors() {
+        let default = TranscribeOptions::default;
+        assert!(default().check().is_ok());
+        for options in [
+            TranscribeOptions { condition_on_previous_text: true, ..default() },
+            TranscribeOptions { temperatures: Vec::new(), ..default() },
+            TranscribeOptions { temperatures: vec![2.5], ..default() },
+            TranscribeOptions { beam_size: MAX_HYPOTHESES + 1, ..default() },
+            TranscribeOptions { best_of: 0, ..default() },
+            TranscribeOptions { length_penalty: Some(f32::NAN), ..default() },
+            TranscribeOptions { patience: 0.0, ..default() },
+            TranscribeOptions { clips: vec![2.0..1.0], ..default() },
+            TranscribeOptions { multilingual: true, language: Some(Language::ENGLISH), ..default() },
+        ] {
+            assert!(matches!(options.check(), Err(Error::Options(_))), "{options:?}");
         }
     }
 }

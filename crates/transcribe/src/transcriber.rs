@@ -1,4 +1,4 @@
-//! The entry point: a loaded model that takes recordings.
+//! The entry point: a loaded model that transcribes recordings.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -7,42 +7,17 @@ use std::sync::Arc;
 use amanuensis_audio::{Audio, LogMel};
 use amanuensis_engine::{Engine, EngineOptions, Error as EngineError, Runtime, SileroVad, Task};
 
-use crate::long_form::{LongForm, prefix_of};
+use crate::decoding::Scheduler;
 use crate::model::Model;
-use crate::scheduler::Scheduler;
-use crate::{Error, Language, Segment, TranscribeOptions, Transcript, WindowCheckpoint};
+use crate::pipeline::{Parts, Pipeline};
+use crate::{Error, Event, Language, TranscribeOptions, Transcript, WindowCheckpoint};
 
-/// What happens during a transcription, as it happens.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// The language was detected. Comes before the first segment; not sent where the language was given.
-    Language {
-        /// The most probable language.
-        language: Language,
-        /// How probable it is.
-        probability: f32,
-    },
-    /// A segment was found. Segments come in the order of time and do not change any more.
-    Segment(&'a Segment),
-    /// A window was read, and its segments were told: what [`Transcriber::resume`] asks for.
-    Checkpoint(&'a WindowCheckpoint),
-    /// The work has come to this point. Sent before every window.
-    Progress {
-        /// Seconds of the recording that are done.
-        done: f64,
-        /// Seconds that the recording says it has, where it says so; not always true.
-        total: Option<f64>,
-    },
-    /// Something is amiss, but not so much that it would be an error.
-    Warning(&'a str),
-}
-
-/// A loaded model that takes recordings, one at a time or from several threads, which then share its steps.
+/// A loaded model that transcribes recordings. Several threads may use it at the same time: the windows of all their
+/// recordings are decoded in one batch.
 pub struct Transcriber {
     engine: Arc<Engine>,
     scheduler: Scheduler,
-    detector: Option<SileroVad>,
+    vad: Option<SileroVad>,
     name: String,
 }
 
@@ -51,46 +26,47 @@ impl Transcriber {
     pub fn new(engine: Engine, name: impl Into<String>) -> Self {
         let (engine, name) = (Arc::new(engine), name.into());
         let scheduler = Scheduler::new(Arc::clone(&engine), default_batch_size(&engine));
-        Self { engine, scheduler, detector: None, name }
+        Self { engine, scheduler, vad: None, name }
     }
 
-    /// Loads the model in a directory, or of a weight file, and calls it by the name of that directory.
+    /// Loads a model from a directory or a weight file. In transcripts it has the name of the directory, or of the file if
+    /// that says more.
     pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
         Ok(Self::new(Engine::load(model, options)?, name_of(model)))
     }
 
-    /// The same model under another name.
+    /// Sets the model's name in transcripts.
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
-    /// The same model, reading only what `detector` takes for speech. Without one, everything is read: text may be
-    /// invented where nobody speaks.
+    /// Sets the voice activity detector, so that only speech is transcribed. Without one everything is transcribed, and the
+    /// model may invent text where nobody speaks.
     #[must_use]
-    pub fn with_vad(self, detector: SileroVad) -> Self {
-        Self { detector: Some(detector), ..self }
+    pub fn with_vad(self, vad: SileroVad) -> Self {
+        Self { vad: Some(vad), ..self }
     }
 
-    /// The same model, decoding up to `batch_size` windows at once; at least one. More is faster, up to a point, and
-    /// takes memory for each window. The text does not depend on it.
+    /// Sets how many windows are decoded at once, at least one. A larger batch is faster up to a point, and takes memory for
+    /// each window. The text does not depend on it.
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         let scheduler = Scheduler::new(Arc::clone(&self.engine), batch_size.max(1));
         Self { scheduler, ..self }
     }
 
-    /// Windows that are decoded at once.
+    /// How many windows are decoded at once.
     pub fn batch_size(&self) -> usize {
         self.scheduler.batch_size()
     }
 
-    /// Windows of all callers that are being decoded now, and those that wait for that.
+    /// How many windows of all recordings are being decoded now, and how many wait for a slot in the batch.
     pub fn windows(&self) -> (usize, usize) {
         self.scheduler.windows()
     }
 
-    /// The model's name, as it is written in transcripts.
+    /// The model's name in transcripts.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -100,19 +76,19 @@ impl Transcriber {
         &self.engine
     }
 
-    /// What tells where somebody speaks, where there is such a thing.
+    /// The voice activity detector, if one was set.
     pub fn vad(&self) -> Option<&SileroVad> {
-        self.detector.as_ref()
+        self.vad.as_ref()
     }
 
     pub(crate) fn scheduler(&self) -> &Scheduler {
         &self.scheduler
     }
 
-    /// Whether this model can do what `options` ask.
+    /// Whether the options are valid, and supported by this model.
     ///
     /// # Errors
-    /// [`Error::Options`] where they contradict each other, [`Error::EnglishOnly`], [`Error::CannotTranslate`], [`Error::LanguageNotKnown`].
+    /// [`Error::Options`], [`Error::EnglishOnly`], [`Error::CannotTranslate`] or [`Error::LanguageNotKnown`] if not.
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), Error> {
         if options.word_timestamps && self.engine.runtime() == Runtime::Onnx {
             return Err(Error::Options(EngineError::NoAttention.to_string()));
@@ -120,22 +96,22 @@ impl Transcriber {
         let n_vocab = self.engine.vocabulary().n_vocab();
         if let Some(token) = options.logits_filters.suppress.iter().find(|token| **token as usize >= n_vocab) {
             return Err(Error::Options(format!(
-                "there is no token {token} to be suppressed: the model {:?} has {n_vocab}, from 0 on",
+                "there is no token {token} to suppress: the model {:?} has {n_vocab} tokens, counted from 0",
                 self.name
             )));
         }
-        check(&*self.engine, &self.name, options)
+        check_support(&*self.engine, &self.name, options)
     }
 
     /// Transcribes a recording.
     ///
-    /// `on_event` is told what happens. If it answers [`ControlFlow::Break`], the work ends before the next window and
-    /// the transcript holds the segments so far. It does so too when the recording cannot be read to its end:
-    /// [`Transcript::ending`] says which. A recording without speech, or too short for any, is no error: its transcript
-    /// has no segments, and a warning where it is too short.
+    /// Events are sent to `on_event`. If it returns [`ControlFlow::Break`], the work stops before the next window, and the
+    /// transcript holds the segments so far. The transcript also ends early if the recording cannot be read or decoded to
+    /// its end; [`Transcript::ending`] tells these cases apart. A recording without speech is not an error: its transcript
+    /// has no segments.
     ///
     /// # Errors
-    /// Those of [`Self::check`]; [`Error::Audio`] and [`Error::Engine`] where not even one window could be transcribed.
+    /// Those of [`Self::check`]; [`Error::Audio`] or [`Error::Engine`] if not even the first window could be transcribed.
     pub fn transcribe(
         &self,
         audio: Audio,
@@ -145,28 +121,34 @@ impl Transcriber {
         self.resume(audio, options, Vec::new(), on_event)
     }
 
-    /// Goes on with a transcription that was broken off behind the last of `windows`, which [`Event::Checkpoint`] gave one by
-    /// one, and gives the transcript that it would have given undisturbed, timings aside.
+    /// Continues an interrupted transcription after its last checkpoint. `checkpoints` are those that [`Event::Checkpoint`]
+    /// sent, from the first one on. The transcript is the same as without the interruption, apart from its timings.
     ///
-    /// The recording is heard from its beginning, which is quick, but `windows` are not read again, nor are their
-    /// segments, languages and warnings told again.
+    /// The recording is read from its beginning, which is fast, but the windows of the checkpoints are not decoded again.
+    /// Their segments, languages and warnings are part of the transcript, but no events are sent for them.
     ///
     /// # Errors
-    /// Those of [`Self::transcribe`]; [`Error::CannotResume`] where recording, options, model or voice detector are others.
+    /// Those of [`Self::transcribe`]; [`Error::CannotResume`] if the recording, the options, the model or the voice activity
+    /// detector are not the same.
     pub fn resume(
         &self,
         audio: Audio,
         options: &TranscribeOptions,
-        windows: Vec<WindowCheckpoint>,
+        checkpoints: Vec<WindowCheckpoint>,
         on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript, Error> {
         self.check(options)?;
-        let mel = LogMel::new(self.engine.n_mels())?;
-        let caller = self.scheduler.caller();
-        let parts = (&*self.engine, &caller, self.detector.as_ref());
-        let transcript = LongForm::new(parts, &self.name, mel, audio, options, on_event).behind(windows).run();
+        let client = self.scheduler.client();
+        let parts = Parts {
+            model: &*self.engine,
+            model_name: &self.name,
+            decoder: &client,
+            vad: self.vad.as_ref(),
+            mel: LogMel::new(self.engine.n_mels())?,
+        };
+        let transcript = Pipeline::new(parts, audio, options, on_event).run(checkpoints);
         if let Some(notice) = self.engine.take_device_notice() {
-            // The work is done: that nobody wants to hear more changes nothing.
+            // All windows are done, so there is nothing left to cancel.
             let _ = on_event(Event::Warning(&notice));
         }
         transcript
@@ -179,47 +161,51 @@ impl std::fmt::Debug for Transcriber {
     }
 }
 
-/// As many windows as fit in 72 MiB: six of base, with which a process stays below 300 MB; at least four, which are small
-/// beside the weights of a model where that is more.
+/// As many windows as fit in 72 MiB, within 4 to 16. With the model `base`, these are six windows, and the process stays
+/// below 300 MB. Four windows of a larger model take more, but little compared to its weights.
 fn default_batch_size(engine: &Engine) -> usize {
-    (72 * 1024 * 1024 / engine.window_bytes()).clamp(4, 16)
+    const MAX_BATCH_BYTES: usize = 72 * 1024 * 1024;
+    (MAX_BATCH_BYTES / engine.window_bytes()).clamp(4, 16)
 }
 
-pub(crate) fn check(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
+/// Whether the options are valid, and supported by the model, which is called `name`.
+pub(crate) fn check_support(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
     options.check()?;
-    // It is to begin a text, not to be one.
-    if prefix_of(model, options).len() > model.context_tokens() / 4 {
+    // The text of the window has to fit in as well.
+    if model.encode_phrase(options.prefix.as_deref()).len() > model.max_prompt_tokens() / 4 {
         return Err(Error::Options("the prefix is longer than a sentence or two".to_owned()));
     }
-    if options.multilingual && !model.is_multilingual() {
-        return Err(Error::Options(format!("the model {name:?} knows English only, and no other language to detect")));
-    }
-    let name = || name.to_owned();
-    for language in &options.languages {
-        if model.is_multilingual() && !model.knows_language(language.code()) {
-            return Err(Error::LanguageNotKnown { model: name(), language: *language });
-        }
-    }
-    if let Some(language) = options.languages.first().filter(|_| !model.is_multilingual())
-        && !options.languages.contains(&Language::ENGLISH)
-    {
-        return Err(Error::EnglishOnly { model: name(), language: *language });
-    }
-    match options.language {
-        Some(language) if !model.is_multilingual() && language != Language::ENGLISH => {
-            Err(Error::EnglishOnly { model: name(), language })
-        }
-        _ if !model.is_multilingual() && options.task == Task::Translate => {
-            Err(Error::CannotTranslate { model: name() })
-        }
-        Some(language) if model.is_multilingual() && !model.knows_language(language.code()) => {
-            Err(Error::LanguageNotKnown { model: name(), language })
-        }
-        _ => Ok(()),
+    if model.is_multilingual() { check_languages(model, name, options) } else { check_english_only(name, options) }
+}
+
+fn check_languages(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
+    let mut languages = options.languages.iter().chain(&options.language);
+    match languages.find(|language| !model.knows_language(language.code())) {
+        Some(language) => Err(Error::LanguageNotKnown { model: name.to_owned(), language: *language }),
+        None => Ok(()),
     }
 }
 
-/// What to call the model at `path`: by its directory, or by its file where that has a name of its own.
+fn check_english_only(name: &str, options: &TranscribeOptions) -> Result<(), Error> {
+    if options.multilingual {
+        return Err(Error::Options(format!(
+            "the model {name:?} knows English only, and cannot detect other languages"
+        )));
+    }
+    let model = || name.to_owned();
+    let is_english_possible = options.languages.is_empty() || options.languages.contains(&Language::ENGLISH);
+    let other_candidate = options.languages.first().filter(|_| !is_english_possible);
+    let other_language = options.language.as_ref().filter(|language| **language != Language::ENGLISH);
+    if let Some(language) = other_candidate.or(other_language) {
+        return Err(Error::EnglishOnly { model: model(), language: *language });
+    }
+    if options.task == Task::Translate {
+        return Err(Error::CannotTranslate { model: model() });
+    }
+    Ok(())
+}
+
+/// The model's name in transcripts: that of its directory, or of its file unless that is just called `model`.
 fn name_of(path: &Path) -> String {
     // `.` and `..` have no name until they are resolved.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -232,9 +218,10 @@ fn name_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::tests::scripted::ScriptedModel;
 
     #[test]
-    fn models_are_called_by_their_directory_or_their_own_name() {
+    fn a_model_has_the_name_of_its_directory_or_of_its_file() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("base.en");
         std::fs::create_dir(&dir).unwrap();
@@ -245,5 +232,23 @@ mod tests {
         assert_eq!(name_of(&dir.join(".")), "base.en");
         assert_eq!(name_of(&dir.join("model.bin")), "base.en");
         assert_eq!(name_of(&dir.join("ggml-base.bin")), "ggml-base");
+    }
+
+    #[test]
+    fn options_that_a_model_does_not_support_are_errors() {
+        let default = TranscribeOptions::default;
+        let german = TranscribeOptions { language: "german".parse().ok(), ..default() };
+        let cantonese = TranscribeOptions { language: "yue".parse().ok(), ..default() };
+        let translate = TranscribeOptions { task: Task::Translate, ..default() };
+        let english = TranscribeOptions { language: Some(Language::ENGLISH), ..default() };
+        let multilingual = ScriptedModel::new(Vec::new());
+        let english_only = ScriptedModel { multilingual: false, ..ScriptedModel::new(Vec::new()) };
+        assert!(matches!(check_support(&english_only, "m", &german), Err(Error::EnglishOnly { .. })));
+        assert!(matches!(check_support(&english_only, "m", &translate), Err(Error::CannotTranslate { .. })));
+        assert!(matches!(check_support(&multilingual, "m", &cantonese), Err(Error::LanguageNotKnown { .. })));
+        assert!(check_support(&english_only, "m", &english).is_ok());
+        assert!(check_support(&multilingual, "m", &translate).is_ok());
+        let message = check_support(&english_only, "tiny.en", &german).unwrap_err().to_string();
+        assert!(message.contains("tiny.en") && message.contains("german"), "{message}");
     }
 }

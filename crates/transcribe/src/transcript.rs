@@ -1,28 +1,27 @@
-//! What a transcription yields.
+//! The result of a transcription.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Language, Task};
 
-/// A recording's text, with times.
+/// The text of a recording, with times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
-    /// Whether the text is in the language spoken, or translated to English.
+    /// Whether the text is in the spoken language or translated to English.
     pub task: Task,
-    /// The language spoken: the one asked for, or the one detected. None where it was to be detected and the recording
-    /// holds nothing to detect it by.
+    /// The spoken language, given or detected. None if it should have been detected but the recording has no speech.
     pub language: Option<Language>,
-    /// Seconds of the recording that were transcribed; all of it if the transcript is complete.
+    /// Seconds of the recording that were transcribed: all of them if the transcript is complete.
     pub duration: f64,
-    /// The segments, in order of time.
+    /// The segments in order of time.
     pub segments: Vec<Segment>,
     /// The name of the model.
     pub model: String,
-    /// Where the time went.
+    /// The time that each stage took.
     pub timings: Timings,
-    /// What was odd about the recording, for people to read.
+    /// Problems with the recording, as messages for people.
     pub warnings: Vec<String>,
-    /// Whether the whole recording was transcribed, and why not.
+    /// Whether the whole recording was transcribed, and if not, why.
     pub ending: Ending,
 }
 
@@ -42,104 +41,104 @@ impl Transcript {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// At the end of the recording.
+    /// The whole recording was transcribed.
     Complete,
-    /// Early, because the caller asked for it.
+    /// The event callback cancelled it before the end.
     Cancelled,
-    /// Early, because the rest could not be read or decoded, for this reason.
+    /// The rest of the recording could not be read or decoded. Holds the error message.
     Failed(String),
 }
 
-/// A stretch of speech: what was said between two times.
+/// A piece of the transcript with start and end, usually a sentence or a part of one.
 ///
-/// Serialises to a segment of `OpenAI`'s `verbose_json`, with what else there is. The last four values are those of the 30 s window that the
-/// segment was found in.
+/// Serialises to a segment of `OpenAI`'s `verbose_json` with additional fields. `temperature`, `avg_logprob`,
+/// `compression_ratio` and `no_speech_prob` are values of the whole window that the segment was decoded in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its position among the segments, from 0.
+    /// The index of the segment, from 0.
     pub id: usize,
-    /// Where the window begins, in frames of 10 ms.
+    /// The start of its window, in frames of 10 ms.
     pub seek: usize,
-    /// Where the segment begins, in seconds.
+    /// Start in seconds.
     pub start: f64,
-    /// Where the segment ends, in seconds; not before `start` and not after the recording.
+    /// End in seconds; not before `start` and not after the end of the recording.
     pub end: f64,
-    /// The text as decoded, most often with a space in front.
+    /// The text as decoded; most often it begins with a space.
     pub text: String,
-    /// The tokens of the segment, timestamps included.
+    /// The tokens of the segment, including timestamp tokens.
     pub tokens: Vec<u32>,
-    /// The logarithm of the probability of each of the tokens that are text, where the times of words were asked for.
+    /// The log-probability of each text token. Empty unless word timestamps were requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_logprobs: Vec<f32>,
-    /// The temperature it was sampled at; 0 is greedy.
+    /// The temperature of the accepted decode; 0 means no sampling.
     pub temperature: f32,
-    /// Mean logarithm of the probability of a token.
+    /// Mean log-probability of the tokens.
     pub avg_logprob: f32,
-    /// Bytes of text to bytes of the text compressed: high where the model repeats itself.
+    /// Size of the text divided by its zlib-compressed size. High values mean repetition.
     pub compression_ratio: f32,
-    /// Probability that nobody speaks.
+    /// Probability of no speech.
     pub no_speech_prob: f32,
-    /// The language of its window, where every window's was detected.
+    /// The language of its window, if the language is detected for each window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// What is suspicious about it.
+    /// Reasons to doubt the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
-    /// The words, where their times were asked for.
+    /// The words with times. Empty unless word timestamps were requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<Word>,
 }
 
-/// What may be wrong with a segment.
+/// A reason to doubt the text of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
-    /// The text repeated itself over and over; it is given once.
+    /// The decoder repeated a phrase many times; all but the first were removed.
     Repetition,
-    /// The model holds its own text for improbable.
+    /// The mean log-probability of the text is below the threshold.
     LowConfidence,
 }
 
-/// A word and when it is spoken.
+/// A word with its times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Word {
-    /// The word as decoded, most often with a space in front, punctuation included.
+    /// The word as decoded, with punctuation; most often it begins with a space.
     pub word: String,
-    /// Where it begins, in seconds; not before the segment.
+    /// Start in seconds; not before the start of the segment.
     pub start: f64,
-    /// Where it ends, in seconds; not after the segment.
+    /// End in seconds; not after the end of the segment.
     pub end: f64,
     /// Mean probability of its tokens.
     pub probability: f32,
 }
 
 impl Segment {
-    /// The text trimmed, and on one line whatever it holds.
+    /// The text, trimmed and without line breaks.
     pub fn line(&self) -> String {
         on_one_line(&self.text).trim().to_owned()
     }
 }
 
-/// The text with a space for everything that would end a line.
+/// The text with control characters and line breaks replaced by spaces.
 pub(crate) fn on_one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
-/// Seconds spent in each part of the work; of one that was resumed, since then.
+/// Seconds spent in each stage of a transcription. If it was resumed, only the time since then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
-    /// Reading the recording: decoding its codec, mixing to mono and resampling to 16 kHz.
+    /// Decoding the audio file, mixing to mono and resampling to 16 kHz.
     pub audio_decode: f64,
-    /// Listening for speech.
+    /// Voice activity detection.
     pub vad: f64,
     /// Computing log-mel spectrograms.
     pub mel: f64,
-    /// The model's encoder.
+    /// The encoder of the model.
     pub encode: f64,
-    /// The model's decoder, language detection included.
+    /// The decoder of the model, including language detection.
     pub decode: f64,
-    /// All of it, from the first sample to the last segment, model loading excluded.
+    /// Wall-clock time from the first sample to the last segment, without loading the model.
     pub total: f64,
 }
 
@@ -147,7 +146,7 @@ pub struct Timings {
 pub(crate) mod tests {
     use super::*;
 
-    /// A segment with plain values where they do not matter.
+    /// A segment with fixed values for everything else.
     pub(crate) fn segment(id: usize, start: f64, end: f64, text: &str) -> Segment {
         Segment {
             id,
@@ -167,7 +166,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A complete English transcript of these segments.
+    /// A complete English transcript with these segments.
     pub(crate) fn transcript(segments: Vec<Segment>) -> Transcript {
         Transcript {
             task: Task::Transcribe,
@@ -182,7 +181,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn text_joins_segments_as_they_were_decoded() {
+    fn the_text_is_all_segments_joined_without_added_spaces() {
         let segments = vec![segment(0, 0.0, 1.0, " One,"), segment(1, 1.0, 2.0, " two. ")];
         assert_eq!(transcript(segments).text(), "One, two.");
         assert_eq!(transcript(vec![segment(0, 0.0, 1.0, "你"), segment(1, 1.0, 2.0, "好")]).text(), "你好");
@@ -190,7 +189,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_line_is_one_line() {
+    fn the_line_of_a_segment_has_no_line_breaks() {
         let line = |text| segment(0, 0.0, 1.0, text).line();
         assert_eq!(line(" a\r\nb\u{2028}c\0\u{85}d\t "), "a  b c  d");
         assert_eq!(line("\n\u{0}"), "");

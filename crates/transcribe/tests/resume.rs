@@ -1,8 +1,8 @@
-//! A real model that is broken off behind every window and resumed. Models are those of the store, the recording is found
-//! through `AMANUENSIS_TEST_DATA`; what is missing is skipped.
+//! Interrupts and resumes a transcription with a real model after every window. Models come from the model store; the
+//! recording is found through `AMANUENSIS_TEST_DATA`. Without them the test is skipped.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use amanuensis_models::{SPEECH_DETECTOR, Store};
 use amanuensis_transcribe::{
@@ -13,10 +13,10 @@ use amanuensis_transcribe::{
 fn transcriber(name: &str) -> Option<Transcriber> {
     let store = Store::open_default().map_err(|error| println!("skipped: {error}")).ok()?;
     let path = |name: &str| store.path(name).map_err(|error| println!("skipped: {error}")).ok();
-    let (model, detector) = (path(name)?, path(SPEECH_DETECTOR)?);
+    let (model, vad) = (path(name)?, path(SPEECH_DETECTOR)?);
     let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 2, ..EngineOptions::default() };
-    let detector = SileroVad::load(&detector).unwrap();
-    Some(Transcriber::load(&model, &engine).unwrap().with_vad(detector))
+    let vad = SileroVad::load(&vad).unwrap();
+    Some(Transcriber::load(&model, &engine).unwrap().with_vad(vad))
 }
 
 fn recording() -> Option<PathBuf> {
@@ -27,26 +27,26 @@ fn recording() -> Option<PathBuf> {
     Some(folder?.join("speech/ami-trn05.wav"))
 }
 
-/// The transcript, timings aside, and the windows behind `before`.
+/// Resumes after the given checkpoints. Returns the transcript with its timings set to zero, and the checkpoints that follow.
 fn run(
     transcriber: &Transcriber,
     options: &TranscribeOptions,
-    recording: &PathBuf,
-    before: &[WindowCheckpoint],
+    recording: &Path,
+    earlier: &[WindowCheckpoint],
 ) -> (Transcript, Vec<WindowCheckpoint>) {
-    let mut windows = Vec::new();
+    let mut checkpoints = Vec::new();
     let audio = Audio::open(recording).unwrap();
-    let transcript = transcriber.resume(audio, options, before.to_vec(), &mut |event| {
-        if let Event::Checkpoint(window) = event {
-            windows.push(serde_json::from_str(&serde_json::to_string(window).unwrap()).unwrap());
+    let transcript = transcriber.resume(audio, options, earlier.to_vec(), &mut |event| {
+        if let Event::Checkpoint(checkpoint) = event {
+            checkpoints.push(serde_json::from_str(&serde_json::to_string(checkpoint).unwrap()).unwrap());
         }
         ControlFlow::Continue(())
     });
-    (Transcript { timings: Timings::default(), ..transcript.unwrap() }, windows)
+    (Transcript { timings: Timings::default(), ..transcript.unwrap() }, checkpoints)
 }
 
 #[test]
-fn behind_every_window_the_text_goes_on_as_if_nothing_had_been() {
+fn a_resumed_transcription_gives_the_same_transcript() {
     let (Some(transcriber), Some(recording)) = (transcriber("tiny.en"), recording()) else { return };
     let batched = TranscribeOptions::default();
     let sequential = TranscribeOptions {
@@ -55,7 +55,7 @@ fn behind_every_window_the_text_goes_on_as_if_nothing_had_been() {
         word_timestamps: true,
         ..TranscribeOptions::default()
     };
-    // Nothing passes, so that every window is drawn by chance in the end.
+    // No hypothesis is accepted, so the last attempt of every window is sampled.
     let sampled = TranscribeOptions {
         logprob_threshold: Some(0.0),
         no_speech_threshold: None,
@@ -64,13 +64,13 @@ fn behind_every_window_the_text_goes_on_as_if_nothing_had_been() {
     };
     let beam = TranscribeOptions { beam_size: 3, ..sequential.clone() };
     for options in [batched, sequential, sampled, beam] {
-        let (whole, windows) = run(&transcriber, &options, &recording, &[]);
-        println!("{} windows, {} segments: {:.60}", windows.len(), whole.segments.len(), whole.text());
-        assert!(windows.len() > 1 && whole.is_complete());
-        for finished in 0..=windows.len() {
-            let (resumed, rest) = run(&transcriber, &options, &recording, &windows[..finished]);
+        let (whole, checkpoints) = run(&transcriber, &options, &recording, &[]);
+        println!("{} windows, {} segments: {:.60}", checkpoints.len(), whole.segments.len(), whole.text());
+        assert!(checkpoints.len() > 1 && whole.is_complete());
+        for count in 0..=checkpoints.len() {
+            let (resumed, following) = run(&transcriber, &options, &recording, &checkpoints[..count]);
             assert_eq!(resumed, whole);
-            assert_eq!(rest, windows[finished..]);
+            assert_eq!(following, checkpoints[count..]);
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Advanced `SubStation` Alpha subtitles (script type v4.00+), as `libass` reads them.
+//! Advanced `SubStation` Alpha subtitles (script type v4.00+), as `libass` renders them.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use super::clock::centiseconds;
 use super::cues::{Cue, SubtitleOptions, cues};
-use super::highlight::moments;
+use super::highlight::highlights;
 use crate::Transcript;
 
-/// White on a dark outline, at the bottom; words to come are grey where they are marked as they are spoken.
+/// White text with a dark outline at the bottom. With karaoke tags, words not yet spoken are grey (`SecondaryColour`).
 const HEADER: &str = "\
 [Script Info]
 ScriptType: v4.00+
@@ -28,58 +29,58 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{HEADER}")?;
     for cue in cues(transcript, options) {
-        let text = if options.highlight_words { sung(&cue) } else { cue.text("\\N", |word| escaped(&word.word)) };
+        let text = if options.highlight_words { karaoke(&cue) } else { cue.text("\\N", |word| escaped(&word.word)) };
         writeln!(out, "Dialogue: 0,{},{},Default,,0,0,0,,{text}", clock(cue.start), clock(cue.end))?;
     }
     Ok(())
 }
 
-/// The text with the time that passes until each word has been spoken, in hundredths of a second (karaoke).
-fn sung(cue: &Cue) -> String {
-    let mut parts = Vec::new();
-    let (mut centis, mut seconds) = (0, cue.start);
-    let mut until = |end: f64| {
-        // From the times themselves, so that rounding does not add up.
-        seconds = end;
-        let total = ((seconds - cue.start) * 100.0).round() as u64;
-        let passed = total - centis;
-        centis = total;
-        passed
+/// The text with a karaoke tag `{\k<duration>}` in front of each word, in hundredths of a second. A pause before a word has
+/// a tag of its own.
+fn karaoke(cue: &Cue) -> String {
+    let mut durations = Vec::new();
+    let mut total = 0;
+    // Durations are differences of rounded times since the start of the cue, so that rounding errors do not add up.
+    let mut duration_until = |end: f64| {
+        let before = total;
+        total = centiseconds(end - cue.start);
+        total - before
     };
-    let moments = moments(cue);
+    let highlights = highlights(cue);
     for (index, _) in cue.words().enumerate() {
-        let at = moments.iter().position(|moment| moment.spoken == Some(index));
-        let pause = at.and_then(|at| at.checked_sub(1)).map(|before| &moments[before]);
-        let pause = pause.filter(|before| before.spoken.is_none()).map_or(0, |before| until(before.end));
-        let spoken = at.map_or(0, |at| until(moments[at].end));
-        parts.push((pause, spoken));
+        let at = highlights.iter().position(|highlight| highlight.word == Some(index));
+        let previous = at.and_then(|at| at.checked_sub(1)).map(|previous| &highlights[previous]);
+        let pause = previous.filter(|previous| previous.word.is_none());
+        let pause_duration = pause.map_or(0, |pause| duration_until(pause.end));
+        let word_duration = at.map_or(0, |at| duration_until(highlights[at].end));
+        durations.push((pause_duration, word_duration));
     }
-    let mut parts = parts.into_iter();
+    let mut durations = durations.into_iter();
     let mut lines = Vec::new();
     for line in &cue.lines {
         let mut written = String::new();
         for (index, word) in line.iter().enumerate() {
-            let (pause, spoken) = parts.next().unwrap_or_default();
+            let (pause, duration) = durations.next().unwrap_or_default();
             let text = if index == 0 { word.word.trim_start() } else { &word.word };
+            // Writing to a string cannot fail.
             if pause > 0 {
                 let _ = write!(written, "{{\\k{pause}}}");
             }
-            let _ = write!(written, "{{\\k{spoken}}}{}", escaped(text));
+            let _ = write!(written, "{{\\k{duration}}}{}", escaped(text));
         }
         lines.push(written);
     }
     lines.join("\\N")
 }
 
-/// The text with nothing that means markup: braces are written as they are, and a backslash is kept from the letter
-/// behind it by a character that joins words and shows nothing.
+/// Escapes braces. A backslash has no escape, so an invisible word joiner separates it from the next letter.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\u{2060}").replace('{', "\\{").replace('}', "\\}")
 }
 
 /// `hours:minutes:seconds.hundredths`.
 fn clock(seconds: f64) -> String {
-    let centis = (seconds * 100.0).round() as u64;
+    let centis = centiseconds(seconds);
     format!("{}:{:02}:{:02}.{:02}", centis / 360_000, centis / 6000 % 60, centis / 100 % 60, centis % 100)
 }
 
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_a_cue() {
+    fn each_cue_is_a_dialogue_line_with_escaped_text() {
         let written = written("ass", &[(0.0, 2.5, " One, {two}"), (3661.239, 3662.5, r" C:\new")]);
         assert_eq!(
             dialogue(&written),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_spoken_words() {
+    fn highlighted_words_have_karaoke_durations() {
         let options = SubtitleOptions { max_line_width: Some(4), highlight_words: true, ..SubtitleOptions::default() };
         let written = written_with("ass", &[(1.0, 2.0, " a b c d")], &options);
         let [line] = dialogue(&written)[..] else { panic!("{written}") };

@@ -1,97 +1,93 @@
-//! Subtitles as cues: what is on the screen, from when to when.
+//! Lays the segments of a transcript out as subtitle cues: lines of text that are on the screen for some time.
 //!
-//! A cue never overlaps the next and is never empty in time or text. Where there is time before the next one, it stays
+//! Cues do not overlap, and each has a text and a duration. If the next cue leaves time for it, a cue stays on the screen
 //! as long as its text takes to read.
 
-use crate::transcript::on_one_line;
+use super::cue_words::cue_words;
 use crate::{Segment, Transcript, Word};
 
-/// How subtitles are cut. By default a cue is a segment, on one line.
+/// How subtitles are laid out. By default, each segment is one cue with one line.
 ///
-/// Where segments have no [words](Segment::words), the times inside them are shared out by the length of the text.
+/// For segments without [words](Segment::words), times within the segment are estimated from the length of the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SubtitleOptions {
-    /// The most characters of a line; a longer word has a line to itself.
+    /// Maximum characters per line. A longer word gets a line of its own.
     pub max_line_width: Option<usize>,
-    /// The most lines of a cue.
+    /// Maximum lines per cue.
     pub max_line_count: Option<usize>,
-    /// The most words of a line. Unless there is a number of lines too, each line is a cue.
+    /// Maximum words per line. If this is the only limit, each line is a cue.
     pub max_words_per_line: Option<usize>,
     /// Whether to mark each word while it is spoken.
     pub highlight_words: bool,
 }
 
-/// Text on the screen.
+/// A text on the screen.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cue {
     /// In seconds.
     pub(super) start: f64,
     /// In seconds, after `start`.
     pub(super) end: f64,
-    /// At least one, none of which is empty.
+    /// At least one line; each has at least one word.
     pub(super) lines: Vec<Vec<Word>>,
 }
 
 impl Cue {
-    /// The text, its lines joined by `line_break`, each word written by `write`.
+    /// The text, with lines joined by `line_break`. `write` escapes each word.
     pub(super) fn text(&self, line_break: &str, write: impl Fn(&Word) -> String) -> String {
         let line = |words: &Vec<Word>| words.iter().map(&write).collect::<String>().trim().to_owned();
         self.lines.iter().map(line).collect::<Vec<_>>().join(line_break)
     }
 
+    /// The words of all lines.
     pub(super) fn words(&self) -> impl Iterator<Item = &Word> {
         self.lines.iter().flatten()
     }
 }
 
-/// Characters that are read in a second, a common limit of subtitling guides.
-const READING_SPEED: f64 = 20.0;
-/// The least time that a cue is seen, in seconds, if the next one does not come before.
-const SHORTEST: f64 = 0.8;
-/// What is left of a cue that would otherwise take no time, in seconds: two ticks of the coarsest clock of a format.
-const TICK: f64 = 0.02;
+/// How fast people read subtitles; a common limit of subtitling guides.
+const READING_SPEED_CHARS_PER_S: f64 = 20.0;
 
-/// The cues of a transcript.
+/// A cue stays on the screen for at least this time, unless the next cue begins earlier.
+const MIN_CUE_S: f64 = 0.8;
+
+/// The duration of a cue that overlapping cues leave no time: two ticks of the coarsest clock of the formats.
+const MIN_TIME_LEFT_S: f64 = 0.02;
+
+/// The cues of a transcript in order.
 pub(super) fn cues(transcript: &Transcript, options: &SubtitleOptions) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| of_segment(segment, options)).collect();
-    let mut earliest = 0.0;
-    for at in 0..cues.len() {
-        // The last one does not outlast the recording, unless its segment does.
-        let end = transcript.duration.max(cues[at].end);
-        let next = cues.get(at + 1).map_or(end, |next| next.start);
-        let cue = &mut cues[at];
+    let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| segment_cues(segment, options)).collect();
+    let mut previous_end = 0.0;
+    for index in 0..cues.len() {
+        // The last cue ends with the recording, or with its segment if that ends later.
+        let end = transcript.duration.max(cues[index].end);
+        let next_start = cues.get(index + 1).map_or(end, |next| next.start);
+        let cue = &mut cues[index];
         let characters = cue.text(" ", |word| word.word.clone()).chars().count();
-        let wanted = (characters as f64 / READING_SPEED).max(SHORTEST);
-        cue.start = cue.start.max(earliest);
-        cue.end = cue.end.max(cue.start + wanted).min(next).max(cue.start + TICK);
-        earliest = cue.end;
+        let reading_time = (characters as f64 / READING_SPEED_CHARS_PER_S).max(MIN_CUE_S);
+        cue.start = cue.start.max(previous_end);
+        cue.end = cue.end.max(cue.start + reading_time).min(next_start).max(cue.start + MIN_TIME_LEFT_S);
+        previous_end = cue.end;
     }
     cues
 }
 
 /// The cues of one segment.
-fn of_segment(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
-    let width = options.max_line_width.unwrap_or(usize::MAX);
-    let count = options.max_words_per_line.unwrap_or(usize::MAX);
-    let mut lines: Vec<Vec<Word>> = Vec::new();
-    for word in words(segment) {
-        match lines.last_mut() {
-            Some(line) if line.len() < count && length(line) + word.word.chars().count() <= width => line.push(word),
-            _ => lines.push(vec![Word { word: word.word.trim_start().to_owned(), ..word }]),
-        }
-    }
-    let by_words =
-        if options.max_words_per_line.is_some() && options.max_line_width.is_none() { 1 } else { usize::MAX };
-    let together = options.max_line_count.unwrap_or(by_words).max(1).min(lines.len().max(1));
+fn segment_cues(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
+    let lines = fill_lines(cue_words(segment), options);
+    let is_cue_per_line = options.max_words_per_line.is_some() && options.max_line_width.is_none();
+    let default_count = if is_cue_per_line { 1 } else { usize::MAX };
+    let lines_per_cue = options.max_line_count.unwrap_or(default_count).max(1).min(lines.len().max(1));
     let mut cues: Vec<Cue> = Vec::new();
-    for lines in lines.chunks(together) {
+    for lines in lines.chunks(lines_per_cue) {
         let mut words = lines.iter().flatten();
-        // A line has at least one word.
+        // Every line has a word, so there always is a first one.
         let Some(first) = words.next() else { continue };
         let last = words.next_back().unwrap_or(first);
         cues.push(Cue { start: first.start, end: last.end, lines: lines.to_vec() });
     }
-    // A segment is seen from its beginning to its end, even where words have times of their own.
+    // The cues cover the whole segment, also where its words begin later or end earlier. With a limit on words, the first
+    // cue begins with its first word instead.
     if let (Some(first), true) = (cues.first_mut(), options.max_words_per_line.is_none()) {
         first.start = first.start.min(segment.start);
     }
@@ -101,53 +97,25 @@ fn of_segment(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
     cues
 }
 
-fn length(line: &[Word]) -> usize {
+/// Breaks words into lines.
+fn fill_lines(words: Vec<Word>, options: &SubtitleOptions) -> Vec<Vec<Word>> {
+    let max_width = options.max_line_width.unwrap_or(usize::MAX);
+    let max_words = options.max_words_per_line.unwrap_or(usize::MAX);
+    let mut lines: Vec<Vec<Word>> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() < max_words && width(line) + word.word.chars().count() <= max_width => {
+                line.push(word);
+            }
+            _ => lines.push(vec![Word { word: word.word.trim_start().to_owned(), ..word }]),
+        }
+    }
+    lines
+}
+
+/// The width of a line in characters.
+fn width(line: &[Word]) -> usize {
     line.iter().map(|word| word.word.chars().count()).sum()
-}
-
-/// The words of a segment that show something, on one line, those of the text where no others are known.
-fn words(segment: &Segment) -> Vec<Word> {
-    let timed = if segment.words.is_empty() { by_length(segment) } else { segment.words.clone() };
-    let one_line = timed.into_iter().map(|word| Word { word: on_one_line(&word.word), ..word });
-    one_line.filter(|word| !word.word.trim().is_empty()).collect()
-}
-
-/// The words of the text, separated by spaces, each with a share of the time; of scripts without spaces, the characters.
-fn by_length(segment: &Segment) -> Vec<Word> {
-    let line = segment.line();
-    let total = line.chars().count().max(1) as f64;
-    let time = |characters: usize| segment.start + (segment.end - segment.start) * characters as f64 / total;
-    let mut before = 0;
-    let mut words = Vec::new();
-    for part in line.split_inclusive(char::is_whitespace) {
-        let mut space = if words.is_empty() { "" } else { " " };
-        for part in breakable(part) {
-            let length = part.chars().count();
-            let word = format!("{space}{}", part.trim());
-            words.push(Word { word, start: time(before), end: time(before + length), probability: 1.0 });
-            before += length;
-            space = "";
-        }
-    }
-    words
-}
-
-/// The parts of a word between which a line may end: before Chinese characters and Japanese syllables.
-fn breakable(word: &str) -> Vec<&str> {
-    let is_syllable =
-        |c: char| matches!(c, '\u{3041}'..='\u{30fa}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3fffd}');
-    // Small syllables and the mark of a long vowel belong to what is before them.
-    let may_begin = |c: char| is_syllable(c) && !"ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ".contains(c);
-    let mut parts = Vec::new();
-    let mut start = 0;
-    for (at, c) in word.char_indices() {
-        if at > start && may_begin(c) {
-            parts.push(&word[start..at]);
-            start = at;
-        }
-    }
-    parts.push(&word[start..]);
-    parts
 }
 
 #[cfg(test)]
@@ -161,13 +129,13 @@ mod tests {
         cues.iter().map(|cue| cue.text("|", |word| word.word.clone())).collect()
     }
 
-    fn cut(text: &str, options: SubtitleOptions) -> Vec<Cue> {
+    fn laid_out(text: &str, options: SubtitleOptions) -> Vec<Cue> {
         cues(&transcript(vec![segment(0, 0.0, 10.0, text)]), &options)
     }
 
     #[test]
-    fn a_segment_is_a_cue_unless_asked_otherwise() {
-        let cues = cut(" The quick  brown fox", SubtitleOptions::default());
+    fn by_default_a_segment_is_a_cue_with_one_line() {
+        let cues = laid_out(" The quick  brown fox", SubtitleOptions::default());
         assert_eq!(texts(&cues), ["The quick brown fox"]);
         assert_eq!((cues[0].start, cues[0].end), (0.0, 10.0));
     }
@@ -176,31 +144,31 @@ mod tests {
     fn lines_are_filled_up_to_their_width() {
         let options = SubtitleOptions { max_line_width: Some(10), ..SubtitleOptions::default() };
         assert_eq!(
-            texts(&cut(" The quick brown fox incomprehensibly", options)),
+            texts(&laid_out(" The quick brown fox incomprehensibly", options)),
             ["The quick|brown fox|incomprehensibly"]
         );
         let options = SubtitleOptions { max_line_count: Some(2), ..options };
-        let cues = cut(" The quick brown fox incomprehensibly", options);
+        let cues = laid_out(" The quick brown fox incomprehensibly", options);
         assert_eq!(texts(&cues), ["The quick|brown fox", "incomprehensibly"]);
         assert!(cues[0].end <= cues[1].start && (cues[1].end - 10.0).abs() < 1e-9);
     }
 
     #[test]
-    fn scripts_without_spaces_are_broken_too() {
+    fn lines_break_between_characters_in_scripts_without_spaces() {
         let options = SubtitleOptions { max_line_width: Some(5), ..SubtitleOptions::default() };
-        assert_eq!(texts(&cut("知識が成立した、キャット。", options)), ["知識が成立|した、|キャット。"]);
+        assert_eq!(texts(&laid_out("知識が成立した、キャット。", options)), ["知識が成立|した、|キャット。"]);
     }
 
     #[test]
-    fn lines_of_so_many_words_are_cues() {
+    fn with_only_a_word_limit_each_line_is_a_cue() {
         let options = SubtitleOptions { max_words_per_line: Some(2), ..SubtitleOptions::default() };
-        assert_eq!(texts(&cut(" One two three four five", options)), ["One two", "three four", "five"]);
+        assert_eq!(texts(&laid_out(" One two three four five", options)), ["One two", "three four", "five"]);
         let options = SubtitleOptions { max_line_count: Some(2), ..options };
-        assert_eq!(texts(&cut(" One two three four five", options)), ["One two|three four", "five"]);
+        assert_eq!(texts(&laid_out(" One two three four five", options)), ["One two|three four", "five"]);
     }
 
     #[test]
-    fn a_short_cue_stays_while_it_is_read_but_not_into_the_next() {
+    fn a_short_cue_stays_for_its_reading_time_if_the_next_cue_allows() {
         let segments =
             vec![segment(0, 1.0, 1.2, " A long text that takes a second and a half"), segment(1, 2.0, 2.1, " Yes.")];
         let mut transcript = transcript(segments);
@@ -210,12 +178,12 @@ mod tests {
         assert!((found[1].end - 2.8).abs() < 1e-9);
         transcript.duration = 2.5;
         let found = cues(&transcript, &SubtitleOptions::default());
-        assert!((found[1].end - 2.5).abs() < 1e-9, "not longer than the recording");
+        assert!((found[1].end - 2.5).abs() < 1e-9, "the cue ends with the recording");
     }
 
     proptest! {
         #[test]
-        fn cues_follow_each_other_and_hold_all_words(
+        fn cues_are_in_order_and_hold_all_words(
             parts in prop::collection::vec(("( ?[a-z.,]{0,12}){0,9}", 0.0..3.0_f64, 0.0..2.0_f64, any::<bool>()), 0..6),
             width in prop::option::of(1..30_usize),
             count in prop::option::of(1..4_usize),
@@ -226,7 +194,7 @@ mod tests {
             for (id, (text, length, pause, is_timed)) in parts.iter().enumerate() {
                 let mut one = segment(id, at, at + length, text);
                 if *is_timed {
-                    // All at once: the worst that times can be.
+                    // All words at the same time, without duration: the worst case.
                     let word = |word: &str| Word { word: format!(" {word}"), start: at, end: at, probability: 0.5 };
                     one.words = text.split_whitespace().map(word).collect();
                 }
@@ -245,13 +213,13 @@ mod tests {
                 prop_assert!(cue.lines.len() <= count.unwrap_or(usize::MAX));
                 for line in &cue.lines {
                     prop_assert!(line.len() <= per_line.unwrap_or(usize::MAX));
-                    prop_assert!(line.len() == 1 || length(line) <= width.unwrap_or(usize::MAX));
+                    prop_assert!(line.len() == 1 || super::width(line) <= width.unwrap_or(usize::MAX));
                 }
             }
             prop_assert!(cues.windows(2).all(|pair| pair[0].end <= pair[1].start));
             let shown: Vec<String> = cues.iter().flat_map(Cue::words).map(|word| word.word.trim().to_owned()).collect();
-            let said: Vec<&str> = segments.iter().flat_map(|segment| segment.text.split_whitespace()).collect();
-            prop_assert_eq!(shown, said);
+            let expected: Vec<&str> = segments.iter().flat_map(|segment| segment.text.split_whitespace()).collect();
+            prop_assert_eq!(shown, expected);
         }
     }
 }

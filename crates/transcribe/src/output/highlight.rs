@@ -1,44 +1,54 @@
-//! Cues that mark the word being spoken, for formats that can underline: the same text many times over, with another
-//! word marked each time.
+//! Marks the word being spoken, for formats that can only style a whole cue: the cue is repeated once per word, each time
+//! with another word marked.
 
 use super::cues::Cue;
 use crate::Word;
 
-/// A cue at one moment: from when to when, and which of its words is spoken, if one is.
+/// A part of a cue's time during which one word is marked, or none.
 #[derive(Debug, PartialEq)]
-pub(super) struct Moment {
+pub(super) struct Highlight {
+    /// In seconds.
     pub(super) start: f64,
+    /// In seconds.
     pub(super) end: f64,
-    /// Its index among the words of the cue.
-    pub(super) spoken: Option<usize>,
+    /// The index of the marked word among the words of the cue; none during a pause.
+    pub(super) word: Option<usize>,
 }
 
-/// The moments of a cue, which fill its time without a gap.
-pub(super) fn moments(cue: &Cue) -> Vec<Moment> {
-    let mut moments: Vec<Moment> = Vec::new();
+/// Parts shorter than this are left out: they vanish when times are rounded to milliseconds.
+const MIN_HIGHLIGHT_S: f64 = 0.001;
+
+/// The highlights of a cue in order. Together they cover its whole time.
+pub(super) fn highlights(cue: &Cue) -> Vec<Highlight> {
+    let mut highlights: Vec<Highlight> = Vec::new();
     let mut now = cue.start;
     for (index, word) in cue.words().enumerate() {
         let (start, end) = (word.start.clamp(now, cue.end), word.end.clamp(now, cue.end));
-        moments.push(Moment { start: now, end: start, spoken: None });
-        moments.push(Moment { start, end, spoken: Some(index) });
+        highlights.push(Highlight { start: now, end: start, word: None });
+        highlights.push(Highlight { start, end, word: Some(index) });
         now = end;
     }
-    moments.push(Moment { start: now, end: cue.end, spoken: None });
-    // What is too short for a clock of milliseconds is not seen.
-    moments.retain(|moment| moment.end - moment.start >= 0.001);
-    moments
+    highlights.push(Highlight { start: now, end: cue.end, word: None });
+    highlights.retain(|highlight| highlight.end - highlight.start >= MIN_HIGHLIGHT_S);
+    highlights
 }
 
-/// The text of a cue at a moment: `write` for each word, and `mark` around what of the spoken one is not space.
-pub(super) fn text(cue: &Cue, moment: &Moment, write: impl Fn(&str) -> String, mark: (&str, &str)) -> String {
-    let spoken: Option<&Word> = moment.spoken.and_then(|index| cue.words().nth(index));
+/// The text of a cue during a highlight. `write` escapes the text of a word; the tags go around the marked word, not
+/// around the spaces next to it.
+pub(super) fn highlighted_text(
+    cue: &Cue,
+    highlight: &Highlight,
+    write: impl Fn(&str) -> String,
+    (opening_tag, closing_tag): (&str, &str),
+) -> String {
+    let marked: Option<&Word> = highlight.word.and_then(|index| cue.words().nth(index));
     cue.text("\n", |word| {
-        if !spoken.is_some_and(|spoken| std::ptr::eq(spoken, word)) {
+        if !marked.is_some_and(|marked| std::ptr::eq(marked, word)) {
             return write(&word.word);
         }
         let text = word.word.trim();
         let (before, after) = word.word.split_once(text).unwrap_or_default();
-        format!("{before}{}{}{}{after}", mark.0, write(text), mark.1)
+        format!("{before}{opening_tag}{}{closing_tag}{after}", write(text))
     })
 }
 
@@ -50,12 +60,15 @@ mod tests {
         Word { word: word.to_owned(), start, end, probability: 0.9 }
     }
 
+    fn found(highlights: &[Highlight]) -> Vec<(f64, f64, Option<usize>)> {
+        highlights.iter().map(|highlight| (highlight.start, highlight.end, highlight.word)).collect()
+    }
+
     #[test]
-    fn every_word_has_its_moment() {
+    fn every_word_and_every_pause_has_a_highlight() {
         let words = vec![word("One", 1.0, 1.5), word(" two", 1.5, 2.0), word(" three.", 2.25, 2.5)];
         let cue = Cue { start: 0.5, end: 3.0, lines: vec![words] };
-        let moments = moments(&cue);
-        let found: Vec<_> = moments.iter().map(|moment| (moment.start, moment.end, moment.spoken)).collect();
+        let highlights = highlights(&cue);
         let expected = [
             (0.5, 1.0, None),
             (1.0, 1.5, Some(0)),
@@ -64,16 +77,15 @@ mod tests {
             (2.25, 2.5, Some(2)),
             (2.5, 3.0, None),
         ];
-        assert_eq!(found, expected);
-        let marked = text(&cue, &moments[2], str::to_uppercase, ("<u>", "</u>"));
+        assert_eq!(found(&highlights), expected);
+        let marked = highlighted_text(&cue, &highlights[2], str::to_uppercase, ("<u>", "</u>"));
         assert_eq!(marked, "ONE <u>TWO</u> THREE.");
-        assert_eq!(text(&cue, &moments[3], str::to_owned, ("<u>", "</u>")), "One two three.");
+        assert_eq!(highlighted_text(&cue, &highlights[3], str::to_owned, ("<u>", "</u>")), "One two three.");
     }
 
     #[test]
-    fn words_out_of_bounds_are_cut_to_the_cue() {
+    fn highlights_stay_within_the_cue_and_do_not_overlap() {
         let cue = Cue { start: 1.0, end: 2.0, lines: vec![vec![word("a", 0.0, 1.5), word(" b", 1.2, 9.0)]] };
-        let found: Vec<_> = moments(&cue).iter().map(|moment| (moment.start, moment.end, moment.spoken)).collect();
-        assert_eq!(found, [(1.0, 1.5, Some(0)), (1.5, 2.0, Some(1))]);
+        assert_eq!(found(&highlights(&cue)), [(1.0, 1.5, Some(0)), (1.5, 2.0, Some(1))]);
     }
 }

@@ -1,10 +1,10 @@
-//! `OpenAI`'s `verbose_json` on one line, with the model's name and the timings besides.
+//! `OpenAI`'s `verbose_json` on one line, extended by the name of the model and the timings.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::SubtitleOptions;
+use super::cues::SubtitleOptions;
 use crate::{Ending, Language, Segment, Task, Timings, Transcript};
 
 #[derive(Serialize)]
@@ -16,7 +16,7 @@ struct VerboseJson<'a> {
     segments: Vec<Segment>,
     model: &'a str,
     timings: Timings,
-    /// Why the end of the recording is missing, where it is.
+    /// Why the transcript ends before the recording does; left out if it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<&'a str>,
 }
@@ -27,7 +27,7 @@ pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn 
         language: transcript.language,
         duration: transcript.duration,
         text: transcript.text(),
-        // The words have their probabilities already.
+        // Words already carry probabilities, so those of single tokens are left out.
         segments: transcript.segments.iter().map(without_logprobs).collect(),
         model: &transcript.model,
         timings: transcript.timings,
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_those_of_verbose_json() {
+    fn the_fields_are_those_of_verbose_json() {
         let json = written(&transcript(vec![segment(0, 0.0, 2.54, " \"One\".")]));
         assert_eq!(
             json,

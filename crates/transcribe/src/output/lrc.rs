@@ -1,50 +1,54 @@
-//! Lyrics (LRC): a line a cue, with the time it begins before it; with `highlight_words` the enhanced form, which has a time
-//! before each word too.
+//! LRC lyrics: one line per cue, with its start time in front. With `highlight_words` it is the enhanced form, which also
+//! has a time in front of each word.
 //!
-//! A line is shown until the next begins, so one of nothing but a time ends what a pause follows.
+//! Players show a line until the next one begins. So a line before a pause is followed by one that has only a time.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use super::clock::centiseconds;
 use super::cues::{Cue, SubtitleOptions, cues};
 use crate::Transcript;
 
-/// Seconds without text after which the text is taken away.
-const PAUSE: f64 = 2.0;
+/// Text is taken off the screen before a pause longer than this.
+const MAX_PAUSE_S: f64 = 2.0;
 
 pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
-    // A line of the format cannot be broken: each is a cue.
+    // LRC has no line breaks within a cue.
     let lines = SubtitleOptions { max_line_count: Some(1), ..*options };
     let cues = cues(transcript, &lines);
-    for (at, cue) in cues.iter().enumerate() {
-        let text = if options.highlight_words { timed(cue) } else { cue.text(" ", |word| escaped(&word.word)) };
+    for (index, cue) in cues.iter().enumerate() {
+        let text =
+            if options.highlight_words { with_word_times(cue) } else { cue.text(" ", |word| escaped(&word.word)) };
         writeln!(out, "[{}]{text}", clock(cue.start))?;
-        if cues.get(at + 1).is_none_or(|next| next.start - cue.end > PAUSE) {
+        if cues.get(index + 1).is_none_or(|next| next.start - cue.end > MAX_PAUSE_S) {
             writeln!(out, "[{}]", clock(cue.end))?;
         }
     }
     Ok(())
 }
 
-fn timed(cue: &Cue) -> String {
+/// The text with the start time of each word in front of it, and the end of the cue after the last one.
+fn with_word_times(cue: &Cue) -> String {
     let mut now = cue.start;
     let mut text = String::new();
     for word in cue.words() {
         now = word.start.clamp(now, cue.end);
         let space = if text.is_empty() || !word.word.starts_with(char::is_whitespace) { "" } else { " " };
+        // Writing to a string cannot fail.
         let _ = write!(text, "{space}<{}>{}", clock(now), escaped(word.word.trim()));
     }
     text + &format!("<{}>", clock(cue.end))
 }
 
-/// A text that begins with a bracket would be a tag.
+/// Replaces the brackets that enclose times. The format has no escape for them.
 fn escaped(text: &str) -> String {
     text.replace('[', "(").replace(']', ")").replace('<', "‹").replace('>', "›")
 }
 
-/// `minutes:seconds.hundredths`; there are no hours.
+/// `minutes:seconds.hundredths`. The format has no hours, so minutes go past 59.
 fn clock(seconds: f64) -> String {
-    let centis = (seconds * 100.0).round() as u64;
+    let centis = centiseconds(seconds);
     format!("{:02}:{:02}.{:02}", centis / 6000, centis / 100 % 60, centis % 100)
 }
 
@@ -54,13 +58,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_a_cue_and_an_end_before_a_pause() {
+    fn a_line_with_only_a_time_precedes_a_pause() {
         let written = written("lrc", &[(0.0, 2.5, " One"), (3.0, 4.5, " [two] <3>"), (4000.0, 4001.239, " three")]);
         assert_eq!(written, "[00:00.00]One\n[00:03.00](two) ‹3›\n[00:04.50]\n[66:40.00]three\n[66:41.24]\n");
     }
 
     #[test]
-    fn words_have_times_and_lines_are_single() {
+    fn highlighted_words_have_times_and_each_line_is_a_cue() {
         let options = SubtitleOptions { max_line_width: Some(4), highlight_words: true, ..SubtitleOptions::default() };
         let written = written_with("lrc", &[(1.0, 3.0, " a b c d")], &options);
         assert_eq!(

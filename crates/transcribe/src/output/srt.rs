@@ -1,36 +1,37 @@
-//! `SubRip` subtitles: cues of a number from 1, a line of times and a line of text, with an empty line after each.
+//! `SubRip` subtitles. A cue is its number from 1, a line of times, its text and an empty line.
 
 use std::io::{self, Write};
 
-use super::clock;
+use super::clock::timecode;
 use super::cues::{Cue, SubtitleOptions, cues};
-use super::highlight::{moments, text};
+use super::highlight::{highlighted_text, highlights};
 use crate::Transcript;
 
 pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     let mut number = 0;
-    let mut cue = |start, end, text: &str| {
+    let mut write_cue = |start, end, text: &str| {
         number += 1;
-        write!(out, "{number}\n{} --> {}\n{text}\n\n", clock(start, ','), clock(end, ','))
+        write!(out, "{number}\n{} --> {}\n{text}\n\n", timecode(start, ','), timecode(end, ','))
     };
-    for shown in cues(transcript, options) {
+    for cue in cues(transcript, options) {
         if options.highlight_words {
-            for moment in moments(&shown) {
-                cue(moment.start, moment.end, &text(&shown, &moment, escaped, ("<u>", "</u>")))?;
+            for highlight in highlights(&cue) {
+                let text = highlighted_text(&cue, &highlight, escaped, ("<u>", "</u>"));
+                write_cue(highlight.start, highlight.end, &text)?;
             }
         } else {
-            cue(shown.start, shown.end, &plain(&shown))?;
+            write_cue(cue.start, cue.end, &plain(&cue))?;
         }
     }
     Ok(())
 }
 
 fn plain(cue: &Cue) -> String {
-    // An arrow may be made of two words.
+    // The whole text is escaped at once, because an arrow may span two words.
     escaped(&cue.text("\n", |word| word.word.clone()))
 }
 
-/// The format has no way to write the arrow that marks a line of times.
+/// Replaces `-->`, which marks a line of times. The format has no escape for it.
 fn escaped(text: &str) -> String {
     text.replace("-->", "→")
 }
@@ -42,7 +43,7 @@ mod tests {
     use super::super::tests::written;
 
     #[test]
-    fn cues() {
+    fn cues_have_numbers_times_and_text() {
         let cues = written("srt", &[(0.0, 2.5, " One."), (2.5, 3.0, "\r\n"), (3599.99, 3661.0, " Two\n\n---> <i>.")]);
         assert_eq!(
             cues,
@@ -53,7 +54,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_cues_that_can_be_told_apart(
+        fn no_text_breaks_the_structure_of_the_file(
             texts in prop::collection::vec("(\\PC|[\\s\\p{Cc}>-]|-->|\u{2028}){0,12}", 0..5),
         ) {
             let segments: Vec<_> =

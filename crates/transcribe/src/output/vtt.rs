@@ -2,27 +2,29 @@
 
 use std::io::{self, Write};
 
-use super::clock;
+use super::clock::timecode;
 use super::cues::{SubtitleOptions, cues};
-use super::highlight::{moments, text};
+use super::highlight::{highlighted_text, highlights};
 use crate::Transcript;
 
 pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "WEBVTT\n\n")?;
-    let mut cue = |start, end, text: &str| write!(out, "{} --> {}\n{text}\n\n", clock(start, '.'), clock(end, '.'));
-    for shown in cues(transcript, options) {
+    let mut write_cue =
+        |start, end, text: &str| write!(out, "{} --> {}\n{text}\n\n", timecode(start, '.'), timecode(end, '.'));
+    for cue in cues(transcript, options) {
         if options.highlight_words {
-            for moment in moments(&shown) {
-                cue(moment.start, moment.end, &text(&shown, &moment, escaped, ("<u>", "</u>")))?;
+            for highlight in highlights(&cue) {
+                let text = highlighted_text(&cue, &highlight, escaped, ("<u>", "</u>"));
+                write_cue(highlight.start, highlight.end, &text)?;
             }
         } else {
-            cue(shown.start, shown.end, &shown.text("\n", |word| escaped(&word.word)))?;
+            write_cue(cue.start, cue.end, &cue.text("\n", |word| escaped(&word.word)))?;
         }
     }
     Ok(())
 }
 
-/// The text with the characters that mean markup written as references.
+/// Escapes the characters of markup as character references.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -34,7 +36,7 @@ mod tests {
     use super::super::tests::written;
 
     #[test]
-    fn cues() {
+    fn cues_have_times_and_escaped_text() {
         let cues = written("vtt", &[(0.0, 2.5, " R&D <b> --> &amp;"), (2.5, 3.0, "\0"), (3600.0, 3661.0, " Two\n\n.")]);
         assert_eq!(
             cues,
@@ -46,7 +48,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_cues_that_can_be_told_apart(
+        fn no_text_breaks_the_structure_of_the_file(
             texts in prop::collection::vec("(\\PC|[\\s\\p{Cc}<>&-]|-->|\u{2028}){0,12}", 0..5),
         ) {
             let segments: Vec<_> =

@@ -1,58 +1,82 @@
-//! Where a window is silent: words begin where silence ends, more exactly than attention can tell.
+//! The silences of a window, found in its log-mel spectrogram.
 //!
-//! Silence is what stands out of the window's steady background in none of the mel bins, so that hiss and hum count as
-//! silence too.
+//! The ends of silences are exact starts of words, which attention only approximates. A frame counts as
+//! silent if it hardly rises above the steady background. The background is estimated for each mel bin by itself, so that
+//! hiss and hum count as silence too.
 
 use std::ops::Range;
 
-/// Frames that a silence has at least: less is the closure of a stop consonant.
-const SHORTEST: usize = 10;
+use amanuensis_engine::Frames;
 
-/// Decibels of a unit of Whisper's log-mel: four powers of ten.
-const UNIT: f32 = 40.0;
+/// Shorter silences are ignored: they may be the closure of a stop consonant.
+const MIN_SILENCE: Frames = Frames(10);
 
-/// The share of frames that show what the background is.
-const BACKGROUND: f32 = 0.1;
+/// Decibels of one unit of Whisper's log-mel scale, which is `log10(power) / 4`.
+const DB_PER_UNIT: f32 = 40.0;
 
-/// The share of frames that are no louder than loud speech, in a window where little is said.
-const LOUD: f32 = 0.98;
+/// The background level is this quantile of the frames.
+const BACKGROUND_QUANTILE: f32 = 0.1;
 
-/// Between the background and loud speech, silence ends here.
-const THRESHOLD: f32 = 0.25;
+/// The level of loud speech is this quantile of the frames. It is high because a window may hold only a few words.
+const SPEECH_QUANTILE: f32 = 0.98;
 
-/// Speech stands out by this many dB at least.
-const LEAST_CONTRAST: f32 = 4.0;
+/// The silence threshold, as a share of the way from the background level to that of loud speech.
+const THRESHOLD_SHARE: f32 = 0.25;
 
-/// The silences of a log-mel spectrogram `(frames, n_mels)`, in frames, in order.
-pub(super) fn silences(mel: &[f32], n_mels: usize) -> Vec<Range<usize>> {
+/// With less contrast than this between background and loud speech, no silence is reported.
+const MIN_CONTRAST_DB: f32 = 4.0;
+
+/// Where a window is silent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SilenceMap {
+    /// The start of the window in the recording.
+    pub(super) window_start: Frames,
+    /// Frames of the window that hold audio; the rest is padding.
+    pub(crate) n_frames: Frames,
+    /// Silences in order, from the start of the window.
+    pub(super) silences: Vec<Range<Frames>>,
+}
+
+impl SilenceMap {
+    /// Finds the silences of a window that begins at the frame `window_start` of the recording. The first `n_frames`
+    /// frames of `mel`, `(n_frames, n_mels)`, hold audio.
+    pub(crate) fn new(window_start: Frames, n_frames: Frames, mel: &[f32], n_mels: usize) -> Self {
+        let mel = &mel[..mel.len().min(n_frames.0 * n_mels)];
+        Self { window_start, n_frames, silences: find_silences(mel, n_mels) }
+    }
+}
+
+/// The silences of a log-mel spectrogram `(n_frames, n_mels)`, in order.
+fn find_silences(mel: &[f32], n_mels: usize) -> Vec<Range<Frames>> {
     if mel.is_empty() {
         return Vec::new();
     }
     let frames = || mel.chunks_exact(n_mels);
     let background: Vec<f32> =
-        (0..n_mels).map(|bin| quantile(frames().map(|frame| frame[bin]).collect(), BACKGROUND)).collect();
-    let contrast = |frame: &[f32]| {
+        (0..n_mels).map(|bin| quantile(frames().map(|frame| frame[bin]).collect(), BACKGROUND_QUANTILE)).collect();
+    let level_db = |frame: &[f32]| {
         let above = frame.iter().zip(&background).map(|(value, background)| (value - background).max(0.0));
-        above.sum::<f32>() * UNIT / n_mels as f32
+        above.sum::<f32>() * DB_PER_UNIT / n_mels as f32
     };
-    let contrasts: Vec<f32> = frames().map(contrast).collect();
-    let [quiet, loud] = [BACKGROUND, LOUD].map(|share| quantile(contrasts.clone(), share));
-    if loud - quiet < LEAST_CONTRAST {
+    let levels_db: Vec<f32> = frames().map(level_db).collect();
+    let [quiet, loud] = [BACKGROUND_QUANTILE, SPEECH_QUANTILE].map(|share| quantile(levels_db.clone(), share));
+    if loud - quiet < MIN_CONTRAST_DB {
         return Vec::new();
     }
-    let threshold = quiet + THRESHOLD * (loud - quiet);
+    let threshold = quiet + THRESHOLD_SHARE * (loud - quiet);
     let mut silences = Vec::new();
-    let mut start = 0;
-    for run in contrasts.chunk_by(|a, b| (*a < threshold) == (*b < threshold)) {
-        if run[0] < threshold && run.len() >= SHORTEST {
-            silences.push(start..start + run.len());
+    let mut start = Frames::ZERO;
+    for run in levels_db.chunk_by(|a, b| (*a < threshold) == (*b < threshold)) {
+        let end = start + Frames(run.len());
+        if run[0] < threshold && end - start >= MIN_SILENCE {
+            silences.push(start..end);
         }
-        start += run.len();
+        start = end;
     }
     silences
 }
 
-/// The value that `share` of all values, of which there are some, do not exceed.
+/// The quantile `share` of `values`, which must not be empty.
 fn quantile(mut values: Vec<f32>, share: f32) -> f32 {
     let index = (share * (values.len() - 1) as f32) as usize;
     *values.select_nth_unstable_by(index, f32::total_cmp).1
@@ -62,29 +86,29 @@ fn quantile(mut values: Vec<f32>, share: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Frames of 3 bins over a background of its own level in each, with a ripple; 1 where somebody speaks.
+    /// 300 frames of 3 bins. Each bin has its own background level with a small ripple; `speech` adds `level` to two bins.
     fn mel(speech: &[Range<usize>], level: f32) -> Vec<f32> {
         let frame = |frame: usize| {
-            let spoken = speech.iter().any(|speech| speech.contains(&frame));
+            let is_speech = speech.iter().any(|speech| speech.contains(&frame));
             [0, 1, 2].map(|bin| {
                 let ripple = ((frame * 3 + bin) * 7919 % 101) as f32 * 1e-4;
-                bin as f32 * 0.3 + ripple + if spoken && bin > 0 { level } else { 0.0 }
+                bin as f32 * 0.3 + ripple + if is_speech && bin > 0 { level } else { 0.0 }
             })
         };
         (0..300).flat_map(frame).collect()
     }
 
     #[test]
-    fn silence_is_what_does_not_stand_out() {
-        let found = silences(&mel(&[50..120, 140..200, 205..260], 0.5), 3);
-        assert_eq!(found, [0..50, 120..140, 260..300]);
+    fn frames_at_background_level_are_silent() {
+        let found = find_silences(&mel(&[50..120, 140..200, 205..260], 0.5), 3);
+        assert_eq!(found, [0..50, 120..140, 260..300].map(|run| Frames(run.start)..Frames(run.end)));
     }
 
     #[test]
-    fn without_speech_nothing_can_be_told() {
-        assert!(silences(&mel(&[], 0.0), 3).is_empty());
-        assert!(silences(&mel(&[50..120, 140..200], 0.05), 3).is_empty());
-        assert!(silences(&[], 3).is_empty());
-        assert!(silences(&[0.0; 30], 3).is_empty());
+    fn without_contrast_no_silence_is_reported() {
+        assert!(find_silences(&mel(&[], 0.0), 3).is_empty());
+        assert!(find_silences(&mel(&[50..120, 140..200], 0.05), 3).is_empty());
+        assert!(find_silences(&[], 3).is_empty());
+        assert!(find_silences(&[0.0; 30], 3).is_empty());
     }
 }

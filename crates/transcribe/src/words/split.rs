@@ -1,40 +1,45 @@
-//! From tokens to words.
+//! Joins tokens to words.
 //!
 //! The rules are those of `openai-whisper` (`whisper/tokenizer.py`, `split_to_word_tokens`, and `whisper/timing.py`,
-//! `merge_punctuations`), but no byte is lost: the texts of all words joined are the text of all tokens.
+//! `merge_punctuations`), except that no byte is lost: all words joined are the text of all tokens.
 
 use std::ops::Range;
 
-/// Punctuation that belongs to the word after it, and to the word before it.
+/// Punctuation that ends a sentence.
+pub(crate) const SENTENCE_END: [char; 6] = ['.', '。', '!', '！', '?', '？'];
+
+/// Punctuation that is joined to the word after it.
 const PREPENDED: &str = "\"'“¿([{-";
+/// Punctuation that is joined to the word before it.
 const APPENDED: &str = "\"'.。,，!！?？:：”)]}、";
 
-/// The punctuation of ASCII, as Python has it.
+/// The ASCII punctuation of Python's `string.punctuation`.
 const ASCII_PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
-/// Languages that put no spaces between words: there, a character is a word.
+/// Languages written without spaces between words. In these, each character is a word.
 const WITHOUT_SPACES: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
-/// A word and the tokens that it was made of.
+/// A word and its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
-    /// The word with the punctuation around it, and most often a space in front.
+pub(super) struct SplitWord {
+    /// The word with its punctuation; most words begin with a space.
     pub(super) text: String,
-    /// The tokens of the word itself, without the punctuation around it.
+    /// The tokens of the word itself, without joined punctuation.
     pub(super) tokens: Range<usize>,
 }
 
-/// The words of tokens, given as their bytes.
-pub(super) fn words(tokens: &[Vec<u8>], language: &str) -> Vec<Part> {
-    let characters = characters(tokens);
+/// Splits a text into words. `tokens` are the bytes of each token, `language` is a language code.
+pub(super) fn split_words(tokens: &[Vec<u8>], language: &str) -> Vec<SplitWord> {
+    let characters = whole_characters(tokens);
     let words = if WITHOUT_SPACES.contains(&language) { characters } else { join_by_spaces(characters) };
-    append(prepend(words))
+    append_closing(prepend_opening(words))
 }
 
-/// The shortest runs of tokens that are whole characters. What is no UTF-8 becomes U+FFFD, as in the text as a whole.
-fn characters(tokens: &[Vec<u8>]) -> Vec<Part> {
+/// Groups tokens into the shortest runs that hold whole characters: a character may span several tokens. Invalid UTF-8
+/// becomes U+FFFD.
+fn whole_characters(tokens: &[Vec<u8>]) -> Vec<SplitWord> {
     let bytes = tokens.concat();
-    // Where a character, or what is none, ends.
+    // Byte positions at which a character, or a run of invalid bytes, ends.
     let mut is_end = vec![false; bytes.len() + 1];
     let mut at = 0;
     for chunk in bytes.utf8_chunks() {
@@ -51,16 +56,16 @@ fn characters(tokens: &[Vec<u8>]) -> Vec<Part> {
         to += token.len();
         if is_end[to] && to > from {
             let text = String::from_utf8_lossy(&bytes[from..to]).into_owned();
-            parts.push(Part { text, tokens: first..index + 1 });
+            parts.push(SplitWord { text, tokens: first..index + 1 });
             (first, from) = (index + 1, to);
         }
     }
     parts
 }
 
-/// A word begins with a space; punctuation is a word of its own.
-fn join_by_spaces(parts: Vec<Part>) -> Vec<Part> {
-    let mut words: Vec<Part> = Vec::new();
+/// Joins characters to words. A space begins a new word, and punctuation is a word of its own.
+fn join_by_spaces(parts: Vec<SplitWord>) -> Vec<SplitWord> {
+    let mut words: Vec<SplitWord> = Vec::new();
     for part in parts {
         let is_punctuation = ASCII_PUNCTUATION.contains(part.text.trim());
         match words.last_mut() {
@@ -74,35 +79,35 @@ fn join_by_spaces(parts: Vec<Part>) -> Vec<Part> {
     words
 }
 
-/// Joins opening punctuation, and spaces by themselves, with the word that follows.
-fn prepend(parts: Vec<Part>) -> Vec<Part> {
-    let mut words: Vec<Part> = Vec::new();
-    let mut opening: Option<Part> = None;
+/// Joins opening punctuation, and parts that are only spaces, to the word after them.
+fn prepend_opening(parts: Vec<SplitWord>) -> Vec<SplitWord> {
+    let mut words: Vec<SplitWord> = Vec::new();
+    let mut opening: Option<SplitWord> = None;
     for mut part in parts {
         if let Some(before) = opening.take() {
             part.text.insert_str(0, &before.text);
         }
         let trimmed = part.text.trim();
-        if trimmed.is_empty() || part.text.starts_with(' ') && is_one_of(trimmed, PREPENDED) {
+        if trimmed.is_empty() || part.text.starts_with(' ') && consists_of(trimmed, PREPENDED) {
             opening = Some(part);
         } else {
             words.push(part);
         }
     }
     match (opening, words.last_mut()) {
-        (Some(rest), Some(word)) if rest.text.trim().is_empty() => word.text.push_str(&rest.text),
-        (Some(rest), _) => words.push(rest),
+        (Some(unused), Some(word)) if unused.text.trim().is_empty() => word.text.push_str(&unused.text),
+        (Some(unused), _) => words.push(unused),
         (None, _) => {}
     }
     words
 }
 
-/// Joins closing punctuation with the word before it.
-fn append(parts: Vec<Part>) -> Vec<Part> {
-    let mut words: Vec<Part> = Vec::new();
+/// Joins closing punctuation to the word before it.
+fn append_closing(parts: Vec<SplitWord>) -> Vec<SplitWord> {
+    let mut words: Vec<SplitWord> = Vec::new();
     for part in parts {
         match words.last_mut() {
-            Some(word) if !word.text.ends_with(' ') && is_one_of(&part.text, APPENDED) => {
+            Some(word) if !word.text.ends_with(' ') && consists_of(&part.text, APPENDED) => {
                 word.text.push_str(&part.text);
             }
             _ => words.push(part),
@@ -111,8 +116,8 @@ fn append(parts: Vec<Part>) -> Vec<Part> {
     words
 }
 
-/// Whether every character of a text, of which there are some, is one of these.
-fn is_one_of(text: &str, characters: &str) -> bool {
+/// Whether `text` is not empty and has no other characters than `characters`.
+fn consists_of(text: &str, characters: &str) -> bool {
     !text.is_empty() && text.chars().all(|character| characters.contains(character))
 }
 
@@ -122,7 +127,7 @@ mod tests {
 
     fn split(tokens: &[&str], language: &str) -> Vec<(String, Range<usize>)> {
         let tokens: Vec<Vec<u8>> = tokens.iter().map(|token| token.as_bytes().to_vec()).collect();
-        words(&tokens, language).into_iter().map(|part| (part.text, part.tokens)).collect()
+        split_words(&tokens, language).into_iter().map(|part| (part.text, part.tokens)).collect()
     }
 
     fn texts(tokens: &[&str], language: &str) -> Vec<String> {
@@ -139,22 +144,22 @@ mod tests {
     }
 
     #[test]
-    fn without_spaces_a_character_is_a_word() {
+    fn a_character_is_a_word_in_languages_without_spaces() {
         assert_eq!(texts(&["你", "好", "，", "世界", "。"], "zh"), ["你", "好，", "世界。"]);
         assert_eq!(texts(&["你", "好"], "en"), ["你好"]);
     }
 
     #[test]
-    fn characters_in_several_tokens_stay_whole() {
+    fn characters_that_span_tokens_stay_whole() {
         let tokens: [&[u8]; 6] = [b" a", b"\xe2\x82", b"\xac", b"\xff", b" \xe2", b"b"];
         let tokens: Vec<Vec<u8>> = tokens.iter().map(|token| token.to_vec()).collect();
-        let parts: Vec<_> = characters(&tokens).into_iter().map(|part| (part.text, part.tokens)).collect();
+        let parts: Vec<_> = whole_characters(&tokens).into_iter().map(|part| (part.text, part.tokens)).collect();
         let expected = [(" a", 0..1), ("€", 1..3), ("\u{fffd}", 3..4), (" \u{fffd}", 4..5), ("b", 5..6)];
         assert_eq!(parts, expected.map(|(text, tokens)| (text.to_owned(), tokens)));
     }
 
     #[test]
-    fn spaces_and_punctuation_by_themselves_are_kept() {
+    fn spaces_and_punctuation_without_a_word_are_kept() {
         assert_eq!(texts(&[" ", " ", "a", " "], "en"), ["  a "]);
         assert_eq!(texts(&[" \"", " ("], "en"), [" \" ("]);
         assert_eq!(texts(&[","], "en"), [","]);

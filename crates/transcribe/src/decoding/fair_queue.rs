@@ -1,0 +1,220 @@
+//! Which window is decoded next: every client gets an equal share of the engine, counted in seconds of audio, so that a
+//! short recording does not wait until a long one is done.
+//!
+//! The order is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). Each item has a start tag: the seconds that
+//! its client was served before it. The item with the lowest tag is next, and its tag becomes the virtual time. A client
+//! that was idle continues at the virtual time, so it cannot save up time.
+//!
+//! In addition, while one client's first item is in the batch, clients that hold [`MIN_SLOTS`] slots get their further slots
+//! at intervals of [`REFILL_INTERVAL_STEPS`]. With fewer windows in the batch each step is shorter. So the newcomer's first
+//! item is done sooner, and the others hardly later.
+
+use std::collections::{HashMap, VecDeque};
+
+/// A client with at least this many slots waits for further ones while another client's first item is in the batch.
+const MIN_SLOTS: usize = 2;
+
+/// Decoding steps from one further slot to the next, while another client's first item is in the batch.
+const REFILL_INTERVAL_STEPS: usize = 32;
+
+/// The items that clients wait for, in one queue for each client.
+pub(super) struct FairQueue<T> {
+    clients: HashMap<u64, ClientQueue<T>>,
+    /// The highest start tag of an item that was taken, in seconds of audio.
+    virtual_time_s: f64,
+    /// Batch slots for all clients.
+    slots: usize,
+    /// Additional slots for clients that hold none.
+    reserve_slots: usize,
+    slots_in_use: usize,
+    /// Clients whose first item is in the batch.
+    clients_on_first_item: usize,
+    /// Decoding steps since a client with [`MIN_SLOTS`] slots got a further one.
+    steps_since_refill: usize,
+}
+
+struct ClientQueue<T> {
+    /// The items, each with its cost in seconds of audio.
+    waiting: VecDeque<(f64, T)>,
+    /// The start tag of the next item.
+    start_tag_s: f64,
+    slots_in_use: usize,
+    /// No item was taken yet.
+    is_new: bool,
+    /// The first item is in the batch.
+    is_on_first_item: bool,
+}
+
+impl<T> Default for ClientQueue<T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), start_tag_s: 0.0, slots_in_use: 0, is_new: true, is_on_first_item: false }
+    }
+}
+
+impl<T> FairQueue<T> {
+    /// A queue for `slots` batch slots, and `reserve_slots` more that only clients without a slot may take.
+    pub(super) fn new(slots: usize, reserve_slots: usize) -> Self {
+        Self {
+            clients: HashMap::new(),
+            virtual_time_s: 0.0,
+            slots,
+            reserve_slots,
+            slots_in_use: 0,
+            clients_on_first_item: 0,
+            steps_since_refill: 0,
+        }
+    }
+
+    /// Adds an item that costs `cost_s` seconds of audio. The items of one client stay in order.
+    pub(super) fn push(&mut self, client: u64, cost_s: f64, item: T) {
+        let client = self.clients.entry(client).or_default();
+        if client.waiting.is_empty() {
+            client.start_tag_s = client.start_tag_s.max(self.virtual_time_s);
+        }
+        client.waiting.push_back((cost_s, item));
+    }
+
+    /// Takes the next item, which occupies a slot until [`Self::release`]. `None` if nothing waits or no slot is free.
+    pub(super) fn pop(&mut self) -> Option<(u64, T)> {
+        let number = self.next_client()?;
+        let client = self.clients.get_mut(&number)?;
+        let (cost_s, item) = client.waiting.pop_front()?;
+        self.virtual_time_s = self.virtual_time_s.max(client.start_tag_s);
+        if client.slots_in_use >= MIN_SLOTS {
+            self.steps_since_refill = 0;
+        }
+        if std::mem::take(&mut client.is_new) {
+            client.is_on_first_item = true;
+            self.clients_on_first_item += 1;
+        }
+        client.start_tag_s += cost_s;
+        client.slots_in_use += 1;
+        self.slots_in_use += 1;
+        Some((number, item))
+    }
+
+    /// The client that may take a slot and whose item has the lowest start tag; of equal ones, the client that came first.
+    fn next_client(&self) -> Option<u64> {
+        let waiting =
+            self.clients.iter().filter(|(_, client)| !client.waiting.is_empty() && self.may_take_slot(client));
+        let next = waiting.min_by(|a, b| a.1.start_tag_s.total_cmp(&b.1.start_tag_s).then(a.0.cmp(b.0)))?;
+        Some(*next.0)
+    }
+
+    fn may_take_slot(&self, client: &ClientQueue<T>) -> bool {
+        let slots = if client.slots_in_use == 0 { self.slots + self.reserve_slots } else { self.slots };
+        let another_is_on_first_item = self.clients_on_first_item > usize::from(client.is_on_first_item);
+        let waits_for_newcomer = client.slots_in_use >= MIN_SLOTS
+            && another_is_on_first_item
+            && self.steps_since_refill < REFILL_INTERVAL_STEPS;
+        self.slots_in_use < slots && !waits_for_newcomer
+    }
+
+    /// Frees a slot of `client`.
+    pub(super) fn release(&mut self, client: u64) {
+        self.slots_in_use -= 1;
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.slots_in_use -= 1;
+            self.clients_on_first_item -= usize::from(std::mem::take(&mut client.is_on_first_item));
+        }
+    }
+
+    /// Counts a decoding step.
+    pub(super) fn count_step(&mut self) {
+        self.steps_since_refill = self.steps_since_refill.saturating_add(1);
+    }
+
+    /// Removes a client and the items it waits for. Its slots stay in use until they are released.
+    pub(super) fn remove(&mut self, client: u64) {
+        let removed = self.clients.remove(&client);
+        self.clients_on_first_item -= usize::from(removed.is_some_and(|client| client.is_on_first_item));
+    }
+
+    /// How many items wait.
+    pub(super) fn n_waiting(&self) -> usize {
+        self.clients.values().map(|client| client.waiting.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The clients of the next items, if only one item is served at a time.
+    fn served(queue: &mut FairQueue<u32>, count: usize) -> Vec<u64> {
+        let serve = |_| {
+            let (client, _) = queue.pop()?;
+            queue.release(client);
+            Some(client)
+        };
+        (0..count).map_while(serve).collect()
+    }
+
+    #[test]
+    fn clients_get_equal_shares_in_seconds_of_audio() {
+        let mut queue = FairQueue::new(1, 0);
+        for item in 0..12 {
+            queue.push(1, 30.0, item);
+            queue.push(2, 10.0, item);
+        }
+        let order = served(&mut queue, 12);
+        assert_eq!(order.iter().filter(|client| **client == 1).count(), 3);
+    }
+
+    #[test]
+    fn a_new_client_is_next_but_gets_no_more_than_its_share_afterwards() {
+        let mut queue = FairQueue::new(1, 0);
+        for item in 0..20 {
+            queue.push(1, 30.0, item);
+        }
+        served(&mut queue, 10);
+        for item in 0..4 {
+            queue.push(2, 30.0, item);
+        }
+        assert_eq!(served(&mut queue, 5), [2, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn reserve_slots_are_for_clients_without_a_slot() {
+        let mut queue = FairQueue::new(2, 1);
+        for item in 0..4 {
+            queue.push(1, 30.0, item);
+        }
+        assert!(queue.pop().is_some() && queue.pop().is_some() && queue.pop().is_none());
+        queue.push(2, 5.0, 7);
+        queue.push(2, 5.0, 8);
+        assert_eq!(queue.pop(), Some((2, 7)));
+        assert_eq!((queue.pop(), queue.slots_in_use, queue.n_waiting()), (None, 3, 3));
+        queue.remove(1);
+        assert_eq!((queue.slots_in_use, queue.n_waiting()), (3, 1));
+        queue.release(1);
+        queue.release(1);
+        assert_eq!(queue.pop(), Some((2, 8)));
+    }
+
+    #[test]
+    fn a_client_with_two_slots_waits_for_further_ones_while_a_newcomer_is_served() {
+        let mut queue = FairQueue::new(4, 1);
+        (0..9).for_each(|item| queue.push(1, 30.0, item));
+        let filled = std::iter::from_fn(|| queue.pop()).count();
+        assert_eq!(filled, 4, "a client that is alone does not wait");
+        queue.push(2, 5.0, 7);
+        assert_eq!(queue.pop(), Some((2, 7)));
+        queue.release(1);
+        queue.release(1);
+        queue.count_step();
+        assert_eq!(queue.pop(), None);
+        (0..REFILL_INTERVAL_STEPS).for_each(|_| queue.count_step());
+        assert_eq!((queue.pop(), queue.pop()), (Some((1, 4)), None));
+        queue.release(2);
+        assert_eq!(queue.pop(), Some((1, 5)));
+    }
+
+    #[test]
+    fn the_items_of_a_client_stay_in_order() {
+        let mut queue = FairQueue::new(8, 0);
+        (0..5).for_each(|item| queue.push(3, 1.0, item));
+        let items: Vec<u32> = std::iter::from_fn(|| queue.pop()).map(|(_, item)| item).collect();
+        assert_eq!(items, [0, 1, 2, 3, 4]);
+    }
+}

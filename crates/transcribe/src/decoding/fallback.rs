@@ -1,0 +1,201 @@
+//! Temperature fallback: a window is decoded again at the next higher temperature until a hypothesis is accepted, as in
+//! `openai-whisper` (Radford et al., arXiv 2212.04356, section 4.5). Unlike there, attempts after the first do without the
+//! previous text in the prompt, because that text is often what misled the first attempt.
+
+use std::io::Write;
+
+use amanuensis_engine::{DecodingResult, Search};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
+use crate::TranscribeOptions;
+
+/// A hypothesis with more characters for each second of speech than this is too long in any language.
+const MAX_SPEECH_RATE_CHARS_PER_S: f64 = 30.0;
+
+/// Characters that are allowed on top, since the speech in a window may be longer than the detector says.
+const EXTRA_CHARS: f64 = 20.0;
+
+/// A hypothesis that the engine abandons as a loop has a higher compression ratio than this.
+const MIN_LOOP_COMPRESSION_RATIO: f32 = 3.0;
+
+/// With less speech than this in a window, in seconds, the detector may have taken music or noise for speech.
+const MIN_RELIABLE_SPEECH_S: f64 = 2.0;
+
+/// The temperatures to try, and the thresholds for accepting a hypothesis.
+#[derive(Debug, Clone)]
+pub(crate) struct Fallback {
+    searches: Vec<Search>,
+    compression_ratio_threshold: Option<f32>,
+    logprob_threshold: Option<f32>,
+    no_speech_threshold: Option<f32>,
+}
+
+/// A hypothesis and the results of its checks.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is the result of an independent check")]
+pub(crate) struct DecodeCheck {
+    pub(crate) result: DecodingResult,
+    /// Bytes of the text divided by its bytes after zlib compression.
+    pub(crate) compression_ratio: f32,
+    /// The compression ratio is above its threshold: the text repeats itself.
+    pub(crate) is_repetitive: bool,
+    /// The text is longer than the speech in the window can be.
+    pub(crate) is_too_long: bool,
+    /// The mean log-probability is below its threshold.
+    pub(crate) is_improbable: bool,
+    /// The window counts as silent, so its text is to be ignored.
+    pub(crate) is_silent: bool,
+}
+
+impl DecodeCheck {
+    /// Whether no further attempt is needed.
+    pub(crate) fn accepted(&self) -> bool {
+        self.is_silent || !(self.is_repetitive || self.is_too_long || self.is_improbable)
+    }
+
+    /// The better of two hypotheses: one that is not repetitive, else one that is not too long, else the more probable one.
+    pub(crate) fn better_of(self, other: Self) -> Self {
+        let score = |check: &Self| (!check.is_repetitive, !check.is_too_long);
+        let is_better = score(&other) > score(&self)
+            || score(&other) == score(&self) && other.result.avg_logprob > self.result.avg_logprob;
+        if is_better { other } else { self }
+    }
+}
+
+impl Fallback {
+    pub(crate) fn new(options: &TranscribeOptions) -> Self {
+        let search = |temperature: &f32| {
+            if *temperature > 0.0 {
+                // `search` sets the seed of the window.
+                Search::Sample { temperature: *temperature, best_of: options.best_of, seed: 0 }
+            } else if options.beam_size > 1 {
+                Search::Beam { size: options.beam_size, patience: options.patience }
+            } else {
+                Search::Greedy
+            }
+        };
+        Self {
+            searches: options.temperatures.iter().map(search).collect(),
+            compression_ratio_threshold: options.compression_ratio_threshold,
+            logprob_threshold: options.logprob_threshold,
+            no_speech_threshold: options.no_speech_threshold,
+        }
+    }
+
+    /// The search of an attempt, counted from 0, with the window's `seed`. `None` if there are no more attempts.
+    pub(crate) fn search(&self, attempt: usize, seed: u64) -> Option<Search> {
+        Some(match *self.searches.get(attempt)? {
+            Search::Sample { temperature, best_of, .. } => Search::Sample { temperature, best_of, seed },
+            search => search,
+        })
+    }
+
+    /// Whether the engine may abandon a hypothesis as soon as it loops: only if it would be rejected anyway.
+    pub(crate) fn abandon_loops(&self) -> bool {
+        self.compression_ratio_threshold.is_some_and(|threshold| threshold <= MIN_LOOP_COMPRESSION_RATIO)
+    }
+
+    /// Checks a hypothesis. `text` is the text of `result`; `speech_s` is how many seconds of the window are speech, if a
+    /// detector was used.
+    pub(crate) fn check(&self, result: DecodingResult, text: &str, speech_s: Option<f64>) -> DecodeCheck {
+        let text = text.trim();
+        let compression_ratio = compression_ratio(text);
+        let max_chars = |speech_s: f64| MAX_SPEECH_RATE_CHARS_PER_S * speech_s + EXTRA_CHARS;
+        DecodeCheck {
+            compression_ratio,
+            is_repetitive: self.compression_ratio_threshold.is_some_and(|threshold| compression_ratio > threshold),
+            is_too_long: speech_s.is_some_and(|speech_s| text.chars().count() as f64 > max_chars(speech_s)),
+            is_improbable: self.logprob_threshold.is_some_and(|threshold| result.avg_logprob < threshold),
+            is_silent: self.is_silent(&result, speech_s),
+            result,
+        }
+    }
+
+    /// Whether the window counts as silent: no speech is probable, and the hypothesis is improbable.
+    fn is_silent(&self, result: &DecodingResult, speech_s: Option<f64>) -> bool {
+        let has_little_speech = speech_s.is_some_and(|speech_s| speech_s < MIN_RELIABLE_SPEECH_S);
+        let logprob_threshold =
+            self.logprob_threshold.map(|logprob| if has_little_speech { logprob / 2.0 } else { logprob });
+        self.no_speech_threshold.is_some_and(|threshold| result.no_speech_prob > threshold)
+            && logprob_threshold.is_none_or(|threshold| result.avg_logprob < threshold)
+    }
+}
+
+/// Bytes of `text` divided by its bytes after zlib compression.
+fn compression_ratio(text: &str) -> f32 {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
+    text.len() as f32 / compressed.expect("writing to a vector does not fail").len() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(avg_logprob: f32, no_speech_prob: f32) -> DecodingResult {
+        DecodingResult { tokens: vec![1], avg_logprob, no_speech_prob, temperature: 0.0 }
+    }
+
+    #[test]
+    fn a_probable_hypothesis_that_does_not_repeat_itself_is_accepted() {
+        let fallback = Fallback::new(&TranscribeOptions::default());
+        let check = |avg_logprob, no_speech_prob, text: &str| {
+            fallback.check(result(avg_logprob, no_speech_prob), text, Some(2.0))
+        };
+        assert!(check(-0.3, 0.1, " Hello there.").accepted());
+        assert!(!check(-1.2, 0.1, " Hello there.").accepted());
+        let repetitive = check(-0.1, 0.1, &" and again".repeat(40));
+        assert!(repetitive.is_repetitive && repetitive.is_too_long && !repetitive.accepted());
+        let improbable = check(-2.0, 0.1, " Hello.");
+        assert!(!repetitive.better_of(improbable).is_repetitive, "repetition is worse than a low probability");
+    }
+
+    #[test]
+    fn a_window_is_silent_if_no_speech_is_probable_and_the_text_is_not() {
+        let fallback = Fallback::new(&TranscribeOptions::default());
+        let check = |avg_logprob, no_speech_prob, speech_s| {
+            fallback.check(result(avg_logprob, no_speech_prob), " Thank you.", Some(speech_s))
+        };
+        let silent = check(-1.2, 0.9, 2.0);
+        assert!(silent.is_silent && silent.accepted());
+        assert!(!check(-0.9, 0.9, 2.0).is_silent);
+        assert!(check(-0.9, 0.9, 0.6).is_silent, "with little speech, the threshold is -0.5 instead of -1");
+        assert!(!check(-0.9, 0.2, 0.6).is_silent);
+    }
+
+    #[test]
+    fn without_thresholds_every_hypothesis_is_accepted() {
+        let options = TranscribeOptions {
+            compression_ratio_threshold: None,
+            logprob_threshold: None,
+            no_speech_threshold: None,
+            ..TranscribeOptions::default()
+        };
+        let check = Fallback::new(&options).check(result(-9.0, 1.0), &" again".repeat(40), None);
+        assert!(check.accepted() && !check.is_silent);
+    }
+
+    #[test]
+    fn there_is_one_attempt_for_each_temperature() {
+        let options = TranscribeOptions { temperatures: vec![0.0, 0.5], beam_size: 3, ..TranscribeOptions::default() };
+        let fallback = Fallback::new(&options);
+        assert_eq!(fallback.search(0, 7), Some(Search::Beam { size: 3, patience: 1.0 }));
+        assert_eq!(fallback.search(1, 7), Some(Search::Sample { temperature: 0.5, best_of: 5, seed: 7 }));
+        assert_eq!(fallback.search(2, 7), None);
+    }
+
+    #[test]
+    fn the_compression_ratio_is_that_of_python_and_high_for_loops() {
+        assert!(compression_ratio(&"again and ".repeat(30)) > 2.4);
+        assert!(compression_ratio("It was the best of times, it was the worst of times.") < 2.0);
+        // Python: len(text) / len(zlib.compress(text))
+        for (text, ratio) in [
+            ("thank you. ".repeat(20), 220.0 / 22.0),
+            ("ask not what your country can do for you".to_owned(), 40.0 / 46.0),
+            (String::new(), 0.0),
+        ] {
+            assert!((compression_ratio(&text) - ratio).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A request on its way to the worker thread, and the ticket that waits for the answer.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
+
+use super::decoder::{DecodeFailure, DecodedWindow};
+use super::request::Request;
+
+type Reply = Result<DecodedWindow, DecodeFailure>;
+
+/// A request with the channel for its answer.
+pub(super) struct Job {
+    pub(super) client: u64,
+    pub(super) request: Request,
+    reply: Sender<Reply>,
+    ticket: Weak<()>,
+}
+
+/// Waits for the answer to a submitted window. Dropping it cancels the window.
+pub(crate) struct Ticket {
+    reply: Receiver<Reply>,
+    /// The job holds a weak reference to this, so that it can tell whether the ticket still exists.
+    _alive: Arc<()>,
+}
+
+impl Job {
+    pub(super) fn new(client: u64, request: Request) -> (Self, Ticket) {
+        let (sender, receiver) = channel();
+        let alive = Arc::new(());
+        let job = Self { client, request, reply: sender, ticket: Arc::downgrade(&alive) };
+        (job, Ticket { reply: receiver, _alive: alive })
+    }
+
+    /// Whether the ticket was dropped.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.ticket.strong_count() == 0
+    }
+
+    /// Sends the answer to the ticket.
+    pub(super) fn answer(&self, reply: Reply) {
+        // Sending fails only if the ticket was dropped, and then nobody needs the answer.
+        let _ = self.reply.send(reply);
+    }
+}
+
+impl Ticket {
+    /// Blocks until the window is decoded.
+    pub(crate) fn wait(self) -> Reply {
+        self.reply.recv().unwrap_or(Err(DecodeFailure::Stopped))
+    }
+}

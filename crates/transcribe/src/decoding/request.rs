@@ -1,0 +1,102 @@
+//! A window to decode, and how requests are built from [`TranscribeOptions`].
+
+use std::sync::Arc;
+
+use amanuensis_engine::{DecodeOptions, Frames};
+
+use super::fallback::Fallback;
+use super::prompt::Prompt;
+use crate::{Language, TranscribeOptions};
+
+/// A window to decode.
+pub(crate) struct Request {
+    /// Log-mel spectrogram `(n_frames, n_mels)`, with as many frames as
+    /// [`Engine::window_frames`](amanuensis_engine::Engine::window_frames) asks for.
+    pub(crate) mel: Vec<f32>,
+    /// Leading frames of `mel` that are part of the recording; the frames after them are padding.
+    pub(crate) content_frames: Frames,
+    /// Seconds of audio that are charged to the client in the fair queue.
+    pub(crate) cost_s: f64,
+    /// The language spoken. With `None`, a multilingual model detects it.
+    pub(crate) language: Option<Language>,
+    /// Candidates for language detection; empty means all languages.
+    pub(crate) languages: Vec<Language>,
+    /// Options of the first attempt. The worker sets the language, the search and `abandon_loops`.
+    pub(crate) options: DecodeOptions,
+    /// The prompt of all later attempts, which replaces [`DecodeOptions::previous`].
+    pub(crate) retry_prompt: Vec<u32>,
+    /// The temperatures to try, and the thresholds for accepting a hypothesis.
+    pub(crate) fallback: Arc<Fallback>,
+    /// Seed of this window's sampling.
+    pub(crate) seed: u64,
+    /// Whether the answer includes the encoder output, which word timestamps need.
+    pub(crate) returns_encoder_output: bool,
+    /// Seconds of speech in the window; `None` without a voice activity detector.
+    pub(crate) speech_s: Option<f64>,
+}
+
+/// The values of a request that differ from window to window.
+pub(crate) struct WindowInput<'p> {
+    /// See [`Request::mel`].
+    pub(crate) mel: Vec<f32>,
+    /// See [`Request::content_frames`].
+    pub(crate) content_frames: Frames,
+    /// See [`Request::cost_s`].
+    pub(crate) cost_s: f64,
+    /// See [`Request::seed`].
+    pub(crate) seed: u64,
+    /// See [`Request::language`].
+    pub(crate) language: Option<Language>,
+    /// The prompt. Attempts after the first get its static part only.
+    pub(crate) prompt: &'p Prompt,
+    /// Tokens that the hypothesis has to begin with.
+    pub(crate) prefix: Vec<u32>,
+    /// See [`Request::speech_s`].
+    pub(crate) speech_s: Option<f64>,
+}
+
+/// Builds the requests of one recording or one stream from its [`TranscribeOptions`].
+pub(crate) struct RequestBuilder {
+    options: DecodeOptions,
+    languages: Vec<Language>,
+    fallback: Arc<Fallback>,
+    returns_encoder_output: bool,
+}
+
+impl RequestBuilder {
+    /// For the windows of a recording.
+    pub(crate) fn new(options: &TranscribeOptions) -> Self {
+        Self {
+            options: options.decode_options(),
+            languages: options.languages.clone(),
+            fallback: Arc::new(Fallback::new(options)),
+            returns_encoder_output: options.word_timestamps,
+        }
+    }
+
+    /// For the windows of a live stream. Their words always get timestamps from the alignment. Timestamp tokens are left
+    /// out, because the committed words that a hypothesis has to begin with have none.
+    pub(crate) fn for_stream(options: &TranscribeOptions) -> Self {
+        let builder = Self::new(options);
+        let options = DecodeOptions { timestamps: false, ..builder.options };
+        Self { options, returns_encoder_output: true, ..builder }
+    }
+
+    /// The request for one window.
+    pub(crate) fn build(&self, input: WindowInput<'_>) -> Request {
+        let WindowInput { mel, content_frames, cost_s, seed, language, prompt, prefix, speech_s } = input;
+        Request {
+            mel,
+            content_frames,
+            cost_s,
+            language,
+            languages: self.languages.clone(),
+            options: DecodeOptions { previous: prompt.for_next_window(), prefix, ..self.options.clone() },
+            retry_prompt: prompt.static_prompt(),
+            fallback: Arc::clone(&self.fallback),
+            seed,
+            returns_encoder_output: self.returns_encoder_output,
+            speech_s,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! When an utterance begins and ends.
+
+use crate::Error;
+
+/// How a stream is split into utterances. An utterance is speech from one pause to the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UtteranceOptions {
+    /// An utterance begins at a speech probability of at least this. A pause begins when the probability falls below this
+    /// threshold by [`VadOptions::HYSTERESIS`](crate::VadOptions::HYSTERESIS), or below half of the threshold if that is
+    /// higher.
+    pub threshold: f32,
+    /// Seconds of audio before the speech that belong to the utterance, because speech often begins softly.
+    pub prefix_padding: f64,
+    /// Seconds of silence that end an utterance. They belong to it.
+    pub silence: f64,
+}
+
+impl Default for UtteranceOptions {
+    fn default() -> Self {
+        Self { threshold: 0.5, prefix_padding: 0.3, silence: 0.5 }
+    }
+}
+
+impl UtteranceOptions {
+    /// Whether all values are in their range.
+    ///
+    /// # Errors
+    /// [`Error::Options`] if one is not.
+    pub fn check(&self) -> Result<(), Error> {
+        let is_duration = |seconds: f64| (0.0..=60.0).contains(&seconds);
+        if (0.0..=1.0).contains(&self.threshold) && is_duration(self.prefix_padding) && is_duration(self.silence) {
+            return Ok(());
+        }
+        let problem =
+            "the threshold of speech is a probability, from 0 to 1; its padding and silence last from 0 to 60 seconds";
+        Err(Error::Options(problem.to_owned()))
+    }
+}

@@ -1,0 +1,153 @@
+//! Where speech is in the part of a recording that is not divided into windows yet.
+//!
+//! Plain indices count the chunks from [`SpeechMap::first`] on; [`Chunks`] and [`Frames`] count from the beginning of the
+//! recording.
+
+use std::ops::Range;
+
+use amanuensis_engine::{Chunks, Frames};
+
+use super::runs::{invert_short_runs, runs};
+use super::span::WindowSpan;
+use crate::vad::{Hysteresis, VadOptions};
+
+/// Silence up to this length between two windows is transcribed too: it may hold speech that the detector missed.
+pub(super) const MAX_TRANSCRIBED_PAUSE: Chunks = Chunks::within(1.0);
+
+/// Where speech is, from the probabilities of the chunks that are known.
+pub(super) struct SpeechMap {
+    options: VadOptions,
+    /// The chunk that `probabilities` begins with.
+    first: Chunks,
+    probabilities: Vec<f32>,
+    /// The parts of the recording to transcribe; empty means all of it.
+    clips: Vec<Range<Frames>>,
+    is_complete: bool,
+}
+
+impl SpeechMap {
+    /// `clips` are in seconds.
+    pub(super) fn new(options: VadOptions, clips: &[Range<f64>]) -> Self {
+        let clips = clips.iter().map(|clip| Frames::nearest(clip.start)..Frames::nearest(clip.end)).collect();
+        Self { options, first: Chunks::ZERO, probabilities: Vec::new(), clips, is_complete: false }
+    }
+
+    /// Appends the probabilities of the next chunks.
+    pub(super) fn push(&mut self, probabilities: &[f32]) {
+        self.probabilities.extend_from_slice(probabilities);
+    }
+
+    /// Marks the end of the recording.
+    pub(super) fn finish(&mut self) {
+        self.is_complete = true;
+    }
+
+    /// Whether the end of the recording is known.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Whether only parts of the recording are transcribed.
+    pub(super) fn has_clips(&self) -> bool {
+        !self.clips.is_empty()
+    }
+
+    /// The first chunk of the map.
+    pub(super) fn first(&self) -> Chunks {
+        self.first
+    }
+
+    /// The first frame of the map.
+    pub(super) fn start(&self) -> Frames {
+        frame_of(self.first)
+    }
+
+    pub(super) fn probabilities(&self) -> &[f32] {
+        &self.probabilities
+    }
+
+    /// Whether each chunk is speech, or near enough to speech to be transcribed with it.
+    pub(super) fn padded_speech(&self) -> Vec<bool> {
+        let speech = self.speech();
+        let padding = Chunks::within(self.options.padding).0;
+        let mut padded = vec![false; speech.len()];
+        for run in runs(&speech).filter(|run| speech[run.start]) {
+            let end = (run.end + padding).min(padded.len());
+            padded[run.start.saturating_sub(padding)..end].fill(true);
+        }
+        if self.has_clips() {
+            for (index, is_speech) in padded.iter_mut().enumerate() {
+                *is_speech &= self.clip_at(index).is_some();
+            }
+        }
+        padded
+    }
+
+    /// Whether each chunk is speech.
+    fn speech(&self) -> Vec<bool> {
+        let VadOptions { threshold, min_speech, min_silence, .. } = self.options;
+        let mut speech = Hysteresis::new(threshold).speech_chunks(&self.probabilities);
+        invert_short_runs(&mut speech, false, Chunks::within(min_silence));
+        invert_short_runs(&mut speech, true, Chunks::within(min_speech));
+        speech
+    }
+
+    /// How many chunks at the end of the map may still change between speech and silence when later chunks are known.
+    pub(super) fn margin(&self) -> usize {
+        let VadOptions { padding, min_silence, min_speech, .. } = self.options;
+        Chunks::within(padding + min_silence.max(min_speech)).0 + 1
+    }
+
+    /// The chunks from `start` to `end` as a window, as far as they are in the clip.
+    pub(super) fn span(&self, start: usize, end: usize) -> WindowSpan {
+        let frames_of = |chunks: Range<usize>| self.frame(chunks.start)..self.frame(chunks.end);
+        let frames = match self.clip_at(start) {
+            Some(clip) => self.frame(start).max(clip.start)..self.frame(end).min(clip.end),
+            None => frames_of(start..end),
+        };
+        let speech = &self.speech()[start..end];
+        let runs = runs(speech).filter(|run| speech[run.start]);
+        WindowSpan { frames, speech: runs.map(|run| frames_of(start + run.start..start + run.end)).collect() }
+    }
+
+    /// The clip that overlaps a chunk.
+    fn clip_at(&self, index: usize) -> Option<&Range<Frames>> {
+        let (start, end) = (self.frame(index), self.frame(index + 1));
+        self.clips.iter().find(|clip| clip.start < end && start < clip.end)
+    }
+
+    /// The chunk after the clip that overlaps a chunk. Larger than any chunk if there is no clip.
+    pub(super) fn clip_end(&self, index: usize) -> usize {
+        let end = self.clip_at(index).map_or(Chunks(usize::MAX), |clip| clip.end.samples().chunks_rounded_up());
+        end.saturating_sub(self.first).0.max(index + 1)
+    }
+
+    /// To be called if the map holds only silence. Drops the chunks that later ones cannot turn into speech, except those of a
+    /// pause that may be transcribed.
+    pub(super) fn drop_silence(&mut self) {
+        let kept = if self.is_complete { 0 } else { self.margin() } + MAX_TRANSCRIBED_PAUSE.0;
+        self.drop_chunks(self.probabilities.len().saturating_sub(kept));
+        // The map may now begin in the middle of a sound that is too short to be speech. At the edge of the map, where short
+        // runs are not inverted, it would count as speech.
+        let threshold = self.options.threshold;
+        let sound = self.probabilities.iter_mut().take_while(|probability| **probability >= threshold);
+        sound.for_each(|probability| *probability = 0.0);
+    }
+
+    /// Drops the first chunks, all of them at most.
+    pub(super) fn drop_chunks(&mut self, count: usize) {
+        let count = count.min(self.probabilities.len());
+        self.probabilities.drain(..count);
+        self.first += Chunks(count);
+    }
+
+    /// The first frame of a chunk.
+    fn frame(&self, index: usize) -> Frames {
+        frame_of(self.first + Chunks(index))
+    }
+}
+
+/// The frame in which a chunk begins.
+pub(super) fn frame_of(chunk: Chunks) -> Frames {
+    chunk.samples().whole_frames()
+}

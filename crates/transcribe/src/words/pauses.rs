@@ -1,0 +1,100 @@
+//! Which silence of a window belongs to which border between two words.
+//!
+//! Dynamic programming over the silences in order: each one is either assigned to a border, which costs the distance
+//! between the two, or left inside a word, which costs its length. Borders and silences both keep their order.
+
+use std::ops::Range;
+
+use amanuensis_engine::Frames;
+use amanuensis_engine::units::length;
+
+/// A border is only moved to a silence that is at most this far away.
+const MAX_DISTANCE: Frames = Frames(60);
+
+/// Two silences at one border become one pause, and the sound between them is ignored. Each frame of it costs as much as
+/// moving a border by this many frames.
+const COST_OF_SOUND: usize = 2;
+
+/// The silence at each border; none where no silence was assigned to it.
+pub(super) type Pauses = Vec<Option<Range<Frames>>>;
+
+/// The room that the words of a window have.
+pub(super) struct Room {
+    /// The number of words.
+    pub(super) words: usize,
+    /// The minimum duration of a word.
+    pub(super) min_word: Frames,
+    /// The frames that the words must lie in.
+    pub(super) limits: Range<Frames>,
+}
+
+impl Room {
+    /// Whether `words` words of minimum duration fit between two frames.
+    fn fits(&self, words: usize, from: Frames, to: Frames) -> bool {
+        from + Frames(words * self.min_word.0) <= to
+    }
+}
+
+/// An assignment of the first silences of the window. Later silences are not considered yet.
+struct Assignment {
+    cost: usize,
+    /// The last border that has a silence, and that silence. None if no border has one.
+    last: Option<(usize, Range<Frames>)>,
+    /// The index of the assignment that this one extends.
+    previous: usize,
+}
+
+/// The cheapest assignment of silences to borders, and its cost. A border is the range from the end of a word to the
+/// start of the next one.
+pub(super) fn assign_silences(borders: &[Range<Frames>], silences: &[Range<Frames>], room: &Room) -> (usize, Pauses) {
+    let mut assignments = vec![Assignment { cost: 0, last: None, previous: 0 }];
+    for silence in silences {
+        let with_silence: Vec<Assignment> = borders
+            .iter()
+            .enumerate()
+            .filter_map(|(index, border)| extend(&assignments, (index, border), silence, room))
+            .collect();
+        let cost_of_silence = length(silence).min(MAX_DISTANCE).0;
+        for assignment in &mut assignments {
+            assignment.cost += cost_of_silence;
+        }
+        assignments.extend(with_silence);
+    }
+    pauses_of_cheapest(&assignments, borders.len())
+}
+
+/// The cheapest extension of one of `assignments` that assigns `silence` to `border`, which has the index `index`. None if
+/// the border is too far away, or if the words on one of its sides would lack room.
+fn extend(
+    assignments: &[Assignment],
+    (index, border): (usize, &Range<Frames>),
+    silence: &Range<Frames>,
+    room: &Room,
+) -> Option<Assignment> {
+    let distance = silence.start.saturating_sub(border.end).max(border.start.saturating_sub(silence.end));
+    if distance > MAX_DISTANCE || !room.fits(room.words - index, silence.end, room.limits.end) {
+        return None;
+    }
+    let costs = assignments.iter().enumerate().filter_map(|(previous, assignment)| {
+        let (last, from) = assignment.last.as_ref().map_or((0, room.limits.start), |(last, pause)| (*last, pause.end));
+        let is_same_border = assignment.last.is_some() && last == index;
+        let fits = last <= index && room.fits(index - last, from, silence.start);
+        let cost_of_sound = if is_same_border { COST_OF_SOUND * (silence.start - from).0 } else { 0 };
+        fits.then_some((assignment.cost + cost_of_sound, previous))
+    });
+    let (cost, previous) = costs.min()?;
+    Some(Assignment { cost: cost + distance.0, last: Some((index, silence.clone())), previous })
+}
+
+fn pauses_of_cheapest(assignments: &[Assignment], n_borders: usize) -> (usize, Pauses) {
+    let mut pauses: Pauses = vec![None; n_borders];
+    let mut at = (0..assignments.len()).min_by_key(|index| assignments[*index].cost).unwrap_or(0);
+    let cost = assignments[at].cost;
+    while let Some((border, silence)) = &assignments[at].last {
+        // Silences come in reverse order here. Several at one border become one pause.
+        let end = pauses[*border].as_ref().map_or(silence.end, |later| later.end);
+        pauses[*border] = Some(silence.start..end);
+        at = assignments[at].previous;
+    }
+    (cost, pauses)
+}

@@ -1,0 +1,35 @@
+//! A word with its times in a window.
+
+use amanuensis_engine::Frames;
+
+use crate::Word;
+
+/// A word whose times are frames from the start of its window.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TimedWord {
+    pub(super) text: String,
+    pub(super) start: Frames,
+    pub(super) end: Frames,
+    /// The mean probability of its tokens.
+    pub(super) probability: f32,
+}
+
+impl TimedWord {
+    pub(super) fn duration(&self) -> Frames {
+        self.end - self.start
+    }
+
+    /// The word with times in seconds of the recording, of a window that begins at `window_start`.
+    pub(super) fn into_word(self, window_start: Frames) -> Word {
+        let [start, end] = [self.start, self.end].map(|frame| (window_start + frame).seconds());
+        Word { word: self.text, start, end, probability: self.probability }
+    }
+}
+
+/// The median duration of all words that have a duration; zero if there are none.
+pub(super) fn median_duration(words: &[TimedWord]) -> Frames {
+    let mut durations: Vec<Frames> =
+        words.iter().map(TimedWord::duration).filter(|duration| *duration > Frames::ZERO).collect();
+    durations.sort_unstable();
+    durations.get(durations.len() / 2).copied().unwrap_or_default()
+}
