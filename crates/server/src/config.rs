@@ -11,8 +11,8 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use strum::VariantNames;
 
-use crate::decode::Decoder;
 use crate::jobs::JobSettings;
+use amanuensis_decode_worker::Decoder;
 
 /// The settings. Flags come before the environment, that before the file, and that before the defaults.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -268,7 +268,7 @@ impl Config {
 
     /// What decodes recordings: `worker`, if there is such a program.
     pub(crate) fn decoder(&self, worker: Option<PathBuf>) -> Decoder {
-        worker.map_or(Decoder::InProcess, |program| Decoder::Worker { program, memory: self.decode_memory })
+        worker.map_or(Decoder::InProcess, |program| Decoder::Worker { program, memory_mib: self.decode_memory })
     }
 
     /// How jobs are done, which are kept in `directory`.

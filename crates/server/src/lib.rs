@@ -7,7 +7,6 @@
 mod api;
 mod auth;
 mod config;
-mod decode;
 mod error;
 mod jobs;
 mod limits;
@@ -19,5 +18,4 @@ mod state;
 mod transcription;
 
 pub use config::{Config, ConfigError};
-pub use decode::{WORKER, decode_worker};
 pub use serve::{ServeError, Server, ShutdownOutcome};

@@ -21,9 +21,9 @@ use tokio::sync::{Semaphore, watch};
 use crate::api;
 use crate::auth::ApiKeys;
 use crate::config::{Config, ConfigError};
-use crate::decode::{Decoder, OpenError};
 use crate::jobs::{JobError, Jobs};
 use crate::state::AppState;
+use amanuensis_decode_worker::{Decoder, OpenError};
 
 /// Why a server cannot run.
 #[derive(Debug, thiserror::Error)]

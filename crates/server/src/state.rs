@@ -9,13 +9,13 @@ use tokio::sync::watch;
 
 use crate::auth::ApiKeys;
 use crate::config::Config;
-use crate::decode::Decoder;
 use crate::error::ApiError;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::metrics::{Gauges, Metrics, resident_bytes};
 use crate::pool::ModelPool;
 use crate::transcription::TranscriptionLimits;
+use amanuensis_decode_worker::Decoder;
 
 /// The server's parts; handlers get an `Arc` of it.
 pub struct AppState {

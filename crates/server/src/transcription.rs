@@ -14,7 +14,7 @@ use amanuensis_transcribe::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
 
-use crate::decode::{Decoder, OpenError};
+use amanuensis_decode_worker::{Decoder, OpenError};
 
 /// An event of a running transcription.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ fn transcribe(
     let file = File::open(&path).map_err(|source| TranscriptionError::Audio(AudioError::Open { path, source }))?;
     let is_cancelled = {
         let token = token.clone();
-        move || token.stop_reason().is_none()
+        move || token.stop_reason().is_some()
     };
     let (audio, exit) = decoder.open(file, is_cancelled).map_err(|error| match (token.stop_reason(), error) {
         (Some(reason), _) => stop_error(reason),

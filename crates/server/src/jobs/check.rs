@@ -9,7 +9,7 @@ use amanuensis_audio::ErrorKind;
 use tokio::task::spawn_blocking;
 
 use super::{JobError, JobParams, Jobs};
-use crate::decode::OpenError;
+use amanuensis_decode_worker::OpenError;
 
 /// How long a recording is looked at.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ impl Jobs {
     fn look_at(&self, path: PathBuf) -> Result<(), JobError> {
         let Ok(file) = File::open(path) else { return Ok(()) };
         let until = Instant::now() + PATIENCE;
-        match self.decoder.open(file, move || Instant::now() < until) {
+        match self.decoder.open(file, move || Instant::now() >= until) {
             Err(OpenError::Audio(error)) if error.kind() != ErrorKind::Unreadable && Instant::now() < until => {
                 Err(JobError::Recording(error))
             }

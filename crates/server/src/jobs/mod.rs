@@ -24,7 +24,7 @@ use amanuensis_transcribe::{Segment, Transcript};
 use tempfile::TempPath;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::decode::Decoder;
+use amanuensis_decode_worker::Decoder;
 pub use error::JobError;
 use files::{JobFiles, in_folder};
 pub use follow::{Follower, JobEvent};

@@ -12,8 +12,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use super::{Job, JobError, Jobs};
-use crate::decode::{Fate, OpenError};
 use crate::pool::{ModelPool, PoolError};
+use amanuensis_decode_worker::{OpenError, WorkerExit};
 
 /// Until another try, where there is no memory for a model, or the disk fails.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -141,7 +141,7 @@ impl Jobs {
         windows: Vec<WindowCheckpoint>,
     ) -> Result<Option<End>, JobError> {
         let until = Instant::now() + self.settings.timeout;
-        let (audio, fate) = match self.open_recording(job, until)? {
+        let (audio, exit) = match self.open_recording(job, until)? {
             Ok(opened) => opened,
             Err(_) if !self.is_wanted(&job.id) => return Ok(Some(End::NotWanted)),
             Err(_) if Instant::now() >= until => return Ok(Some(End::Failed(LATE.to_owned()))),
@@ -153,7 +153,7 @@ impl Jobs {
         let transcript = transcriber.resume(audio, &job.params.options, windows, &mut |event| {
             match event {
                 // What comes now may have been cut where the samples end.
-                _ if fate.killed().is_some() => return ControlFlow::Break(()),
+                _ if exit.killed().is_some() => return ControlFlow::Break(()),
                 Event::Progress { done, total: said } => {
                     total = said;
                     is_too_long |= done > longest || total.is_some_and(|total| total > longest);
@@ -170,7 +170,7 @@ impl Jobs {
         kept?;
         Ok(match transcript {
             _ if !self.is_wanted(&job.id) => Some(End::NotWanted),
-            _ if let Some(reason) = fate.killed() => Some(End::Killed(reason.to_owned())),
+            _ if let Some(reason) = exit.killed() => Some(End::Killed(reason.to_owned())),
             _ if is_too_long => Some(End::Failed(format!("the recording is longer than {longest} s"))),
             _ if Instant::now() >= until => Some(End::Failed(LATE.to_owned())),
             Err(TranscribeError::CannotResume) => None,
@@ -181,7 +181,11 @@ impl Jobs {
     }
 
     /// Opens the recording of a job, or says how the job ends for want of it.
-    fn open_recording(self: &Arc<Self>, job: &Job, until: Instant) -> Result<Result<(Audio, Fate), End>, JobError> {
+    fn open_recording(
+        self: &Arc<Self>,
+        job: &Job,
+        until: Instant,
+    ) -> Result<Result<(Audio, WorkerExit), End>, JobError> {
         let path = match &job.params.path {
             Some(path) => self.in_folder(path),
             None => Ok(self.files.upload(&job.id)),
@@ -192,7 +196,7 @@ impl Jobs {
             Err(reason) => return Ok(Err(End::Failed(reason))),
         };
         let (jobs, id) = (Arc::clone(self), job.id.clone());
-        match self.decoder.open(file, move || Instant::now() < until && jobs.is_wanted(&id)) {
+        match self.decoder.open(file, move || Instant::now() >= until || !jobs.is_wanted(&id)) {
             // No fault of the recording, and not for ever.
             Err(OpenError::Start(error)) => Err(JobError::DecoderStart(error)),
             Err(OpenError::Killed(reason)) => Ok(Err(End::Killed(reason))),

@@ -255,7 +255,7 @@ async fn a_job_whose_decoder_is_always_killed_fails() {
     // Written by another process: none that was started meanwhile has the file open, which could then not be run.
     let write = r#"printf '#!/bin/sh\nkill -s KILL $$\n' > "$0" && chmod +x "$0""#;
     assert!(std::process::Command::new("sh").args(["-c", write]).arg(&program).status().unwrap().success());
-    let jobs = Arc::new(Jobs::open(workspace.settings(), Decoder::Worker { program, memory: 64 }).unwrap());
+    let jobs = Arc::new(Jobs::open(workspace.settings(), Decoder::Worker { program, memory_mib: 64 }).unwrap());
     let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
     for _ in 0..2 {
         jobs.store.claim().unwrap().unwrap();
