@@ -21,10 +21,10 @@ const ABSENCES: &[Absence] = &[
         except: &["crates/models/", "crates/server/"],
     },
     Absence {
-        what: "programs are started by `models` and `server/src/decode` only",
+        what: "programs are started by `models` and `decode-worker` only",
         names: &["process::Command", "process::{Command", "Command::new"],
         within: &["crates/"],
-        except: &["crates/models/", "crates/server/src/decode/"],
+        except: &["crates/models/", "crates/decode-worker/"],
     },
     Absence {
         what: "async code is for `server` only",
@@ -101,9 +101,9 @@ mod tests {
     fn programs_are_started_in_two_places_alone() {
         let text = "use std::process;\nuse std::process::{Command, Stdio};\nlet a = process::Command::new(b);";
         assert_eq!(lines_found("crates/cli/src/main.rs", text), [2, 3, 3]);
-        assert_eq!(lines_found("crates/server/src/work.rs", text), [2, 3, 3]);
+        assert_eq!(lines_found("crates/server/src/transcription.rs", text), [2, 3, 3]);
         assert!(lines_found("crates/models/src/pip.rs", text).is_empty());
-        assert!(lines_found("crates/server/src/decode/process.rs", text).is_empty());
+        assert!(lines_found("crates/decode-worker/src/process.rs", text).is_empty());
         assert!(lines_found("xtask/src/tree.rs", text).is_empty());
         assert!(lines_found("crates/cli/src/main.rs", "use args::{Args, Command};\nprocess::exit(1);").is_empty());
     }

@@ -27,15 +27,16 @@ mod values;
 
 use std::process::ExitCode;
 
+use amanuensis_decode_worker::{WORKER_ARGUMENT, run_worker};
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    // Before anything else is done: the server starts this for every recording.
-    let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == amanuensis_server::WORKER) {
-        return amanuensis_server::decode_worker(words.next().as_deref());
+    // First of all: the server starts this program as a worker for each recording.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|argument| argument == WORKER_ARGUMENT) {
+        return run_worker(arguments.next().as_deref());
     }
     let matches = Args::command().get_matches();
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

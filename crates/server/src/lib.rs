@@ -7,7 +7,6 @@
 mod api;
 mod auth;
 mod config;
-mod decode;
 mod error;
 mod jobs;
 mod limits;
@@ -16,8 +15,7 @@ mod metrics;
 mod pool;
 mod serve;
 mod state;
-mod work;
+mod transcription;
 
 pub use config::{Config, ConfigError};
-pub use decode::{WORKER, decode_worker};
-pub use serve::{Ended, ServeError, Server};
+pub use serve::{ServeError, Server, ShutdownOutcome};

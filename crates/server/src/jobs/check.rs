@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use amanuensis_audio::ErrorKind;
 use tokio::task::spawn_blocking;
 
-use super::{JobError, Jobs, NewJob};
-use crate::decode::OpenError;
+use super::{JobError, JobParams, Jobs};
+use amanuensis_decode_worker::OpenError;
 
 /// How long a recording is looked at.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ impl Jobs {
     /// # Errors
     /// [`JobError::Recording`]; [`JobError::NoFolder`], [`JobError::NotInFolder`] where there is no upload. Where it cannot be
     /// told in time what the recording is, or not now, there is no error.
-    pub async fn check(self: &Arc<Self>, asked: &NewJob, upload: Option<&Path>) -> Result<(), JobError> {
+    pub async fn check(self: &Arc<Self>, asked: &JobParams, upload: Option<&Path>) -> Result<(), JobError> {
         let path = match upload {
             Some(upload) => upload.to_owned(),
             None => self.in_folder(asked.path.as_deref().unwrap_or_default())?,
@@ -40,7 +40,7 @@ impl Jobs {
     fn look_at(&self, path: PathBuf) -> Result<(), JobError> {
         let Ok(file) = File::open(path) else { return Ok(()) };
         let until = Instant::now() + PATIENCE;
-        match self.decoder.open(file, move || Instant::now() < until) {
+        match self.decoder.open(file, move || Instant::now() >= until) {
             Err(OpenError::Audio(error)) if error.kind() != ErrorKind::Unreadable && Instant::now() < until => {
                 Err(JobError::Recording(error))
             }

@@ -1,0 +1,30 @@
+//! Cancelling the decoding of a recording.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Returns true once the samples of a recording are no longer needed.
+pub(crate) type IsCancelled = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// The error of reading after a cancellation.
+pub(crate) fn cancelled() -> io::Error {
+    io::Error::other("decoding was cancelled")
+}
+
+/// A file that fails to read after a cancellation. This also ends a demuxer that searches a large file without producing samples.
+pub(crate) struct CancellableFile {
+    pub(crate) file: File,
+    pub(crate) is_cancelled: IsCancelled,
+}
+
+impl Read for CancellableFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if (self.is_cancelled)() { Err(cancelled()) } else { self.file.read(buffer) }
+    }
+}
+
+impl Seek for CancellableFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}

@@ -1,0 +1,90 @@
+//! The exit status of a worker process, and what it says about the recording.
+
+use std::process::ExitStatus;
+use std::sync::{Arc, OnceLock};
+
+/// Tells how the worker of a recording has exited. It stays valid after the samples are read or dropped.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerExit(Arc<OnceLock<String>>);
+
+impl WorkerExit {
+    /// The reason, if the worker was killed from outside: not by this program, and not by its own limits. The kernel's
+    /// out-of-memory killer is the usual case. The samples up to there are valid, the rest of the recording is missing, and
+    /// another attempt may succeed.
+    ///
+    /// `None` while the worker runs, after any other exit, and if the recording is decoded in this process.
+    pub fn killed(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+
+    pub(crate) fn set_killed(&self, reason: &str) {
+        // A process exits once, so a second call has the same reason.
+        let _ = self.0.set(reason.to_owned());
+    }
+}
+
+/// Why a worker exited before it had sent the whole recording.
+pub(crate) struct EarlyExit {
+    pub(crate) reason: String,
+    /// Whether it was killed from outside, so that the recording is not the cause.
+    pub(crate) was_killed: bool,
+}
+
+impl EarlyExit {
+    /// `memory_mib` is the worker's memory limit.
+    #[cfg(unix)]
+    pub(crate) fn from_status(status: ExitStatus, memory_mib: u64) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+
+        use rustix::process::Signal;
+
+        let by_recording = |reason| Self { reason, was_killed: false };
+        match status.signal().map(Signal::from_named_raw) {
+            // Rust aborts when an allocation fails; a stack that cannot grow causes SIGSEGV.
+            Some(Some(Signal::ABORT | Signal::SEGV)) => {
+                by_recording(format!("it takes more than {memory_mib} MiB of memory"))
+            }
+            Some(Some(Signal::XCPU)) => {
+                by_recording("it takes too much of the processor's time for its length".to_owned())
+            }
+            // Faults of the decoder itself.
+            Some(Some(Signal::BUS | Signal::FPE | Signal::ILL | Signal::SYS | Signal::TRAP | Signal::XFSZ)) | None => {
+                by_recording(format!("its decoder ended before it was done ({status})"))
+            }
+            Some(_) => Self {
+                reason: format!("the process that decodes the recording was killed ({status})"),
+                was_killed: true,
+            },
+        }
+    }
+
+    /// Other systems do not report whether a process was killed.
+    #[cfg(not(unix))]
+    pub(crate) fn from_status(status: ExitStatus, _memory_mib: u64) -> Self {
+        Self { reason: format!("its decoder ended before it was done ({status})"), was_killed: false }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn the_exit_status_tells_limits_kills_and_faults_apart() {
+        let cases = [
+            (6, "64 MiB", false),
+            (11, "64 MiB", false),
+            (24, "time", false),
+            (4, "signal: 4", false),
+            (1 << 8, "exit status: 1", false),
+            (9, "signal: 9", true),
+            (15, "signal: 15", true),
+        ];
+        for (raw_status, expected_text, expected_kill) in cases {
+            let EarlyExit { reason, was_killed } = EarlyExit::from_status(ExitStatus::from_raw(raw_status), 64);
+            assert!(reason.contains(expected_text) && was_killed == expected_kill, "{reason}");
+        }
+    }
+}
