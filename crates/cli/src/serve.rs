@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use amanuensis_models::Store;
-use amanuensis_server::{Config, Ended, ServeError, Server};
+use amanuensis_server::{Config, ServeError, Server, ShutdownOutcome};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -74,10 +74,10 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     })?;
     let address = server.address().map_err(|error| Failure::Failed(error.to_string()))?;
     console.note(format!("listening at http://{address}, described at http://{address}/docs"));
-    interrupt.hand_over(server.stopper());
+    interrupt.hand_over(server.shutdown_handle());
     match server.run() {
-        Ended::Stopped => Ok(()),
-        Ended::AtOnce => Err(Failure::Interrupted),
+        ShutdownOutcome::Graceful => Ok(()),
+        ShutdownOutcome::Forced => Err(Failure::Interrupted),
     }
 }
 

@@ -10,21 +10,21 @@ impl Config {
     /// Whether there are keys if there have to be, so that it can be told before a model is fetched. Reads their file.
     ///
     /// # Errors
-    /// [`ConfigError::Read`], [`ConfigError::Nonsense`].
+    /// [`ConfigError::Read`], [`ConfigError::Invalid`].
     pub fn check_keys(&self) -> Result<(), ConfigError> {
-        Keys::new(self).map(drop)
+        ApiKeys::new(self).map(drop)
     }
 }
 
 /// The keys that let a request in; with none, all are let in.
 #[derive(Clone, Default)]
-pub struct Keys(Vec<String>);
+pub struct ApiKeys(Vec<String>);
 
-impl Keys {
+impl ApiKeys {
     /// The keys of the settings and of the file that these name.
     ///
     /// # Errors
-    /// [`ConfigError::Read`]; [`ConfigError::Nonsense`] for an empty key, a file without one, and a server that all the
+    /// [`ConfigError::Read`]; [`ConfigError::Invalid`] for an empty key, a file without one, and a server that all the
     /// world could use without one.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let mut keys = config.api_key.clone();
@@ -34,14 +34,14 @@ impl Keys {
             let before = keys.len();
             keys.extend(lines.map(str::to_owned));
             if keys.len() == before {
-                return Err(ConfigError::Nonsense(format!("{} holds no API key", path.display())));
+                return Err(ConfigError::Invalid(format!("{} holds no API key", path.display())));
             }
         }
         if keys.iter().any(|key| key.trim().is_empty()) {
-            return Err(ConfigError::Nonsense("an API key is empty".to_owned()));
+            return Err(ConfigError::Invalid("an API key is empty".to_owned()));
         }
         if keys.is_empty() && !config.host.is_loopback() && !config.allow_anyone {
-            return Err(ConfigError::Nonsense(format!(
+            return Err(ConfigError::Invalid(format!(
                 "whoever reaches {} could use this server: set --api-key, or say --allow-anyone",
                 config.host
             )));
@@ -50,14 +50,14 @@ impl Keys {
     }
 
     /// Whether there are any.
-    pub fn are_wanted(&self) -> bool {
+    pub fn are_required(&self) -> bool {
         !self.0.is_empty()
     }
 
     /// The key that a request shows in its `Authorization` header, by its number; none is a refusal. Where there are no
     /// keys, all callers are number 0.
-    pub fn admit(&self, authorization: Option<&str>) -> Option<usize> {
-        if !self.are_wanted() {
+    pub fn authenticate(&self, authorization: Option<&str>) -> Option<usize> {
+        if !self.are_required() {
             return Some(0);
         }
         let (scheme, shown) = authorization?.split_once(' ')?;

@@ -181,7 +181,7 @@ pub enum ConfigError {
     },
     /// A setting, or two together, make no sense.
     #[error("{0}")]
-    Nonsense(String),
+    Invalid(String),
 }
 
 impl Config {
@@ -209,7 +209,7 @@ impl Config {
     /// Whether the settings make sense.
     ///
     /// # Errors
-    /// [`ConfigError::Nonsense`].
+    /// [`ConfigError::Invalid`].
     pub fn check(&self) -> Result<(), ConfigError> {
         let counts = [
             ("max_upload", self.max_upload),
@@ -229,24 +229,24 @@ impl Config {
         ];
         let sizes = [("threads", self.threads, 1024), ("batch_size", self.batch_size, 32)];
         if let Some((name, _)) = counts.iter().find(|(_, count)| !(1..=MOST).contains(count)) {
-            return Err(ConfigError::Nonsense(format!("{name} has to be at least 1, and not above {MOST}")));
+            return Err(ConfigError::Invalid(format!("{name} has to be at least 1, and not above {MOST}")));
         }
         if self.max_queue as u64 > MOST {
-            return Err(ConfigError::Nonsense(format!("max_queue is at most {MOST}")));
+            return Err(ConfigError::Invalid(format!("max_queue is at most {MOST}")));
         }
         for (name, size, most) in sizes {
             if size.is_some_and(|size| !(1..=most).contains(&size)) {
-                return Err(ConfigError::Nonsense(format!("{name} lies between 1 and {most}")));
+                return Err(ConfigError::Invalid(format!("{name} lies between 1 and {most}")));
             }
         }
         if let Some(origin) = self.cors_origin.iter().find(|origin| *origin != "*" && !is_origin(origin)) {
-            return Err(ConfigError::Nonsense(format!(
+            return Err(ConfigError::Invalid(format!(
                 "cors_origin: {origin:?} is no origin as browsers send it: `https://chat.example.org`, in lower case, \
                  with a port if it is not the usual one, and nothing behind"
             )));
         }
         if let Some(folder) = self.job_folder.as_ref().filter(|folder| !folder.is_dir()) {
-            return Err(ConfigError::Nonsense(format!("job_folder: {} is no directory", folder.display())));
+            return Err(ConfigError::Invalid(format!("job_folder: {} is no directory", folder.display())));
         }
         Ok(())
     }
@@ -268,7 +268,7 @@ impl Config {
 
     /// What decodes recordings: `worker`, if there is such a program.
     pub(crate) fn decoder(&self, worker: Option<PathBuf>) -> Decoder {
-        worker.map_or(Decoder::Here, |program| Decoder::Worker { program, memory: self.decode_memory })
+        worker.map_or(Decoder::InProcess, |program| Decoder::Worker { program, memory: self.decode_memory })
     }
 
     /// How jobs are done, which are kept in `directory`.
@@ -278,14 +278,14 @@ impl Config {
             directory,
             folder: self.job_folder.clone(),
             workers: self.max_active_jobs,
-            most_waiting: self.max_queued_jobs,
-            longest: seconds(self.max_job_duration),
-            time: seconds(self.job_timeout),
-            kept: (self.keep_jobs > 0).then(|| seconds(self.keep_jobs)),
+            max_queued: self.max_queued_jobs,
+            max_duration: seconds(self.max_job_duration),
+            timeout: seconds(self.job_timeout),
+            retention: (self.keep_jobs > 0).then(|| seconds(self.keep_jobs)),
         }
     }
 
-    pub(crate) fn upload_time(&self) -> Duration {
+    pub(crate) fn upload_timeout(&self) -> Duration {
         Duration::from_secs(self.upload_timeout)
     }
 }

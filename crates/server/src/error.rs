@@ -63,7 +63,7 @@ impl ApiError {
     }
 
     /// 408: the request did not arrive in time.
-    pub fn too_slow(message: impl Into<String>) -> Self {
+    pub fn request_timeout(message: impl Into<String>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message).with_code("request_timeout")
     }
 

@@ -16,8 +16,8 @@ mod metrics;
 mod pool;
 mod serve;
 mod state;
-mod work;
+mod transcription;
 
 pub use config::{Config, ConfigError};
 pub use decode::{WORKER, decode_worker};
-pub use serve::{Ended, ServeError, Server};
+pub use serve::{ServeError, Server, ShutdownOutcome};

@@ -8,112 +8,112 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
-/// The places for uploads, for requests that wait, and for those at work.
+/// The slots for uploads, for requests that wait, and for those at work.
 pub struct Limits {
     uploads: Arc<Semaphore>,
     /// For those that wait and those at work.
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     active: Arc<Semaphore>,
     live: Arc<Semaphore>,
     max_uploads: usize,
     max_live: usize,
-    max_places: usize,
+    max_slots: usize,
     max_active: usize,
     rate: Option<Rate>,
 }
 
 /// A request that has been let in and waits for its turn.
-pub struct Place {
-    place: OwnedSemaphorePermit,
+pub struct QueueSlot {
+    slot: OwnedSemaphorePermit,
     active: Arc<Semaphore>,
 }
 
 /// A request at work.
-pub struct Turn {
-    _place: OwnedSemaphorePermit,
+pub struct ActiveSlot {
+    _slot: OwnedSemaphorePermit,
     _active: OwnedSemaphorePermit,
 }
 
 impl Limits {
     /// Those of the settings.
     pub fn new(config: &Config) -> Self {
-        let max_places = config.max_active + config.max_queue;
+        let max_slots = config.max_active + config.max_queue;
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
         Self {
             uploads: semaphore(config.max_uploads),
-            places: semaphore(max_places),
+            slots: semaphore(max_slots),
             active: semaphore(config.max_active),
             live: semaphore(config.max_live),
             max_uploads: config.max_uploads,
             max_live: config.max_live,
-            max_places,
+            max_slots,
             max_active: config.max_active,
             rate: (config.requests_per_minute > 0).then(|| Rate::new(config.requests_per_minute)),
         }
     }
 
-    /// A place for an upload, if one is free.
-    pub fn upload(&self) -> Option<OwnedSemaphorePermit> {
+    /// A slot for an upload, if one is free.
+    pub fn try_upload_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
     }
 
-    /// A place for a live session, if one is free.
-    pub fn live(&self) -> Option<OwnedSemaphorePermit> {
+    /// A slot for a live session, if one is free.
+    pub fn try_live_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.live).try_acquire_owned().ok()
     }
 
     /// Live sessions that are open.
-    pub fn live_sessions(&self) -> usize {
+    pub fn open_live_sessions(&self) -> usize {
         self.max_live - self.live.available_permits()
     }
 
-    /// Waits until no live session is open. Later ones find no place.
-    pub async fn end_live(&self) {
+    /// Waits until no live session is open. Later ones find no slot.
+    pub async fn close_live_sessions(&self) {
         // More than a semaphore has cannot be asked for; there were as many as this when it was made.
         let all = self.live.acquire_many(self.max_live as u32).await.expect("the semaphore is never closed");
         all.forget();
     }
 
     /// Uploads that are being received.
-    pub fn uploading(&self) -> usize {
+    pub fn active_uploads(&self) -> usize {
         self.max_uploads - self.uploads.available_permits()
     }
 
     /// Whether a request would have to be refused.
-    pub fn is_full(&self) -> bool {
-        self.places.available_permits() == 0
+    pub fn is_queue_full(&self) -> bool {
+        self.slots.available_permits() == 0
     }
 
-    /// A place in the queue, if one is free.
-    pub fn enter(&self) -> Option<Place> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { place, active: Arc::clone(&self.active) })
+    /// A slot in the queue, if one is free.
+    pub fn try_queue_slot(&self) -> Option<QueueSlot> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        Some(QueueSlot { slot, active: Arc::clone(&self.active) })
     }
 
     /// Requests at work.
-    pub fn active(&self) -> usize {
+    pub fn active_requests(&self) -> usize {
         self.max_active - self.active.available_permits()
     }
 
     /// Requests that wait.
-    pub fn waiting(&self) -> usize {
-        (self.max_places - self.places.available_permits()).saturating_sub(self.active())
+    pub fn queued_requests(&self) -> usize {
+        (self.max_slots - self.slots.available_permits()).saturating_sub(self.active_requests())
     }
 
     /// Counts a request of the caller `key`.
     ///
     /// # Errors
     /// Seconds until there may be another.
-    pub fn count(&self, key: usize) -> Result<(), u64> {
+    pub fn count_request(&self, key: usize) -> Result<(), u64> {
         self.rate.as_ref().map_or(Ok(()), |rate| rate.take(key, Instant::now()))
     }
 }
 
-impl Place {
+impl QueueSlot {
     /// Waits until the request may work; who came first goes first.
-    pub async fn turn(self) -> Turn {
+    pub async fn activate(self) -> ActiveSlot {
         let active = self.active.acquire_owned().await.expect("the semaphore is never closed");
-        Turn { _place: self.place, _active: active }
+        ActiveSlot { _slot: self.slot, _active: active }
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Gauges {
 
 impl Metrics {
     /// Counts an answer.
-    pub fn answered(&self, endpoint: &str, status: u16, time: Duration) {
+    pub fn record_request(&self, endpoint: &str, status: u16, time: Duration) {
         self.with(|counts| {
             let (number, seconds) = counts.requests.entry((endpoint.to_owned(), status)).or_default();
             *number += 1;
@@ -50,7 +50,7 @@ impl Metrics {
     }
 
     /// Counts a transcription that came to its end.
-    pub fn transcribed(&self, audio_seconds: f64, work_seconds: f64) {
+    pub fn record_transcription(&self, audio_seconds: f64, work_seconds: f64) {
         self.with(|counts| {
             counts.transcriptions += 1;
             counts.audio_seconds += audio_seconds;
@@ -59,7 +59,7 @@ impl Metrics {
     }
 
     /// Counts a turn of a live session that was written down.
-    pub fn turn(&self, seconds: f64) {
+    pub fn record_utterance(&self, seconds: f64) {
         self.with(|counts| {
             counts.turns += 1;
             counts.turn_seconds += seconds;
@@ -67,7 +67,7 @@ impl Metrics {
     }
 
     /// Seconds that a transcription takes on average, once there was one.
-    pub fn mean_work_seconds(&self) -> Option<f64> {
+    pub fn mean_transcription_seconds(&self) -> Option<f64> {
         self.with(|counts| (counts.transcriptions > 0).then(|| counts.work_seconds / counts.transcriptions as f64))
     }
 
@@ -154,11 +154,11 @@ mod tests {
     #[test]
     fn the_page_has_a_line_for_each_value() {
         let metrics = Metrics::default();
-        metrics.answered("/v1/models", 200, Duration::from_millis(250));
-        metrics.answered("/v1/models", 200, Duration::from_millis(250));
-        metrics.transcribed(30.0, 0.5);
-        metrics.turn(1.5);
-        metrics.turn(2.0);
+        metrics.record_request("/v1/models", 200, Duration::from_millis(250));
+        metrics.record_request("/v1/models", 200, Duration::from_millis(250));
+        metrics.record_transcription(30.0, 0.5);
+        metrics.record_utterance(1.5);
+        metrics.record_utterance(2.0);
         let now = Gauges { live: 1, models: vec![("base".to_owned(), 3, 1, 12)], ..Gauges::default() };
         let text = metrics.text(&now);
         for line in [

@@ -15,7 +15,7 @@ use self::loaded::{Cell, Files, Loaded, files_of};
 use crate::config::Config;
 
 /// `OpenAI`'s names, which mean the default model here.
-pub const MAPPED: [&str; 5] =
+pub const DEFAULT_MODEL_ALIASES: [&str; 5] =
     ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-transcribe"];
 
 /// Why there is no model to transcribe with.
@@ -31,7 +31,7 @@ pub enum PoolError {
     },
     /// The models in use leave no room for this one.
     #[error("the memory for models is taken by those in use; try again later")]
-    Full,
+    MemoryFull,
     /// The model alone needs more than there is.
     #[error("the model {name:?} needs {needed} MiB, and models may take {budget}")]
     TooLarge {
@@ -62,7 +62,7 @@ impl std::fmt::Display for Names<'_> {
 
 /// A model that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
+pub struct InstalledModel {
     /// The name.
     pub name: String,
     /// Its directory or file.
@@ -72,7 +72,7 @@ pub struct Installed {
 /// The models of a store, those in memory among them.
 pub struct ModelPool {
     store: Store,
-    default: Installed,
+    default: InstalledModel,
     options: EngineOptions,
     batch_size: Option<usize>,
     /// Bytes of model files.
@@ -90,7 +90,7 @@ impl ModelPool {
         let threads = config.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
         Self {
             store,
-            default: Installed { name, path: default_path },
+            default: InstalledModel { name, path: default_path },
             options: EngineOptions { compute_type: config.compute_type, threads, ..EngineOptions::default() },
             batch_size: config.batch_size,
             budget: config.model_memory << 20,
@@ -98,8 +98,8 @@ impl ModelPool {
         }
     }
 
-    /// The model that requests get that name one of [`MAPPED`].
-    pub fn default_model(&self) -> &Installed {
+    /// The model that requests get that name one of [`DEFAULT_MODEL_ALIASES`].
+    pub fn default_model(&self) -> &InstalledModel {
         &self.default
     }
 
@@ -111,7 +111,7 @@ impl ModelPool {
         self.fits(&self.default, &self.files(&self.default.path))
     }
 
-    fn fits(&self, model: &Installed, files: &Files) -> Result<(), PoolError> {
+    fn fits(&self, model: &InstalledModel, files: &Files) -> Result<(), PoolError> {
         let bytes = files.bytes();
         if bytes <= self.budget {
             return Ok(());
@@ -121,27 +121,27 @@ impl ModelPool {
     }
 
     /// Whether there is something to tell where somebody speaks.
-    pub fn detects_speech(&self) -> bool {
+    pub fn has_vad(&self) -> bool {
         self.store.path(SPEECH_DETECTOR).is_ok()
     }
 
     /// Every model that can be asked for by its own name, the default first. Looks at the disk.
-    pub fn installed(&self) -> Vec<Installed> {
+    pub fn installed(&self) -> Vec<InstalledModel> {
         let is_usable = |model: &amanuensis_models::Entry<'_>| {
             model.model.purpose() == Purpose::Transcription && matches!(model.state, State::Installed(_))
         };
         let listed = self.store.list().into_iter().filter(is_usable);
-        let others = listed.map(|entry| Installed { name: entry.model.name().to_owned(), path: entry.path });
+        let others = listed.map(|entry| InstalledModel { name: entry.model.name().to_owned(), path: entry.path });
         let default = Some(self.default.clone()).filter(|default| default.path.exists());
         default.into_iter().chain(others.filter(|model| model.name != self.default.name)).collect()
     }
 
-    /// The model called `name`: an installed one's name or alias, or one of [`MAPPED`]. A name is never a path.
+    /// The model called `name`: an installed one's name or alias, or one of [`DEFAULT_MODEL_ALIASES`]. A name is never a path.
     ///
     /// # Errors
     /// [`PoolError::Unknown`].
-    pub fn find(&self, name: &str) -> Result<Installed, PoolError> {
-        let wanted = if MAPPED.contains(&name) { &self.default.name } else { name };
+    pub fn find(&self, name: &str) -> Result<InstalledModel, PoolError> {
+        let wanted = if DEFAULT_MODEL_ALIASES.contains(&name) { &self.default.name } else { name };
         let canonical = self.store.catalogue().find(wanted).map_or(wanted, |model| model.name());
         let installed = self.installed();
         if let Some(found) = installed.iter().find(|model| model.name == canonical) {
@@ -154,7 +154,7 @@ impl ModelPool {
     /// The model called `name`, loaded if it is not; whoever asks for one that is being loaded waits for it.
     ///
     /// # Errors
-    /// Those of [`Self::find`], [`PoolError::Full`], [`PoolError::TooLarge`], [`PoolError::Load`].
+    /// Those of [`Self::find`], [`PoolError::MemoryFull`], [`PoolError::TooLarge`], [`PoolError::Load`].
     pub async fn get(&self, name: &str) -> Result<Arc<Transcriber>, PoolError> {
         let model = self.find(name)?;
         let cell = self.slot(&model, self.files(&model.path))?;
@@ -170,9 +170,9 @@ impl ModelPool {
         self.lock().models().map(look).collect()
     }
 
-    async fn load(&self, model: &Installed) -> Result<Arc<Transcriber>, PoolError> {
+    async fn load(&self, model: &InstalledModel) -> Result<Arc<Transcriber>, PoolError> {
         let (options, batch_size) = (self.options.clone(), self.batch_size);
-        let Installed { name, path } = model.clone();
+        let InstalledModel { name, path } = model.clone();
         let detector = self.store.path(SPEECH_DETECTOR).ok();
         let load = move || -> Result<Transcriber, TranscribeError> {
             let mut transcriber = Transcriber::load(&path, &options)?.with_name(name);
@@ -195,14 +195,14 @@ impl ModelPool {
     }
 
     /// The place of a model that is made of these files, with room made for it.
-    fn slot(&self, model: &Installed, files: Files) -> Result<Cell, PoolError> {
+    fn slot(&self, model: &InstalledModel, files: Files) -> Result<Cell, PoolError> {
         let mut loaded = self.lock();
         loaded.retire(|path, made_of| if *path == model.path { *made_of != files } else { !path.exists() });
         if let Some(cell) = loaded.find(&model.path) {
             return Ok(cell);
         }
         self.fits(model, &files)?;
-        loaded.add(&model.path, files, self.budget).ok_or(PoolError::Full)
+        loaded.add(&model.path, files, self.budget).ok_or(PoolError::MemoryFull)
     }
 
     fn lock(&self) -> MutexGuard<'_, Loaded> {
@@ -289,18 +289,18 @@ mod tests {
         workspace.pool.budget = workspace.pool.files(workspace.path()).bytes() * 3 / 2;
         let in_use = workspace.get().await.unwrap();
         workspace.replace();
-        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
-        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
+        assert!(matches!(workspace.get().await, Err(PoolError::MemoryFull)));
+        assert!(matches!(workspace.get().await, Err(PoolError::MemoryFull)));
         drop(in_use);
         drop(workspace.get().await.unwrap());
 
         workspace.replace();
         let waited_for = workspace.loading();
         workspace.replace();
-        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
+        assert!(matches!(workspace.get().await, Err(PoolError::MemoryFull)));
         let in_use = waited_for.get_or_try_init(|| workspace.pool.load(&workspace.pool.default)).await.unwrap().clone();
         drop(waited_for);
-        assert!(matches!(workspace.get().await, Err(PoolError::Full)));
+        assert!(matches!(workspace.get().await, Err(PoolError::MemoryFull)));
         drop(in_use);
         drop(workspace.get().await.unwrap());
     }

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
 use crate::api;
-use crate::auth::Keys;
+use crate::auth::ApiKeys;
 use crate::config::{Config, ConfigError};
 use crate::decode::{Decoder, OpenError};
 use crate::jobs::{JobError, Jobs};
@@ -74,11 +74,11 @@ pub struct Server {
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Ended {
+pub enum ShutdownOutcome {
     /// It was asked to, and did.
-    Stopped,
+    Graceful,
     /// It was asked a second time before all requests were finished.
-    AtOnce,
+    Forced,
 }
 
 impl Server {
@@ -97,7 +97,7 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let address = SocketAddr::new(config.host, config.port);
         config.check()?;
-        let keys = Keys::new(&config)?;
+        let keys = ApiKeys::new(&config)?;
         let runtime = Runtime::new().map_err(ServeError::Start)?;
         let listener = runtime.block_on(TcpListener::bind(address));
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
@@ -107,7 +107,7 @@ impl Server {
         let jobs = open_jobs(&config, &decoder)?;
         let state = AppState::new(config, keys, decoder, jobs, store, default_path);
         let fits = state.pool.check_default();
-        fits.map_err(|error| ConfigError::Nonsense(format!("model_memory: {error}")))?;
+        fits.map_err(|error| ConfigError::Invalid(format!("model_memory: {error}")))?;
         Ok(Self { state, listener, stops: watch::Sender::new(0), runtime })
     }
 
@@ -121,14 +121,14 @@ impl Server {
 
     /// What asks the server to stop, from any thread; once, for requests that have begun to be finished, or twice, so that it
     /// ends at once.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+    pub fn shutdown_handle(&self) -> impl Fn() + Send + Sync + 'static {
         let stops = self.stops.clone();
         move || stops.send_modify(|stops| *stops += 1)
     }
 
-    /// Answers requests until it is [asked to stop](Self::stopper), then lets those finish that have begun, for
+    /// Answers requests until it is [asked to stop](Self::shutdown_handle), then lets those finish that have begun, for
     /// [`Config::shutdown_timeout`] at most.
-    pub fn run(self) -> Ended {
+    pub fn run(self) -> ShutdownOutcome {
         let Self { state, listener, stops, runtime } = self;
         let asked = async |times| drop(stops.subscribe().wait_for(|stops| *stops >= times).await);
         let ended = runtime.block_on(async {
@@ -140,24 +140,24 @@ impl Server {
                 () = asked(1) => {}
             }
             drop(listener);
-            state.stop();
+            state.begin_shutdown();
             let patience = Duration::from_secs(state.config.shutdown_timeout);
             let all = async {
                 // All places are free when no connection is left.
                 let _ = connections.acquire_many(state.config.max_connections as u32).await;
-                state.limits.end_live().await;
+                state.limits.close_live_sessions().await;
                 if let Some(jobs) = jobs {
                     // What a panic cut short is found by the next server.
                     let _ = jobs.await;
                 }
             };
             tokio::select! {
-                () = all => Ended::Stopped,
+                () = all => ShutdownOutcome::Graceful,
                 () = tokio::time::sleep(patience) => {
                     eprintln!("stopped with requests unfinished");
-                    Ended::Stopped
+                    ShutdownOutcome::Graceful
                 }
-                () = asked(2) => Ended::AtOnce,
+                () = asked(2) => ShutdownOutcome::Forced,
             }
         });
         // What still transcribes gave up when its connection was dropped; nobody waits for it.
@@ -230,7 +230,7 @@ async fn accept(state: &Arc<AppState>, listener: &TcpListener, places: &Arc<Sema
             // What a client does to its connection is no fault of ours.
             tokio::select! {
                 _ = &mut connection => {}
-                () = state.stopped() => {
+                () = state.shutdown_started() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use amanuensis_models::Store;
 use tokio::sync::watch;
 
-use crate::auth::Keys;
+use crate::auth::ApiKeys;
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::error::ApiError;
@@ -15,7 +15,7 @@ use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::metrics::{Gauges, Metrics, resident_bytes};
 use crate::pool::ModelPool;
-use crate::work::Bounds;
+use crate::transcription::TranscriptionLimits;
 
 /// The server's parts; handlers get an `Arc` of it.
 pub struct AppState {
@@ -28,7 +28,7 @@ pub struct AppState {
     /// The jobs; none where another server has their place.
     pub jobs: Option<Arc<Jobs>>,
     /// Who is let in.
-    pub keys: Keys,
+    pub keys: ApiKeys,
     /// How much is done at once.
     pub limits: Limits,
     /// What is counted.
@@ -43,7 +43,7 @@ impl AppState {
     /// The parts of a server with these settings, which make sense; `default_path` is where its default model is.
     pub fn new(
         config: Config,
-        keys: Keys,
+        keys: ApiKeys,
         decoder: Decoder,
         jobs: Option<Arc<Jobs>>,
         store: Store,
@@ -65,7 +65,7 @@ impl AppState {
     }
 
     /// The server takes no further work.
-    pub fn stop(&self) {
+    pub fn begin_shutdown(&self) {
         self.stopping.send_replace(true);
         self.jobs.iter().for_each(|jobs| jobs.stop());
     }
@@ -76,7 +76,7 @@ impl AppState {
     }
 
     /// Waits until the server is being stopped.
-    pub async fn stopped(&self) {
+    pub async fn shutdown_started(&self) {
         let stopped = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await.is_ok();
         debug_assert!(stopped, "the sender is ours");
     }
@@ -87,15 +87,18 @@ impl AppState {
     }
 
     /// How much a transcription may take.
-    pub fn bounds(&self) -> Bounds {
+    pub fn transcription_limits(&self) -> TranscriptionLimits {
         let seconds = Duration::from_secs;
-        Bounds { duration: seconds(self.config.max_duration), time: seconds(self.config.request_timeout) }
+        TranscriptionLimits {
+            max_duration: seconds(self.config.max_duration),
+            timeout: seconds(self.config.request_timeout),
+        }
     }
 
     /// The refusal of a request that there is no place for, with a guess of when there may be.
     pub fn overloaded(&self, what: &str) -> ApiError {
-        let each = self.metrics.mean_work_seconds().unwrap_or(1.0);
-        let rounds = 1 + self.limits.waiting() / self.config.max_active.max(1);
+        let each = self.metrics.mean_transcription_seconds().unwrap_or(1.0);
+        let rounds = 1 + self.limits.queued_requests() / self.config.max_active.max(1);
         ApiError::overloaded(what, (each * rounds as f64).ceil().clamp(1.0, 60.0) as u64)
     }
 
@@ -106,10 +109,10 @@ impl AppState {
             (model.name().to_owned(), decoding, waiting, model.batch_size())
         });
         Gauges {
-            uploading: self.limits.uploading(),
-            active: self.limits.active(),
-            waiting: self.limits.waiting(),
-            live: self.limits.live_sessions(),
+            uploading: self.limits.active_uploads(),
+            active: self.limits.active_requests(),
+            waiting: self.limits.queued_requests(),
+            live: self.limits.open_live_sessions(),
             jobs: self.jobs.as_ref().and_then(|jobs| jobs.unfinished().ok()),
             models,
             resident: resident_bytes(),

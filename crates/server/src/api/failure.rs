@@ -6,14 +6,14 @@ use axum::http::StatusCode;
 use crate::error::ApiError;
 use crate::jobs::JobError;
 use crate::pool::PoolError;
-use crate::work::Failure;
+use crate::transcription::TranscriptionError;
 
 impl From<PoolError> for ApiError {
     fn from(error: PoolError) -> Self {
         let message = error.to_string();
         match error {
             PoolError::Unknown { .. } => Self::not_found(message).with_param("model").with_code("model_not_found"),
-            PoolError::Full => Self::overloaded(message, 5),
+            PoolError::MemoryFull => Self::overloaded(message, 5),
             PoolError::TooLarge { .. } => Self::invalid(message).with_param("model").with_code("model_too_large"),
             PoolError::Load { .. } => Self::internal(message),
         }
@@ -24,8 +24,8 @@ impl From<JobError> for ApiError {
     fn from(error: JobError) -> Self {
         let message = error.to_string();
         match error {
-            JobError::Unknown => Self::not_found(message).with_code("job_not_found"),
-            JobError::Full => Self::overloaded(message, 60),
+            JobError::NotFound => Self::not_found(message).with_code("job_not_found"),
+            JobError::QueueFull => Self::overloaded(message, 60),
             JobError::NoResult(_) => Self::invalid(message).with_status(StatusCode::CONFLICT).with_code("no_result"),
             JobError::Recording(error) => of_audio(&error),
             JobError::NoFolder => Self::invalid(message).with_param("path"),
@@ -33,25 +33,25 @@ impl From<JobError> for ApiError {
             JobError::InUse
             | JobError::TooNew
             | JobError::Database(_)
-            | JobError::Content(_)
-            | JobError::Decoder(_)
+            | JobError::InvalidContent(_)
+            | JobError::DecoderStart(_)
             | JobError::Io(_) => Self::internal(message),
         }
     }
 }
 
-impl From<Failure> for ApiError {
-    fn from(failure: Failure) -> Self {
+impl From<TranscriptionError> for ApiError {
+    fn from(failure: TranscriptionError) -> Self {
         let message = failure.to_string();
         match failure {
-            Failure::Audio(error) => of_audio(&error),
-            Failure::Decoder(_) => Self::overloaded(message, 5),
-            Failure::Killed(_) => Self::overloaded(message, 5).with_code("decoder_killed"),
-            Failure::Transcribe(error) => of_transcribe(&error),
-            Failure::Incomplete { .. } => Self::unprocessable(message).with_param("file"),
-            Failure::TooLong(_) => Self::too_large(message).with_param("file"),
-            Failure::TimedOut(_) => Self::unprocessable(message).with_param("file").with_code("timed_out"),
-            Failure::GivenUp => Self::overloaded(message, 10),
+            TranscriptionError::Audio(error) => of_audio(&error),
+            TranscriptionError::DecoderStart(_) => Self::overloaded(message, 5),
+            TranscriptionError::DecoderKilled(_) => Self::overloaded(message, 5).with_code("decoder_killed"),
+            TranscriptionError::Transcribe(error) => of_transcribe(&error),
+            TranscriptionError::Incomplete { .. } => Self::unprocessable(message).with_param("file"),
+            TranscriptionError::TooLong(_) => Self::too_large(message).with_param("file"),
+            TranscriptionError::TimedOut(_) => Self::unprocessable(message).with_param("file").with_code("timed_out"),
+            TranscriptionError::Cancelled => Self::overloaded(message, 10),
         }
     }
 }

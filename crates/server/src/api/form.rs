@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use super::{gate, query};
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::work::Failure;
+use crate::transcription::TranscriptionError;
 
 /// Bytes that a field other than the recording may have, and how many of them there may be.
 const LONGEST_FIELD: usize = 64 << 10;
@@ -49,7 +49,7 @@ pub struct Form {
 impl Form {
     /// Receives the form of a request, if there is a place for it.
     pub async fn receive(state: &Arc<AppState>, request: Request) -> Result<Self, ApiError> {
-        if state.limits.is_full() {
+        if state.limits.is_queue_full() {
             return Err(gate::refuse(state.overloaded("too many requests are waiting"), request).await);
         }
         Self::receive_in(None, state, request).await
@@ -64,7 +64,7 @@ impl Form {
         if let Err(error) = check_head(&request) {
             return Err(gate::refuse(error, request).await);
         }
-        let Some(_place) = state.limits.upload() else {
+        let Some(_upload_slot) = state.limits.try_upload_slot() else {
             return Err(gate::refuse(state.overloaded("too many recordings are being uploaded"), request).await);
         };
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -74,8 +74,8 @@ impl Form {
         let multipart = Multipart::from_request(request, state).await.map_err(|rejection| {
             ApiError::unsupported(format!("the body has to be a multipart form: {}", rejection.body_text()))
         })?;
-        let received = tokio::time::timeout(state.config.upload_time(), Self::read(folder, state, multipart)).await;
-        received.unwrap_or_else(|_| Err(ApiError::too_slow("the upload took too long")))
+        let received = tokio::time::timeout(state.config.upload_timeout(), Self::read(folder, state, multipart)).await;
+        received.unwrap_or_else(|_| Err(ApiError::request_timeout("the upload took too long")))
     }
 
     async fn read(folder: Option<PathBuf>, state: &AppState, mut multipart: Multipart) -> Result<Self, ApiError> {
@@ -240,7 +240,7 @@ async fn save(folder: Option<PathBuf>, state: &AppState, mut field: Field<'_>) -
     }
     file.flush().await.map_err(|error| failed(&error))?;
     if size == 0 {
-        return Err(Failure::Audio(AudioError::Empty).into());
+        return Err(TranscriptionError::Audio(AudioError::Empty).into());
     }
     Ok(Upload(path))
 }

@@ -34,7 +34,7 @@ pub async fn account(State(state): State<Arc<AppState>>, request: Request, next:
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let (status, time) = (response.status().as_u16(), start.elapsed());
-    state.metrics.answered(matched.as_deref().unwrap_or("none"), status, time);
+    state.metrics.record_request(matched.as_deref().unwrap_or("none"), status, time);
     if state.config.access_log {
         eprintln!("{id} {method} {path:?} {status} {:.3} s", time.as_secs_f64());
     }
@@ -59,7 +59,7 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     refuse_pages(state, request)?;
     let shown = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let protocol = shown.is_none().then(|| key_of_protocols(request.headers())).flatten();
-    let key = state.keys.admit(shown.or(protocol.as_deref())).ok_or_else(|| {
+    let key = state.keys.authenticate(shown.or(protocol.as_deref())).ok_or_else(|| {
         ApiError::unauthorized(match shown {
             None => "an API key is needed, in a header `Authorization: Bearer KEY`",
             Some(_) => "this API key is not one of the server's",
@@ -69,7 +69,7 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
         return Err(ApiError::overloaded("the server is being stopped", 10));
     }
     let too_many = |seconds| ApiError::rate_limited("more requests in a minute than a caller may make", seconds);
-    state.limits.count(key).map_err(too_many)
+    state.limits.count_request(key).map_err(too_many)
 }
 
 /// The key among the protocols of a WebSocket, as `Authorization` has it: a web page can set no other header, and `OpenAI`'s
@@ -87,7 +87,7 @@ fn refuse_pages(state: &AppState, request: &Request) -> Result<(), ApiError> {
     let config = &state.config;
     let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     let host = request.uri().authority().map(Authority::as_str).or(text(header::HOST));
-    let is_private = config.host.is_loopback() && !config.allow_anyone && !state.keys.are_wanted();
+    let is_private = config.host.is_loopback() && !config.allow_anyone && !state.keys.are_required();
     if is_private && host.is_some_and(|host| !is_of_this_machine(host)) {
         return Err(ApiError::forbidden(
             "without API keys the server answers only to names of this machine, such as localhost and 127.0.0.1; for \

@@ -29,7 +29,7 @@ pub struct Health {
 pub async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Health>) {
     let status = if state.is_stopping() {
         "stopping"
-    } else if state.limits.is_full() {
+    } else if state.limits.is_queue_full() {
         "full"
     } else if state.pool.installed().is_empty() {
         "no model"
@@ -47,5 +47,5 @@ pub async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Heal
     responses((status = 200, body = Health))
 )]
 pub async fn live(State(state): State<Arc<AppState>>) -> Json<Health> {
-    Json(Health { status: "ok", live: true, ready: !state.is_stopping() && !state.limits.is_full() })
+    Json(Health { status: "ok", live: true, ready: !state.is_stopping() && !state.limits.is_queue_full() })
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::refusals::Refusals;
 use crate::error::{ApiError, ErrorBody};
-use crate::pool::MAPPED;
+use crate::pool::DEFAULT_MODEL_ALIASES;
 use crate::state::AppState;
 
 /// A model that can be asked for.
@@ -41,7 +41,7 @@ pub struct ModelList {
 #[utoipa::path(get, path = "/v1/models", tag = "Models", operation_id = "listModels", responses((status = 200, body = ModelList), Refusals))]
 pub async fn list(State(state): State<Arc<AppState>>) -> Json<ModelList> {
     let installed = state.pool.installed();
-    let mapped = MAPPED.iter().filter_map(|name| Some(model(name, &state.pool.find(name).ok()?.path)));
+    let mapped = DEFAULT_MODEL_ALIASES.iter().filter_map(|name| Some(model(name, &state.pool.find(name).ok()?.path)));
     let data = installed.iter().map(|found| model(&found.name, &found.path)).chain(mapped).collect();
     Json(ModelList { object: "list", data })
 }

@@ -23,7 +23,7 @@ const FIELDS: u64 = 1 << 20;
 
 /// All endpoints.
 pub fn router(state: &Arc<AppState>) -> Router {
-    let (router, document) = OpenApiRouter::with_openapi(docs::head(state.keys.are_wanted()))
+    let (router, document) = OpenApiRouter::with_openapi(docs::head(state.keys.are_required()))
         .routes(routes!(transcriptions::create))
         .routes(routes!(translations::create))
         .routes(routes!(jobs::create))

@@ -11,7 +11,7 @@ use super::form::{Form, Upload};
 use super::stream;
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::work;
+use crate::transcription::{self, TranscriptionError};
 
 /// What a request asks for.
 pub struct Asked {
@@ -33,18 +33,24 @@ pub struct Asked {
 pub async fn run(state: &Arc<AppState>, asked: Asked) -> Result<Response, ApiError> {
     let Asked { upload, model, options, format, stream, parts } = asked;
     state.pool.find(&model)?;
-    let place = state.limits.enter().ok_or_else(|| state.overloaded("too many requests are waiting"))?;
-    let turn = place.turn().await;
+    let queue_slot = state.limits.try_queue_slot().ok_or_else(|| state.overloaded("too many requests are waiting"))?;
+    let active_slot = queue_slot.activate().await;
     let transcriber = state.pool.get(&model).await?;
-    transcriber.check(&options).map_err(work::Failure::Transcribe)?;
+    transcriber.check(&options).map_err(TranscriptionError::Transcribe)?;
     let (start, path) = (Instant::now(), upload.path().to_owned());
-    let running =
-        work::start(Arc::clone(&transcriber), state.decoder.clone(), path, options, state.bounds(), (turn, upload));
+    let running = transcription::start(
+        Arc::clone(&transcriber),
+        state.decoder.clone(),
+        path,
+        options,
+        state.transcription_limits(),
+        (active_slot, upload),
+    );
     if stream {
         return stream::answer(state, running, transcriber, parts).await;
     }
     let transcript = running.transcript().await?;
-    state.metrics.transcribed(transcript.duration, start.elapsed().as_secs_f64());
+    state.metrics.record_transcription(transcript.duration, start.elapsed().as_secs_f64());
     answer::answer(&transcript, format, parts, Some(&transcriber))
 }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::answer::{Code, Logprob, Parts, codes, logprobs};
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::work::{Failure, Heard, Running};
+use crate::transcription::{RunningTranscription, TranscriptionError, TranscriptionEvent};
 
 /// How long a stream may say nothing, for those between the client and the server who would think it dead.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -43,7 +43,7 @@ enum Told {
 
 struct Stream {
     state: Arc<AppState>,
-    running: Running,
+    running: RunningTranscription,
     transcriber: Arc<Transcriber>,
     parts: Parts,
     start: Instant,
@@ -61,7 +61,7 @@ struct Stream {
 /// That of a transcription which fails before anything was said, and soon.
 pub async fn answer(
     state: &Arc<AppState>,
-    running: Running,
+    running: RunningTranscription,
     transcriber: Arc<Transcriber>,
     parts: Parts,
 ) -> Result<Response, ApiError> {
@@ -91,8 +91,8 @@ impl Stream {
     async fn next(&mut self) -> Option<Result<Event, ApiError>> {
         while !self.has_ended {
             match self.running.next().await {
-                Some(Heard::Language(language)) => self.language = Some(language),
-                Some(Heard::Segment(segment)) => {
+                Some(TranscriptionEvent::Language(language)) => self.language = Some(language),
+                Some(TranscriptionEvent::Segment(segment)) => {
                     let delta = self.delta(&segment.text);
                     let logprobs = self.parts.logprobs.then(|| logprobs(&[segment], &self.transcriber));
                     self.logprobs.extend(logprobs.clone().unwrap_or_default());
@@ -100,8 +100,10 @@ impl Stream {
                         return Some(Ok(event(&Told::Delta { delta, logprobs })));
                     }
                 }
-                Some(Heard::Ended(end)) => return Some(self.end(end)),
-                None => return Some(self.end(Err(Failure::Transcribe(amanuensis_transcribe::Error::Stopped)))),
+                Some(TranscriptionEvent::Finished(end)) => return Some(self.end(end)),
+                None => {
+                    return Some(self.end(Err(TranscriptionError::Transcribe(amanuensis_transcribe::Error::Stopped))));
+                }
             }
         }
         None
@@ -121,10 +123,10 @@ impl Stream {
         delta
     }
 
-    fn end(&mut self, end: Result<Transcript, Failure>) -> Result<Event, ApiError> {
+    fn end(&mut self, end: Result<Transcript, TranscriptionError>) -> Result<Event, ApiError> {
         self.has_ended = true;
         let transcript = end?;
-        self.state.metrics.transcribed(transcript.duration, self.start.elapsed().as_secs_f64());
+        self.state.metrics.record_transcription(transcript.duration, self.start.elapsed().as_secs_f64());
         Ok(event(&Told::Done {
             text: std::mem::take(&mut self.text),
             languages: self.parts.languages.then(|| codes(self.language)),

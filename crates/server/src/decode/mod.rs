@@ -29,7 +29,7 @@ pub enum Decoder {
         memory: u64,
     },
     /// This process.
-    Here,
+    InProcess,
 }
 
 /// A WAV file: one channel, 8 kHz, 8 bit, silent.
@@ -83,7 +83,7 @@ impl Decoder {
                 let process = Process::start(program, *memory, file, is_wanted, fate.clone());
                 Audio::from_relay(process.map_err(OpenError::Start)?)
             }
-            Self::Here => Audio::from_source(Watched { file, is_wanted }),
+            Self::InProcess => Audio::from_source(Watched { file, is_wanted }),
         };
         match (opened, fate.killed()) {
             (Ok(audio), _) => Ok((audio, fate)),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use amanuensis_audio::ErrorKind;
 use tokio::task::spawn_blocking;
 
-use super::{JobError, Jobs, NewJob};
+use super::{JobError, JobParams, Jobs};
 use crate::decode::OpenError;
 
 /// How long a recording is looked at.
@@ -21,7 +21,7 @@ impl Jobs {
     /// # Errors
     /// [`JobError::Recording`]; [`JobError::NoFolder`], [`JobError::NotInFolder`] where there is no upload. Where it cannot be
     /// told in time what the recording is, or not now, there is no error.
-    pub async fn check(self: &Arc<Self>, asked: &NewJob, upload: Option<&Path>) -> Result<(), JobError> {
+    pub async fn check(self: &Arc<Self>, asked: &JobParams, upload: Option<&Path>) -> Result<(), JobError> {
         let path = match upload {
             Some(upload) => upload.to_owned(),
             None => self.in_folder(asked.path.as_deref().unwrap_or_default())?,

@@ -9,13 +9,13 @@ use amanuensis_audio::Error as AudioError;
 pub enum JobError {
     /// There is none with this name, or not any more.
     #[error("there is no such job")]
-    Unknown,
+    NotFound,
     /// As many wait as may.
     #[error("too many jobs are waiting")]
-    Full,
+    QueueFull,
     /// It has not succeeded, or not yet.
     #[error("there is no result: the job is {0}")]
-    NoResult(super::State),
+    NoResult(super::JobState),
     /// It is no recording that can be transcribed.
     #[error(transparent)]
     Recording(AudioError),
@@ -36,10 +36,10 @@ pub enum JobError {
     Database(#[from] rusqlite::Error),
     /// What the database holds cannot be understood.
     #[error("the job database holds what cannot be read: {0}")]
-    Content(#[from] serde_json::Error),
+    InvalidContent(#[from] serde_json::Error),
     /// No process can be started for a recording.
     #[error("no decoder can be started: {0}")]
-    Decoder(io::Error),
+    DecoderStart(io::Error),
     /// The files in the data directory fail.
     #[error("the files of jobs: {0}")]
     Io(#[from] io::Error),

@@ -17,7 +17,7 @@ pub enum JobEvent {
     /// The job, further than before.
     Progress(Job),
     /// The job, at its end; the last of all.
-    Ended(Job),
+    Finished(Job),
 }
 
 /// Follows a job. The database is what is believed; the channel only says when to look.
@@ -42,7 +42,7 @@ impl Follower {
     /// What happens next; nothing behind the end of the job, nor when the server is being stopped.
     ///
     /// # Errors
-    /// [`JobError::Unknown`] where the job is removed, and whatever the database may fail of.
+    /// [`JobError::NotFound`] where the job is removed, and whatever the database may fail of.
     pub async fn next(&mut self) -> Result<Option<JobEvent>, JobError> {
         loop {
             if let Some(event) = self.found.pop_front() {
@@ -75,12 +75,12 @@ impl Follower {
             let job = jobs.get(&id)?;
             Ok((job, jobs.segments(&id, known)?))
         };
-        let looked: Result<_, JobError> = spawn_blocking(look).await.unwrap_or_else(|_| Err(JobError::Unknown));
+        let looked: Result<_, JobError> = spawn_blocking(look).await.unwrap_or_else(|_| Err(JobError::NotFound));
         let (job, segments) = looked?;
         self.known = segments.last().map_or(known, |segment| segment.id + 1);
         self.found.extend(segments.into_iter().map(JobEvent::Segment));
         self.is_over = job.state.is_final() || self.changes.is_none();
-        self.found.push_back(if job.state.is_final() { JobEvent::Ended(job) } else { JobEvent::Progress(job) });
+        self.found.push_back(if job.state.is_final() { JobEvent::Finished(job) } else { JobEvent::Progress(job) });
         Ok(())
     }
 }

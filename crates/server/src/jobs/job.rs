@@ -7,7 +7,7 @@ use amanuensis_transcribe::TranscribeOptions;
 
 /// A job that is to be done.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewJob {
+pub struct JobParams {
     /// What people call the job, if they call it something.
     pub name: Option<String>,
     /// A file of the server's folder, relative to it; the recording was uploaded where there is none.
@@ -24,9 +24,9 @@ pub struct Job {
     /// Its name for programs: `job_` and 32 hexadecimal digits.
     pub id: String,
     /// What was asked for.
-    pub asked: NewJob,
+    pub params: JobParams,
     /// How it stands.
-    pub state: State,
+    pub state: JobState,
     /// When it was submitted, in seconds since 1970.
     pub created: i64,
     /// When work on it first began, in seconds since 1970.
@@ -45,7 +45,7 @@ pub struct Job {
 
 /// How a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum JobState {
     /// It waits for its turn.
     Queued,
     /// It is being transcribed.
@@ -58,7 +58,7 @@ pub enum State {
     Cancelled,
 }
 
-impl State {
+impl JobState {
     const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// The name, for programs.
@@ -78,7 +78,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for JobState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -89,7 +89,7 @@ impl fmt::Display for State {
 #[error("a job is queued, running, succeeded, failed or cancelled")]
 pub struct UnknownState;
 
-impl FromStr for State {
+impl FromStr for JobState {
     type Err = UnknownState;
 
     fn from_str(text: &str) -> Result<Self, UnknownState> {

@@ -28,7 +28,7 @@ use crate::decode::Decoder;
 pub use error::JobError;
 use files::{JobFiles, in_folder};
 pub use follow::{Follower, JobEvent};
-pub use job::{Job, NewJob, State, UnknownState};
+pub use job::{Job, JobParams, JobState, UnknownState};
 use store::JobStore;
 
 /// How jobs are done.
@@ -41,13 +41,13 @@ pub struct JobSettings {
     /// Jobs that are done at once.
     pub workers: usize,
     /// Jobs that may wait.
-    pub most_waiting: usize,
+    pub max_queued: usize,
     /// The longest recording.
-    pub longest: Duration,
+    pub max_duration: Duration,
     /// The longest time that a job may take, since the server was started.
-    pub time: Duration,
+    pub timeout: Duration,
     /// How long jobs are kept that have ended; for ever where there is none.
-    pub kept: Option<Duration>,
+    pub retention: Option<Duration>,
 }
 
 /// The jobs of a server.
@@ -83,8 +83,8 @@ impl Jobs {
         let ids = |state| -> Result<HashSet<String>, JobError> {
             Ok(store.list(usize::MAX >> 1, None, Some(state))?.into_iter().map(|job| job.id).collect())
         };
-        let unfinished = ids(State::Queued)?;
-        files.sweep(&unfinished, &ids(State::Succeeded)?)?;
+        let unfinished = ids(JobState::Queued)?;
+        files.sweep(&unfinished, &ids(JobState::Succeeded)?)?;
         let changes = unfinished.into_iter().map(|id| (id, watch::Sender::new(()))).collect();
         let live = Mutex::new(Live { changes, is_stopping: false });
         let checks = Arc::new(Semaphore::new(settings.workers));
@@ -99,8 +99,8 @@ impl Jobs {
     /// Accepts a job. When this returns, it is kept, and will be done whatever happens to the server.
     ///
     /// # Errors
-    /// [`JobError::Full`]; [`JobError::NoFolder`], [`JobError::NotInFolder`] where there is no upload.
-    pub fn submit(&self, asked: &NewJob, upload: Option<TempPath>) -> Result<Job, JobError> {
+    /// [`JobError::QueueFull`]; [`JobError::NoFolder`], [`JobError::NotInFolder`] where there is no upload.
+    pub fn submit(&self, asked: &JobParams, upload: Option<TempPath>) -> Result<Job, JobError> {
         let id = self.store.new_id()?;
         match (upload, &asked.path) {
             (Some(upload), _) => self.files.keep_upload(upload, &id)?,
@@ -112,7 +112,7 @@ impl Jobs {
             live.changes.insert(id.clone(), watch::Sender::new(()));
             live.is_stopping
         };
-        let added = self.store.add(&id, asked, self.settings.most_waiting);
+        let added = self.store.add(&id, asked, self.settings.max_queued);
         if added.is_err() {
             self.lock().changes.remove(&id);
             self.files.remove_upload(&id)?;
@@ -127,7 +127,7 @@ impl Jobs {
     /// The job called `id`.
     ///
     /// # Errors
-    /// [`JobError::Unknown`].
+    /// [`JobError::NotFound`].
     pub fn get(&self, id: &str) -> Result<Job, JobError> {
         self.store.get(id)
     }
@@ -135,19 +135,19 @@ impl Jobs {
     /// Up to `limit` jobs, the newest first, older than the one called `after` and in `state`, where these are given.
     ///
     /// # Errors
-    /// [`JobError::Unknown`] where there is no job `after`.
-    pub fn list(&self, limit: usize, after: Option<&str>, state: Option<State>) -> Result<Vec<Job>, JobError> {
+    /// [`JobError::NotFound`] where there is no job `after`.
+    pub fn list(&self, limit: usize, after: Option<&str>, state: Option<JobState>) -> Result<Vec<Job>, JobError> {
         self.store.list(limit, after, state)
     }
 
     /// Whether a job would have to be refused.
-    pub fn is_full(&self) -> Result<bool, JobError> {
-        Ok(self.store.count(State::Queued)? >= self.settings.most_waiting)
+    pub fn is_queue_full(&self) -> Result<bool, JobError> {
+        Ok(self.store.count(JobState::Queued)? >= self.settings.max_queued)
     }
 
     /// How many jobs wait, and how many are being done.
     pub fn unfinished(&self) -> Result<(usize, usize), JobError> {
-        Ok((self.store.count(State::Queued)?, self.store.count(State::Running)?))
+        Ok((self.store.count(JobState::Queued)?, self.store.count(JobState::Running)?))
     }
 
     /// What was found so far, but for the first `known` segments.
@@ -159,10 +159,10 @@ impl Jobs {
     /// The transcript of a job that has succeeded.
     ///
     /// # Errors
-    /// [`JobError::Unknown`], [`JobError::NoResult`].
+    /// [`JobError::NotFound`], [`JobError::NoResult`].
     pub fn result(&self, id: &str) -> Result<Transcript, JobError> {
         match self.store.get(id)?.state {
-            State::Succeeded => self.files.read_result(id),
+            JobState::Succeeded => self.files.read_result(id),
             state => Err(JobError::NoResult(state)),
         }
     }
@@ -170,7 +170,7 @@ impl Jobs {
     /// Cancels a job, or removes one that has ended, with its transcript. Gives the job as it is then, if it is still there.
     ///
     /// # Errors
-    /// [`JobError::Unknown`].
+    /// [`JobError::NotFound`].
     pub fn cancel(&self, id: &str) -> Result<Option<Job>, JobError> {
         if self.store.cancel(id)? {
             self.ended(id)?;
@@ -183,7 +183,7 @@ impl Jobs {
     /// Follows a job, from behind the first `known` segments.
     ///
     /// # Errors
-    /// [`JobError::Unknown`].
+    /// [`JobError::NotFound`].
     pub fn follow(self: &Arc<Self>, id: &str, known: usize) -> Result<Follower, JobError> {
         let changes = self.lock().changes.get(id).map(watch::Sender::subscribe);
         self.store.get(id)?;
@@ -201,7 +201,7 @@ impl Jobs {
 
     /// Removes jobs that ended longer ago than they are kept.
     fn remove_old(&self) -> Result<(), JobError> {
-        let Some(kept) = self.settings.kept else { return Ok(()) };
+        let Some(kept) = self.settings.retention else { return Ok(()) };
         self.store.ended_before(kept.as_secs() as i64)?.iter().try_for_each(|id| self.remove(id))
     }
 

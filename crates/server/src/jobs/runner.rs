@@ -84,8 +84,8 @@ impl Jobs {
     async fn attempt(self: &Arc<Self>, job: Job, models: &ModelPool) {
         self.tell(&job.id);
         let id = job.id.clone();
-        let loaded = match models.get(&job.asked.model).await {
-            Err(PoolError::Full) => None,
+        let loaded = match models.get(&job.params.model).await {
+            Err(PoolError::MemoryFull) => None,
             loaded => Some(loaded.map_err(|error| error.to_string())),
         };
         let jobs = Arc::clone(self);
@@ -116,7 +116,7 @@ impl Jobs {
     fn transcribe(self: &Arc<Self>, job: &Job, transcriber: &Transcriber) -> Result<End, JobError> {
         let mut windows = match self.store.windows(&job.id, 0) {
             // Then it begins anew, and those that come have the numbers of these.
-            Err(JobError::Content(_)) => {
+            Err(JobError::InvalidContent(_)) => {
                 self.store.forget_windows(&job.id)?;
                 Vec::new()
             }
@@ -140,17 +140,17 @@ impl Jobs {
         transcriber: &Transcriber,
         windows: Vec<WindowCheckpoint>,
     ) -> Result<Option<End>, JobError> {
-        let until = Instant::now() + self.settings.time;
+        let until = Instant::now() + self.settings.timeout;
         let (audio, fate) = match self.open_recording(job, until)? {
             Ok(opened) => opened,
             Err(_) if !self.is_wanted(&job.id) => return Ok(Some(End::NotWanted)),
             Err(_) if Instant::now() >= until => return Ok(Some(End::Failed(LATE.to_owned()))),
             Err(end) => return Ok(Some(end)),
         };
-        let longest = self.settings.longest.as_secs_f64();
+        let longest = self.settings.max_duration.as_secs_f64();
         let (mut total, mut is_too_long) = (audio.expected_duration(), false);
         let mut kept = Ok(());
-        let transcript = transcriber.resume(audio, &job.asked.options, windows, &mut |event| {
+        let transcript = transcriber.resume(audio, &job.params.options, windows, &mut |event| {
             match event {
                 // What comes now may have been cut where the samples end.
                 _ if fate.killed().is_some() => return ControlFlow::Break(()),
@@ -182,7 +182,7 @@ impl Jobs {
 
     /// Opens the recording of a job, or says how the job ends for want of it.
     fn open_recording(self: &Arc<Self>, job: &Job, until: Instant) -> Result<Result<(Audio, Fate), End>, JobError> {
-        let path = match &job.asked.path {
+        let path = match &job.params.path {
             Some(path) => self.in_folder(path),
             None => Ok(self.files.upload(&job.id)),
         };
@@ -194,7 +194,7 @@ impl Jobs {
         let (jobs, id) = (Arc::clone(self), job.id.clone());
         match self.decoder.open(file, move || Instant::now() < until && jobs.is_wanted(&id)) {
             // No fault of the recording, and not for ever.
-            Err(OpenError::Start(error)) => Err(JobError::Decoder(error)),
+            Err(OpenError::Start(error)) => Err(JobError::DecoderStart(error)),
             Err(OpenError::Killed(reason)) => Ok(Err(End::Killed(reason))),
             Err(error) => Ok(Err(End::Failed(error.to_string()))),
             Ok(opened) => Ok(Ok(opened)),

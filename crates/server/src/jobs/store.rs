@@ -8,7 +8,7 @@ use amanuensis_transcribe::WindowCheckpoint;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
-use super::{Job, JobError, NewJob, State, schema};
+use super::{Job, JobError, JobParams, JobState, schema};
 
 /// Frames of 10 ms, in which windows are measured.
 const FRAMES_PER_SECOND: f64 = 100.0;
@@ -42,8 +42,8 @@ impl JobStore {
     /// Keeps a job, unless `most` or more wait already.
     ///
     /// # Errors
-    /// [`JobError::Full`], [`JobError::Database`].
-    pub fn add(&self, id: &str, job: &NewJob, most: usize) -> Result<Job, JobError> {
+    /// [`JobError::QueueFull`], [`JobError::Database`].
+    pub fn add(&self, id: &str, job: &JobParams, most: usize) -> Result<Job, JobError> {
         let added = self.lock().execute(
             "INSERT INTO jobs (id, state, name, path, model, options, created)
              SELECT :id, 'queued', :name, :path, :model, :options, :now
@@ -53,27 +53,27 @@ impl JobStore {
                 ":options": serde_json::to_string(&job.options)?, ":now": now(), ":most": most,
             },
         )?;
-        if added == 0 { Err(JobError::Full) } else { self.get(id) }
+        if added == 0 { Err(JobError::QueueFull) } else { self.get(id) }
     }
 
     /// The job called `id`.
     ///
     /// # Errors
-    /// [`JobError::Unknown`], [`JobError::Database`].
+    /// [`JobError::NotFound`], [`JobError::Database`].
     pub fn get(&self, id: &str) -> Result<Job, JobError> {
         let found = self.lock().query_row("SELECT * FROM jobs WHERE id = ?", [id], job).optional()?;
-        found.ok_or(JobError::Unknown)
+        found.ok_or(JobError::NotFound)
     }
 
     /// Up to `limit` jobs, the newest first, older than the one called `after` and in `state`, where these are given.
     ///
     /// # Errors
-    /// [`JobError::Unknown`] where there is no job `after`, [`JobError::Database`].
-    pub fn list(&self, limit: usize, after: Option<&str>, state: Option<State>) -> Result<Vec<Job>, JobError> {
+    /// [`JobError::NotFound`] where there is no job `after`, [`JobError::Database`].
+    pub fn list(&self, limit: usize, after: Option<&str>, state: Option<JobState>) -> Result<Vec<Job>, JobError> {
         let connection = self.lock();
         let number = |id: &str| {
             let number = connection.query_row("SELECT number FROM jobs WHERE id = ?", [id], |row| row.get::<_, i64>(0));
-            number.optional()?.ok_or(JobError::Unknown)
+            number.optional()?.ok_or(JobError::NotFound)
         };
         let before = after.map(number).transpose()?;
         let mut statement = connection.prepare(
@@ -85,7 +85,7 @@ impl JobStore {
     }
 
     /// How many jobs are in `state`.
-    pub fn count(&self, state: State) -> Result<usize, JobError> {
+    pub fn count(&self, state: JobState) -> Result<usize, JobError> {
         Ok(self.lock().query_row("SELECT count(*) FROM jobs WHERE state = ?", [state], |row| row.get(0))?)
     }
 
@@ -151,7 +151,7 @@ impl JobStore {
     /// A running job has come to its end: it has succeeded, after so many seconds and with these warnings, or failed. False if it
     /// is no longer running.
     pub fn finish(&self, id: &str, end: Result<(f64, &[String]), &str>) -> Result<bool, JobError> {
-        let state = if end.is_ok() { State::Succeeded } else { State::Failed };
+        let state = if end.is_ok() { JobState::Succeeded } else { JobState::Failed };
         let (duration, warnings) = end.map_or((None, &[][..]), |(duration, warnings)| (Some(duration), warnings));
         let changed = self.lock().execute(
             "UPDATE jobs SET state = :state, finished = :now, error = :error, warnings = :warnings,
@@ -197,7 +197,7 @@ impl JobStore {
     pub fn remove(&self, id: &str) -> Result<(), JobError> {
         let sql = "DELETE FROM jobs WHERE id = ? AND state NOT IN ('queued', 'running')";
         let removed = self.lock().execute(sql, [id])?;
-        if removed == 0 { Err(JobError::Unknown) } else { Ok(()) }
+        if removed == 0 { Err(JobError::NotFound) } else { Ok(()) }
     }
 
     /// The jobs that ended more than `seconds` ago.
@@ -219,7 +219,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     let unreadable = |error: serde_json::Error| FromSqlError::Other(error.into());
     Ok(Job {
         id: row.get("id")?,
-        asked: NewJob {
+        params: JobParams {
             name: row.get("name")?,
             path: row.get("path")?,
             model: row.get("model")?,
@@ -236,13 +236,13 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     })
 }
 
-impl ToSql for State {
+impl ToSql for JobState {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.name().into())
     }
 }
 
-impl FromSql for State {
+impl FromSql for JobState {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str()?.parse().map_err(|error: super::UnknownState| FromSqlError::Other(error.into()))
     }

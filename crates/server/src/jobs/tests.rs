@@ -31,7 +31,7 @@ impl Workspace {
     }
 
     fn jobs(&self) -> Arc<Jobs> {
-        Arc::new(Jobs::open(self.settings(), Decoder::Here).unwrap())
+        Arc::new(Jobs::open(self.settings(), Decoder::InProcess).unwrap())
     }
 
     fn settings(&self) -> JobSettings {
@@ -39,10 +39,10 @@ impl Workspace {
             directory: self.path("data"),
             folder: Some(self.path("recordings")),
             workers: 2,
-            most_waiting: 3,
-            longest: Duration::from_mins(10),
-            time: Duration::from_mins(10),
-            kept: None,
+            max_queued: 3,
+            max_duration: Duration::from_mins(10),
+            timeout: Duration::from_mins(10),
+            retention: None,
         }
     }
 
@@ -105,8 +105,8 @@ fn options() -> TranscribeOptions {
     TranscribeOptions { temperatures: vec![0.0], compression_ratio_threshold: None, vad: None, ..Default::default() }
 }
 
-fn asked(path: Option<&str>) -> NewJob {
-    NewJob { name: None, path: path.map(str::to_owned), model: "whisper-1".to_owned(), options: options() }
+fn asked(path: Option<&str>) -> JobParams {
+    JobParams { name: None, path: path.map(str::to_owned), model: "whisper-1".to_owned(), options: options() }
 }
 
 fn untimed(transcript: Transcript) -> Transcript {
@@ -120,7 +120,7 @@ async fn to_the_end(follower: &mut Follower) -> (Vec<Segment>, Option<Job>) {
         match event {
             JobEvent::Segment(segment) => segments.push(segment),
             JobEvent::Progress(job) => assert!(!job.state.is_final()),
-            JobEvent::Ended(job) => ended = Some(job),
+            JobEvent::Finished(job) => ended = Some(job),
         }
     }
     (segments, ended)
@@ -137,12 +137,12 @@ async fn an_upload_becomes_a_transcript() {
     let upload = tempfile::NamedTempFile::new_in(jobs.uploads()).unwrap();
     fs::write(upload.path(), wav(70)).unwrap();
     let job = jobs.submit(&asked(None), Some(upload.into_temp_path())).unwrap();
-    assert!(matches!(jobs.result(&job.id), Err(JobError::NoResult(State::Queued))));
+    assert!(matches!(jobs.result(&job.id), Err(JobError::NoResult(JobState::Queued))));
     let mut follower = jobs.follow(&job.id, 0).unwrap();
     let workers = workspace.start(&jobs);
     let (segments, ended) = to_the_end(&mut follower).await;
     let ended = ended.unwrap();
-    assert_eq!((ended.state, ended.error, ended.done), (State::Succeeded, None, 70.0));
+    assert_eq!((ended.state, ended.error, ended.done), (JobState::Succeeded, None, 70.0));
     assert_eq!(segments, whole.segments);
     assert_eq!(untimed(jobs.result(&job.id).unwrap()), whole);
     jobs.stop();
@@ -153,8 +153,8 @@ async fn an_upload_becomes_a_transcript() {
     assert!(rest == whole.segments[2..] && ended.is_some());
 
     assert_eq!(jobs.cancel(&job.id).unwrap(), None);
-    assert!(matches!(jobs.get(&job.id), Err(JobError::Unknown)));
-    assert!(matches!(jobs.result(&job.id), Err(JobError::Unknown)) && jobs.follow(&job.id, 0).is_err());
+    assert!(matches!(jobs.get(&job.id), Err(JobError::NotFound)));
+    assert!(matches!(jobs.result(&job.id), Err(JobError::NotFound)) && jobs.follow(&job.id, 0).is_err());
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn what_a_server_that_was_killed_left_undone_the_next_one_ends() {
         drop(jobs);
 
         let jobs = workspace.jobs();
-        assert_eq!(jobs.get(&id).unwrap().state, State::Queued);
+        assert_eq!(jobs.get(&id).unwrap().state, JobState::Queued);
         let mut follower = jobs.follow(&id, 0).unwrap();
         let workers = workspace.start(&jobs);
         let (segments, _) = to_the_end(&mut follower).await;
@@ -197,7 +197,7 @@ async fn a_server_that_is_stopped_leaves_jobs_to_the_next_one() {
     jobs.stop();
     workers.await.unwrap();
     // On a fast machine it was done by then.
-    assert_ne!(jobs.get(&id).unwrap().state, State::Running);
+    assert_ne!(jobs.get(&id).unwrap().state, JobState::Running);
     to_the_end(&mut follower).await;
     drop((follower, jobs));
 
@@ -231,16 +231,16 @@ async fn what_cannot_be_done_says_why() {
     workspace.recording("long.wav", 601);
     workspace.recording("talk.wav", 1);
     let jobs = workspace.jobs();
-    let unknown = NewJob { model: "none".to_owned(), ..asked(Some("talk.wav")) };
+    let unknown = JobParams { model: "none".to_owned(), ..asked(Some("talk.wav")) };
     let ids =
         [asked(Some("notes.txt")), asked(Some("long.wav")), unknown].map(|job| jobs.submit(&job, None).unwrap().id);
-    assert!(matches!(jobs.submit(&asked(Some("talk.wav")), None), Err(JobError::Full)));
+    assert!(matches!(jobs.submit(&asked(Some("talk.wav")), None), Err(JobError::QueueFull)));
     assert!(matches!(jobs.submit(&asked(Some("../tiny/model.bin")), None), Err(JobError::NotInFolder(_))));
     workspace.start(&jobs);
     for (id, problem) in ids.iter().zip(["format", "longer than 600 s", "\"none\""]) {
         let (segments, ended) = to_the_end(&mut jobs.follow(id, 0).unwrap()).await;
         let Job { state, error, .. } = ended.unwrap();
-        assert!(segments.is_empty() && state == State::Failed, "{state} {error:?}");
+        assert!(segments.is_empty() && state == JobState::Failed, "{state} {error:?}");
         assert!(error.as_ref().is_some_and(|error| error.contains(problem)), "{error:?}");
     }
 }
@@ -264,7 +264,7 @@ async fn a_job_whose_decoder_is_always_killed_fails() {
     workspace.start(&jobs);
     let (_, ended) = to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;
     let Job { state, error: Some(error), .. } = ended.unwrap() else { panic!("no reason") };
-    assert!(state == State::Failed && error.contains("was killed (signal: 9"), "{state} {error}");
+    assert!(state == JobState::Failed && error.contains("was killed (signal: 9"), "{state} {error}");
 }
 
 #[tokio::test]
@@ -279,10 +279,10 @@ async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
     for (id, segments) in [(&running, windows[0].segments.len()), (&waiting, 0)] {
         let mut follower = jobs.follow(id, 0).unwrap();
         assert!(jobs.is_wanted(id));
-        assert_eq!(jobs.cancel(id).unwrap().unwrap().state, State::Cancelled);
+        assert_eq!(jobs.cancel(id).unwrap().unwrap().state, JobState::Cancelled);
         assert!(!jobs.is_wanted(id));
-        assert_eq!(to_the_end(&mut follower).await.1.unwrap().state, State::Cancelled);
-        assert!(matches!(jobs.result(id), Err(JobError::NoResult(State::Cancelled))));
+        assert_eq!(to_the_end(&mut follower).await.1.unwrap().state, JobState::Cancelled);
+        assert!(matches!(jobs.result(id), Err(JobError::NoResult(JobState::Cancelled))));
         // What was found is still there, and goes with the job.
         assert_eq!(jobs.segments(id, 0).unwrap().len(), segments);
         assert_eq!(jobs.cancel(id).unwrap(), None);
@@ -294,8 +294,11 @@ async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
 fn jobs_that_have_ended_are_kept_for_a_time() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1);
-    let jobs =
-        Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }, Decoder::Here).unwrap();
+    let jobs = Jobs::open(
+        JobSettings { retention: Some(Duration::from_hours(1)), ..workspace.settings() },
+        Decoder::InProcess,
+    )
+    .unwrap();
     let [ended, waiting] = [(); 2].map(|()| jobs.submit(&asked(Some("talk.wav")), None).unwrap().id);
     jobs.cancel(&ended).unwrap();
     jobs.remove_old().unwrap();
@@ -304,8 +307,11 @@ fn jobs_that_have_ended_are_kept_for_a_time() {
     // An hour later.
     let database = rusqlite::Connection::open(workspace.path("data/jobs.sqlite")).unwrap();
     database.execute("UPDATE jobs SET created = created - 3610, finished = finished - 3610", []).unwrap();
-    let jobs =
-        Jobs::open(JobSettings { kept: Some(Duration::from_hours(1)), ..workspace.settings() }, Decoder::Here).unwrap();
+    let jobs = Jobs::open(
+        JobSettings { retention: Some(Duration::from_hours(1)), ..workspace.settings() },
+        Decoder::InProcess,
+    )
+    .unwrap();
     jobs.remove_old().unwrap();
     assert!(jobs.get(&ended).is_err() && jobs.get(&waiting).is_ok());
 }

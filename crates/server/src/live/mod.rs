@@ -2,4 +2,4 @@
 
 mod session;
 
-pub use session::{Command, Settings, Told, start};
+pub use session::{Command, SessionEvent, SessionSettings, start};

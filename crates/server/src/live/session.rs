@@ -25,13 +25,13 @@ const MOST_HELD: usize = 600 * SAMPLE_RATE as usize;
 
 /// How to listen.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SessionSettings {
     /// The model.
     pub transcriber: Arc<Transcriber>,
     /// What to make of speech.
     pub options: TranscribeOptions,
     /// What makes a turn; none where the client says so.
-    pub turns: Option<UtteranceOptions>,
+    pub utterances: Option<UtteranceOptions>,
     /// What the bytes are.
     pub format: RawFormat,
     /// Samples a second.
@@ -48,44 +48,44 @@ pub enum Command {
     /// What is not committed is forgotten.
     Clear,
     /// From now on, listen in another way. The turn ends here.
-    Configure(Box<Settings>),
+    Configure(Box<SessionSettings>),
     /// The turn ends here, and so does the session once it is written down.
     End,
 }
 
 /// What a session tells. Turns are numbered from 1; times are seconds from the beginning of the session.
 #[derive(Debug, PartialEq)]
-pub enum Told {
+pub enum SessionEvent {
     /// Somebody begins to speak.
-    TurnBegins { turn: u64, at: f64 },
+    SpeechStarted { utterance: u64, at: f64 },
     /// Nobody speaks any more.
-    TurnEnds { turn: u64, at: f64 },
+    SpeechStopped { utterance: u64, at: f64 },
     /// A turn is complete, and its last words will follow.
-    Committed { turn: u64 },
+    Committed { utterance: u64 },
     /// The text of a turn goes on, with these words.
-    Text { turn: u64, text: String, words: Vec<Word> },
+    Delta { utterance: u64, text: String, words: Vec<Word> },
     /// What may follow the text so far; the next of these replaces it.
-    Provisional { turn: u64, text: String },
+    Provisional { utterance: u64, text: String },
     /// All of a turn is written down.
-    Done { turn: u64, text: String, words: Vec<Word>, seconds: f64, language: Option<Language> },
+    Completed { utterance: u64, text: String, words: Vec<Word>, seconds: f64, language: Option<Language> },
     /// A turn could not be written down.
-    Failed { turn: u64, reason: String },
+    Failed { utterance: u64, reason: String },
     /// There was nothing to commit.
-    Nothing,
+    NothingToCommit,
     /// What was not committed is forgotten.
     Cleared,
     /// There is no room for samples that are not committed; they are lost.
-    Full,
+    BufferFull,
 }
 
 /// Starts a session. `Err` where the system has no thread left.
-pub fn start(settings: Settings) -> std::io::Result<(Sender<Command>, Receiver<Told>)> {
+pub fn start(settings: SessionSettings) -> std::io::Result<(Sender<Command>, Receiver<SessionEvent>)> {
     let (commands, incoming) = channel(WAITING);
     let (told, outgoing) = channel(WAITING);
     let session = Session {
         commands: incoming,
         told,
-        turn: 0,
+        utterance: 0,
         seconds: 0.0,
         began: 0.0,
         ended: 0.0,
@@ -98,9 +98,9 @@ pub fn start(settings: Settings) -> std::io::Result<(Sender<Command>, Receiver<T
 
 struct Session {
     commands: Receiver<Command>,
-    told: Sender<Told>,
+    told: Sender<SessionEvent>,
     /// The number of the last turn.
-    turn: u64,
+    utterance: u64,
     /// Seconds of the stream before the current settings.
     seconds: f64,
     /// Where the last turn began and ended.
@@ -113,9 +113,9 @@ struct Session {
 }
 
 impl Session {
-    fn run(mut self, mut settings: Settings) {
+    fn run(mut self, mut settings: SessionSettings) {
         loop {
-            let next = match settings.turns {
+            let next = match settings.utterances {
                 Some(turns) => self.listen(&settings, turns),
                 None => self.collect(&settings),
             };
@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// Writes along with speech, turn by turn, until there are other settings or nobody is left.
-    fn listen(&mut self, settings: &Settings, turns: UtteranceOptions) -> Option<Settings> {
+    fn listen(&mut self, settings: &SessionSettings, turns: UtteranceOptions) -> Option<SessionSettings> {
         // Both were checked before the settings were taken.
         let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, turns).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
@@ -155,7 +155,7 @@ impl Session {
                     match command {
                         Command::Configure(settings) => next = Some(*settings),
                         Command::End => has_ended = true,
-                        _ if !is_in_turn => self.tell(Told::Nothing),
+                        _ if !is_in_turn => self.tell(SessionEvent::NothingToCommit),
                         _ => {}
                     }
                     result
@@ -164,7 +164,7 @@ impl Session {
                     samples.clear();
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
                     live.clear();
-                    self.tell(Told::Cleared);
+                    self.tell(SessionEvent::Cleared);
                     Ok(())
                 }
             };
@@ -181,31 +181,41 @@ impl Session {
     fn tell_of(&mut self, event: LiveEvent<'_>) {
         match event {
             LiveEvent::TurnBegins { start } => {
-                self.turn += 1;
+                self.utterance += 1;
                 self.began = self.seconds + start;
-                self.tell(Told::TurnBegins { turn: self.turn, at: self.began });
+                self.tell(SessionEvent::SpeechStarted { utterance: self.utterance, at: self.began });
             }
             LiveEvent::Words { settled, provisional } => {
                 if !settled.is_empty() {
-                    self.tell(Told::Text { turn: self.turn, text: text(settled), words: settled.to_vec() });
+                    self.tell(SessionEvent::Delta {
+                        utterance: self.utterance,
+                        text: text(settled),
+                        words: settled.to_vec(),
+                    });
                 }
-                self.tell(Told::Provisional { turn: self.turn, text: text(provisional) });
+                self.tell(SessionEvent::Provisional { utterance: self.utterance, text: text(provisional) });
             }
             LiveEvent::TurnEnds { end } => {
                 self.ended = self.seconds + end;
-                self.tell(Told::TurnEnds { turn: self.turn, at: self.ended });
-                self.tell(Told::Committed { turn: self.turn });
+                self.tell(SessionEvent::SpeechStopped { utterance: self.utterance, at: self.ended });
+                self.tell(SessionEvent::Committed { utterance: self.utterance });
             }
             LiveEvent::Turn { words, language } => {
                 let seconds = self.ended - self.began;
-                self.tell(Told::Done { turn: self.turn, text: text(words), words: words.to_vec(), seconds, language });
+                self.tell(SessionEvent::Completed {
+                    utterance: self.utterance,
+                    text: text(words),
+                    words: words.to_vec(),
+                    seconds,
+                    language,
+                });
             }
             _ => {}
         }
     }
 
     /// Holds samples until they are committed, until there are other settings or nobody is left.
-    fn collect(&mut self, settings: &Settings) -> Option<Settings> {
+    fn collect(&mut self, settings: &SessionSettings) -> Option<SessionSettings> {
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
         let mut is_full = self.held.len() > MOST_HELD;
         loop {
@@ -217,14 +227,14 @@ impl Session {
                     self.seconds += seconds_of(self.held.len() - before);
                     is_full = self.held.len() > MOST_HELD;
                     if is_full {
-                        self.tell(Told::Full);
+                        self.tell(SessionEvent::BufferFull);
                     }
                 }
                 Command::Commit => {
                     raw.finish(&mut self.held);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
                     if self.held.len() < SHORTEST {
-                        self.tell(Told::Nothing);
+                        self.tell(SessionEvent::NothingToCommit);
                     } else {
                         let held = std::mem::take(&mut self.held);
                         self.transcribe(settings, held);
@@ -235,7 +245,7 @@ impl Session {
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
                     self.held.clear();
                     is_full = false;
-                    self.tell(Told::Cleared);
+                    self.tell(SessionEvent::Cleared);
                 }
                 Command::Configure(next) => {
                     // What comes may be in another format; what came stays.
@@ -260,10 +270,10 @@ impl Session {
     }
 
     /// Transcribes a turn as a recording.
-    fn transcribe(&mut self, settings: &Settings, samples: Vec<f32>) {
-        self.turn += 1;
-        let turn = self.turn;
-        self.tell(Told::Committed { turn });
+    fn transcribe(&mut self, settings: &SessionSettings, samples: Vec<f32>) {
+        self.utterance += 1;
+        let utterance = self.utterance;
+        self.tell(SessionEvent::Committed { utterance });
         let (mut heard, mut words) = (String::new(), Vec::new());
         let transcript = Audio::from_samples(samples, SAMPLE_RATE).map_err(Error::from).and_then(|audio| {
             settings.transcriber.transcribe(audio, &settings.options, &mut |event| {
@@ -271,7 +281,7 @@ impl Session {
                     let text = if heard.is_empty() { segment.text.trim_start() } else { &segment.text };
                     heard += text;
                     words.extend_from_slice(&segment.words);
-                    self.tell(Told::Text { turn, text: text.to_owned(), words: segment.words.clone() });
+                    self.tell(SessionEvent::Delta { utterance, text: text.to_owned(), words: segment.words.clone() });
                 }
                 if self.told.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
@@ -279,20 +289,20 @@ impl Session {
         match transcript {
             Ok(transcript) => {
                 if let Ending::Failed(reason) = transcript.ending {
-                    return self.tell(Told::Failed { turn, reason });
+                    return self.tell(SessionEvent::Failed { utterance, reason });
                 }
                 let (seconds, language) = (transcript.duration, transcript.language);
-                self.tell(Told::Done { turn, text: heard, words, seconds, language });
+                self.tell(SessionEvent::Completed { utterance, text: heard, words, seconds, language });
             }
             Err(error) => self.fail(&error),
         }
     }
 
     fn fail(&mut self, error: &Error) {
-        self.tell(Told::Failed { turn: self.turn, reason: error.to_string() });
+        self.tell(SessionEvent::Failed { utterance: self.utterance, reason: error.to_string() });
     }
 
-    fn tell(&self, told: Told) {
+    fn tell(&self, told: SessionEvent) {
         // Whoever does not listen any more does not want to know; the session ends after the command.
         let _ = self.told.blocking_send(told);
     }
@@ -334,13 +344,14 @@ mod tests {
     use super::*;
 
     /// What a session tells that hears three seconds of a tone, and ends.
-    async fn told(turns: Option<UtteranceOptions>) -> Vec<Told> {
+    async fn told(turns: Option<UtteranceOptions>) -> Vec<SessionEvent> {
         let directory = tempfile::tempdir().unwrap();
         write_gibberish(directory.path()).unwrap();
         let engine = EngineOptions { threads: 1, ..EngineOptions::default() };
         let transcriber = Arc::new(Transcriber::load(directory.path(), &engine).unwrap());
         let options = TranscribeOptions { vad: None, temperatures: vec![0.0], ..TranscribeOptions::default() };
-        let settings = Settings { transcriber, options, turns, format: RawFormat::S16, rate: SAMPLE_RATE };
+        let settings =
+            SessionSettings { transcriber, options, utterances: turns, format: RawFormat::S16, rate: SAMPLE_RATE };
         let (commands, mut outgoing) = start(settings).unwrap();
         let tone = |i: u32| (8000.0 * (f64::from(i) / 8.0).sin()) as i16;
         let bytes = (0..3 * SAMPLE_RATE).flat_map(|i| tone(i).to_le_bytes()).collect();
@@ -357,9 +368,13 @@ mod tests {
     async fn what_was_said_is_written_down_at_the_end() {
         for turns in [None, Some(UtteranceOptions::default())] {
             let told = told(turns).await;
-            let Some(Told::Done { turn: 1, seconds, .. }) = told.last() else { panic!("{told:?}") };
+            let Some(SessionEvent::Completed { utterance: 1, seconds, .. }) = told.last() else { panic!("{told:?}") };
             assert!((2.9..3.1).contains(seconds), "{told:?}");
-            assert!(told.contains(&Told::Committed { turn: 1 }) && !told.contains(&Told::Nothing), "{told:?}");
+            assert!(
+                told.contains(&SessionEvent::Committed { utterance: 1 })
+                    && !told.contains(&SessionEvent::NothingToCommit),
+                "{told:?}"
+            );
         }
     }
 }

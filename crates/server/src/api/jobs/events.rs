@@ -104,7 +104,7 @@ fn told(event: JobEvent) -> Event {
             named("segment", &JobSegment::from(segment)).id(id)
         }
         JobEvent::Progress(job) => named("progress", &JobStatus::from(job)),
-        JobEvent::Ended(job) => named("done", &JobStatus::from(job)),
+        JobEvent::Finished(job) => named("done", &JobStatus::from(job)),
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::run::{refuse_speakers, temperatures};
 use super::super::transcriptions::languages;
 use super::super::values::{Chunking, Granularity, Spoken, TaskName, Temperature};
 use crate::error::ApiError;
-use crate::jobs::NewJob;
+use crate::jobs::JobParams;
 
 /// Characters that a job may be called by.
 const LONGEST_NAME: usize = 200;
@@ -56,7 +56,7 @@ pub struct JobForm {
 }
 
 /// The job of a form, and the recording that was uploaded.
-pub fn read(mut form: Form) -> Result<(NewJob, Option<TempPath>), ApiError> {
+pub fn read(mut form: Form) -> Result<(JobParams, Option<TempPath>), ApiError> {
     refuse_speakers(&mut form)?;
     let path = form.text("path")?;
     let upload = match (form.has_upload(), &path) {
@@ -99,14 +99,14 @@ pub fn read(mut form: Form) -> Result<(NewJob, Option<TempPath>), ApiError> {
         vad: Some(vad),
         ..TranscribeOptions::default()
     };
-    Ok((NewJob { name, path, model, options }, upload.map(Upload::into_path)))
+    Ok((JobParams { name, path, model, options }, upload.map(Upload::into_path)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn asked(fields: &[(&str, &str)]) -> Result<(NewJob, Option<TempPath>), ApiError> {
+    fn asked(fields: &[(&str, &str)]) -> Result<(JobParams, Option<TempPath>), ApiError> {
         read(Form::of(&[&[("model", "base")], fields].concat()))
     }
 

@@ -23,10 +23,10 @@ use super::query;
 use super::refusals::{FormRefusals, Refusals};
 use super::values::{StateName, TaskName};
 use crate::error::{ApiError, ErrorBody};
-use crate::jobs::{Job, JobError, Jobs, State as JobState};
+use crate::jobs::{Job, JobError, JobState, Jobs};
 use crate::pool::PoolError;
 use crate::state::AppState;
-use crate::work;
+use crate::transcription::TranscriptionError;
 
 /// Jobs that are listed at once.
 const LISTED: usize = 20;
@@ -81,10 +81,10 @@ impl From<Job> for JobStatus {
             id: job.id,
             object: "job",
             state: job.state.name(),
-            name: job.asked.name,
-            path: job.asked.path,
-            model: job.asked.model,
-            task: if job.asked.options.task == Task::Translate { "translate" } else { "transcribe" },
+            name: job.params.name,
+            path: job.params.path,
+            model: job.params.model,
+            task: if job.params.options.task == Task::Translate { "translate" } else { "transcribe" },
             created_at: job.created,
             started_at: job.started,
             finished_at: job.finished,
@@ -161,8 +161,8 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<JobStatus>), ApiError> {
     let uploads = jobs(&state)?.uploads().to_owned();
     // Nobody should send a gigabyte to hear that.
-    if on_disk(&state, Jobs::is_full).await? {
-        return Err(gate::refuse(JobError::Full.into(), request).await);
+    if on_disk(&state, Jobs::is_queue_full).await? {
+        return Err(gate::refuse(JobError::QueueFull.into(), request).await);
     }
     let (mut asked, upload) = form::read(Form::receive_in(Some(uploads), &state, request).await?)?;
     // The default model may be another when the job's turn comes.
@@ -170,9 +170,9 @@ pub async fn create(
     let checked = jobs(&state)?.check(&asked, upload.as_deref()).await.map_err(ApiError::from);
     checked.map_err(|error| if upload.is_some() { error } else { error.with_param("path") })?;
     match state.pool.get(&asked.model).await {
-        Ok(transcriber) => transcriber.check(&asked.options).map_err(work::Failure::Transcribe)?,
+        Ok(transcriber) => transcriber.check(&asked.options).map_err(TranscriptionError::Transcribe)?,
         // The job can wait for room.
-        Err(PoolError::Full) => {}
+        Err(PoolError::MemoryFull) => {}
         Err(error) => return Err(error.into()),
     }
     let job = on_disk(&state, move |jobs| jobs.submit(&asked, upload)).await?;

@@ -47,6 +47,6 @@ pub async fn result(
         format.parse().map_err(|error: &str| ApiError::invalid(error).with_param("format"))
     })?;
     let (job, transcript) = on_disk(&state, move |jobs| Ok((jobs.get(&id)?, jobs.result(&id)?))).await?;
-    let parts = Parts { segments: true, words: job.asked.options.word_timestamps, ..Parts::default() };
+    let parts = Parts { segments: true, words: job.params.options.word_timestamps, ..Parts::default() };
     answer(&transcript, format, parts, None)
 }

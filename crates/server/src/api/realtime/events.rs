@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::settings::Dialect;
 use crate::error::ApiError;
-use crate::live::Told;
+use crate::live::SessionEvent;
 
 /// What a client wants.
 #[derive(Debug, PartialEq)]
@@ -109,37 +109,37 @@ impl Speaker {
     }
 
     /// The events for what was heard.
-    pub fn events(&mut self, told: Told) -> Vec<Value> {
+    pub fn events(&mut self, told: SessionEvent) -> Vec<Value> {
         match told {
-            Told::TurnBegins { turn, at } => {
+            SessionEvent::SpeechStarted { utterance, at } => {
                 self.has_begun = false;
-                let item = self.item(turn);
+                let item = self.item(utterance);
                 vec![
                     self.event("input_audio_buffer.speech_started", json!({"audio_start_ms": ms(at), "item_id": item})),
                 ]
             }
-            Told::TurnEnds { turn, at } => {
-                let item = self.item(turn);
+            SessionEvent::SpeechStopped { utterance, at } => {
+                let item = self.item(utterance);
                 vec![self.event("input_audio_buffer.speech_stopped", json!({"audio_end_ms": ms(at), "item_id": item}))]
             }
-            Told::Committed { turn } => self.committed(turn),
-            Told::Text { turn, text, words } => {
+            SessionEvent::Committed { utterance } => self.committed(utterance),
+            SessionEvent::Delta { utterance, text, words } => {
                 let text = if self.has_begun { &text } else { text.trim_start() };
                 self.has_begun |= !text.is_empty();
-                let mut fields = json!({"item_id": self.item(turn), "content_index": 0, "delta": text});
+                let mut fields = json!({"item_id": self.item(utterance), "content_index": 0, "delta": text});
                 self.put_logprobs(&words, &mut fields);
                 vec![self.event("conversation.item.input_audio_transcription.delta", fields)]
             }
-            Told::Provisional { turn, text } if self.shows_provisional => {
+            SessionEvent::Provisional { utterance, text } if self.shows_provisional => {
                 let text = if self.has_begun { &text } else { text.trim_start() };
-                let fields = json!({"item_id": self.item(turn), "content_index": 0, "text": text});
+                let fields = json!({"item_id": self.item(utterance), "content_index": 0, "text": text});
                 vec![self.event("conversation.item.input_audio_transcription.provisional", fields)]
             }
-            Told::Provisional { .. } => Vec::new(),
-            Told::Done { turn, text, words, seconds, language } => {
+            SessionEvent::Provisional { .. } => Vec::new(),
+            SessionEvent::Completed { utterance, text, words, seconds, language } => {
                 self.has_begun = false;
                 let mut fields = json!({
-                    "item_id": self.item(turn), "content_index": 0, "transcript": text.trim_start(),
+                    "item_id": self.item(utterance), "content_index": 0, "transcript": text.trim_start(),
                     "usage": {"type": "duration", "seconds": (seconds * 1000.0).round() / 1000.0},
                 });
                 self.put_logprobs(&words, &mut fields);
@@ -148,21 +148,21 @@ impl Speaker {
                 }
                 vec![self.event("conversation.item.input_audio_transcription.completed", fields)]
             }
-            Told::Failed { turn, reason } => {
+            SessionEvent::Failed { utterance, reason } => {
                 self.has_begun = false;
                 let error = ApiError::internal(reason).body().error;
                 let error = json!({"type": error.kind, "code": "transcription_failed", "message": error.message, "param": null});
-                let fields = json!({"item_id": self.item(turn), "content_index": 0, "error": error});
+                let fields = json!({"item_id": self.item(utterance), "content_index": 0, "error": error});
                 vec![self.event("conversation.item.input_audio_transcription.failed", fields)]
             }
-            Told::Nothing => {
+            SessionEvent::NothingToCommit => {
                 let error = ApiError::invalid(
                     "there is nothing to commit: less than 100 ms, or no speech, since the last turn",
                 );
                 vec![self.error(&error.with_code("input_audio_buffer_commit_empty"), None)]
             }
-            Told::Cleared => vec![self.event("input_audio_buffer.cleared", json!({}))],
-            Told::Full => {
+            SessionEvent::Cleared => vec![self.event("input_audio_buffer.cleared", json!({}))],
+            SessionEvent::BufferFull => {
                 let error =
                     ApiError::too_large("ten minutes are held, and no more until they are committed or cleared");
                 vec![self.error(&error.with_code("input_audio_buffer_full"), None)]
@@ -182,8 +182,8 @@ impl Speaker {
         }
     }
 
-    fn committed(&mut self, turn: u64) -> Vec<Value> {
-        let item = self.item(turn);
+    fn committed(&mut self, utterance: u64) -> Vec<Value> {
+        let item = self.item(utterance);
         let before = self.last.replace(item.clone());
         let message = json!({
             "id": item, "object": "realtime.item", "type": "message", "status": "completed", "role": "user",
@@ -201,8 +201,8 @@ impl Speaker {
         events
     }
 
-    fn item(&self, turn: u64) -> String {
-        format!("item_{}_{turn}", self.session)
+    fn item(&self, utterance: u64) -> String {
+        format!("item_{}_{utterance}", self.session)
     }
 
     fn event(&mut self, kind: &str, mut fields: Value) -> Value {
@@ -255,14 +255,14 @@ mod tests {
         let mut kinds = Vec::new();
         let (mut deltas, mut transcript) = (String::new(), String::new());
         for told in [
-            Told::TurnBegins { turn: 1, at: 0.25 },
-            Told::Text { turn: 1, text: " Ask".to_owned(), words: Vec::new() },
-            Told::Provisional { turn: 1, text: " what".to_owned() },
-            Told::TurnEnds { turn: 1, at: 1.5 },
-            Told::Committed { turn: 1 },
-            Told::Text { turn: 1, text: " not.".to_owned(), words: Vec::new() },
-            Told::Done {
-                turn: 1,
+            SessionEvent::SpeechStarted { utterance: 1, at: 0.25 },
+            SessionEvent::Delta { utterance: 1, text: " Ask".to_owned(), words: Vec::new() },
+            SessionEvent::Provisional { utterance: 1, text: " what".to_owned() },
+            SessionEvent::SpeechStopped { utterance: 1, at: 1.5 },
+            SessionEvent::Committed { utterance: 1 },
+            SessionEvent::Delta { utterance: 1, text: " not.".to_owned(), words: Vec::new() },
+            SessionEvent::Completed {
+                utterance: 1,
                 text: " Ask not.".to_owned(),
                 words: Vec::new(),
                 seconds: 1.25,
@@ -284,8 +284,8 @@ mod tests {
     #[test]
     fn who_asks_is_told_how_probable_words_are() {
         let mut speaker = Speaker::new("s".to_owned(), Dialect::Present, false);
-        let said = || Told::Text {
-            turn: 1,
+        let said = || SessionEvent::Delta {
+            utterance: 1,
             text: " Ja".to_owned(),
             words: vec![Word { word: " Ja".to_owned(), start: 0.5, end: 0.75, probability: 0.5 }],
         };
@@ -299,13 +299,13 @@ mod tests {
     #[test]
     fn items_follow_one_another() {
         let mut speaker = Speaker::new("s".to_owned(), Dialect::Beta, true);
-        let first = speaker.events(Told::Committed { turn: 1 });
+        let first = speaker.events(SessionEvent::Committed { utterance: 1 });
         assert_eq!(
             (&first[0]["previous_item_id"], &first[1]["type"]),
             (&Value::Null, &json!("conversation.item.created"))
         );
-        let second = speaker.events(Told::Committed { turn: 2 });
+        let second = speaker.events(SessionEvent::Committed { utterance: 2 });
         assert_eq!(second[0]["previous_item_id"], first[0]["item_id"]);
-        assert_eq!(speaker.events(Told::Provisional { turn: 3, text: " A".to_owned() })[0]["text"], "A");
+        assert_eq!(speaker.events(SessionEvent::Provisional { utterance: 3, text: " A".to_owned() })[0]["text"], "A");
     }
 }

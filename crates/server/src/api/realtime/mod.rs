@@ -24,9 +24,9 @@ use utoipa::IntoParams;
 use super::query;
 use super::refusals::Refusals;
 use crate::error::{ApiError, ErrorBody};
-use crate::live::{Command, Settings, Told, start};
+use crate::live::{Command, SessionEvent, SessionSettings, start};
 use crate::state::AppState;
-use crate::work::Failure;
+use crate::transcription::TranscriptionError;
 use events::{Speaker, Wanted, read};
 use settings::{Asked, Dialect};
 
@@ -82,44 +82,46 @@ pub async fn connect(
         return Err(ApiError::invalid(message).with_param("intent"));
     }
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
-    let place = state.limits.live().ok_or_else(|| ApiError::overloaded("too many live sessions", 10))?;
+    let place = state.limits.try_live_slot().ok_or_else(|| ApiError::overloaded("too many live sessions", 10))?;
     let is_beta = headers.get("openai-beta").is_some_and(|value| value == BETA);
     let dialect = if is_beta { Dialect::Beta } else { Dialect::Present };
-    let detects_turns = state.pool.detects_speech();
+    let detects_turns = state.pool.has_vad();
     let asked = Asked::new(params.model.as_deref().unwrap_or("whisper-1"), detects_turns);
     let settings = settings(&state, &asked).await?;
     let id = state.next_request_id().trim_start_matches("req_").to_owned();
     let speaker = Speaker::new(id, dialect, params.provisional.unwrap_or(false));
     let upgrade = upgrade.protocols(["realtime"]).max_message_size(LARGEST).max_frame_size(LARGEST);
     Ok(upgrade.on_upgrade(async move |socket| {
-        if let Ok((commands, told)) = start(settings) {
+        if let Ok((commands, events)) = start(settings) {
             let connection =
-                Connection { state, socket, told, speaker, asked, waiting: VecDeque::new(), _place: place };
+                Connection { state, socket, events, speaker, asked, waiting: VecDeque::new(), _place: place };
             connection.run(&commands).await;
         }
     }))
 }
 
 /// What is asked for, with its model loaded, if it can be had.
-async fn settings(state: &AppState, asked: &Asked) -> Result<Settings, ApiError> {
+async fn settings(state: &AppState, asked: &Asked) -> Result<SessionSettings, ApiError> {
     let name = if MAPPED.contains(&asked.model.as_str()) { "whisper-1" } else { &asked.model };
     let transcriber = state.pool.get(name).await?;
     let options = asked.options();
-    transcriber.check(&options).map_err(Failure::Transcribe)?;
+    transcriber.check(&options).map_err(TranscriptionError::Transcribe)?;
     if let Some(turns) = asked.turns {
         if transcriber.vad().is_none() {
             let message = "turns cannot be detected: silero-vad is not installed (`amanuensis models pull silero-vad`)";
             return Err(ApiError::invalid(message).with_param("turn_detection"));
         }
-        turns.check().map_err(|error| ApiError::from(Failure::Transcribe(error)).with_param("turn_detection"))?;
+        turns
+            .check()
+            .map_err(|error| ApiError::from(TranscriptionError::Transcribe(error)).with_param("turn_detection"))?;
     }
-    Ok(Settings { transcriber, options, turns: asked.turns, format: asked.format, rate: asked.rate })
+    Ok(SessionSettings { transcriber, options, utterances: asked.turns, format: asked.format, rate: asked.rate })
 }
 
 struct Connection {
     state: Arc<AppState>,
     socket: WebSocket,
-    told: Receiver<Told>,
+    events: Receiver<SessionEvent>,
     speaker: Speaker,
     asked: Asked,
     /// What the session has no room for yet; as long as there is something, the client is not listened to.
@@ -132,7 +134,7 @@ impl Connection {
     /// not listened to any more, but hears what it said before.
     async fn run(mut self, commands: &Sender<Command>) {
         let state = Arc::clone(&self.state);
-        let (mut stopped, mut is_ending) = (pin!(state.stopped()), false);
+        let (mut stopped, mut is_ending) = (pin!(state.shutdown_started()), false);
         let created = self.speaker.session(&self.asked, true);
         let mut goes_on = self.send(vec![created]).await;
         while goes_on {
@@ -152,13 +154,13 @@ impl Connection {
                         Err(_) => self.close(close_code::POLICY, "nothing was said for ten minutes").await,
                     };
                 },
-                told = self.told.recv() => {
-                    goes_on = match told {
-                        Some(told) => {
-                            if let Told::Done { seconds, .. } = told {
-                                state.metrics.turn(seconds);
+                event = self.events.recv() => {
+                    goes_on = match event {
+                        Some(event) => {
+                            if let SessionEvent::Completed { seconds, .. } = event {
+                                state.metrics.record_utterance(seconds);
                             }
-                            let events = self.speaker.events(told);
+                            let events = self.speaker.events(event);
                             self.send(events).await
                         }
                         None if is_ending => self.close(close_code::AWAY, "the server is being stopped").await,

@@ -8,9 +8,9 @@ fn store() -> (tempfile::TempDir, JobStore) {
     (directory, store)
 }
 
-fn asked(name: &str) -> NewJob {
+fn asked(name: &str) -> JobParams {
     let options = TranscribeOptions { initial_prompt: Some("names".to_owned()), ..TranscribeOptions::default() };
-    NewJob { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
+    JobParams { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
 }
 
 /// A window of a second with so many segments, the first of which is `first`.
@@ -36,9 +36,9 @@ fn window(second: usize, segments: std::ops::Range<usize>) -> WindowCheckpoint {
 fn a_job_comes_back_as_it_was_asked_for() {
     let (_directory, store) = store();
     let added = store.add("job_1", &asked("talk.mp3"), 5).unwrap();
-    assert_eq!((&added.asked, added.state, added.done), (&asked("talk.mp3"), State::Queued, 0.0));
+    assert_eq!((&added.params, added.state, added.done), (&asked("talk.mp3"), JobState::Queued, 0.0));
     assert_eq!(store.get("job_1").unwrap(), added);
-    assert!(matches!(store.get("job_2"), Err(JobError::Unknown)));
+    assert!(matches!(store.get("job_2"), Err(JobError::NotFound)));
     assert!(store.new_id().unwrap() != store.new_id().unwrap());
 }
 
@@ -48,10 +48,10 @@ fn jobs_are_begun_in_order_and_no_more_wait_than_may() {
     for id in ["a", "b"] {
         store.add(id, &asked(id), 2).unwrap();
     }
-    assert!(matches!(store.add("c", &asked("c"), 2), Err(JobError::Full)));
+    assert!(matches!(store.add("c", &asked("c"), 2), Err(JobError::QueueFull)));
     let begun: Vec<_> = std::iter::from_fn(|| store.claim().unwrap()).map(|job| (job.id, job.state)).collect();
-    assert_eq!(begun, [("a".to_owned(), State::Running), ("b".to_owned(), State::Running)]);
-    assert_eq!((store.count(State::Queued).unwrap(), store.count(State::Running).unwrap()), (0, 2));
+    assert_eq!(begun, [("a".to_owned(), JobState::Running), ("b".to_owned(), JobState::Running)]);
+    assert_eq!((store.count(JobState::Queued).unwrap(), store.count(JobState::Running).unwrap()), (0, 2));
     store.put_back("b").unwrap();
     assert_eq!(store.claim().unwrap().unwrap().id, "b");
 }
@@ -68,8 +68,8 @@ fn jobs_are_listed_from_the_newest() {
     };
     assert_eq!(ids(9, None, None), ["c", "b", "a"]);
     assert_eq!(ids(1, Some("c"), None), ["b"]);
-    assert_eq!(ids(9, None, Some(State::Queued)), ["c", "a"]);
-    assert!(matches!(store.list(9, Some("d"), None), Err(JobError::Unknown)));
+    assert_eq!(ids(9, None, Some(JobState::Queued)), ["c", "a"]);
+    assert!(matches!(store.list(9, Some("d"), None), Err(JobError::NotFound)));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn windows_are_kept_once_and_only_while_the_job_runs() {
     assert!(store.finish("a", Ok((9.25, &warnings))).unwrap());
     assert!(!store.add_window("a", &window(3, 3..4), None).unwrap());
     let job = store.get("a").unwrap();
-    assert_eq!((job.state, job.done, job.total), (State::Succeeded, 9.25, Some(9.25)));
+    assert_eq!((job.state, job.done, job.total), (JobState::Succeeded, 9.25, Some(9.25)));
     assert_eq!(job.warnings, warnings);
 }
 
@@ -110,7 +110,7 @@ fn a_job_ends_once() {
     assert_eq!(store.ended_before(-10).unwrap().len(), 2);
     assert!(store.ended_before(10).unwrap().is_empty());
     store.remove("a").unwrap();
-    assert!(matches!(store.remove("a"), Err(JobError::Unknown)));
+    assert!(matches!(store.remove("a"), Err(JobError::NotFound)));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_job_whose_decoder_is_killed_waits_again_some_times_for_each_window() {
         store.put_back_killed("a", 2).unwrap()
     };
     assert_eq!([attempt(0..1), attempt(1..2), attempt(2..2)], [true, true, false]);
-    assert_eq!(store.get("a").unwrap().state, State::Running);
+    assert_eq!(store.get("a").unwrap().state, JobState::Running);
 }
 
 #[test]

@@ -1,0 +1,208 @@
+//! Transcribes one recording on a blocking thread. Events arrive through a channel; dropping the receiver cancels the work.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use amanuensis_transcribe::{
+    AudioError, Ending, Error as TranscribeError, Event, Language, Segment, TranscribeOptions, Transcriber, Transcript,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::spawn_blocking;
+
+use crate::decode::{Decoder, OpenError};
+
+/// An event of a running transcription.
+#[derive(Debug)]
+pub enum TranscriptionEvent {
+    /// The language was detected.
+    Language(Language),
+    /// A segment is complete.
+    Segment(Segment),
+    /// The transcription has finished or failed. No event follows.
+    Finished(Result<Transcript, TranscriptionError>),
+}
+
+/// Why a transcription has no transcript.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscriptionError {
+    /// The recording cannot be opened or decoded.
+    #[error(transparent)]
+    Audio(AudioError),
+    /// The system cannot start a worker process. The recording is not the cause.
+    #[error("cannot start a decoder: {0}")]
+    DecoderStart(io::Error),
+    /// The worker process was killed from outside, for example by the kernel's out-of-memory killer. A retry may succeed.
+    #[error("{0}; try again")]
+    DecoderKilled(String),
+    /// The options do not suit the model, or the model failed.
+    #[error(transparent)]
+    Transcribe(TranscribeError),
+    /// Decoding of the recording failed part-way.
+    #[error("the recording cannot be transcribed beyond {done:.1} s: {reason}")]
+    Incomplete {
+        /// Seconds that were transcribed before the failure.
+        done: f64,
+        /// The decoder's error message.
+        reason: String,
+    },
+    /// The recording is longer than [`TranscriptionLimits::max_duration`].
+    #[error("the recording is longer than {} s, the maximum of this server", .0.as_secs())]
+    TooLong(Duration),
+    /// The transcription took longer than [`TranscriptionLimits::timeout`].
+    #[error("the transcription took longer than {} s, the time limit of this server", .0.as_secs())]
+    TimedOut(Duration),
+    /// The client disconnected, or the server is shutting down.
+    #[error("the transcription was cancelled")]
+    Cancelled,
+}
+
+/// The limits of one transcription.
+#[derive(Debug, Clone, Copy)]
+pub struct TranscriptionLimits {
+    /// The longest recording that is accepted.
+    pub max_duration: Duration,
+    /// The longest time that the transcription may take.
+    pub timeout: Duration,
+}
+
+/// A running transcription. Dropping it cancels the work after the current window.
+pub struct RunningTranscription {
+    events: UnboundedReceiver<TranscriptionEvent>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl RunningTranscription {
+    /// The next event; `None` after [`TranscriptionEvent::Finished`].
+    pub async fn next(&mut self) -> Option<TranscriptionEvent> {
+        self.events.recv().await
+    }
+
+    /// Waits for the transcript and ignores all other events.
+    ///
+    /// # Errors
+    /// Any [`TranscriptionError`].
+    pub async fn transcript(mut self) -> Result<Transcript, TranscriptionError> {
+        while let Some(event) = self.next().await {
+            if let TranscriptionEvent::Finished(result) = event {
+                return result;
+            }
+        }
+        // The channel closes without `Finished` only if the thread panicked.
+        Err(TranscriptionError::Transcribe(TranscribeError::Stopped))
+    }
+}
+
+impl Drop for RunningTranscription {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Starts to transcribe the recording at `path`, which `decoder` opens. `guard` (queue slot, uploaded file) is dropped when the
+/// thread finishes, also after a cancellation.
+pub fn start<G: Send + 'static>(
+    transcriber: Arc<Transcriber>,
+    decoder: Decoder,
+    path: PathBuf,
+    options: TranscribeOptions,
+    limits: TranscriptionLimits,
+    guard: G,
+) -> RunningTranscription {
+    let (sender, events) = unbounded_channel();
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let running = RunningTranscription { events, cancelled: Arc::clone(&cancelled) };
+    let token = CancellationToken { deadline: Instant::now() + limits.timeout, cancelled };
+    spawn_blocking(move || {
+        let result = transcribe(&transcriber, &decoder, path, &options, limits, &token, &sender);
+        // Before the last event: a client that sees it finds the slot free and the model idle.
+        drop((guard, transcriber));
+        // Fails only if the receiver was dropped, that is, after a cancellation.
+        let _ = sender.send(TranscriptionEvent::Finished(result));
+    });
+    running
+}
+
+fn transcribe(
+    transcriber: &Transcriber,
+    decoder: &Decoder,
+    path: PathBuf,
+    options: &TranscribeOptions,
+    limits: TranscriptionLimits,
+    token: &CancellationToken,
+    events: &UnboundedSender<TranscriptionEvent>,
+) -> Result<Transcript, TranscriptionError> {
+    let max_seconds = limits.max_duration.as_secs_f64();
+    let stop_error = |reason: StopReason| match reason {
+        StopReason::Cancelled => TranscriptionError::Cancelled,
+        StopReason::TimedOut => TranscriptionError::TimedOut(limits.timeout),
+    };
+    let file = File::open(&path).map_err(|source| TranscriptionError::Audio(AudioError::Open { path, source }))?;
+    let is_cancelled = {
+        let token = token.clone();
+        move || token.stop_reason().is_none()
+    };
+    let (audio, exit) = decoder.open(file, is_cancelled).map_err(|error| match (token.stop_reason(), error) {
+        (Some(reason), _) => stop_error(reason),
+        (None, OpenError::Start(error)) => TranscriptionError::DecoderStart(error),
+        (None, OpenError::Killed(reason)) => TranscriptionError::DecoderKilled(reason),
+        (None, OpenError::Audio(error)) => TranscriptionError::Audio(error),
+    })?;
+    if audio.expected_duration().is_some_and(|seconds| seconds > max_seconds) {
+        return Err(TranscriptionError::TooLong(limits.max_duration));
+    }
+    let mut is_too_long = false;
+    let transcript = transcriber.transcribe(audio, options, &mut |event| {
+        match event {
+            // The samples end early, so this event may be of a window that was cut off.
+            _ if exit.killed().is_some() => return ControlFlow::Break(()),
+            Event::Segment(segment) => drop(events.send(TranscriptionEvent::Segment(segment.clone()))),
+            Event::Language { language, .. } => drop(events.send(TranscriptionEvent::Language(language))),
+            Event::Progress { done, .. } => is_too_long |= done > max_seconds,
+            _ => {}
+        }
+        if is_too_long || token.stop_reason().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if let Some(reason) = token.stop_reason() {
+        return Err(stop_error(reason));
+    }
+    if let Some(reason) = exit.killed() {
+        return Err(TranscriptionError::DecoderKilled(reason.to_owned()));
+    }
+    let transcript = transcript.map_err(|error| match error {
+        TranscribeError::Audio(error) => TranscriptionError::Audio(error),
+        error => TranscriptionError::Transcribe(error),
+    })?;
+    match transcript.ending {
+        _ if is_too_long || transcript.duration > max_seconds => Err(TranscriptionError::TooLong(limits.max_duration)),
+        Ending::Complete => Ok(transcript),
+        Ending::Cancelled => Err(TranscriptionError::Cancelled),
+        Ending::Failed(reason) => Err(TranscriptionError::Incomplete { done: transcript.duration, reason }),
+    }
+}
+
+/// Says whether a transcription has to stop: it was cancelled, or its deadline has passed.
+#[derive(Clone)]
+struct CancellationToken {
+    deadline: Instant,
+    cancelled: Arc<AtomicBool>,
+}
+
+enum StopReason {
+    Cancelled,
+    TimedOut,
+}
+
+impl CancellationToken {
+    fn stop_reason(&self) -> Option<StopReason> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            Some(StopReason::Cancelled)
+        } else {
+            (Instant::now() > self.deadline).then_some(StopReason::TimedOut)
+        }
+    }
+}
