@@ -28,7 +28,7 @@ fn append(socket: &mut Socket, seconds: usize) {
     socket.send_event(&json!({"type": "input_audio_buffer.append", "audio": audio}));
 }
 
-/// Returns the event if it is the one that completes a turn.
+/// Returns the event if it is the one that completes an utterance.
 fn completed(event: serde_json::Value) -> Option<serde_json::Value> {
     assert_ne!(event["type"], "error", "{event}");
     (event["type"] == format!("{TRANSCRIPTION}completed")).then_some(event)
@@ -40,7 +40,7 @@ fn counts(server: &Server, line: &str) -> Option<()> {
 }
 
 #[test]
-fn turns_and_sessions_are_counted_in_the_metrics() {
+fn utterances_and_sessions_are_counted_in_the_metrics() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let mut socket = Socket::open(&server);

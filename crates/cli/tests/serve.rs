@@ -137,9 +137,9 @@ fn a_disconnected_client_frees_its_upload_slot() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-uploads", "1"]);
     let (upload, _) = begin_upload(&server, &workspace);
-    let refused = server.transcribe(&[BASE], &recording(&workspace, 1.0));
-    refused.assert_error(503, "");
-    assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    let rejected = server.transcribe(&[BASE], &recording(&workspace, 1.0));
+    rejected.assert_error(503, "");
+    assert!(rejected.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
     drop(upload);
     wait_for(|| {
         Some(server.transcribe(&[BASE], &recording(&workspace, 1.0))).filter(|response| response.status == 200)
@@ -241,16 +241,16 @@ fn a_truncated_recording_is_reported_as_a_warning() {
 fn invalid_settings_are_rejected_at_start() {
     let workspace = Workspace::new();
     workspace.model("model");
-    let refuses = |arguments: &[&str], words: &[&str]| {
+    let assert_rejected = |arguments: &[&str], messages: &[&str]| {
         let start = ["serve", "--port", "0", "--default-model", "./model"];
-        workspace.run(&[&start, arguments].concat()).ended(2, words);
+        workspace.run(&[&start, arguments].concat()).ended(2, messages);
     };
-    refuses(&["--cors-origin", "https://x/"], &["cors_origin", "https://x/"]);
-    refuses(&["--job-folder", "nowhere"], &["job_folder", "nowhere"]);
-    refuses(&["--model-memory", "0"], &["model_memory"]);
-    refuses(&["--host", "a.example"], &["localhost"]);
+    assert_rejected(&["--cors-origin", "https://x/"], &["cors_origin", "https://x/"]);
+    assert_rejected(&["--job-folder", "nowhere"], &["job_folder", "nowhere"]);
+    assert_rejected(&["--model-memory", "0"], &["model_memory"]);
+    assert_rejected(&["--host", "a.example"], &["localhost"]);
     fs::write(workspace.path("server.toml"), "print_config = true\n").unwrap();
-    refuses(&["--config", "server.toml", "--print-config"], &["print_config"]);
+    assert_rejected(&["--config", "server.toml", "--print-config"], &["print_config"]);
 }
 
 #[test]
@@ -296,26 +296,30 @@ fn a_missing_directory_model_or_port_is_named_at_start() {
     let workspace = Workspace::new();
     workspace.model("model");
     fs::write(workspace.path("file"), "").unwrap();
-    let ends = |arguments: &[&str], variables: &[(&str, &str)], messages: &[&str]| {
+    let assert_fails = |arguments: &[&str], variables: &[(&str, &str)], messages: &[&str]| {
         let mut command = workspace.amanuensis(&["serve", "--offline"]);
         command.env("AMANUENSIS_PORT", "0").env("AMANUENSIS_DATA_DIR", workspace.path("data"));
         let output = command.args(arguments).envs(variables.iter().copied()).output().unwrap();
         common::Run::of(&output).ended(1, messages);
     };
     let model = ["--default-model", "./model"];
-    ends(
+    assert_fails(
         &[&model[..], &["--data-dir", "file/data"]].concat(),
         &[],
         &["cannot keep jobs in file/data", "Not a directory"],
     );
-    ends(&model, &[("TMPDIR", "/nowhere")], &["cannot keep uploads in /nowhere", "TMPDIR"]);
-    ends(&[], &[], &["\"base\" is not installed", "models pull base"]);
+    assert_fails(&model, &[("TMPDIR", "/nowhere")], &["cannot keep uploads in /nowhere", "TMPDIR"]);
+    assert_fails(&[], &[], &["\"base\" is not installed", "models pull base"]);
     let file = workspace.path("file");
-    ends(&[], &[("AMANUENSIS_MODELS", file.to_str().unwrap())], &["cannot read", "file/base", "Not a directory"]);
+    assert_fails(
+        &[],
+        &[("AMANUENSIS_MODELS", file.to_str().unwrap())],
+        &["cannot read", "file/base", "Not a directory"],
+    );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap();
     let port = taken.port().to_string();
-    ends(&[&model[..], &["--port", &port]].concat(), &[], &[&format!("cannot listen at {taken}"), "in use"]);
+    assert_fails(&[&model[..], &["--port", &port]].concat(), &[], &[&format!("cannot listen at {taken}"), "in use"]);
 }
 
 #[test]

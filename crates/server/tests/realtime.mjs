@@ -1,5 +1,5 @@
-// Runs the official Node client's realtime connection against a server: turns that are committed by the client, turns that
-// are detected by the server, and errors.
+// Runs the official Node client's realtime connection against a server: utterances that are committed by the
+// client, utterances that are detected by the server, and errors.
 //
 //     npm install openai ws
 //     ffmpeg -i samples/offline.opus -f s16le -ac 1 -ar 24000 offline.pcm
@@ -82,7 +82,7 @@ class Session {
   }
 }
 
-/** Returns the text of the completed turns. Checks that the deltas of each turn add up to its transcript. */
+/** Returns the text of the completed utterances. Checks that the deltas of each utterance add up to its transcript. */
 function transcript(events) {
   const of = (type) => events.filter((event) => event.type === transcription + type);
   return of("completed").map((done) => {
@@ -115,7 +115,7 @@ async function clientCommits() {
   await session.close();
 }
 
-async function serverDetectsTurns() {
+async function serverDetectsUtterances() {
   const session = await Session.open("base");
   const turn_detection = { type: "server_vad", threshold: 0.5, prefix_padding_ms: 300, silence_duration_ms: 700 };
   const updated = await session.update({ turn_detection, transcription: { model: "base", language: "en" } });
@@ -153,7 +153,7 @@ async function errors() {
   await assert.rejects(Session.open("no-such-model"), /404/);
 }
 
-for (const test of [clientCommits, serverDetectsTurns, errors]) {
+for (const test of [clientCommits, serverDetectsUtterances, errors]) {
   await test();
   console.log(`${test.name}: passed`);
 }

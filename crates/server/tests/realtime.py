@@ -1,5 +1,5 @@
 """Runs the official Python client's realtime connection against a server: the current and the beta protocol, every audio
-format, turns that are committed by the client, turns that are detected by the server, and errors.
+format, utterances that are committed by the client, utterances that are detected by the server, and errors.
 
     python -m venv venv && venv/bin/pip install 'openai[realtime]' numpy soundfile
     amanuensis serve --port 8123 &
@@ -144,7 +144,7 @@ def settings(format=None, **others):
 
 
 def transcript(events):
-    """Returns the text of the completed turns. Checks that the deltas of each turn add up to its transcript."""
+    """Returns the text of the completed utterances. Checks that the deltas of each utterance add up to its transcript."""
     text = []
     for done in [event for event in events if event.type == TRANSCRIPTION + "completed"]:
         deltas = [event.delta for event in events if event.type == TRANSCRIPTION + "delta" and event.item_id == done.item_id]
@@ -197,7 +197,7 @@ def client_commits():
             check(transcript(again) == text, again)
 
 
-def server_detects_turns():
+def server_detects_utterances():
     data = samples(24000).tobytes() + bytes(48000)
     with Session() as session:
         detection = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 700}
@@ -214,10 +214,10 @@ def server_detects_turns():
         check(kinds[0] == "speech_started", kinds)
         stopped = kinds.index("speech_stopped")
         check(kinds[stopped + 1] == "committed", kinds)
-        check(TRANSCRIPTION + "delta" in kinds[:stopped], "no word arrived before the end of the turn")
-        check(events[0].item_id == events[stopped + 1].item_id, "the turn has two item ids")
+        check(TRANSCRIPTION + "delta" in kinds[:stopped], "no word arrived before the end of the utterance")
+        check(events[0].item_id == events[stopped + 1].item_id, "the utterance has two item ids")
         check(len(events[-1].logprobs) > 5, events[-1])
-        check(events[0].audio_start_ms < events[stopped].audio_end_ms, "a turn ends before it begins")
+        check(events[0].audio_start_ms < events[stopped].audio_end_ms, "an utterance ends before it begins")
 
 
 def beta_protocol():
@@ -270,7 +270,7 @@ def errors():
             check(status in (400, 404), f"{query}: {error!r}")
 
 
-for test in [client_commits, server_detects_turns, beta_protocol, errors]:
+for test in [client_commits, server_detects_utterances, beta_protocol, errors]:
     test()
     print(f"{test.__name__}: passed")
 print(f"all passed, {checks} checks, openai {openai.__version__}")

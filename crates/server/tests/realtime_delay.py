@@ -123,7 +123,7 @@ def main():
             _, at, seen = words.committed[block.b + offset]
             committed.append(at - end)
             provisional.append(seen - end)
-    print(f"{len(reference)} words from the file, {len(words.committed)} live, {len(committed)} matched; {completed} turns")
+    print(f"{len(reference)} words from the file, {len(words.committed)} live, {len(committed)} matched; {completed} utterances")
     for name, delays in [("provisional", provisional), ("committed", committed)]:
         p95 = statistics.quantiles(delays, n=20)[-1]
         print(f"{name:<12} median {statistics.median(delays):.2f} s, 95th percentile {p95:.2f} s")

@@ -1,4 +1,4 @@
-"""Turns generated requests into valid ones where the OpenAPI document cannot express what is valid: the file is a recording,
+"""Changes generated requests to valid ones where the OpenAPI document cannot express what is valid: the file is a recording,
 the model is installed, and the options can be combined. Requests that are meant to be invalid are not changed."""
 
 import io
@@ -52,5 +52,5 @@ def map_case(context, case):
 
 @schemathesis.hook
 def filter_case(context, case):
-    # All form values are text, so a keyword of the wrong type cannot be told from a valid one.
+    # All form values are text, so a keyword of the wrong type looks like a valid one.
     return not isinstance(case.body, dict) or isinstance(case.body.get("keywords[]", []), list)

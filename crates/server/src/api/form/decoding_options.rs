@@ -1,7 +1,7 @@
 //! The decoding options of all endpoints.
 //!
-//! [`OPTIONS`] is the only place that lists them: requests are read with it, and the OpenAPI document is made from it. To add
-//! an option, add an entry.
+//! Requests are read with the table [`OPTIONS`], and the schemas of the OpenAPI document are made from it. To add an option,
+//! add an entry.
 
 use amanuensis_transcribe::{Language, Task, TranscribeOptions};
 use strum::{EnumString, VariantNames};

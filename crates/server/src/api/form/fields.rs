@@ -7,7 +7,7 @@ use strum::VariantNames;
 
 use crate::error::ApiError;
 
-/// Named option values. Reading a value removes it, so that what is left over is unknown.
+/// Named option values. Reading a value removes it: the values that are left at the end are unknown options.
 pub trait Fields {
     /// The value of a field, or `None` if it is missing or empty.
     ///

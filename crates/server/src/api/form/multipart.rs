@@ -17,7 +17,7 @@ use crate::state::AppState;
 const MAX_FIELD_BYTES: usize = 64 << 10;
 const MAX_FIELDS: usize = 256;
 
-/// A received form. Reading a field removes it; [`Self::finish`] rejects the fields that nobody has read.
+/// A received form. Reading a field removes it; [`Self::finish`] rejects the fields that have not been read.
 pub struct Form {
     /// The folder for the recording; `None` means the system's directory for temporary files.
     folder: Option<PathBuf>,
@@ -149,7 +149,7 @@ impl Form {
         }
     }
 
-    /// Rejects the fields that nobody has read.
+    /// Rejects the fields that have not been read.
     ///
     /// # Errors
     /// An [`ApiError`] with status 400 that names the first of them.

@@ -23,7 +23,7 @@ impl Upload {
         &self.0
     }
 
-    /// The file, for those who keep it longer than the request.
+    /// The file without this wrapper, to keep it longer than the request.
     pub fn into_path(self) -> TempPath {
         self.0
     }
