@@ -1,4 +1,5 @@
-//! The processes in which a server decodes: what they give, and what becomes of those that are made to suffer.
+//! Tests of the worker processes in which a server decodes recordings: their output, their limits, and what happens when
+//! they are killed or stopped.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -18,8 +19,8 @@ use http::{FORM, Server, form, head, read};
 const BASE: (&str, &str) = ("model", "whisper-1");
 const PATH: &str = "/v1/audio/transcriptions";
 
-/// The samples of a recording, to the bit, and the text of the error that it ends with.
-fn hear(audio: Result<Audio, Error>) -> (Vec<u32>, Option<String>) {
+/// The bits of the decoded samples, and the message of the error at the end if there is one.
+fn samples_of(audio: Result<Audio, Error>) -> (Vec<u32>, Option<String>) {
     let mut samples = Vec::new();
     let error = audio.and_then(|mut audio| {
         while let Some(block) = audio.next_block()? {
@@ -31,23 +32,23 @@ fn hear(audio: Result<Audio, Error>) -> (Vec<u32>, Option<String>) {
 }
 
 #[test]
-fn a_worker_gives_the_samples_of_the_library() {
+fn a_worker_decodes_the_same_samples_as_the_library() {
     let workspace = Workspace::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../audio/tests/data");
-    fs::write(workspace.path("text.txt"), "no recording at all").unwrap();
+    fs::write(workspace.path("text.txt"), "not a recording").unwrap();
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     for path in files.chain([workspace.path("text.txt")]) {
         let mut command = workspace.amanuensis(&["decode-worker", "256"]);
         let mut worker = command.stdin(File::open(&path).unwrap()).stdout(Stdio::piped()).spawn().unwrap();
-        let relayed = hear(Audio::from_relay(worker.stdout.take().unwrap()));
-        let own = hear(File::open(&path).map_err(Error::from).and_then(Audio::from_source));
+        let relayed = samples_of(Audio::from_relay(worker.stdout.take().unwrap()));
+        let own = samples_of(File::open(&path).map_err(Error::from).and_then(Audio::from_source));
         assert!(relayed == own, "{}: {:?}, {:?}", path.display(), relayed.1, own.1);
         assert!(worker.wait().unwrap().success(), "{}", path.display());
     }
 }
 
 #[test]
-fn the_text_is_that_of_the_command_line() {
+fn the_server_and_the_command_line_give_the_same_text() {
     let workspace = Workspace::new();
     let models = std::env::var_os("AMANUENSIS_MODELS");
     let installed = |arguments: &[&str]| {
@@ -61,35 +62,35 @@ fn the_text_is_that_of_the_command_line() {
     }
     let server = Server::run(installed(&["serve", "--port", "0", "--offline"]));
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus");
-    let answer = server.transcribe(&[BASE, ("response_format", "srt")], &fs::read(&sample).unwrap());
+    let response = server.transcribe(&[BASE, ("response_format", "srt")], &fs::read(&sample).unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_amanuensis"));
     command.args(["transcribe", "--offline", "--model", "base", "--format", "srt", "-q"]).arg(&sample);
     command.envs(models.iter().map(|path| ("AMANUENSIS_MODELS", path)));
     let own = common::Run::of(&command.output().unwrap());
     own.ended(0, &[]);
-    assert_eq!((answer.status, answer.body.trim()), (200, own.stdout.trim()));
+    assert_eq!((response.status, response.body.trim()), (200, own.stdout.trim()));
 }
 
 #[test]
-fn a_recording_that_takes_too_much_memory_harms_no_other() {
+fn a_recording_that_needs_too_much_memory_does_not_harm_others() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--decode-memory", "64", "--max-duration", "100000"]);
     let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
-    let refused = server.transcribe(&[BASE], &greedy());
-    refused.refuses(422, "file");
-    assert!(refused.body.contains("more than 64 MiB of memory"), "{refused:?}");
-    let job = server.form("/v1/jobs", &[BASE], Some(&greedy())).json();
-    let job = until(|| {
+    let rejected = server.transcribe(&[BASE], &needs_much_memory());
+    rejected.assert_error(422, "file");
+    assert!(rejected.body.contains("more than 64 MiB of memory"), "{rejected:?}");
+    let job = server.form("/v1/jobs", &[BASE], Some(&needs_much_memory())).json();
+    let job = wait_for(|| {
         let job = server.get(&format!("/v1/jobs/{}", job["id"].as_str().unwrap())).json();
         (job["state"] == "failed").then_some(job)
     });
     assert!(job["error"].as_str().unwrap().contains("more than 64 MiB of memory"), "{job}");
     assert_eq!(server.transcribe(&[BASE], &tone).status, 200);
-    until(|| workers(&server).is_empty().then_some(()));
+    wait_for(|| workers(&server).is_empty().then_some(()));
 }
 
 #[test]
-fn a_server_that_could_decode_nothing_does_not_start() {
+fn a_server_does_not_start_if_its_workers_cannot_decode() {
     let workspace = Workspace::new();
     workspace.model("model");
     let arguments =
@@ -98,9 +99,9 @@ fn a_server_that_could_decode_nothing_does_not_start() {
 }
 
 #[test]
-fn a_worker_is_confined() {
+fn a_worker_has_resource_limits_and_an_empty_environment() {
     let (_workspace, server, _request) = busy(&["--decode-memory", "99"]);
-    let worker = confined(&server);
+    let worker = limited_worker(&server);
     let limits = limits(worker);
     let limit = |name: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -116,115 +117,118 @@ fn a_worker_is_confined() {
     signal("TERM", worker);
     signal("INT", worker);
     std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(workers(&server), [worker], "what stops the server does not stop a worker");
+    assert_eq!(workers(&server), [worker], "a worker ignores SIGTERM and SIGINT");
 }
 
 #[test]
-fn a_worker_that_is_killed_costs_its_request_which_may_be_sent_again() {
+fn a_killed_worker_fails_its_request_with_a_retryable_error() {
     let (workspace, server, request) = busy(&[]);
-    let worker = until(|| workers(&server).first().copied());
+    let worker = wait_for(|| workers(&server).first().copied());
     signal("KILL", worker);
-    let answer = read(request);
-    answer.refuses(503, "");
-    assert_eq!((answer.header("retry-after"), &answer.json()["error"]["code"]), (Some("5"), &"decoder_killed".into()));
+    let response = read(request);
+    response.assert_error(503, "");
+    assert_eq!(
+        (response.header("retry-after"), &response.json()["error"]["code"]),
+        (Some("5"), &"decoder_killed".into())
+    );
     let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
     assert_eq!(server.transcribe(&[BASE], &tone).status, 200);
 }
 
 #[test]
-fn a_stream_is_told_of_its_worker() {
+fn a_stream_reports_a_killed_worker() {
     let (_workspace, server, request) = busy_with(&[BASE, ("stream", "true")], &[]);
-    signal("KILL", until(|| workers(&server).first().copied()));
-    // In an event, or in place of the stream where nothing was said yet.
-    let answer = read(request);
-    assert!(answer.body.contains("decoder_killed"), "{answer:?}");
-    server.transcribe(&[BASE, ("stream", "true")], b"no recording").refuses(415, "file");
+    signal("KILL", wait_for(|| workers(&server).first().copied()));
+    // As an event of the stream, or as the response if the stream has not started.
+    let response = read(request);
+    assert!(response.body.contains("decoder_killed"), "{response:?}");
+    server.transcribe(&[BASE, ("stream", "true")], b"no recording").assert_error(415, "file");
 }
 
 #[test]
-fn a_job_whose_worker_is_killed_goes_on() {
+fn a_job_is_retried_after_its_worker_is_killed() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--batch-size", "1", "--threads", "1"]);
     let tone = fs::read(workspace.recording("tone.wav", 600.0)).unwrap();
     let whole = server.transcribe(&[BASE, ("response_format", "verbose_json")], &tone).json();
-    until(|| workers(&server).is_empty().then_some(()));
+    wait_for(|| workers(&server).is_empty().then_some(()));
     let job = server.form("/v1/jobs", &[BASE], Some(&tone)).json();
     let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
-    let reaches = |state: &str| until(|| (server.get(&path).json()["state"] == state).then_some(()));
+    let reaches = |state: &str| wait_for(|| (server.get(&path).json()["state"] == state).then_some(()));
     reaches("running");
-    signal("KILL", until(|| workers(&server).first().copied()));
-    // For some seconds, in which there may be memory again.
+    signal("KILL", wait_for(|| workers(&server).first().copied()));
+    // The job is queued again for some seconds, because the worker may have been killed for lack of memory.
     reaches("queued");
     reaches("succeeded");
     assert_eq!(server.get(&format!("{path}/result?format=verbose_json")).json(), whole);
 }
 
 #[test]
-fn a_worker_that_says_nothing_is_not_waited_for() {
+fn a_stopped_worker_times_out() {
     let (_workspace, server, request) = busy(&["--request-timeout", "2"]);
-    signal("STOP", until(|| workers(&server).first().copied()));
-    let answer = read(request);
-    answer.refuses(422, "file");
-    assert_eq!(answer.json()["error"]["code"], "timed_out");
-    until(|| workers(&server).is_empty().then_some(()));
+    signal("STOP", wait_for(|| workers(&server).first().copied()));
+    let response = read(request);
+    response.assert_error(422, "file");
+    assert_eq!(response.json()["error"]["code"], "timed_out");
+    wait_for(|| workers(&server).is_empty().then_some(()));
 }
 
 #[test]
-fn a_worker_ends_with_its_client() {
+fn a_worker_exits_when_the_client_disconnects() {
     let (_workspace, server, request) = busy(&[]);
-    signal("STOP", until(|| workers(&server).first().copied()));
+    signal("STOP", wait_for(|| workers(&server).first().copied()));
     drop(request);
-    until(|| workers(&server).is_empty().then_some(()));
+    wait_for(|| workers(&server).is_empty().then_some(()));
 }
 
 #[test]
-fn a_worker_ends_with_its_server() {
+fn a_worker_exits_when_the_server_is_killed() {
     let (_workspace, server, _request) = busy(&[]);
-    let worker = confined(&server);
-    // One that says nothing does not notice that nobody listens.
+    let worker = limited_worker(&server);
+    // A stopped worker cannot notice that its pipe was closed.
     signal("STOP", worker);
-    // By SIGKILL, so that it can do nothing about it.
+    // Dropping the server sends SIGKILL, so the server cannot end its worker itself.
     drop(server);
-    has_ended(worker);
+    wait_for_exit(worker);
 }
 
 #[test]
-fn a_worker_ends_with_a_server_that_leaves_requests_unfinished() {
+fn a_worker_exits_when_the_server_stops_with_unfinished_requests() {
     let (_workspace, server, _request) = busy(&["--shutdown-timeout", "0"]);
-    let worker = confined(&server);
+    let worker = limited_worker(&server);
     signal("STOP", worker);
     assert_eq!(server.stop().join().unwrap(), Some(0));
-    has_ended(worker);
+    wait_for_exit(worker);
 }
 
 #[test]
-fn nothing_is_left_of_many_requests() {
+fn requests_leave_no_processes_and_no_open_files() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let tone = fs::read(workspace.recording("tone.wav", 0.5)).unwrap();
     let open = || fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
-    let ask = || {
+    let request = || {
         assert_eq!(server.transcribe(&[BASE], &tone).status, 200);
-        server.transcribe(&[BASE], b"no recording").refuses(415, "file");
+        server.transcribe(&[BASE], b"no recording").assert_error(415, "file");
     };
-    ask();
-    until(|| workers(&server).is_empty().then_some(()));
+    request();
+    wait_for(|| workers(&server).is_empty().then_some(()));
     let before = open();
-    (0..50).for_each(|_| ask());
-    until(|| (workers(&server).is_empty() && open() <= before).then_some(()));
+    (0..50).for_each(|_| request());
+    wait_for(|| (workers(&server).is_empty() && open() <= before).then_some(()));
 }
 
-/// A server that is at a recording of hours, one window at a time, and the request for that.
+/// Starts a server and sends it a recording of two hours, which it decodes one window at a time. Returns the connection.
 fn busy(arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     busy_with(&[BASE], arguments)
 }
 
-/// The same, with fields of the request.
+/// Like [`busy`], with these form fields.
 fn busy_with(fields: &[(&str, &str)], arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[&["--batch-size", "1", "--threads", "1"], arguments].concat());
-    // It has tried one worker.
-    until(|| workers(&server).is_empty().then_some(()));
+    // At start the server tries one worker; wait until that one has exited.
+    wait_for(|| workers(&server).is_empty().then_some(()));
     workspace.long_recording("long.wav", 2 * 3600);
     let body = form(fields, Some(&fs::read(workspace.path("long.wav")).unwrap()));
     let mut request = server.connect();
@@ -233,8 +237,9 @@ fn busy_with(fields: &[(&str, &str)], arguments: &[&str]) -> (Workspace, Server,
     (workspace, server, request)
 }
 
-/// A film whose sound is one packet of hours at a rate so low that sixteen samples are made of each: 1 GiB in all.
-fn greedy() -> Vec<u8> {
+/// A QuickTime file whose audio track is a single packet of 16 Mi samples at 1000 Hz. Resampled to 16 kHz these are 256 Mi
+/// samples, or 1 GiB.
+fn needs_much_memory() -> Vec<u8> {
     const SAMPLES: u32 = 16 << 20;
     const RATE: u32 = 1000;
     let atom = |kind: &[u8; 4], content: &[u8]| {
@@ -267,19 +272,19 @@ fn greedy() -> Vec<u8> {
     [beginning, movie(offset), atom(b"mdat", &vec![128; SAMPLES as usize])].concat()
 }
 
-/// The processes that a server has started and that are still there in some form.
+/// The child processes of a server, including zombies.
 fn workers(server: &Server) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
     ids.filter(|&id| stat(id).is_some_and(|(_, parent)| parent == server.id())).collect()
 }
 
-/// The worker of a server, once all its limits are set.
-fn confined(server: &Server) -> u32 {
-    let worker = until(|| workers(server).first().copied());
-    // Those of the processor's time are the last.
+/// Waits until the server has a worker whose resource limits are all set.
+fn limited_worker(server: &Server) -> u32 {
+    let worker = wait_for(|| workers(server).first().copied());
+    // The CPU time limit is set last.
     let is_unlimited = |line: &str| line.starts_with("Max cpu time") && line.contains("unlimited            unlimited");
-    until(|| (!limits(worker).lines().any(is_unlimited)).then_some(()));
+    wait_for(|| (!limits(worker).lines().any(is_unlimited)).then_some(()));
     worker
 }
 
@@ -287,13 +292,13 @@ fn limits(process: u32) -> String {
     fs::read_to_string(format!("/proc/{process}/limits")).unwrap()
 }
 
-/// Waits until a process is there no more, or only for its parent to hear of its end.
+/// Waits until a process has exited or is a zombie.
 #[track_caller]
-fn has_ended(process: u32) {
-    until(|| stat(process).is_none_or(|(state, _)| state == 'Z').then_some(()));
+fn wait_for_exit(process: u32) {
+    wait_for(|| stat(process).is_none_or(|(state, _)| state == 'Z').then_some(()));
 }
 
-/// A process's state and the process that started it.
+/// A process's state and its parent's id.
 fn stat(process: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -304,14 +309,14 @@ fn signal(name: &str, process: u32) {
     assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
 }
 
-/// Asks until there is something.
+/// Polls every 20 ms until `poll` returns a value; panics after 20 s.
 #[track_caller]
-fn until<T>(ask: impl Fn() -> Option<T>) -> T {
+fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     for _ in 0..1000 {
-        if let Some(found) = ask() {
+        if let Some(found) = poll() {
             return found;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("nothing came of it");
+    panic!("timed out after 20 s");
 }

@@ -1,4 +1,4 @@
-//! Jobs of `amanuensis serve`, over real sockets.
+//! Tests of the job endpoints of `amanuensis serve` over real sockets.
 #![cfg(unix)]
 
 mod common;
@@ -9,39 +9,41 @@ use std::fs;
 use std::io::Write as _;
 
 use common::Workspace;
-use http::{Answer, Server, head, read, until};
+use http::{Response, Server, head, read, wait_for};
 use serde_json::Value;
 
 const BASE: (&str, &str) = ("model", "whisper-1");
 
+/// Starts a server with a data directory and a folder of recordings.
 fn start(workspace: &Workspace, arguments: &[&str]) -> Server {
     fs::create_dir_all(workspace.path("recordings")).unwrap();
     Server::start(workspace, &[&["--data-dir", "data", "--job-folder", "recordings"], arguments].concat())
 }
 
 fn submit(server: &Server, fields: &[(&str, &str)], file: Option<&[u8]>) -> Value {
-    let answer = server.form("/v1/jobs", fields, file);
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.json()
+    let response = server.form("/v1/jobs", fields, file);
+    assert_eq!(response.status, 201, "{response:?}");
+    response.json()
 }
 
-fn of(server: &Server, job: &Value, what: &str) -> Answer {
-    server.get(&format!("/v1/jobs/{}{what}", job["id"].as_str().unwrap()))
+/// Gets `/v1/jobs/{id}`, followed by `suffix`.
+fn get(server: &Server, job: &Value, suffix: &str) -> Response {
+    server.get(&format!("/v1/jobs/{}{suffix}", job["id"].as_str().unwrap()))
 }
 
-/// The events of a job until its end, each with its name, its id and its data.
+/// Follows a job until it ends. Returns each event's name, id and data.
 fn events(server: &Server, job: &Value, headers: &[(&str, &str)]) -> Vec<(String, Option<String>, Value)> {
-    let answer = server.ask("GET", &format!("/v1/jobs/{}/events", job["id"].as_str().unwrap()), headers, b"");
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")), "{answer:?}");
+    let response = server.request("GET", &format!("/v1/jobs/{}/events", job["id"].as_str().unwrap()), headers, b"");
+    assert_eq!((response.status, response.header("content-type")), (200, Some("text/event-stream")), "{response:?}");
     let event = |event: &str| {
         let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
         Some((field("event: ")?, field("id: "), serde_json::from_str(&field("data: ")?).unwrap()))
     };
-    answer.body.split("\n\n").filter_map(event).collect()
+    response.body.split("\n\n").filter_map(event).collect()
 }
 
 #[test]
-fn a_job_from_upload_to_removal() {
+fn a_job_can_be_submitted_followed_read_and_deleted() {
     let workspace = Workspace::new();
     let server = start(&workspace, &[]);
     let tone = fs::read(workspace.recording("tone.wav", 65.0)).unwrap();
@@ -49,10 +51,10 @@ fn a_job_from_upload_to_removal() {
 
     let job = submit(&server, &[BASE, ("name", "tone"), ("timestamp_granularities[]", "segment")], Some(&tone));
     assert_eq!((&job["object"], &job["name"], &job["model"]), (&"job".into(), &"tone".into(), &"model".into()));
-    let told = events(&server, &job, &[]);
-    let (name, _, last) = told.last().unwrap();
+    let events_seen = events(&server, &job, &[]);
+    let (name, _, last) = events_seen.last().unwrap();
     assert_eq!((name.as_str(), &last["state"], &last["progress"]), ("done", &"succeeded".into(), &1.0.into()));
-    let segments: Vec<_> = told.iter().filter(|(name, ..)| name == "segment").collect();
+    let segments: Vec<_> = events_seen.iter().filter(|(name, ..)| name == "segment").collect();
     let texts: String = segments.iter().map(|(.., segment)| segment["text"].as_str().unwrap()).collect();
     assert_eq!(texts.trim(), whole["text"].as_str().unwrap());
     let ids: Vec<_> = segments.iter().map(|(_, id, _)| id.clone().unwrap().parse::<usize>().unwrap()).collect();
@@ -60,21 +62,21 @@ fn a_job_from_upload_to_removal() {
     let rest = events(&server, &job, &[("Last-Event-ID", "0")]);
     assert_eq!(rest.iter().filter(|(name, ..)| name == "segment").count(), segments.len() - 1);
 
-    assert_eq!(of(&server, &job, "").json()["text"], whole["text"]);
-    assert_eq!(of(&server, &job, "/result").json()["text"], whole["text"]);
-    assert_eq!(of(&server, &job, "/result?format=verbose_json").json(), whole);
-    assert!(of(&server, &job, "/result?format=srt").body.starts_with("1\n00:00:"));
-    of(&server, &job, "/result?format=pdf").refuses(400, "format");
+    assert_eq!(get(&server, &job, "").json()["text"], whole["text"]);
+    assert_eq!(get(&server, &job, "/result").json()["text"], whole["text"]);
+    assert_eq!(get(&server, &job, "/result?format=verbose_json").json(), whole);
+    assert!(get(&server, &job, "/result?format=srt").body.starts_with("1\n00:00:"));
+    get(&server, &job, "/result?format=pdf").assert_error(400, "format");
 
     let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
-    assert_eq!(server.ask("DELETE", &path, &[], b"").json()["deleted"], true);
+    assert_eq!(server.request("DELETE", &path, &[], b"").json()["deleted"], true);
     for gone in ["", "/result", "/events"] {
-        of(&server, &job, gone).refuses(404, "");
+        get(&server, &job, gone).assert_error(404, "");
     }
 }
 
 #[test]
-fn jobs_outlive_the_server() {
+fn jobs_continue_after_the_server_is_killed() {
     let workspace = Workspace::new();
     let limited = ["--max-job-duration", "100"];
     let server = start(&workspace, &limited);
@@ -87,25 +89,25 @@ fn jobs_outlive_the_server() {
         submit(&server, &[BASE, ("path", "tone.wav")], None),
         submit(&server, &[BASE, ("path", "long.wav")], None),
     ];
-    // By SIGKILL, wherever it may be.
+    // Dropping the server sends SIGKILL, at whatever point the jobs are.
     drop(server);
     let server = start(&workspace, &limited);
     let listed = server.get("/v1/jobs").json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 3);
     for job in &jobs[..2] {
         events(&server, job, &[]);
-        assert_eq!(of(&server, job, "/result?format=verbose_json").json(), whole);
+        assert_eq!(get(&server, job, "/result?format=verbose_json").json(), whole);
     }
-    let told = events(&server, &jobs[2], &[]);
-    assert_eq!(told.last().unwrap().2["state"], "failed");
-    of(&server, &jobs[2], "/result").refuses(409, "");
+    let events_seen = events(&server, &jobs[2], &[]);
+    assert_eq!(events_seen.last().unwrap().2["state"], "failed");
+    get(&server, &jobs[2], "/result").assert_error(409, "");
     let failed = server.get("/v1/jobs?state=failed&limit=1").json();
     assert_eq!((&failed["data"][0]["id"], &failed["has_more"]), (&jobs[2]["id"], &false.into()));
     assert_eq!(server.stop().join().unwrap(), Some(0));
 }
 
 #[test]
-fn whoever_follows_a_job_is_let_go_when_the_server_stops() {
+fn event_streams_end_when_the_server_stops() {
     let workspace = Workspace::new();
     let server = start(&workspace, &["--batch-size", "1"]);
     workspace.long_recording("recordings/long.wav", 2 * 3600);
@@ -113,42 +115,42 @@ fn whoever_follows_a_job_is_let_go_when_the_server_stops() {
     let mut followed = server.connect();
     let path = format!("/v1/jobs/{}/events", job["id"].as_str().unwrap());
     followed.write_all(&head("GET", &path, &[], 0)).unwrap();
-    until(|| (of(&server, &job, "").json()["state"] == "running").then_some(()));
+    wait_for(|| (get(&server, &job, "").json()["state"] == "running").then_some(()));
     let ended = server.stop();
-    let told = read(followed);
-    assert_eq!(told.status, 200);
-    assert!(told.body.contains("event: progress") && !told.body.contains("event: done"), "{told:?}");
+    let response = read(followed);
+    assert_eq!(response.status, 200);
+    assert!(response.body.contains("event: progress") && !response.body.contains("event: done"), "{response:?}");
     assert_eq!(ended.join().unwrap(), Some(0));
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_requests_get_the_right_error() {
     let workspace = Workspace::new();
     let server = start(&workspace, &["--max-upload", "1"]);
     let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
     let job = |fields: &[(&str, &str)], file: Option<&[u8]>| server.form("/v1/jobs", fields, file);
-    job(&[BASE], None).refuses(400, "file");
-    job(&[BASE, ("path", "a.wav")], Some(&tone)).refuses(400, "path");
-    job(&[BASE, ("path", "../tone.wav")], None).refuses(404, "path");
+    job(&[BASE], None).assert_error(400, "file");
+    job(&[BASE, ("path", "a.wav")], Some(&tone)).assert_error(400, "path");
+    job(&[BASE, ("path", "../tone.wav")], None).assert_error(404, "path");
     fs::write(workspace.path("recordings/notes.txt"), "no recording at all").unwrap();
-    job(&[BASE, ("path", "notes.txt")], None).refuses(415, "path");
-    job(&[BASE], Some(b"no recording at all")).refuses(415, "file");
-    job(&[BASE, ("response_format", "srt")], Some(&tone)).refuses(400, "response_format");
-    job(&[BASE, ("language", "de")], Some(&tone)).refuses(400, "language");
-    job(&[("model", "none")], Some(&tone)).refuses(404, "model");
-    job(&[BASE], Some(&vec![0; 3 << 20])).refuses(413, "file");
-    server.ask("POST", "/v1/jobs", &[("Content-Type", "application/json")], b"{}").refuses(415, "");
-    server.get("/v1/jobs?limit=0").refuses(400, "limit");
-    server.get("/v1/jobs?state=lost").refuses(400, "state");
-    server.get("/v1/jobs?order=asc").refuses(400, "order");
-    server.get("/v1/jobs?after=job_0").refuses(404, "");
-    server.get("/v1/jobs/job_0").refuses(404, "");
-    server.get("/v1/jobs/%FF").refuses(400, "id");
-    server.ask("DELETE", "/v1/jobs/job_0", &[], b"").refuses(404, "");
-    server.ask("GET", "/v1/jobs/job_0/events", &[("Last-Event-ID", "x")], b"").refuses(400, "Last-Event-ID");
+    job(&[BASE, ("path", "notes.txt")], None).assert_error(415, "path");
+    job(&[BASE], Some(b"no recording at all")).assert_error(415, "file");
+    job(&[BASE, ("response_format", "srt")], Some(&tone)).assert_error(400, "response_format");
+    job(&[BASE, ("language", "de")], Some(&tone)).assert_error(400, "language");
+    job(&[("model", "none")], Some(&tone)).assert_error(404, "model");
+    job(&[BASE], Some(&vec![0; 3 << 20])).assert_error(413, "file");
+    server.request("POST", "/v1/jobs", &[("Content-Type", "application/json")], b"{}").assert_error(415, "");
+    server.get("/v1/jobs?limit=0").assert_error(400, "limit");
+    server.get("/v1/jobs?state=lost").assert_error(400, "state");
+    server.get("/v1/jobs?order=asc").assert_error(400, "order");
+    server.get("/v1/jobs?after=job_0").assert_error(404, "");
+    server.get("/v1/jobs/job_0").assert_error(404, "");
+    server.get("/v1/jobs/%FF").assert_error(400, "id");
+    server.request("DELETE", "/v1/jobs/job_0", &[], b"").assert_error(404, "");
+    server.request("GET", "/v1/jobs/job_0/events", &[("Last-Event-ID", "x")], b"").assert_error(400, "Last-Event-ID");
     assert!(server.get("/v1/jobs").json()["data"].as_array().unwrap().is_empty());
     let uploads = fs::read_dir(workspace.path("data/uploads")).unwrap();
-    assert_eq!(uploads.count(), 0, "what was refused leaves nothing behind");
+    assert_eq!(uploads.count(), 0, "rejected uploads are deleted");
 
     let arguments = ["serve", "--port", "0", "--default-model", "./model", "--data-dir", "data"];
     workspace.run(&arguments).ended(1, &["another server"]);

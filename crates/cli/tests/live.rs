@@ -1,4 +1,4 @@
-//! Live sessions of `amanuensis serve`, over real sockets.
+//! Tests of realtime sessions of `amanuensis serve` over real sockets.
 #![cfg(unix)]
 
 mod common;
@@ -10,7 +10,7 @@ mod socket;
 use std::net::{Shutdown, TcpStream};
 
 use common::Workspace;
-use http::{Server, until};
+use http::{Server, wait_for};
 use serde_json::json;
 use socket::{CLOSE, Socket, TEXT};
 
@@ -21,62 +21,63 @@ const UNKNOWN: u8 = 3;
 
 const TRANSCRIPTION: &str = "conversation.item.input_audio_transcription.";
 
-/// Appends so many seconds of silence, which is written down like all that is committed.
+/// Appends this many seconds of silence. A committed buffer is transcribed even if it holds no speech.
 fn append(socket: &mut Socket, seconds: usize) {
-    // Two bytes a sample, three to four letters, of which `A` is zero.
+    // Samples have two bytes, base64 encodes three bytes as four letters, and `A` stands for six zero bits.
     let audio = "A".repeat(seconds * 24_000 * 2 / 3 * 4);
-    socket.tell(&json!({"type": "input_audio_buffer.append", "audio": audio}));
+    socket.send_event(&json!({"type": "input_audio_buffer.append", "audio": audio}));
 }
 
-/// An event, if it is the one behind all of a turn.
+/// Returns the event if it is the one that completes an utterance.
 fn completed(event: serde_json::Value) -> Option<serde_json::Value> {
     assert_ne!(event["type"], "error", "{event}");
     (event["type"] == format!("{TRANSCRIPTION}completed")).then_some(event)
 }
 
+/// Whether the metrics contain this line.
 fn counts(server: &Server, line: &str) -> Option<()> {
     server.get("/metrics").body.lines().any(|found| found == line).then_some(())
 }
 
 #[test]
-fn turns_are_counted() {
+fn utterances_and_sessions_are_counted_in_the_metrics() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let mut socket = Socket::open(&server);
     assert!(counts(&server, "amanuensis_live_sessions 1").is_some());
     append(&mut socket, 1);
-    socket.tell(&json!({"type": "input_audio_buffer.commit"}));
+    socket.send_event(&json!({"type": "input_audio_buffer.commit"}));
     while socket.event()["type"] != format!("{TRANSCRIPTION}completed") {}
-    until(|| counts(&server, "amanuensis_live_turns_total 1"));
-    until(|| counts(&server, "amanuensis_live_seconds_total 1"));
+    wait_for(|| counts(&server, "amanuensis_live_turns_total 1"));
+    wait_for(|| counts(&server, "amanuensis_live_seconds_total 1"));
     socket.send(CLOSE, true, &1000_u16.to_be_bytes());
     assert_eq!(socket.until_closed().1, Some(1000));
-    until(|| counts(&server, "amanuensis_live_sessions 0"));
+    wait_for(|| counts(&server, "amanuensis_live_sessions 0"));
 }
 
 #[test]
-fn what_was_said_in_another_format_is_committed_with_the_rest() {
+fn audio_received_before_a_format_change_is_committed_too() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let mut socket = Socket::open(&server);
     let configure = |input: serde_json::Value| json!({"type": "session.update", "session": {"type": "transcription", "audio": {"input": input}}});
-    socket.tell(&configure(json!({"turn_detection": null})));
+    socket.send_event(&configure(json!({"turn_detection": null})));
     append(&mut socket, 1);
-    socket.tell(&configure(json!({"format": {"type": "audio/pcmu"}})));
-    socket.tell(&json!({"type": "input_audio_buffer.commit"}));
+    socket.send_event(&configure(json!({"format": {"type": "audio/pcmu"}})));
+    socket.send_event(&json!({"type": "input_audio_buffer.commit"}));
     while completed(socket.event()).is_none() {}
-    until(|| counts(&server, "amanuensis_live_seconds_total 1"));
+    wait_for(|| counts(&server, "amanuensis_live_seconds_total 1"));
 }
 
 #[test]
-fn words_are_as_probable_as_they_are_included() {
+fn included_logprobs_cover_the_whole_transcript() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let mut socket = Socket::open(&server);
     let include = json!(["item.input_audio_transcription.logprobs"]);
-    socket.tell(&json!({"type": "session.update", "session": {"type": "transcription", "include": include}}));
+    socket.send_event(&json!({"type": "session.update", "session": {"type": "transcription", "include": include}}));
     append(&mut socket, 1);
-    socket.tell(&json!({"type": "input_audio_buffer.commit"}));
+    socket.send_event(&json!({"type": "input_audio_buffer.commit"}));
     let completed = std::iter::repeat_with(|| socket.event()).find_map(completed).unwrap();
     let logprobs = completed["logprobs"].as_array().unwrap();
     let text: String = logprobs.iter().map(|logprob| logprob["token"].as_str().unwrap()).collect();
@@ -85,14 +86,14 @@ fn words_are_as_probable_as_they_are_included() {
 }
 
 #[test]
-fn told_to_stop_it_writes_down_what_was_said() {
+fn a_stopping_server_transcribes_the_audio_it_has_received() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let mut idle = Socket::open(&server);
     let mut socket = Socket::open(&server);
     append(&mut socket, 1);
-    // What is told after it has been heard.
-    socket.tell(&json!({"type": "session.update", "session": {"type": "transcription"}}));
+    // Commands are handled in order: after this event the server has the audio.
+    socket.send_event(&json!({"type": "session.update", "session": {"type": "transcription"}}));
     while socket.event()["type"] != "session.updated" {}
     append(&mut socket, 1);
     let address = server.address.clone();
@@ -105,7 +106,7 @@ fn told_to_stop_it_writes_down_what_was_said() {
 }
 
 #[test]
-fn floods_of_frames() {
+fn malformed_frames_close_only_their_own_session() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-live", "2"]);
     let mut other = Socket::open(&server);
@@ -119,14 +120,14 @@ fn floods_of_frames() {
         &[(TEXT, true, b"\xff\xfe")],
     ];
     for sent in frames {
-        let mut socket = until(|| counts(&server, "amanuensis_live_sessions 1").map(|()| Socket::open(&server)));
+        let mut socket = wait_for(|| counts(&server, "amanuensis_live_sessions 1").map(|()| Socket::open(&server)));
         for (opcode, is_last, payload) in sent {
             socket.send(*opcode, *is_last, payload);
         }
         socket.until_closed();
     }
-    // What is no event is told of, piecemeal or not, and the session goes on.
-    let mut socket = until(|| counts(&server, "amanuensis_live_sessions 1").map(|()| Socket::open(&server)));
+    // A message that is not an event gets an error event, and the session stays open. Fragmented events work.
+    let mut socket = wait_for(|| counts(&server, "amanuensis_live_sessions 1").map(|()| Socket::open(&server)));
     for (opcode, payload) in
         [(BINARY, &b"bytes"[..]), (TEXT, b"{"), (TEXT, b""), (TEXT, b"[1]"), (TEXT, b"{\"type\": 7}")]
     {
@@ -138,27 +139,27 @@ fn floods_of_frames() {
     }
     socket.send(CONTINUED, true, b"");
     assert_eq!(socket.event()["type"], "input_audio_buffer.cleared");
-    // The one beside them is unharmed, and so is the server.
-    other.tell(&json!({"type": "input_audio_buffer.clear"}));
+    // The other session and the server still work.
+    other.send_event(&json!({"type": "input_audio_buffer.clear"}));
     assert_eq!(other.event()["type"], "input_audio_buffer.cleared");
     assert_eq!(server.get("/health").status, 200);
 }
 
 #[test]
-fn a_client_that_never_reads() {
+fn a_client_that_never_reads_does_not_block_others() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
-    let mut deaf = Socket::open(&server);
-    deaf.0.set_write_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    // Each is answered by an error, until neither of the two can send any more.
+    let mut stalled = Socket::open(&server);
+    stalled.0.set_write_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+    // The server sends an error event for each of these messages, until the buffers of both directions are full.
     let nonsense = "x".repeat(4096);
-    while deaf.send(TEXT, true, nonsense.as_bytes()) {}
+    while stalled.send(TEXT, true, nonsense.as_bytes()) {}
     let mut other = Socket::open(&server);
-    other.tell(&json!({"type": "input_audio_buffer.clear"}));
+    other.send_event(&json!({"type": "input_audio_buffer.clear"}));
     assert_eq!(other.event()["type"], "input_audio_buffer.cleared");
     assert_eq!(server.get("/health").status, 200);
-    drop(deaf);
-    until(|| counts(&server, "amanuensis_live_sessions 1"));
+    drop(stalled);
+    wait_for(|| counts(&server, "amanuensis_live_sessions 1"));
     other.0.shutdown(Shutdown::Both).unwrap();
-    until(|| counts(&server, "amanuensis_live_sessions 0"));
+    wait_for(|| counts(&server, "amanuensis_live_sessions 0"));
 }

@@ -1,4 +1,4 @@
-//! `amanuensis serve`, over real sockets.
+//! Tests of `amanuensis serve` over real sockets: requests, errors, access control, start and shutdown, settings.
 #![cfg(unix)]
 
 mod common;
@@ -12,16 +12,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::Workspace;
-use http::{Answer, FORM, Server, form, head, read, until};
+use http::{FORM, Response, Server, form, head, read, wait_for};
 
 const BASE: (&str, &str) = ("model", "whisper-1");
 
+/// The bytes of a WAV file with a tone.
 fn recording(workspace: &Workspace, seconds: f32) -> Vec<u8> {
     fs::read(workspace.recording("tone.wav", seconds)).unwrap()
 }
 
 #[test]
-fn every_format_is_answered() {
+fn every_response_format_works() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let tone = recording(&workspace, 2.0);
@@ -34,8 +35,8 @@ fn every_format_is_answered() {
     assert_eq!((&verbose["language"], &verbose["duration"]), (&"english".into(), &2.0.into()));
     assert!(verbose["words"].is_array() && verbose.get("segments").is_none());
     for format in ["text", "srt", "vtt"] {
-        let answer = server.transcribe(&[BASE, ("response_format", format)], &tone);
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=utf-8")));
+        let response = server.transcribe(&[BASE, ("response_format", format)], &tone);
+        assert_eq!((response.status, response.header("content-type")), (200, Some("text/plain; charset=utf-8")));
     }
     let stream = server.transcribe(&[BASE, ("stream", "true")], &tone);
     assert_eq!(stream.header("content-type"), Some("text/event-stream"));
@@ -51,44 +52,44 @@ fn every_format_is_answered() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_requests_get_the_right_error() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-upload", "1", "--max-duration", "3"]);
     let tone = recording(&workspace, 1.0);
     let path = "/v1/audio/transcriptions";
-    server.transcribe(&[BASE, ("shout", "1")], &tone).refuses(400, "shout");
-    server.transcribe(&[], &tone).refuses(400, "model");
-    server.transcribe(&[("model", "nothing")], &tone).refuses(404, "model");
-    server.transcribe(&[("model", "../model")], &tone).refuses(404, "model");
-    server.transcribe(&[("model", "gpt-4o-transcribe-diarize")], &tone).refuses(400, "model");
-    server.transcribe(&[BASE, ("response_format", "diarized_json")], &tone).refuses(400, "response_format");
-    server.transcribe(&[BASE, ("language", "de")], &tone).refuses(400, "language");
-    server.form(path, &[BASE], None).refuses(400, "file");
-    server.transcribe(&[BASE], b"").refuses(400, "file");
-    server.transcribe(&[BASE], &b"no recording at all ".repeat(50)).refuses(415, "file");
-    server.transcribe(&[BASE], &tone[..30]).refuses(422, "file");
-    server.transcribe(&[BASE], &recording(&workspace, 4.0)).refuses(413, "file");
-    server.transcribe(&[BASE], &vec![0; 3 << 20]).refuses(413, "file");
-    server.form("/v1/audio/translations", &[BASE], Some(&tone)).refuses(400, "model");
-    server.ask("POST", path, &[("Content-Type", "application/json")], b"{}").refuses(415, "");
+    server.transcribe(&[BASE, ("shout", "1")], &tone).assert_error(400, "shout");
+    server.transcribe(&[], &tone).assert_error(400, "model");
+    server.transcribe(&[("model", "nothing")], &tone).assert_error(404, "model");
+    server.transcribe(&[("model", "../model")], &tone).assert_error(404, "model");
+    server.transcribe(&[("model", "gpt-4o-transcribe-diarize")], &tone).assert_error(400, "model");
+    server.transcribe(&[BASE, ("response_format", "diarized_json")], &tone).assert_error(400, "response_format");
+    server.transcribe(&[BASE, ("language", "de")], &tone).assert_error(400, "language");
+    server.form(path, &[BASE], None).assert_error(400, "file");
+    server.transcribe(&[BASE], b"").assert_error(400, "file");
+    server.transcribe(&[BASE], &b"no recording at all ".repeat(50)).assert_error(415, "file");
+    server.transcribe(&[BASE], &tone[..30]).assert_error(422, "file");
+    server.transcribe(&[BASE], &recording(&workspace, 4.0)).assert_error(413, "file");
+    server.transcribe(&[BASE], &vec![0; 3 << 20]).assert_error(413, "file");
+    server.form("/v1/audio/translations", &[BASE], Some(&tone)).assert_error(400, "model");
+    server.request("POST", path, &[("Content-Type", "application/json")], b"{}").assert_error(415, "");
     let gzip = ("Content-Encoding", "gzip");
-    server.ask("POST", path, &[FORM, gzip], &form(&[BASE], Some(&tone))).refuses(415, "");
-    server.form(&format!("{path}?response_format=text"), &[BASE], Some(&tone)).refuses(400, "response_format");
-    server.form("/v1/jobs", &[BASE], Some(b"")).refuses(400, "file");
-    server.get("/v1/jobs?limit=x").refuses(400, "limit");
+    server.request("POST", path, &[FORM, gzip], &form(&[BASE], Some(&tone))).assert_error(415, "");
+    server.form(&format!("{path}?response_format=text"), &[BASE], Some(&tone)).assert_error(400, "response_format");
+    server.form("/v1/jobs", &[BASE], Some(b"")).assert_error(400, "file");
+    server.get("/v1/jobs?limit=x").assert_error(400, "limit");
     server
         .transcribe(&[BASE, ("chunking_strategy", r#"{"type":"server_vad","threshold":7}"#)], &tone)
-        .refuses(400, "chunking_strategy");
+        .assert_error(400, "chunking_strategy");
     assert_eq!((server.get("/").status, server.get("/").header("location")), (303, Some("docs")));
-    server.ask("POST", path, &[FORM], b"--BOUNDARY\r\nContent-Disp").refuses(400, "");
-    server.ask("DELETE", path, &[], b"").refuses(405, "");
-    server.get("/v1/nothing").refuses(404, "");
-    server.get("/v1/models/%FF").refuses(400, "id");
-    assert_eq!(server.transcribe(&[BASE], &tone).status, 200, "the server is unharmed");
+    server.request("POST", path, &[FORM], b"--BOUNDARY\r\nContent-Disp").assert_error(400, "");
+    server.request("DELETE", path, &[], b"").assert_error(405, "");
+    server.get("/v1/nothing").assert_error(404, "");
+    server.get("/v1/models/%FF").assert_error(400, "id");
+    assert_eq!(server.transcribe(&[BASE], &tone).status, 200, "the server still works");
 }
 
 #[test]
-fn keys_let_in() {
+fn only_requests_with_a_valid_api_key_are_accepted() {
     let workspace = Workspace::new();
     fs::write(workspace.path("keys"), "# ours\nfirst\n\nsecond\n").unwrap();
     workspace.model("model");
@@ -96,55 +97,57 @@ fn keys_let_in() {
     let mut command = workspace.amanuensis(&arguments);
     command.env("AMANUENSIS_API_KEY", "third");
     let server = Server::run(command);
-    let with = |key: &str| server.ask("GET", "/v1/models", &[("Authorization", key)], b"");
-    server.get("/v1/models").refuses(401, "");
+    let with = |key: &str| server.request("GET", "/v1/models", &[("Authorization", key)], b"");
+    server.get("/v1/models").assert_error(401, "");
     for wrong in ["Bearer firs", "Bearer firstt", "Bearer", "first", "Basic first", "Bearer # ours"] {
-        with(wrong).refuses(401, "");
+        with(wrong).assert_error(401, "");
     }
     for key in ["Bearer first", "bearer second", "Bearer third"] {
         assert_eq!(with(key).status, 200, "{key}");
     }
     assert_eq!(server.get("/metrics").status, 401);
     assert_eq!((server.get("/health").status, server.get("/docs").status), (200, 200));
-    server.transcribe(&[BASE], &recording(&workspace, 1.0)).refuses(401, "");
+    server.transcribe(&[BASE], &recording(&workspace, 1.0)).assert_error(401, "");
 }
 
 #[test]
-fn all_the_world_needs_a_key_or_a_word() {
+fn a_public_address_needs_an_api_key_or_allow_anyone() {
     let workspace = Workspace::new();
     workspace.model("model");
     let arguments = ["serve", "--port", "0", "--default-model", "./model", "--host", "0.0.0.0"];
     workspace.run(&arguments).ended(2, &["--api-key", "--allow-anyone"]);
-    // Before a model is fetched, and there is none to be had.
+    // This is checked before the model is downloaded: the hub of this test cannot be reached.
     workspace.run(&["serve", "--port", "0", "--host", "0.0.0.0"]).ended(2, &["--api-key", "--allow-anyone"]);
     Server::start(&workspace, &["--host", "0.0.0.0", "--allow-anyone"]);
 }
 
 #[test]
-fn too_many_requests_of_a_caller() {
+fn requests_per_minute_are_limited() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--requests-per-minute", "2"]);
     assert_eq!((server.get("/v1/models").status, server.get("/v1/models").status), (200, 200));
     let limited = server.transcribe(&[BASE], &recording(&workspace, 1.0));
-    limited.refuses(429, "");
+    limited.assert_error(429, "");
     assert!(limited.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
     assert_eq!(server.get("/health").status, 200);
 }
 
 #[test]
-fn a_client_that_goes_makes_room() {
+fn a_disconnected_client_frees_its_upload_slot() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-uploads", "1"]);
-    let (upload, _) = half_an_upload(&server, &workspace);
-    let refused = server.transcribe(&[BASE], &recording(&workspace, 1.0));
-    refused.refuses(503, "");
-    assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    let (upload, _) = begin_upload(&server, &workspace);
+    let rejected = server.transcribe(&[BASE], &recording(&workspace, 1.0));
+    rejected.assert_error(503, "");
+    assert!(rejected.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
     drop(upload);
-    until(|| Some(server.transcribe(&[BASE], &recording(&workspace, 1.0))).filter(|answer| answer.status == 200));
+    wait_for(|| {
+        Some(server.transcribe(&[BASE], &recording(&workspace, 1.0))).filter(|response| response.status == 200)
+    });
 }
 
 #[test]
-fn what_nobody_waits_for_is_given_up() {
+fn a_request_whose_client_disconnects_is_cancelled() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-active", "1", "--batch-size", "1"]);
     workspace.long_recording("long.wav", 2 * 3600);
@@ -153,14 +156,14 @@ fn what_nobody_waits_for_is_given_up() {
     begun.write_all(&head("POST", "/v1/audio/transcriptions", &[FORM], body.len())).unwrap();
     begun.write_all(&body).unwrap();
     let counts = |line: &str| server.get("/metrics").body.contains(line).then_some(());
-    until(|| counts("active_requests 1\n"));
+    wait_for(|| counts("active_requests 1\n"));
     drop(begun);
-    until(|| counts("active_requests 0\n"));
-    assert!(counts("transcriptions_total 0\n").is_some(), "it was transcribed to its end");
+    wait_for(|| counts("active_requests 0\n"));
+    assert!(counts("transcriptions_total 0\n").is_some(), "the request was transcribed to the end");
 }
 
 #[test]
-fn the_slow_are_not_waited_for() {
+fn slow_headers_and_slow_uploads_time_out() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--header-timeout", "1", "--upload-timeout", "1"]);
     let mut head_only = server.connect();
@@ -170,53 +173,53 @@ fn the_slow_are_not_waited_for() {
     assert_eq!(server.get("/health").status, 200);
     let mut closed = Vec::new();
     std::io::Read::read_to_end(&mut head_only, &mut closed).unwrap();
-    read(upload).refuses(408, "");
+    read(upload).assert_error(408, "");
 }
 
 #[test]
-fn pages_of_named_origins_alone() {
+fn only_cors_origins_get_cors_headers() {
     let workspace = Workspace::new();
     let origin = [("Origin", "https://chat.example.org")];
-    let allows = |answer: Answer| answer.header("access-control-allow-origin").map(str::to_owned);
+    let allows = |response: Response| response.header("access-control-allow-origin").map(str::to_owned);
     let closed = Server::start(&workspace, &[]);
-    assert_eq!(allows(closed.ask("GET", "/health", &origin, b"")), None);
+    assert_eq!(allows(closed.request("GET", "/health", &origin, b"")), None);
     let open = Server::start(&workspace, &["--cors-origin", "https://chat.example.org", "--api-key", "k"]);
-    assert_eq!(allows(open.ask("GET", "/health", &origin, b"")).as_deref(), Some("https://chat.example.org"));
-    assert_eq!(allows(open.ask("GET", "/health", &[("Origin", "https://other.example")], b"")), None);
-    let asks = [origin[0], ("Access-Control-Request-Method", "POST")];
-    let asks = [asks[0], asks[1], ("Access-Control-Request-Headers", "authorization")];
-    let preflight = open.ask("OPTIONS", "/v1/audio/transcriptions", &asks, b"");
+    assert_eq!(allows(open.request("GET", "/health", &origin, b"")).as_deref(), Some("https://chat.example.org"));
+    assert_eq!(allows(open.request("GET", "/health", &[("Origin", "https://other.example")], b"")), None);
+    let headers =
+        [origin[0], ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization")];
+    let preflight = open.request("OPTIONS", "/v1/audio/transcriptions", &headers, b"");
     assert_eq!((preflight.status, preflight.header("access-control-allow-headers")), (200, Some("authorization")));
 }
 
 #[test]
-fn other_pages_neither_ask_nor_hear() {
+fn web_pages_of_other_origins_are_rejected() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let submit = |origin: &str| {
         let body = form(&[BASE], Some(&recording(&workspace, 1.0)));
-        server.ask("POST", "/v1/audio/transcriptions", &[FORM, ("Origin", origin)], &body)
+        server.request("POST", "/v1/audio/transcriptions", &[FORM, ("Origin", origin)], &body)
     };
-    submit("http://evil.example").refuses(403, "");
-    submit("null").refuses(403, "");
+    submit("http://evil.example").assert_error(403, "");
+    submit("null").assert_error(403, "");
     assert_eq!(submit("http://localhost").status, 200);
     let upgrade = [("Upgrade", "websocket"), ("Origin", "http://evil.example")];
-    server.ask("GET", "/v1/realtime", &upgrade, b"").refuses(403, "");
+    server.request("GET", "/v1/realtime", &upgrade, b"").assert_error(403, "");
     let open = Server::start(&workspace, &["--cors-origin", "http://evil.example"]);
-    open.ask("DELETE", "/v1/jobs/none", &[upgrade[1]], b"").refuses(404, "");
+    open.request("DELETE", "/v1/jobs/none", &[upgrade[1]], b"").assert_error(404, "");
     let named = |server: &Server, host: &str| {
         let mut stream = server.connect();
         write!(stream, "GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         read(stream)
     };
-    named(&server, "evil.example:9700").refuses(403, "");
+    named(&server, "evil.example:9700").assert_error(403, "");
     assert_eq!((named(&server, "localhost:80").status, named(&server, "[::1]").status), (200, 200));
     let anyone = Server::start(&workspace, &["--allow-anyone"]);
     assert_eq!(named(&anyone, "nas.local").status, 200);
 }
 
 #[test]
-fn a_recording_that_is_cut_off_is_called_so() {
+fn a_truncated_recording_is_reported_as_a_warning() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let mut cut = fs::read(sample()).unwrap();
@@ -225,97 +228,102 @@ fn a_recording_that_is_cut_off_is_called_so() {
     let warning = verbose.json()["warnings"][0].as_str().unwrap_or_else(|| panic!("{verbose:?}")).to_owned();
     assert!(warning.contains("cut off"), "{warning}");
     let text = server.transcribe(&[BASE, ("response_format", "text")], &cut);
-    assert!(text.header("x-amanuensis-warnings").is_some_and(|told| told.contains("cut off")), "{text:?}");
+    assert!(text.header("x-amanuensis-warnings").is_some_and(|warnings| warnings.contains("cut off")), "{text:?}");
     let stream = server.transcribe(&[BASE, ("stream", "True")], &cut);
     assert!(stream.body.contains("\"warnings\":["), "{stream:?}");
     let submitted = server.form("/v1/jobs", &[BASE], Some(&cut)).json();
     let path = format!("/v1/jobs/{}", submitted["id"].as_str().unwrap());
-    until(|| server.get(&path).body.contains("cut off").then_some(()));
+    wait_for(|| server.get(&path).body.contains("cut off").then_some(()));
     assert_eq!(server.get("/v1/jobs").json()["data"][0]["warnings"][0], warning);
 }
 
 #[test]
-fn what_cannot_work_does_not_start() {
+fn invalid_settings_are_rejected_at_start() {
     let workspace = Workspace::new();
     workspace.model("model");
-    let refuses = |arguments: &[&str], words: &[&str]| {
+    let assert_rejected = |arguments: &[&str], messages: &[&str]| {
         let start = ["serve", "--port", "0", "--default-model", "./model"];
-        workspace.run(&[&start, arguments].concat()).ended(2, words);
+        workspace.run(&[&start, arguments].concat()).ended(2, messages);
     };
-    refuses(&["--cors-origin", "https://x/"], &["cors_origin", "https://x/"]);
-    refuses(&["--job-folder", "nowhere"], &["job_folder", "nowhere"]);
-    refuses(&["--model-memory", "0"], &["model_memory"]);
-    refuses(&["--host", "a.example"], &["localhost"]);
+    assert_rejected(&["--cors-origin", "https://x/"], &["cors_origin", "https://x/"]);
+    assert_rejected(&["--job-folder", "nowhere"], &["job_folder", "nowhere"]);
+    assert_rejected(&["--model-memory", "0"], &["model_memory"]);
+    assert_rejected(&["--host", "a.example"], &["localhost"]);
     fs::write(workspace.path("server.toml"), "print_config = true\n").unwrap();
-    refuses(&["--config", "server.toml", "--print-config"], &["print_config"]);
+    assert_rejected(&["--config", "server.toml", "--print-config"], &["print_config"]);
 }
 
 #[test]
-fn told_to_stop_it_finishes() {
+fn sigterm_lets_running_requests_finish() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-uploads", "1"]);
-    let (mut upload, rest) = half_an_upload(&server, &workspace);
+    let (mut upload, rest) = begin_upload(&server, &workspace);
     let address = server.address.clone();
     let ended = server.stop();
-    until(|| TcpStream::connect(&address).is_err().then_some(()));
+    wait_for(|| TcpStream::connect(&address).is_err().then_some(()));
     upload.write_all(&rest).unwrap();
     assert_eq!(read(upload).status, 200);
     assert_eq!(ended.join().unwrap(), Some(0));
 }
 
 #[test]
-fn told_to_stop_twice_it_does_not_finish() {
+fn a_second_signal_exits_at_once() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-uploads", "1"]);
-    let _upload = half_an_upload(&server, &workspace);
+    let _upload = begin_upload(&server, &workspace);
     let (id, address) = (server.id(), server.address.clone());
     let ended = server.stop();
-    until(|| TcpStream::connect(&address).is_err().then_some(()));
+    wait_for(|| TcpStream::connect(&address).is_err().then_some(()));
     Command::new("kill").args(["-s", "INT", &id.to_string()]).status().unwrap();
     assert_eq!(ended.join().unwrap(), Some(130));
 }
 
 #[test]
-fn told_to_stop_while_it_fetches_it_ends() {
+fn sigterm_during_a_model_download_exits() {
     let workspace = Workspace::new();
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let hub = format!("http://{}", mute.local_addr().unwrap());
     let mut child = workspace.amanuensis(&["serve", "--port", "0"]).env("HF_ENDPOINT", hub).spawn().unwrap();
     let _connection = mute.accept().unwrap();
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    // Its own end and not the signal's, which the first process of a container would not hear.
+    // The program handles the signal and exits with a code of its own. The default action of a signal does not apply to the
+    // first process of a container.
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
-fn what_it_cannot_use_is_named_before_it_listens() {
+fn a_missing_directory_model_or_port_is_named_at_start() {
     let workspace = Workspace::new();
     workspace.model("model");
     fs::write(workspace.path("file"), "").unwrap();
-    let ends = |arguments: &[&str], variables: &[(&str, &str)], told: &[&str]| {
+    let assert_fails = |arguments: &[&str], variables: &[(&str, &str)], messages: &[&str]| {
         let mut command = workspace.amanuensis(&["serve", "--offline"]);
         command.env("AMANUENSIS_PORT", "0").env("AMANUENSIS_DATA_DIR", workspace.path("data"));
         let output = command.args(arguments).envs(variables.iter().copied()).output().unwrap();
-        common::Run::of(&output).ended(1, told);
+        common::Run::of(&output).ended(1, messages);
     };
     let model = ["--default-model", "./model"];
-    ends(
+    assert_fails(
         &[&model[..], &["--data-dir", "file/data"]].concat(),
         &[],
         &["cannot keep jobs in file/data", "Not a directory"],
     );
-    ends(&model, &[("TMPDIR", "/nowhere")], &["cannot keep uploads in /nowhere", "TMPDIR"]);
-    ends(&[], &[], &["\"base\" is not installed", "models pull base"]);
+    assert_fails(&model, &[("TMPDIR", "/nowhere")], &["cannot keep uploads in /nowhere", "TMPDIR"]);
+    assert_fails(&[], &[], &["\"base\" is not installed", "models pull base"]);
     let file = workspace.path("file");
-    ends(&[], &[("AMANUENSIS_MODELS", file.to_str().unwrap())], &["cannot read", "file/base", "Not a directory"]);
+    assert_fails(
+        &[],
+        &[("AMANUENSIS_MODELS", file.to_str().unwrap())],
+        &["cannot read", "file/base", "Not a directory"],
+    );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap();
     let port = taken.port().to_string();
-    ends(&[&model[..], &["--port", &port]].concat(), &[], &[&format!("cannot listen at {taken}"), "in use"]);
+    assert_fails(&[&model[..], &["--port", &port]].concat(), &[], &[&format!("cannot listen at {taken}"), "in use"]);
 }
 
 #[test]
-fn every_variable_is_read() {
+fn every_environment_variable_is_documented_and_used() {
     let workspace = Workspace::new();
     let help = workspace.run(&["serve", "--help"]).stdout;
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/server.md");
@@ -332,9 +340,9 @@ fn every_variable_is_read() {
     let default = settings(None);
     fs::write(workspace.path("server.toml"), "port = 7").unwrap();
     for name in names {
-        assert!(document.contains(&format!("`{name}`")), "docs/server.md says nothing of {name}");
+        assert!(document.contains(&format!("`{name}`")), "docs/server.md does not mention {name}");
         let value = match name {
-            // It is not printed; `keys_let_in` has it.
+            // Not printed, because it is secret; tested by `only_requests_with_a_valid_api_key_are_accepted`.
             "AMANUENSIS_API_KEY" => continue,
             "AMANUENSIS_CORS_ORIGIN" => "https://chat.example.org",
             "AMANUENSIS_JOB_FOLDER" => ".",
@@ -349,7 +357,7 @@ fn every_variable_is_read() {
 }
 
 #[test]
-fn flags_before_variables_before_the_file() {
+fn flags_override_variables_and_variables_override_the_file() {
     let workspace = Workspace::new();
     fs::write(workspace.path("server.toml"), "port = 1\nmax_queue = 1\nmax_active = 1\n").unwrap();
     let arguments = ["serve", "--print-config", "--config", "server.toml", "--port", "3"];
@@ -365,24 +373,24 @@ fn flags_before_variables_before_the_file() {
 }
 
 #[test]
-fn a_real_model_hears_what_is_said() {
+fn a_real_model_transcribes_and_translates_speech() {
     let workspace = Workspace::new();
-    let Some(server) = of_installed(&workspace, &["base"], &[]) else { return };
+    let Some(server) = with_installed(&workspace, &["base"], &[]) else { return };
     let sample = fs::read(sample()).unwrap();
-    let answer = server.transcribe(&[BASE], &sample);
-    assert!(answer.json()["text"].as_str().unwrap().contains("on an ordinary computer"), "{answer:?}");
-    let answer = server.transcribe(&[BASE, ("include[]", "logprobs")], &sample).json();
-    let tokens = answer["logprobs"].as_array().unwrap();
+    let response = server.transcribe(&[BASE], &sample);
+    assert!(response.json()["text"].as_str().unwrap().contains("on an ordinary computer"), "{response:?}");
+    let response = server.transcribe(&[BASE, ("include[]", "logprobs")], &sample).json();
+    let tokens = response["logprobs"].as_array().unwrap();
     let text: String = tokens.iter().map(|token| token["token"].as_str().unwrap()).collect();
-    assert_eq!(text.trim(), answer["text"]);
+    assert_eq!(text.trim(), response["text"]);
     let translated = server.form("/v1/audio/translations", &[BASE], Some(&sample)).json();
     assert!(translated["text"].as_str().unwrap().contains("computer"), "{translated}");
 }
 
 #[test]
-fn models_make_room_for_each_other() {
+fn a_model_is_unloaded_to_make_room_for_another() {
     let workspace = Workspace::new();
-    let Some(server) = of_installed(&workspace, &["base", "tiny.en"], &["--model-memory", "160"]) else { return };
+    let Some(server) = with_installed(&workspace, &["base", "tiny.en"], &["--model-memory", "160"]) else { return };
     let sample = fs::read(sample()).unwrap();
     for model in ["base", "tiny.en", "base"] {
         assert_eq!(server.transcribe(&[("model", model)], &sample).status, 200);
@@ -397,8 +405,8 @@ fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus")
 }
 
-/// A server with the models that this user has installed, if these are among them.
-fn of_installed(workspace: &Workspace, models: &[&str], arguments: &[&str]) -> Option<Server> {
+/// Starts a server with the installed models. Returns `None` if one of `models` is not installed.
+fn with_installed(workspace: &Workspace, models: &[&str], arguments: &[&str]) -> Option<Server> {
     let with_models = |arguments: &[&str]| {
         let mut command = workspace.amanuensis(arguments);
         match std::env::var_os("AMANUENSIS_MODELS") {
@@ -417,13 +425,13 @@ fn of_installed(workspace: &Workspace, models: &[&str], arguments: &[&str]) -> O
     Some(Server::run(with_models(&arguments)))
 }
 
-/// An upload of which the server has the first part, and the rest.
-fn half_an_upload(server: &Server, workspace: &Workspace) -> (TcpStream, Vec<u8>) {
+/// Sends the first 100 bytes of an upload. Returns the connection and the remaining bytes.
+fn begin_upload(server: &Server, workspace: &Workspace) -> (TcpStream, Vec<u8>) {
     let tone = recording(workspace, 1.0);
     let body = form(&[BASE], Some(&tone));
     let mut upload = server.connect();
     upload.write_all(&head("POST", "/v1/audio/transcriptions", &[FORM], body.len())).unwrap();
     upload.write_all(&body[..100]).unwrap();
-    until(|| server.get("/metrics").body.contains("uploading_requests 1\n").then_some(()));
+    wait_for(|| server.get("/metrics").body.contains("uploading_requests 1\n").then_some(()));
     (upload, body[100..].to_vec())
 }

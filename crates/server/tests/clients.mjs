@@ -18,7 +18,7 @@ const transcribe = (options = {}) =>
   client.audio.transcriptions.create({ file: fs.createReadStream(recording), model: "whisper-1", ...options });
 const translate = (options = {}) =>
   client.audio.translations.create({ file: fs.createReadStream(recording), model: "whisper-1", ...options });
-const refused = (options, status, param) =>
+const assertError = (options, status, param) =>
   assert.rejects(transcribe(options), (error) => error.status === status && error.param === param);
 
 const plain = await transcribe();
@@ -58,7 +58,7 @@ for await (const model of client.models.list()) listed.push(model);
 assert.ok(listed.some((model) => model.id === "whisper-1"));
 for (const model of listed) assert.deepEqual(await client.models.retrieve(model.id), model);
 
-await refused({ model: "nothing" }, 404, "model");
-await refused({ language: "klingon" }, 400, "language");
-await refused({ response_format: "diarized_json" }, 400, "response_format");
+await assertError({ model: "nothing" }, 404, "model");
+await assertError({ language: "klingon" }, 400, "language");
+await assertError({ response_format: "diarized_json" }, 400, "response_format");
 console.log("all passed");

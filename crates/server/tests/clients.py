@@ -4,7 +4,7 @@
     amanuensis serve --port 8123 &
     venv/bin/python crates/server/tests/clients.py http://127.0.0.1:8123/v1 samples/offline.opus
 
-Results are validated against the client's own types, strictly: no field is missing, none has another type.
+Results are validated strictly against the client's own types: no field may be missing or have another type.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ def check(condition, what):
 
 
 def valid(value, kind, extra=()):
-    """Whether `value` is what `kind` says, and has no field that `kind` does not know."""
-    check(isinstance(value, kind), f"{value!r} is no {kind.__name__}")
+    """Checks that `value` matches the type `kind` and has no unknown fields except `extra`."""
+    check(isinstance(value, kind), f"{value!r} is not a {kind.__name__}")
     kind.model_validate(value.to_dict(), strict=True)
     unknown = set(value.model_extra or {}) - set(extra)
     check(not unknown, f"{kind.__name__} has unknown fields {unknown}")
@@ -55,14 +55,15 @@ def translate(**options):
         return client.audio.translations.create(file=file, **{"model": "whisper-1", **options})
 
 
-def refused(kind, param, call, **options):
+def check_error(kind, param, call, **options):
+    """Checks that the call raises this error with this `param`."""
     try:
         call(**options)
     except kind as error:
-        check(error.param == param, f"{options}: the client is told of {error.param!r}, not {param!r}: {error}")
+        check(error.param == param, f"{options}: the error names {error.param!r} instead of {param!r}: {error}")
         check(error.request_id, f"{options}: the error has no request id")
     else:
-        sys.exit(f"failed: {options} was not refused")
+        sys.exit(f"failed: {options} raised no error")
 
 
 def formats():
@@ -84,7 +85,7 @@ def formats():
     words = valid(transcribe(**both), TranscriptionVerbose, extra)
     check(words.segments and len(words.words) == len(plain.text.split()), "words")
     only = transcribe(response_format="verbose_json", timestamp_granularities=["word"])
-    check(only.segments is None and only.words == words.words, "words alone")
+    check(only.segments is None and only.words == words.words, "words without segments")
 
     logprobs = valid(transcribe(include=["logprobs"]), Transcription).logprobs
     text = b"".join(bytes(int(byte) for byte in token.bytes) for token in logprobs).decode()
@@ -126,28 +127,28 @@ def models():
 
 def errors():
     bad = openai.BadRequestError
-    refused(openai.NotFoundError, "model", transcribe, model="nothing")
-    refused(bad, "model", transcribe, model="gpt-4o-transcribe-diarize")
-    refused(bad, "response_format", transcribe, response_format="diarized_json")
-    refused(bad, "known_speaker_names", transcribe, known_speaker_names=["Ann"])
-    refused(bad, "language", transcribe, language="klingon")
-    refused(bad, "stream", transcribe, response_format="srt", stream=True)
-    refused(bad, "shout", transcribe, extra_body={"shout": "yes"})
+    check_error(openai.NotFoundError, "model", transcribe, model="nothing")
+    check_error(bad, "model", transcribe, model="gpt-4o-transcribe-diarize")
+    check_error(bad, "response_format", transcribe, response_format="diarized_json")
+    check_error(bad, "known_speaker_names", transcribe, known_speaker_names=["Ann"])
+    check_error(bad, "language", transcribe, language="klingon")
+    check_error(bad, "stream", transcribe, response_format="srt", stream=True)
+    check_error(bad, "shout", transcribe, extra_body={"shout": "yes"})
     create = client.audio.transcriptions.create
-    refused(bad, "file", create, model="whisper-1", file=("empty.wav", b""))
-    refused(openai.APIStatusError, "file", create, model="whisper-1", file=("a.txt", b"no recording" * 100))
+    check_error(bad, "file", create, model="whisper-1", file=("empty.wav", b""))
+    check_error(openai.APIStatusError, "file", create, model="whisper-1", file=("a.txt", b"no recording" * 100))
 
 
-async def together():
+async def concurrent_requests():
     asynchronous = openai.AsyncOpenAI(base_url=URL, api_key=KEY, max_retries=0)
     with open(RECORDING, "rb") as file:
         recording = file.read()
     call = asynchronous.audio.transcriptions.create
-    found = await asyncio.gather(*(call(model="whisper-1", file=("a", recording)) for _ in range(8)))
-    check(len({answer.text for answer in found}) == 1, "requests at the same time get other texts")
+    results = await asyncio.gather(*(call(model="whisper-1", file=("a", recording)) for _ in range(8)))
+    check(len({result.text for result in results}) == 1, "concurrent requests get different texts")
 
 
 for part in [formats, options, streaming, translations, models, errors]:
     part()
-asyncio.run(together())
+asyncio.run(concurrent_requests())
 print(f"{checks} checks passed with openai {openai.__version__}")

@@ -1,8 +1,9 @@
-"""Kills a server over and over while it is at its jobs, and compares what becomes of them with an undisturbed run.
+"""Kills a server repeatedly while it runs jobs, and compares the results with an uninterrupted run.
 
     python kill.py --server target/release/amanuensis --model tiny.en --kills 200 talk.wav meeting.mp3
 
-Every job has to end once, with the same text, times and windows as undisturbed. Needs no package.
+Every job has to finish exactly once, with the same text, times and window checkpoints as in the uninterrupted run. Needs
+only the standard library.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import time
 import urllib.request
 import uuid
 
-# What jobs are asked for besides: plainly, with the times of words, and with texts drawn by chance.
+# Options of the jobs: none, word timestamps, and sampling at a temperature above 0.
 VARIANTS = [{}, {"timestamp_granularities[]": "word"}, {"temperature": "0.4"}]
 
 
@@ -40,22 +41,22 @@ class Server:
         command += ["--offline", "--max-queued-jobs=10000"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
-    def ask(self, path="", method="GET", body=None, content_type=None):
+    def request(self, path="", method="GET", body=None, content_type=None):
         request = urllib.request.Request(self.url + path, data=body, method=method)
         if content_type:
             request.add_header("Content-Type", content_type)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
 
     def wait_until_ready(self):
         for _ in range(600):
             if self.process.poll() is not None:
-                sys.exit(f"the server ended by itself; see {self.data / 'server.log'}")
+                sys.exit(f"the server exited unexpectedly; see {self.data / 'server.log'}")
             try:
-                return self.ask("?limit=1")
+                return self.request("?limit=1")
             except OSError:
                 time.sleep(0.02)
-        sys.exit("the server does not answer")
+        sys.exit("the server does not respond")
 
     def submit(self, name, recording, fields):
         boundary = uuid.uuid4().hex
@@ -66,40 +67,40 @@ class Server:
         )
         head += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="recording"\r\n\r\n'
         body = head.encode() + recording.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-        return self.ask("", "POST", body, f"multipart/form-data; boundary={boundary}")
+        return self.request("", "POST", body, f"multipart/form-data; boundary={boundary}")
 
     def jobs(self):
-        """Every job, by name; fails if there are two of a name."""
+        """Returns all jobs by name. Exits if two jobs have the same name."""
         found, after = {}, ""
         while True:
-            page = self.ask(f"?limit=100{after}")
+            page = self.request(f"?limit=100{after}")
             for job in page["data"]:
                 if job["name"] in found:
-                    sys.exit(f"two jobs are called {job['name']}")
+                    sys.exit(f"two jobs have the name {job['name']}")
                 found[job["name"]] = job
             if not page["has_more"]:
                 return found
             after = f"&after={page['data'][-1]['id']}"
 
     def result(self, job):
-        return self.ask(f"/{job['id']}/result?format=verbose_json")
+        return self.request(f"/{job['id']}/result?format=verbose_json")
 
-    def end(self, signal_number):
+    def stop(self, signal_number):
         self.process.send_signal(signal_number)
         self.process.wait()
         self.log.close()
 
 
-def submit_missing(server, asked):
-    """Submits what the server does not have: a submission that was cut off may have been accepted or not."""
+def submit_missing(server, wanted):
+    """Submits the jobs that the server does not have: an interrupted submission may or may not have been accepted."""
     known = server.jobs()
-    for name, (recording, fields) in asked.items():
+    for name, (recording, fields) in wanted.items():
         if name not in known:
             server.submit(name, recording, fields)
 
 
 def windows_of(data):
-    """What was kept of every job, window by window, by its name."""
+    """Returns the stored window checkpoints of every job, by job name."""
     with sqlite3.connect(f"file:{data / 'jobs.sqlite'}?mode=ro", uri=True) as database:
         if database.execute("PRAGMA integrity_check").fetchone() != ("ok",):
             sys.exit("the database is damaged")
@@ -110,7 +111,8 @@ def windows_of(data):
         return windows
 
 
-def until_done(server):
+def wait_for_jobs(server):
+    """Waits until no job is queued or running, and returns all jobs."""
     while True:
         jobs = server.jobs()
         if all(job["state"] not in ("queued", "running") for job in jobs.values()):
@@ -118,22 +120,22 @@ def until_done(server):
         time.sleep(0.05)
 
 
-def undisturbed(options, asked):
-    """Results and windows of jobs that nothing happens to, and the seconds that they take."""
+def run_uninterrupted(options, wanted):
+    """Runs the jobs on a server that is not killed. Returns their results, their windows and the seconds it took."""
     with tempfile.TemporaryDirectory() as data:
         server = Server(options, pathlib.Path(data))
         server.wait_until_ready()
         start = time.monotonic()
-        submit_missing(server, asked)
-        jobs = until_done(server)
+        submit_missing(server, wanted)
+        jobs = wait_for_jobs(server)
         seconds = time.monotonic() - start
         results = {name: server.result(job) for name, job in jobs.items()}
-        server.end(signal.SIGTERM)
+        server.stop(signal.SIGTERM)
         return results, windows_of(pathlib.Path(data)), seconds
 
 
 def states_in(data):
-    """How the jobs stand that a killed server leaves behind, from a copy: the next one has to find the same."""
+    """Returns the jobs in the database of a killed server. Reads a copy, so that the next server finds the database unchanged."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("jobs.sqlite", "jobs.sqlite-wal"):
             if (data / name).exists():
@@ -143,23 +145,23 @@ def states_in(data):
             return database.execute("SELECT name, state, error, starts, done FROM jobs").fetchall() if has_table else []
 
 
-def disturb(options, data, asked, chance):
-    """Starts a server, gives it what it has not got, and kills it at some moment."""
+def run_and_kill(options, data, wanted, rng):
+    """Starts a server, submits the missing jobs, and kills it after a random time."""
     server = Server(options, data)
-    # One in ten while it starts; any other perhaps in the middle of an upload.
-    starts = chance.random() < 0.1
-    if not starts:
+    # One in ten is killed during start. The others may be killed in the middle of an upload.
+    during_start = rng.random() < 0.1
+    if not during_start:
         server.wait_until_ready()
-    killer = threading.Timer(chance.uniform(0, 0.2 if starts else options.longest), server.process.kill)
+    killer = threading.Timer(rng.uniform(0, 0.2 if during_start else options.max_lifetime), server.process.kill)
     killer.start()
     try:
-        if not starts:
-            submit_missing(server, asked)
+        if not during_start:
+            submit_missing(server, wanted)
     except (OSError, http.client.HTTPException, json.JSONDecodeError):
-        # It is gone already.
+        # The server has been killed already.
         pass
     killer.join()
-    server.end(signal.SIGKILL)
+    server.stop(signal.SIGKILL)
 
 
 def main():
@@ -168,52 +170,52 @@ def main():
     parser.add_argument("--server", default="target/release/amanuensis")
     parser.add_argument("--model", default="tiny.en")
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--longest", type=float, default=4.0, help="seconds that a server lives at most")
+    parser.add_argument("--max-lifetime", type=float, default=4.0, help="seconds after which a server is killed at the latest")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
 
     kinds = [(recording, fields) for recording in options.recordings for fields in VARIANTS]
-    results, windows, seconds = undisturbed(options, {str(kind): of for kind, of in enumerate(kinds)})
-    print(f"undisturbed: {len(kinds)} jobs, {sum(map(len, windows.values()))} windows, {seconds:.1f} s")
+    results, windows, seconds = run_uninterrupted(options, {str(kind): of for kind, of in enumerate(kinds)})
+    print(f"uninterrupted: {len(kinds)} jobs, {sum(map(len, windows.values()))} windows, {seconds:.1f} s")
 
-    asked, finished, working = {}, set(), 0
+    wanted, finished, killed_while_running = {}, set(), 0
     with tempfile.TemporaryDirectory() as folder:
         data = pathlib.Path(folder)
         for kill in range(options.kills):
-            while len(asked) - len(finished) < 3:
-                kind = chance.randrange(len(kinds))
-                asked[f"{kind}-{len(asked)}"] = kinds[kind]
-            disturb(options, data, asked, chance)
+            while len(wanted) - len(finished) < 3:
+                kind = rng.randrange(len(kinds))
+                wanted[f"{kind}-{len(wanted)}"] = kinds[kind]
+            run_and_kill(options, data, wanted, rng)
             states = states_in(data)
             if failed := [row for row in states if row[1] not in ("queued", "running", "succeeded")]:
                 log = (data / "server.log").read_text()[-2000:]
-                sys.exit(f"after {kill + 1} kills these have failed: {failed}; the server said: {log}")
+                sys.exit(f"after {kill + 1} kills these jobs have failed: {failed}; the server log ends with: {log}")
             finished = {name for name, state, *_ in states if state == "succeeded"}
-            working += any(state == "running" for _, state, *_ in states)
+            killed_while_running += any(state == "running" for _, state, *_ in states)
 
         server = Server(options, data)
         server.wait_until_ready()
-        submit_missing(server, asked)
-        jobs = until_done(server)
+        submit_missing(server, wanted)
+        jobs = wait_for_jobs(server)
         server_results = {name: server.result(job) for name, job in jobs.items() if job["state"] == "succeeded"}
-        server.end(signal.SIGTERM)
-        kept = windows_of(data)
-        left = sorted(path.name for path in (data / "uploads").iterdir())
+        server.stop(signal.SIGTERM)
+        stored = windows_of(data)
+        leftover = sorted(path.name for path in (data / "uploads").iterdir())
 
     wrong = [f"{name}: {jobs[name]['state']}, {jobs[name]['error']}" for name in jobs if jobs[name]["state"] != "succeeded"]
-    wrong += [f"{name}: lost" for name in asked if name not in jobs]
+    wrong += [f"{name}: lost" for name in wanted if name not in jobs]
     for name in server_results:
         kind = name.split("-")[0]
         if server_results[name] != results[kind]:
-            wrong.append(f"{name}: another text")
-        if kept.get(name, []) != windows[kind]:
-            wrong.append(f"{name}: other windows")
-    wrong += [f"left behind: {name}" for name in left]
-    # A server that has nothing to do shows nothing.
-    if 2 * working < options.kills:
-        wrong.append("too few kills while a job ran")
-    print(f"{options.kills} kills, {working} of them while a job ran; {len(jobs)} jobs: {len(wrong)} wrong")
+            wrong.append(f"{name}: the result differs")
+        if stored.get(name, []) != windows[kind]:
+            wrong.append(f"{name}: the windows differ")
+    wrong += [f"leftover upload: {name}" for name in leftover]
+    # Killing an idle server proves nothing.
+    if 2 * killed_while_running < options.kills:
+        wrong.append("too few kills while a job was running")
+    print(f"{options.kills} kills, {killed_while_running} of them while a job was running; {len(jobs)} jobs: {len(wrong)} wrong")
     print("\n".join(wrong))
     sys.exit(bool(wrong))
 

@@ -1,12 +1,12 @@
-"""Puts a server under load: what many clients get out of it, beside the command line; how long a short recording takes
-while a long one is at work; and what becomes of far more clients than it takes, who come all at once.
+"""Load test of a server. It measures the throughput with many clients compared to the command line, the latency of a short
+recording while a long one is transcribed, and the behaviour when far more clients connect than the server accepts.
 
     python load.py --program target/release/amanuensis --clips DIRECTORY --short five-seconds.wav --long hour.wav
     python load.py --program target/release/amanuensis --short five-seconds.wav --overload 640
 
-Every client sends clip after clip. The command line reads the same clips, once each, with the same settings. Where there are
-too many, each sends the short recording, again and again until it is a megabyte, once; the memory is what Linux says. Runs a
-server of its own; needs no package. Other work on the machine makes the figures worthless.
+Throughput: every client sends clip after clip; the command line transcribes each clip once with the same settings. Overload:
+every client sends one request with the short recording repeated to 1 MiB; memory is the resident set size from /proc. The
+script starts its own server and needs only the standard library. Other work on the machine falsifies the results.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import wave
 
 
 class Server:
-    """A server process, and requests to it."""
+    """A server process and a client for it."""
 
     def __init__(self, options, data):
         with socket.socket() as free:
@@ -38,99 +38,99 @@ class Server:
         for _ in range(600):
             time.sleep(0.1)
             try:
-                if self.ask("GET", "/health")[0] == 200:
+                if self.request("GET", "/health")[0] == 200:
                     return
             except OSError:
                 pass
         sys.exit("the server is not ready within a minute")
 
-    def ask(self, method, path, body=None, headers=None):
+    def request(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=3600)
         try:
             connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.headers
+            response = connection.getresponse()
+            return response.status, response.read(), response.headers
         finally:
             connection.close()
 
     def memory(self):
-        """MiB that the process holds."""
+        """Resident memory of the process in MiB."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def transcribe(self, recording):
-        """Seconds of the recording; raises for anything but a transcript."""
-        status, answer, _ = self.post(recording)
+        """Transcribes a recording and returns its duration in seconds. Raises an error if the status is not 200."""
+        status, body, _ = self.post(recording)
         if status != 200:
-            raise RuntimeError(f"{status}: {answer[:200]}")
-        return json.loads(answer)["usage"]["seconds"]
+            raise RuntimeError(f"{status}: {body[:200]}")
+        return json.loads(body)["usage"]["seconds"]
 
     def post(self, recording):
-        mark = uuid.uuid4().hex
+        boundary = uuid.uuid4().hex
         field = '--%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
-        body = b"".join((field % (mark, name, "")).encode() + value + b"\r\n"
+        body = b"".join((field % (boundary, name, "")).encode() + value + b"\r\n"
                         for name, value in [("model", b"whisper-1"), ("language", b"en")])
-        body += (field % (mark, "file", '; filename="clip.wav"')).encode() + recording + f"\r\n--{mark}--\r\n".encode()
-        headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
-        return self.ask("POST", "/v1/audio/transcriptions", body, headers)
+        body += (field % (boundary, "file", '; filename="clip.wav"')).encode() + recording + f"\r\n--{boundary}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        return self.request("POST", "/v1/audio/transcriptions", body, headers)
 
 
 def throughput(server, clips, clients, requests):
-    """Seconds of recordings a second, and what went wrong."""
+    """Returns the throughput in seconds of audio per second, and a list of errors."""
     recordings = [clip.read_bytes() for clip in clips]
-    heard, problems = [], []
+    durations, problems = [], []
 
     def client(number):
         for at in range(requests):
             try:
-                heard.append(server.transcribe(recordings[(number * requests + at) % len(recordings)]))
+                durations.append(server.transcribe(recordings[(number * requests + at) % len(recordings)]))
             except (OSError, RuntimeError) as problem:
                 problems.append(repr(problem))
 
-    began = time.monotonic()
+    start = time.monotonic()
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(heard) / (time.monotonic() - began), problems
+    return sum(durations) / (time.monotonic() - start), problems
 
 
 def command_line(options, clips):
-    """Seconds of recordings a second of the command line, loading included."""
+    """Returns the throughput of the command line in seconds of audio per second. Includes loading the model."""
     with tempfile.TemporaryDirectory() as directory:
         command = [options.program, "transcribe", "--offline", "--model", options.model, "--language", "en", "--quiet"]
         command += ["--format", "json", "--output-dir", directory]
-        began = time.monotonic()
+        start = time.monotonic()
         subprocess.run(command + [str(clip) for clip in clips], check=True)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         transcripts = [json.loads(path.read_text()) for path in pathlib.Path(directory).iterdir()]
         return sum(transcript["duration"] for transcript in transcripts) / seconds
 
 
-def times(server, recording, until, most):
-    """Seconds that the recording takes, again and again until a moment."""
+def latencies(server, recording, is_done, max_requests):
+    """Sends the recording repeatedly until `is_done()`. Returns the seconds of each request."""
     found = []
-    while not until() and len(found) < most:
-        began = time.monotonic()
+    while not is_done() and len(found) < max_requests:
+        start = time.monotonic()
         server.transcribe(recording)
-        found.append(time.monotonic() - began)
+        found.append(time.monotonic() - start)
         time.sleep(0.05)
     return found
 
 
-def during(server, short, long, most):
-    """The same while a long recording is at work; those that ended after it do not count."""
+def latencies_during(server, short, long, max_requests):
+    """Like `latencies`, while a long recording is transcribed. Drops the last request if it finished after the long one."""
     ended = []
     thread = threading.Thread(target=lambda: ended.append(server.transcribe(long)), daemon=True)
     thread.start()
     time.sleep(2)
-    found = times(server, short, lambda: bool(ended), most)
+    found = latencies(server, short, lambda: bool(ended), max_requests)
     return found[:-1] if ended else found
 
 
-def megabyte(path):
-    """The recording of a WAV file, again and again."""
+def repeated_to_1_mib(path):
+    """Returns a WAV file of 1 MiB that repeats the recording at `path`."""
     with wave.open(str(path)) as reader:
         parameters, frames = reader.getparams(), reader.readframes(reader.getnframes())
     file = io.BytesIO()
@@ -141,20 +141,20 @@ def megabyte(path):
 
 
 def overload(server, recording, clients):
-    """What many clients at once are answered, the memory before, at its peak and after, and what went wrong."""
+    """Sends one request from each of many concurrent clients. Prints the statuses and the memory use. Returns a list of errors."""
     server.transcribe(recording)
     statuses, problems = collections.Counter(), []
     before = peak = server.memory()
 
     def client():
         try:
-            status, answer, headers = server.post(recording)
+            status, body, headers = server.post(recording)
         except OSError as problem:
             problems.append(repr(problem))
             return
         statuses[status] += 1
         if status not in (200, 429, 503) or (status != 200 and not headers["Retry-After"].isdigit()):
-            problems.append(f"{status}: {answer[:200]}")
+            problems.append(f"{status}: {body[:200]}")
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
@@ -162,16 +162,16 @@ def overload(server, recording, clients):
     while any(thread.is_alive() for thread in threads):
         peak = max(peak, server.memory())
         time.sleep(0.02)
-    began = time.monotonic()
+    start = time.monotonic()
     server.transcribe(recording)
-    print(f"{clients} clients at once: {dict(statuses)}; memory {before:.0f} MiB before, {peak:.0f} at its peak, "
-          f"{server.memory():.0f} after; the next request took {time.monotonic() - began:.2f} s; "
-          f"{len(problems)} went wrong {problems[:3]}", flush=True)
+    print(f"{clients} concurrent clients: {dict(statuses)}; memory {before:.0f} MiB before, {peak:.0f} at its peak, "
+          f"{server.memory():.0f} after; the next request took {time.monotonic() - start:.2f} s; "
+          f"{len(problems)} errors {problems[:3]}", flush=True)
     return problems
 
 
-def percentile(values, share):
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+def percentile(values, fraction):
+    return sorted(values)[min(len(values) - 1, int(len(values) * fraction))]
 
 
 def main():
@@ -183,7 +183,7 @@ def main():
     parser.add_argument("--requests", type=int, default=50)
     parser.add_argument("--short", type=pathlib.Path)
     parser.add_argument("--long", type=pathlib.Path)
-    parser.add_argument("--overload", type=int, help="clients at once, ten times as many as can wait", metavar="CLIENTS")
+    parser.add_argument("--overload", type=int, help="concurrent clients; use about ten times as many as can wait", metavar="CLIENTS")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as data:
         server = Server(options, data)
@@ -202,19 +202,19 @@ def measure(server, options):
         throughput(server, clips, options.clients, 1)
         speed, problems = throughput(server, clips, options.clients, options.requests)
         alone = command_line(options, clips)
-        print(f"{options.clients} clients x {options.requests}: {speed:.1f} s of recordings a second, command line "
-              f"{alone:.1f} ({speed / alone:.0%}); {len(problems)} went wrong {problems[:3]}", flush=True)
+        print(f"{options.clients} clients x {options.requests}: {speed:.1f} s of audio per second, command line "
+              f"{alone:.1f} ({speed / alone:.0%}); {len(problems)} errors {problems[:3]}", flush=True)
     if options.short and options.long:
         short = options.short.read_bytes()
-        times(server, short, lambda: False, 5)
-        alone = times(server, short, lambda: False, 100)
-        beside = during(server, short, options.long.read_bytes(), 1000)
-        for name, values in [("alone", alone), ("beside", beside)]:
-            print(f"{name}: {len(values)} requests, median {statistics.median(values):.3f} s, 95 % {percentile(values, 0.95):.3f} s")
-        print(f"95 % beside a long recording, to alone: {percentile(beside, 0.95) / percentile(alone, 0.95):.2f} by 95 %, "
-              f"{percentile(beside, 0.95) / statistics.median(alone):.2f} by median")
+        latencies(server, short, lambda: False, 5)
+        alone = latencies(server, short, lambda: False, 100)
+        loaded = latencies_during(server, short, options.long.read_bytes(), 1000)
+        for name, values in [("alone", alone), ("with a long recording", loaded)]:
+            print(f"{name}: {len(values)} requests, median {statistics.median(values):.3f} s, 95th percentile {percentile(values, 0.95):.3f} s")
+        print(f"95th percentile with a long recording: {percentile(loaded, 0.95) / percentile(alone, 0.95):.2f} times the 95th "
+              f"percentile alone, {percentile(loaded, 0.95) / statistics.median(alone):.2f} times the median alone")
     if options.overload:
-        problems += overload(server, megabyte(options.short), options.overload)
+        problems += overload(server, repeated_to_1_mib(options.short), options.overload)
     return problems
 
 

@@ -1,13 +1,13 @@
-// Runs the official Node client's realtime connection against a server: turns that are detected and turns that are
-// committed, both kinds of settings, and errors.
+// Runs the official Node client's realtime connection against a server: utterances that are committed by the
+// client, utterances that are detected by the server, and errors.
 //
 //     npm install openai ws
 //     ffmpeg -i samples/offline.opus -f s16le -ac 1 -ar 24000 offline.pcm
 //     amanuensis serve --port 8123 &
 //     node crates/server/tests/realtime.mjs http://127.0.0.1:8123/v1 offline.pcm
 //
-// Run it where `openai` and `ws` are installed, or from a copy beside their `node_modules`. The client speaks TLS alone;
-// the server's address is plain, so it is given a connection that is.
+// Run it where `openai` and `ws` are installed, or from a copy beside their `node_modules`. The client supports
+// only TLS, but the server does not, so the client is given a plain TCP connection.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -35,7 +35,7 @@ class Session {
     session.realtime = new OpenAIRealtimeWS({ model, options: { createConnection } }, client);
     for (const kind of ["event", "error"]) {
       session.realtime.on(kind, (event) => {
-        // Errors that the server tells of are events, too.
+        // The client also reports error events of the server as errors. Keep only one of the two.
         if (kind === "event" || !event.error) session.#events.push(event);
         session.#wake();
       });
@@ -82,7 +82,7 @@ class Session {
   }
 }
 
-/** The text of completed turns, which is that of their deltas. */
+/** Returns the text of the completed utterances. Checks that the deltas of each utterance add up to its transcript. */
 function transcript(events) {
   const of = (type) => events.filter((event) => event.type === transcription + type);
   return of("completed").map((done) => {
@@ -94,7 +94,7 @@ function transcript(events) {
   }).join(" ");
 }
 
-async function committedByHand() {
+async function clientCommits() {
   const session = await Session.open();
   const updated = await session.update({ turn_detection: null, transcription: { model: "whisper-1", language: "en" } });
   assert.equal(updated.type, "session.updated");
@@ -115,7 +115,7 @@ async function committedByHand() {
   await session.close();
 }
 
-async function turnsAreDetected() {
+async function serverDetectsUtterances() {
   const session = await Session.open("base");
   const turn_detection = { type: "server_vad", threshold: 0.5, prefix_padding_ms: 300, silence_duration_ms: 700 };
   const updated = await session.update({ turn_detection, transcription: { model: "base", language: "en" } });
@@ -144,16 +144,16 @@ async function errors() {
     [{ transcription: { language: "xx" } }, "language"],
     [{ noise_reduction: { type: "near_field" } }, "noise_reduction"],
   ]) {
-    const refused = await session.update(input);
-    assert.equal(refused.type, "error");
-    assert.ok(refused.error.param.endsWith(param), JSON.stringify(refused));
+    const response = await session.update(input);
+    assert.equal(response.type, "error");
+    assert.ok(response.error.param.endsWith(param), JSON.stringify(response));
   }
   assert.equal((await session.update({})).type, "session.updated");
   await session.close();
   await assert.rejects(Session.open("no-such-model"), /404/);
 }
 
-for (const test of [committedByHand, turnsAreDetected, errors]) {
+for (const test of [clientCommits, serverDetectsUtterances, errors]) {
   await test();
   console.log(`${test.name}: passed`);
 }

@@ -1,11 +1,11 @@
-"""Runs the official Python client's realtime connection against a server: both forms of the interface, every format of
-samples, turns that are detected and turns that are committed, and errors.
+"""Runs the official Python client's realtime connection against a server: the current and the beta protocol, every audio
+format, utterances that are committed by the client, utterances that are detected by the server, and errors.
 
     python -m venv venv && venv/bin/pip install 'openai[realtime]' numpy soundfile
     amanuensis serve --port 8123 &
     venv/bin/python crates/server/tests/realtime.py http://127.0.0.1:8123/v1 samples/offline.opus
 
-Events are validated against the client's own types, strictly: no field is missing, none has another type.
+Events are validated strictly against the client's own types: no field may be missing or have another type.
 """
 
 import base64
@@ -27,7 +27,7 @@ TRANSCRIPTION = "conversation.item.input_audio_transcription."
 client = openai.OpenAI(base_url=URL, websocket_base_url=URL.replace("http", "ws", 1), api_key=KEY, max_retries=0)
 checks = 0
 
-PRESENT = {
+CURRENT = {
     "session.created": realtime.SessionCreatedEvent,
     "session.updated": realtime.SessionUpdatedEvent,
     "error": realtime.RealtimeErrorEvent,
@@ -61,15 +61,15 @@ def check(condition, what):
 
 
 def samples(rate):
-    """The recording, one channel, 16 bit."""
+    """Returns the recording as 16-bit mono samples at `rate` Hz."""
     sound, own = soundfile.read(RECORDING, dtype="float32", always_2d=True)
     sound = sound.mean(axis=1)
     at = numpy.arange(int(len(sound) * rate / own)) * own / rate
     return (numpy.interp(at, numpy.arange(len(sound)), sound) * 32767).astype("<i2")
 
 
-def logarithms(pcm, law):
-    """G.711 by its definition: the code whose value is nearest."""
+def g711(pcm, law):
+    """Encodes samples as G.711: for each sample, the code whose decoded value is nearest."""
     codes = numpy.arange(256)
     if law == "mu":
         inverted = ~codes & 255
@@ -87,10 +87,10 @@ def logarithms(pcm, law):
 
 
 class Session:
-    """A connection whose events are checked as they come."""
+    """A connection. Each event is validated when it arrives."""
 
     def __init__(self, is_beta=False, **query):
-        self.types = BETA if is_beta else PRESENT
+        self.types = BETA if is_beta else CURRENT
         extra = {"intent": "transcription", **query}
         if is_beta:
             self.manager = client.beta.realtime.connect(
@@ -111,9 +111,9 @@ class Session:
         event = self.connection.recv()
         check(event.type in self.types, f"unknown event {event.type}")
         expected = self.types[event.type]
-        check(isinstance(event, expected), f"{event!r} is no {expected.__name__}")
+        check(isinstance(event, expected), f"{event!r} is not a {expected.__name__}")
         expected.model_validate(event.to_dict(), strict=True)
-        check(kind in (None, event.type), f"{event!r} where {kind} was to come")
+        check(kind in (None, event.type), f"{event!r} instead of {kind}")
         return event
 
     def until(self, kind):
@@ -123,9 +123,9 @@ class Session:
             events.append(self.next())
         return events
 
-    def send(self, data, seconds=0.1, pace=0.0):
-        """In pieces of so many seconds, from another thread, as a client would."""
-        size = max(1, int(len(data) * seconds / 20))
+    def send(self, data, pace=0.0):
+        """Sends `data` in 200 messages from another thread, and waits `pace` seconds after each. Returns the thread."""
+        size = max(1, len(data) // 200)
 
         def work():
             for at in range(0, len(data), size):
@@ -143,8 +143,8 @@ def settings(format=None, **others):
     return {"type": "transcription", "audio": {"input": input}, "include": ["item.input_audio_transcription.logprobs"]}
 
 
-def transcript(events, item=None):
-    """The text of completed turns, which is that of their deltas."""
+def transcript(events):
+    """Returns the text of the completed utterances. Checks that the deltas of each utterance add up to its transcript."""
     text = []
     for done in [event for event in events if event.type == TRANSCRIPTION + "completed"]:
         deltas = [event.delta for event in events if event.type == TRANSCRIPTION + "delta" and event.item_id == done.item_id]
@@ -158,11 +158,11 @@ def transcript(events, item=None):
     return " ".join(text)
 
 
-def committed_by_hand():
+def client_commits():
     formats = [
         ({"type": "audio/pcm", "rate": 24000}, samples(24000).tobytes()),
-        ({"type": "audio/pcmu"}, logarithms(samples(8000), "mu").tobytes()),
-        ({"type": "audio/pcma"}, logarithms(samples(8000), "a").tobytes()),
+        ({"type": "audio/pcmu"}, g711(samples(8000), "mu").tobytes()),
+        ({"type": "audio/pcma"}, g711(samples(8000), "a").tobytes()),
     ]
     for format, data in formats:
         with Session() as session:
@@ -183,7 +183,7 @@ def committed_by_hand():
             check(EXPECTED in text, f"{format}: {text!r}")
             check([found.code for found in events[-1].languages] == ["en"], events[-1])
             check(len(events[-1].logprobs) > 5, events[-1])
-            # What was committed is gone, and the next item follows the one before.
+            # Committing empties the buffer, and the next item names the previous one.
             session.send(data).join()
             session.connection.input_audio_buffer.clear()
             session.next("input_audio_buffer.cleared")
@@ -197,7 +197,7 @@ def committed_by_hand():
             check(transcript(again) == text, again)
 
 
-def turns_are_detected():
+def server_detects_utterances():
     data = samples(24000).tobytes() + bytes(48000)
     with Session() as session:
         detection = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 700}
@@ -205,7 +205,7 @@ def turns_are_detected():
             session=settings(turn_detection=detection, transcription={"model": "base", "language": "en"})
         )
         session.next("session.updated")
-        thread = session.send(data, seconds=0.1, pace=0.05)
+        thread = session.send(data, pace=0.05)
         events = []
         while EXPECTED not in transcript(events):
             events += session.until(TRANSCRIPTION + "completed")
@@ -214,13 +214,13 @@ def turns_are_detected():
         check(kinds[0] == "speech_started", kinds)
         stopped = kinds.index("speech_stopped")
         check(kinds[stopped + 1] == "committed", kinds)
-        check(TRANSCRIPTION + "delta" in kinds[:stopped], "no word came before the end of the turn")
-        check(events[0].item_id == events[stopped + 1].item_id, "the item has two names")
+        check(TRANSCRIPTION + "delta" in kinds[:stopped], "no word arrived before the end of the utterance")
+        check(events[0].item_id == events[stopped + 1].item_id, "the utterance has two item ids")
         check(len(events[-1].logprobs) > 5, events[-1])
-        check(events[0].audio_start_ms < events[stopped].audio_end_ms, "a turn ends before it begins")
+        check(events[0].audio_start_ms < events[stopped].audio_end_ms, "an utterance ends before it begins")
 
 
-def beta_form():
+def beta_protocol():
     data = samples(24000).tobytes()
     with Session(is_beta=True) as session:
         session.connection.transcription_session.update(
@@ -258,19 +258,19 @@ def errors():
             connection.session.update(session=settings(**part))
             error = session.next("error").error
             check(error.param.endswith(param), f"{part}: {error}")
-        # The session is as it was.
+        # The rejected updates have not changed the session.
         connection.session.update(session={"type": "transcription"})
         session.next("session.updated")
     for query in [{"intent": "conversation"}, {"model": "no-such-model"}, {"colour": "red"}]:
         try:
             with Session(**query):
-                sys.exit(f"failed: {query} was not refused")
+                sys.exit(f"failed: {query} was accepted")
         except Exception as error:
             status = getattr(getattr(error, "response", None), "status_code", None)
             check(status in (400, 404), f"{query}: {error!r}")
 
 
-for test in [committed_by_hand, turns_are_detected, beta_form, errors]:
+for test in [client_commits, server_detects_utterances, beta_protocol, errors]:
     test()
     print(f"{test.__name__}: passed")
 print(f"all passed, {checks} checks, openai {openai.__version__}")

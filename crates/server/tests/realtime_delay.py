@@ -1,11 +1,12 @@
-"""Streams a recording to a server at the speed of speech and measures how long words take.
+"""Streams a recording to a server in real time and measures the latency of each word.
 
     python -m venv venv && venv/bin/pip install 'openai[realtime]' numpy soundfile
     amanuensis serve --port 8123 --threads 2 &
     venv/bin/python crates/server/tests/realtime_delay.py http://127.0.0.1:8123/v1 TALK.flac en
 
-When a word was spoken is taken from the words of the same recording as a file (`verbose_json`); words are matched by their
-sound. `settled` are the words of deltas, `provisional` those that may still change, as they stayed.
+The reference times come from the word timestamps of the same recording, transcribed as a file (`verbose_json`). Words are
+matched without case and punctuation. `committed` is the latency of words in delta events. `provisional` is the latency of
+the first provisional event that shows a word in its final form.
 """
 
 import base64
@@ -27,51 +28,56 @@ RATE, BLOCK = 24000, 0.1
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
 
-def sounds(text):
+def normalized(text):
+    """Splits a text into words, in lower case and without punctuation."""
     return [word for word in (re.sub(r"\W", "", part).lower() for part in text.split()) if word]
 
 
 def samples():
+    """Returns the recording as 16-bit mono samples at 24 kHz."""
     sound, own = soundfile.read(RECORDING, dtype="float32", always_2d=True)
     sound = sound.mean(axis=1)
     at = numpy.arange(int(len(sound) * RATE / own)) * own / RATE
     return (numpy.interp(at, numpy.arange(len(sound)), sound) * 32767).astype("<i2")
 
 
-def spoken():
-    """The words of the file, and when each ends."""
+def reference_words():
+    """Transcribes the file. Returns each word and its end time in seconds."""
     client = openai.OpenAI(base_url=URL, api_key="none")
     with open(RECORDING, "rb") as file:
         result = client.audio.transcriptions.create(
             file=file, model="whisper-1", language=LANGUAGE, response_format="verbose_json", timestamp_granularities=["word"]
         )
-    return [(sound, word.end) for word in result.words for sound in sounds(word.word)]
+    return [(word, timed.end) for timed in result.words for word in normalized(timed.word)]
 
 
-class Listener:
+class WordTimes:
+    """Records when each word arrives."""
+
     def __init__(self):
-        # Each settled word with the time it came, and since when it was shown as it stayed.
-        self.settled = []
-        self.shown = []
+        # Each committed word, when it was committed, and since when it was shown in this form.
+        self.committed = []
+        # Each provisional word, and since when it has been shown in this form.
+        self.provisional = []
 
-    def provisional(self, text, now):
-        words = sounds(text)
-        before = self.shown + [("", now)] * len(words)
-        self.shown = [(word, at if known == word else now) for word, (known, at) in zip(words, before)]
+    def on_provisional(self, text, now):
+        words = normalized(text)
+        before = self.provisional + [("", now)] * len(words)
+        self.provisional = [(word, at if old == word else now) for word, (old, at) in zip(words, before)]
 
-    def delta(self, text, now):
-        for word in sounds(text):
+    def on_delta(self, text, now):
+        for word in normalized(text):
             seen = now
-            if self.shown:
-                before, at = self.shown.pop(0)
+            if self.provisional:
+                before, at = self.provisional.pop(0)
                 seen = at if before == word else now
-            self.settled.append((word, now, seen))
+            self.committed.append((word, now, seen))
 
 
 def main():
-    reference = spoken()
+    reference = reference_words()
     data = samples().tobytes() + bytes(2 * RATE * 2)
-    listener, start = Listener(), None
+    words, start = WordTimes(), None
     query = "?intent=transcription&provisional=true"
     with connect(URL.replace("http", "ws", 1) + "/realtime" + query, max_size=None) as socket:
         transcription = {"model": "whisper-1", "language": LANGUAGE}
@@ -84,15 +90,15 @@ def main():
         def send():
             size = int(RATE * BLOCK) * 2
             for number, at in enumerate(range(0, len(data), size), 1):
-                # A block is there once its last sample has been spoken.
+                # Send each block when its last sample would have been recorded.
                 time.sleep(max(0.0, start + number * BLOCK - time.monotonic()))
                 audio = base64.b64encode(data[at : at + size]).decode()
                 socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
 
         sender = threading.Thread(target=send)
         sender.start()
-        completed, began = 0, 0
-        while sender.is_alive() or completed < began:
+        completed, started = 0, 0
+        while sender.is_alive() or completed < started:
             try:
                 event = json.loads(socket.recv(timeout=5))
             except TimeoutError:
@@ -100,27 +106,27 @@ def main():
             now = time.monotonic() - start
             kind = event["type"].removeprefix(TRANSCRIPTION)
             if kind == "delta":
-                listener.delta(event["delta"], now)
+                words.on_delta(event["delta"], now)
             elif kind == "provisional":
-                listener.provisional(event["text"], now)
+                words.on_provisional(event["text"], now)
             elif kind == "input_audio_buffer.speech_started":
-                began += 1
+                started += 1
             elif kind == "completed":
                 completed += 1
             elif kind in ("failed", "error"):
                 sys.exit(f"failed: {event}")
-    pairs = difflib.SequenceMatcher(None, [w for w, _ in reference], [w for w, _, _ in listener.settled], autojunk=False)
-    settled, provisional = [], []
+    pairs = difflib.SequenceMatcher(None, [w for w, _ in reference], [w for w, _, _ in words.committed], autojunk=False)
+    committed, provisional = [], []
     for block in pairs.get_matching_blocks():
         for offset in range(block.size):
             end = reference[block.a + offset][1]
-            _, at, seen = listener.settled[block.b + offset]
-            settled.append(at - end)
+            _, at, seen = words.committed[block.b + offset]
+            committed.append(at - end)
             provisional.append(seen - end)
-    print(f"{len(reference)} words as a file, {len(listener.settled)} live, {len(settled)} the same; {completed} turns")
-    for name, delays in [("provisional", provisional), ("settled", settled)]:
+    print(f"{len(reference)} words from the file, {len(words.committed)} live, {len(committed)} matched; {completed} utterances")
+    for name, delays in [("provisional", provisional), ("committed", committed)]:
         p95 = statistics.quantiles(delays, n=20)[-1]
-        print(f"{name:<12} median {statistics.median(delays):.2f} s, 95 % {p95:.2f} s")
+        print(f"{name:<12} median {statistics.median(delays):.2f} s, 95th percentile {p95:.2f} s")
 
 
 main()

@@ -1,5 +1,5 @@
-"""What a document of an interface cannot say of a request that makes sense: its recording is one, its model is installed,
-and its options go together. Requests that are to make no sense stay as they are."""
+"""Changes generated requests to valid ones where the OpenAPI document cannot express what is valid: the file is a recording,
+the model is installed, and the options can be combined. Requests that are meant to be invalid are not changed."""
 
 import io
 import wave
@@ -8,8 +8,8 @@ import schemathesis
 
 
 def recording():
-    """A second in which nobody speaks, so that nothing has to be decoded. It is ASCII throughout: schemathesis takes a body
-    that a hook puts bytes into for one that makes no sense."""
+    """Returns a WAV file with one second of silence, so that nothing has to be decoded. The file has only ASCII bytes and is
+    returned as text: schemathesis treats a body into which a hook puts bytes as invalid."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 1, 8000, 0, "NONE", None))
@@ -19,7 +19,7 @@ def recording():
 
 RECORDING = recording()
 
-TEXTS = ("json", "text")
+STREAMABLE = ("json", "text")
 CANTONESE = ("yue", "cantonese")
 
 
@@ -30,21 +30,21 @@ def map_case(context, case):
     if is_negative or not isinstance(form, dict) or "model" not in form:
         return case
     form = {**form, "file": RECORDING, "model": "whisper-1"}
-    # Either the one or the other.
+    # `file` and `path` exclude each other, and so do `language` and `languages[]`.
     form.pop("path", None)
     if "language" in form:
         form.pop("languages[]", None)
-    # Small models do not know all languages.
+    # Only the large models support Cantonese.
     if form.get("language") in CANTONESE:
         del form["language"]
     if "languages[]" in form:
         form["languages[]"] = [language for language in form["languages[]"] if language not in CANTONESE]
-    answer = form.get("response_format", "json")
-    if answer not in TEXTS:
+    response_format = form.get("response_format", "json")
+    if response_format not in STREAMABLE:
         form.pop("stream", None)
-    if answer != "json":
+    if response_format != "json":
         form.pop("include[]", None)
-    if answer != "verbose_json" and "jobs" not in case.operation.path:
+    if response_format != "verbose_json" and "jobs" not in case.operation.path:
         form.pop("timestamp_granularities[]", None)
     case.body = form
     return case
@@ -52,5 +52,5 @@ def map_case(context, case):
 
 @schemathesis.hook
 def filter_case(context, case):
-    # In a form everything is text, so that what stands for a word is one.
+    # All form values are text, so a keyword of the wrong type looks like a valid one.
     return not isinstance(case.body, dict) or isinstance(case.body.get("keywords[]", []), list)

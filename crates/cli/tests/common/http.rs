@@ -1,4 +1,4 @@
-//! `amanuensis serve` at work, and just enough of HTTP to ask it.
+//! Starts `amanuensis serve` and sends it HTTP requests over real sockets.
 #![allow(dead_code)] // Each test file uses some of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,23 +10,23 @@ use tempfile::TempDir;
 
 use super::Workspace;
 
-/// A server at a port of its own; ends when it is dropped.
+/// A server process on a free port. Dropping it kills the process.
 pub struct Server {
     child: Child,
-    /// What it keeps, where the test does not say.
+    /// The data directory of servers that are started without `--data-dir`.
     _data: TempDir,
     pub address: String,
 }
 
-/// An answer.
+/// An HTTP response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: String,
 }
 
-impl Answer {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -36,9 +36,9 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Asserts that this is an error of this status, which concerns `param`, or none where that is empty.
+    /// Asserts that this is an error with this status and this `param`. An empty `param` stands for `null`.
     #[track_caller]
-    pub fn refuses(&self, status: u16, param: &str) {
+    pub fn assert_error(&self, status: u16, param: &str) {
         assert_eq!(self.status, status, "{self:?}");
         let error = &self.json()["error"];
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{self:?}");
@@ -49,7 +49,7 @@ impl Answer {
 }
 
 impl Server {
-    /// A server whose default model is the gibberish one of the workspace.
+    /// Starts a server whose default model is the workspace's model of random weights.
     pub fn start(workspace: &Workspace, arguments: &[&str]) -> Self {
         if !workspace.path("model").exists() {
             workspace.model("model");
@@ -59,6 +59,7 @@ impl Server {
         Self::run(command)
     }
 
+    /// Runs a command that starts a server, and waits until it has printed its address.
     pub fn run(mut command: Command) -> Self {
         let data = tempfile::tempdir().unwrap();
         command.env("AMANUENSIS_DATA_DIR", data.path());
@@ -66,17 +67,17 @@ impl Server {
         let mut messages = BufReader::new(child.stderr.take().unwrap());
         let address = loop {
             let mut line = String::new();
-            assert!(messages.read_line(&mut line).unwrap() > 0, "the server ended");
+            assert!(messages.read_line(&mut line).unwrap() > 0, "the server exited before it printed its address");
             if let Some((_, rest)) = line.split_once("http://") {
                 break rest.split(',').next().unwrap().trim().to_owned();
             }
         };
-        // What it says later must not fill the pipe.
+        // Keep reading stderr: once the pipe is full, the server would block.
         std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::stderr()));
         Self { child, _data: data, address }
     }
 
-    /// The process.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -87,28 +88,28 @@ impl Server {
         stream
     }
 
-    pub fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, &[], b"")
+    pub fn get(&self, path: &str) -> Response {
+        self.request("GET", path, &[], b"")
     }
 
-    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut stream = self.connect();
         stream.write_all(&head(method, path, headers, body.len())).unwrap();
-        // It may have answered and closed already.
+        // The server may have responded and closed the connection already.
         let _ = stream.write_all(body);
         read(stream)
     }
 
-    /// Posts a form with these fields, and a file where there is one.
-    pub fn form(&self, path: &str, fields: &[(&str, &str)], file: Option<&[u8]>) -> Answer {
-        self.ask("POST", path, &[FORM], &form(fields, file))
+    /// Posts a multipart form with these fields and, if given, this file.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)], file: Option<&[u8]>) -> Response {
+        self.request("POST", path, &[FORM], &form(fields, file))
     }
 
-    pub fn transcribe(&self, fields: &[(&str, &str)], file: &[u8]) -> Answer {
+    pub fn transcribe(&self, fields: &[(&str, &str)], file: &[u8]) -> Response {
         self.form("/v1/audio/transcriptions", fields, Some(file))
     }
 
-    /// Asks the server to stop; its exit code comes when it has.
+    /// Sends SIGTERM. The thread returns the exit code once the process has exited.
     pub fn stop(mut self) -> std::thread::JoinHandle<Option<i32>> {
         Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         std::thread::spawn(move || self.child.wait().unwrap().code())
@@ -124,6 +125,7 @@ impl Drop for Server {
 
 pub const FORM: (&str, &str) = ("Content-Type", "multipart/form-data; boundary=BOUNDARY");
 
+/// The body of a multipart form.
 pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, value) in fields {
@@ -131,6 +133,7 @@ pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
         body.extend(part.bytes());
     }
     if let Some(file) = file {
+        // The server must not use the client's file name.
         let name = "../../etc/../a talk.wav";
         let part = format!("--BOUNDARY\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
         body.extend(part.bytes().chain(file.iter().copied()).chain("\r\n".bytes()));
@@ -139,25 +142,27 @@ pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
     body
 }
 
+/// The request line and the headers of a request whose body has `length` bytes.
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
     let own = [("Host", "localhost"), ("Connection", "close"), ("Content-Length", &length.to_string())];
     let fields = own.iter().chain(headers).map(|(name, value)| format!("{name}: {value}\r\n"));
     format!("{method} {path} HTTP/1.1\r\n{}\r\n", fields.collect::<String>()).into_bytes()
 }
 
-/// The answer that comes on a connection.
-pub fn read(mut stream: TcpStream) -> Answer {
+/// Reads a response until the server closes the connection.
+pub fn read(mut stream: TcpStream) -> Response {
     let mut bytes = Vec::new();
-    // Where a body was refused half-way, the connection may be reset after the answer.
+    // If the server rejected a body before its end, the connection may be reset after the response.
     let _ = stream.read_to_end(&mut bytes);
     let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
     let body = if is_chunked { dechunked(body) } else { body.to_owned() };
-    Answer { status, head: head.to_owned(), body }
+    Response { status, head: head.to_owned(), body }
 }
 
+/// Decodes a body with chunked transfer encoding.
 fn dechunked(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((size, rest)) = body.split_once("\r\n") {
@@ -168,14 +173,14 @@ fn dechunked(mut body: &str) -> String {
     whole
 }
 
-/// Asks until there is something.
+/// Polls every 20 ms until `poll` returns a value; panics after 10 s.
 #[track_caller]
-pub fn until<T>(ask: impl Fn() -> Option<T>) -> T {
+pub fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     for _ in 0..500 {
-        if let Some(found) = ask() {
+        if let Some(found) = poll() {
             return found;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("nothing came of it");
+    panic!("timed out after 10 s");
 }

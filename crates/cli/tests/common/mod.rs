@@ -1,4 +1,4 @@
-//! What the tests of the program share: the program itself, a small model of random weights, and recordings.
+//! Helpers of the command-line tests: they run the program, write a small model with random weights, and write recordings.
 #![allow(dead_code)] // Each test file uses some of it.
 
 use std::fs;
@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 use amanuensis_weights::fixture::write_gibberish;
 use tempfile::TempDir;
 
-/// Options of `transcribe` that have everything read, once, and all text believed.
+/// Options of `transcribe` that switch off voice activity detection and temperature fallback: every window is decoded
+/// exactly once, and its result is accepted.
 pub const BELIEVED: [&str; 3] = ["--vad-filter=false", "--temperature=0", "--compression-ratio-threshold=none"];
 
 /// A directory for one test, with an empty model store in it.
@@ -23,8 +24,9 @@ impl Workspace {
         self.0.path().join(name)
     }
 
-    /// The program in this directory, without a network to speak of. The recordings of these tests are tones and the
-    /// model's text is gibberish: everything is read, once, and believed.
+    /// A command that runs the program in this directory, with a model hub that cannot be reached. The recordings of these
+    /// tests are tones and the model's text is gibberish, so `transcribe` gets [`BELIEVED`]: otherwise voice activity
+    /// detection would skip the tones and temperature fallback would reject the text.
     pub fn amanuensis(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amanuensis"));
         command.args(arguments).current_dir(self.0.path());
@@ -40,14 +42,14 @@ impl Workspace {
         Run::of(&self.amanuensis(arguments).output().unwrap())
     }
 
-    /// Writes an English-only model of random weights, which says the same gibberish to the same sound.
+    /// Writes an English-only model with random weights. It decodes gibberish, but the same gibberish for the same audio.
     pub fn model(&self, name: &str) {
         let directory = self.path(name);
         fs::create_dir(&directory).unwrap();
         write_gibberish(&directory).unwrap();
     }
 
-    /// Writes a recording: a tone that slides up and down, 16 kHz, 16 bit.
+    /// Writes a 16-bit WAV file at 16 kHz: a tone whose pitch slides up and down.
     pub fn recording(&self, name: &str, seconds: f32) -> PathBuf {
         let n = (16_000.0 * seconds) as u32;
         let sample = |i: u32| {
@@ -61,7 +63,7 @@ impl Workspace {
         path
     }
 
-    /// Writes a recording of a constant, which takes no room on most disks.
+    /// Writes an 8-bit WAV file at 8 kHz whose sample bytes are all zero. The file is sparse, so it needs almost no disk space.
     pub fn long_recording(&self, name: &str, seconds: u32) {
         let path = self.path(name);
         let bytes = 8000 * seconds;
@@ -70,7 +72,7 @@ impl Workspace {
     }
 }
 
-/// The header of a mono WAV file with `bytes` bytes of samples.
+/// The header of a mono WAV file with `bytes` bytes of samples at `rate` Hz.
 pub fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
     let width = u32::from(bits / 8);
     let mut wav = Vec::new();
@@ -86,7 +88,7 @@ pub fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
     wav
 }
 
-/// What a run of the program left behind.
+/// The exit code and the output of a run of the program.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -100,7 +102,7 @@ impl Run {
         Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
-    /// Asserts the exit code, and that the messages contain these texts.
+    /// Asserts the exit code, and that the standard error contains these messages.
     #[track_caller]
     pub fn ended(&self, code: i32, messages: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -111,7 +113,7 @@ impl Run {
     }
 }
 
-/// The names of the files in a directory, in order.
+/// The names of the files in a directory, sorted.
 pub fn names_in(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

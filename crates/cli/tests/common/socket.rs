@@ -1,4 +1,4 @@
-//! Just enough of a WebSocket to speak to a server, and to speak badly to it.
+//! A minimal WebSocket client, which can also send frames that break the protocol.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ pub const CLOSE: u8 = 8;
 pub struct Socket(pub TcpStream);
 
 impl Socket {
-    /// A session of a server.
+    /// Opens a transcription session.
     pub fn open(server: &Server) -> Self {
         let mut stream = server.connect();
         let request = "GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
@@ -32,7 +32,7 @@ impl Socket {
         socket
     }
 
-    /// Sends a frame, masked with zeros as clients have to; false where the server does not take it.
+    /// Sends a frame. Clients have to mask their frames; this one uses a mask of zeros. Returns false if the write fails.
     pub fn send(&mut self, opcode: u8, is_last: bool, payload: &[u8]) -> bool {
         let mut frame = vec![opcode | if is_last { 0x80 } else { 0 }];
         match payload.len() {
@@ -47,11 +47,11 @@ impl Socket {
         self.0.write_all(&frame).is_ok()
     }
 
-    pub fn tell(&mut self, event: &Value) {
+    pub fn send_event(&mut self, event: &Value) {
         self.send(TEXT, true, event.to_string().as_bytes());
     }
 
-    /// The next frame, its opcode first; none where the connection ends.
+    /// Reads the next frame: its opcode and its payload. Returns `None` once the connection is closed.
     pub fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 2];
         self.0.read_exact(&mut head).ok()?;
@@ -67,14 +67,15 @@ impl Socket {
         Some((head[0] & 15, payload))
     }
 
+    /// Reads the next event.
     #[track_caller]
     pub fn event(&mut self) -> Value {
-        let (opcode, payload) = self.frame().expect("the connection has ended");
+        let (opcode, payload) = self.frame().expect("the connection was closed");
         assert_eq!(opcode, TEXT, "{payload:?}");
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// The types of all events until the connection is closed, and the code that the server closes it with.
+    /// Reads events until the connection is closed. Returns their types and the server's close code.
     pub fn until_closed(&mut self) -> (Vec<String>, Option<u16>) {
         let mut kinds = Vec::new();
         while let Some((opcode, payload)) = self.frame() {

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`, and `GET /docs`, a page to read it, which fetches nothing from elsewhere.
+//! `GET /openapi.json`, and `GET /docs`, a page that shows it. The page loads nothing from other servers.
 
 use std::sync::Arc;
 
@@ -12,40 +12,40 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 
 use crate::state::AppState;
 
-/// Where the document is.
+/// The path of the OpenAPI document.
 pub const DOCUMENT: &str = "/openapi.json";
 
-/// Where the page is.
+/// The path of the documentation page.
 pub const PAGE: &str = "/docs";
 
-/// What the document calls an API key.
-const KEY: &str = "key";
+/// The name of the security scheme for API keys.
+const SECURITY_SCHEME: &str = "key";
 
-/// What the endpoints add themselves to.
+/// The document without endpoints.
 #[derive(OpenApi)]
 #[openapi(info(title = "Amanuensis", description = "Private, offline speech to text."))]
 struct Document;
 
-/// The head of the document of a server that wants a key, or wants none.
-pub fn head(wants_key: bool) -> OpenApiDocument {
+/// The document without endpoints, with or without API keys.
+pub fn base_document(needs_key: bool) -> OpenApiDocument {
     let mut document = Document::openapi();
-    if wants_key {
+    if needs_key {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme(KEY, scheme);
-        document.security = Some(vec![SecurityRequirement::new(KEY, [""; 0])]);
+        document.components.get_or_insert_default().add_security_scheme(SECURITY_SCHEME, scheme);
+        document.security = Some(vec![SecurityRequirement::new(SECURITY_SCHEME, [""; 0])]);
     }
     document
 }
 
-/// The two, for a document that is complete.
+/// The routes of the complete document and of the page.
 pub fn router(document: &OpenApiDocument) -> Router<Arc<AppState>> {
-    let json = document.to_json().expect("a document of texts and numbers is JSON");
+    let json = document.to_json().expect("the document has only strings and numbers, which can be written as JSON");
     let document = get(async || ([(header::CONTENT_TYPE, "application/json")], json));
     let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'";
-    let head = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
     let home = get(async || Redirect::to("docs"));
     Router::new()
         .route("/", home)
         .route(DOCUMENT, document)
-        .route(PAGE, get(async move || (head, include_str!("docs.html"))))
+        .route(PAGE, get(async move || (headers, include_str!("docs.html"))))
 }

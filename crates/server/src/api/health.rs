@@ -1,4 +1,4 @@
-//! `GET /health`, `GET /health/live`: whether the server can take work, and whether it is there.
+//! `GET /health` (readiness) and `GET /health/live` (liveness).
 
 use std::sync::Arc;
 
@@ -10,21 +10,24 @@ use utoipa::ToSchema;
 
 use crate::state::AppState;
 
-/// How the server is.
+/// The server's health.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or why no work can be taken.
+    /// `ok`, or why the server accepts no requests: `stopping`, `full` or `no model`.
     status: &'static str,
-    /// Whether the server is there.
+    /// Whether the server is running.
     live: bool,
-    /// Whether it can take work.
+    /// Whether the server accepts requests.
     ready: bool,
 }
 
-/// Whether the server can take work
+/// Whether the server accepts requests
 #[utoipa::path(
     get, path = "/health", tag = "Server", operation_id = "ready", security(()),
-    responses((status = 200, body = Health), (status = 503, body = Health, description = "Not now"))
+    responses(
+        (status = 200, body = Health),
+        (status = 503, body = Health, description = "The server accepts no requests at the moment"),
+    )
 )]
 pub async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Health>) {
     let status = if state.is_stopping() {
@@ -41,7 +44,7 @@ pub async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, Json<Heal
     (code, Json(Health { status, live: true, ready }))
 }
 
-/// Whether the server is there
+/// Whether the server is running
 #[utoipa::path(
     get, path = "/health/live", tag = "Server", operation_id = "live", security(()),
     responses((status = 200, body = Health))

@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use super::refusals::Refusals;
+use super::error_responses::ErrorResponses;
 use crate::state::AppState;
 
-/// Counts for Prometheus
+/// Metrics for Prometheus
 #[utoipa::path(
     get, path = "/metrics", tag = "Server", operation_id = "metrics",
-    responses((status = 200, body = String, content_type = "text/plain"), Refusals)
+    responses((status = 200, body = String, content_type = "text/plain"), ErrorResponses)
 )]
 pub async fn scrape(State(state): State<Arc<AppState>>) -> impl IntoResponse {
     let text = state.metrics.text(&state.gauges());

@@ -1,23 +1,24 @@
-//! The endpoints, one file each, and what they have in common. Only here are `OpenAI`'s types and HTTP known.
+//! The HTTP interface: endpoints, middleware, and the types of `OpenAI`'s interface. No other module knows about HTTP.
 
-mod answer;
-mod chunking;
 mod docs;
-mod failure;
+mod drain;
+mod error_conversions;
+mod error_responses;
 mod form;
-mod gate;
 mod health;
 mod jobs;
 mod metrics;
+mod middleware;
 mod models;
-mod query;
 mod realtime;
-mod refusals;
+mod rejections;
+mod response;
+mod response_format;
 mod router;
 mod run;
+mod schemas;
 mod stream;
 mod transcriptions;
 mod translations;
-mod values;
 
 pub use router::router;

@@ -8,25 +8,26 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::refusals::Refusals;
+use super::error_responses::ErrorResponses;
+use super::rejections::path_id;
 use crate::error::{ApiError, ErrorBody};
 use crate::pool::DEFAULT_MODEL_ALIASES;
 use crate::state::AppState;
 
-/// A model that can be asked for.
+/// An available model.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Model {
-    /// The name to ask for.
+    /// The name for requests.
     id: String,
     /// `model`.
     object: &'static str,
-    /// When it was installed, in seconds since 1970.
+    /// When the model was installed, in seconds since 1970.
     created: u64,
     /// Always `amanuensis`.
     owned_by: &'static str,
 }
 
-/// Models.
+/// A list of models.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelList {
     /// `list`.
@@ -37,25 +38,34 @@ pub struct ModelList {
 
 /// List the models
 ///
-/// Those that are installed, and `whisper-1` and the like, which mean the default model.
-#[utoipa::path(get, path = "/v1/models", tag = "Models", operation_id = "listModels", responses((status = 200, body = ModelList), Refusals))]
+/// The installed models, and the names of `OpenAI`'s models, such as `whisper-1`, which mean the default model.
+#[utoipa::path(
+    get, path = "/v1/models", tag = "Models", operation_id = "listModels",
+    responses((status = 200, body = ModelList), ErrorResponses)
+)]
 pub async fn list(State(state): State<Arc<AppState>>) -> Json<ModelList> {
     let installed = state.pool.installed();
-    let mapped = DEFAULT_MODEL_ALIASES.iter().filter_map(|name| Some(model(name, &state.pool.find(name).ok()?.path)));
-    let data = installed.iter().map(|found| model(&found.name, &found.path)).chain(mapped).collect();
+    let aliases = DEFAULT_MODEL_ALIASES.iter();
+    let aliases = aliases.filter_map(|name| Some(model(name, &state.pool.find(name).ok()?.path)));
+    let data = installed.iter().map(|found| model(&found.name, &found.path)).chain(aliases).collect();
     Json(ModelList { object: "list", data })
 }
 
 /// Describe a model
 #[utoipa::path(
-    get, path = "/v1/models/{id}", tag = "Models", operation_id = "retrieveModel", params(("id" = String, Path, description = "The name")),
-    responses((status = 200, body = Model), (status = 404, body = ErrorBody, description = "No such model"), Refusals)
+    get, path = "/v1/models/{id}", tag = "Models", operation_id = "retrieveModel",
+    params(("id" = String, Path, description = "The model's name")),
+    responses(
+        (status = 200, body = Model),
+        (status = 404, body = ErrorBody, description = "There is no such model"),
+        ErrorResponses,
+    )
 )]
 pub async fn retrieve(
     State(state): State<Arc<AppState>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Model>, ApiError> {
-    let Path(id) = id.map_err(|rejection| ApiError::invalid(rejection.body_text()).with_param("id"))?;
+    let id = path_id(id)?;
     let found = state.pool.find(&id)?;
     Ok(Json(model(&id, &found.path)))
 }

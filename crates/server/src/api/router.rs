@@ -1,4 +1,4 @@
-//! Which endpoint is where, and what every request goes through.
+//! The routes, and the layers that every request passes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,48 +13,48 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, Any as Anything, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::WARNINGS;
-use super::{docs, gate, health, jobs, metrics, models, realtime, transcriptions, translations};
+use super::response::WARNINGS;
+use super::{docs, health, jobs, metrics, middleware, models, realtime, transcriptions, translations};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// What fields other than the recording may add to a body, in bytes.
-const FIELDS: u64 = 1 << 20;
+/// How many bytes the fields of a form may add to the recording.
+const MAX_FIELDS_BYTES: u64 = 1 << 20;
 
-/// All endpoints.
+/// The router of the server.
 pub fn router(state: &Arc<AppState>) -> Router {
-    let (router, document) = OpenApiRouter::with_openapi(docs::head(state.keys.are_required()))
+    let (router, document) = OpenApiRouter::with_openapi(docs::base_document(state.keys.are_required()))
         .routes(routes!(transcriptions::create))
         .routes(routes!(translations::create))
-        .routes(routes!(jobs::create))
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::retrieve))
-        .routes(routes!(jobs::delete))
+        .routes(routes!(jobs::create::create))
+        .routes(routes!(jobs::manage::list))
+        .routes(routes!(jobs::manage::retrieve))
+        .routes(routes!(jobs::manage::delete))
         .routes(routes!(jobs::events::follow))
         .routes(routes!(jobs::result::result))
         .routes(routes!(models::list))
         .routes(routes!(models::retrieve))
-        .routes(routes!(realtime::connect))
+        .routes(routes!(realtime::connect::connect))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::scrape))
         .split_for_parts();
-    let largest = state.config.max_upload_bytes() + FIELDS;
+    let max_body_bytes = state.config.max_upload_bytes() + MAX_FIELDS_BYTES;
     let router = router
         .merge(docs::router(&document))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(other_method)
-        .layer(DefaultBodyLimit::max(usize::try_from(largest).unwrap_or(usize::MAX)))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(usize::try_from(max_body_bytes).unwrap_or(usize::MAX)))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(state), gate::admit));
+        .layer(from_fn_with_state(Arc::clone(state), middleware::authorize));
     let router = match cors(&state.config.cors_origin) {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    router.layer(from_fn_with_state(Arc::clone(state), gate::account)).with_state(Arc::clone(state))
+    router.layer(from_fn_with_state(Arc::clone(state), middleware::record)).with_state(Arc::clone(state))
 }
 
-/// Lets web pages of these origins in; none is the default.
+/// Allows web pages of these origins to read responses. `None` if there are no origins.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
@@ -64,21 +64,21 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed = [header::RETRY_AFTER, gate::REQUEST_ID, WARNINGS];
-    // `*` would leave out `Authorization`.
+    let exposed = [header::RETRY_AFTER, middleware::REQUEST_ID, WARNINGS];
+    // In `Access-Control-Allow-Headers`, `*` does not include `Authorization`.
     let headers = AllowHeaders::mirror_request();
     Some(CorsLayer::new().allow_origin(origin).allow_methods(Anything).allow_headers(headers).expose_headers(exposed))
 }
 
-async fn nothing_here() -> impl IntoResponse {
-    ApiError::not_found("there is no such endpoint; /docs lists those there are")
+async fn not_found() -> impl IntoResponse {
+    ApiError::not_found("there is no such endpoint; /docs lists all endpoints")
 }
 
-async fn other_method() -> impl IntoResponse {
-    ApiError::invalid("the endpoint does not take this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+async fn method_not_allowed() -> impl IntoResponse {
+    ApiError::invalid("this endpoint does not support the method").with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// The panic itself is on the standard error already.
+/// The response after a panic. The panic message has been written to the standard error already.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
-    ApiError::internal("a fault of the server").into_response()
+    ApiError::internal("internal server error").into_response()
 }

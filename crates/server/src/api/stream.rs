@@ -1,28 +1,28 @@
-//! `stream=true`: the text as it is found, as server-sent events.
+//! `stream=true`: the text as server-sent events while it is decoded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amanuensis_transcribe::{Language, Transcriber, Transcript};
+use amanuensis_transcribe::{Error as TranscribeError, Language, Transcriber, Transcript};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt, unfold};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::answer::{Code, Logprob, Parts, codes, logprobs};
+use super::response::{LanguageCode, Logprob, ResponseParts, language_codes, logprobs};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::transcription::{RunningTranscription, TranscriptionError, TranscriptionEvent};
 
-/// How long a stream may say nothing, for those between the client and the server who would think it dead.
-const SILENCE: Duration = Duration::from_secs(15);
+/// How long a stream may be idle before a keep-alive comment is sent. Proxies close idle connections.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// An event, as `OpenAI`'s clients have it.
+/// An event, as `OpenAI`'s clients expect it.
 #[derive(Serialize)]
 #[serde(tag = "type")]
-enum Told {
+enum StreamEvent {
     #[serde(rename = "transcript.text.delta")]
     Delta {
         delta: String,
@@ -33,7 +33,7 @@ enum Told {
     Done {
         text: String,
         #[serde(skip_serializing_if = "Option::is_none")]
-        languages: Option<Vec<Code>>,
+        languages: Option<Vec<LanguageCode>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         logprobs: Option<Vec<Logprob>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -45,25 +45,24 @@ struct Stream {
     state: Arc<AppState>,
     running: RunningTranscription,
     transcriber: Arc<Transcriber>,
-    parts: Parts,
+    parts: ResponseParts,
     start: Instant,
-    /// What has been told, and blanks that may come before more of it.
-    text: String,
-    blanks: String,
+    text: DeltaText,
     logprobs: Vec<Logprob>,
     language: Option<Language>,
     has_ended: bool,
 }
 
-/// Answers with the events of a transcription. When the client goes, it ends.
+/// Responds with the events of a transcription. The transcription is cancelled when the client disconnects.
 ///
 /// # Errors
-/// That of a transcription which fails before anything was said, and soon.
-pub async fn answer(
+/// The error of a transcription that fails before its first event and within [`KEEP_ALIVE_INTERVAL`]. Later errors are sent
+/// as events, because the stream already has the status 200.
+pub async fn event_stream(
     state: &Arc<AppState>,
     running: RunningTranscription,
     transcriber: Arc<Transcriber>,
-    parts: Parts,
+    parts: ResponseParts,
 ) -> Result<Response, ApiError> {
     let mut stream = Stream {
         state: Arc::clone(state),
@@ -71,20 +70,18 @@ pub async fn answer(
         transcriber,
         parts,
         start: Instant::now(),
-        text: String::new(),
-        blanks: String::new(),
+        text: DeltaText::default(),
         logprobs: Vec::new(),
         language: None,
         has_ended: false,
     };
-    // Once the stream has begun it has the status 200, whatever comes of it.
-    let first = timeout(SILENCE, stream.next()).await.unwrap_or_default().transpose()?;
-    let further = unfold(stream, |mut stream| async {
+    let first = timeout(KEEP_ALIVE_INTERVAL, stream.next()).await.unwrap_or_default().transpose()?;
+    let rest = unfold(stream, |mut stream| async {
         let next = stream.next().await?;
         Some((next.unwrap_or_else(|error| event(&error.body())), stream))
     });
-    let events = stream::iter(first).chain(further).map(Ok::<_, Infallible>);
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(SILENCE)).into_response())
+    let events = stream::iter(first).chain(rest).map(Ok::<_, Infallible>);
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response())
 }
 
 impl Stream {
@@ -93,49 +90,72 @@ impl Stream {
             match self.running.next().await {
                 Some(TranscriptionEvent::Language(language)) => self.language = Some(language),
                 Some(TranscriptionEvent::Segment(segment)) => {
-                    let delta = self.delta(&segment.text);
+                    let delta = self.text.push(&segment.text);
                     let logprobs = self.parts.logprobs.then(|| logprobs(&[segment], &self.transcriber));
                     self.logprobs.extend(logprobs.clone().unwrap_or_default());
                     if !delta.is_empty() {
-                        return Some(Ok(event(&Told::Delta { delta, logprobs })));
+                        return Some(Ok(event(&StreamEvent::Delta { delta, logprobs })));
                     }
                 }
-                Some(TranscriptionEvent::Finished(end)) => return Some(self.end(end)),
-                None => {
-                    return Some(self.end(Err(TranscriptionError::Transcribe(amanuensis_transcribe::Error::Stopped))));
-                }
+                Some(TranscriptionEvent::Finished(result)) => return Some(self.finish(result)),
+                // The thread of the transcription has panicked.
+                None => return Some(self.finish(Err(TranscriptionError::Transcribe(TranscribeError::Stopped)))),
             }
         }
         None
     }
 
-    /// What a segment adds to the text, which neither begins nor ends with a blank.
-    fn delta(&mut self, text: &str) -> String {
-        let text = if self.text.is_empty() { text.trim_start() } else { text };
-        let said = text.trim_end();
-        if said.is_empty() {
-            self.blanks.push_str(text);
-            return String::new();
-        }
-        let delta = std::mem::take(&mut self.blanks) + said;
-        text[said.len()..].clone_into(&mut self.blanks);
-        self.text.push_str(&delta);
-        delta
-    }
-
-    fn end(&mut self, end: Result<Transcript, TranscriptionError>) -> Result<Event, ApiError> {
+    fn finish(&mut self, result: Result<Transcript, TranscriptionError>) -> Result<Event, ApiError> {
         self.has_ended = true;
-        let transcript = end?;
+        let transcript = result?;
         self.state.metrics.record_transcription(transcript.duration, self.start.elapsed().as_secs_f64());
-        Ok(event(&Told::Done {
-            text: std::mem::take(&mut self.text),
-            languages: self.parts.languages.then(|| codes(self.language)),
+        Ok(event(&StreamEvent::Done {
+            text: std::mem::take(&mut self.text.text),
+            languages: self.parts.languages.then(|| language_codes(self.language)),
             logprobs: self.parts.logprobs.then(|| std::mem::take(&mut self.logprobs)),
             warnings: transcript.warnings,
         }))
     }
 }
 
+/// Splits a text into deltas. Joined, the deltas are the text without whitespace at its start and end.
+#[derive(Default)]
+struct DeltaText {
+    /// All deltas so far.
+    text: String,
+    /// Whitespace after them, which is sent only if more text follows.
+    trailing: String,
+}
+
+impl DeltaText {
+    /// Adds the text of a segment, and returns the delta.
+    fn push(&mut self, text: &str) -> String {
+        let text = if self.text.is_empty() { text.trim_start() } else { text };
+        let trimmed = text.trim_end();
+        if trimmed.is_empty() {
+            self.trailing.push_str(text);
+            return String::new();
+        }
+        let delta = std::mem::take(&mut self.trailing) + trimmed;
+        text[trimmed.len()..].clone_into(&mut self.trailing);
+        self.text.push_str(&delta);
+        delta
+    }
+}
+
 fn event(content: &impl Serialize) -> Event {
-    Event::default().json_data(content).expect("texts and numbers are JSON")
+    Event::default().json_data(content).expect("strings and numbers can be written as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_deltas_are_the_trimmed_text() {
+        let mut text = DeltaText::default();
+        let deltas = [" ", " Ask", " not. ", "  ", "What", " "].map(|segment| text.push(segment));
+        assert_eq!(deltas, ["", "Ask", " not.", "", "   What", ""]);
+        assert_eq!(text.text, deltas.concat());
+    }
 }

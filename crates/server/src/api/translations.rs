@@ -2,38 +2,53 @@
 
 use std::sync::Arc;
 
-use amanuensis_transcribe::{Task, TranscribeOptions};
+use amanuensis_transcribe::Task;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
-use super::answer::{Format, Parts};
-use super::form::Form;
-use super::refusals::FormRefusals;
-use super::run::{Asked, refuse_speakers, run, temperatures};
-use super::values::Temperature;
+use super::error_responses::UploadErrorResponses;
+use super::form::decoding_options::{DecodingParams, Endpoint, Schemas, add_form_schemas, form_schema};
+use super::form::fields::variant;
+use super::form::multipart::Form;
+use super::form::speaker_options;
+use super::response::{JsonBody, ResponseParts};
+use super::response_format::ResponseFormat;
+use super::run::{RequestParams, run};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// A recording, and how to translate it.
+/// The form of a translation: [`RequestFields`] and the decoding options.
+pub struct TranslationForm;
+
+impl ToSchema for TranslationForm {
+    fn schemas(schemas: &mut Schemas) {
+        add_form_schemas::<RequestFields>(Endpoint::Translations, schemas);
+    }
+}
+
+impl PartialSchema for TranslationForm {
+    fn schema() -> RefOr<Schema> {
+        form_schema::<RequestFields>(Endpoint::Translations)
+    }
+}
+
+/// A recording and how to translate it.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it is documentation: fields are taken from the form one by one")]
-pub struct TranslationForm {
+#[expect(dead_code, reason = "documentation only: `read` takes the fields from the form")]
+struct RequestFields {
     /// The recording.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// A multilingual model of `/v1/models`; `whisper-1` and the like mean the default one.
+    /// A multilingual model from `/v1/models`. `whisper-1` and other names of `OpenAI`'s models mean the default model.
     #[schema(min_length = 1, example = "whisper-1")]
     model: String,
-    /// Text in English that the model is told before every window.
+    /// The response format; `json` by default.
     #[schema(nullable = false)]
-    prompt: Option<String>,
-    /// The form of the answer; `json` where it is not given.
-    #[schema(nullable = false)]
-    response_format: Option<Format>,
-    #[schema(nullable = false)]
-    temperature: Option<Temperature>,
+    response_format: Option<ResponseFormat>,
 }
 
 /// Translate a recording to English
@@ -41,31 +56,24 @@ pub struct TranslationForm {
     post, path = "/v1/audio/translations", tag = "Audio", operation_id = "createTranslation",
     request_body(content = TranslationForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, content((super::answer::Json = "application/json"), (String = "text/plain"))),
-        FormRefusals,
+        (status = 200, content((JsonBody = "application/json"), (String = "text/plain"))),
+        UploadErrorResponses,
     )
 )]
 pub async fn create(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    let asked = read(Form::receive(&state, request).await?)?;
-    run(&state, asked).await
+    let params = read(Form::receive(&state, request).await?)?;
+    run(&state, params).await
 }
 
-fn read(mut form: Form) -> Result<Asked, ApiError> {
-    refuse_speakers(&mut form)?;
-    let upload = form.upload()?;
-    let model = form.text("model")?.ok_or_else(|| ApiError::invalid("the model is missing").with_param("model"))?;
-    let prompt = form.text("prompt")?;
-    let format = form.value::<Format>("response_format")?.unwrap_or(Format::Json);
-    let temperatures = temperatures(&mut form)?;
+fn read(mut form: Form) -> Result<RequestParams, ApiError> {
+    speaker_options::reject(&mut form)?;
+    let (upload, model) = (form.upload()?, form.model()?);
+    let format = variant::<ResponseFormat>(&mut form, "response_format")?.unwrap_or_default();
+    let mut options = DecodingParams::read(&mut form, Endpoint::Translations)?.options;
     form.finish()?;
-    let options = TranscribeOptions {
-        task: Task::Translate,
-        initial_prompt: prompt,
-        temperatures,
-        ..TranscribeOptions::default()
-    };
-    let parts = Parts { segments: true, ..Parts::default() };
-    Ok(Asked { upload, model, options, format, stream: false, parts })
+    options.task = Task::Translate;
+    let parts = ResponseParts { segments: true, ..ResponseParts::default() };
+    Ok(RequestParams { upload, model, options, format, stream: false, parts })
 }
 
 #[cfg(test)]
@@ -73,10 +81,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_translations_have() {
+    fn translations_reject_the_options_of_transcriptions() {
         let model = ("model", "whisper-1");
-        let asked = read(Form::of(&[model, ("response_format", "vtt"), ("temperature", "1")])).unwrap();
-        assert_eq!((asked.options.task, asked.options.temperatures.as_slice()), (Task::Translate, &[1.0][..]));
+        let params = read(Form::of(&[model, ("response_format", "vtt"), ("temperature", "1")])).unwrap();
+        assert_eq!((params.options.task, params.options.temperatures.as_slice()), (Task::Translate, &[1.0][..]));
         for field in ["language", "stream", "include[]"] {
             assert!(read(Form::of(&[model, (field, "en")])).is_err(), "{field}");
         }

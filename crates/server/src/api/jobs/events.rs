@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}/events`: a job as it gets on, as server-sent events.
+//! `GET /v1/jobs/{id}/events`: the progress of a job as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,35 +12,38 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 use utoipa::IntoParams;
 
-use super::super::answer::{TimedWord, words};
-use super::super::refusals::Refusals;
-use super::super::values::Events;
-use super::{JobStatus, jobs, take_id};
+use super::status::JobStatus;
+use super::store::run_blocking;
+use crate::api::error_responses::ErrorResponses;
+use crate::api::rejections::path_id;
+use crate::api::response::{TimedWord, timed_words};
+use crate::api::schemas::Events;
 use crate::error::{ApiError, ErrorBody};
 use crate::jobs::JobEvent;
 use crate::state::AppState;
 
-/// The header with which a client that lost its connection says what it has.
+/// The header in which a reconnecting client sends the id of the last event that it has received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Where to begin.
+/// How long a stream may be idle before a keep-alive comment is sent. Proxies close idle connections.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Where the stream starts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it is documentation: the header is read by hand")]
-struct Known {
-    /// The last segment that is known.
+#[expect(dead_code, reason = "documentation only: `last_segment` parses the header")]
+struct StartParams {
+    /// The id of the last segment that the client has received.
     #[param(rename = "Last-Event-ID", nullable = false, minimum = 0, maximum = 4_294_967_295_u32)]
     last_event_id: Option<i64>,
 }
 
-/// A segment of a job.
+/// A segment of a job. Times are in seconds.
 #[derive(Serialize)]
 struct JobSegment {
     id: usize,
-    /// In seconds.
     start: f64,
     end: f64,
     text: String,
@@ -50,26 +53,26 @@ struct JobSegment {
 
 impl From<Segment> for JobSegment {
     fn from(segment: Segment) -> Self {
-        let words = words(&segment);
+        let words = timed_words(&segment);
         Self { id: segment.id, start: segment.start, end: segment.end, text: segment.text, words }
     }
 }
 
 /// Follow a job
 ///
-/// `segment` for each that is found, from the first, or from behind the one that `Last-Event-ID` names; `progress` with the
-/// job, when it gets further; and at the end `done`, with the job as it ended. A stream that ends without it goes on where it
-/// was if the client comes back: the server was stopped.
+/// A stream of server-sent events. `segment` is sent for each segment, starting with the first one, or with the one after
+/// `Last-Event-ID`. `progress` has the job whenever it has made progress. `done` has the job after it has ended. If the server
+/// is stopped, the stream ends without `done`; clients that reconnect get the remaining events.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/events", tag = "Jobs", operation_id = "followJob",
     params(
-        ("id" = String, Path, description = "The job"),
-        Known,
+        ("id" = String, Path, description = "The job's id"),
+        StartParams,
     ),
     responses(
         (status = 200, content((Events = "text/event-stream"))),
-        (status = 404, body = ErrorBody, description = "No such job"),
-        Refusals,
+        (status = 404, body = ErrorBody, description = "There is no such job"),
+        ErrorResponses,
     )
 )]
 pub async fn follow(
@@ -77,37 +80,38 @@ pub async fn follow(
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = take_id(id)?;
-    let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
-    let refuse = || ApiError::invalid("the last event is the number of a segment").with_param("Last-Event-ID");
-    let known = match last {
-        Some(last) => last.ok_or_else(refuse)? as usize + 1,
-        None => 0,
-    };
-    let jobs = Arc::clone(jobs(&state)?);
-    let follower = spawn_blocking(move || jobs.follow(&id, known)).await;
-    let follower = follower.map_err(|_| ApiError::internal("a fault of the server"))??;
+    let id = path_id(id)?;
+    let n_received = last_segment(&headers)?.map_or(0, |last| last as usize + 1);
+    let follower = run_blocking(&state, move |jobs| jobs.follow(&id, n_received)).await?;
     let events = unfold(Some(follower), |follower| async {
         let mut follower = follower?;
         match follower.next().await {
-            Ok(event) => Some((Ok::<_, Infallible>(told(event?)), Some(follower))),
-            Err(error) => Some((Ok(named("error", &ApiError::from(error).body())), None)),
+            Ok(event) => Some((Ok::<_, Infallible>(server_sent_event(event?)), Some(follower))),
+            Err(error) => Some((Ok(named_event("error", &ApiError::from(error).body())), None)),
         }
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response())
 }
 
-fn told(event: JobEvent) -> Event {
+/// The id in the header `Last-Event-ID`.
+fn last_segment(headers: &HeaderMap) -> Result<Option<u32>, ApiError> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let error = || ApiError::invalid("Last-Event-ID must be the id of a segment").with_param("Last-Event-ID");
+    id.ok_or_else(error).map(Some)
+}
+
+fn server_sent_event(event: JobEvent) -> Event {
     match event {
         JobEvent::Segment(segment) => {
             let id = segment.id.to_string();
-            named("segment", &JobSegment::from(segment)).id(id)
+            named_event("segment", &JobSegment::from(segment)).id(id)
         }
-        JobEvent::Progress(job) => named("progress", &JobStatus::from(job)),
-        JobEvent::Finished(job) => named("done", &JobStatus::from(job)),
+        JobEvent::Progress(job) => named_event("progress", &JobStatus::from(job)),
+        JobEvent::Finished(job) => named_event("done", &JobStatus::from(job)),
     }
 }
 
-fn named(name: &str, data: &impl Serialize) -> Event {
-    Event::default().event(name).json_data(data).expect("numbers and texts are JSON")
+fn named_event(name: &str, data: &impl Serialize) -> Event {
+    Event::default().event(name).json_data(data).expect("strings and numbers can be written as JSON")
 }

@@ -8,45 +8,46 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::super::answer::{Format, Json, Parts, answer};
-use super::super::query;
-use super::super::refusals::Refusals;
-use super::{on_disk, take_id};
+use super::store::run_blocking;
+use crate::api::error_responses::ErrorResponses;
+use crate::api::form::fields::parse_variant;
+use crate::api::rejections::{path_id, query_error};
+use crate::api::response::{JsonBody, ResponseParts, transcript_response};
+use crate::api::response_format::ResponseFormat;
 use crate::error::{ApiError, ErrorBody};
 use crate::state::AppState;
 
-/// The form of a result.
+/// The format of a result.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Wanted {
-    /// As `response_format` of a transcription; `json` where it is not given.
-    #[param(value_type = Option<Format>, nullable = false)]
+pub struct ResultParams {
+    /// Like `response_format` of a transcription; `json` by default.
+    #[param(value_type = Option<ResponseFormat>, nullable = false)]
     format: Option<String>,
 }
 
-/// The transcript of a job that has succeeded
+/// Get the transcript of a job that has succeeded
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/result", tag = "Jobs", operation_id = "retrieveResult",
-    params(("id" = String, Path, description = "The job"), Wanted),
+    params(("id" = String, Path, description = "The job's id"), ResultParams),
     responses(
-        (status = 200, content((Json = "application/json"), (String = "text/plain"))),
-        (status = 404, body = ErrorBody, description = "No such job"),
-        (status = 409, body = ErrorBody, description = "The job has not succeeded, or not yet"),
-        Refusals,
+        (status = 200, content((JsonBody = "application/json"), (String = "text/plain"))),
+        (status = 404, body = ErrorBody, description = "There is no such job"),
+        (status = 409, body = ErrorBody, description = "The job has not succeeded"),
+        ErrorResponses,
     )
 )]
 pub async fn result(
     State(state): State<Arc<AppState>>,
     id: Result<Path<String>, PathRejection>,
-    query: Result<Query<Wanted>, QueryRejection>,
+    query: Result<Query<ResultParams>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let id = take_id(id)?;
-    let Query(Wanted { format }) = query.map_err(|rejection| query::refuse(&rejection))?;
-    let format = format.map_or(Ok(Format::Json), |format| {
-        format.parse().map_err(|error: &str| ApiError::invalid(error).with_param("format"))
-    })?;
-    let (job, transcript) = on_disk(&state, move |jobs| Ok((jobs.get(&id)?, jobs.result(&id)?))).await?;
-    let parts = Parts { segments: true, words: job.params.options.word_timestamps, ..Parts::default() };
-    answer(&transcript, format, parts, None)
+    let id = path_id(id)?;
+    let Query(ResultParams { format }) = query.map_err(|rejection| query_error(&rejection))?;
+    let format = format.map(|format| parse_variant("format", &format)).transpose()?.unwrap_or_default();
+    let (job, transcript) = run_blocking(&state, move |jobs| Ok((jobs.get(&id)?, jobs.result(&id)?))).await?;
+    let words = job.params.options.word_timestamps;
+    let parts = ResponseParts { segments: true, words, ..ResponseParts::default() };
+    transcript_response(&transcript, format, parts, None)
 }

@@ -1,6 +1,4 @@
-//! The bodies of answers, as `OpenAI`'s clients have them.
-
-use std::str::FromStr;
+//! The response bodies of a transcript, as `OpenAI`'s clients expect them.
 
 use amanuensis_transcribe::{Language, OutputFormat, Segment, SubtitleOptions, Task, Transcriber, Transcript, Word};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -8,46 +6,19 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::response_format::ResponseFormat;
 use crate::error::ApiError;
 
-/// The header with what was odd about a recording, whatever the form of the answer.
+/// The header with warnings about the recording. All response formats have it.
 pub const WARNINGS: HeaderName = HeaderName::from_static("x-amanuensis-warnings");
 
-/// `response_format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// The text, in an object.
-    Json,
-    /// The text.
-    Text,
-    /// `SubRip` subtitles.
-    Srt,
-    /// The text with times.
-    VerboseJson,
-    /// `WebVTT` subtitles.
-    Vtt,
-}
+/// The length limit of the warnings header. Proxies reject headers of several kilobytes.
+const MAX_HEADER_BYTES: usize = 1024;
 
-impl FromStr for Format {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "json" => Self::Json,
-            "text" => Self::Text,
-            "srt" => Self::Srt,
-            "verbose_json" => Self::VerboseJson,
-            "vtt" => Self::Vtt,
-            _ => return Err("the formats are json, text, srt, verbose_json and vtt"),
-        })
-    }
-}
-
-/// What an answer has besides its text.
+/// The optional parts of a response.
 #[derive(Debug, Clone, Copy, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each can be asked for by itself")]
-pub struct Parts {
+#[allow(clippy::struct_excessive_bools, reason = "each part is requested on its own")]
+pub struct ResponseParts {
     pub segments: bool,
     pub words: bool,
     pub logprobs: bool,
@@ -57,20 +28,22 @@ pub struct Parts {
 /// The body of `json` and `verbose_json`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Json {
-    /// The text with times.
-    Verbose(Verbose),
+#[schema(as = Json)]
+pub enum JsonBody {
+    /// The text with timestamps.
+    Verbose(VerboseBody),
     /// The text.
-    Plain(Plain),
+    Plain(PlainBody),
 }
 
 /// The body of `json`.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Plain {
+#[schema(as = Plain)]
+pub struct PlainBody {
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    languages: Option<Vec<Code>>,
+    languages: Option<Vec<LanguageCode>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Vec<Logprob>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,8 +52,10 @@ pub struct Plain {
 
 /// The body of `verbose_json`.
 #[derive(Serialize, ToSchema)]
-pub struct Verbose {
-    task: &'static str,
+#[schema(as = Verbose)]
+pub struct VerboseBody {
+    #[schema(value_type = String)]
+    task: Task,
     /// The language's English name.
     language: String,
     /// Seconds.
@@ -92,16 +67,16 @@ pub struct Verbose {
     words: Option<Vec<TimedWord>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
-    /// What was odd about the recording, such as that it seems to be cut off.
+    /// Warnings about the recording, for example that it seems to be cut off.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
-/// A stretch of speech. The last four values are those of the 30 s window that it was found in.
+/// A segment. The last four values are those of the 30 s window that it was decoded in.
 #[derive(Serialize, ToSchema)]
 pub struct TimedSegment {
     id: usize,
-    /// Where the window begins, in frames of 10 ms.
+    /// Where the window starts, in frames of 10 ms.
     seek: usize,
     start: f64,
     end: f64,
@@ -113,7 +88,7 @@ pub struct TimedSegment {
     no_speech_prob: f32,
 }
 
-/// A word and when it is spoken, in seconds.
+/// A word with its start and end in seconds.
 #[derive(Serialize, ToSchema)]
 pub struct TimedWord {
     word: String,
@@ -121,23 +96,24 @@ pub struct TimedWord {
     end: f64,
 }
 
-/// A token and the logarithm of its probability.
-#[allow(clippy::struct_field_names, reason = "it is called so in the interface")]
+/// A token and its log-probability.
+#[allow(clippy::struct_field_names, reason = "the name is that of OpenAI's interface")]
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Logprob {
-    /// Its text; where that is part of a character, a replacement for it.
+    /// The token's text. Bytes that are not valid UTF-8 by themselves are replaced by U+FFFD.
     token: String,
     bytes: Vec<u8>,
     logprob: f32,
 }
 
-/// A language, by its code.
+/// The code of a language.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Code {
+#[schema(as = Code)]
+pub struct LanguageCode {
     code: &'static str,
 }
 
-/// What was transcribed.
+/// How much audio was transcribed.
 #[derive(Serialize, ToSchema)]
 pub struct Usage {
     /// `duration`.
@@ -146,79 +122,83 @@ pub struct Usage {
     seconds: f64,
 }
 
-/// The answer to a request; `transcriber` knows the tokens, where their probabilities are asked for.
-pub fn answer(
+/// The response with a transcript. `transcriber` maps tokens to text; without it there are no log-probabilities.
+///
+/// # Errors
+/// An [`ApiError`] with status 500 if the transcript cannot be written in the format.
+pub fn transcript_response(
     transcript: &Transcript,
-    format: Format,
-    parts: Parts,
+    format: ResponseFormat,
+    parts: ResponseParts,
     transcriber: Option<&Transcriber>,
 ) -> Result<Response, ApiError> {
-    let subtitles = |name: &str| -> Result<Response, ApiError> {
-        let mut bytes = Vec::new();
-        let format = name.parse::<OutputFormat>().map_err(|error| ApiError::internal(error.to_string()))?;
-        let written = format.write(transcript, &SubtitleOptions::default(), &mut bytes);
-        written.map_err(|error| ApiError::internal(error.to_string()))?;
-        Ok(plain_text(String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    let mut response = match format {
-        Format::Json => axum::Json(Json::Plain(plain(transcript, parts, transcriber))).into_response(),
-        Format::VerboseJson => axum::Json(Json::Verbose(verbose(transcript, parts))).into_response(),
-        Format::Text => plain_text(transcript.text() + "\n"),
-        Format::Srt => subtitles("srt")?,
-        Format::Vtt => subtitles("vtt")?,
+    let mut response = match (format, format.output_format()) {
+        (_, Some(format)) => plain_text(subtitles(transcript, format)?),
+        (ResponseFormat::VerboseJson, None) => {
+            axum::Json(JsonBody::Verbose(verbose_body(transcript, parts))).into_response()
+        }
+        (ResponseFormat::Json, None) => {
+            axum::Json(JsonBody::Plain(plain_body(transcript, parts, transcriber))).into_response()
+        }
+        (_, None) => plain_text(transcript.text() + "\n"),
     };
     if !transcript.warnings.is_empty() {
-        response.headers_mut().insert(WARNINGS, warnings(&transcript.warnings));
+        response.headers_mut().insert(WARNINGS, warnings_header(&transcript.warnings));
     }
     Ok(response)
 }
 
-/// The most of a header that no proxy finds too long.
-const LONGEST_HEADER: usize = 1024;
-
-/// Warnings as a header, which has nothing but ASCII.
-fn warnings(warnings: &[String]) -> HeaderValue {
+/// Warnings as the value of a header, which may have only printable ASCII characters.
+fn warnings_header(warnings: &[String]) -> HeaderValue {
     let mut text = warnings.join("; ").replace(|letter: char| !matches!(letter, ' '..='~'), "?");
-    text.truncate(LONGEST_HEADER);
-    HeaderValue::from_str(&text).expect("all that is left can be printed")
+    text.truncate(MAX_HEADER_BYTES);
+    HeaderValue::from_str(&text).expect("all other characters have been replaced")
 }
 
 fn plain_text(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
-fn plain(transcript: &Transcript, parts: Parts, transcriber: Option<&Transcriber>) -> Plain {
-    Plain {
+fn subtitles(transcript: &Transcript, format: OutputFormat) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    let written = format.write(transcript, &SubtitleOptions::default(), &mut bytes);
+    written.map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn plain_body(transcript: &Transcript, parts: ResponseParts, transcriber: Option<&Transcriber>) -> PlainBody {
+    PlainBody {
         text: transcript.text(),
-        languages: parts.languages.then(|| codes(transcript.language)),
+        languages: parts.languages.then(|| language_codes(transcript.language)),
         logprobs: transcriber.filter(|_| parts.logprobs).map(|transcriber| logprobs(&transcript.segments, transcriber)),
         usage: usage(transcript),
     }
 }
 
-fn verbose(transcript: &Transcript, parts: Parts) -> Verbose {
-    // A translation is in English, whatever was spoken.
-    let language = if transcript.task == Task::Translate { Some(Language::ENGLISH) } else { transcript.language };
+fn verbose_body(transcript: &Transcript, parts: ResponseParts) -> VerboseBody {
+    // A translation is in English, whatever language was spoken.
+    let is_translation = transcript.task == Task::Translate;
+    let language = if is_translation { Some(Language::ENGLISH) } else { transcript.language };
     let segments = transcript.segments.iter();
-    Verbose {
-        task: if transcript.task == Task::Translate { "translate" } else { "transcribe" },
+    VerboseBody {
+        task: transcript.task,
         language: language.map_or("unknown", Language::name).to_owned(),
         duration: transcript.duration,
         text: transcript.text(),
-        words: parts.words.then(|| segments.clone().flat_map(words).collect()),
-        segments: parts.segments.then(|| segments.map(timed).collect()),
+        words: parts.words.then(|| segments.clone().flat_map(timed_words).collect()),
+        segments: parts.segments.then(|| segments.map(timed_segment).collect()),
         usage: usage(transcript),
         warnings: transcript.warnings.clone(),
     }
 }
 
 /// The words of a segment.
-pub fn words(segment: &Segment) -> Vec<TimedWord> {
+pub fn timed_words(segment: &Segment) -> Vec<TimedWord> {
     let word = |word: &Word| TimedWord { word: word.word.trim().to_owned(), start: word.start, end: word.end };
     segment.words.iter().map(word).collect()
 }
 
-fn timed(segment: &Segment) -> TimedSegment {
+fn timed_segment(segment: &Segment) -> TimedSegment {
     TimedSegment {
         id: segment.id,
         seek: segment.seek,
@@ -233,18 +213,18 @@ fn timed(segment: &Segment) -> TimedSegment {
     }
 }
 
-/// Translations have none.
+/// The usage of a transcription. `OpenAI`'s translations have none.
 fn usage(transcript: &Transcript) -> Option<Usage> {
     let usage = Usage { kind: "duration", seconds: (transcript.duration * 1000.0).round() / 1000.0 };
     Some(usage).filter(|_| transcript.task == Task::Transcribe)
 }
 
-/// The languages spoken; none where there was nothing to tell by.
-pub fn codes(language: Option<Language>) -> Vec<Code> {
-    language.into_iter().map(|language| Code { code: language.code() }).collect()
+/// The spoken languages; empty if none was detected.
+pub fn language_codes(language: Option<Language>) -> Vec<LanguageCode> {
+    language.into_iter().map(|language| LanguageCode { code: language.code() }).collect()
 }
 
-/// The tokens of text, each with its probability.
+/// The text tokens of segments with their log-probabilities.
 pub fn logprobs(segments: &[Segment], transcriber: &Transcriber) -> Vec<Logprob> {
     let vocabulary = transcriber.engine().vocabulary();
     let of_segment = |segment: &Segment| {

@@ -1,4 +1,4 @@
-//! What the failures of the parts below mean for a client.
+//! Converts the errors of lower modules to HTTP errors.
 
 use amanuensis_transcribe::{AudioError, AudioErrorKind, Error as TranscribeError};
 use axum::http::StatusCode;
@@ -27,7 +27,7 @@ impl From<JobError> for ApiError {
             JobError::NotFound => Self::not_found(message).with_code("job_not_found"),
             JobError::QueueFull => Self::overloaded(message, 60),
             JobError::NoResult(_) => Self::invalid(message).with_status(StatusCode::CONFLICT).with_code("no_result"),
-            JobError::Recording(error) => of_audio(&error),
+            JobError::Recording(error) => from_audio(&error),
             JobError::NoFolder => Self::invalid(message).with_param("path"),
             JobError::NotInFolder(_) => Self::not_found(message).with_param("path"),
             JobError::InUse
@@ -41,13 +41,13 @@ impl From<JobError> for ApiError {
 }
 
 impl From<TranscriptionError> for ApiError {
-    fn from(failure: TranscriptionError) -> Self {
-        let message = failure.to_string();
-        match failure {
-            TranscriptionError::Audio(error) => of_audio(&error),
+    fn from(error: TranscriptionError) -> Self {
+        let message = error.to_string();
+        match error {
+            TranscriptionError::Audio(error) => from_audio(&error),
             TranscriptionError::DecoderStart(_) => Self::overloaded(message, 5),
             TranscriptionError::DecoderKilled(_) => Self::overloaded(message, 5).with_code("decoder_killed"),
-            TranscriptionError::Transcribe(error) => of_transcribe(&error),
+            TranscriptionError::Transcribe(error) => from_transcribe(&error),
             TranscriptionError::Incomplete { .. } => Self::unprocessable(message).with_param("file"),
             TranscriptionError::TooLong(_) => Self::too_large(message).with_param("file"),
             TranscriptionError::TimedOut(_) => Self::unprocessable(message).with_param("file").with_code("timed_out"),
@@ -56,21 +56,22 @@ impl From<TranscriptionError> for ApiError {
     }
 }
 
-fn of_audio(error: &AudioError) -> ApiError {
+fn from_audio(error: &AudioError) -> ApiError {
     let message = error.to_string();
-    let refusal = match error.kind() {
+    let error = match error.kind() {
+        // The message would name a file of the server.
         AudioErrorKind::Unreadable => return ApiError::internal("the recording cannot be read"),
         AudioErrorKind::Empty => ApiError::invalid(message).with_code("empty_file"),
         AudioErrorKind::Unsupported => ApiError::unsupported(message),
         AudioErrorKind::Undecodable => ApiError::unprocessable(message),
     };
-    refusal.with_param("file")
+    error.with_param("file")
 }
 
-fn of_transcribe(error: &TranscribeError) -> ApiError {
+fn from_transcribe(error: &TranscribeError) -> ApiError {
     let message = error.to_string();
     match error {
-        TranscribeError::Audio(error) => of_audio(error),
+        TranscribeError::Audio(error) => from_audio(error),
         TranscribeError::Options(_) => ApiError::invalid(message),
         TranscribeError::EnglishOnly { .. } | TranscribeError::LanguageNotKnown { .. } => {
             ApiError::invalid(message).with_param("language")

@@ -1,0 +1,29 @@
+//! Reads the body of a rejected request. Many clients read no response before they have sent their whole request: if the
+//! server closed the connection at once, they would see a connection error instead of the response.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use futures_util::StreamExt;
+
+use crate::error::ApiError;
+
+/// How much of a body is read, and for how long.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_TIME: Duration = Duration::from_secs(5);
+
+/// Reads and discards the body, within limits. Returns the error that is then sent to the client.
+pub async fn before_error(error: ApiError, request: Request) -> ApiError {
+    let drain = async |body: Body| {
+        let (mut chunks, mut drained) = (body.into_data_stream(), 0);
+        while let Some(Ok(chunk)) = chunks.next().await {
+            drained += chunk.len();
+            if drained > MAX_BYTES {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(MAX_TIME, drain(request.into_body())).await;
+    error
+}

@@ -1,0 +1,320 @@
+//! The decoding options of all endpoints.
+//!
+//! Requests are read with the table [`OPTIONS`], and the schemas of the OpenAPI document are made from it. To add an option,
+//! add an entry.
+
+use amanuensis_transcribe::{Language, Task, TranscribeOptions};
+use strum::{EnumString, VariantNames};
+use utoipa::openapi::schema::{Array, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::chunking_strategy::{self, Chunking};
+use super::fields::{Fields, value, values, variant, variants};
+use super::temperature::Temperature;
+use crate::api::schemas::{LanguageName, TaskName};
+use crate::error::ApiError;
+
+/// The endpoints that take decoding options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    Transcriptions,
+    Translations,
+    Jobs,
+    Realtime,
+}
+
+/// The decoding options of a request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecodingParams {
+    pub options: TranscribeOptions,
+    /// The keywords one by one; `options` has them as one text.
+    pub keywords: Vec<String>,
+    /// The requested timestamps; empty if the request does not say.
+    pub granularities: Vec<Granularity>,
+}
+
+/// Units that can have timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames, ToSchema)]
+#[strum(serialize_all = "snake_case")]
+#[schema(rename_all = "snake_case")]
+pub enum Granularity {
+    Word,
+    Segment,
+}
+
+/// A decoding option.
+struct DecodingOption {
+    /// The name of its field. Names of lists end in `[]`.
+    field: &'static str,
+    description: &'static str,
+    value: ValueSchema,
+    endpoints: &'static [Endpoint],
+    read: fn(&mut dyn Fields, &mut DecodingParams) -> Result<(), ApiError>,
+}
+
+const UPLOADS: &[Endpoint] = &[Endpoint::Transcriptions, Endpoint::Jobs];
+const UPLOADS_AND_REALTIME: &[Endpoint] = &[Endpoint::Transcriptions, Endpoint::Jobs, Endpoint::Realtime];
+const ALL_UPLOADS: &[Endpoint] = &[Endpoint::Transcriptions, Endpoint::Translations, Endpoint::Jobs];
+const ALL: &[Endpoint] = &[Endpoint::Transcriptions, Endpoint::Translations, Endpoint::Jobs, Endpoint::Realtime];
+
+const OPTIONS: &[DecodingOption] = &[
+    DecodingOption {
+        field: "task",
+        description: "",
+        value: ValueSchema::reference::<TaskName>(),
+        endpoints: &[Endpoint::Jobs],
+        read: |fields, params| {
+            params.options.task = variant::<Task>(fields, "task")?.unwrap_or_default();
+            Ok(())
+        },
+    },
+    DecodingOption {
+        field: "language",
+        description: "The spoken language. Detected if it is missing.",
+        value: ValueSchema::reference::<LanguageName>(),
+        endpoints: UPLOADS_AND_REALTIME,
+        read: |fields, params| {
+            params.options.language = value::<Language>(fields, "language")?;
+            Ok(())
+        },
+    },
+    DecodingOption {
+        field: "languages[]",
+        description: "Candidates for language detection. Cannot be combined with `language`.",
+        value: ValueSchema::reference::<LanguageName>(),
+        endpoints: UPLOADS_AND_REALTIME,
+        read: |fields, params| {
+            params.options.languages = values::<Language>(fields, "languages")?;
+            Ok(())
+        },
+    },
+    DecodingOption {
+        field: "prompt",
+        description: "Text that the model gets as context of every window: names, spelling, style. In English for translations.",
+        value: ValueSchema::STRING,
+        endpoints: ALL,
+        read: |fields, params| {
+            params.options.initial_prompt = fields.text("prompt")?;
+            Ok(())
+        },
+    },
+    DecodingOption {
+        field: "keywords[]",
+        description: "Words that are likely to occur.",
+        value: ValueSchema::STRING,
+        endpoints: UPLOADS_AND_REALTIME,
+        read: |fields, params| {
+            params.keywords = fields.list("keywords");
+            params.options.hotwords = Some(params.keywords.join(", ")).filter(|words| !words.is_empty());
+            Ok(())
+        },
+    },
+    DecodingOption {
+        field: "temperature",
+        description: "",
+        value: ValueSchema::reference::<Temperature>(),
+        endpoints: ALL_UPLOADS,
+        read: |fields, params| {
+            if let Some(temperature) = value::<Temperature>(fields, "temperature")? {
+                params.options.temperatures = temperature.with_fallback();
+            }
+            Ok(())
+        },
+    },
+    DecodingOption {
+        field: "timestamp_granularities[]",
+        description: "Units that get timestamps: `word`, `segment` or both. Transcriptions have timestamps only in the format \
+                      `verbose_json`.",
+        value: ValueSchema::reference::<Granularity>(),
+        endpoints: UPLOADS,
+        read: |fields, params| {
+            params.granularities = variants(fields, "timestamp_granularities")?;
+            params.options.word_timestamps = params.granularities.contains(&Granularity::Word);
+            Ok(())
+        },
+    },
+    DecodingOption {
+        field: "chunking_strategy",
+        description: "",
+        value: ValueSchema::reference::<Chunking>(),
+        endpoints: UPLOADS,
+        read: |fields, params| {
+            params.options.vad = Some(chunking_strategy::read(fields)?);
+            Ok(())
+        },
+    },
+];
+
+impl DecodingParams {
+    /// Reads the options that this endpoint has.
+    ///
+    /// # Errors
+    /// An [`ApiError`] with status 400 that names the field at fault.
+    pub fn read(fields: &mut dyn Fields, endpoint: Endpoint) -> Result<Self, ApiError> {
+        let mut params = Self::default();
+        for option in options_of(endpoint) {
+            (option.read)(fields, &mut params)?;
+        }
+        Ok(params)
+    }
+
+    /// Replaces a single candidate language by the language itself: there is nothing to detect.
+    ///
+    /// # Errors
+    /// An [`ApiError`] with status 400 if there are both a language and candidates.
+    pub fn resolve_language(&mut self) -> Result<(), ApiError> {
+        let TranscribeOptions { language, languages, .. } = &mut self.options;
+        if language.is_some() && !languages.is_empty() {
+            let message = "`language` and `languages[]` cannot be combined";
+            return Err(ApiError::invalid(message).with_param("languages"));
+        }
+        if languages.len() == 1 {
+            *language = languages.pop();
+        }
+        Ok(())
+    }
+}
+
+fn options_of(endpoint: Endpoint) -> impl Iterator<Item = &'static DecodingOption> {
+    OPTIONS.iter().filter(move |option| option.endpoints.contains(&endpoint))
+}
+
+/// Named schemas of the OpenAPI document.
+pub type Schemas = Vec<(String, RefOr<Schema>)>;
+
+/// The schema of an option's value, or of the items of a list.
+struct ValueSchema {
+    /// The schema, or a reference to it with this description.
+    schema: fn(&str) -> RefOr<Schema>,
+    /// Adds the schemas that `schema` refers to.
+    add_referenced: fn(&mut Schemas),
+}
+
+impl ValueSchema {
+    const STRING: Self = Self {
+        schema: |description| {
+            let description = Some(description).filter(|text| !text.is_empty());
+            ObjectBuilder::new().schema_type(Type::String).description(description).into()
+        },
+        add_referenced: |_| {},
+    };
+
+    /// A reference to the named schema of a type.
+    const fn reference<T: ToSchema>() -> Self {
+        Self {
+            schema: |description| {
+                let mut reference = Ref::from_schema_name(T::name());
+                description.clone_into(&mut reference.description);
+                RefOr::Ref(reference)
+            },
+            add_referenced: |schemas| {
+                schemas.push((T::name().into_owned(), T::schema()));
+                T::schemas(schemas);
+            },
+        }
+    }
+}
+
+/// The schema of an endpoint's form: the fields of `T`, and the endpoint's decoding options.
+pub fn form_schema<T: PartialSchema>(endpoint: Endpoint) -> RefOr<Schema> {
+    let mut schema = T::schema();
+    if let RefOr::T(Schema::Object(form)) = &mut schema {
+        for option in options_of(endpoint) {
+            form.properties.insert(option.field.to_owned(), option.schema());
+        }
+    }
+    schema
+}
+
+/// Adds the schemas that [`form_schema`] refers to.
+pub fn add_form_schemas<T: ToSchema>(endpoint: Endpoint, schemas: &mut Schemas) {
+    T::schemas(schemas);
+    options_of(endpoint).for_each(|option| (option.value.add_referenced)(schemas));
+}
+
+impl DecodingOption {
+    fn schema(&self) -> RefOr<Schema> {
+        if !self.field.ends_with("[]") {
+            return (self.value.schema)(self.description);
+        }
+        let mut list = Array::new((self.value.schema)(""));
+        list.description = Some(self.description.to_owned());
+        RefOr::T(Schema::Array(list))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::multipart::Form;
+    use super::*;
+
+    fn read(fields: &[(&str, &str)]) -> Result<TranscribeOptions, ApiError> {
+        let mut params = DecodingParams::read(&mut Form::of(fields), Endpoint::Jobs)?;
+        params.resolve_language()?;
+        Ok(params.options)
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let fields = [
+            ("task", "translate"),
+            ("language", "German"),
+            ("prompt", "Guten Tag."),
+            ("keywords[]", "Amanuensis"),
+            ("keywords[]", "Gänge"),
+            ("temperature", "0.4"),
+            ("timestamp_granularities[]", "word"),
+            ("chunking_strategy", r#"{"type":"server_vad","threshold":0.6}"#),
+        ];
+        let options = read(&fields).unwrap();
+        assert_eq!((options.task, options.language.map(Language::code)), (Task::Translate, Some("de")));
+        assert_eq!(options.initial_prompt.as_deref(), Some("Guten Tag."));
+        assert_eq!(options.hotwords.as_deref(), Some("Amanuensis, Gänge"));
+        assert_eq!(options.temperatures, [0.4, 0.6, 0.8, 1.0]);
+        assert!(options.word_timestamps && options.vad.is_some_and(|vad| vad.threshold > 0.5));
+    }
+
+    #[test]
+    fn missing_and_empty_fields_mean_the_default() {
+        assert_eq!(read(&[]).unwrap(), TranscribeOptions::default());
+        assert_eq!(read(&[("language", ""), ("prompt", " ")]).unwrap(), TranscribeOptions::default());
+    }
+
+    #[test]
+    fn a_single_candidate_language_is_the_language() {
+        let several = read(&[("languages[]", "de"), ("languages[]", "fr")]).unwrap();
+        assert_eq!((several.language, several.languages.len()), (None, 2));
+        let one = read(&[("languages[]", "de")]).unwrap();
+        assert_eq!((one.language.map(Language::code), one.languages.len()), (Some("de"), 0));
+    }
+
+    #[test]
+    fn invalid_values_are_rejected() {
+        let rejected = [
+            (&[("task", "summarise")][..], "task"),
+            (&[("language", "klingon")], "language"),
+            (&[("languages[]", "klingon")], "languages"),
+            (&[("language", "de"), ("languages[]", "fr")], "languages"),
+            (&[("temperature", "2")], "temperature"),
+            (&[("temperature", "NaN")], "temperature"),
+            (&[("timestamp_granularities[]", "letter")], "timestamp_granularities"),
+            (&[("chunking_strategy", "none")], "chunking_strategy"),
+            (&[("prompt", "a"), ("prompt", "b")], "prompt"),
+        ];
+        for (fields, param) in rejected {
+            let error = read(fields).unwrap_err();
+            assert_eq!(error.status(), 400, "{fields:?}");
+            assert_eq!(error.body().error.param.as_deref(), Some(param), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_ignores_the_options_of_others() {
+        let mut form = Form::of(&[("language", "de"), ("prompt", "Hello.")]);
+        let params = DecodingParams::read(&mut form, Endpoint::Translations).unwrap();
+        assert_eq!((params.options.language, params.options.initial_prompt.as_deref()), (None, Some("Hello.")));
+        // The form still has the option that was not read, and therefore rejects it.
+        assert!(form.finish().is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! Multipart forms: receiving them, and reading the options in them.
+
+pub mod chunking_strategy;
+pub mod decoding_options;
+pub mod fields;
+pub mod multipart;
+pub mod speaker_options;
+pub mod temperature;
+pub mod upload;

@@ -1,0 +1,172 @@
+//! The connection between a client and its live session.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Error;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use super::client_events::{ClientEvent, parse};
+use super::server_events::EventWriter;
+use super::session_params::SessionParams;
+use super::settings;
+use super::wire::Dialect;
+use crate::error::ApiError;
+use crate::live::{Command, SessionEvent};
+use crate::state::AppState;
+
+/// How long a client may send nothing.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// How long the client may take to receive an event.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the client may take to close the connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A WebSocket and its live session.
+pub struct Connection {
+    state: Arc<AppState>,
+    socket: WebSocket,
+    events: Receiver<SessionEvent>,
+    writer: EventWriter,
+    params: SessionParams,
+    /// Commands for which the session's queue has no room. Until they have been sent, no messages are read from the client.
+    pending: VecDeque<Command>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// The connection of a new session. `slot` is freed at its end.
+    pub fn new(
+        state: Arc<AppState>,
+        socket: WebSocket,
+        events: Receiver<SessionEvent>,
+        writer: EventWriter,
+        params: SessionParams,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { state, socket, events, writer, params, pending: VecDeque::new(), _slot: slot }
+    }
+
+    /// Forwards the client's messages to the session and the session's events to the client, until one of the two ends. When
+    /// the server shuts down, no more messages are read, but the client still gets the transcript of the audio that it has
+    /// sent.
+    pub async fn run(mut self, commands: &Sender<Command>) {
+        let state = Arc::clone(&self.state);
+        let (mut shutdown, mut is_ending) = (pin!(state.shutdown_started()), false);
+        let created = self.writer.session(&self.params, true);
+        let mut is_open = self.send(vec![created]).await;
+        while is_open {
+            tokio::select! {
+                permit = commands.reserve(), if !self.pending.is_empty() => match (permit, self.pending.pop_front()) {
+                    (Ok(permit), Some(command)) => permit.send(command),
+                    _ => is_open = false,
+                },
+                () = &mut shutdown, if !is_ending => {
+                    self.pending.push_back(Command::End);
+                    is_ending = true;
+                }
+                message = timeout(IDLE_TIMEOUT, self.socket.recv()), if self.pending.is_empty() && !is_ending => {
+                    is_open = self.on_received(message).await;
+                },
+                event = self.events.recv() => is_open = self.on_session_event(event, is_ending).await,
+            }
+        }
+        // Read what the client has still sent: closing a connection with unread data resets it, and the client would lose
+        // the last events.
+        let _ = timeout(CLOSE_TIMEOUT, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await;
+    }
+
+    /// Handles the result of reading from the socket. Returns whether the connection stays open.
+    async fn on_received(&mut self, message: Result<Option<Result<Message, Error>>, Elapsed>) -> bool {
+        match message {
+            Ok(Some(Ok(message))) => self.on_message(message).await,
+            Ok(_) => false,
+            Err(_) => self.close(close_code::POLICY, "no message for ten minutes").await,
+        }
+    }
+
+    /// Sends the client an event of the session. Returns whether the connection stays open.
+    async fn on_session_event(&mut self, event: Option<SessionEvent>, is_ending: bool) -> bool {
+        match event {
+            Some(event) => {
+                if let SessionEvent::Completed { seconds, .. } = event {
+                    self.state.metrics.record_utterance(seconds);
+                }
+                let events = self.writer.events(event);
+                self.send(events).await
+            }
+            None if is_ending => self.close(close_code::AWAY, "the server is shutting down").await,
+            None => false,
+        }
+    }
+
+    /// Handles a message of the client. Returns whether the connection stays open.
+    async fn on_message(&mut self, message: Message) -> bool {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Close(_) => return false,
+            Message::Ping(_) | Message::Pong(_) => return true,
+            Message::Binary(_) => {
+                let error = ApiError::invalid("events must be sent as text messages, not as binary messages");
+                let event = self.writer.error(&error, None);
+                return self.send(vec![event]).await;
+            }
+        };
+        let (event, event_id) = parse(&text);
+        match event {
+            Ok(ClientEvent::Append(bytes)) => self.pending.push_back(Command::Bytes(bytes)),
+            Ok(ClientEvent::Commit) => self.pending.push_back(Command::Commit),
+            Ok(ClientEvent::Clear) => self.pending.push_back(Command::Clear),
+            Ok(ClientEvent::Update(dialect, session)) => {
+                let response = match self.update(dialect, session).await {
+                    Ok(()) => self.writer.session(&self.params, false),
+                    Err(error) => self.writer.error(&error, event_id.as_deref()),
+                };
+                return self.send(vec![response]).await;
+            }
+            Err(error) => {
+                let response = self.writer.error(&error, event_id.as_deref());
+                return self.send(vec![response]).await;
+            }
+        }
+        true
+    }
+
+    /// Changes the session's settings.
+    async fn update(&mut self, dialect: Dialect, session: Value) -> Result<(), ApiError> {
+        let params = self.params.updated(dialect, session)?;
+        let settings = settings::load(&self.state, &params).await?;
+        self.writer.configure(dialect, params.logprobs);
+        self.params = params;
+        self.pending.push_back(Command::Configure(Box::new(settings)));
+        Ok(())
+    }
+
+    /// Sends events. Returns false if the client is gone or does not receive them in time.
+    async fn send(&mut self, events: Vec<Value>) -> bool {
+        for event in events {
+            let sent = timeout(SEND_TIMEOUT, self.socket.send(Message::text(event.to_string()))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends a close frame. Always returns false, because the connection does not stay open.
+    async fn close(&mut self, code: u16, reason: &'static str) -> bool {
+        let frame = CloseFrame { code, reason: reason.into() };
+        // It does not matter if the client is gone already.
+        let _ = timeout(SEND_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await;
+        false
+    }
+}

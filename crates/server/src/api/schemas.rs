@@ -1,0 +1,57 @@
+//! Schemas of the OpenAPI document for values that have no type of their own in this module.
+
+use amanuensis_transcribe::{Language, Task};
+use strum::VariantNames;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The name of a language.
+pub struct LanguageName;
+
+impl ToSchema for LanguageName {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Spoken".into()
+    }
+}
+
+impl PartialSchema for LanguageName {
+    fn schema() -> RefOr<Schema> {
+        let names = Language::all().flat_map(|language| [language.code(), language.name()]);
+        let description = "A language: its code or its English name. Locales such as `de-AT` and the language's own name, \
+             such as `Deutsch`, are accepted, too.";
+        names_schema(names, description)
+    }
+}
+
+/// The name of a task.
+pub struct TaskName;
+
+impl ToSchema for TaskName {}
+
+impl PartialSchema for TaskName {
+    fn schema() -> RefOr<Schema> {
+        names_schema(
+            Task::VARIANTS.iter().copied(),
+            "Whether to write in the spoken language (`transcribe`) or in English (`translate`).",
+        )
+    }
+}
+
+/// Server-sent events.
+pub struct Events;
+
+impl ToSchema for Events {}
+
+impl PartialSchema for Events {
+    fn schema() -> RefOr<Schema> {
+        // The stream is text, and each event in it is an object. Some tools validate the one and some the other, so the
+        // schema allows any type.
+        ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("Server-sent events.")).into()
+    }
+}
+
+/// The schema of a string that is one of these names.
+pub fn names_schema(names: impl IntoIterator<Item: Into<serde_json::Value>>, description: &str) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).description(Some(description)).into()
+}
