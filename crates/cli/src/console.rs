@@ -1,7 +1,7 @@
-//! What is written to the standard error: messages, and a bar while something takes its time.
+//! Messages and the progress bar on standard error.
 //!
-//! The bar is only there on a terminal. Whatever is written while it is there goes through [`Console`], which puts the
-//! bar aside for as long.
+//! The progress bar is shown only if standard error is a terminal. While it is shown, all other output must go through
+//! [`Console`], which hides the bar while it writes.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -10,94 +10,96 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The standard error.
+/// Standard error, with an optional progress bar.
 pub struct Console {
     quiet: bool,
-    /// Whether somebody is watching.
+    /// Whether standard error is a terminal and `quiet` is off.
     interactive: bool,
-    bar: RefCell<ProgressBar>,
+    progress_bar: RefCell<ProgressBar>,
 }
 
 impl Console {
+    /// `quiet` suppresses everything except errors and warnings.
     pub fn new(quiet: bool) -> Self {
         let interactive = !quiet && io::stderr().is_terminal();
-        Self { quiet, interactive, bar: RefCell::new(ProgressBar::hidden()) }
+        Self { quiet, interactive, progress_bar: RefCell::new(ProgressBar::hidden()) }
     }
 
-    /// Whether somebody is watching.
+    /// Whether the progress bar and messages of [`Self::info_on_terminal`] are shown.
     pub fn is_interactive(&self) -> bool {
         self.interactive
     }
 
     pub fn error(&self, message: impl Display) {
-        self.apart(|| line(&format!("error: {message}")));
+        self.without_progress(|| write_line(&format!("error: {message}")));
     }
 
     pub fn warning(&self, message: impl Display) {
-        self.apart(|| line(&format!("warning: {message}")));
+        self.without_progress(|| write_line(&format!("warning: {message}")));
     }
 
-    /// Something worth knowing, unless the user wants quiet.
-    pub fn note(&self, message: impl Display) {
+    /// Prints a message unless the user asked for quiet.
+    pub fn info(&self, message: impl Display) {
         if !self.quiet {
-            self.apart(|| line(&message.to_string()));
+            self.without_progress(|| write_line(&message.to_string()));
         }
     }
 
-    /// Something for those who watch.
-    pub fn remark(&self, message: impl Display) {
+    /// Prints a message on a terminal only, so that log files do not contain it.
+    pub fn info_on_terminal(&self, message: impl Display) {
         if self.interactive {
-            self.apart(|| line(&message.to_string()));
+            self.without_progress(|| write_line(&message.to_string()));
         }
     }
 
-    /// Runs `write`, which writes to the terminal, while the bar is put aside.
-    pub fn apart<T>(&self, write: impl FnOnce() -> T) -> T {
-        let bar = self.bar.borrow().clone();
-        bar.suspend(write)
+    /// Hides the progress bar while `write` writes to the terminal.
+    pub fn without_progress<T>(&self, write: impl FnOnce() -> T) -> T {
+        let progress_bar = self.progress_bar.borrow().clone();
+        progress_bar.suspend(write)
     }
 
-    /// Shows a bar of `length` steps in place of the one before; of unknown length, something that turns. `what` is the
-    /// template's prefix.
-    pub fn start_bar(&self, length: Option<u64>, template: &str, what: String) {
-        self.clear_bar();
+    /// Replaces the current progress bar with a new one of `length` steps, or with a spinner if the length is unknown.
+    ///
+    /// `template` is a template of `indicatif`; `prefix` is inserted for `{prefix}`.
+    pub fn start_progress(&self, length: Option<u64>, template: &str, prefix: String) {
+        self.clear_progress();
         if !self.interactive {
             return;
         }
-        let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        // A template with a mistake in it shows the plain bar.
+        let progress_bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        // An invalid template leaves the default style.
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
+            progress_bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_prefix(what);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        *self.bar.borrow_mut() = bar;
+        progress_bar.set_prefix(prefix);
+        progress_bar.enable_steady_tick(Duration::from_millis(200));
+        *self.progress_bar.borrow_mut() = progress_bar;
     }
 
-    pub fn advance_bar(&self, position: u64, message: String) {
-        let bar = self.bar.borrow();
-        bar.set_position(bar.length().map_or(position, |length| position.min(length)));
-        bar.set_message(message);
+    pub fn advance_progress(&self, position: u64, message: String) {
+        let progress_bar = self.progress_bar.borrow();
+        progress_bar.set_position(progress_bar.length().map_or(position, |length| position.min(length)));
+        progress_bar.set_message(message);
     }
 
-    pub fn clear_bar(&self) {
-        self.bar.replace(ProgressBar::hidden()).finish_and_clear();
+    pub fn clear_progress(&self) {
+        self.progress_bar.replace(ProgressBar::hidden()).finish_and_clear();
     }
 }
 
-/// Writes a message to the standard error. Where that is closed, nobody wants to know.
-pub fn line(message: &str) {
+/// Writes a message to standard error. Errors are ignored: there is no other stream to report them on.
+pub fn write_line(message: &str) {
     let lines: Vec<String> = message.lines().map(printable).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
-/// The text with its control characters spelt out: the name of a file may hold any, and a terminal would obey them.
+/// The text with its control characters escaped. A file name may contain terminal escape sequences.
 pub fn printable(text: &str) -> String {
-    let spell = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(spell).collect()
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
-/// Seconds as people write them: `4:07`, `1:02:03`.
+/// Formats seconds as `4:07` or `1:02:03`.
 pub fn clock(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -109,12 +111,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_spelt_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("Grüße \u{1b}[31m\r\n\u{9b}.mp3"), "Grüße \\u{1b}[31m\\r\\n\\u{9b}.mp3");
     }
 
     #[test]
-    fn clocks() {
+    fn hours_are_shown_only_if_there_are_any() {
         assert_eq!(clock(0.4), "0:00");
         assert_eq!(clock(247.0), "4:07");
         assert_eq!(clock(3599.9), "1:00:00");

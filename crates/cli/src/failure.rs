@@ -1,28 +1,30 @@
-//! How the program ends when not all went well.
+//! How a command can fail, and the exit code of each kind of failure.
 
 use std::io;
 use std::process::ExitCode;
 
+use amanuensis_models::Error as StoreError;
+
 use crate::console;
 
-/// Why a command ends before, or without, having done all that was asked.
+/// Why a command did not finish its work.
 #[derive(Debug)]
 pub enum Failure {
-    /// What was asked makes no sense; exit code 2.
+    /// Wrong usage, such as options that contradict each other; exit code 2.
     Usage(String),
-    /// What was asked could not be done; exit code 1.
+    /// The work could not be done; exit code 1.
     Failed(String),
-    /// The same, and the user has been told already.
+    /// Like [`Self::Failed`], but the error message was already printed.
     Reported,
-    /// Ctrl-C or SIGTERM; exit code 130, as shells have it for the first.
+    /// Interrupted by Ctrl-C or SIGTERM; exit code 130, which shells use for SIGINT.
     Interrupted,
-    /// Whoever read the standard output has read enough; no failure for us.
+    /// The reader of standard output closed the pipe, as `head` does; exit code 0.
     PipeClosed,
 }
 
 impl Failure {
-    /// What an error of writing to the standard output means.
-    pub fn of_stdout(error: &io::Error) -> Self {
+    /// The failure for an error that occurred while writing to standard output.
+    pub fn from_stdout(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::PipeClosed
         } else {
@@ -30,29 +32,41 @@ impl Failure {
         }
     }
 
-    /// The same at the end of work of which something may have failed already: that a reader has had enough does not
-    /// make up for it.
-    pub fn after(self, failed: bool) -> Self {
+    /// The failure to end with if some of the work `has_failed` before: a closed pipe then ends with exit code 1, not 0.
+    pub fn after_failures(self, has_failed: bool) -> Self {
         match self {
-            Self::PipeClosed if failed => Self::Reported,
-            end => end,
+            Self::PipeClosed if has_failed => Self::Reported,
+            failure => failure,
         }
     }
 
-    /// Tells the user, and gives the exit code.
+    /// Prints the error message and returns the exit code.
     pub fn report(self) -> ExitCode {
         match self {
             Self::Usage(message) => {
-                console::line(&format!("error: {message}\n\nFor more information, try '--help'."));
+                console::write_line(&format!("error: {message}\n\nFor more information, try '--help'."));
                 ExitCode::from(2)
             }
             Self::Failed(message) => {
-                console::line(&format!("error: {message}"));
+                console::write_line(&format!("error: {message}"));
                 ExitCode::FAILURE
             }
             Self::Reported => ExitCode::FAILURE,
             Self::Interrupted => ExitCode::from(130),
             Self::PipeClosed => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::UnknownModel { .. }
+            | StoreError::DoesNotTranscribe { .. }
+            | StoreError::NoSuchPath(_)
+            | StoreError::BadEndpoint(_) => Self::Usage(error.to_string()),
+            StoreError::Cancelled => Self::Interrupted,
+            error => Self::Failed(error.to_string()),
         }
     }
 }

@@ -1,5 +1,7 @@
-//! Ctrl-C, and SIGTERM, which asks the same: the first one asks the work at hand to stop where it can, the second ends
-//! the program. A server decides by itself what it makes of them.
+//! Ctrl-C and SIGTERM.
+//!
+//! The first signal asks the current work to stop at the next point where it can; the second ends the program. A server
+//! installs its own handler instead.
 
 #[cfg(unix)]
 use std::io;
@@ -16,47 +18,48 @@ use signal_hook::iterator::Signals;
 
 use crate::failure::Failure;
 
-/// The user's wish to stop.
+/// Whether the user asked the program to stop.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
-    /// Whether something is going on that asks for the wish, and has something to keep.
-    heeded: Arc<AtomicBool>,
-    heir: Arc<OnceLock<Heir>>,
+    /// Whether work is running that checks `requested`, so that the first signal must not end the program.
+    is_polled: Arc<AtomicBool>,
+    handler: Arc<OnceLock<Handler>>,
 }
 
-/// What is called instead of all that.
-type Heir = Box<dyn Fn() + Send + Sync>;
+/// Called for every signal in place of the default behaviour.
+type Handler = Box<dyn Fn() + Send + Sync>;
 
 impl Interrupt {
-    /// Takes over Ctrl-C and SIGTERM for the rest of the process. While nothing heeds them, they end the program as ever.
+    /// Installs the signal handler for the rest of the process. Outside [`Self::run_interruptible`], the first signal
+    /// ends the program.
     pub fn install() -> Result<Self, Failure> {
         let interrupt = Self::default();
-        let Self { requested, heeded, heir } = interrupt.clone();
-        let handler = move || {
-            if let Some(heir) = heir.get() {
-                return heir();
+        let Self { requested, is_polled, handler } = interrupt.clone();
+        let on_signal = move || {
+            if let Some(handler) = handler.get() {
+                return handler();
             }
-            let again = requested.swap(true, Ordering::SeqCst);
-            if again || !heeded.load(Ordering::SeqCst) {
+            let is_second = requested.swap(true, Ordering::SeqCst);
+            if is_second || !is_polled.load(Ordering::SeqCst) {
                 process::exit(130);
             }
         };
-        listen(handler).map_err(|error| Failure::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
+        on_each_signal(on_signal).map_err(|error| Failure::Failed(format!("cannot handle Ctrl-C: {error}")))?;
         Ok(interrupt)
     }
 
-    /// Runs `work`, which asks [`Self::is_requested`] now and then.
-    pub fn heed<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.heeded.store(true, Ordering::SeqCst);
+    /// Runs `work`, which must check [`Self::is_requested`] regularly and stop if it returns true.
+    pub fn run_interruptible<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.is_polled.store(true, Ordering::SeqCst);
         let result = work();
-        self.heeded.store(false, Ordering::SeqCst);
+        self.is_polled.store(false, Ordering::SeqCst);
         result
     }
 
-    /// From now on, every Ctrl-C and SIGTERM calls `heir`, and does nothing else.
-    pub fn hand_over(&self, heir: impl Fn() + Send + Sync + 'static) {
-        assert!(self.heir.set(Box::new(heir)).is_ok(), "there is an heir already");
+    /// From now on, every signal calls `handler` and does nothing else. Must be called at most once.
+    pub fn set_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
+        assert!(self.handler.set(Box::new(handler)).is_ok(), "the signal handler is already set");
     }
 
     pub fn is_requested(&self) -> bool {
@@ -64,18 +67,18 @@ impl Interrupt {
     }
 }
 
-/// Calls `handler` at every Ctrl-C or SIGTERM.
+/// Calls `handler` for every Ctrl-C or SIGTERM.
 ///
-/// Not at SIGHUP: `nohup` starts programs with that ignored, and a handler would undo it.
+/// SIGHUP is not handled: `nohup` starts programs with SIGHUP ignored, and a handler would undo that.
 #[cfg(unix)]
-fn listen(handler: impl Fn() + Send + 'static) -> io::Result<()> {
+fn on_each_signal(handler: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || signals.forever().for_each(|_| handler()));
     Ok(())
 }
 
-/// Calls `handler` at every Ctrl-C.
+/// Calls `handler` for every Ctrl-C.
 #[cfg(not(unix))]
-fn listen(handler: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
+fn on_each_signal(handler: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(handler)
 }

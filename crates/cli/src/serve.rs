@@ -1,7 +1,6 @@
 //! `amanuensis serve`.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use amanuensis_models::Store;
@@ -10,10 +9,10 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use crate::console::Console;
+use crate::download::{self, DownloadProgress};
 use crate::failure::Failure;
-use crate::fetch;
 use crate::interrupt::Interrupt;
-use crate::models;
+use crate::stdout::print;
 
 const SERVE_HELP: &str = "\
 Examples:
@@ -21,9 +20,13 @@ Examples:
   curl http://127.0.0.1:8000/v1/audio/transcriptions -F file=@talk.mp3 -F model=whisper-1
   amanuensis serve --host 0.0.0.0 --api-key-file keys.txt --max-active 8
 
-The endpoints are described at /docs. Flags come before variables, these before the file, and
-that before the defaults; a key of the file is the name of the flag with underscores.
-Ctrl-C and SIGTERM let requests finish; the second one ends the server at once.
+The server documents its endpoints at /docs.
+
+A setting is taken from the flag, else from the environment variable, else from the --config file, else
+it has its default. Keys in the file are the names of the flags, with underscores.
+
+On Ctrl-C or SIGTERM, the server finishes active requests and exits; a second signal stops it
+immediately.
 
 Environment:
   AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)
@@ -33,11 +36,11 @@ Environment:
 #[derive(Debug, clap::Args)]
 #[command(after_help = SERVE_HELP)]
 pub struct ServeArgs {
-    /// A TOML file with settings
+    /// TOML file with settings
     #[arg(long, env = "AMANUENSIS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Print the settings as a TOML file, API keys left out, and end
+    /// Print the settings as TOML, without API keys, and exit
     #[arg(long)]
     print_config: bool,
 
@@ -45,7 +48,7 @@ pub struct ServeArgs {
     settings: Config,
 }
 
-/// Runs a server; `matches` tell which of the arguments were given.
+/// Runs a server. `matches` is needed to tell arguments that the user gave from defaults.
 pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure> {
     let is_given = |name: &str| {
         let source = matches.and_then(|matches| matches.value_source(name));
@@ -60,30 +63,30 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     };
     config.check().map_err(|error| usage(&error))?;
     if args.print_config {
-        return io::stdout().write_all(config.to_toml().as_bytes()).map_err(|error| Failure::of_stdout(&error));
+        return print(&config.to_toml());
     }
 
     config.check_keys().map_err(|error| usage(&error))?;
     let console = Console::new(false);
-    let store = Store::open_default().map_err(models::failure)?;
+    let store = Store::open_default()?;
     let interrupt = Interrupt::install()?;
-    let default_model = fetch_models(&store, &config, &console, &interrupt)?;
+    let default_model = download_models(&store, &config, &console, &interrupt)?;
     let server = Server::bind(config, store, default_model, Some(own_program()?)).map_err(|error| match error {
         ServeError::Config(error) => usage(&error),
         error => Failure::Failed(error.to_string()),
     })?;
     let address = server.address().map_err(|error| Failure::Failed(error.to_string()))?;
-    console.note(format!("listening at http://{address}, described at http://{address}/docs"));
-    interrupt.hand_over(server.shutdown_handle());
+    console.info(format!("listening at http://{address}, documentation at http://{address}/docs"));
+    interrupt.set_handler(server.shutdown_handle());
     match server.run() {
         ShutdownOutcome::Graceful => Ok(()),
         ShutdownOutcome::Forced => Err(Failure::Interrupted),
     }
 }
 
-/// This program, to be started again as a worker.
+/// The path of this program, which the server starts as a worker process.
 fn own_program() -> Result<PathBuf, Failure> {
-    // The file that runs, even where another has taken its place since: a worker has to be of the server's version.
+    // This link names the running file even if it was replaced by an update: a worker must have the server's version.
     let running = Path::new("/proc/self/exe");
     if cfg!(target_os = "linux") && running.exists() {
         return Ok(running.to_owned());
@@ -91,15 +94,20 @@ fn own_program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| Failure::Failed(format!("cannot find this program: {error}")))
 }
 
-/// Makes sure that the default model is there, and what finds speech; gives the place of the former.
-fn fetch_models(store: &Store, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<PathBuf, Failure> {
-    let mut display = fetch::Display::new(console, interrupt, &config.default_model);
-    // Nothing heeds the interrupt here: it ends the program at once, and the next one goes on with what was fetched.
-    let path = store.resolve(&config.default_model, config.offline, &mut |step| display.show(step));
-    console.clear_bar();
-    let path = path.map_err(models::failure)?;
-    // Who names a path of the own expects no network.
+/// Downloads the default model and the speech detection model if they are missing. Returns the path of the default model.
+fn download_models(
+    store: &Store,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<PathBuf, Failure> {
+    let mut progress = DownloadProgress::new(console, interrupt, &config.default_model);
+    // Not run_interruptible: a signal ends the program at once. The next start resumes the download.
+    let path = store.resolve(&config.default_model, config.offline, &mut |step| progress.show(step));
+    console.clear_progress();
+    let path = path?;
+    // A model that is given by its path must work without network access, as with `--offline`.
     let offline = config.offline || store.catalogue().find(&config.default_model).is_err();
-    fetch::speech_detector(store, offline, console, interrupt)?;
+    download::speech_detector(store, offline, console, interrupt)?;
     Ok(path)
 }

@@ -1,11 +1,11 @@
-//! `amanuensis bench live`: how long words take that are spoken into a stream, and what that costs in accuracy.
+//! `amanuensis bench live`: the delay of words in live transcription, and its error rate.
 //!
-//! Nobody waits for the recordings to play: what has been said by the time that a reading ends is reckoned. All
-//! computing is real.
+//! The clock of the stream is simulated: computing takes its real time, but waiting for the next block is skipped.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use amanuensis_kernels::Isa;
 use amanuensis_score::{Errors, Scorer};
 use amanuensis_transcribe::{
     Audio, ComputeType, EngineOptions, Language, LiveEvent, LiveTranscriber, TranscribeOptions, Transcriber,
@@ -14,72 +14,46 @@ use amanuensis_transcribe::{
 use serde_json::{Value, json};
 
 use super::args::BenchLiveArgs;
-use super::{installed, installed_detector, threads};
+use super::installed;
 use crate::eval::manifest::{self, Clip};
 use crate::failure::Failure;
+use crate::load::thread_count;
 
-const SAMPLE_RATE: f64 = 16_000.0;
+const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// Samples that come at a time: 100 ms, as a client would send them.
-const BLOCK: usize = 1600;
+/// Samples of a block: 100 ms, as a client would send them.
+const BLOCK_SAMPLES: usize = 1600;
 
 pub fn measure(args: &BenchLiveArgs) -> Result<String, Failure> {
     let clips = manifest::read(&args.manifest)?;
-    let engine =
-        EngineOptions { compute_type: ComputeType::Int8, threads: threads(args.threads), ..EngineOptions::default() };
-    let transcriber = Transcriber::load(&installed(&args.model)?, &engine)
+    let threads = thread_count(args.threads);
+    let options = EngineOptions { compute_type: ComputeType::Int8, threads, ..EngineOptions::default() };
+    let transcriber = Transcriber::load(&installed::model_path(&args.model)?, &options)
         .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
-    let detector = installed_detector()?;
-    let detector = detector.ok_or_else(|| Failure::Failed("silero-vad is not installed".to_owned()))?;
-    let transcriber = transcriber.with_vad(detector);
+    let vad = installed::vad()?.ok_or_else(|| Failure::Failed("silero-vad is not installed".to_owned()))?;
+    let transcriber = transcriber.with_vad(vad);
 
     let mut sums = Sums::default();
     for clip in clips.iter().filter(|clip| args.language.is_none_or(|language| clip.language == Some(language))) {
         sums.add(&transcriber, clip).map_err(|reason| Failure::Failed(format!("{}: {reason}", clip.id)))?;
     }
-    let Sums { audio, busy, mut provisional, mut settled, mut first, live, file } = sums;
-    let rate = |errors: Errors| 100.0 * errors.total() as f64 / errors.units.max(1) as f64;
-    let delays = [("provisional", &mut provisional), ("first_of_turn", &mut first), ("settled", &mut settled)];
-    let delays = delays.map(|(name, delays)| (name, delays.len(), quantile(delays, 0.5), quantile(delays, 0.95)));
-    let isa = transcriber.engine().isa();
-    if args.json {
-        let delays: serde_json::Map<String, Value> = delays
-            .iter()
-            .map(|(name, words, median, p95)| {
-                ((*name).to_owned(), json!({"words": words, "median_s": median, "p95_s": p95}))
-            })
-            .collect();
-        return Ok(format!(
-            "{}\n",
-            json!({
-                "model": transcriber.name(), "isa": isa.name(), "threads": engine.threads, "audio_s": audio,
-                "busy_share": busy / audio, "delays": delays, "words_compared": live.units,
-                "error_rate_percent": {"live": rate(live), "file": rate(file)},
-            })
-        ));
-    }
-    let mut table =
-        vec![format!("{}, {isa}, {} thread(s), {audio:.0} s of speech", transcriber.name(), engine.threads)];
-    table.push(format!("{:<24}{:>8}{:>10}{:>10}", "delay of words", "words", "median", "95 %"));
-    for (name, words, median, p95) in delays {
-        table.push(format!("{:<24}{words:>8}{median:>8.2} s{p95:>8.2} s", name.replace('_', " ")));
-    }
-    table.push(format!("{:<24}{:>26.1} %", "time spent reading", 100.0 * busy / audio));
-    table.push(format!("{:<24}{:>26.2} %", "errors live", rate(live)));
-    table.push(format!("{:<24}{:>26.2} %", "errors as a file", rate(file)));
-    Ok(table.join("\n") + "\n")
+    let report = Report::new(&transcriber, threads, sums);
+    Ok(if args.json { report.json() } else { report.table() })
 }
 
-/// All recordings together.
+/// Sums and delays of all recordings.
 #[derive(Default)]
 struct Sums {
-    /// Seconds of the recordings, and of computing.
-    audio: f64,
-    busy: f64,
-    /// Seconds from the end of a word until it was there as it stayed; of the first words of turns; until it was settled.
+    /// Duration of the recordings in seconds.
+    audio_s: f64,
+    /// Time spent computing, in seconds.
+    busy_s: f64,
+    /// Delays of words in seconds, until they were shown as they stayed.
     provisional: Vec<f64>,
+    /// The same, for the first word of each utterance.
     first: Vec<f64>,
-    settled: Vec<f64>,
+    /// Delays of words in seconds, until they were committed.
+    committed: Vec<f64>,
     live: Errors,
     file: Errors,
 }
@@ -88,11 +62,10 @@ impl Sums {
     fn add(&mut self, transcriber: &Transcriber, clip: &Clip) -> Result<(), String> {
         let samples = samples(clip).map_err(|error| error.to_string())?;
         let options = TranscribeOptions { language: clip.language, ..TranscribeOptions::default() };
-        let (text, busy) = self.listen(transcriber, &options, &samples).map_err(|error| error.to_string())?;
-        self.audio += samples.len() as f64 / SAMPLE_RATE;
-        self.busy += busy;
+        let text = self.transcribe_live(transcriber, &options, &samples).map_err(|error| error.to_string())?;
+        self.audio_s += samples.len() as f64 / SAMPLE_RATE_HZ;
         let Some(reference) = &clip.reference else { return Ok(()) };
-        let audio = Audio::from_samples(samples, SAMPLE_RATE as u32).map_err(|error| error.to_string())?;
+        let audio = Audio::from_samples(samples, SAMPLE_RATE_HZ as u32).map_err(|error| error.to_string())?;
         let file = transcriber.transcribe(audio, &options, &mut |_| ControlFlow::Continue(()));
         let file = file.map_err(|error| error.to_string())?.text();
         let (scorer, language) = (Scorer::new(), clip.language.map_or("en", Language::code));
@@ -101,68 +74,81 @@ impl Sums {
         Ok(())
     }
 
-    /// Plays the samples to the model; gives the text, and the seconds that it took.
-    fn listen(
+    /// Streams the samples to the model, records the delays, and returns the text.
+    fn transcribe_live(
         &mut self,
         transcriber: &Transcriber,
         options: &TranscribeOptions,
         samples: &[f32],
-    ) -> Result<(String, f64), amanuensis_transcribe::Error> {
+    ) -> Result<String, amanuensis_transcribe::Error> {
         let mut live = LiveTranscriber::new(transcriber, options, UtteranceOptions::default())?;
-        let (mut text, mut busy) = (String::new(), 0.0);
-        // The time of the stream, and what of it was handed over.
-        let (mut now, mut given) = (0.0_f64, 0);
-        let mut shown: Vec<(String, f64)> = Vec::new();
+        let mut text = String::new();
+        // The simulated time of the stream in seconds, and how many samples were streamed.
+        let (mut now, mut streamed) = (0.0_f64, 0);
+        let mut shown = ShownWords::default();
         let mut is_first = true;
-        while given < samples.len() {
-            let come = (now * SAMPLE_RATE) as usize / BLOCK * BLOCK;
-            let end = come.max(given + BLOCK).min(samples.len());
-            now = now.max(end as f64 / SAMPLE_RATE);
+        while streamed < samples.len() {
+            // All complete blocks that arrived by now, but at least one: if it is not complete yet, time advances.
+            let arrived = (now * SAMPLE_RATE_HZ) as usize / BLOCK_SAMPLES * BLOCK_SAMPLES;
+            let end = arrived.max(streamed + BLOCK_SAMPLES).min(samples.len());
+            now = now.max(end as f64 / SAMPLE_RATE_HZ);
             let start = Instant::now();
-            let mut hear = |event: LiveEvent<'_>| {
+            let mut on_event = |event: LiveEvent<'_>| {
                 let now = now + start.elapsed().as_secs_f64();
                 match event {
                     LiveEvent::TurnBegins { .. } => is_first = true,
-                    LiveEvent::Words { settled, provisional } => {
-                        let words = settled.iter().chain(provisional);
-                        note(&mut shown, words, now);
-                        for (word, (_, seen)) in settled.iter().zip(shown.drain(..settled.len())) {
+                    LiveEvent::Words { settled: committed, provisional } => {
+                        shown.update(committed.iter().chain(provisional), now);
+                        for (word, shown_since) in committed.iter().zip(shown.take(committed.len())) {
                             text += &word.word;
-                            self.provisional.push(seen - word.end);
-                            self.settled.push(now - word.end);
+                            self.provisional.push(shown_since - word.end);
+                            self.committed.push(now - word.end);
                             if std::mem::take(&mut is_first) {
-                                self.first.push(seen - word.end);
+                                self.first.push(shown_since - word.end);
                             }
                         }
                     }
                     _ => {}
                 }
             };
-            live.push(&samples[given..end], &mut hear)?;
-            given = end;
-            if given == samples.len() {
-                live.end_turn(&mut hear)?;
+            live.push(&samples[streamed..end], &mut on_event)?;
+            streamed = end;
+            if streamed == samples.len() {
+                live.end_turn(&mut on_event)?;
             }
-            let took = start.elapsed().as_secs_f64();
-            (now, busy) = (now + took, busy + took);
+            let elapsed = start.elapsed().as_secs_f64();
+            now += elapsed;
+            self.busy_s += elapsed;
         }
-        Ok((text, busy))
+        Ok(text)
     }
 }
 
-/// Notes since when each of these words has been there.
-fn note<'w>(shown: &mut Vec<(String, f64)>, words: impl Iterator<Item = &'w Word>, now: f64) {
-    let mut count = 0;
-    for (at, word) in words.enumerate() {
-        count = at + 1;
-        let sound: String = word.word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        match shown.get_mut(at) {
-            Some((before, _)) if *before == sound => {}
-            Some(before) => *before = (sound, now),
-            None => shown.push((sound, now)),
+/// The words on the screen that are not committed yet, without case and punctuation, and since when they are shown.
+#[derive(Default)]
+struct ShownWords(Vec<(String, f64)>);
+
+impl ShownWords {
+    /// Replaces the words. A word that does not change keeps its time.
+    fn update<'w>(&mut self, words: impl Iterator<Item = &'w Word>, now: f64) {
+        let mut count = 0;
+        for (index, word) in words.enumerate() {
+            count = index + 1;
+            let letters: String =
+                word.word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+            match self.0.get_mut(index) {
+                Some((shown, _)) if *shown == letters => {}
+                Some(entry) => *entry = (letters, now),
+                None => self.0.push((letters, now)),
+            }
         }
+        self.0.truncate(count);
     }
-    shown.truncate(count);
+
+    /// Removes the first `count` words, and returns since when they were shown.
+    fn take(&mut self, count: usize) -> Vec<f64> {
+        self.0.drain(..count).map(|(_, since)| since).collect()
+    }
 }
 
 fn samples(clip: &Clip) -> Result<Vec<f32>, amanuensis_transcribe::AudioError> {
@@ -174,11 +160,86 @@ fn samples(clip: &Clip) -> Result<Vec<f32>, amanuensis_transcribe::AudioError> {
     Ok(samples)
 }
 
-/// The value below which this share of the values lies.
-fn quantile(values: &mut [f64], share: f64) -> f64 {
+/// The results.
+struct Report<'a> {
+    model: &'a str,
+    isa: Isa,
+    threads: usize,
+    audio_s: f64,
+    busy_s: f64,
+    delays: [Delays; 3],
+    live: Errors,
+    file: Errors,
+}
+
+/// The distribution of a kind of delay.
+struct Delays {
+    /// The key in JSON.
+    key: &'static str,
+    label: &'static str,
+    words: usize,
+    median_s: f64,
+    p95_s: f64,
+}
+
+impl Delays {
+    fn new(key: &'static str, label: &'static str, mut delays: Vec<f64>) -> Self {
+        let (median_s, p95_s) = (quantile(&mut delays, 0.5), quantile(&mut delays, 0.95));
+        Self { key, label, words: delays.len(), median_s, p95_s }
+    }
+}
+
+impl<'a> Report<'a> {
+    fn new(transcriber: &'a Transcriber, threads: usize, sums: Sums) -> Self {
+        let Sums { audio_s, busy_s, provisional, first, committed, live, file } = sums;
+        let delays = [
+            Delays::new("provisional", "provisional", provisional),
+            Delays::new("first_of_turn", "first of utterance", first),
+            Delays::new("settled", "committed", committed),
+        ];
+        let isa = transcriber.engine().isa();
+        Self { model: transcriber.name(), isa, threads, audio_s, busy_s, delays, live, file }
+    }
+
+    fn json(&self) -> String {
+        let delay = |Delays { key, words, median_s, p95_s, .. }: &Delays| {
+            ((*key).to_owned(), json!({"words": words, "median_s": median_s, "p95_s": p95_s}))
+        };
+        let delays: serde_json::Map<String, Value> = self.delays.iter().map(delay).collect();
+        format!(
+            "{}\n",
+            json!({
+                "model": self.model, "isa": self.isa.name(), "threads": self.threads, "audio_s": self.audio_s,
+                "busy_share": self.busy_s / self.audio_s, "delays": delays, "words_compared": self.live.units,
+                "error_rate_percent": {"live": percent(self.live), "file": percent(self.file)},
+            })
+        )
+    }
+
+    fn table(&self) -> String {
+        let Self { model, isa, threads, audio_s, busy_s, .. } = self;
+        let mut table = vec![format!("{model}, {isa}, {threads} thread(s), {audio_s:.0} s of speech")];
+        table.push(format!("{:<24}{:>8}{:>10}{:>10}", "delay of words", "words", "median", "95 %"));
+        for Delays { label, words, median_s, p95_s, .. } in &self.delays {
+            table.push(format!("{label:<24}{words:>8}{median_s:>8.2} s{p95_s:>8.2} s"));
+        }
+        table.push(format!("{:<24}{:>26.1} %", "time spent computing", 100.0 * busy_s / audio_s));
+        table.push(format!("{:<24}{:>26.2} %", "error rate, live", percent(self.live)));
+        table.push(format!("{:<24}{:>26.2} %", "error rate, as files", percent(self.file)));
+        table.join("\n") + "\n"
+    }
+}
+
+/// The error rate in percent.
+fn percent(errors: Errors) -> f64 {
+    100.0 * errors.total() as f64 / errors.units.max(1) as f64
+}
+
+/// The quantile of `values`; NaN if there are none.
+fn quantile(values: &mut [f64], quantile: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
-    values.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+    values.get((last as f64 * quantile).round() as usize).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -191,16 +252,16 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_there_from_when_it_stays() {
-        let mut shown = Vec::new();
-        note(&mut shown, words("ask not.").iter(), 1.0);
-        note(&mut shown, words("Ask not what").iter(), 2.0);
-        note(&mut shown, words("ask knot").iter(), 3.0);
-        assert_eq!(shown, [("ask".to_owned(), 1.0), ("knot".to_owned(), 3.0)]);
+    fn a_word_that_does_not_change_keeps_its_time() {
+        let mut shown = ShownWords::default();
+        shown.update(words("ask not.").iter(), 1.0);
+        shown.update(words("Ask not what").iter(), 2.0);
+        shown.update(words("ask knot").iter(), 3.0);
+        assert_eq!(shown.0, [("ask".to_owned(), 1.0), ("knot".to_owned(), 3.0)]);
     }
 
     #[test]
-    fn quantiles() {
+    fn the_median_is_the_middle_value() {
         assert!((quantile(&mut [3.0, 1.0, 2.0], 0.5) - 2.0).abs() < 1e-9);
         assert!(quantile(&mut [], 0.5).is_nan());
     }

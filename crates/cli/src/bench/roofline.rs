@@ -1,4 +1,4 @@
-//! `amanuensis bench roofline`: the machine's own limits.
+//! `amanuensis bench roofline`: the limits of the machine.
 
 use std::hint::black_box;
 use std::iter;
@@ -8,16 +8,18 @@ use amanuensis_kernels::{Cpu, Pool, roofline};
 use serde_json::json;
 
 use super::args::BenchRooflineArgs;
-use super::{best, int8_peak, tera_operations, threads};
+use super::timing::{fastest, int8_peak, tera_operations};
+use crate::load::thread_count;
 
-/// What each thread reads over and over: a part of any L2, more than any L2 and a part of most L3, and more than a core's
-/// share of any L3.
-const SETS: [(&str, usize); 3] = [("256 KiB, L2", 256 << 10), ("8 MiB, L3", 8 << 20), ("256 MiB, memory", 256 << 20)];
+/// Buffers that each thread reads repeatedly, with the memory level that holds them: the first fits into every L2 cache,
+/// the second only into L3, and the last exceeds a core's share of L3.
+const BUFFERS: [(&str, usize); 3] =
+    [("256 KiB, L2", 256 << 10), ("8 MiB, L3", 8 << 20), ("256 MiB, memory", 256 << 20)];
 
 /// Bytes that are read in a round.
-const READ: usize = 256 << 20;
+const ROUND_BYTES: usize = 256 << 20;
 
-/// One limit, at each number of threads.
+/// One limit, measured with each number of threads.
 struct Row {
     what: String,
     unit: &'static str,
@@ -25,7 +27,7 @@ struct Row {
 }
 
 pub fn measure(args: &BenchRooflineArgs) -> String {
-    let counts = counts(threads(args.threads));
+    let counts = thread_counts(thread_count(args.threads));
     let pools: Vec<Pool> = counts.iter().map(|count| Pool::new(*count)).collect();
     let mut rows = Vec::new();
     let mut row = |what: String, unit, value: &dyn Fn(&Pool) -> f64| {
@@ -35,12 +37,14 @@ pub fn measure(args: &BenchRooflineArgs) -> String {
         let isa = cpu.isa();
         row(format!("int8 {isa}"), "TOP/s", &|pool| int8_peak(cpu, pool));
         if roofline::bf16(cpu, 0).is_some() {
-            let loops = |rounds| roofline::bf16(cpu, rounds).unwrap_or(0);
-            row(format!("bf16 {isa}"), "TFLOP/s", &|pool| tera_operations(pool, loops));
+            let run_loop = |iterations| roofline::bf16(cpu, iterations).unwrap_or(0);
+            row(format!("bf16 {isa}"), "TFLOP/s", &|pool| tera_operations(pool, run_loop));
         }
-        row(format!("f32 {isa}"), "TFLOP/s", &|pool| tera_operations(pool, |rounds| roofline::f32(cpu, rounds)));
+        row(format!("f32 {isa}"), "TFLOP/s", &|pool| {
+            tera_operations(pool, |iterations| roofline::f32(cpu, iterations))
+        });
     }
-    for (name, bytes) in SETS {
+    for (name, bytes) in BUFFERS {
         row(format!("read {name}"), "GB/s", &|pool| read_bandwidth(Cpu::detect(), pool, bytes));
     }
     if args.json {
@@ -57,21 +61,21 @@ fn table(counts: &[usize], rows: &[Row]) -> String {
         let values: Vec<String> = values.iter().map(|value| format!("{value:>14.3}")).collect();
         table.push(format!("{what:<28}{} {unit}", values.concat()));
     }
-    table.push("Of all threads together. Each reads as much as its row says, its own, over and over.".to_owned());
+    table.push("All values are totals over all threads. Each thread reads a buffer of its own.".to_owned());
     table.join("\n") + "\n"
 }
 
-/// Numbers of threads to measure with: 1, 2, 4 and so on, and the most.
-fn counts(most: usize) -> Vec<usize> {
-    let doubled = iter::successors(Some(1), |count| Some(2 * count)).take_while(|count| *count < most);
-    doubled.chain([most]).collect()
+/// The numbers of threads to measure with: powers of two below `max`, and `max`.
+fn thread_counts(max: usize) -> Vec<usize> {
+    let doubled = iter::successors(Some(1), |count| Some(2 * count)).take_while(|count| *count < max);
+    doubled.chain([max]).collect()
 }
 
-/// Bytes a second that all threads together read out of `bytes` bytes each, in 10^9.
+/// The read bandwidth of all threads together in GB/s. Each thread reads a buffer of `bytes` bytes.
 fn read_bandwidth(cpu: Cpu, pool: &Pool, bytes: usize) -> f64 {
     let data: Vec<Vec<LineI8>> = vec![vec![LineI8([1; 64]); bytes / size_of::<LineI8>()]; pool.threads()];
-    let repeats = (READ / bytes).max(1);
-    let seconds = best(|| {
+    let repeats = (ROUND_BYTES / bytes).max(1);
+    let seconds = fastest(|| {
         pool.run(pool.threads(), &|thread, _| {
             for _ in 0..repeats {
                 roofline::read(cpu, black_box(&data[thread]));
@@ -86,10 +90,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_are_doubled_up_to_the_most() {
-        assert_eq!(counts(1), [1]);
-        assert_eq!(counts(2), [1, 2]);
-        assert_eq!(counts(6), [1, 2, 4, 6]);
-        assert_eq!(counts(8), [1, 2, 4, 8]);
+    fn thread_counts_are_doubled_up_to_the_maximum() {
+        assert_eq!(thread_counts(1), [1]);
+        assert_eq!(thread_counts(2), [1, 2]);
+        assert_eq!(thread_counts(6), [1, 2, 4, 6]);
+        assert_eq!(thread_counts(8), [1, 2, 4, 8]);
     }
 }

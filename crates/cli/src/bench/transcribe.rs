@@ -1,4 +1,4 @@
-//! `amanuensis bench transcribe`: whole recordings.
+//! `amanuensis bench transcribe`: the speed of transcribing whole recordings.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -10,14 +10,15 @@ use amanuensis_transcribe::{
 use serde_json::json;
 
 use super::args::BenchTranscribeArgs;
-use super::{installed, installed_detector, peak_rss_mb, threads};
+use super::installed;
+use super::memory::peak_rss_mb;
 use crate::console;
 use crate::failure::Failure;
-use crate::inputs::Input;
-use crate::language::Spoken;
+use crate::input::Input;
+use crate::load::thread_count;
 use crate::npu;
 
-/// All recordings together, in seconds.
+/// Sums over all recordings, in seconds.
 #[derive(Default)]
 struct Sums {
     audio: f64,
@@ -25,29 +26,24 @@ struct Sums {
     phases: Timings,
 }
 
+/// The results, and the transcriber they were measured with.
+struct Measurements {
+    transcriber: Transcriber,
+    threads: usize,
+    files: usize,
+    load_ms: f64,
+    sums: Sums,
+}
+
 pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     args.files.iter().try_for_each(check)?;
-    let device = args.device.options()?;
-    let path = installed(&args.model)?;
-    let (compute_type, runtime) = (ComputeType::Int8, Runtime::Native);
-    let engine = EngineOptions { compute_type, threads: threads(args.threads), device, runtime };
-    let start = Instant::now();
-    let transcriber = Transcriber::load(&path, &engine)
-        .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
-    let transcriber = match installed_detector()? {
-        Some(detector) => transcriber.with_vad(detector),
-        None => transcriber,
-    };
-    let load_ms = 1e3 * start.elapsed().as_secs_f64();
+    let (transcriber, load_ms) = load(args)?;
     let transcriber = match args.batch_size {
         Some(batch_size) => transcriber.with_batch_size(batch_size),
         None => transcriber,
     };
-    let language = match args.language {
-        Spoken::Auto => None,
-        Spoken::In(language) => Some(language),
-    };
-    let options = TranscribeOptions { language, strategy: args.strategy, ..TranscribeOptions::default() };
+    let (language, strategy) = (args.language.language(), args.strategy);
+    let options = TranscribeOptions { language, strategy, ..TranscribeOptions::default() };
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let mut sums = Sums::default();
@@ -58,52 +54,30 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
         sums.add(&transcript, start.elapsed().as_secs_f64());
     }
     if let Some(notice) = transcriber.engine().take_device_notice() {
-        console::line(&format!("warning: {notice}"));
+        console::write_line(&format!("warning: {notice}"));
     }
-    let (isa, device, npu) =
-        (transcriber.engine().isa(), transcriber.engine().device(), transcriber.engine().npu_usage());
-    let Sums { audio, wall, phases } = sums;
-    let speed = audio / wall;
-    let Timings { audio_decode, vad, mel, encode, decode, total } = phases;
-    let phases = [
-        ("audio_decode", audio_decode),
-        ("vad", vad),
-        ("mel", mel),
-        ("encode", encode),
-        ("decode", decode),
-        ("total", total),
-    ];
-    if args.json {
-        let phases: serde_json::Map<_, _> =
-            phases.iter().map(|(name, seconds)| ((*name).to_owned(), json!(1e3 * seconds))).collect();
-        return Ok(format!(
-            "{}\n",
-            json!({
-                "model": transcriber.name(), "isa": isa.name(), "threads": engine.threads,
-                "batch_size": transcriber.batch_size(), "files": args.files.len(), "audio_s": audio, "wall_s": wall,
-                "speed": speed, "load_ms": load_ms, "phases_ms": phases, "peak_rss_mb": peak_rss_mb(),
-                "device": device, "npu": npu.as_ref().map(npu::json),
-            })
-        ));
-    }
-    let mut table = vec![format!("{}, {isa}, {} thread(s)", transcriber.name(), engine.threads)];
-    table.push(format!("{:<16}{load_ms:>10.1} ms, not in what follows", "load"));
-    table.push(format!("{:<16}{audio:>10.2} s of audio in {} recording(s)", "audio", args.files.len()));
-    table.push(format!("{:<16}{wall:>10.3} s", "wall time"));
-    table.push(format!("{:<16}{speed:>10.1} s of audio a second of wall time", "speed"));
-    for (name, seconds) in phases {
-        table.push(format!("{:<16}{:>10.1} ms", name.replace('_', " "), 1e3 * seconds));
-    }
-    if let Some(usage) = npu {
-        table.push(npu::summary(device, &usage));
-    }
-    if let Some(peak) = peak_rss_mb() {
-        table.push(format!("{:<16}{peak:>10.0} MB", "peak memory"));
-    }
-    Ok(table.join("\n") + "\n")
+    let (threads, files) = (thread_count(args.threads), args.files.len());
+    let measurements = Measurements { transcriber, threads, files, load_ms, sums };
+    Ok(if args.json { measurements.json() } else { measurements.table() })
 }
 
-/// Refuses what cannot be read, and what cannot be timed because another program decides how long it takes.
+/// Loads the model in int8, and the speech detection model if it is installed. Also returns how many milliseconds it took.
+fn load(args: &BenchTranscribeArgs) -> Result<(Transcriber, f64), Failure> {
+    let device = args.device.options()?;
+    let path = installed::model_path(&args.model)?;
+    let (compute_type, runtime, threads) = (ComputeType::Int8, Runtime::Native, thread_count(args.threads));
+    let options = EngineOptions { compute_type, threads, device, runtime };
+    let start = Instant::now();
+    let transcriber = Transcriber::load(&path, &options)
+        .map_err(|error| Failure::Failed(format!("cannot load the model {:?}: {error}", args.model)))?;
+    let transcriber = match installed::vad()? {
+        Some(vad) => transcriber.with_vad(vad),
+        None => transcriber,
+    };
+    Ok((transcriber, 1e3 * start.elapsed().as_secs_f64()))
+}
+
+/// Rejects inputs that cannot be read, and pipes, whose speed depends on the program that writes them.
 fn check(input: &Input) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{input}: {error}"));
     let Some(path) = input.path() else {
@@ -111,12 +85,12 @@ fn check(input: &Input) -> Result<(), Failure> {
     };
     input.check().map_err(|error| failed(&error))?;
     if !fs::metadata(path).map_err(|error| failed(&error))?.is_file() {
-        return Err(failed(&"only a file can be timed"));
+        return Err(failed(&"only a regular file can be timed"));
     }
     Ok(())
 }
 
-/// The transcript of a whole recording, or why there is none.
+/// The complete transcript of a recording, or the reason why there is none.
 fn transcribe(transcriber: &Transcriber, options: &TranscribeOptions, input: &Input) -> Result<Transcript, String> {
     let audio = input.open().map_err(|error| error.to_string())?;
     let transcript = transcriber.transcribe(audio, options, &mut |_| ControlFlow::Continue(()));
@@ -138,5 +112,59 @@ impl Sums {
         self.phases.encode += encode;
         self.phases.decode += decode;
         self.phases.total += total;
+    }
+
+    /// Seconds of audio per second of wall time.
+    fn speed(&self) -> f64 {
+        self.audio / self.wall
+    }
+
+    /// Names and durations of the phases.
+    fn named_phases(&self) -> [(&'static str, f64); 6] {
+        let Timings { audio_decode, vad, mel, encode, decode, total } = self.phases;
+        [
+            ("audio_decode", audio_decode),
+            ("vad", vad),
+            ("mel", mel),
+            ("encode", encode),
+            ("decode", decode),
+            ("total", total),
+        ]
+    }
+}
+
+impl Measurements {
+    fn json(&self) -> String {
+        let Self { transcriber, threads, files, load_ms, sums } = self;
+        let engine = transcriber.engine();
+        let phases: serde_json::Map<_, _> =
+            sums.named_phases().iter().map(|(name, seconds)| ((*name).to_owned(), json!(1e3 * seconds))).collect();
+        format!(
+            "{}\n",
+            json!({
+                "model": transcriber.name(), "isa": engine.isa().name(), "threads": threads,
+                "batch_size": transcriber.batch_size(), "files": files, "audio_s": sums.audio, "wall_s": sums.wall,
+                "speed": sums.speed(), "load_ms": load_ms, "phases_ms": phases, "peak_rss_mb": peak_rss_mb(),
+                "device": engine.device(), "npu": npu::usage::json(engine),
+            })
+        )
+    }
+
+    fn table(&self) -> String {
+        let Self { transcriber, threads, files, load_ms, sums } = self;
+        let engine = transcriber.engine();
+        let mut table = vec![format!("{}, {}, {threads} thread(s)", transcriber.name(), engine.isa())];
+        table.push(format!("{:<16}{load_ms:>10.1} ms, not included below", "load"));
+        table.push(format!("{:<16}{:>10.2} s of audio in {files} recording(s)", "audio", sums.audio));
+        table.push(format!("{:<16}{:>10.3} s", "wall time", sums.wall));
+        table.push(format!("{:<16}{:>10.1} s of audio per second of wall time", "speed", sums.speed()));
+        for (name, seconds) in sums.named_phases() {
+            table.push(format!("{:<16}{:>10.1} ms", name.replace('_', " "), 1e3 * seconds));
+        }
+        table.extend(npu::usage::summary(engine));
+        if let Some(peak) = peak_rss_mb() {
+            table.push(format!("{:<16}{peak:>10.0} MB", "peak memory"));
+        }
+        table.join("\n") + "\n"
     }
 }

@@ -1,4 +1,4 @@
-//! The recordings of an evaluation, and what is said in them.
+//! The manifest of an evaluation: recordings and their reference texts.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,24 +9,24 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::language::Spoken;
+use crate::options::language::LanguageChoice;
 
-/// A recording of the manifest.
+/// A recording in the manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Clip {
-    /// Its name, which can be that of a file.
+    /// The unique name, which is a valid file name.
     pub id: String,
-    /// The recording, as the manifest has it.
+    /// The path as written in the manifest.
     pub file: String,
-    /// The recording.
+    /// The path relative to the working directory.
     pub path: PathBuf,
-    /// The language spoken, if the manifest says so.
+    /// The language spoken, if the manifest contains it.
     pub language: Option<Language>,
-    /// What is said, where that is known as a whole.
+    /// The text that is spoken, if all of it is known.
     pub reference: Option<String>,
 }
 
-/// A line of the manifest; other fields are for others.
+/// A line of the manifest. Other fields are ignored.
 #[derive(Deserialize)]
 struct Entry {
     id: String,
@@ -48,14 +48,14 @@ pub fn read(manifest: &Path) -> Result<Vec<Clip>, Failure> {
     if clips.is_empty() { Err(Failure::Failed(format!("the manifest {name} names no recording"))) } else { Ok(clips) }
 }
 
-/// The recordings of a manifest in `folder`, or the number of the line that makes no sense, and why.
+/// Parses a manifest that lies in `folder`. The error is the number of the invalid line and the reason.
 fn parse(text: &str, folder: &Path) -> Result<Vec<Clip>, (usize, String)> {
     let mut ids = HashSet::new();
     let mut clips = Vec::new();
-    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let clip = clip(line, folder).map_err(|reason| (at + 1, reason))?;
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let clip = clip(line, folder).map_err(|reason| (index + 1, reason))?;
         if !ids.insert(clip.id.clone()) {
-            return Err((at + 1, format!("the id {:?} is there twice", clip.id)));
+            return Err((index + 1, format!("the id {:?} is used twice", clip.id)));
         }
         clips.push(clip);
     }
@@ -64,7 +64,7 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<Clip>, (usize, String)> {
 
 fn clip(line: &str, folder: &Path) -> Result<Clip, String> {
     let entry: Entry = serde_json::from_str(line).map_err(|error| {
-        // The line within the line is always the first.
+        // serde_json counts lines within this string, which is always line 1.
         let error = error.to_string();
         error.replace(" at line 1 column", " at column")
     })?;
@@ -72,14 +72,14 @@ fn clip(line: &str, folder: &Path) -> Result<Clip, String> {
         || entry.id.starts_with('.')
         || entry.id.contains(|c: char| "/\\:".contains(c) || c.is_control())
     {
-        return Err(format!("the id {:?} cannot be the name of a file", entry.id));
+        return Err(format!("the id {:?} is not a valid file name", entry.id));
     }
     if entry.file.is_empty() {
-        return Err("the name of the file is empty".to_owned());
+        return Err("the field `file` is empty".to_owned());
     }
     let language = match entry.language.as_deref().filter(|language| !language.is_empty()).map(str::parse) {
-        None | Some(Ok(Spoken::Auto)) => None,
-        Some(Ok(Spoken::In(language))) => Some(language),
+        None | Some(Ok(LanguageChoice::Auto)) => None,
+        Some(Ok(LanguageChoice::Known(language))) => Some(language),
         Some(Err(unknown)) => return Err(unknown.to_string()),
     };
     let is_whole = !is_true(&entry.prefix_of_reference);
@@ -92,7 +92,7 @@ fn clip(line: &str, folder: &Path) -> Result<Clip, String> {
     })
 }
 
-/// Whether a field says yes: by being true, or a text or number that is not nothing.
+/// Whether a JSON value is true in the sense of Python: not null, false, zero or empty.
 fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_recordings() {
+    fn each_line_is_a_recording() {
         let text = r#"
             {"id": "a", "file": "x/a.wav", "language": "German", "reference": "Ja.", "seconds": 3}
 
@@ -124,20 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_its_line() {
-        let good = r#"{"id": "a", "file": "a.wav"}"#;
-        for (bad, told) in [
+    fn an_invalid_line_is_rejected_with_its_number() {
+        let valid = r#"{"id": "a", "file": "a.wav"}"#;
+        for (invalid, words) in [
             ("{", "column"),
             ("[]", "column"),
             (r#"{"id": "b"}"#, "file"),
             (r#"{"id": "../b", "file": "b.wav"}"#, "../b"),
-            (r#"{"id": "", "file": "b.wav"}"#, "name of a file"),
+            (r#"{"id": "", "file": "b.wav"}"#, "valid file name"),
             (r#"{"id": "b", "file": ""}"#, "empty"),
             (r#"{"id": "b", "file": "b.wav", "language": "klingon"}"#, "klingon"),
-            (good, "twice"),
+            (valid, "twice"),
         ] {
-            let (line, reason) = parse(&format!("{good}\n\n{bad}\n"), Path::new("")).unwrap_err();
-            assert!(line == 3 && reason.contains(told), "{line}: {reason}");
+            let (line, reason) = parse(&format!("{valid}\n\n{invalid}\n"), Path::new("")).unwrap_err();
+            assert!(line == 3 && reason.contains(words), "{line}: {reason}");
         }
     }
 }

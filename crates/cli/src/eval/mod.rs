@@ -1,29 +1,28 @@
-//! `amanuensis eval`: how many errors a model makes in recordings whose text is known, and how fast it is.
+//! `amanuensis eval`: the error rate and speed of a model on recordings with known text.
 
 pub mod args;
 pub mod manifest;
 mod results;
 mod table;
 
-use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use amanuensis_score::Scorer;
 use amanuensis_transcribe::{
-    Ending, Language, OutputFormat, Segment, Strategy, SubtitleOptions, Transcriber, Transcript, UnknownFormat,
+    Ending, Language, OutputFormat, Segment, SubtitleOptions, Transcriber, Transcript, UnknownFormat,
 };
 
+use crate::atomic_file;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::file;
-use crate::inputs::Input;
+use crate::input::Input;
 use crate::interrupt::Interrupt;
-use crate::language::Spoken;
-use crate::outputs::Outputs;
+use crate::options::language::LanguageChoice;
+use crate::stdout::print;
 use args::EvalArgs;
 use manifest::Clip;
-use results::{ClipResult, Results, language_of};
+use results::{ClipResult, Results, scoring_language};
 
 const BAR: &str = "[{wide_bar}] {pos}/{len}, {msg}";
 
@@ -32,24 +31,24 @@ pub fn run(args: &EvalArgs) -> Result<(), Failure> {
     let clips = manifest::read(&args.manifest)?;
     let format: OutputFormat = "json".parse().map_err(|error: UnknownFormat| Failure::Failed(error.to_string()))?;
     if let Some(directory) = &args.output_dir {
-        Outputs::Directory(directory.clone(), vec![format]).prepare()?;
+        atomic_file::create_directory(directory)?;
     }
     let interrupt = Interrupt::install()?;
     let transcriber = args.decoding.load(&console, &interrupt)?;
-    let options = args.decoding.options(args.language.unwrap_or(Spoken::Auto));
+    let options = args.decoding.options(args.language.unwrap_or(LanguageChoice::Auto));
     transcriber.check(&options).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let session = Session { args, format, transcriber, console, interrupt, scorer: Scorer::new() };
-    let (results, failed) = session.evaluate(&clips)?;
+    let (results, has_failed) = session.evaluate(&clips)?;
     let report = if args.json { results.json() } else { table::table(&results) };
-    io::stdout().write_all(report.as_bytes()).map_err(|error| Failure::of_stdout(&error).after(failed))?;
-    if failed { Err(Failure::Reported) } else { Ok(()) }
+    print(&report).map_err(|failure| failure.after_failures(has_failed))?;
+    if has_failed { Err(Failure::Reported) } else { Ok(()) }
 }
 
-/// What all recordings have in common.
+/// The state that all recordings share.
 struct Session<'a> {
     args: &'a EvalArgs,
-    /// The format of transcripts that are kept.
+    /// The format of transcripts in `--output-dir`.
     format: OutputFormat,
     transcriber: Transcriber,
     console: Console,
@@ -58,46 +57,43 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Transcribes all recordings and counts the errors; says too whether one has failed.
+    /// Transcribes and scores all recordings. Also returns whether one of them failed.
     fn evaluate<'c>(&self, clips: &'c [Clip]) -> Result<(Results<'c>, bool), Failure> {
         let mut results = Results {
             model: self.transcriber.name().to_owned(),
-            compute_type: self.args.decoding.arithmetic(),
-            strategy: match self.args.decoding.strategy {
-                Strategy::Batched => "batched",
-                Strategy::Sequential => "sequential",
-            },
-            audio: 0.0,
-            wall: 0.0,
+            compute_type: self.args.decoding.compute_type_name(),
+            strategy: self.args.decoding.strategy().to_string(),
+            audio_s: 0.0,
+            wall_s: 0.0,
             clips: Vec::new(),
         };
-        let mut failed = false;
-        self.console.start_bar(Some(clips.len() as u64), BAR, String::new());
-        for (at, clip) in clips.iter().enumerate() {
-            self.console.advance_bar(at as u64, clip.id.clone());
+        let mut has_failed = false;
+        self.console.start_progress(Some(clips.len() as u64), BAR, String::new());
+        for (index, clip) in clips.iter().enumerate() {
+            self.console.advance_progress(index as u64, clip.id.clone());
             let start = Instant::now();
-            let transcript = self.interrupt.heed(|| self.transcribe(clip));
+            let transcript = self.interrupt.run_interruptible(|| self.transcribe(clip));
             let seconds = start.elapsed().as_secs_f64();
             match transcript {
                 Ok(transcript) => {
-                    self.keep(clip, &transcript)?;
-                    results.audio += transcript.duration;
-                    results.wall += seconds;
-                    results.clips.push(self.heard(clip, transcript));
+                    self.write_transcript(clip, &transcript)?;
+                    results.audio_s += transcript.duration;
+                    results.wall_s += seconds;
+                    results.clips.push(self.scored(clip, transcript));
                 }
                 Err(Failure::Failed(reason)) => {
                     self.console.error(format!("{}: {reason}", clip.id));
-                    failed = true;
+                    has_failed = true;
                     results.clips.push(self.failed(clip, reason));
                 }
-                Err(end) => {
-                    self.console.clear_bar();
-                    return Err(end);
+                Err(failure) => {
+                    self.console.clear_progress();
+                    return Err(failure);
                 }
             }
         }
-        self.console.clear_bar();
-        Ok((results, failed))
+        self.console.clear_progress();
+        Ok((results, has_failed))
     }
 
     fn transcribe(&self, clip: &Clip) -> Result<Transcript, Failure> {
@@ -105,7 +101,7 @@ impl Session<'_> {
         let input = Input::File(clip.path.clone());
         input.check().map_err(|error| failure(&error))?;
         let audio = input.open().map_err(|error| failure(&error))?;
-        let options = self.args.decoding.options(self.spoken(clip));
+        let options = self.args.decoding.options(self.language_choice(clip));
         let transcript = self.transcriber.transcribe(audio, &options, &mut |_| {
             if self.interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -117,43 +113,43 @@ impl Session<'_> {
         }
     }
 
-    /// The language that a recording is transcribed in: the one asked for, or else the manifest's.
-    fn spoken(&self, clip: &Clip) -> Spoken {
-        // Where it is detected in every window, what the manifest says is only compared with.
-        let known = clip.language.filter(|_| !self.args.decoding.search.multilingual);
-        self.args.language.unwrap_or(known.map_or(Spoken::Auto, Spoken::In))
+    /// The language to transcribe a recording in: that of `--language`, otherwise that of the manifest.
+    fn language_choice(&self, clip: &Clip) -> LanguageChoice {
+        // With --multilingual, every window detects its language, so that none may be given.
+        let known = clip.language.filter(|_| !self.args.decoding.multilingual());
+        self.args.language.unwrap_or(known.map_or(LanguageChoice::Auto, LanguageChoice::Known))
     }
 
-    /// Writes the transcript where the user wants to have it.
-    fn keep(&self, clip: &Clip, transcript: &Transcript) -> Result<(), Failure> {
+    /// Writes the transcript into `--output-dir`, if given.
+    fn write_transcript(&self, clip: &Clip, transcript: &Transcript) -> Result<(), Failure> {
         let Some(directory) = self.args.output_dir.as_deref() else { return Ok(()) };
         let path = directory.join(format!("{}.{}", clip.id, self.format.name()));
         let options = SubtitleOptions::default();
-        file::write(&path, |out| self.format.write(transcript, &options, out))
+        atomic_file::write(&path, |out| self.format.write(transcript, &options, out))
             .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
     }
 
-    fn heard<'c>(&self, clip: &'c Clip, transcript: Transcript) -> ClipResult<'c> {
+    fn scored<'c>(&self, clip: &'c Clip, transcript: Transcript) -> ClipResult<'c> {
         let text = transcript.text();
         let reference = clip.reference.as_deref();
-        let is_detected = self.spoken(clip) == Spoken::Auto;
+        let is_detected = self.language_choice(clip) == LanguageChoice::Auto;
         ClipResult {
             clip,
             detected: transcript.language.filter(|_| is_detected).map(Language::code),
-            errors: reference.map(|reference| self.scorer.compare(reference, &text, language_of(clip))),
+            errors: reference.map(|reference| self.scorer.compare(reference, &text, scoring_language(clip))),
             text,
-            flags: flags(&transcript.segments),
+            flags: distinct_flags(&transcript.segments),
             warnings: transcript.warnings,
         }
     }
 
-    /// A recording that failed: nothing was heard of it.
+    /// The result of a recording that failed: it is scored as an empty transcript.
     fn failed<'c>(&self, clip: &'c Clip, reason: String) -> ClipResult<'c> {
         let reference = clip.reference.as_deref();
         ClipResult {
             clip,
             detected: None,
-            errors: reference.map(|reference| self.scorer.compare(reference, "", language_of(clip))),
+            errors: reference.map(|reference| self.scorer.compare(reference, "", scoring_language(clip))),
             text: String::new(),
             flags: vec!["failed".to_owned()],
             warnings: vec![reason],
@@ -161,8 +157,8 @@ impl Session<'_> {
     }
 }
 
-/// What is suspicious about any of the segments, each once.
-fn flags(segments: &[Segment]) -> Vec<String> {
+/// The flags of all segments, without duplicates.
+fn distinct_flags(segments: &[Segment]) -> Vec<String> {
     let mut flags: Vec<String> = Vec::new();
     for flag in segments.iter().flat_map(|segment| &segment.flags) {
         let name = serde_json::to_value(flag).ok().and_then(|name| name.as_str().map(str::to_owned));

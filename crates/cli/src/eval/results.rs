@@ -1,4 +1,4 @@
-//! What came of an evaluation: errors of each recording, each language and all, as JSON.
+//! The results of an evaluation: errors per recording, per language and in total, as JSON.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 
 use super::manifest::Clip;
 
-/// What came of a recording.
+/// The result of a recording.
 pub struct ClipResult<'a> {
     pub clip: &'a Clip,
-    /// The code of the language that was detected, where it was.
+    /// The code of the detected language, if it was detected.
     pub detected: Option<&'static str>,
-    /// The errors, where the recording has a reference.
+    /// The errors, if the recording has a reference.
     pub errors: Option<Errors>,
     pub text: String,
-    /// What is suspicious, in one word each.
+    /// The names of the flags of suspicious segments.
     pub flags: Vec<String>,
-    /// What is suspicious, for people.
+    /// Messages for the user.
     pub warnings: Vec<String>,
 }
 
@@ -37,40 +37,41 @@ impl ClipResult<'_> {
     }
 }
 
-/// What came of all recordings.
+/// The results of all recordings.
 pub struct Results<'a> {
     pub model: String,
     pub compute_type: String,
-    pub strategy: &'static str,
-    /// Seconds that the recordings last, without those that failed.
-    pub audio: f64,
-    /// Seconds that transcribing them took.
-    pub wall: f64,
+    pub strategy: String,
+    /// Total duration of the recordings that did not fail.
+    pub audio_s: f64,
+    /// Total time to transcribe them.
+    pub wall_s: f64,
     pub clips: Vec<ClipResult<'a>>,
 }
 
 impl Results<'_> {
-    /// The errors of each language that was counted, by code.
+    /// The errors of each language with scored recordings, by language code.
     pub fn by_language(&self) -> BTreeMap<&'static str, Errors> {
         let mut languages: BTreeMap<&'static str, Errors> = BTreeMap::new();
         for result in &self.clips {
             if let Some(errors) = result.errors {
-                *languages.entry(language_of(result.clip)).or_default() += errors;
+                *languages.entry(scoring_language(result.clip)).or_default() += errors;
             }
         }
         languages
     }
 
-    /// The errors of all languages that are wanted, by code, if there are any.
-    pub fn of_languages(&self, is_wanted: impl Fn(&str) -> bool) -> Option<Errors> {
+    /// The sum of the errors of all languages whose code is selected, or `None` if none of them was scored.
+    pub fn of_languages(&self, is_selected: impl Fn(&str) -> bool) -> Option<Errors> {
         let languages = self.by_language();
-        let wanted: Vec<Errors> = languages.into_iter().filter(|(code, _)| is_wanted(code)).map(|(_, e)| e).collect();
-        (!wanted.is_empty()).then(|| wanted.into_iter().sum())
+        let selected: Vec<Errors> =
+            languages.into_iter().filter(|(code, _)| is_selected(code)).map(|(_, errors)| errors).collect();
+        (!selected.is_empty()).then(|| selected.into_iter().sum())
     }
 
-    /// Seconds of audio by seconds of wall time, unless everything failed.
+    /// Seconds of audio per second of wall time, or `None` if all recordings failed.
     pub fn speed(&self) -> Option<f64> {
-        (self.wall > 0.0).then(|| self.audio / self.wall)
+        (self.wall_s > 0.0).then(|| self.audio_s / self.wall_s)
     }
 
     /// One JSON object on one line.
@@ -85,19 +86,19 @@ impl Results<'_> {
         let clips: Vec<Value> = self.clips.iter().map(ClipResult::json).collect();
         let object = json!({
             "model": self.model, "compute_type": self.compute_type, "strategy": self.strategy,
-            "error_rate_percent": rates, "reference_units": units, "speed": self.speed(), "audio_s": self.audio,
-            "wall_s": self.wall, "clips": clips,
+            "error_rate_percent": rates, "reference_units": units, "speed": self.speed(), "audio_s": self.audio_s,
+            "wall_s": self.wall_s, "clips": clips,
         });
         format!("{object}\n")
     }
 }
 
-/// The code of the language by whose rules a recording is counted: English where the manifest says nothing.
-pub fn language_of(clip: &Clip) -> &'static str {
+/// The code of the language whose rules a recording is scored by: English if the manifest contains no language.
+pub fn scoring_language(clip: &Clip) -> &'static str {
     clip.language.unwrap_or(Language::ENGLISH).code()
 }
 
-/// The error rate in percent, to two decimals.
+/// The error rate in percent, rounded to two decimals. `None` if the reference has no words.
 pub fn rate(errors: &Errors) -> Option<f64> {
     errors.percent().map(|percent| (100.0 * percent).round() / 100.0)
 }
@@ -128,9 +129,9 @@ pub mod tests {
         Results {
             model: "base".to_owned(),
             compute_type: "int8".to_owned(),
-            strategy: "batched",
-            audio: 30.0,
-            wall: 2.0,
+            strategy: "batched".to_owned(),
+            audio_s: 30.0,
+            wall_s: 2.0,
             clips: clips.iter().map(result).collect(),
         }
     }
@@ -140,7 +141,7 @@ pub mod tests {
     }
 
     #[test]
-    fn rates_are_pooled() {
+    fn error_rates_are_pooled_over_recordings() {
         let clips = [
             (clip("a", None), Some(errors(1, 10))),
             (clip("b", Some("en")), Some(errors(2, 10))),
@@ -156,7 +157,7 @@ pub mod tests {
     }
 
     #[test]
-    fn where_nothing_is_counted_there_are_no_rates() {
+    fn without_references_there_are_no_error_rates() {
         let clips = [(clip("a", None), None)];
         let results: Value = serde_json::from_str(&results(&clips).json()).unwrap();
         assert_eq!(results["error_rate_percent"], json!({"non_en": null, "all": null}));

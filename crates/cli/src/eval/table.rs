@@ -1,8 +1,8 @@
-//! What came of an evaluation, for people.
+//! The results of an evaluation as a table.
 
 use amanuensis_score::{Errors, is_by_character};
 
-use super::results::{ClipResult, Results, language_of};
+use super::results::{ClipResult, Results, scoring_language};
 use crate::console::printable;
 
 /// A table of the recordings, one of the languages, and the speed.
@@ -10,14 +10,14 @@ pub fn table(results: &Results<'_>) -> String {
     let mut lines = vec![format!("{}, {}, {}", results.model, results.compute_type, results.strategy), String::new()];
     let width =
         results.clips.iter().map(|result| printable(&result.clip.id).chars().count()).max().unwrap_or(0).max(13);
-    lines.push(format!("{:<width$}  {}", "recording", HEAD));
+    lines.push(format!("{:<width$}  {}", "recording", HEADER));
     lines.extend(results.clips.iter().map(|result| {
-        let (name, code) = (printable(&result.clip.id), language_of(result.clip));
-        let line = format!("{name:<width$}  {}  {}", row(code, result.errors.as_ref()), remarks(result));
+        let (name, code) = (printable(&result.clip.id), scoring_language(result.clip));
+        let line = format!("{name:<width$}  {}  {}", row(code, result.errors.as_ref()), notes(result));
         line.trim_end().to_owned()
     }));
     lines.push(String::new());
-    lines.push(format!("{:<width$}  {}", "together", HEAD));
+    lines.push(format!("{:<width$}  {}", "total", HEADER));
     for (code, errors) in results.by_language() {
         let unit = if is_by_character(code) { "characters" } else { "words" };
         lines.push(format!("{:<width$}  {}  {unit}", "", row(code, Some(&errors))));
@@ -33,15 +33,16 @@ pub fn table(results: &Results<'_>) -> String {
     lines.push(match results.speed() {
         Some(speed) => format!(
             "speed {speed:.1}: {:.1} s of audio in {:.1} s of wall time, loading the model not included",
-            results.audio, results.wall
+            results.audio_s, results.wall_s
         ),
         None => "no recording was transcribed".to_owned(),
     });
     lines.join("\n") + "\n"
 }
 
-const HEAD: &str = "language  errors %     sub     del     ins      of";
+const HEADER: &str = "language  errors %     sub     del     ins      of";
 
+/// The columns below [`HEADER`].
 fn row(code: &str, errors: Option<&Errors>) -> String {
     let Some(errors) = errors else { return format!("{code:<8}  not counted{:>29}", "") };
     let percent = errors.percent().map_or("-".to_owned(), |percent| format!("{percent:.2}"));
@@ -49,12 +50,11 @@ fn row(code: &str, errors: Option<&Errors>) -> String {
     format!("{code:<8}  {percent:>8}{substitutions:>8}{deletions:>8}{insertions:>8}{units:>8}")
 }
 
-/// The language where it was detected, flags and warnings.
-fn remarks(result: &ClipResult<'_>) -> String {
+/// The detected language, flags and warnings of a recording.
+fn notes(result: &ClipResult<'_>) -> String {
     let detected = result.detected.map(|code| format!("detected: {code}"));
-    let remarks: Vec<String> =
-        detected.into_iter().chain(result.flags.iter().chain(&result.warnings).cloned()).collect();
-    printable(&remarks.join("; "))
+    let notes: Vec<String> = detected.into_iter().chain(result.flags.iter().chain(&result.warnings).cloned()).collect();
+    printable(&notes.join("; "))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recordings_languages_and_speed_are_there() {
+    fn the_table_lists_recordings_languages_and_speed() {
         let clips = [
             (clip("talk-1", Some("en")), Some(errors(1, 3))),
             (clip("talk-2", Some("ja")), Some(errors(0, 4))),
@@ -79,7 +79,7 @@ talk-1         en           33.33       1       0       0       3
 talk-2         ja            0.00       0       0       0       4  repetition
 talk-3         en        not counted
 
-together       language  errors %     sub     del     ins      of
+total          language  errors %     sub     del     ins      of
                en           33.33       1       0       0       3  words
                ja            0.00       0       0       0       4  characters
 not English                  0.00       0       0       0       4

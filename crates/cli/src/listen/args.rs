@@ -3,93 +3,96 @@
 use std::str::FromStr;
 
 use amanuensis_transcribe::{ComputeType, RawFormat, Task, TranscribeOptions, UtteranceOptions};
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 
-use crate::language::Spoken;
-use crate::speech::times;
-use crate::values::{name_of, thread_counts};
+use crate::options::language::LanguageChoice;
+use crate::values::{self, milliseconds, name_of};
 
 const HELP: &str = "\
 Examples:
-  amanuensis listen                                   from the microphone, where that is built in
+  amanuensis listen                                   from the microphone, if built with microphone support
   arecord -q -t raw -f S16_LE -r 16000 | amanuensis listen --input -
   ffmpeg -loglevel error -i rtsp://camera/1 -f s16le -ac 1 -ar 16000 - | amanuensis listen --input - > notes.txt
 
-On a terminal, words that may still change are grey. Otherwise each turn is a line, written as its words are settled.
+On a terminal, words that may still change are grey. Otherwise only final words are written, one line
+per utterance.
 
 Exit codes:
-  0 the input ended, 1 failed, 2 wrong usage, 130 Ctrl-C or SIGTERM; what was said is written down first.";
+  0    the input ended
+  1    failed
+  2    wrong usage
+  130  stopped by Ctrl-C or SIGTERM; the speech so far is written first";
 
-/// Write along with speech that is going on.
+/// Transcribe live speech from a microphone or a stream.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct ListenArgs {
-    /// Where speech comes from: `microphone`, or `-` for samples without a header on the standard input
-    #[arg(short, long, value_name = "SOURCE", default_value = "microphone")]
+    /// Source of the audio: `microphone`, or `-` for raw samples on standard input
+    #[arg(short, long, value_name = "SOURCE", default_value = "microphone", help_heading = "Input")]
     pub input: Source,
 
-    /// Samples a second of the standard input [default: 16000]
-    #[arg(long, value_name = "HZ", value_parser = RangedU64ValueParser::<u32>::new().range(1_000..=768_000))]
+    /// Sample rate of standard input, in Hz [default: 16000]
+    #[arg(long, value_name = "HZ", value_parser = RangedU64ValueParser::<u32>::new().range(1_000..=768_000), help_heading = "Input")]
     pub rate: Option<u32>,
 
-    /// Samples of the standard input: one channel, little-endian [default: s16]
-    #[arg(long, value_name = "FORMAT", value_parser = sample_formats())]
+    /// Sample format of standard input: mono, little-endian [default: s16]
+    #[arg(long, value_name = "FORMAT", value_parser = sample_format(), help_heading = "Input")]
     pub sample_format: Option<RawFormat>,
 
-    /// The language spoken, as a code or a name; `auto` detects it in every turn
-    #[arg(short, long, default_value = "auto")]
-    pub language: Spoken,
+    /// Language spoken, as a code or a name; `auto` detects it for every utterance
+    #[arg(short, long, default_value = "auto", help_heading = "Input")]
+    pub language: LanguageChoice,
 
-    /// Write in the language spoken, or translate to English
-    #[arg(long, default_value = "transcribe", value_parser = name_of::<Task>())]
+    /// `transcribe` writes in the language spoken; `translate` translates into English
+    #[arg(long, default_value = "transcribe", value_parser = name_of::<Task>(), help_heading = "Output")]
     pub task: Task,
 
-    /// A model of `amanuensis models list`, or a model's directory or weight file
-    #[arg(short, long, value_name = "NAME|PATH", default_value = "base", value_parser = NonEmptyStringValueParser::new())]
+    /// Print warnings, errors and the text only
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+
+    /// Model name (see `amanuensis models list`), or path of a model directory or weight file
+    #[arg(short, long, value_name = "NAME|PATH", default_value = "base", value_parser = values::model(), help_heading = "Model")]
     pub model: String,
 
-    /// Arithmetic: fast, or the slower reference
-    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = name_of::<ComputeType>())]
-    pub compute_type: ComputeType,
-
-    /// Processor cores to use [default: all]
-    #[arg(long, value_name = "N", value_parser = thread_counts())]
-    pub threads: Option<usize>,
-
-    /// Never use the network; the model has to be there
-    #[arg(long)]
+    /// Never access the network; the model must already be installed
+    #[arg(long, help_heading = "Model")]
     pub offline: bool,
 
-    /// Words to expect, which the model is told all the time
-    #[arg(long, value_name = "WORDS")]
+    /// Number format of the computation: `int8` is fast, `f32` is a slow reference
+    #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = name_of::<ComputeType>(), help_heading = "Model")]
+    pub compute_type: ComputeType,
+
+    /// Number of CPU threads [default: number of cores]
+    #[arg(long, value_name = "N", value_parser = values::thread_count(), help_heading = "Performance")]
+    pub threads: Option<usize>,
+
+    /// Words to expect, such as names; they are added to the prompt
+    #[arg(long, value_name = "WORDS", help_heading = "Prompt")]
     pub hotwords: Option<String>,
 
-    /// What the model is told before every turn: names, spelling, style
-    #[arg(long, value_name = "TEXT")]
+    /// Prompt for every utterance, as an example of names, spelling and style
+    #[arg(long, value_name = "TEXT", help_heading = "Prompt")]
     pub initial_prompt: Option<String>,
 
-    /// Whether only speech is read; without this, everything is one turn
-    #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
+    /// Transcribe only speech (Silero VAD); without this filter, the whole stream is one utterance
+    #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set, help_heading = "Speech detection")]
     pub vad_filter: bool,
 
-    /// How probable speech has to be
-    #[arg(long, value_name = "PROBABILITY", default_value_t = UtteranceOptions::default().threshold)]
+    /// Speech threshold: audio with a speech probability above it is speech
+    #[arg(long, value_name = "PROBABILITY", default_value_t = UtteranceOptions::default().threshold, help_heading = "Speech detection")]
     pub vad_threshold: f32,
 
-    /// Milliseconds before speech that are read with it
-    #[arg(long, value_name = "MS", default_value = "300", value_parser = times())]
+    /// Padding before an utterance, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "300", value_parser = milliseconds(), help_heading = "Speech detection")]
     pub prefix_padding_ms: u64,
 
-    /// Milliseconds of silence that end a turn
-    #[arg(long, value_name = "MS", default_value = "500", value_parser = times())]
+    /// Silence that ends an utterance, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "500", value_parser = milliseconds(), help_heading = "Speech detection")]
     pub silence_duration_ms: u64,
-
-    /// Show warnings and errors only, and the text
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
-/// Where speech comes from.
+/// The source of the audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Microphone,
@@ -103,20 +106,17 @@ impl FromStr for Source {
         match name {
             "microphone" => Ok(Self::Microphone),
             "-" => Ok(Self::Stdin),
-            _ => Err("`microphone`, or `-` for the standard input; recordings are for `amanuensis transcribe`"),
+            _ => Err("must be `microphone`, or `-` for standard input; use `amanuensis transcribe` for recordings"),
         }
     }
 }
 
 impl ListenArgs {
-    /// What to make of speech.
+    /// The options of the library for each utterance.
     pub fn options(&self) -> TranscribeOptions {
         let options = TranscribeOptions::default();
         TranscribeOptions {
-            language: match self.language {
-                Spoken::Auto => None,
-                Spoken::In(language) => Some(language),
-            },
+            language: self.language.language(),
             task: self.task,
             hotwords: self.hotwords.clone(),
             initial_prompt: self.initial_prompt.clone(),
@@ -125,8 +125,8 @@ impl ListenArgs {
         }
     }
 
-    /// What makes a turn.
-    pub fn turns(&self) -> UtteranceOptions {
+    /// The options that split the stream into utterances.
+    pub fn utterance_options(&self) -> UtteranceOptions {
         let seconds = |ms: u64| ms as f64 / 1000.0;
         UtteranceOptions {
             threshold: self.vad_threshold,
@@ -136,7 +136,7 @@ impl ListenArgs {
     }
 }
 
-fn sample_formats() -> impl TypedValueParser<Value = RawFormat> {
+fn sample_format() -> impl TypedValueParser<Value = RawFormat> {
     PossibleValuesParser::new(RawFormat::ALL.map(RawFormat::name)).try_map(|name| name.parse::<RawFormat>())
 }
 
@@ -157,16 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_the_default() {
+    fn defaults_are_those_of_the_library() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.input, Source::Microphone);
-        assert_eq!((args.options(), args.turns()), (TranscribeOptions::default(), UtteranceOptions::default()));
+        assert_eq!(args.options(), TranscribeOptions::default());
+        assert_eq!(args.utterance_options(), UtteranceOptions::default());
         assert_eq!(parse(&["--vad-filter=false"]).unwrap().options().vad, None);
     }
 
     #[test]
-    fn nonsense_is_refused() {
-        let refused: [&[&str]; 6] = [
+    fn invalid_values_are_rejected() {
+        let invalid: [&[&str]; 6] = [
             &["--input", "talk.mp3"],
             &["--rate", "0"],
             &["--sample-format", "s24"],
@@ -174,7 +175,7 @@ mod tests {
             &["--model", ""],
             &["talk.mp3"],
         ];
-        for arguments in refused {
+        for arguments in invalid {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
     }

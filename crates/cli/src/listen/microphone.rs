@@ -1,4 +1,4 @@
-//! The default microphone.
+//! Samples from the default microphone.
 
 use std::sync::mpsc::SyncSender;
 
@@ -6,14 +6,14 @@ use amanuensis_transcribe::{RawFormat, RawStream};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{FromSample, Sample, SampleFormat, SizedSample, Stream, StreamConfig};
 
-type Blocks = SyncSender<Result<Vec<f32>, String>>;
+type BlockSender = SyncSender<Result<Vec<f32>, String>>;
 
-/// A microphone at work, until it is dropped.
-pub struct Microphone(#[allow(dead_code, reason = "it is there to be kept")] Stream);
+/// An open microphone, which records until it is dropped.
+pub struct Microphone(#[allow(dead_code, reason = "the stream records as long as it exists")] Stream);
 
 impl Microphone {
-    /// Sends what the system's default microphone hears, or why it has stopped to.
-    pub fn open(blocks: Blocks) -> Result<Self, String> {
+    /// Opens the default microphone. Blocks of 16 kHz samples are sent to `blocks`, or an error if recording stops.
+    pub fn open(blocks: BlockSender) -> Result<Self, String> {
         let device = cpal::default_host().default_input_device().ok_or("the system has no microphone")?;
         let failed = |error: &dyn std::fmt::Display| format!("cannot use the microphone: {error}");
         let supported = device.default_input_config().map_err(|error| failed(&error))?;
@@ -23,7 +23,7 @@ impl Microphone {
             SampleFormat::U16 => record::<u16>(&device, config, blocks),
             SampleFormat::I32 => record::<i32>(&device, config, blocks),
             SampleFormat::F32 => record::<f32>(&device, config, blocks),
-            other => Err(format!("its samples are {other}, which are not known here")),
+            other => Err(format!("its sample format {other} is not supported")),
         };
         let stream = stream.map_err(|error| failed(&error))?;
         stream.play().map_err(|error| failed(&error))?;
@@ -31,24 +31,25 @@ impl Microphone {
     }
 }
 
-fn record<T>(device: &cpal::Device, config: StreamConfig, blocks: Blocks) -> Result<Stream, String>
+/// Mixes all channels to mono and resamples to 16 kHz.
+fn record<T>(device: &cpal::Device, config: StreamConfig, blocks: BlockSender) -> Result<Stream, String>
 where
     T: SizedSample,
     f32: FromSample<T>,
 {
     let channels = usize::from(config.channels).max(1);
-    let mut raw = RawStream::new(RawFormat::F32, config.sample_rate).map_err(|error| error.to_string())?;
+    let mut resampler = RawStream::new(RawFormat::F32, config.sample_rate).map_err(|error| error.to_string())?;
     let errors = blocks.clone();
-    let hear = move |samples: &[T], _: &cpal::InputCallbackInfo| {
+    let on_samples = move |samples: &[T], _: &cpal::InputCallbackInfo| {
         let mean = |frame: &[T]| frame.iter().map(|sample| f32::from_sample(*sample)).sum::<f32>() / channels as f32;
         let bytes: Vec<u8> = samples.chunks_exact(channels).map(mean).flat_map(f32::to_le_bytes).collect();
-        let mut heard = Vec::new();
-        raw.push(&bytes, &mut heard);
-        // The sound card does not wait: what there is no room for is lost.
-        let _ = blocks.try_send(Ok(heard));
+        let mut block = Vec::new();
+        resampler.push(&bytes, &mut block);
+        // The audio callback must not block: if the queue is full, the samples are lost.
+        let _ = blocks.try_send(Ok(block));
     };
-    let fail = move |error: cpal::Error| {
+    let on_error = move |error: cpal::Error| {
         let _ = errors.try_send(Err(format!("the microphone failed: {error}")));
     };
-    device.build_input_stream(config, hear, fail, None).map_err(|error| error.to_string())
+    device.build_input_stream(config, on_samples, on_error, None).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! `amanuensis listen`: text of speech that is still going on.
+//! `amanuensis listen`: transcribes live speech.
 
 pub mod args;
 #[cfg(feature = "microphone")]
@@ -10,24 +10,24 @@ use std::io::{self, IsTerminal, StdoutLock};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use amanuensis_transcribe::{EngineOptions, Error, LiveEvent, LiveTranscriber, Transcriber};
+use amanuensis_transcribe::{EngineOptions, Error, LiveEvent, LiveTranscriber};
 
 use crate::console::Console;
-use crate::decoding::{Wanted, load, thread_count};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::load::{ModelRequest, thread_count};
 use args::{ListenArgs, Source};
 use screen::Screen;
-use source::Samples;
+use source::SampleStream;
 
-/// How long to wait for samples before looking whether somebody wants to stop.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How often to check for Ctrl-C while no samples arrive.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub fn run(args: &ListenArgs) -> Result<(), Failure> {
     source::check(args)?;
     let console = Console::new(args.quiet);
     let interrupt = Interrupt::install()?;
-    let wanted = Wanted {
+    let request = ModelRequest {
         model: &args.model,
         engine: EngineOptions {
             compute_type: args.compute_type,
@@ -35,70 +35,69 @@ pub fn run(args: &ListenArgs) -> Result<(), Failure> {
             ..EngineOptions::default()
         },
         offline: args.offline,
-        detects_speech: args.vad_filter,
+        needs_vad: args.vad_filter,
     };
-    let transcriber = load(&wanted, &console, &interrupt)?;
-    let live = LiveTranscriber::new(&transcriber, &args.options(), args.turns());
+    let transcriber = request.load(&console, &interrupt)?;
+    let live = LiveTranscriber::new(&transcriber, &args.options(), args.utterance_options());
     let live = live.map_err(|error| Failure::Usage(error.to_string()))?;
-    warn(&transcriber, args, &console);
+    if args.vad_filter && transcriber.vad().is_none() {
+        console.warning("without speech detection, the whole stream is one utterance");
+    }
     let samples = source::open(args)?;
     if args.input == Source::Microphone {
-        console.remark("listening; Ctrl-C ends");
+        console.info_on_terminal("listening; press Ctrl-C to stop");
     }
     let out = io::stdout();
     let columns = out.is_terminal().then(|| usize::from(console::Term::stdout().size().1));
-    let mut session = Session { live, screen: Screen::new(out.lock(), columns), written: Ok(()) };
-    interrupt.heed(|| session.listen(&samples, &interrupt))
-}
-
-fn warn(transcriber: &Transcriber, args: &ListenArgs, console: &Console) {
-    if args.vad_filter && transcriber.vad().is_none() {
-        console.warning("without the voice detector, everything that is heard is one turn");
-    }
+    let mut session = Session { live, screen: Screen::new(out.lock(), columns), stdout_result: Ok(()) };
+    interrupt.run_interruptible(|| session.run(&samples, &interrupt))
 }
 
 struct Session<'t> {
     live: LiveTranscriber<'t>,
     screen: Screen<StdoutLock<'static>>,
-    written: io::Result<()>,
+    /// The first error of writing to standard output.
+    stdout_result: io::Result<()>,
 }
 
 impl<'t> Session<'t> {
-    /// Listens until the input ends, or somebody wants to stop; what was said is written down in any case.
-    fn listen(&mut self, samples: &Samples, interrupt: &Interrupt) -> Result<(), Failure> {
-        let end = loop {
+    /// Transcribes until the input ends or the user asks to stop. The last utterance is written in both cases.
+    fn run(&mut self, samples: &SampleStream, interrupt: &Interrupt) -> Result<(), Failure> {
+        let result = loop {
             if interrupt.is_requested() {
                 break Err(Failure::Interrupted);
             }
-            let mut heard = match samples.blocks.recv_timeout(PATIENCE) {
+            let mut block = match samples.blocks.recv_timeout(POLL_INTERVAL) {
                 Ok(Ok(block)) => block,
                 Ok(Err(reason)) => break Err(Failure::Failed(reason)),
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             };
-            // What came during the last reading comes all at once; an error among it comes again as the end.
-            heard.extend(samples.blocks.try_iter().map_while(Result::ok).flatten());
-            self.hear(|live, on_event| live.push(&heard, on_event))?;
+            // Take everything that arrived while the model was busy. If an error is among it, the sender has stopped
+            // and the next iteration ends.
+            block.extend(samples.blocks.try_iter().map_while(Result::ok).flatten());
+            self.show_events(|live, on_event| live.push(&block, on_event))?;
         };
-        self.hear(LiveTranscriber::end_turn)?;
-        end
+        self.show_events(LiveTranscriber::end_turn)?;
+        result
     }
 
-    fn hear(
+    /// Runs `work` and writes the words of its events.
+    fn show_events(
         &mut self,
         work: impl FnOnce(&mut LiveTranscriber<'t>, &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error>,
     ) -> Result<(), Failure> {
-        let Self { live, screen, written } = self;
+        let Self { live, screen, stdout_result } = self;
         let result = work(live, &mut |event| {
-            if written.is_ok() {
-                *written = match event {
-                    LiveEvent::Words { settled, provisional } => screen.words(settled, provisional),
-                    LiveEvent::Turn { .. } => screen.end_turn(),
+            if stdout_result.is_ok() {
+                *stdout_result = match event {
+                    LiveEvent::Words { settled, provisional } => screen.show_words(settled, provisional),
+                    LiveEvent::Turn { .. } => screen.end_utterance(),
                     _ => Ok(()),
                 };
             }
         });
-        written.as_ref().map_err(Failure::of_stdout)?;
+        stdout_result.as_ref().map_err(Failure::from_stdout)?;
         result.map_err(|error| Failure::Failed(error.to_string()))
     }
 }

@@ -1,4 +1,4 @@
-//! Where the words go: a terminal, on which those that may still change are grey, or lines.
+//! Output of live words: on a terminal, words that may still change are grey; otherwise one line per utterance.
 
 use std::io::{self, Write};
 
@@ -9,12 +9,12 @@ const PLAIN: &str = "\x1b[0m";
 /// Clears from the cursor to the end of the line.
 const CLEAR: &str = "\x1b[K";
 
-/// Where words are written as they come.
+/// Writes words while they are transcribed.
 pub struct Screen<W> {
     out: W,
-    /// Columns of the terminal; none where there is no terminal.
+    /// Width of the terminal in columns. `None` if the output is not a terminal.
     columns: Option<usize>,
-    /// The settled words of the line that is being written.
+    /// The committed words of the current line.
     line: String,
 }
 
@@ -23,10 +23,10 @@ impl<W: Write> Screen<W> {
         Self { out, columns: columns.map(|columns| columns.max(20)), line: String::new() }
     }
 
-    /// Writes words that stay, and on a terminal those that may still change.
-    pub fn words(&mut self, settled: &[Word], provisional: &[Word]) -> io::Result<()> {
+    /// Writes committed words and, on a terminal only, provisional words that may still change.
+    pub fn show_words(&mut self, committed: &[Word], provisional: &[Word]) -> io::Result<()> {
         let Some(columns) = self.columns else {
-            for word in settled {
+            for word in committed {
                 let word = on_one_line(&word.word);
                 let word = if self.line.is_empty() { word.trim_start() } else { &word };
                 self.out.write_all(word.as_bytes())?;
@@ -34,24 +34,24 @@ impl<W: Write> Screen<W> {
             }
             return self.out.flush();
         };
-        for word in settled {
+        for word in committed {
             let word = on_one_line(&word.word);
-            // The last column stays free: terminals differ in what a full line does.
+            // The last column stays empty, because terminals differ in when they wrap a full line.
             if !self.line.is_empty() && width(&self.line) + width(&word) >= columns {
                 writeln!(self.out, "\r{}{CLEAR}", self.line)?;
                 self.line.clear();
             }
             self.line += if self.line.is_empty() { word.trim_start() } else { &word };
         }
-        let rest: String = provisional.iter().map(|word| on_one_line(&word.word)).collect();
-        let rest = if self.line.is_empty() { rest.trim_start() } else { &rest };
-        let rest = beginning(rest, (columns - 1).saturating_sub(width(&self.line)));
-        write!(self.out, "\r{}{GREY}{rest}{PLAIN}{CLEAR}", self.line)?;
+        let grey: String = provisional.iter().map(|word| on_one_line(&word.word)).collect();
+        let grey = if self.line.is_empty() { grey.trim_start() } else { &grey };
+        let grey = truncated(grey, (columns - 1).saturating_sub(width(&self.line)));
+        write!(self.out, "\r{}{GREY}{grey}{PLAIN}{CLEAR}", self.line)?;
         self.out.flush()
     }
 
-    /// Ends the line of a turn, if anything was said.
-    pub fn end_turn(&mut self) -> io::Result<()> {
+    /// Ends the line of an utterance, if it has any words.
+    pub fn end_utterance(&mut self) -> io::Result<()> {
         if self.columns.is_some() {
             write!(self.out, "\r{}{CLEAR}", self.line)?;
         }
@@ -67,14 +67,14 @@ fn width(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
-/// As much of the beginning as there are columns for.
-fn beginning(text: &str, columns: usize) -> &str {
+/// The longest prefix of `text` that fits into `columns`.
+fn truncated(text: &str, columns: usize) -> &str {
     let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
     let end = ends.take_while(|end| width(&text[..*end]) <= columns).last();
     &text[..end.unwrap_or(0)]
 }
 
-/// A terminal would obey control characters, and lines end with turns only.
+/// Replaces control characters by spaces: they could change the terminal, or break the line.
 fn on_one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -91,21 +91,21 @@ mod tests {
     fn written(columns: Option<usize>) -> String {
         let mut out = Vec::new();
         let mut screen = Screen::new(&mut out, columns);
-        screen.words(&[], &words("Ask what")).unwrap();
-        screen.words(&words("Ask not"), &words("what your country")).unwrap();
-        screen.words(&words("what your country"), &[]).unwrap();
-        screen.end_turn().unwrap();
-        screen.end_turn().unwrap();
+        screen.show_words(&[], &words("Ask what")).unwrap();
+        screen.show_words(&words("Ask not"), &words("what your country")).unwrap();
+        screen.show_words(&words("what your country"), &[]).unwrap();
+        screen.end_utterance().unwrap();
+        screen.end_utterance().unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn without_a_terminal_a_turn_is_a_line() {
+    fn without_a_terminal_an_utterance_is_a_line() {
         assert_eq!(written(None), "Ask not what your country\n");
     }
 
     #[test]
-    fn on_a_terminal_what_may_change_is_grey_and_cut_at_the_edge() {
+    fn on_a_terminal_provisional_words_are_grey_and_truncated() {
         let expected = [
             "\r\x1b[90mAsk what\x1b[0m\x1b[K",
             "\rAsk not\x1b[90m what your c\x1b[0m\x1b[K",

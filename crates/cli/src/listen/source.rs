@@ -1,4 +1,4 @@
-//! Where samples come from: a thread that waits for them, so that nothing is missed while the model reads.
+//! The source of samples. A thread of its own reads them, so that none are lost while the model is busy.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,27 +11,27 @@ use super::args::{ListenArgs, Source};
 use super::microphone::Microphone;
 use crate::failure::Failure;
 
-/// Blocks that wait to be heard. Whoever sends faster than the model reads has to wait; from a microphone comes a few
-/// dozen a second, and more than this is lost.
-const WAITING: usize = 1024;
+/// Blocks in the queue. If the queue is full, reading from standard input waits, and blocks of the microphone are lost. A
+/// microphone sends a few dozen blocks a second.
+const QUEUE_LENGTH: usize = 1024;
 
-/// Bytes that are read at once, at most.
-const BLOCK: usize = 4096;
+/// Maximum size of a read from standard input.
+const BLOCK_BYTES: usize = 4096;
 
-/// A source of samples, 16 kHz mono, or why it failed. It ends with the input.
-pub struct Samples {
+/// A stream of 16 kHz mono samples. The channel closes when the input ends; an error means that the source failed.
+pub struct SampleStream {
     pub blocks: Receiver<Result<Vec<f32>, String>>,
-    /// Sends as long as it is there.
+    /// Records until it is dropped.
     #[cfg(feature = "microphone")]
     _microphone: Option<Microphone>,
 }
 
-/// Refuses what cannot be opened whatever the system has: before a model is loaded.
+/// Rejects arguments that cannot work. This runs before the model is loaded.
 pub fn check(args: &ListenArgs) -> Result<(), Failure> {
     let problem = match args.input {
-        Source::Stdin if io::stdin().is_terminal() => "the standard input is a terminal; send samples into it",
+        Source::Stdin if io::stdin().is_terminal() => "the standard input is a terminal; redirect raw samples into it",
         Source::Microphone if args.rate.is_some() || args.sample_format.is_some() => {
-            "--rate and --sample-format are those of the standard input, `--input -`"
+            "--rate and --sample-format need the standard input, `--input -`"
         }
         Source::Microphone if cfg!(not(feature = "microphone")) => NO_MICROPHONE,
         _ => return Ok(()),
@@ -39,41 +39,41 @@ pub fn check(args: &ListenArgs) -> Result<(), Failure> {
     Err(Failure::Usage(problem.to_owned()))
 }
 
-/// Opens what the arguments name, which [`check`] has found possible.
-pub fn open(args: &ListenArgs) -> Result<Samples, Failure> {
+/// Opens the source. [`check`] must have accepted `args`.
+pub fn open(args: &ListenArgs) -> Result<SampleStream, Failure> {
     if args.input == Source::Microphone {
         return microphone();
     }
     let (format, rate) = (args.sample_format.unwrap_or(RawFormat::S16), args.rate.unwrap_or(16_000));
     let stream = RawStream::new(format, rate).map_err(|error| Failure::Usage(error.to_string()))?;
-    let (sender, blocks) = sync_channel(WAITING);
+    let (sender, blocks) = sync_channel(QUEUE_LENGTH);
     thread::spawn(move || read(io::stdin().lock(), stream, &sender));
-    Ok(Samples {
+    Ok(SampleStream {
         blocks,
         #[cfg(feature = "microphone")]
         _microphone: None,
     })
 }
 
-const NO_MICROPHONE: &str = "this program was built without the microphone. Build it with `cargo install --locked --path \
+const NO_MICROPHONE: &str = "this program was built without microphone support. Build it with `cargo install --locked --path \
     crates/cli --features microphone` (on Linux this needs the ALSA headers, the package libasound2-dev or alsa-lib-devel), or \
-    send samples to the standard input: `arecord -q -t raw -f S16_LE -r 16000 | amanuensis listen --input -`";
+    send raw samples to the standard input: `arecord -q -t raw -f S16_LE -r 16000 | amanuensis listen --input -`";
 
 #[cfg(feature = "microphone")]
-fn microphone() -> Result<Samples, Failure> {
-    let (sender, blocks) = sync_channel(WAITING);
+fn microphone() -> Result<SampleStream, Failure> {
+    let (sender, blocks) = sync_channel(QUEUE_LENGTH);
     let microphone = Microphone::open(sender).map_err(Failure::Failed)?;
-    Ok(Samples { blocks, _microphone: Some(microphone) })
+    Ok(SampleStream { blocks, _microphone: Some(microphone) })
 }
 
 #[cfg(not(feature = "microphone"))]
-fn microphone() -> Result<Samples, Failure> {
+fn microphone() -> Result<SampleStream, Failure> {
     Err(Failure::Usage(NO_MICROPHONE.to_owned()))
 }
 
-/// Sends what can be read until it ends, or nobody listens.
+/// Sends all samples of `input` until it ends or the receiver is dropped.
 fn read(mut input: impl Read, mut stream: RawStream, blocks: &SyncSender<Result<Vec<f32>, String>>) {
-    let mut bytes = vec![0; BLOCK];
+    let mut bytes = vec![0; BLOCK_BYTES];
     loop {
         let mut samples = Vec::new();
         let is_end = match input.read(&mut bytes) {
@@ -102,9 +102,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_samples_come_and_then_the_end() {
+    fn all_samples_are_sent_and_then_the_channel_closes() {
         let bytes: Vec<u8> = (0..10_001_u16).flat_map(u16::to_le_bytes).collect();
-        let (sender, blocks) = sync_channel(WAITING);
+        let (sender, blocks) = sync_channel(QUEUE_LENGTH);
         read(&bytes[..], RawStream::new(RawFormat::S16, 16_000).unwrap(), &sender);
         drop(sender);
         let samples: Vec<f32> = blocks.iter().flat_map(Result::unwrap).collect();

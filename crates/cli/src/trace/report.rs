@@ -1,31 +1,30 @@
-//! A trace for people, and as JSON.
+//! A trace as tables and as JSON.
 
 use std::fmt::{Display, Write as _};
 
 use serde_json::{Value, json};
 
-use super::Side;
-use super::figures::{Apart, Figures};
-use super::stages::{BadStage, Difference, Stage, Step, Token, Trace};
+use super::side::Side;
+use super::stages::{Comparison, FailedStage, Stage, Step, Token, Trace};
+use super::statistics::{Difference, Statistics};
 use super::window::Window;
-use crate::inputs::Input;
+use crate::input::Input;
 
-/// Samples a second.
-const RATE: f64 = 16_000.0;
+const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// All there is to tell.
+/// A trace with its inputs and its result.
 pub struct Report<'a> {
     pub audio: &'a Input,
     pub window: &'a Window,
     pub sides: &'a [Side],
     pub trace: &'a Trace,
     pub tolerance: f32,
-    pub failure: Option<&'a BadStage>,
+    pub failure: Option<&'a FailedStage>,
 }
 
 impl Report<'_> {
     fn seconds(&self) -> f64 {
-        self.window.samples.len() as f64 / RATE
+        self.window.samples.len() as f64 / SAMPLE_RATE_HZ
     }
 
     pub fn table(&self) -> String {
@@ -41,19 +40,19 @@ impl Report<'_> {
         lines.push(String::new());
         lines.push(format!(
             "{:<8}{:>9}{:>9}{:>11}{:>11}{:>11}{:>11}{:>12}",
-            "stage", "apart", "largest", "min", "max", "mean", "std", "not finite"
+            "stage", "rms diff", "max diff", "min", "max", "mean", "std", "not finite"
         ));
-        for (name, Stage { figures, difference }) in [("mel", mel), ("encoder", encoder)] {
-            let Figures { min, max, mean, std, non_finite } = figures;
-            let [apart, largest] = apart(difference.as_ref());
+        for (name, Stage { statistics, difference }) in [("mel", mel), ("encoder", encoder)] {
+            let Statistics { min, max, mean, std, non_finite } = statistics;
+            let [rms, largest] = difference_columns(difference.as_ref());
             lines.push(format!(
-                "{name:<8}{apart:>9}{largest:>9}{min:>11.4}{max:>11.4}{mean:>11.4}{std:>11.4}{non_finite:>12}"
+                "{name:<8}{rms:>9}{largest:>9}{min:>11.4}{max:>11.4}{mean:>11.4}{std:>11.4}{non_finite:>12}"
             ));
         }
         lines.push(String::new());
         lines.push(format!(
             "{:>4}{:>9}{:>9}{:>9}{:>8}{:>7}  {:<16}{:>9}  most probable; caches",
-            "step", "apart", "largest", "uncached", "ms", "token", "text", "log-prob"
+            "step", "rms diff", "max diff", "uncached", "ms", "token", "text", "log-prob"
         ));
         for (index, step) in steps.iter().enumerate() {
             lines.push(row(index + 1, step));
@@ -61,7 +60,7 @@ impl Report<'_> {
         lines.push(String::new());
         let verdict = match self.failure {
             None => format!("every stage is within {}", self.tolerance),
-            Some(BadStage { name, reason }) => format!("{name}: {reason}"),
+            Some(FailedStage { name, reason }) => format!("{name}: {reason}"),
         };
         lines.push(verdict);
         lines.join("\n") + "\n"
@@ -89,17 +88,18 @@ impl Report<'_> {
     }
 }
 
-/// A line of the table.
+/// The table row of a decoding step.
 fn row(number: usize, step: &Step) -> String {
     let Step { chosen: (token, logprob), top, caches, ms, cached_difference, difference } = step;
-    let ([apart, largest], [uncached, _]) = (apart(difference.as_ref()), self::apart(Some(cached_difference)));
+    let [rms, largest] = difference_columns(difference.as_ref());
+    let [uncached, _] = difference_columns(Some(cached_difference));
     let mut line = format!(
-        "{number:>4}{apart:>9}{largest:>9}{uncached:>9}{ms:>8.1}{:>7}  {:<16}{logprob:>9.3} ",
+        "{number:>4}{rms:>9}{largest:>9}{uncached:>9}{ms:>8.1}{:>7}  {:<16}{logprob:>9.3} ",
         token.id,
         quoted(token)
     );
     for (token, logprob) in top {
-        // A string takes all that is written to it.
+        // Writing to a string cannot fail.
         let _ = write!(line, " {} {logprob:.2},", quoted(token));
     }
     let mut shapes: Vec<String> = Vec::new();
@@ -113,11 +113,11 @@ fn row(number: usize, step: &Step) -> String {
     format!("{line}; {}", shapes.join(" "))
 }
 
-/// Root mean square and largest.
-fn apart(difference: Option<&Difference>) -> [String; 2] {
+/// The columns with the root mean square and the largest difference.
+fn difference_columns(difference: Option<&Comparison>) -> [String; 2] {
     match difference {
         None => [String::new(), String::new()],
-        Some(Ok(Apart { rms, largest })) => [rms, largest].map(|share| format!("{share:.1e}")),
+        Some(Ok(Difference { rms, largest })) => [rms, largest].map(|ratio| format!("{ratio:.1e}")),
         Some(Err(_)) => ["differs".to_owned(), String::new()],
     }
 }
@@ -126,10 +126,10 @@ fn quoted(token: &Token) -> impl Display {
     format!("{:?}", token.text)
 }
 
-fn stage_json(Stage { figures, difference }: &Stage) -> Value {
-    let Figures { min, max, mean, std, non_finite } = figures;
+fn stage_json(Stage { statistics, difference }: &Stage) -> Value {
+    let Statistics { min, max, mean, std, non_finite } = statistics;
     json!({
-        "min": min, "max": max, "mean": mean, "std": std, "non_finite": non_finite, "difference": value(difference.as_ref()),
+        "min": min, "max": max, "mean": mean, "std": std, "non_finite": non_finite, "difference": difference_json(difference.as_ref()),
     })
 }
 
@@ -139,7 +139,7 @@ fn step_json((number, step): (usize, &Step)) -> Value {
     let caches = caches.iter().map(|(name, shape)| json!({ "name": name, "shape": shape }));
     json!({
         "step": number, "token": token.id, "text": token.text, "logprob": logprob, "ms": ms,
-        "cached_difference": value(Some(cached_difference)), "difference": value(difference.as_ref()),
+        "cached_difference": difference_json(Some(cached_difference)), "difference": difference_json(difference.as_ref()),
         "top": top.collect::<Vec<_>>(), "caches": caches.collect::<Vec<_>>(),
     })
 }
@@ -148,7 +148,8 @@ fn token_json(token: &Token) -> Value {
     json!({ "token": token.id, "text": token.text })
 }
 
-fn value(difference: Option<&Difference>) -> Value {
-    let apart = difference.and_then(|difference| difference.as_ref().ok());
-    json!(apart.map(|Apart { rms, largest }| json!({ "rms": rms, "largest": largest })))
+/// `null` if there is no second model, or the two cannot be compared.
+fn difference_json(difference: Option<&Comparison>) -> Value {
+    let difference = difference.and_then(|difference| difference.as_ref().ok());
+    json!(difference.map(|Difference { rms, largest }| json!({ "rms": rms, "largest": largest })))
 }

@@ -1,4 +1,4 @@
-//! The window of a recording that is looked at.
+//! The window of a recording that is traced.
 
 use amanuensis_audio::WINDOW_SAMPLES;
 use amanuensis_engine::SileroVad;
@@ -7,38 +7,38 @@ use amanuensis_transcribe::Audio;
 
 use crate::failure::Failure;
 
-/// Samples a second.
-const RATE: f64 = 16_000.0;
+const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// From this probability on, a chunk is speech.
-const SPEECH: f32 = 0.5;
+/// A chunk with at least this speech probability is speech.
+const SPEECH_THRESHOLD: f32 = 0.5;
 
-/// Samples before the first speech that belong to it.
-const BEFORE: usize = 3200;
+/// The window starts this many samples before the first speech: 0.2 s.
+const PADDING_SAMPLES: usize = 3200;
 
-/// 30 s of a recording, or what there is of them.
+/// Up to 30 s of a recording.
 pub struct Window {
-    /// Seconds from the beginning of the recording.
+    /// Start in the recording, in seconds.
     pub start: f64,
     /// 16 kHz, mono.
     pub samples: Vec<f32>,
 }
 
 impl Window {
-    /// From `start`, else from a little before the first speech that `detector` finds, else from the beginning.
-    pub fn read(mut audio: Audio, start: Option<f64>, detector: Option<&SileroVad>) -> Result<Self, Failure> {
+    /// Reads a window that starts at `start` seconds, if given; else shortly before the first speech that `vad` detects;
+    /// without `vad`, at the beginning of the recording.
+    pub fn read(mut audio: Audio, start: Option<f64>, vad: Option<&SileroVad>) -> Result<Self, Failure> {
         let mut buffer = Buffer::default();
-        let first = match (start, detector) {
-            (Some(start), _) => (start * RATE) as usize,
-            (None, Some(detector)) => first_speech(&mut audio, detector, &mut buffer)?,
+        let first = match (start, vad) {
+            (Some(start), _) => (start * SAMPLE_RATE_HZ) as usize,
+            (None, Some(vad)) => first_speech(&mut audio, vad, &mut buffer)?,
             (None, None) => 0,
         };
         while buffer.end() < first + WINDOW_SAMPLES && buffer.extend(&mut audio)? {
-            buffer.forget(first);
+            buffer.discard_before(first);
         }
-        buffer.forget(first);
+        buffer.discard_before(first);
         buffer.samples.truncate(WINDOW_SAMPLES);
-        let start = first as f64 / RATE;
+        let start = first as f64 / SAMPLE_RATE_HZ;
         if buffer.samples.is_empty() {
             return Err(Failure::Failed(format!("the recording ends before {start:.2} s")));
         }
@@ -46,32 +46,32 @@ impl Window {
     }
 }
 
-/// The sample with which the window of the first speech begins.
-fn first_speech(audio: &mut Audio, detector: &SileroVad, buffer: &mut Buffer) -> Result<usize, Failure> {
-    let (mut stream, mut probabilities) = (detector.stream(), Vec::new());
-    let (mut chunk, mut goes_on) = (0, true);
-    while goes_on {
-        let before = buffer.end();
-        goes_on = buffer.extend(audio)?;
-        if goes_on {
-            stream.push(&buffer.samples[before - buffer.first..], &mut probabilities);
+/// The first sample of a window that contains the first speech. `buffer` keeps all samples from there on.
+fn first_speech(audio: &mut Audio, vad: &SileroVad, buffer: &mut Buffer) -> Result<usize, Failure> {
+    let (mut stream, mut probabilities) = (vad.stream(), Vec::new());
+    let (mut chunk, mut has_more) = (0, true);
+    while has_more {
+        let end_before = buffer.end();
+        has_more = buffer.extend(audio)?;
+        if has_more {
+            stream.push(&buffer.samples[end_before - buffer.first..], &mut probabilities);
         } else {
             stream.finish(&mut probabilities);
         }
-        if let Some(at) = probabilities.iter().position(|probability| *probability >= SPEECH) {
-            return Ok(((chunk + at) * SAMPLES_PER_CHUNK).saturating_sub(BEFORE));
+        if let Some(index) = probabilities.iter().position(|probability| *probability >= SPEECH_THRESHOLD) {
+            return Ok(((chunk + index) * SAMPLES_PER_CHUNK).saturating_sub(PADDING_SAMPLES));
         }
         chunk += probabilities.len();
         probabilities.clear();
-        buffer.forget((chunk * SAMPLES_PER_CHUNK).saturating_sub(BEFORE));
+        buffer.discard_before((chunk * SAMPLES_PER_CHUNK).saturating_sub(PADDING_SAMPLES));
     }
-    Err(Failure::Failed("nobody speaks in this recording; a place to look at can be named with --start".to_owned()))
+    Err(Failure::Failed("the recording contains no speech; choose a window with --start".to_owned()))
 }
 
-/// The samples of a recording from somewhere on.
+/// A part of the recording in memory.
 #[derive(Default)]
 struct Buffer {
-    /// Where in the recording it begins.
+    /// The index of the first sample in the recording.
     first: usize,
     samples: Vec<f32>,
 }
@@ -81,15 +81,15 @@ impl Buffer {
         self.first + self.samples.len()
     }
 
-    /// Appends the next block of the recording, if there is one.
+    /// Appends the next block of the recording. Returns false at the end of the recording.
     fn extend(&mut self, audio: &mut Audio) -> Result<bool, Failure> {
         let block = audio.next_block().map_err(|error| Failure::Failed(error.to_string()))?;
         self.samples.extend_from_slice(block.unwrap_or_default());
         Ok(block.is_some())
     }
 
-    /// Drops what lies before the sample `first` of the recording.
-    fn forget(&mut self, first: usize) {
+    /// Discards all samples before the sample `first` of the recording.
+    fn discard_before(&mut self, first: usize) {
         let count = first.saturating_sub(self.first).min(self.samples.len());
         self.samples.drain(..count);
         self.first += count;

@@ -1,0 +1,18 @@
+//! Memory of the process and of the machine, as Linux reports it.
+
+/// The peak resident memory of this process in MB. `None` if the system does not report it.
+pub fn peak_rss_mb() -> Option<f64> {
+    Some(kib_field("/proc/self/status", "VmHWM:")? as f64 * 1024.0 / 1e6)
+}
+
+/// The available memory in bytes. 2 GiB is assumed if the system does not report it.
+pub fn available_bytes() -> u64 {
+    kib_field("/proc/meminfo", "MemAvailable:").and_then(|kib| kib.checked_mul(1024)).unwrap_or(2 << 30)
+}
+
+/// The value of a field such as `VmHWM:   1234 kB`.
+fn kib_field(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}

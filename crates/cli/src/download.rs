@@ -1,0 +1,84 @@
+//! Downloading models: progress for the user, and the speech detection model.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use amanuensis_models::{Error, Phase, Progress, SPEECH_DETECTOR, Store};
+use indicatif::DecimalBytes;
+
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+
+const BAR: &str = "{prefix} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+const SPINNER: &str = "{spinner} {prefix} {decimal_bytes}, {decimal_bytes_per_sec}";
+
+/// Shows the progress of a download or a verification.
+pub struct DownloadProgress<'a> {
+    console: &'a Console,
+    interrupt: &'a Interrupt,
+    model: &'a str,
+    /// Why the previous source failed. Printed when the next source is tried; if there is none, the final error says it.
+    source_failure: Option<String>,
+}
+
+impl<'a> DownloadProgress<'a> {
+    pub fn new(console: &'a Console, interrupt: &'a Interrupt, model: &'a str) -> Self {
+        Self { console, interrupt, model, source_failure: None }
+    }
+
+    /// Callback of the model store. Returns `Break` if the user asked to stop.
+    pub fn show(&mut self, step: Progress<'_>) -> ControlFlow<()> {
+        match step {
+            Progress::Waiting { model } => self.console.info(format!("{model}: waiting for another process to finish")),
+            Progress::Source { source } => {
+                if let Some(failure) = self.source_failure.take() {
+                    self.console.info(format!("{}: {failure}", self.model));
+                }
+                self.console.info(format!("{}: fetching from {source}", self.model));
+            }
+            Progress::SourceFailed { source, reason } => self.source_failure = Some(format!("{source}: {reason}")),
+            Progress::Started { phase, total } => {
+                let action = match phase {
+                    Phase::Downloading => "fetching",
+                    Phase::Unpacking => "unpacking",
+                    _ => "checking",
+                };
+                let template = if total.is_some() { BAR } else { SPINNER };
+                self.console.start_progress(total, template, format!("{action} {}", self.model));
+            }
+            Progress::Advanced { bytes } => self.console.advance_progress(bytes, String::new()),
+            _ => {}
+        }
+        if self.interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// The directory of the speech detection model. It is downloaded if it is missing, unless `offline` is set.
+///
+/// Transcription works without this model, although less well. So if it is not available, this prints a warning with the
+/// reason and returns `None`.
+pub fn speech_detector(
+    store: &Store,
+    offline: bool,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Option<PathBuf>, Failure> {
+    let mut progress = DownloadProgress::new(console, interrupt, SPEECH_DETECTOR);
+    let path =
+        interrupt.run_interruptible(|| store.path_or_pull(SPEECH_DETECTOR, offline, &mut |step| progress.show(step)));
+    console.clear_progress();
+    match path {
+        Ok(path) => Ok(Some(path)),
+        Err(Error::Cancelled) => Err(Failure::Interrupted),
+        Err(error) => {
+            console.warning(format!("speech detection is off: {error}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Formats a number of bytes, such as `145.2 MB`.
+pub fn format_bytes(bytes: u64) -> String {
+    DecimalBytes(bytes).to_string()
+}

@@ -1,0 +1,51 @@
+//! Whether the NPU of this machine can be used.
+
+use std::path::Path;
+
+use amanuensis_xdna::design;
+use amanuensis_xdna::{Error, Machine};
+
+/// The result of looking for an NPU.
+pub enum Probe {
+    /// It can be used.
+    Usable(String),
+    /// The machine has an NPU that cannot be used.
+    Unusable(String),
+    /// The machine has no NPU.
+    Absent(String),
+}
+
+/// Looks for an NPU, and checks the design in `directory`.
+pub fn probe(directory: Option<&Path>) -> Probe {
+    let machine = Machine::here();
+    match check(&machine, directory) {
+        Ok(detail) => Probe::Usable(detail),
+        Err(reason) if machine.has_npu() => Probe::Unusable(reason),
+        Err(reason) => Probe::Absent(reason),
+    }
+}
+
+/// A description of the NPU, or why it cannot be used.
+fn check(machine: &Machine, directory: Option<&Path>) -> Result<String, String> {
+    let message = |error: Error| error.to_string();
+    // The design is checked even on machines without an NPU.
+    let found = machine.device().map_err(|error| match directory.map(design::load) {
+        Some(Err(problem)) => format!("{error}; {problem}"),
+        _ => message(error),
+    })?;
+    let info = found.open().and_then(|mut driver| Ok(driver.info()?)).map_err(message)?;
+    let name = found.name.as_deref().unwrap_or(&found.pci_id);
+    let device = format!("{name} at {}, {} columns", found.path.display(), info.columns);
+    let Some(directory) = directory else {
+        return Err(format!("{device}: it needs a design, --npu-design DIR; docs/npu.md says how to build one"));
+    };
+    let design = design::load(directory).map_err(message)?;
+    if found.target.is_some_and(|target| target != design.target) {
+        let device = found.target.map_or_else(String::new, |target| target.to_string());
+        return Err(message(Error::OtherTarget { design: design.target.name(), device }));
+    }
+    Ok(format!(
+        "{device}, with the design in {}; untested on hardware, check it with `amanuensis doctor`",
+        directory.display()
+    ))
+}

@@ -1,0 +1,47 @@
+//! `--language`: the language spoken, or `auto`.
+
+use std::str::FromStr;
+
+use amanuensis_transcribe::{Language, UnknownLanguage};
+
+/// The value of `--language`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LanguageChoice {
+    /// Detect the language.
+    Auto,
+    /// The user knows the language.
+    Known(Language),
+}
+
+impl LanguageChoice {
+    /// The language, or `None` if it must be detected.
+    pub fn language(self) -> Option<Language> {
+        match self {
+            Self::Auto => None,
+            Self::Known(language) => Some(language),
+        }
+    }
+}
+
+impl FromStr for LanguageChoice {
+    type Err = UnknownLanguage;
+
+    /// Parses `auto`, or a code or name of a [`Language`].
+    fn from_str(text: &str) -> Result<Self, UnknownLanguage> {
+        if text.trim().eq_ignore_ascii_case("auto") { Ok(Self::Auto) } else { text.parse().map(Self::Known) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_choice_is_auto_or_a_language() {
+        let parsed = (" AUTO ".parse(), "en-US".parse());
+        assert_eq!(parsed, (Ok(LanguageChoice::Auto), Ok(LanguageChoice::Known(Language::ENGLISH))));
+        for unknown in ["", "klingon", "auto-en"] {
+            assert!(unknown.parse::<LanguageChoice>().is_err(), "{unknown:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The options that select and load a model, for commands that transcribe recordings.
+
+use amanuensis_transcribe::{ComputeType, EngineOptions, Runtime, Transcriber};
+
+use super::device::DeviceArgs;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::load::{ModelRequest, thread_count};
+use crate::values;
+
+/// Which model to load, and what runs it.
+#[derive(Debug, clap::Args)]
+pub struct ModelArgs {
+    /// Model name (see `amanuensis models list`), or path of a model directory or weight file
+    #[arg(short, long, value_name = "NAME|PATH", default_value = "base", value_parser = values::model(), help_heading = "Model")]
+    model: String,
+
+    /// Never access the network; the model must already be installed
+    #[arg(long, help_heading = "Model")]
+    offline: bool,
+
+    /// Number format of the computation: `int8` is fast, `f32` is a slow reference [default: int8]
+    #[arg(long, value_name = "TYPE", value_parser = values::name_of::<ComputeType>(), help_heading = "Model")]
+    compute_type: Option<ComputeType>,
+
+    /// Inference engine: `native` is built in; `onnx` runs the graphs of an ONNX export
+    ///
+    /// `onnx` is slower, and does not support --word-timestamps.
+    #[arg(long, default_value = "native", value_parser = values::name_of::<Runtime>(), help_heading = "Model")]
+    runtime: Runtime,
+
+    /// Number of CPU threads [default: number of cores]
+    #[arg(long, value_name = "N", value_parser = values::thread_count(), help_heading = "Performance")]
+    threads: Option<usize>,
+
+    /// Number of windows decoded together with --strategy batched [default: depends on the model size]
+    ///
+    /// The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = values::batch_size(), help_heading = "Performance")]
+    batch_size: Option<usize>,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl ModelArgs {
+    /// The number format for reports. With ONNX, the graphs define their own: the name of the runtime is returned.
+    pub fn compute_type_name(&self) -> String {
+        match self.runtime {
+            Runtime::Native => self.compute_type.unwrap_or_default().to_string(),
+            Runtime::Onnx => self.runtime.to_string(),
+        }
+    }
+
+    /// Finds the model, downloads it if needed, and loads it; with the speech detection model if `needs_vad`.
+    pub fn load(&self, needs_vad: bool, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
+        let device = self.device.options()?;
+        if self.runtime == Runtime::Onnx && self.compute_type.is_some() {
+            return Err(Failure::Usage(
+                "--compute-type is for --runtime native only: an ONNX graph defines its own number format".to_owned(),
+            ));
+        }
+        let request = ModelRequest {
+            model: &self.model,
+            engine: EngineOptions {
+                compute_type: self.compute_type.unwrap_or_default(),
+                threads: thread_count(self.threads),
+                device,
+                runtime: self.runtime,
+            },
+            offline: self.offline,
+            needs_vad,
+        };
+        let transcriber = request.load(console, interrupt)?;
+        Ok(match self.batch_size {
+            Some(batch_size) => transcriber.with_batch_size(batch_size),
+            None => transcriber,
+        })
+    }
+}

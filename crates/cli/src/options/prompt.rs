@@ -1,0 +1,35 @@
+//! The options that prompt the model with text.
+
+use amanuensis_transcribe::{Strategy, TranscribeOptions};
+
+/// Text given to the model as a prompt.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Prompt")]
+pub struct PromptArgs {
+    /// Prompt for every window, as an example of names, spelling and style
+    #[arg(long, value_name = "TEXT")]
+    initial_prompt: Option<String>,
+
+    /// Words to expect, such as names; they are added to the prompt of every window
+    #[arg(long, value_name = "WORDS")]
+    hotwords: Option<String>,
+
+    /// Text that the transcript of the first window starts with; two sentences at most
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+
+    /// Use the text of the previous window as a prompt; needs --strategy sequential [default with it: true]
+    #[arg(long, value_name = "BOOL")]
+    condition_on_previous_text: Option<bool>,
+}
+
+impl PromptArgs {
+    /// Sets the prompts. `options.strategy` must be set: it decides the default of `--condition-on-previous-text`.
+    pub fn apply(&self, options: &mut TranscribeOptions) {
+        options.initial_prompt.clone_from(&self.initial_prompt);
+        options.hotwords.clone_from(&self.hotwords);
+        options.prefix.clone_from(&self.prefix);
+        options.condition_on_previous_text =
+            self.condition_on_previous_text.unwrap_or(options.strategy == Strategy::Sequential);
+    }
+}
