@@ -96,8 +96,8 @@ impl Sums {
             let mut on_event = |event: LiveEvent<'_>| {
                 let now = now + start.elapsed().as_secs_f64();
                 match event {
-                    LiveEvent::TurnBegins { .. } => is_first = true,
-                    LiveEvent::Words { settled: committed, provisional } => {
+                    LiveEvent::UtteranceStarted { .. } => is_first = true,
+                    LiveEvent::Words { committed, provisional } => {
                         shown.update(committed.iter().chain(provisional), now);
                         for (word, shown_since) in committed.iter().zip(shown.take(committed.len())) {
                             text += &word.word;
@@ -114,7 +114,7 @@ impl Sums {
             live.push(&samples[streamed..end], &mut on_event)?;
             streamed = end;
             if streamed == samples.len() {
-                live.end_turn(&mut on_event)?;
+                live.end_utterance(&mut on_event)?;
             }
             let elapsed = start.elapsed().as_secs_f64();
             now += elapsed;
@@ -195,7 +195,7 @@ impl<'a> Report<'a> {
         let delays = [
             Delays::new("provisional", "provisional", provisional),
             Delays::new("first_of_turn", "first of utterance", first),
-            Delays::new("settled", "committed", committed),
+            Delays::new("committed", "committed", committed),
         ];
         let isa = transcriber.engine().isa();
         Self { model: transcriber.name(), isa, threads, audio_s, busy_s, delays, live, file }

@@ -78,7 +78,7 @@ impl<'t> Session<'t> {
             block.extend(samples.blocks.try_iter().map_while(Result::ok).flatten());
             self.show_events(|live, on_event| live.push(&block, on_event))?;
         };
-        self.show_events(LiveTranscriber::end_turn)?;
+        self.show_events(LiveTranscriber::end_utterance)?;
         result
     }
 
@@ -91,8 +91,8 @@ impl<'t> Session<'t> {
         let result = work(live, &mut |event| {
             if stdout_result.is_ok() {
                 *stdout_result = match event {
-                    LiveEvent::Words { settled, provisional } => screen.show_words(settled, provisional),
-                    LiveEvent::Turn { .. } => screen.end_utterance(),
+                    LiveEvent::Words { committed, provisional } => screen.show_words(committed, provisional),
+                    LiveEvent::UtteranceTranscribed { .. } => screen.end_utterance(),
                     _ => Ok(()),
                 };
             }

@@ -150,12 +150,12 @@ impl Session {
                     raw.finish(&mut samples);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
                     let mut result = live.push(&samples, &mut |event| self.tell_of(event));
-                    let is_in_turn = live.is_in_turn();
-                    result = result.and(live.end_turn(&mut |event| self.tell_of(event)));
+                    let is_in_utterance = live.is_in_utterance();
+                    result = result.and(live.end_utterance(&mut |event| self.tell_of(event)));
                     match command {
                         Command::Configure(settings) => next = Some(*settings),
                         Command::End => has_ended = true,
-                        _ if !is_in_turn => self.tell(SessionEvent::NothingToCommit),
+                        _ if !is_in_utterance => self.tell(SessionEvent::NothingToCommit),
                         _ => {}
                     }
                     result
@@ -180,27 +180,27 @@ impl Session {
 
     fn tell_of(&mut self, event: LiveEvent<'_>) {
         match event {
-            LiveEvent::TurnBegins { start } => {
+            LiveEvent::UtteranceStarted { start } => {
                 self.utterance += 1;
                 self.began = self.seconds + start;
                 self.tell(SessionEvent::SpeechStarted { utterance: self.utterance, at: self.began });
             }
-            LiveEvent::Words { settled, provisional } => {
-                if !settled.is_empty() {
+            LiveEvent::Words { committed, provisional } => {
+                if !committed.is_empty() {
                     self.tell(SessionEvent::Delta {
                         utterance: self.utterance,
-                        text: text(settled),
-                        words: settled.to_vec(),
+                        text: text(committed),
+                        words: committed.to_vec(),
                     });
                 }
                 self.tell(SessionEvent::Provisional { utterance: self.utterance, text: text(provisional) });
             }
-            LiveEvent::TurnEnds { end } => {
+            LiveEvent::UtteranceEnded { end } => {
                 self.ended = self.seconds + end;
                 self.tell(SessionEvent::SpeechStopped { utterance: self.utterance, at: self.ended });
                 self.tell(SessionEvent::Committed { utterance: self.utterance });
             }
-            LiveEvent::Turn { words, language } => {
+            LiveEvent::UtteranceTranscribed { words, language } => {
                 let seconds = self.ended - self.began;
                 self.tell(SessionEvent::Completed {
                     utterance: self.utterance,
