@@ -7,10 +7,10 @@ use crate::model::Model;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prompt {
     /// Hot words and initial prompt, which every window gets.
-    static_prompt: Vec<u32>,
+    static_tokens: Vec<u32>,
     /// The last tokens transcribed, timestamps included: without timestamps in the prompt, the model tends to leave them
     /// out of its output too. `None` if windows are not conditioned on previous text.
-    previous_text: Option<Vec<u32>>,
+    previous_tokens: Option<Vec<u32>>,
     max_tokens: usize,
     is_truncated: bool,
 }
@@ -18,14 +18,14 @@ pub(crate) struct Prompt {
 impl Prompt {
     pub(crate) fn new(model: &impl Model, options: &TranscribeOptions) -> Self {
         let max_tokens = model.max_prompt_tokens();
-        let mut static_prompt = model.encode_phrase(options.hotwords.as_deref());
+        let mut static_tokens = model.encode_phrase(options.hotwords.as_deref());
         let initial_prompt = model.encode_phrase(options.initial_prompt.as_deref());
-        let is_truncated = static_prompt.len() + initial_prompt.len() > max_tokens;
+        let is_truncated = static_tokens.len() + initial_prompt.len() > max_tokens;
         // Keep the first of too many hot words, but the end of too long a prompt: the end is nearest to the window's text.
-        static_prompt.truncate(max_tokens);
-        static_prompt.extend(last(&initial_prompt, max_tokens - static_prompt.len()));
-        let previous_text = options.condition_on_previous_text.then(Vec::new);
-        Self { static_prompt, previous_text, max_tokens, is_truncated }
+        static_tokens.truncate(max_tokens);
+        static_tokens.extend(last(&initial_prompt, max_tokens - static_tokens.len()));
+        let previous_tokens = options.condition_on_previous_text.then(Vec::new);
+        Self { static_tokens, previous_tokens, max_tokens, is_truncated }
     }
 
     /// Whether hot words and initial prompt are longer than the model allows, so that a part is missing.
@@ -35,18 +35,18 @@ impl Prompt {
 
     /// The part that every window gets: hot words and initial prompt.
     pub(crate) fn static_prompt(&self) -> Vec<u32> {
-        self.static_prompt.clone()
+        self.static_tokens.clone()
     }
 
     /// The static prompt, followed by as much of the end of the previous text as fits.
     pub(crate) fn for_next_window(&self) -> Vec<u32> {
-        let text = self.previous_text.as_deref().unwrap_or_default();
-        [&self.static_prompt, last(text, self.max_tokens - self.static_prompt.len())].concat()
+        let text = self.previous_tokens.as_deref().unwrap_or_default();
+        [&self.static_tokens, last(text, self.max_tokens - self.static_tokens.len())].concat()
     }
 
     /// Appends transcribed tokens to the previous text.
     pub(crate) fn append(&mut self, tokens: &[u32]) {
-        if let Some(text) = &mut self.previous_text {
+        if let Some(text) = &mut self.previous_tokens {
             text.extend(tokens);
             text.drain(..text.len().saturating_sub(self.max_tokens));
         }
@@ -54,7 +54,7 @@ impl Prompt {
 
     /// Drops the previous text, because it would mislead the next window.
     pub(crate) fn reset(&mut self) {
-        self.previous_text.iter_mut().for_each(Vec::clear);
+        self.previous_tokens.iter_mut().for_each(Vec::clear);
     }
 }
 
