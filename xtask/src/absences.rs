@@ -1,15 +1,15 @@
-//! What a crate must not know: the invariants that are stated as something that is not there.
+//! Invariants of the form "this crate does not use that": names that must not occur in the sources of some crates.
 
 use crate::source;
 use crate::tree::{Finding, Tree};
 
-/// Names that do not occur in the sources of some crates. Tests may use them.
+/// Names that must not occur under some paths. Tests may use them.
 struct Absence {
     what: &'static str,
     names: &'static [&'static str],
-    /// Where the names are looked for.
+    /// Paths that are searched.
     within: &'static [&'static str],
-    /// Where they are in place all the same.
+    /// Paths among these where the names are allowed.
     except: &'static [&'static str],
 }
 
@@ -61,7 +61,7 @@ const ABSENCES: &[Absence] = &[
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust().filter(|file| is_product_source(&file.path)) {
-        let is_under = |places: &[&str]| places.iter().any(|place| file.path.starts_with(place));
+        let is_under = |paths: &[&str]| paths.iter().any(|path| file.path.starts_with(path));
         let absences: Vec<&Absence> =
             ABSENCES.iter().filter(|absence| is_under(absence.within) && !is_under(absence.except)).collect();
         for (at, line) in source::lines(&file.text).iter().enumerate().filter(|(_, line)| !line.in_tests) {
@@ -75,7 +75,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Whether a file is part of what is shipped rather than of its tests, examples and benchmarks.
+/// Whether a file belongs to the product, and not to tests, examples or benchmarks.
 fn is_product_source(path: &str) -> bool {
     path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/tests/")
 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn network_is_confined() {
+    fn network_access_is_restricted_to_some_crates() {
         let text = "use std::io;\nuse std::net::TcpAddr;\nlet a = ureq::get(b);";
         assert_eq!(lines_found("crates/audio/src/lib.rs", text), [2, 3]);
         assert!(lines_found("crates/models/src/hub.rs", text).is_empty());
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_started_in_two_places_alone() {
+    fn only_some_paths_may_start_programs() {
         let text = "use std::process;\nuse std::process::{Command, Stdio};\nlet a = process::Command::new(b);";
         assert_eq!(lines_found("crates/cli/src/main.rs", text), [2, 3, 3]);
         assert_eq!(lines_found("crates/server/src/transcription.rs", text), [2, 3, 3]);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn each_layer_has_its_absences() {
+    fn each_crate_has_its_own_forbidden_names() {
         let text = "use std::time::Instant;\nuse std::fs::read;\nasync fn f() {}\nstatic mut A: u8 = 0;";
         assert_eq!(lines_found("crates/engine/src/lib.rs", text), [1, 1, 3, 4]);
         assert_eq!(lines_found("crates/kernels/src/lib.rs", text), [2, 3, 4]);

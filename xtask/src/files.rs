@@ -1,21 +1,22 @@
-//! How long and how large files may be.
+//! Limits for the length of sources and the size of files.
 
 use crate::tree::{Finding, Tree};
 
-/// Lines past which a source file gets a warning, and past which it needs a stated reason.
-const LONG: usize = 400;
-const TOO_LONG: usize = 600;
+/// A source file with more lines gets a warning.
+const MAX_LINES: usize = 400;
+/// A source file with more lines is an error, unless it states a reason.
+const MAX_LINES_WITHOUT_REASON: usize = 600;
 
 /// Comment that states the reason.
 const REASON: &str = "// tidy: long because ";
 
-/// Bytes past which a file does not belong in the repository.
-const TOO_LARGE: u64 = 1_000_000;
+/// A larger file does not belong in the repository.
+const MAX_BYTES: u64 = 1_000_000;
 
-/// Larger files that do belong there, with the reason.
+/// Larger files that are allowed, with the reason.
 const MAY_BE_LARGE: &[(&str, &str)] = &[];
 
-/// Source files that are too long.
+/// Finds source files that are too long.
 pub fn length(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust() {
@@ -23,24 +24,24 @@ pub fn length(tree: &Tree) -> Vec<Finding> {
         let has_reason = file.text.lines().any(|line| {
             line.trim_start().strip_prefix(REASON).is_some_and(|reason| !reason.trim_matches(['.', ' ']).is_empty())
         });
-        if has_reason || count <= LONG {
+        if has_reason || count <= MAX_LINES {
             continue;
         }
-        findings.push(if count > TOO_LONG {
-            let message = format!("{count} lines (at most {TOO_LONG}): split it, or say `{REASON}...`");
+        findings.push(if count > MAX_LINES_WITHOUT_REASON {
+            let message = format!("{count} lines (at most {MAX_LINES_WITHOUT_REASON}): split it, or say `{REASON}...`");
             Finding::error(&file.path, count, message)
         } else {
-            Finding::warning(&file.path, count, format!("{count} lines (better at most {LONG})"))
+            Finding::warning(&file.path, count, format!("{count} lines (better at most {MAX_LINES})"))
         });
     }
     findings
 }
 
-/// Files that are too large.
+/// Finds files that are too large.
 pub fn size(tree: &Tree) -> Vec<Finding> {
     let is_listed = |path: &str| MAY_BE_LARGE.iter().any(|(listed, _)| *listed == path);
-    let too_large = tree.files.iter().filter(|file| file.size > TOO_LARGE && !is_listed(&file.path));
-    too_large.map(|file| Finding::error(&file.path, 1, format!("{} bytes (at most {TOO_LARGE})", file.size))).collect()
+    let too_large = tree.files.iter().filter(|file| file.size > MAX_BYTES && !is_listed(&file.path));
+    too_large.map(|file| Finding::error(&file.path, 1, format!("{} bytes (at most {MAX_BYTES})", file.size))).collect()
 }
 
 #[cfg(test)]
@@ -53,21 +54,21 @@ mod tests {
     }
 
     #[test]
-    fn long_files_are_found() {
-        assert_eq!(levels(&"x\n".repeat(LONG)), []);
-        assert_eq!(levels(&"x\n".repeat(LONG + 1)), [Level::Warning]);
-        assert_eq!(levels(&"x\n".repeat(TOO_LONG + 1)), [Level::Error]);
+    fn long_files_are_warnings_and_very_long_ones_errors() {
+        assert_eq!(levels(&"x\n".repeat(MAX_LINES)), []);
+        assert_eq!(levels(&"x\n".repeat(MAX_LINES + 1)), [Level::Warning]);
+        assert_eq!(levels(&"x\n".repeat(MAX_LINES_WITHOUT_REASON + 1)), [Level::Error]);
     }
 
     #[test]
-    fn a_reason_must_say_something() {
-        let with = |reason: &str| format!("{REASON}{reason}\n{}", "x\n".repeat(TOO_LONG));
+    fn an_empty_reason_does_not_count() {
+        let with = |reason: &str| format!("{REASON}{reason}\n{}", "x\n".repeat(MAX_LINES_WITHOUT_REASON));
         assert_eq!(levels(&with("it is one table.")), []);
         assert_eq!(levels(&with("...")), [Level::Error]);
     }
 
     #[test]
-    fn large_files_are_found() {
+    fn large_files_are_errors() {
         let tree = |bytes: usize| Tree::of(&[("docs/a.png", &"x".repeat(bytes))]);
         assert_eq!(size(&tree(1_000_000)).len(), 0);
         assert_eq!(size(&tree(1_000_001)).len(), 1);

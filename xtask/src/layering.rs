@@ -1,4 +1,4 @@
-//! The direction of dependencies between the crates of the workspace.
+//! The allowed dependencies between the crates of the workspace.
 
 use crate::tree::{Finding, Kind, Package, Tree};
 
@@ -29,11 +29,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     for package in &tree.packages {
         let manifest = format!("{}/Cargo.toml", package.dir);
         let Some(layer) = layer(&package.name) else {
-            findings.push(Finding::error(
-                &manifest,
-                1,
-                format!("`{}` has no place in the layers of tidy", package.name),
-            ));
+            findings.push(Finding::error(&manifest, 1, format!("`{}` is missing in the layers of tidy", package.name)));
             continue;
         };
         for (dependency, kind) in &package.dependencies {
@@ -99,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn table_runs_downwards() {
+    fn the_table_allows_downward_dependencies_only() {
         for (at, (name, uses)) in LAYERS.iter().enumerate() {
             for used in *uses {
                 assert!(layer(used).is_some_and(|below| below > at), "{name} -> {used}");
@@ -108,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layer_is_a_crate() {
+    fn every_crate_of_the_table_exists() {
         let workspace = Tree::of_workspace().unwrap();
         for (name, _) in LAYERS {
             assert!(workspace.packages.iter().any(|package| package.name == *name), "there is no crate `{name}`");
@@ -127,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn upward_and_unlisted_dependencies_are_found() {
+    fn upward_and_unlisted_dependencies_are_errors() {
         let found = check(&tree("amanuensis-audio", &[("amanuensis-engine", Kind::Normal)]));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].path.as_str(), found[0].line), ("crates/amanuensis-audio/Cargo.toml", 4));
@@ -137,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_crates_are_found() {
+    fn crates_that_the_table_lacks_are_errors() {
         let found = check(&tree("amanuensis-utils", &[]));
         assert_eq!(found.len(), 1);
         assert_eq!(check(&tree("xtask", &[("amanuensis-kernels", Kind::Dev)])).len(), 1);

@@ -1,4 +1,4 @@
-//! Links from one document of the repository to another, or to a source.
+//! Finds broken links between documents and files of the repository.
 
 use crate::tree::{Finding, Tree};
 
@@ -8,7 +8,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         for (line, target) in targets(&file.text) {
             let path = target.split(['#', '?']).next().unwrap_or("");
             if path.is_empty() || path.contains(':') || path.starts_with("//") {
-                // A place in the same document, or another site.
+                // A section of the same document, or another site.
                 continue;
             }
             if !resolve(&file.path, path).is_some_and(|path| exists(tree, &path)) {
@@ -19,7 +19,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Line number and target of each link outside code.
+/// Line number and target of each link that is not in code.
 fn targets(text: &str) -> Vec<(usize, String)> {
     const FORMS: &[(&str, char)] = &[("](", ')'), ("href=\"", '"'), ("src=\"", '"')];
     let mut targets = Vec::new();
@@ -31,7 +31,7 @@ fn targets(text: &str) -> Vec<(usize, String)> {
         if in_fence {
             continue;
         }
-        // What stands between backquotes is code: every second piece.
+        // Text between backquotes is code, which is every second part.
         let prose: String = line.split('`').step_by(2).collect();
         for (open, close) in FORMS {
             for link in prose.split(open).skip(1) {
@@ -49,12 +49,12 @@ fn targets(text: &str) -> Vec<(usize, String)> {
     targets
 }
 
-/// The target without its title and without angle brackets.
+/// The target without title and angle brackets.
 fn first_word(target: &str) -> String {
     target.split_whitespace().next().unwrap_or("").trim_matches(['<', '>']).to_owned()
 }
 
-/// The path that a link in the document `from` means, from the root; none if it leads out of the repository.
+/// The target's path from the root for a link in the document `from`; `None` if it is outside of the repository.
 fn resolve(from: &str, target: &str) -> Option<String> {
     let (folder, target) = match target.strip_prefix('/') {
         Some(target) => ("", target),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_lead_somewhere_pass() {
+    fn links_to_existing_files_pass() {
         let text = "[a](docs/a.md) ![b](./docs/img/b.png \"title\") [c](docs/img) [d](#place)\n\
                     [e](https://example.com/x.md) <a href=\"LICENSE-MIT\">f</a>\n[g]: docs/a.md#place\n\
                     `[h](none.md)`\n```\n[i](none.md)\n```\n";
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_lead_nowhere_are_found() {
+    fn links_to_missing_files_are_errors() {
         let text = "[a](docs/none.md)\ntext [a](docs/a.md) [b](none.png)\n[c]: gone.md\n<img src=\"x.png\">";
         assert_eq!(lines_found("README.md", text), [1, 2, 3, 4]);
         assert_eq!(lines_found("docs/c.md", "[a](docs/a.md)\n[b](../../x)"), [1, 2]);

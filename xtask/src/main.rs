@@ -1,4 +1,5 @@
-//! Repository chores: `cargo xtask tidy` checks the rules of the architecture that no compiler and no lint checks.
+//! Repository tasks. `cargo xtask tidy` checks the rules of the architecture that neither the compiler nor a lint checks;
+//! `cargo xtask modules` prints the imports between the modules of each crate.
 #![forbid(unsafe_code)]
 
 mod absences;
@@ -6,6 +7,7 @@ mod files;
 mod layering;
 mod links;
 mod modules;
+mod names;
 mod source;
 mod tree;
 mod unsafe_code;
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 
 use tree::{Finding, Level, Tree};
 
-/// One thing that tidy checks.
+/// A rule that tidy checks.
 struct Rule {
     name: &'static str,
     what: &'static str,
@@ -27,12 +29,13 @@ const RULES: &[Rule] = &[
     Rule { name: "layering", what: "crates depend downwards only",                        check: layering::check },
     Rule { name: "circles",  what: "modules of a crate do not import each other",         check: modules::check },
     Rule { name: "confined", what: "`unsafe` stays in the files that may hold it",        check: unsafe_code::confined },
-    Rule { name: "safety",   what: "each `unsafe` says why it is sound, or what it asks", check: unsafe_code::documented },
-    Rule { name: "absences", what: "what a crate must not know",                          check: absences::check },
-    Rule { name: "length",   what: "source files stay short",                             check: files::length },
-    Rule { name: "size",     what: "no large files",                                      check: files::size },
-    Rule { name: "words",    what: "no machine's paths, no unfinished code",              check: words::check },
-    Rule { name: "links",    what: "links between documents lead somewhere",              check: links::check },
+    Rule { name: "safety",   what: "each `unsafe` has its safety comment or section"   , check: unsafe_code::documented },
+    Rule { name: "absences", what: "names that must not occur in some crates",            check: absences::check },
+    Rule { name: "length",   what: "source files are not too long",                       check: files::length },
+    Rule { name: "size",     what: "files are not too large",                             check: files::size },
+    Rule { name: "words",    what: "no paths of a machine, no unfinished code",           check: words::check },
+    Rule { name: "names",    what: "standard terms in place of private names",             check: names::check },
+    Rule { name: "links",    what: "links between documents are not broken",              check: links::check },
 ];
 
 fn main() -> ExitCode {
@@ -73,7 +76,7 @@ fn print_modules(tree: &Tree, name: Option<&str>) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what every rule finds; fails if one of the findings is an error.
+/// Prints the findings of every rule. Fails if one of them is an error.
 fn tidy(tree: &Tree) -> ExitCode {
     let (mut errors, mut warnings) = (0, 0);
     for rule in RULES {

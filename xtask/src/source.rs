@@ -1,25 +1,25 @@
-//! Rust source seen as lines of code and lines of comment, so that a rule can look at one without tripping over the
-//! other. Strings and character literals are left out of both.
+//! Splits each line of Rust source into code and comment, so that a rule can check one of them. Contents of strings and
+//! character literals belong to neither.
 
 /// One line of a source file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Line {
-    /// The line without comments and without what stands between quotes.
+    /// The line without comments and without the contents of strings.
     pub code: String,
-    /// Comments of the line, with their slashes.
+    /// The comments of the line, including the slashes.
     pub comment: String,
     /// Whether the line is inside `#[cfg(test)] mod ... { }`.
     pub in_tests: bool,
 }
 
-/// Where in the grammar a character stands.
+/// The lexical state at a character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Code,
     LineComment,
     /// Inside this many nested block comments.
     BlockComment(usize),
-    /// Inside a string that ends at a quote; a backslash escapes.
+    /// Inside a string that ends at a quote, with backslash escapes.
     Text,
     /// Inside a raw string that ends at a quote and this many `#`.
     RawText(usize),
@@ -39,7 +39,7 @@ pub fn lines(text: &str) -> Vec<Line> {
                 _ if c == '\n' => lines.push(Line::default()),
                 (State::Code, State::Code) if used == 1 => line.code.push(c),
                 (State::LineComment | State::BlockComment(_), _) | (_, State::LineComment) => line.comment.push(c),
-                // What is left out still separates what stands around it.
+                // A space, so that the code before and after the string stays separate.
                 _ => line.code.push(' '),
             }
         }
@@ -50,7 +50,7 @@ pub fn lines(text: &str) -> Vec<Line> {
     lines
 }
 
-/// The state after the next piece of the source, and the number of characters in that piece.
+/// The state after the next token of the source, and the token's number of characters.
 fn step(state: State, before: &[char], rest: &[char]) -> (State, usize) {
     match (state, rest) {
         (State::Code, ['/', '/', ..]) => (State::LineComment, 2),
@@ -73,7 +73,7 @@ fn step(state: State, before: &[char], rest: &[char]) -> (State, usize) {
     }
 }
 
-/// Length of the character literal at the front; none if the quote begins a lifetime.
+/// Length of the character literal at the beginning; `None` if the quote starts a lifetime.
 fn char_literal(rest: &[char]) -> Option<usize> {
     match rest {
         ['\'', '\\', _, tail @ ..] => tail.iter().position(|&c| c == '\'').map(|end| end + 4),
@@ -91,7 +91,7 @@ fn starts_literal(before: &[char]) -> bool {
     }
 }
 
-/// Number of `#` of the raw string at the front, if one begins there.
+/// Number of `#` of the raw string at the beginning; `None` if there is none.
 fn raw_string(rest: &[char]) -> Option<usize> {
     let hashes = rest[1..].iter().take_while(|&&c| c == '#').count();
     (rest.get(1 + hashes) == Some(&'"')).then_some(hashes)
@@ -127,12 +127,12 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Where `word` stands in `code` as a whole word: the byte offset after each of its occurrences.
+/// The byte offset after each occurrence of `word` as a whole word in `code`.
 pub fn ends_of(word: &str, code: &str) -> Vec<usize> {
-    let alone = |&(start, found): &(usize, &str)| {
+    let is_whole = |&(start, found): &(usize, &str)| {
         !code[..start].ends_with(is_word) && !code[start + found.len()..].starts_with(is_word)
     };
-    code.match_indices(word).filter(alone).map(|(start, found)| start + found.len()).collect()
+    code.match_indices(word).filter(is_whole).map(|(start, found)| start + found.len()).collect()
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_of_characters_and_lifetimes() {
+    fn quotes_of_characters_differ_from_lifetimes() {
         assert_eq!(code("f::<'a>('\"', '\\'', '\\u{7f}', b'/', 'static)"), ["f::<'a>( , , , b , 'static)"]);
     }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_words_only() {
+    fn only_whole_words_are_found() {
         assert_eq!(ends_of("net", "net::internet net_x planet (net)"), [3, 31]);
     }
 }

@@ -1,18 +1,18 @@
-//! What the rules look at: the files git tracks or would track, and the packages cargo sees in them.
+//! The input of the rules: all files that git tracks or would track, and the packages of the workspace.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// How much a finding matters: only errors make tidy fail.
+/// The severity of a finding: only errors make tidy fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     Error,
     Warning,
 }
 
-/// One place where a rule is not kept.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
     pub path: String,
@@ -32,13 +32,13 @@ impl Finding {
     }
 }
 
-/// One file of the repository.
+/// A file of the repository.
 pub struct File {
     /// From the root of the workspace, with forward slashes.
     pub path: String,
     /// Length in bytes.
     pub size: u64,
-    /// Contents; empty if they are not UTF-8.
+    /// Contents; empty if the file is not UTF-8.
     pub text: String,
 }
 
@@ -49,7 +49,7 @@ impl File {
     }
 }
 
-/// Which table of a manifest names a dependency.
+/// The kind of a dependency, by the table of the manifest that lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Normal,
@@ -65,14 +65,14 @@ pub struct Package {
     pub dependencies: Vec<(String, Kind)>,
 }
 
-/// The repository as the rules see it.
+/// The repository: its files and packages.
 pub struct Tree {
     pub files: Vec<File>,
     pub packages: Vec<Package>,
 }
 
 impl Tree {
-    /// Reads the workspace around the current directory.
+    /// Reads the workspace that contains the current directory.
     pub fn of_workspace() -> Result<Self, String> {
         let metadata = run("cargo", &["metadata", "--no-deps", "--offline", "--format-version=1"], Path::new("."))?;
         let metadata: Value = serde_json::from_str(&metadata).map_err(|e| format!("cargo metadata: {e}"))?;
@@ -81,7 +81,7 @@ impl Tree {
         let listing = run("git", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"], &root)?;
         let mut files = Vec::new();
         for path in listing.split_terminator('\0') {
-            // A file that was deleted but is still in the index has nothing to check.
+            // Skips files that were deleted but are still in the index.
             let Ok(bytes) = std::fs::read(root.join(path)) else { continue };
             let size = bytes.len() as u64;
             files.push(File { path: path.to_owned(), size, text: String::from_utf8(bytes).unwrap_or_default() });
@@ -99,7 +99,7 @@ impl Tree {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// A tree of these files, for tests.
+    /// A tree of these files (path and text), for tests.
     #[cfg(test)]
     pub fn of(files: &[(&str, &str)]) -> Self {
         let file =

@@ -1,32 +1,32 @@
-//! Where `unsafe` may stand, and what must stand beside it.
+//! Restricts `unsafe` code to some files, and requires safety comments.
 
 use crate::source::{self, Line};
 use crate::tree::{Finding, Tree};
 
-/// The places where `unsafe` is confined.
-const MAY_HOLD_UNSAFE: &[&str] = &["crates/kernels/", "crates/weights/src/mmap.rs", "crates/xdna/src/ioctl.rs"];
+/// Paths where `unsafe` code is allowed.
+const UNSAFE_ALLOWED: &[&str] = &["crates/kernels/", "crates/weights/src/mmap.rs", "crates/xdna/src/ioctl.rs"];
 
-/// Crates of which only one module holds `unsafe`: they deny it, and that module allows it to itself.
-const DENY_IS_ENOUGH: &[&str] = &["crates/weights", "crates/xdna"];
+/// Crates with one module that may use `unsafe`: they deny it, and that module allows it for itself.
+const DENY_SUFFICES: &[&str] = &["crates/weights", "crates/xdna"];
 
 const FORBID: &str = "#![forbid(unsafe_code)]";
 const DENY: &str = "#![deny(unsafe_code)]";
 
-/// `unsafe` outside its places, and crates that do not forbid it.
+/// Finds `unsafe` code outside of the allowed paths, and crates that do not forbid it.
 pub fn confined(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in tree.rust().filter(|file| !MAY_HOLD_UNSAFE.iter().any(|place| file.path.starts_with(place))) {
+    for file in tree.rust().filter(|file| !UNSAFE_ALLOWED.iter().any(|allowed| file.path.starts_with(allowed))) {
         let lines = source::lines(&file.text);
         for (at, line) in lines.iter().enumerate() {
             if !source::ends_of("unsafe", &line.code).is_empty() {
-                let message = format!("`unsafe` belongs in {} only", MAY_HOLD_UNSAFE.join(", "));
+                let message = format!("`unsafe` is allowed in {} only", UNSAFE_ALLOWED.join(", "));
                 findings.push(Finding::error(&file.path, at + 1, message));
             }
         }
         if let Some(krate) = crate_of_root(&file.path) {
             let has = |attribute: &str| lines.iter().any(|line| line.code.trim_end() == attribute);
-            let deny_is_enough = DENY_IS_ENOUGH.contains(&krate);
-            let wanted = if deny_is_enough { DENY } else { FORBID };
+            let deny_suffices = DENY_SUFFICES.contains(&krate);
+            let wanted = if deny_suffices { DENY } else { FORBID };
             if !has(FORBID) && !has(wanted) {
                 findings.push(Finding::error(&file.path, 1, format!("the crate should start with `{wanted}`")));
             }
@@ -42,18 +42,18 @@ fn crate_of_root(path: &str) -> Option<&str> {
     (file == "lib.rs" || file == "main.rs" || is_binary).then_some(krate)
 }
 
-/// What an `unsafe` is, by what follows it.
+/// The meaning of an `unsafe` keyword, by the tokens after it.
 #[derive(Debug, PartialEq, Eq)]
 enum Use {
-    /// A block, an `impl`, a foreign block, an attribute: somebody vouches for it.
+    /// A block, an `impl`, a foreign block or an attribute: the author promises that requirements are met.
     Promise,
-    /// A function or trait: it asks something of its users.
-    Demand,
+    /// A function or trait: its users must meet requirements.
+    Requirement,
     /// A type such as `unsafe fn(usize)`.
-    Neither,
+    Type,
 }
 
-/// `unsafe` without its comment.
+/// Finds `unsafe` without a safety comment or section.
 pub fn documented(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust() {
@@ -62,7 +62,9 @@ pub fn documented(tree: &Tree) -> Vec<Finding> {
             for end in source::ends_of("unsafe", &line.code) {
                 let message = match use_at(&lines, at, end) {
                     Use::Promise if !has_safety_comment(&lines, at) => "no `// SAFETY:` comment says why this is sound",
-                    Use::Demand if !has_safety_section(&lines, at) => "no `# Safety` section says what callers owe",
+                    Use::Requirement if !has_safety_section(&lines, at) => {
+                        "no `# Safety` section states the requirements"
+                    }
                     _ => continue,
                 };
                 findings.push(Finding::error(&file.path, at + 1, message));
@@ -81,13 +83,13 @@ fn use_at(lines: &[Line], at: usize, end: usize) -> Use {
     if rest.starts_with(['{', '(']) || rest.starts_with("impl") {
         Use::Promise
     } else if rest.strip_prefix("fn").is_some_and(|name| name.starts_with(' ')) || rest.starts_with("trait ") {
-        Use::Demand
+        Use::Requirement
     } else {
-        Use::Neither
+        Use::Type
     }
 }
 
-/// Looks for the comment on the line itself, on the first line inside, and upwards to the start of the statement.
+/// Searches the line itself, the first line inside the block, and the lines above up to the start of the statement.
 fn has_safety_comment(lines: &[Line], at: usize) -> bool {
     let says_why = |line: &Line| line.comment.contains("SAFETY:");
     let inside = lines.get(at + 1).filter(|line| line.code.trim().is_empty());
@@ -107,7 +109,7 @@ fn has_safety_comment(lines: &[Line], at: usize) -> bool {
     false
 }
 
-/// Looks for the section in the documentation above the item, past its attributes.
+/// Searches the documentation of the item, which is above its attributes.
 fn has_safety_section(lines: &[Line], at: usize) -> bool {
     let documentation = lines[..at].iter().rev().take_while(|line| {
         let code = line.code.trim();
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_is_confined() {
+    fn unsafe_outside_of_the_allowed_paths_is_an_error() {
         let text = "fn f() {\n    unsafe { g() }\n}\n";
         assert_eq!(lines_found(confined, "crates/audio/src/wav.rs", text), [2]);
         assert_eq!(lines_found(confined, "crates/audio/tests/wav.rs", text), [2]);
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn crates_forbid_unsafe() {
+    fn crates_must_forbid_unsafe() {
         let forbids = "//! Doc.\n#![forbid(unsafe_code)]\n";
         let denies = "//! Doc.\n#![deny(unsafe_code)]\n";
         assert!(lines_found(confined, "crates/audio/src/lib.rs", forbids).is_empty());
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_say_why_they_are_sound() {
+    fn unsafe_blocks_need_a_safety_comment() {
         assert!(undocumented("// SAFETY: in range\nlet a = unsafe { b() };").is_empty());
         assert!(undocumented("unsafe {\n    // SAFETY: in range\n    b() }").is_empty());
         assert!(undocumented("let a = unsafe { b() }; // SAFETY: in range").is_empty());
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn impls_and_foreign_blocks_say_why_they_are_sound() {
+    fn unsafe_impls_and_foreign_blocks_need_a_safety_comment() {
         assert!(undocumented("// SAFETY: no sharing\nunsafe impl Send for A {}").is_empty());
         assert_eq!(undocumented("unsafe impl Send for A {}"), [1]);
         assert_eq!(undocumented("unsafe extern \"C\" {\n}"), [1]);
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_say_what_they_ask() {
+    fn unsafe_functions_need_a_safety_section() {
         assert!(undocumented("/// Adds.\n/// # Safety\n/// AVX2.\n#[inline]\npub unsafe fn f() {}").is_empty());
         assert!(undocumented("type Kernel = unsafe fn(usize);\ntype C = unsafe extern \"C\" fn(usize);").is_empty());
         assert_eq!(undocumented("/// # Safety\n/// AVX2.\nunsafe fn f() {}\nunsafe fn g() {}"), [4]);

@@ -1,4 +1,5 @@
-//! Words that do not belong in the repository. Each is put together from halves, so that this file does not hold it.
+//! Texts that do not belong in the repository: paths of a machine, hosts of registries, unfinished code. Each is
+//! concatenated from two parts here, so that the rule does not find it in this file.
 
 use crate::tree::{File, Finding, Tree};
 
@@ -6,19 +7,19 @@ const WORDS: &[(&str, &str)] = &[
     (concat!("/wo", "rk/"), "a path of one machine"),
     (concat!("/ro", "ot/"), "a path of one machine"),
     (concat!("/ho", "me/"), "a path of one machine"),
-    (concat!("pypi", ".org"), "the host of a registry: name the package alone"),
-    (concat!("pythonhosted", ".org"), "the host of a registry: name the package alone"),
-    (concat!("npmjs", "."), "the host of a registry: name the package alone"),
-    (concat!("index.", "crates.io"), "the host of a registry: name the package alone"),
-    (concat!("static.", "crates.io"), "the host of a registry: name the package alone"),
-    (concat!("debian", ".org"), "the host of a registry: name the package alone"),
+    (concat!("pypi", ".org"), "the host of a registry: name only the package"),
+    (concat!("pythonhosted", ".org"), "the host of a registry: name only the package"),
+    (concat!("npmjs", "."), "the host of a registry: name only the package"),
+    (concat!("index.", "crates.io"), "the host of a registry: name only the package"),
+    (concat!("static.", "crates.io"), "the host of a registry: name only the package"),
+    (concat!("debian", ".org"), "the host of a registry: name only the package"),
     (concat!("todo", "!("), "unfinished code"),
     (concat!("unimplemented", "!("), "unfinished code"),
-    (concat!("dbg", "!("), "left over from debugging"),
+    (concat!("dbg", "!("), "debugging output"),
     (concat!("#[ign", "ore"), "a test that does not run"),
 ];
 
-/// Kinds of file that are searched, and folders of which every file is.
+/// Extensions of the files that are searched, and folders in which every file is searched.
 const EXTENSIONS: &[&str] = &["rs", "md", "toml", "sh", "py", "json", "yml", "html"];
 const FOLDERS: &[&str] = &[".ci/"];
 
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn only_text_of_ours_is_searched() {
+    fn only_text_files_are_searched() {
         let text = format!("cd {}main", WORDS[0].0);
         assert_eq!(found(".ci/run", &text), 1);
         assert_eq!(found("Cargo.lock", &text), 0);

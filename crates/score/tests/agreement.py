@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Whether the normalisers of this crate agree with the Python package `whisper-normalizer`.
+"""Compares the normalisers of this crate with the Python package `whisper-normalizer`.
 
     python3 -m venv VENV && VENV/bin/pip install whisper-normalizer
     VENV/bin/python crates/score/tests/agreement.py [--sentences N] [--golden FILE] [MANIFEST.jsonl ...]
 
-Makes sentences with numbers, money, ordinals, contractions, titles, brackets, British spellings and stray symbols, the
-same every time, and adds the references of the manifests. Runs each through both normalisers of the package and of the
-crate, says how many differ and shows the first, and exits with 1 if any does. `--golden` writes the file that the
-crate's own tests compare with: 200 of the sentences, a tab, and what the package makes of them as English.
+Generates sentences with numbers, money, ordinals, contractions, titles, brackets, British spellings and stray symbols
+from a fixed seed, and adds the references of the manifests. Normalises each with both normalisers of the package and of
+the crate, prints how many differ and the first differences, and exits with 1 if any differ. `--golden` writes the file
+that the crate's tests compare with: 200 lines with the sentence, a tab, and its English normal form by the package.
 """
 import argparse
 import json

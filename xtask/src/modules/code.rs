@@ -58,8 +58,8 @@ impl Collector<'_> {
         }
     }
 
-    /// Paths within the tokens of a macro call or an attribute, which have no syntax tree. Single words in lower case
-    /// could be anything there and count as calls or macros only.
+    /// Adds the paths in the tokens of a macro call or an attribute, which have no syntax tree. A single name in lower case
+    /// counts only if it is called, because it may be a variable or a field.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -88,7 +88,7 @@ impl Collector<'_> {
         }
     }
 
-    /// A path in a string, as in `#[serde(default = "crate::defaults::port")]`.
+    /// Adds the path in a string, as in `#[serde(default = "crate::defaults::port")]`.
     fn add_path_in_string(&mut self, text: &str, literal: &proc_macro2::Literal) {
         let Some(text) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return };
         let is_path = text.contains("::") && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':');
@@ -145,7 +145,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         }
     }
 
-    /// Nested modules are modules of their own.
+    /// Nested modules are collected separately.
     fn visit_item_mod(&mut self, _: &'ast syn::ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
@@ -154,7 +154,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         }
     }
 
-    /// The `crate` of `pub(crate)` is no path.
+    /// Skipped: the `crate` of `pub(crate)` is not an import.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

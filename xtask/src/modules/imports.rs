@@ -55,14 +55,14 @@ impl Imports {
 
 fn add_uses(modules: &[Module], module: ModuleId, imports: &mut Imports) {
     let here = &modules[module];
-    // Such a file shows its crate or its children to others, which import from the file that defines the name.
+    // Re-exports of a root or parent module are not imports: users of the name import from the file that defines it.
     let is_facade = here.parent.is_none() || here.file.ends_with("/mod.rs") || !here.children.is_empty();
     for import in here.uses.iter().filter(|import| !(import.is_reexport && is_facade)) {
         for target in resolve::resolve(modules, module, &import.path) {
             match target {
                 Target::Item(defined, name) => imports.add(modules, module, defined, &name, import.line),
-                // The paths that begin with a module's name show what is taken from it, as do the names that come
-                // from a glob. Traits and macros of a glob may stay unseen.
+                // Imports of a module count by the paths that start with its name, and globs by the names used. But traits
+                // and macros of a glob can be used without being named, so a glob of a module with items counts by itself.
                 Target::Module(defined) if import.alias.is_none() && !modules[defined].items.is_empty() => {
                     imports.add(modules, module, defined, "*", import.line);
                 }
@@ -88,7 +88,7 @@ fn add_paths(modules: &[Module], module: ModuleId, imports: &mut Imports) {
     }
 }
 
-/// Whether a path of one segment is rather a variable of the same name.
+/// Whether a path of one segment is probably a variable: a variable of that name exists in the module.
 fn is_variable(module: &Module, path: &CodePath) -> bool {
     path.segments.len() == 1 && path.kind == PathKind::Other && module.bindings.contains(&path.segments[0])
 }

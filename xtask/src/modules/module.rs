@@ -1,4 +1,4 @@
-//! What is known of one module: its place in the tree, the names that it defines, and the paths that it uses.
+//! The data of a module: its parent and children, the names that it defines, and the paths that it uses.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +17,7 @@ pub struct Module {
     pub items: HashSet<String>,
     /// Names of the `macro_rules!` among them. Modules declared further down see these without an import.
     pub macros: HashSet<String>,
-    /// Identifiers within macro calls that stand in item position and may define items: `unit!(Frames, 160)`.
+    /// Identifiers in macro calls at item level, which may define items: `unit!(Frames, 160)`.
     pub generated: HashSet<String>,
     pub uses: Vec<Use>,
     pub paths: Vec<CodePath>,
@@ -31,7 +31,7 @@ pub struct Use {
     pub path: Vec<String>,
     /// The name that the module gets; none for `*`.
     pub alias: Option<String>,
-    /// Whether others see the name here (`pub`, `pub(crate)`, `pub(super)`).
+    /// Whether the declaration has a visibility: `pub`, `pub(crate)`, `pub(super)`.
     pub is_reexport: bool,
     pub line: usize,
 }
@@ -44,7 +44,7 @@ pub struct CodePath {
     pub line: usize,
 }
 
-/// What a path of a single segment may stand for.
+/// The syntactic role of a path, which decides whether a single name can be a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathKind {
     /// The name of a macro: `name!`.

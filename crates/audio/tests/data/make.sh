@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the fixtures of this folder anew: one short sentence of synthetic speech in every format that is read.
-# Needs espeak-ng, sox, flac, opus-tools and ffmpeg. The files are not reproducible to the byte over versions of these.
+# Generates the fixtures of this folder: one short sentence of synthetic speech in every supported format.
+# Needs espeak-ng, sox, flac, opus-tools and ffmpeg. Other versions of these produce slightly different files.
 # If speech.wav changes, run mel.py afterwards.
 set -eu
 cd "$(dirname "$0")"
@@ -64,5 +64,5 @@ ff $video -itsoffset 0.5 -i "$in44" -c:v mpeg4 -b:v 8k -c:a aac -b:a 32k late.mp
 ff $video -itsoffset 0.5 -i "$in48" -c:v libvpx -b:v 8k -c:a libopus -b:a 24k late.webm
 ff $video -i "$in44" -c:v mpeg4 -b:v 8k -c:a aac -b:a 32k video.mkv
 ff $video -c:v mpeg4 -b:v 8k silent.mp4
-# the default track in a codec that is not read, then one that is
+# the default track in an unsupported codec, then a supported one
 ff -i "$in44" -i "$in44" -map 0 -map 1 -c:a:0 ac3 -b:a:0 32k -c:a:1 libmp3lame -b:a:1 32k two-tracks.mkv
