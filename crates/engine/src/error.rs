@@ -59,7 +59,7 @@ pub enum Error {
     /// A multilingual model was given no language.
     #[error("a multilingual model needs a language: name one, or detect it")]
     LanguageNeeded,
-    /// An English-only model was asked for another language or for translation.
+    /// An English-only model was given another language or the task to translate.
     #[error("this model knows English only: choose a multilingual one (a name without `.en`) for {0}")]
     EnglishOnly(String),
     /// The requested device cannot be used.
@@ -85,8 +85,8 @@ pub enum Error {
     NoOnnx,
     /// No ONNX export was found at the given path.
     #[error(
-        "no ONNX export at {}: looked there and in its subdirectory onnx for encoder_model{suffix}.onnx, and for either \
-         decoder_model{suffix}.onnx with decoder_with_past_model{suffix}.onnx, or decoder_model_merged{suffix}.onnx \
+        "no ONNX export at {}: looked for encoder_model{suffix}.onnx, and for decoder_model{suffix}.onnx with \
+         decoder_with_past_model{suffix}.onnx or decoder_model_merged{suffix}.onnx, there and in its subdirectory onnx \
          (the kind of a decoder is recognised by its inputs, not by its name)",
         path.display()
     )]

@@ -78,7 +78,7 @@ fn a_ggml_file_loads_like_the_same_model_from_hugging_face() {
     }
 
     let engine = load(&ggml, ComputeType::F32);
-    // The default suppress list contains a dash before a word and all brackets.
+    // The default suppress list contains both brackets, and the space, which is the first token of a dash before a word.
     assert_eq!(engine.vocabulary().non_speech_tokens(), [0, 2, 3]);
     let n_values = engine.n_frames().0 * engine.n_mels();
     let window = engine.encode(&vec![0.5; n_values]).unwrap();

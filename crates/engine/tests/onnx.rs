@@ -55,8 +55,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
 }
 
-/// The logits after the first `at_once` tokens, which are run in one step, and after each of the others, which follow one by
-/// one.
+/// The logits after a first step with `at_once` tokens, and after each of the remaining tokens, which are run one by one.
 fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usize) -> Vec<Vec<f32>> {
     let mut sequence = engine.start(window);
     let first = engine.step(&mut sequence, &tokens[..at_once]).unwrap();

@@ -30,7 +30,7 @@ pub(crate) fn check_options(options: &EngineOptions) -> Result<(), Error> {
 /// The reason why only the CPU supports these options, or `None` if an NPU supports them too.
 fn cpu_only_reason(options: &EngineOptions) -> Option<&'static str> {
     match (options.runtime, options.compute_type) {
-        (Runtime::Onnx, _) => Some("the ONNX runtime uses the CPU only"),
+        (Runtime::Onnx, _) => Some("the ONNX runtime computes on the processor only"),
         (Runtime::Native, ComputeType::F32) => Some("it computes in int8 only, not in f32"),
         (Runtime::Native, ComputeType::Int8) => None,
     }
@@ -68,7 +68,7 @@ fn choose_from(backends: &[BackendEntry], options: &EngineOptions) -> Result<Cho
             Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) if is_requested => {
                 return Err(Error::Device { device: options.device, reason });
             }
-            // An absent device is worth a notice only if the user named a design for it.
+            // If the device is absent, the user is told only if they named a design for it.
             Err(Unavailable::Absent(_)) if options.npu_design.is_none() => {}
             Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) => {
                 notice = Some(format!("{}. `amanuensis devices` shows details", unused(&reason)));
@@ -124,7 +124,7 @@ mod tests {
         let native = EngineOptions { device: design, ..EngineOptions::default() };
         let f32 = EngineOptions { compute_type: ComputeType::F32, ..native.clone() };
         let onnx = EngineOptions { runtime: Runtime::Onnx, ..native.clone() };
-        for (options, reason) in [(native, "no NPU"), (f32, "int8 only"), (onnx, "CPU only")] {
+        for (options, reason) in [(native, "no NPU"), (f32, "int8 only"), (onnx, "processor only")] {
             let chosen = choose_with(absent, &options).unwrap_or_else(|error| panic!("{error}"));
             let notice = chosen.notice.unwrap_or_default();
             assert!(chosen.backend.name() == "cpu" && notice.contains(reason), "{notice}");

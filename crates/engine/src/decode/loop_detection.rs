@@ -1,10 +1,9 @@
 //! Detection of endless repetition: the model repeats a phrase and, if not stopped, continues to the end of its text
 //! positions.
 
-/// A hypothesis is a loop if its last phrase is repeated at least this often after its first occurrence, ...
+/// Minimum number of repetitions of a phrase, not counting its first occurrence.
 const MIN_REPETITIONS: usize = 5;
-/// ... and the repetitions have at least this many tokens. However such a hypothesis continues, the compression-ratio check
-/// of the temperature fallback would reject it.
+/// Minimum number of tokens in the repetitions. A hypothesis with this much repetition is useless, however it continues.
 const MIN_REPEATED_TOKENS: usize = 100;
 
 /// Whether text tokens end in repetitions of the same phrase. Timestamp tokens must be left out.

@@ -54,10 +54,9 @@ mod tests {
     /// Three text tokens, the special tokens from 3 (end of text) to 12, the timestamps 13 to 18, and one unused id.
     fn vocabulary() -> Vocabulary {
         let directory = tempfile::tempdir().unwrap();
-        let special = ["endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startoflm"];
-        let names = special.iter().chain(&["startofprev", "nospeech", "notimestamps"]);
-        let list: String = names.map(|name| format!("<|{name}|>\n")).collect();
-        std::fs::write(directory.path().join("vocabulary.txt"), format!("a\nb\nc\n{list}")).unwrap();
+        let list = "a\nb\nc\n<|endoftext|>\n<|startoftranscript|>\n<|en|>\n<|de|>\n<|translate|>\n<|transcribe|>\n\
+            <|startoflm|>\n<|startofprev|>\n<|nospeech|>\n<|notimestamps|>\n";
+        std::fs::write(directory.path().join("vocabulary.txt"), list).unwrap();
         Vocabulary::read(directory.path(), None, 20, 5, &Config::default()).unwrap()
     }
 

@@ -80,9 +80,7 @@ impl Decoder {
             logits: loader.matrix(own_projection.unwrap_or("decoder.embed_tokens.weight"), (n_vocab, d))?,
             cross_pool: BufferPool::default(),
             unpacked: Mutex::default(),
-            cache_pool: BufferPool::with_reset(|caches| {
-                caches.iter_mut().for_each(|cache| cache.shrink(MAX_POOLED_POSITIONS));
-            }),
+            cache_pool: BufferPool::with_reset(shrink),
         })
     }
 
@@ -280,6 +278,13 @@ impl Layer {
         input.assign_norm(context, RowsF32::new(states, d), &self.ff_norm);
         self.fc1.feed(context, input, hidden);
         self.fc2.add(context, hidden, states);
+    }
+}
+
+/// Limits the memory of a KV cache before it returns to its pool.
+fn shrink(caches: &mut Vec<Cache>) {
+    for cache in caches {
+        cache.shrink(MAX_POOLED_POSITIONS);
     }
 }
 
