@@ -63,10 +63,23 @@ fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usiz
     std::iter::once(first).chain(rest).collect()
 }
 
+/// Whether the ONNX runtime's int8 products are exact. On x86 without AVX-512 VNNI, it adds pairs of products in 16 bits, which
+/// saturates.
+fn has_exact_int8() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512vnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
 #[test]
 fn every_export_gives_the_results_of_pytorch_with_and_without_cache() {
     let Expected { tokens, states, logits: expected } = expected();
     for (name, tolerance) in EXPORTS {
+        if name == "int8" && !has_exact_int8() {
+            println!("skipped: the int8 export: this machine has no avx512_vnni");
+            continue;
+        }
         let engine = load(name);
         assert_eq!((engine.n_mels(), engine.n_frames(), engine.n_text_ctx()), (80, Frames(3000), 24));
         let (window, found) = (engine.encode(&mel()).unwrap(), engine.states(&mel()).unwrap());
