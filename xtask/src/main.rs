@@ -29,7 +29,7 @@ const RULES: &[Rule] = &[
     Rule { name: "layering", what: "crates depend downwards only",                        check: layering::check },
     Rule { name: "circles",  what: "modules of a crate do not import each other",         check: modules::check },
     Rule { name: "confined", what: "`unsafe` stays in the files that may hold it",        check: unsafe_code::confined },
-    Rule { name: "safety",   what: "each `unsafe` has its safety comment or section"   , check: unsafe_code::documented },
+    Rule { name: "safety",   what: "each `unsafe` has its safety comment or section",    check: unsafe_code::documented },
     Rule { name: "absences", what: "names that must not occur in some crates",            check: absences::check },
     Rule { name: "length",   what: "source files are not too long",                       check: files::length },
     Rule { name: "size",     what: "files are not too large",                             check: files::size },
