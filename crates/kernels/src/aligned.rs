@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 mod sealed {
-    /// Implemented only for types of which every bit pattern is a valid value. [`super::Aligned`] relies on this.
+    /// Implemented only for types in which every bit pattern is a valid value. [`super::Aligned`] relies on this.
     pub trait Number: Copy {
         const ZERO: Self;
     }
@@ -34,7 +34,7 @@ struct Line([u8; 64]);
 /// A vector of numbers that starts at a cache line.
 #[derive(Clone)]
 pub struct Aligned<T> {
-    /// The fewest lines that hold `length` numbers.
+    /// Exactly as many lines as `length` numbers need.
     lines: Vec<Line>,
     length: usize,
     numbers: PhantomData<T>,
@@ -64,7 +64,7 @@ impl<T: Number> Aligned<T> {
         }
     }
 
-    /// Becomes a copy of `values`.
+    /// Replaces the contents by a copy of `values`.
     pub fn assign(&mut self, values: &[T]) {
         self.resize(values.len());
         self.copy_from_slice(values);
@@ -83,7 +83,8 @@ impl<T: Number> Deref for Aligned<T> {
 
 impl<T: Number> DerefMut for Aligned<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as in `deref`.
+        // SAFETY: `length` numbers are initialised, aligned and valid, as explained in `deref`. `&mut self` excludes
+        // other references to them.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
     }
 }

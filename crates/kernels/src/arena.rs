@@ -1,4 +1,4 @@
-//! Memory for packed weights, keys and values, which are streamed again and again.
+//! Memory for packed weights, keys and values. The matrix products read them sequentially, many times.
 //!
 //! It is allocated in large pieces, on huge pages if the system supports them. On ordinary 4 KiB pages, address
 //! translation (TLB misses) costs a quarter of the read bandwidth.
@@ -39,7 +39,7 @@ impl fmt::Debug for Arena {
 }
 
 impl Arena {
-    /// `length` lines, all zero.
+    /// Allocates `length` lines, all zero.
     pub(crate) fn lines<L: sealed::Line>(&self, length: usize) -> Lines<L> {
         let bytes = length.checked_mul(size_of::<L>()).expect("the size in bytes fits into usize");
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ struct Piece {
 // SAFETY: a `Piece` only frees its allocation; it never accesses the memory. The memory is accessed through `Lines`,
 // each of which owns its own part.
 unsafe impl Send for Piece {}
-// SAFETY: as for `Send`: a shared `Piece` gives no access to the memory.
+// SAFETY: the memory cannot be accessed through a shared `Piece`, for the same reason as for `Send`.
 unsafe impl Sync for Piece {}
 
 impl Piece {
@@ -75,8 +75,8 @@ impl Piece {
         let layout = Layout::from_size_align(size, HUGE_PAGE_BYTES).expect("the size in bytes fits into isize");
         // SAFETY: the size of the layout is not zero.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        // Must come before the first access, which is when the system allocates pages. Errors are ignored: ordinary
-        // pages work too, only slower.
+        // The advice must come before the first access, because the system allocates a page when the page is first
+        // accessed. Errors are ignored: ordinary pages work too, only slower.
         #[cfg(target_os = "linux")]
         // SAFETY: the range is exactly this allocation, and `MADV_HUGEPAGE` does not change its contents.
         unsafe {
@@ -98,14 +98,14 @@ impl Drop for Piece {
 pub(crate) struct Lines<L> {
     start: NonNull<L>,
     length: usize,
-    /// Lines that are allocated; at least `length`.
+    /// Number of allocated lines, at least `length`.
     capacity: usize,
     _piece: Arc<Piece>,
     owned: PhantomData<L>,
 }
 
 impl<L: sealed::Line> Lines<L> {
-    /// Becomes `length` lines, all zero. Reuses its memory if that is large enough.
+    /// Sets the length to `length` lines and fills them with zeros. Reuses the memory if it is large enough.
     pub(crate) fn reset(&mut self, arena: &Arena, length: usize) {
         if length > self.capacity {
             *self = arena.lines(length);

@@ -1,8 +1,8 @@
-//! What every operation needs to run.
+//! The context of an operation: instruction set, threads and memory.
 
 use crate::{Arena, Cpu, IsaError, Pool};
 
-/// What every operation needs: the instruction set, the threads, and the memory for packed matrices.
+/// The instruction set, the threads, and the memory for packed matrices. Every operation needs them.
 #[derive(Debug)]
 pub struct Context {
     /// The instruction set in use.
@@ -14,8 +14,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with `threads` threads (the calling thread is one of them; 0 counts as 1). The instruction set is the
-    /// one named by the environment variable `AMANUENSIS_ISA`, else the best one of this machine.
+    /// A context with `threads` threads (the calling thread is one of them; 0 counts as 1). The environment variable
+    /// `AMANUENSIS_ISA` names the instruction set. By default, it is the fastest one of this machine.
     pub fn new(threads: usize) -> Result<Self, IsaError> {
         Ok(Self::with(Cpu::from_environment()?, threads))
     }

@@ -75,7 +75,7 @@ pub enum IsaError {
     /// The name is not one of [`Isa::ALL`].
     #[error("unknown instruction set `{0}`; this build knows {known}", known = names())]
     Unknown(String),
-    /// The machine does not have it.
+    /// The machine does not have this instruction set.
     #[error("this machine has no {0}; unset AMANUENSIS_ISA or set it to another of {known}", known = names())]
     Unavailable(Isa),
 }
@@ -86,8 +86,8 @@ fn names() -> String {
 
 /// Proof that this machine has an instruction set.
 ///
-/// A value can be constructed only after the set was detected. The `unsafe` calls of functions that are compiled for
-/// the set are sound for this reason alone.
+/// A value can be constructed only after the set was detected. This is the reason why `unsafe` calls of functions
+/// that are compiled for the set are sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     isa: Isa,
@@ -105,8 +105,8 @@ impl Cpu {
         if isa.is_available() { Ok(Self { isa }) } else { Err(IsaError::Unavailable(isa)) }
     }
 
-    /// The instruction set named by the environment variable `AMANUENSIS_ISA`. If it is unset or empty, the fastest
-    /// one.
+    /// The instruction set named by the environment variable `AMANUENSIS_ISA`. If the variable is unset or empty, the
+    /// fastest instruction set of this machine.
     pub fn from_environment() -> Result<Self, IsaError> {
         match std::env::var("AMANUENSIS_ISA") {
             Ok(name) if !name.is_empty() => Self::named(&name),

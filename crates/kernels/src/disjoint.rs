@@ -33,12 +33,12 @@ impl<'a, T> Disjoint<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
     }
 
-    /// A block of `N` columns of a matrix: `count` rows of `N` elements, the first at `start`, the others `stride`
-    /// apart.
+    /// A block of `N` columns of a matrix: `count` rows of `N` elements. The first row starts at `start`, and rows
+    /// are `stride` apart.
     ///
     /// # Safety
-    /// As [`Self::slice`]: no element may be part of two slices that are alive at once. Hence `stride >= N` if rows are
-    /// held together.
+    /// No element may be part of two slices that are alive at once, as for [`Self::slice`]. So if several rows are
+    /// alive at once, `stride` must be at least `N`.
     ///
     /// # Panics
     /// If the last row does not lie inside the slice.

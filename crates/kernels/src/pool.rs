@@ -18,13 +18,13 @@ use std::thread::JoinHandle;
 use crate::Scratch;
 use crate::disjoint::Disjoint;
 
-/// How often a worker polls for its next job before it sleeps. This takes about 100 us: longer than the gap between two
-/// operations of a decoding step, and too short to show up as CPU load.
+/// Number of times that a worker polls for its next job before it sleeps. This takes about 100 us: longer than the
+/// gap between two operations of a decoding step, and too short to show up as CPU load.
 const MAX_SPINS: usize = 5_000;
 
 type Task<'a> = dyn Fn(usize, &mut Scratch) + Sync + 'a;
 
-/// One operation, as the workers see it.
+/// The current operation, in the form in which workers receive it.
 ///
 /// The pointer is dereferenced only by threads that have joined the job. [`Pool::run`] does not return before all of
 /// them have left it.
@@ -50,9 +50,10 @@ struct Shared {
     wake: Condvar,
     /// Number of jobs so far. A worker waits for it to change.
     epoch: AtomicUsize,
-    /// Workers that have joined the job and have not left it. Incremented only while `state` is locked and holds a job.
+    /// Number of workers that have joined the job and have not left it. Incremented only while `state` is locked and
+    /// holds a job.
     joined: AtomicUsize,
-    /// Workers that sleep, or are about to.
+    /// Number of workers that sleep or are about to sleep.
     sleepers: AtomicUsize,
     /// For each thread, the next task of its share.
     cursors: Vec<Cursor>,
@@ -74,14 +75,14 @@ impl Shared {
         self.cursors.len()
     }
 
-    /// Runs the tasks of `thread`'s own share, then what is left of the other shares.
+    /// Runs the tasks of `thread`'s own share, then the remaining tasks of the other shares.
     fn run_tasks(&self, job: Job, task: &Task<'_>, thread: usize, scratch: &mut Scratch) {
         let threads = self.threads();
         for share in (thread..threads).chain(0..thread) {
             let end = job.tasks * (share + 1) / threads;
             loop {
-                // Relaxed is enough: the cursor only hands out indices. What tasks read and write is synchronised by
-                // the lock on `state` when a job is joined, and by `joined` when it is left.
+                // Relaxed is enough, because the cursor only hands out indices. The lock on `state` synchronises the
+                // data of the tasks when a thread joins the job, and `joined` synchronises it when the thread leaves.
                 let index = self.cursors[share].0.fetch_add(1, Ordering::Relaxed);
                 if index >= end {
                     break;
@@ -98,7 +99,7 @@ impl Shared {
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// Scratch buffers of the calling thread, which works too. The lock also serialises operations.
+    /// Scratch buffers of the calling thread, which also runs tasks. The lock also serialises operations.
     caller: Mutex<Scratch>,
 }
 
@@ -186,7 +187,7 @@ impl Pool {
         });
     }
 
-    /// Makes a job available to the workers and wakes those that sleep.
+    /// Makes a job available to the workers and wakes sleeping workers.
     fn publish(&self, job: Job) {
         // No worker has joined yet, so no other thread uses the cursors.
         for (thread, cursor) in self.shared.cursors.iter().enumerate() {
@@ -202,8 +203,8 @@ impl Pool {
         }
     }
 
-    /// Ends a job: no worker can join it any more. Waits for those that have joined, and returns the panic of one of
-    /// them.
+    /// Ends a job, so that no worker can join it any more. Waits for the workers that have joined, and returns the
+    /// panic of one of them.
     fn close(&self) -> Option<Box<dyn Any + Send>> {
         self.shared.state().job = None;
         let mut spins = 0;

@@ -1,4 +1,4 @@
-//! Symmetric quantisation of f32 to int8, one scale a row.
+//! Symmetric quantisation of f32 to int8, with one scale for each row.
 
 use crate::cpu::multiversion;
 use crate::vector::{LANES, larger, reduce};

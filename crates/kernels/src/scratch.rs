@@ -4,7 +4,7 @@ use crate::aligned::{Aligned, Number};
 
 /// The scratch buffers of one thread, so that intermediate results are not allocated anew for every operation.
 ///
-/// Contents are left over from the last use.
+/// A buffer still holds values of earlier operations.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) sums: Aligned<i32>,

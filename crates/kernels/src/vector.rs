@@ -8,8 +8,8 @@
 
 use crate::cpu::multiversion;
 
-/// Partial results in a reduction. Fixed, whatever the width of the machine's registers, so that all machines add in
-/// the same order.
+/// Number of partial results in a reduction. It does not depend on the width of the machine's registers, so all
+/// machines add in the same order.
 pub(crate) const LANES: usize = 16;
 
 /// Combines all lanes into one value: the upper half with the lower half, until one lane is left.
@@ -66,10 +66,12 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x > -87.3 { fraction * two_to_power } else { 0.0 }
 }
 
-/// The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel, arXiv 1606.08415), absolute error below 2e-6.
+/// The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel, arXiv 1606.08415), absolute error below
+/// 2e-6.
 ///
 /// `erf(x / sqrt 2) / (2 x)` is approximated by a polynomial in `x^2`. It is fitted to minimise the error of the GELU
-/// for magnitudes up to `LIMIT`. Beyond, it is evaluated at the limit, where the result is `x` or 0.
+/// for magnitudes up to `LIMIT`. For larger magnitudes, the polynomial is evaluated at the limit, where the result is
+/// `x` or 0.
 #[inline(always)]
 pub(crate) fn gelu_of(x: f32) -> f32 {
     const LIMIT: f32 = 5.25;
@@ -175,7 +177,7 @@ multiversion! {
 /// The largest value of a slice without NaN; minus infinity if the slice is empty.
 #[inline(always)]
 pub(crate) fn maximum(values: &[f32]) -> f32 {
-    // 64 independent maxima: with fewer registers, each comparison would wait for the previous one.
+    // Number of independent maxima. With fewer, each comparison would wait for the previous one.
     const WIDE: usize = 4 * LANES;
     let mut largest = [f32::NEG_INFINITY; WIDE];
     let (chunks, rest) = values.as_chunks::<WIDE>();

@@ -1,12 +1,12 @@
 //! ggml's quantised blocks: 32 consecutive values of a row with a common scale (`ggml-quants.c`, `dequantize_row_*`).
 //!
-//! All numbers are little-endian. The scale `d` and the minimum `m` are binary16. Of a byte of four-bit values, the
-//! lower half belongs to the first sixteen values and the upper half to the last sixteen. The fifth bits are stored
-//! in a u32, in order.
+//! All numbers are little-endian. The scale `d` and the minimum `m` are binary16. A byte holds two four-bit values:
+//! its lower half is one of the block's first sixteen values, its upper half is one of the last sixteen. The fifth
+//! bits of all values are stored in a u32, in order.
 
 use crate::dtype::{BLOCK, DType, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, f16_to_f32};
 
-/// Converts whole blocks to `out`, which must have exactly their number of values.
+/// Converts whole blocks. `out` must have exactly as many elements as the blocks have values.
 ///
 /// # Panics
 /// If `dtype` has no blocks.

@@ -10,7 +10,7 @@ use crate::{Error, Interface, Tensor};
 
 /// An opened model: named tensors in memory-mapped files.
 ///
-/// Opening reads only the index; tensors are read when they are used. Dropping it unmaps the files.
+/// Opening a checkpoint reads only the index; tensors are read when they are used. Dropping it unmaps the files.
 pub struct Checkpoint {
     path: PathBuf,
     format: &'static str,
@@ -37,8 +37,8 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The directory of the model with `config.json` and `tokenizer.json`: that of the weight file or, for graphs in
-    /// a subdirectory `onnx`, its parent.
+    /// The directory of the model, which contains `config.json` and `tokenizer.json`. It is the directory of the
+    /// weight file, or the parent directory if the weight file is a graph in a subdirectory `onnx`.
     pub fn directory(&self) -> &Path {
         let own = parent(&self.path);
         if own.ends_with("onnx") && !own.join("config.json").exists() { parent(own) } else { own }
@@ -60,23 +60,25 @@ impl Checkpoint {
         self.contents.tensors.keys().map(String::as_str)
     }
 
-    /// The bytes of the text tokens in the order of their ids, if the weight file has them (ggml does). Special
-    /// tokens are not included.
+    /// The bytes of the text tokens in the order of their ids, if the weight file contains them (ggml files do).
+    /// Special tokens are not included.
     pub fn vocabulary(&self) -> Option<&[Vec<u8>]> {
         self.contents.vocabulary.as_deref()
     }
 
-    /// The inputs and outputs of the model's graphs, if its format has graphs (ONNX does).
+    /// The inputs and outputs of the model's graphs. Empty unless the format has graphs, as ONNX does.
     pub fn graphs(&self) -> &[Interface] {
         &self.contents.graphs
     }
 
-    /// The number of attention heads of the encoder, if the weight file says (safetensors leave it to `config.json`).
+    /// The number of attention heads of the encoder, if the weight file contains it (with safetensors, only
+    /// `config.json` does).
     pub fn encoder_heads(&self) -> Option<usize> {
         self.contents.encoder_heads
     }
 
-    /// The number of attention heads of the decoder, if the weight file says (safetensors leave it to `config.json`).
+    /// The number of attention heads of the decoder, if the weight file contains it (with safetensors, only
+    /// `config.json` does).
     pub fn decoder_heads(&self) -> Option<usize> {
         self.contents.decoder_heads
     }
@@ -100,8 +102,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The weight file in a model's directory: the first candidate in a known format. If there is none, the error of the
-/// first candidate that exists.
+/// Finds the weight file in a model's directory: the first candidate in a known format. If no candidate is in a known
+/// format, returns the error of the first candidate that exists.
 fn find(directory: &Path) -> Result<MappedFile, Error> {
     let mut problem = None;
     for pattern in FORMATS.iter().flat_map(|format| format.file_names) {
@@ -121,8 +123,8 @@ fn find(directory: &Path) -> Result<MappedFile, Error> {
     }))
 }
 
-/// The file of a directory that matches `pattern`, in which one `*` stands for any text. More than one match is an
-/// error.
+/// Finds the file of a directory that matches `pattern`, in which one `*` stands for any text. More than one match is
+/// an error.
 fn only_match(directory: &Path, pattern: &str) -> Result<Option<PathBuf>, Error> {
     let Some((start, end)) = pattern.split_once('*') else {
         let path = directory.join(pattern);

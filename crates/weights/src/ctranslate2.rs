@@ -25,11 +25,12 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
 const SPECIFICATION: &str = "WhisperSpec";
 /// The latest known revision of the specification; a later one may rename or reorder variables.
 const REVISION: u32 = 3;
-/// Upper bound for the number of variables and of aliases. No Whisper model has as many; it limits the index of a
-/// hostile file.
+/// Upper bound for the number of variables and of aliases. No Whisper model has as many. The bound limits the memory
+/// that the index of a hostile file can take.
 const MAX_NAMES: u32 = 1 << 16;
 
-/// `CTranslate2` modules of an encoder or a decoder, each with the canonical modules whose rows it stacks.
+/// `CTranslate2` modules of an encoder or a decoder, each with its canonical modules. The rows of several canonical
+/// modules are stacked.
 const MODULES: &[(&str, &[&str])] = &[
     ("conv1", &["conv1"]),
     ("conv2", &["conv2"]),
@@ -38,7 +39,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("layer_norm", &["layer_norm"]),
 ];
 
-/// `CTranslate2` modules of a layer, each with the canonical modules whose rows it stacks.
+/// `CTranslate2` modules of a layer, each with its canonical modules. The rows of several canonical modules are
+/// stacked.
 const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("self_attention/layer_norm", &["self_attn_layer_norm"]),
     ("self_attention/linear_0", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
@@ -52,11 +54,11 @@ const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("ffn/linear_1", &["fc2"]),
 ];
 
-/// The output projection, which is outside of the canonical decoder.
+/// The output projection. Its canonical name, `proj_out.weight`, does not belong to the decoder.
 const PROJECTION: &str = "decoder/projection/weight";
 const EMBEDDINGS: &str = "decoder/embeddings/weight";
 
-/// Attributes with the only value that Whisper has.
+/// Attributes that have the same value in every Whisper model: name, value, and the meaning of other values.
 const ATTRIBUTES: &[(&str, i64, &str)] = &[
     ("decoder/activation", 3, "an activation other than GELU"),
     ("decoder/pre_norm", 1, "layer norms after the blocks"),
@@ -102,7 +104,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The canonical names of a variable: `prefix`, one of `modules`, `parameter`.
+/// The canonical names of a variable. Each consists of `prefix`, one of `modules`, and `parameter`.
 struct Canonical {
     prefix: String,
     modules: &'static [&'static str],
@@ -110,7 +112,7 @@ struct Canonical {
 }
 
 impl Canonical {
-    /// `None` for attributes, scales and everything else that is not a tensor of a Whisper model.
+    /// Returns `None` for attributes, scales and everything else that is not a tensor of a Whisper model.
     fn of(name: &str) -> Option<Self> {
         let (network, rest) = name.split_once('/')?;
         if !matches!(network, "encoder" | "decoder") {
@@ -134,7 +136,7 @@ impl Canonical {
     }
 }
 
-/// Type codes of the file.
+/// How the file stores numbers: as floats of a type, or as integers of a size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
     Float(DType),
@@ -224,13 +226,13 @@ impl Variables {
         Ok(index)
     }
 
-    /// Every name, with the name of its variable.
+    /// All names, of variables and of aliases, each with the name of the variable that it refers to.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         let variables = self.variables.keys().map(|name| (name.as_str(), name.as_str()));
         variables.chain(self.aliases.iter().map(|(alias, variable)| (alias.as_str(), variable.as_str())))
     }
 
-    /// The name of the variable that a name refers to.
+    /// The name of the variable that `name` refers to.
     fn resolve(&self, name: &str) -> Option<&str> {
         match self.variables.get_key_value(name) {
             Some((name, _)) => Some(name),
@@ -252,7 +254,7 @@ impl Variables {
         }
     }
 
-    /// The tensor of a variable, with its scales if it has integers.
+    /// The tensor of a variable, with its scales if it is stored as integers.
     fn entry(&self, file: &MappedFile, name: &str) -> Result<Entry, Error> {
         let variable = &self.variables[name];
         let (dtype, scales) = match variable.stored {

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-/// Values in one of ggml's blocks.
+/// Number of values in one of ggml's blocks.
 pub(crate) const BLOCK: usize = 32;
 
-/// Bytes of a block: `d`, values.
+/// Size of a block in bytes: the scale `d`, then the values.
 pub(crate) const Q8_0: usize = 2 + 32;
-/// Bytes of a block: `d`, fifth bits, values; the middle value means zero.
+/// Size of a block in bytes: the scale `d`, the fifth bits, the four-bit values. The middle integer stands for zero.
 pub(crate) const Q5_0: usize = 2 + 4 + 16;
-/// Bytes of a block: `d`, `m`, fifth bits, values.
+/// Size of a block in bytes: the scale `d`, the minimum `m`, the fifth bits, the four-bit values.
 pub(crate) const Q5_1: usize = 4 + 4 + 16;
-/// Bytes of a block: `d`, values; the middle value means zero.
+/// Size of a block in bytes: the scale `d`, the four-bit values. The middle integer stands for zero.
 pub(crate) const Q4_0: usize = 2 + 16;
-/// Bytes of a block: `d`, `m`, values.
+/// Size of a block in bytes: the scale `d`, the minimum `m`, the four-bit values.
 pub(crate) const Q4_1: usize = 4 + 16;
 
 /// Number format of a tensor's values (little-endian, at any alignment).
@@ -36,18 +36,19 @@ pub enum DType {
     Int32,
     /// ggml's blocks of 32 values in 8 bits, with one scale per block.
     Q8_0,
-    /// Blocks of 32 values in 5 bits, with one scale per block.
+    /// ggml's blocks of 32 values in 5 bits, with one scale per block.
     Q5_0,
-    /// Blocks of 32 values in 5 bits, with a scale and a minimum per block.
+    /// ggml's blocks of 32 values in 5 bits, with a scale and a minimum per block.
     Q5_1,
-    /// Blocks of 32 values in 4 bits, with one scale per block.
+    /// ggml's blocks of 32 values in 4 bits, with one scale per block.
     Q4_0,
-    /// Blocks of 32 values in 4 bits, with a scale and a minimum per block.
+    /// ggml's blocks of 32 values in 4 bits, with a scale and a minimum per block.
     Q4_1,
 }
 
 impl DType {
-    /// The number of values that are stored as a unit, and the bytes of the unit: `(1, 4)` for float32.
+    /// The number of values that are stored as a unit, and the size of the unit in bytes. For example, `(1, 4)` for
+    /// float32.
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 | Self::Int32 => (1, 4),
@@ -101,7 +102,7 @@ pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     f32::from_bits(sign | if exponent == EXPONENT { infinite_or_nan } else { finite })
 }
 
-/// bfloat16 to binary32, exact.
+/// Converts bfloat16 to binary32 exactly.
 pub(crate) fn bf16_to_f32(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a checkpoint.
+//! Errors of opening and reading a checkpoint.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 
@@ -49,20 +49,20 @@ pub enum Error {
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What the content appears to be.
+        /// The kind of file that the content appears to be.
         looks_like: &'static str,
         /// The names of the supported formats.
         supported: String,
     },
 
-    /// The file ends before its content does.
+    /// The file is truncated.
     #[error("{}: the file ends at byte {length} inside {inside}: it is truncated; fetch it again", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Its length in bytes.
+        /// The length of the file in bytes.
         length: usize,
-        /// The part that is cut off.
+        /// The part of the content that is cut off.
         inside: String,
     },
 

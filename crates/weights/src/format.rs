@@ -1,4 +1,4 @@
-//! What every reader of a file format provides and returns.
+//! The interface between file formats and the rest of the crate.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;

@@ -1,4 +1,4 @@
-//! The list of supported formats. A new format is one file and one entry here.
+//! The list of supported formats. To add a format, write one file and add one entry here.
 
 use crate::format::Format;
 use crate::mmap::MappedFile;
@@ -17,7 +17,7 @@ pub(crate) fn detect(file: &MappedFile) -> Result<&'static Format, Error> {
     })
 }
 
-/// Recognises files that are often given in place of a supported one.
+/// Describes the content of an unsupported file. Recognises files that are often given by mistake, such as web pages.
 fn looks_like(bytes: &[u8]) -> &'static str {
     const SIGNATURES: &[(&[u8], &str)] = &[
         (b"PK\x03\x04", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),

@@ -1,8 +1,8 @@
 //! whisper.cpp's `ggml-*.bin`.
 //!
-//! Little-endian and unaligned: u32 magic; eleven i32 of sizes; i32 mel bins, i32 frequencies and the mel filters as f32;
-//! i32 number of text tokens, of each a u32 length and its bytes; then tensors up to the end, of each i32 rank, i32 length
-//! of the name, i32 type, i32 dimensions (the innermost first), name, data. (Written by
+//! Little-endian and unaligned: u32 magic; eleven i32 of sizes; i32 mel bins, i32 frequencies and the mel filters as
+//! f32; i32 number of text tokens, for each its length as u32 and its bytes; then tensors up to the end, for each i32
+//! rank, i32 length of the name, i32 type, i32 dimensions (the innermost first), name, data. (Written by
 //! `models/convert-pt-to-ggml.py`, read by `whisper_model_load` of whisper.cpp.)
 //!
 //! Tensors have the names of openai-whisper. Biases of convolutions are columns, `(out, 1)`.
@@ -15,16 +15,16 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.bin"], probe, read };
 
-/// `ggml` as a big-endian number, stored as a little-endian one.
+/// The letters `ggml` as one number (first letter in the highest byte), stored in little-endian order.
 const MAGIC: [u8; 4] = *b"lmgg";
 
 /// Upper bound for the counts in a file; no Whisper model reaches it.
 const MAX_COUNT: usize = 1 << 20;
 
-/// The only module without a separate parameter name.
+/// The only module whose tensor name has no suffix such as `.weight`.
 const POSITIONS: &str = "positional_embedding";
 
-/// Modules of openai-whisper with their canonical names, of an encoder or a decoder.
+/// Modules of an encoder or a decoder in openai-whisper, with their canonical names.
 const MODULES: &[(&str, &str)] = &[
     ("conv1", "conv1"),
     ("conv2", "conv2"),
@@ -34,7 +34,7 @@ const MODULES: &[(&str, &str)] = &[
     ("ln", "layer_norm"),
 ];
 
-/// Modules of a layer with their canonical names.
+/// Modules of a layer in openai-whisper, with their canonical names.
 const LAYER_MODULES: &[(&str, &str)] = &[
     ("attn.query", "self_attn.q_proj"),
     ("attn.key", "self_attn.k_proj"),
@@ -74,7 +74,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
 /// The sizes at the beginning of a file. The number of layers follows from the tensors, and each tensor has its own
 /// type.
 struct Header {
-    /// Positions and width of the encoder, and of the decoder.
+    /// Number of positions and width of the encoder. The same for the decoder in `text`.
     audio: [usize; 2],
     text: [usize; 2],
     heads: [usize; 2],
@@ -143,7 +143,8 @@ fn dtype(code: u32) -> Option<DType> {
 }
 
 impl Reader<'_> {
-    /// A count of items that take memory, with an upper bound.
+    /// Reads a size or a count. Values above an upper bound are an error, because the result may determine how much
+    /// memory is allocated.
     fn size(&mut self, inside: &str) -> Result<usize, Error> {
         let at = self.at;
         let count = self.u32(inside)? as usize;
@@ -153,7 +154,7 @@ impl Reader<'_> {
         Ok(count)
     }
 
-    /// Skips the mel filters, which are computed by `audio`.
+    /// Skips the mel filters, because the `audio` crate computes them.
     fn skip_filters(&mut self) -> Result<(), Error> {
         let inside = "the mel filters";
         let (n_mels, n_frequencies) = (self.size(inside)?, self.size(inside)?);
@@ -162,8 +163,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The bytes of the text tokens. The remaining tokens, up to `n_vocab`, follow from the common order of all
-    /// vocabularies.
+    /// The bytes of the text tokens. The file does not contain the remaining tokens, up to `n_vocab`: their order is
+    /// the same in all vocabularies.
     fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
         let inside = "the vocabulary";
         let count = self.size(inside)?;

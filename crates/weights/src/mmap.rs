@@ -26,12 +26,14 @@ impl MappedFile {
             return Err(Error::NotAFile { path: path.to_owned() });
         }
         let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is private to this type, read-only, and only ever lent as `&[u8]`, for which every bit
-        // pattern is valid; offsets into it are checked against the map's own length and text is copied before it is
-        // validated, so no decision rests on bytes that are read a second time. The one thing that the language cannot
-        // promise is that no other process changes the file: rewritten in place, the tensors read afterwards hold
-        // other numbers; cut short, reading past the new end stops this process with SIGBUS. Model stores replace
-        // files by renaming, which leaves the mapped one as it was.
+        // SAFETY: a mapped `&[u8]` is sound if it is never written and its file does not change. The map is private
+        // to this type, read-only, and accessible only as `&[u8]`, for which every bit pattern is valid. Offsets into
+        // the map are checked against its own length, and text is copied before it is validated, so no check becomes
+        // invalid if bytes change later.
+        //
+        // This code cannot prevent other processes from changing the file. If the file is rewritten in place, later
+        // reads return other numbers. If it is truncated, reading past the new end stops this process with SIGBUS.
+        // Programs that download models replace a file by renaming, which does not change the mapped file.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         Ok(Self { path: path.to_owned(), map })
     }
@@ -44,13 +46,14 @@ impl MappedFile {
         &self.map
     }
 
-    /// Drops the pages of a byte range from this process's memory; they are read again when next used.
+    /// Drops the pages of a byte range from this process's memory. The system reads them from the file again at the
+    /// next access.
     pub(crate) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if !range.is_empty() {
-            // SAFETY: the map is a shared, read-only view of a file. Dropping its pages loses nothing: the next read
-            // brings the same bytes back from the file, so `&[u8]` borrows of the range stay valid.
-            // The advice is a hint; that it cannot be followed changes no result.
+            // SAFETY: dropping pages must not change the contents of the map. The map is a shared, read-only view of
+            // a file, so the next access reads the same bytes from the file, and `&[u8]` borrows of the range stay
+            // valid. The advice is a hint, so errors can be ignored.
             let _ = unsafe {
                 self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
             };

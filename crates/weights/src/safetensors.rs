@@ -14,10 +14,11 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "safetensors", file_names: &["model.safetensors"], probe, read };
 
-/// Upper bound of a header, in bytes. Whisper models need less (about 100 bytes per tensor); it limits hostile files.
+/// Maximum size of a header in bytes, as a protection against hostile files. Whisper models need less (about 100
+/// bytes per tensor).
 const MAX_HEADER: u64 = 8 << 20;
 
-/// A u64 length, then a JSON object.
+/// Checks that the file begins with a u64 length and a JSON object.
 fn probe(bytes: &[u8]) -> bool {
     bytes.split_first_chunk().is_some_and(|(&length, json)| {
         (2..1 << 32).contains(&u64::from_le_bytes(length)) && json.first() == Some(&b'{')

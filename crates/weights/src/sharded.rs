@@ -10,7 +10,8 @@ use crate::{Error, safetensors};
 pub(crate) const FORMAT: Format =
     Format { name: "sharded safetensors", file_names: &["model.safetensors.index.json"], probe, read };
 
-/// Upper bound of an index, in bytes. Whisper models need less (about 100 bytes per tensor); it limits hostile files.
+/// Maximum size of an index in bytes, as a protection against hostile files. Whisper models need less (about 100
+/// bytes per tensor).
 const MAX_INDEX: usize = 8 << 20;
 
 #[derive(serde::Deserialize)]
@@ -19,7 +20,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// A JSON object that contains the map; `config.json` does not.
+/// Checks that the file is a JSON object that contains the weight map. `config.json` does not contain it.
 fn probe(bytes: &[u8]) -> bool {
     let key = b"\"weight_map\"";
     bytes.trim_ascii_start().first() == Some(&b'{')

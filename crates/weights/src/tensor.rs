@@ -13,15 +13,15 @@ const MAX_RANK: usize = 8;
 /// The meaning of stored integers: `(q - zero_point) * scale`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Quantisation {
-    /// One per row, or one for all; empty for types that are not integers.
+    /// One scale per row, or one for the whole tensor. Empty for types that are not integers.
     pub(crate) scales: Vec<f32>,
-    /// As many as scales; empty if all are zero.
+    /// One zero point for each scale. Empty if all zero points are zero.
     pub(crate) zero_points: Vec<i32>,
 }
 
 /// Where a tensor is stored, and how.
 ///
-/// Only [`Entry::new`] constructs it and checks that shape and lengths agree.
+/// Entries are created only by [`Entry::new`], which checks that shape and lengths agree.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     /// Index of the file in [`Contents::files`](crate::format::Contents::files).
@@ -37,8 +37,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// An entry whose `data` is a range of the file. `Err` says how the range or the quantisation contradicts the
-    /// shape.
+    /// An entry whose values are stored in the range `data` of the file. `Err` says how the range or the quantisation
+    /// contradicts the shape.
     pub(crate) fn new(
         dtype: DType,
         shape: Vec<usize>,
@@ -99,7 +99,8 @@ impl Entry {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// The group `part` of `parts` equal groups of rows, as an entry; `Err` if the rows cannot be divided evenly.
+    /// Splits the rows into `parts` equal groups and returns group number `part` as an entry. `Err` if the rows
+    /// cannot be divided evenly.
     pub(crate) fn part(&self, part: usize, parts: usize) -> Result<Self, String> {
         if self.shape.is_empty() || self.by_columns || !self.rows().is_multiple_of(parts) {
             return Err(format!("it stacks {parts} matrices, but its shape is {:?}", self.shape));
@@ -208,14 +209,13 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// Whether the values are int8 with one scale per row and no zero point, so that [`Self::int8_row`] can return
-    /// them.
+    /// Whether the values are int8 without zero points, so that [`Self::int8_row`] can return them.
     pub fn is_int8(&self) -> bool {
         self.dtype() == DType::Int8 && self.entry.quantisation.zero_points.iter().all(|zero| *zero == 0)
     }
 
-    /// Writes a stored row to `out` ([`row_len`](Self::row_len)); -128 may occur. Returns the row's scale, finite and
-    /// positive.
+    /// Writes the stored integers of a row to `out` ([`row_len`](Self::row_len) values). They may include -128.
+    /// Returns the row's scale, which is finite and positive.
     ///
     /// # Panics
     /// If the tensor [is not int8](Self::is_int8), has no such row, or if `out` has another length.
@@ -245,11 +245,11 @@ impl<'a> Tensor<'a> {
 
     fn integers<const N: usize>(&self, row: usize, out: &mut [f32], value: impl Fn([u8; N]) -> i32) {
         let (scale, zero_point) = self.scale(row);
-        // In a valid file the difference fits; in an invalid one the result does not matter.
+        // In a valid file the difference does not overflow. In an invalid file the result does not matter.
         self.row(row, out, |bytes| value(bytes).wrapping_sub(zero_point) as f32 * scale);
     }
 
-    /// Scale and zero point of a row.
+    /// The scale and the zero point of a row.
     fn scale(&self, row: usize) -> (f32, i32) {
         let Quantisation { scales, zero_points } = &self.entry.quantisation;
         let index = if scales.len() == 1 { 0 } else { row };
@@ -258,8 +258,8 @@ impl<'a> Tensor<'a> {
 
     /// Drops the tensor's pages from this process's memory, as a hint to the operating system.
     ///
-    /// To be called after the values were copied, so that the peak memory of loading is that of the copy alone. The
-    /// tensor stays readable; its pages are read from the file again when used.
+    /// Call this after the values were copied, so that the process does not hold both the copy and the file's pages.
+    /// The tensor stays readable: its pages are read from the file again when they are used.
     pub fn release(&self) {
         self.file.release(self.entry.data.clone());
     }

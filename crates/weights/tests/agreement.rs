@@ -36,7 +36,7 @@ fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     }
 }
 
-/// Half a step of each type, relative to the largest value, plus float32 rounding.
+/// The largest rounding error of each type, relative to the largest value: half a step, plus float32 rounding.
 fn tolerance(dtype: DType) -> f32 {
     match dtype {
         DType::F32 => 0.0,
@@ -45,8 +45,8 @@ fn tolerance(dtype: DType) -> f32 {
         DType::Int8 => 0.501 / 127.0,
         // A stack of three matrices has one scale, and each matrix may have a smaller largest value.
         DType::Int16 => 0.6 / 1024.0,
-        // Half a step of a block, whose scale is rounded to float16. The outermost step on one side may be a whole
-        // one.
+        // Half a step of a block, plus a margin because the scale is rounded to float16. With 5 and 4 bits, the error
+        // of the largest value may be a whole step.
         DType::Q8_0 => 0.6 / 127.0,
         DType::Q5_0 | DType::Q5_1 => 1.1 / 16.0,
         DType::Q4_0 | DType::Q4_1 => 1.1 / 8.0,
@@ -203,7 +203,7 @@ fn missing_tensors_and_wrong_shapes_are_named() {
     assert_eq!(error.to_string(), message);
 }
 
-/// Names of real files, in case fixture and reader share a mistake.
+/// The fixture must write the names that real files have. Otherwise fixture and reader could share a mistake.
 #[test]
 fn canonical_names_match_real_files() {
     let directory = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ fn open_bytes(bytes: &[u8]) -> Result<usize, Error> {
     read_all(&path)
 }
 
-/// The number of values that can be read.
+/// Reads all tensors and returns the number of their values.
 fn read_all(path: &Path) -> Result<usize, Error> {
     let checkpoint = Checkpoint::open(path)?;
     let mut values = 0;
@@ -152,7 +152,7 @@ fn trailing_bytes_are_refused() {
 }
 
 #[test]
-fn files_of_other_formats_are_named() {
+fn the_format_of_an_unsupported_file_is_named() {
     for (bytes, expected) in [
         (&b""[..], "is empty"),
         (b"PK\x03\x04\0\0\0\0\0\0", "PyTorch"),
@@ -231,7 +231,7 @@ fn unusual_but_valid_files_are_read() {
     // Unknown variables may have any contents.
     let unknown = ModelBin::new().variable(b"x", &[1; 200], 0, &[0; 4]).variable(b"y", &[3, 0], 4, &[]);
     assert_eq!(open_bytes(&unknown.bytes()).unwrap(), 0);
-    // An alias of an alias.
+    // An alias may refer to another alias.
     let chain = ModelBin::new().variable(b"x", &[2], 0, &[0; 8]).alias("y", "x").alias("encoder/conv1/bias", "y");
     assert_eq!(open_bytes(&chain.bytes()).unwrap(), 2);
     assert_eq!(open_bytes(&ModelBin::new().bytes()).unwrap(), 0);
@@ -239,7 +239,7 @@ fn unusual_but_valid_files_are_read() {
 }
 
 #[test]
-fn a_false_count_allocates_nothing() {
+fn a_count_beyond_the_end_of_the_file_allocates_nothing() {
     let header = ModelBin::header(6, "WhisperSpec", 3);
     assert!(message(&[&header[..], &u32::MAX.to_le_bytes()].concat()).contains("claims 4294967295 variables"));
     let text = message(&[&header[..], &65_000_u32.to_le_bytes()].concat());
@@ -277,7 +277,7 @@ fn contradictions_in_safetensors_are_refused() {
         ),
         (r#"{"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}"#.to_owned(), 1, "stored as I8"),
         (
-            // Lengths whose sum with the header overflows to the file's length.
+            // The sum of these lengths and the header's length overflows to the length of the file.
             format!("{{{}}}", eighths.join(",")),
             9,
             "inside tensor 0",

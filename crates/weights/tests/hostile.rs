@@ -1,5 +1,6 @@
-//! More than a thousand malformed ONNX and ggml files: the result is tensors or an error, never a panic, and memory
-//! stays below a small multiple of the file's size. A separate test program, because it counts all allocations.
+//! Tests with more than a thousand malformed ONNX and ggml files. The result must be tensors or an error, never a
+//! panic, and the memory must stay below a small multiple of the file's size. This is a separate test program,
+//! because it counts all allocations of the process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +15,19 @@ use proptest::sample::Index;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Serialises the tests, because the allocations of one would be counted for the other.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Lets only one test run at a time. Otherwise the allocations of one test would be counted in another.
+fn run_alone() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Allowed allocations per byte of the file. The shortest strings take 24 bytes in memory and 2 in the file, and
-/// lists grow by doubling.
+/// Maximum memory for opening a file, in bytes per byte of the file. The shortest strings take 24 bytes in memory and
+/// 2 in the file, and lists grow by doubling.
 const PER_BYTE: usize = 48;
-/// Allowed allocations besides, for a path, a message and the index of an empty file.
-const BESIDES: usize = 64 << 10;
+/// Additional memory that is allowed, in bytes: for a path, a message and the index of an empty file.
+const EXTRA_BYTES: usize = 64 << 10;
 
-/// Opens a model and reads its tensors one by one. Returns the number of values, and the memory that opening took.
+/// Opens a model and reads its tensors one by one. Returns the number of values, and the peak memory while opening.
 fn read(path: &Path) -> (Result<usize, Error>, usize) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -38,10 +39,11 @@ fn read(path: &Path) -> (Result<usize, Error>, usize) {
     (values, taken)
 }
 
-/// Checks a model of malformed files, with `bytes` bytes in all and at most `limit` values.
+/// Checks that a malformed model, whose files have `bytes` bytes in total, takes little memory and has at most
+/// `limit` values.
 fn check(path: &Path, bytes: usize, limit: usize) -> Result<(), TestCaseError> {
     let (values, taken) = read(path);
-    prop_assert!(taken <= PER_BYTE * bytes + BESIDES, "{} bytes for a file of {}", taken, bytes);
+    prop_assert!(taken <= PER_BYTE * bytes + EXTRA_BYTES, "{} bytes for a file of {}", taken, bytes);
     if let Ok(values) = values {
         prop_assert!(values <= limit);
     }
@@ -67,7 +69,7 @@ fn ggml(dtype: DType) -> Vec<u8> {
 
 static GGML: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| [ggml(DType::F16), ggml(DType::Q8_0), ggml(DType::Q5_1)]);
 
-/// Encoder and decoder with their bytes.
+/// The names and contents of the encoder's and the decoder's file.
 type Export = [(&'static str, Vec<u8>); 2];
 
 static EXPORTS: LazyLock<[Export; 3]> = LazyLock::new(|| {
@@ -83,7 +85,7 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx")
 }
 
-/// Writes an export into a directory, with the data files that its graphs may name.
+/// Writes an export into a directory, with the data files that its graphs may name. Returns the size of the export.
 fn write(directory: &Path, export: &Export) -> usize {
     for name in ["encoder_model.onnx_data", "decoder_model.onnx_data"] {
         fs::copy(data().join("external").join(name), directory.join(name)).unwrap();
@@ -155,7 +157,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ggml-model.bin");
         fs::write(&path, &bytes).unwrap();
-        // A value of a block takes about a byte, or half a byte.
+        // In the quantised formats, a value takes about one byte or at least half a byte.
         check(&path, bytes.len(), 2 * bytes.len())?;
     }
 
@@ -166,24 +168,24 @@ proptest! {
         }
         let directory = tempfile::tempdir().unwrap();
         let bytes = write(directory.path(), &export);
-        // A copied name may give a tensor with the same bytes more than once.
+        // If a change duplicates a name, two tensors may share the same bytes.
         check(directory.path(), bytes, 2 * bytes)?;
     }
 }
 
 #[test]
 fn malformed_ggml_files_take_little_memory() {
-    let _turn = turn();
+    let _guard = run_alone();
     malformed_ggml();
 }
 
 #[test]
 fn malformed_onnx_files_take_little_memory() {
-    let _turn = turn();
+    let _guard = run_alone();
     malformed_onnx();
 }
 
-/// A field of type bytes.
+/// Encodes a protobuf field of type bytes.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -195,7 +197,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&field, bytes].concat()
 }
 
-/// Opens an export whose encoder has this graph, and a node that uses `conv1.bias`.
+/// Opens an export whose encoder consists of this graph and a node that uses `conv1.bias`.
 fn open_graph(graph: &[u8]) -> (Result<usize, Error>, usize, usize) {
     let directory = tempfile::tempdir().unwrap();
     let mut export = EXPORTS[0].clone();
@@ -208,7 +210,7 @@ fn open_graph(graph: &[u8]) -> (Result<usize, Error>, usize, usize) {
 
 #[test]
 fn graphs_with_false_sizes_take_little_memory() {
-    let _turn = turn();
+    let _guard = run_alone();
     let op = field(4, b"If");
     let deep = (0..40).fold(Vec::new(), |graph, _| {
         let branch = [field(1, b"then_branch"), field(6, &graph)].concat();
@@ -236,13 +238,13 @@ fn graphs_with_false_sizes_take_little_memory() {
         let (values, taken, bytes) = open_graph(&graph);
         let message = values.map_or_else(|error| error.to_string(), |values| format!("{values} values, has no tensor"));
         assert!(message.contains(expected), "{message:?} does not say {expected:?}");
-        assert!(taken <= PER_BYTE * bytes + BESIDES, "{taken} bytes for a file of {bytes}: {expected}");
+        assert!(taken <= PER_BYTE * bytes + EXTRA_BYTES, "{taken} bytes for a file of {bytes}: {expected}");
     }
 }
 
 #[test]
 fn contradictions_in_a_ggml_file_are_refused() {
-    let _turn = turn();
+    let _guard = run_alone();
     let good = &GGML[1];
     let sized = |place: usize, number: u32| {
         let mut bytes = good.clone();
@@ -279,6 +281,10 @@ fn contradictions_in_a_ggml_file_are_refused() {
         let (values, taken) = read(&path);
         let message = values.unwrap_err().to_string();
         assert!(message.contains(expected), "{message:?} does not say {expected:?}");
-        assert!(taken <= PER_BYTE * bytes.len() + BESIDES, "{taken} bytes for a file of {}: {expected}", bytes.len());
+        assert!(
+            taken <= PER_BYTE * bytes.len() + EXTRA_BYTES,
+            "{taken} bytes for a file of {}: {expected}",
+            bytes.len()
+        );
     }
 }

@@ -1,5 +1,4 @@
-//! Exports of one model, in every form that the tools write (`data/exports.py`), have the weights that `PyTorch`
-//! saved.
+//! For every form of export that the tools write (`data/exports.py`), the weights equal those that `PyTorch` saved.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +13,7 @@ fn expected() -> Checkpoint {
     Checkpoint::open(&data("model.safetensors")).unwrap()
 }
 
-/// Asserts that an export has everything that was saved, with every value within `tolerance` of the tensor's largest
-/// one.
+/// Asserts that an export has all saved tensors, with every value within `tolerance` of the tensor's largest value.
 fn assert_holds(export: &Checkpoint, tolerance: f32) {
     let expected = expected();
     assert_eq!(export.format(), "ONNX");
@@ -24,7 +22,7 @@ fn assert_holds(export: &Checkpoint, tolerance: f32) {
     names.sort_unstable();
     assert_eq!(export.names().collect::<Vec<_>>(), names);
     for name in names {
-        // An output projection has a tensor of its own.
+        // Exports store the output projection as a tensor of its own, although it equals the embedding.
         let saved = if name == "proj_out.weight" { "decoder.embed_tokens.weight" } else { name };
         let saved = expected.tensor(saved).unwrap();
         let values = export.tensor(name).unwrap().with_shape(saved.shape()).unwrap().to_f32();
@@ -46,7 +44,8 @@ fn every_form_of_export_has_the_same_weights() {
         ("external", DType::F32, 0.0),
         ("merged", DType::F32, 0.0),
         ("int8", DType::Int8, half_step),
-        // There are 255 steps from the smallest to the largest value, and zero is one of them.
+        // Uint8 has 255 steps from the smallest to the largest value, and zero must be one of the steps. So the error
+        // may exceed half a step.
         ("uint8", DType::Uint8, 2.0 * half_step),
         ("qdq", DType::Int8, half_step),
         ("merged-int8", DType::Int8, half_step),
@@ -125,7 +124,7 @@ fn an_export_is_found_by_directory_or_by_any_file() {
 }
 
 #[test]
-fn external_data_stays_beside_the_graph() {
+fn external_data_must_lie_beside_the_graph() {
     let directory = tempfile::tempdir().unwrap();
     copy("external", directory.path());
     let graph = directory.path().join("encoder_model.onnx");
@@ -158,9 +157,9 @@ fn unreadable_parts_are_named() {
     let graph = directory.path().join("encoder_model.onnx");
     let good = fs::read(&graph).unwrap();
     for (from, to, expected) in [
-        // The operator of a node.
+        // This replacement changes the operator of a node.
         ("\x22\x12LayerNormalization", "\x22\x12MultiHeadAttention", "operator MultiHeadAttention hides weights"),
-        // A tensor's dimension, type and name.
+        // These replacements change the type or the dimension of a tensor. The bytes are dimension, type and name.
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x08\x10\x0b\x42\x0aconv1.bias", "stored as float64"),
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x07\x10\x01\x42\x0aconv1.bias", "takes 28 bytes, but it has 32"),
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x00\x10\x01\x42\x0aconv1.bias", "has no elements"),

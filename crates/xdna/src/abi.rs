@@ -73,7 +73,7 @@ requests! {
         ext: u64 = 0, ext_flags: u64 = 8, handle: u32 = 16, pad: u32 = 20, map_offset: u64 = 24, vaddr: u64 = 32,
         xdna_addr: u64 = 40,
     }
-    /// Makes a range of a buffer object visible to the other side.
+    /// Makes a range of a buffer visible to the device or to the host.
     SyncBo = read_write(0x45), 0xC018_6445, 24 { handle: u32 = 0, direction: u32 = 4, offset: u64 = 8, size: u64 = 16 }
     /// Queues a command.
     ExecCmd = read_write(0x46), 0xC038_6446, 56 {

@@ -1,4 +1,4 @@
-//! Time that an NPU is *predicted* to take, from published measurements. This project has measured nothing on a
+//! *Predicted* run times of an NPU, computed from published measurements. This project has measured nothing on a
 //! device.
 //!
 //! The time of a launch is the maximum of its compute time and its memory transfer time, plus a start cost. The start
@@ -11,9 +11,9 @@
 //!   AI NPUs): the transfer volume (equations 6 to 8), clocks of 1 and 1.8 GHz, products per cycle of kernels (tables
 //!   1 to 3), memory bandwidths of 15 and 50 GB/s (section 5.2.1), 3.4 and 4.9 ms for loading another design (section
 //!   5.3.1).
-//! - These bandwidths are rounded. Two of the paper's products imply more: 16.7 GB/s (XDNA, int8-int16, 96x112x96)
-//!   and 60 GB/s (XDNA2, int8-int32, 96x64x96). They are the upper bounds here, and the tests leave these two
-//!   products out.
+//! - The paper rounds these bandwidths. Two of its products imply higher ones: 16.7 GB/s (XDNA, int8-int16, 96x112x96)
+//!   and 60 GB/s (XDNA2, int8-int32, 96x64x96). These are the upper bounds here, and the tests leave the two products
+//!   out.
 //! - Start cost: the latencies that the driver's own test reports, 121 to 220 us on npu1 and 52 to 200 us on XDNA2.
 //!   For queued commands, the same test on Strix Halo reports 78,771 starts per second, 13 us each
 //!   (github.com/amd/IRON, issue 55). Nothing is published for npu1; the same value is assumed.
@@ -25,7 +25,7 @@ use crate::design::{Design, Output, Shape};
 use crate::launch::Counters;
 use crate::target::Target;
 
-/// An interval of seconds. *Predicted.*
+/// A *predicted* time: an interval in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Predicted {
     /// Lower bound.
@@ -98,7 +98,7 @@ impl Costs {
     }
 }
 
-/// Multiply-accumulates per cycle of a core, lower and upper bound: those of the published kernels that balance
+/// Multiply-accumulates per cycle of a core: the lowest and the highest rate of the published kernels that balance
 /// compute and transfer.
 fn products_a_cycle(target: Target, output: Output) -> (f64, f64) {
     match (target, output) {
@@ -109,15 +109,16 @@ fn products_a_cycle(target: Target, output: Output) -> (f64, f64) {
     }
 }
 
-/// Time of a launch without its start cost.
+/// The predicted time of a launch, without its start cost.
 fn product(target: Target, launch: Shape, tile: Shape, output_bytes: usize, rate: (f64, f64)) -> Predicted {
     let (rows, columns) = (f64::from(target.core_rows()), f64::from(target.columns()));
     let [m, k, n] = [launch.m as f64, launch.k as f64, launch.n as f64];
-    // If the array covers more columns than the launch has, everything is read once.
+    // The array covers `across` columns of the result at a time. If it covers all of them, `A` is read only once. The
+    // same holds for `down`, the rows, and `B`.
     let across = (tile.n as f64 * columns).min(n);
     let down = (tile.m as f64 * rows).min(m);
     let bytes = m * k * n / across + m * k * n / down + m * n * output_bytes as f64;
-    // A launch with few tiles gives work to this many cores only.
+    // Number of cores that have work. It is less than the whole array if the launch has few tiles.
     let cores = (m / tile.m as f64).min(rows) * (n / tile.n as f64).min(columns);
     let costs = Costs::of(target);
     let seconds = |rate: f64, bandwidth: f64| (m * k * n / (rate * cores * costs.clock)).max(bytes / bandwidth);
@@ -137,8 +138,8 @@ pub fn predict(design: &Design, counters: &Counters) -> Predicted {
 mod tests {
     use super::*;
 
-    /// Target, bytes of a result element, tile, multiply-accumulates per cycle (one core, measured by itself),
-    /// product, measured TOP/s.
+    /// One published measurement: target, bytes of a result element, tile, multiply-accumulates per cycle (one core,
+    /// measured alone), shape of the product, TOP/s of the whole array.
     type Point = (Target, usize, [usize; 3], f64, [usize; 3], f64);
 
     /// Tables 2 and 3 of arXiv 2512.13282, without the two rows that the bandwidths come from, plus two kernels of
@@ -175,8 +176,9 @@ mod tests {
         }
     }
 
-    /// One design at three sizes on Strix Halo (github.com/amd/IRON, issue 171). Its kernel has not been measured by
-    /// itself, so its rate is taken from the largest product, 4096 cubed. The smaller ones test the start cost.
+    /// One design at three sizes on Strix Halo (github.com/amd/IRON, issue 171). The rate of its kernel alone is not
+    /// published, so the rate is taken from the largest product, 4096 cubed. The two smaller products test the start
+    /// cost.
     #[test]
     fn smaller_products_lie_in_the_predicted_interval() {
         let rate = 7.8e12;
@@ -186,7 +188,7 @@ mod tests {
             let seconds = product + Costs::of(Target::Npu4).dispatch;
             [seconds.high, seconds.low].map(|seconds| operations / seconds / 1e12)
         };
-        // Measured: 3.2 TOP/s, and 7 to 8.2 TOP/s.
+        // The measured values are 3.2 TOP/s for the first size, and 7 to 8.2 TOP/s for the second.
         let [low, high] = predicted(1024, 512, 1024);
         assert!(low < 3.2 && 3.2 < high, "{low:.2} to {high:.2}");
         let [low, high] = predicted(2048, 2048, 2048);

@@ -23,13 +23,13 @@ pub trait Driver: Send {
     /// Closes a buffer. No pending command may name it.
     fn close_buffer(&mut self, handle: u32) -> Result<(), Failure>;
 
-    /// The host's view of a buffer. Must not be read where a pending command writes.
+    /// The host's view of a buffer. Do not read bytes that a pending command may write.
     fn bytes(&self, handle: u32) -> Result<&[u8], Failure>;
 
     /// The host's view of a buffer, for writing.
     fn bytes_mut(&mut self, handle: u32) -> Result<&mut [u8], Failure>;
 
-    /// Makes a range of a buffer visible to the other side.
+    /// Makes a range of a buffer visible to the device or to the host.
     fn sync(&mut self, handle: u32, direction: Direction, range: Range<usize>) -> Result<(), Failure>;
 
     /// Creates a context with `tiles` core tiles.
@@ -42,8 +42,8 @@ pub trait Driver: Send {
     /// command's point on the context's timeline.
     fn execute(&mut self, context: Context, command: u32, arguments: &[u32]) -> Result<u64, Failure>;
 
-    /// Waits until a command has finished, with or without an error. The header of its command buffer has its final
-    /// state.
+    /// Waits until a command has finished, with or without an error. Its final state is then in the header of its
+    /// command buffer.
     fn wait(&mut self, context: Context, point: u64, timeout: Duration) -> Result<(), Failure>;
 
     /// Destroys a context.
@@ -92,27 +92,27 @@ impl BufferKind {
 /// A buffer object of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferObject {
-    /// Its handle in calls.
+    /// The handle that identifies the buffer in driver calls.
     pub handle: u32,
-    /// Its device address.
+    /// The device address of the buffer.
     pub address: u64,
 }
 
 /// A hardware context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
-    /// Its handle in calls.
+    /// The handle that identifies the context in driver calls.
     pub handle: u32,
-    /// The syncobj of its timeline.
+    /// The handle of the syncobj with the context's timeline.
     pub timeline: u32,
 }
 
 /// A compute unit of a design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComputeUnit {
-    /// The buffer that holds its PDI.
+    /// The handle of the buffer that holds the PDI.
     pub buffer: u32,
-    /// Its function number from the xclbin.
+    /// The function number from the xclbin.
     pub function: u8,
 }
 
@@ -126,7 +126,7 @@ pub enum Direction {
 }
 
 /// Error numbers of Linux.
-#[allow(missing_docs)] // The names are the documentation.
+#[allow(missing_docs)] // The constants have the names that Linux uses.
 pub mod errno {
     pub const PERM: i32 = 1;
     pub const NOENT: i32 = 2;
@@ -190,7 +190,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// A refused driver call.
+/// A driver call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the NPU's driver refused to {call} ({})", std::io::Error::from_raw_os_error(*errno))]
 pub struct Failure {

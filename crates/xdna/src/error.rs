@@ -20,10 +20,10 @@ pub enum Error {
          see that the NPU (IPU) is not switched off in the firmware setup"
     )]
     NoDriver {
-        /// Its PCI id.
+        /// The PCI id of the NPU.
         id: String,
     },
-    /// Not on Linux.
+    /// The operating system is not Linux.
     #[error("AMD NPUs can be used on Linux only")]
     NotLinux,
     /// No permission to open the device file.
@@ -60,9 +60,9 @@ pub enum Error {
     /// A command failed.
     #[error("command {index} of a batch ended in the state {state} on the NPU")]
     Command {
-        /// Its final state.
+        /// The final state of the command.
         state: CommandState,
-        /// Its index in its chain.
+        /// The index of the command in its chain.
         index: u32,
     },
     /// Another error of the driver.
@@ -70,18 +70,18 @@ pub enum Error {
     Refused {
         /// The operation and the error number.
         failure: Failure,
-        /// The meaning of that number for this operation.
+        /// The meaning of the error number for this operation.
         meaning: &'static str,
     },
-    /// A design that cannot be used.
+    /// The design cannot be used.
     #[error("the NPU design in {} cannot be used: {problem}", directory.display())]
     Design {
-        /// Its directory.
+        /// The directory of the design.
         directory: PathBuf,
         /// The problem.
         problem: String,
     },
-    /// A design for another device.
+    /// The design is built for another device.
     #[error("the NPU design is for {design}, and this device is {device}: build it for {device}, see docs/npu.md")]
     OtherTarget {
         /// The target of the design.
@@ -99,7 +99,7 @@ pub enum Error {
         /// Number of elements.
         elements: usize,
     },
-    /// A range outside of its buffer.
+    /// The range lies outside of its buffer.
     #[error("{length} bytes at offset {offset} are outside of a buffer of {size} bytes")]
     Range {
         /// Start of the range in bytes.

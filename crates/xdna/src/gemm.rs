@@ -1,9 +1,9 @@
 //! Products by the full contract on an NPU: exact sums over the whole depth, for any shape, from launches of one
 //! shape.
 //!
-//! Weights are split into blocks of one launch each, once, and stay in device memory. Activations are split in the
-//! same way for every product and padded with zeros. A launch multiplies one block of each. The host adds the results
-//! over the blocks of the depth, in i32.
+//! Weights are split into blocks of the size of a launch. This is done once, and the blocks stay in device memory.
+//! Activations are split in the same way for every product and padded with zeros. A launch multiplies one block of
+//! activations by one block of weights. The host adds the results of the blocks along the depth, in i32.
 
 use crate::design::{Design, Layout, Output, Shape};
 use crate::driver::{Direction, Driver};
@@ -32,7 +32,7 @@ pub struct Weights {
     buffer: Buffer,
 }
 
-/// A buffer that grows to its largest use so far.
+/// A buffer that is replaced by a larger one when necessary.
 #[derive(Debug, Default)]
 struct Grown(Option<(Buffer, usize)>);
 
@@ -103,7 +103,8 @@ impl Gemm {
         Ok(Weights { n, k, buffer })
     }
 
-    /// Computes `sums = a x weights^T`: `a` has `m` rows of `k`, `sums` is `(m, n)`.
+    /// Computes `sums = a x weights^T`, where `sums` is `(m, n)`. `row(index)` returns one of the `m` rows of `a`,
+    /// with `k` values.
     ///
     /// # Errors
     /// Any error of the device; the contents of `sums` are then undefined.
@@ -129,8 +130,8 @@ impl Gemm {
         }
     }
 
-    /// Batched mode: synchronises all activations once, then queues waves of launches, waits once per wave, and
-    /// synchronises its results once.
+    /// Batched mode: synchronises all activations once, then queues waves of launches. For each wave, it waits once
+    /// and synchronises the results once.
     fn in_waves<'a>(
         &mut self,
         grid: &Grid,
@@ -167,8 +168,8 @@ impl Gemm {
         Ok(())
     }
 
-    /// Sequential mode: for each launch, synchronises both blocks, submits, waits, and synchronises the result. The
-    /// baseline for [`Mode::Batched`].
+    /// Sequential mode: for each launch, synchronises both blocks, submits, waits, and synchronises the result. It is
+    /// the baseline that [`Mode::Batched`] is compared with.
     fn one_by_one<'a>(
         &mut self,
         grid: &Grid,
@@ -256,8 +257,7 @@ impl Grid {
         for (row, result) in (first_row..m).zip(result.chunks_exact(self.launch.n * size_of::<i32>())) {
             let sums = &mut sums[row * n + column..][..width];
             for (sum, result) in sums.iter_mut().zip(result.as_chunks::<4>().0) {
-                // Wraps, because a broken device may return anything; checking the result is not the task of this
-                // function.
+                // The addition wraps, because a broken device may return any value. Results are checked elsewhere.
                 *sum = sum.wrapping_add(i32::from_le_bytes(*result));
             }
         }
@@ -307,7 +307,7 @@ mod tests {
                 for b_layout in [Layout::ColumnMajor, Layout::RowMajor] {
                     for mode in [Mode::Batched, Mode::Sequential] {
                         let (mut gemm, _) = device(target, b_layout, mode);
-                        // The second product finds the buffers as the first one left them.
+                        // The first product leaves old values in the buffers, which the second product must not use.
                         multiply(&mut gemm, &noise(60 * k, 9), &b, [60, k, n]);
                         assert_eq!(
                             multiply(&mut gemm, &a, &b, [m, k, n]),

@@ -54,9 +54,9 @@ impl Ioctl {
     }
 
     fn call<T: Request>(&self, call: Call, request: &mut T) -> Result<(), Failure> {
-        // SAFETY: `T` is a structure of the driver's interface, laid out as its header has it (`abi` checks size and
-        // offsets while compiling) and the size is part of the number, so that the kernel reads and writes within it.
-        // Where it holds addresses, the callers below keep what they point to alive across the call.
+        // SAFETY: the kernel reads and writes only inside `request`, because its size is part of the ioctl number.
+        // `T` has the layout of the driver's header (`abi` checks size and offsets at compile time). If `T` contains
+        // addresses, the callers of this function keep the memory behind them alive during the call.
         let mut ask = || unsafe { ioctl::ioctl(&self.device, Wrapped(&raw mut *request)) };
         rustix::io::retry_on_intr(&mut ask).map_err(|error| failure(call, error))
     }
@@ -75,7 +75,8 @@ impl Ioctl {
         }
     }
 
-    /// Maps a new buffer, or finds it in the heap's mapping. Returns its device address too.
+    /// Returns the mapping and the device address of a new buffer. A device buffer is not mapped again: it is a range
+    /// of the heap's mapping.
     fn map(&self, kind: BufferKind, info: &abi::GetBoInfo, size: usize) -> Result<(Mapped, u64), Failure> {
         if kind == BufferKind::Device {
             let heap = self.heap.ok_or(Failure::new(Call::CreateDeviceBuffer, errno::NOENT))?;
@@ -176,7 +177,7 @@ impl Driver for Ioctl {
 
     fn configure(&mut self, context: Context, units: &[ComputeUnit]) -> Result<(), Failure> {
         let head = abi::ConfigCuHead { num_cus: units.len() as u16, pad: [0; 3] };
-        // In 8-byte words, because of the alignment of the structure.
+        // The list consists of 8-byte words, because the structures must be aligned to eight bytes.
         let mut list = vec![u64::from(head.num_cus)];
         list.extend(units.iter().map(|unit| u64::from(unit.buffer) | u64::from(unit.function) << 32));
         const { assert!(size_of::<abi::ConfigCuHead>() == 8 && size_of::<abi::ConfigCu>() == 8) };
@@ -196,7 +197,7 @@ impl Driver for Ioctl {
         let mut submitted = abi::ExecCmd {
             hwctx: context.handle,
             kind: abi::SUBMIT_EXEC_BUF,
-            // For a single command this field is the handle itself.
+            // For a single command, this field is the command's handle and not the address of a list.
             cmd_handles: u64::from(command),
             args: arguments.as_ptr() as u64,
             cmd_count: 1,
@@ -233,11 +234,12 @@ fn failure(call: Call, error: Errno) -> Failure {
     Failure::new(call, error.raw_os_error())
 }
 
-/// An argument on its way to the kernel.
+/// A pointer to the argument of an ioctl.
 struct Wrapped<T>(*mut T);
 
-// SAFETY: the pointer is to a `T` that is alive and borrowed for the call, whose size is that in the number; the kernel
-// writes only integers into it, of which every bit pattern is valid, and nothing is read from the pointer here.
+// SAFETY: the pointer must be valid for the ioctl. It points to a `T` that is borrowed for the call and has the size
+// that the ioctl number contains. The kernel writes only integers into it, of which every bit pattern is valid. This
+// code reads nothing through the pointer.
 unsafe impl<T: Request> IoctlRequest for Wrapped<T> {
     type Output = ();
     const IS_MUTATING: bool = true;
@@ -251,7 +253,7 @@ unsafe impl<T: Request> IoctlRequest for Wrapped<T> {
     }
 
     /// # Safety
-    /// As the trait has it; the pointer is not looked at.
+    /// The contract of the trait's method. The pointer is not used.
     unsafe fn output_from_ptr(_: IoctlOutput, _: *mut c_void) -> rustix::io::Result<()> {
         Ok(())
     }
@@ -262,13 +264,14 @@ unsafe impl<T: Request> IoctlRequest for Wrapped<T> {
 struct Mapping {
     start: NonNull<u8>,
     size: usize,
-    /// The reservation around it that aligns it, unmapped together with it.
+    /// The reserved address range that contains the mapping and is unmapped together with it. It may be larger than the
+    /// mapping, so that the mapping can be aligned.
     reserved: (NonNull<c_void>, usize),
 }
 
-// SAFETY: a mapping belongs to the process, not to a thread, and its owner alone lends its bytes.
+// SAFETY: a mapping is valid in every thread of the process, and its bytes are accessible only through this value.
 unsafe impl Send for Mapping {}
-// SAFETY: through a shared reference bytes are only read.
+// SAFETY: a shared reference gives only read access to the bytes.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
@@ -277,7 +280,7 @@ impl Mapping {
         let failed = |error| failure(Call::Map, error);
         let room = size.checked_add(if alignment > 1 { alignment } else { 0 });
         let room = room.filter(|room| *room > 0).ok_or(Failure::new(Call::Map, errno::INVAL))?;
-        // SAFETY: a new mapping at an address that the kernel chooses touches none that exists.
+        // SAFETY: the kernel chooses a free address for the new mapping, so no existing mapping is replaced.
         let reserved =
             unsafe { mmap_anonymous(null_mut(), room, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE) };
         let reserved = NonNull::new(reserved.map_err(failed)?).ok_or(Failure::new(Call::Map, errno::NOMEM))?;
@@ -288,13 +291,13 @@ impl Mapping {
             // The heap must not be paged out. It counts against the limit of locked memory.
             flags |= MapFlags::LOCKED;
         }
-        // SAFETY: `start..start + size` lies in what was just reserved and is used by nobody, so that replacing it
-        // takes nothing away.
+        // SAFETY: `start..start + size` lies in the range that was just reserved. Nothing uses this range yet, so
+        // replacing its mapping is harmless.
         let mapped = unsafe { mmap(start, size, ProtFlags::READ | ProtFlags::WRITE, flags, device, offset) };
         match mapped.map(NonNull::new) {
             Ok(Some(start)) => Ok(Self { start: start.cast(), size, reserved: (reserved, room) }),
             outcome => {
-                // SAFETY: the reservation is this function's own, and nothing in it is in use.
+                // SAFETY: the range was reserved by this function, and nothing uses it.
                 let _ = unsafe { munmap(reserved.as_ptr(), room) };
                 Err(outcome.err().map_or(Failure::new(Call::Map, errno::NOMEM), failed))
             }
@@ -306,15 +309,16 @@ impl Mapping {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: `size` bytes from `start` on are mapped for reading as long as `self` lives, and every bit pattern is
-        // a `u8`. The one thing that the language cannot promise is that the device does not write there meanwhile:
-        // it does so only between a command's `execute` and its end, and only to what the command names, which by the
-        // contract of `Driver::bytes` nobody looks at; who did would read other numbers.
+        // SAFETY: `size` bytes starting at `start` are mapped for reading as long as `self` lives, and every bit
+        // pattern is a valid `u8`. The bytes must not change while they are borrowed. The device writes only while a
+        // command is pending, and only to buffers that the command names. The contract of `Driver::bytes` forbids
+        // reading those bytes at that time; code that breaks it would read other numbers.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size) }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `bytes`; the mapping is writable, and `&mut self` keeps others of this process away.
+        // SAFETY: the conditions of `bytes` hold, the mapping is writable, and `&mut self` excludes other references
+        // in this process.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.size) }
     }
 }
@@ -322,7 +326,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let (start, size) = self.reserved;
-        // SAFETY: the reservation, and the mapping within it, are this value's own, and it lends no bytes any more.
+        // SAFETY: this value owns the reserved range and the mapping in it, and all borrows of the bytes have ended.
         let _ = unsafe { munmap(start.as_ptr(), size) };
     }
 }

@@ -4,12 +4,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Buffer(pub u32);
 
-/// Where an operand begins.
+/// The position at which an operand begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
     /// The buffer.
     pub buffer: Buffer,
-    /// Bytes from the start of the buffer; for an NPU, a multiple of four.
+    /// Offset in bytes from the start of the buffer. For an NPU it must be a multiple of four.
     pub offset: usize,
 }
 
@@ -24,23 +24,23 @@ pub struct Launch {
     pub c: Location,
 }
 
-/// A submission, by its number; for a driver, its point on the timeline.
+/// A submission, identified by its number. For a kernel driver, the number is a point on the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 /// Counts of what a device was asked to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Synchronisations, in both directions.
+    /// Number of synchronisations, in both directions.
     pub syncs: u64,
-    /// Bytes synchronised to the device.
+    /// Number of bytes synchronised to the device.
     pub bytes_to_device: u64,
-    /// Bytes synchronised from the device.
+    /// Number of bytes synchronised from the device.
     pub bytes_from_device: u64,
-    /// Submissions.
+    /// Number of submissions.
     pub submissions: u64,
-    /// Runs of the kernel.
+    /// Number of runs of the kernel.
     pub launches: u64,
-    /// Waits.
+    /// Number of waits.
     pub waits: u64,
 }

@@ -2,12 +2,12 @@
 //!
 //! The modules from bottom to top: [`driver`] is the interface of the kernel driver `amdxdna`, implemented by the
 //! kernel (`Ioctl`) and by a software model ([`fake`]). [`launch`] defines launches, [`packet`] writes commands,
-//! [`xclbin`] and [`design`] read the files that are loaded into the array, and [`session`] combines them. On top of
-//! it, [`gemm`] computes exact products of any shape for the encoder, and [`TileNpu`] computes tiles for [`matmul`].
-//! [`Machine`] lists the devices, [`self_test`](fn@self_test) checks their results, and [`cost`] *predicts* their
-//! time.
+//! [`xclbin`] and [`design`] read the files that are loaded into the array, and [`session`] combines them. Above
+//! [`session`], [`gemm`] computes exact products of any shape for the encoder, and [`TileNpu`] computes tiles for
+//! [`matmul`]. [`Machine`] lists the devices, [`self_test`](fn@self_test) checks their results, and [`cost`]
+//! *predicts* their time.
 //!
-//! No such device was available: what only hardware can show is *untested on hardware*.
+//! This project has had no such device. Everything that needs real hardware is *untested on hardware*.
 
 #![deny(unsafe_code)]
 

@@ -7,11 +7,11 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::target::Target;
 
-/// The driver of AMD NPUs.
+/// Name of the kernel driver for AMD NPUs.
 const DRIVER: &str = "amdxdna";
 const VENDOR: u16 = 0x1022;
 
-/// An NPU with the driver.
+/// An NPU that has the kernel driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its device file.
@@ -37,17 +37,17 @@ pub struct Machine {
     pub kernel: Option<String>,
     /// The version of the driver, if it reports one.
     pub driver: Option<String>,
-    /// Bytes of memory that this process may lock; none if unlimited.
+    /// Number of bytes of memory that this process may lock; `None` if unlimited.
     pub memory_lock: Option<u64>,
 }
 
 impl Machine {
-    /// This machine.
+    /// Reads the NPUs of this machine.
     pub fn here() -> Self {
         Self::at(Path::new("/"))
     }
 
-    /// The machine whose `/sys` and `/proc` are below `root`.
+    /// Reads the NPUs of the machine whose `/sys` and `/proc` are below `root`.
     pub fn at(root: &Path) -> Self {
         let devices = entries(&root.join("sys/class/accel")).filter_map(|entry| found(root, &entry)).collect();
         let undriven = entries(&root.join("sys/bus/pci/devices")).filter(|device| !device.join("driver").exists());
@@ -64,7 +64,7 @@ impl Machine {
         }
     }
 
-    /// The device to use, or why there is none.
+    /// The device to use, or an error that says why no device can be used.
     pub fn device(&self) -> Result<&Found, Error> {
         if !cfg!(target_os = "linux") {
             return Err(Error::NotLinux);
@@ -117,7 +117,7 @@ fn pci_id(device: &Path) -> Option<(u16, u16)> {
     Some((number("vendor")?, number("device")?))
 }
 
-/// The sorted entries of a directory; none if it does not exist.
+/// The sorted entries of a directory; empty if the directory does not exist.
 fn entries(directory: &Path) -> std::vec::IntoIter<PathBuf> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -133,7 +133,7 @@ fn line(path: &Path) -> Option<String> {
 fn memory_lock(limits: &Path) -> Option<u64> {
     let limits = fs::read_to_string(limits).ok()?;
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
-    // `unlimited` does not parse as a number.
+    // The value `unlimited` is not a number, so the result is `None`.
     limit.split_whitespace().next()?.parse().ok()
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 
 /// State of a command. The driver writes the final state into the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The driver's names.
+#[allow(missing_docs)] // The variants have the names of the driver.
 pub enum CommandState {
     Invalid,
     New,
@@ -78,36 +78,38 @@ const TYPE_CU: u32 = 3;
 /// `ERT_DEFAULT`.
 const TYPE_DEFAULT: u32 = 0;
 
-/// `ERT_START_CU`: the payload is the arguments of a kernel, in the design's order.
+/// Opcode `ERT_START_CU`. The payload consists of the kernel's arguments, in the design's order.
 pub(crate) const START_CU: u32 = 0;
-/// `ERT_CMD_CHAIN`: the payload is the handles of further commands.
+/// Opcode `ERT_CMD_CHAIN`. The payload contains the handles of the chain's commands.
 pub(crate) const CMD_CHAIN: u32 = 19;
-/// `ERT_START_NPU`: the payload is instructions, then arguments.
+/// Opcode `ERT_START_NPU`. The payload describes the instructions, followed by the arguments.
 pub(crate) const START_NPU: u32 = 20;
 
-/// The kernel's opcode argument that runs the instructions.
+/// The value of the kernel's opcode argument that means "run the instructions".
 const RUN_INSTRUCTIONS: u64 = 3;
-/// Mask of the first compute unit.
+/// Bit mask that selects the first compute unit.
 const FIRST_CU: u32 = 1;
-/// Payload words of a chain before its handles.
+/// Number of payload words in a chain before the handles.
 const CHAIN_HEAD: usize = 6;
 
-/// How a design is started.
+/// The command that starts a launch of a design.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// `ERT_START_CU`: opcode 3, address of the instructions, their number of words, the buffers.
+    /// `ERT_START_CU`. The payload contains opcode 3, the address of the instructions, their number of words, and the
+    /// buffers.
     #[default]
     Cu,
-    /// `ERT_START_NPU`: address of the instructions, their size in bytes, no properties, the buffers.
+    /// `ERT_START_NPU`. The payload contains the address of the instructions, their size in bytes, a zero (no
+    /// properties), and the buffers.
     Npu,
 }
 
 /// Instructions in device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions {
-    /// Their device address.
+    /// The device address of the instructions.
     pub address: u64,
-    /// Their number of 32-bit words.
+    /// The number of 32-bit words.
     pub words: u32,
 }
 
@@ -131,7 +133,7 @@ pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32
     command(TYPE_CU, if how == Start::Cu { START_CU } else { START_NPU }, payload)
 }
 
-/// A command that executes other commands in order, by the handles of their buffers.
+/// A chain: a command that executes other commands in order. `commands` holds the handles of their buffers.
 pub fn chain(commands: &[u32]) -> Vec<u32> {
     let mut payload = vec![commands.len() as u32, 0, 0, 0, 0, 0];
     for handle in commands {
@@ -158,9 +160,9 @@ pub fn bytes(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
 /// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// A run of instructions: their address and size in bytes, and the addresses of the buffers.
+    /// One execution of instructions: their address and size in bytes, and the addresses of the buffers.
     Start { opcode: u32, instructions: u64, bytes: u64, buffers: Vec<u64> },
-    /// Handles of further commands.
+    /// A chain: the handles of its commands.
     Chain(Vec<u32>),
 }
 
@@ -199,20 +201,20 @@ impl Command {
     }
 }
 
-/// The index of the command that failed in a chain.
+/// The index of the failed command, which the driver writes into a chain.
 pub(crate) fn error_index(chain: &[u8]) -> u32 {
-    // The chain's payload begins with the number of commands and the number of submitted ones.
+    // The payload begins with the number of commands, the number of submitted commands, and the error index.
     chain.as_chunks::<4>().0.get(3).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// Upper bound for the bytes of a command in the buffer in which the driver gathers a chain for the firmware: the
-/// header before the arguments has 8 to 56 bytes, depending on the firmware.
+/// Upper bound for the bytes that a command of a chain takes in the buffer that the driver passes to the firmware.
+/// The header before the arguments has 8 to 56 bytes, depending on the firmware.
 pub(crate) fn slot_bytes(how: Start, buffers: usize) -> usize {
     let arguments = if how == Start::Cu { 20 } else { 0 };
     56 + arguments + 8 * buffers
 }
 
-/// The size of that buffer.
+/// Size in bytes of the buffer in which the driver passes a chain to the firmware.
 pub(crate) const CHAIN_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -233,7 +235,7 @@ mod tests {
     const BUFFERS: [u64; 3] = [0x7F12_3456_7000, 0x7F12_3456_8000, 0x7F12_3456_9040];
 
     #[test]
-    fn start_cu_byte_for_byte() {
+    fn a_start_cu_command_has_the_expected_bytes() {
         // Header: state 1, count 12 << 12, opcode 0, type 3 << 28. Mask 1, opcode 3, address, words, three addresses.
         let expected = concat!(
             "01c00030",
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn start_npu_byte_for_byte() {
+    fn a_start_npu_command_has_the_expected_bytes() {
         // Header: state 1, count 11 << 12 = 0xB000, opcode 20 << 23 = 0x0A000000, type 3 << 28. 0x155 words are 0x554 bytes.
         let expected = concat!(
             "01b0003a",
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn chain_byte_for_byte() {
+    fn a_chain_has_the_expected_bytes() {
         // Header: state 1, count 10 << 12 = 0xA000, opcode 19 << 23 = 0x09800000.
         let expected = concat!(
             "01a08009",
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_driver_reads_what_was_written() {
+    fn a_written_command_is_parsed_unchanged() {
         for (how, opcode) in [(Start::Cu, START_CU), (Start::Npu, START_NPU)] {
             let command: Vec<u8> = bytes(&start(how, INSTRUCTIONS, &BUFFERS)).collect();
             let expected = Command::Start {
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_the_low_bits() {
+    fn the_low_bits_of_a_header_are_the_state() {
         assert_eq!(CommandState::of_header(0x01a0_8004), CommandState::Completed);
         assert_eq!(CommandState::of_header(0xF), CommandState::Invalid);
         assert_eq!(CommandState::Timeout.into_header(0x01a0_8001), 0x01a0_8008);

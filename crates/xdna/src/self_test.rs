@@ -14,7 +14,7 @@ use crate::launch::Counters;
 pub struct SelfTest {
     /// The product's shape: slightly larger than a launch in each dimension, so that blocks are padded and added.
     pub shape: Shape,
-    /// Number of elements that differ from the host's.
+    /// Number of elements that differ from the host's result.
     pub wrong: usize,
     /// Counts of what the device was asked to do, without preparing the weights.
     pub counters: Counters,

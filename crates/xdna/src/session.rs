@@ -1,4 +1,5 @@
-//! A design on a device: the heap, the context, the command buffers, and the data buffers of launches.
+//! A session: a design that is loaded into a device, with the heap, the context, the command buffers, and the data
+//! buffers of launches.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,9 +12,9 @@ use crate::launch::{Buffer, Counters, Launch, Ticket};
 use crate::packet::{Command, CommandState, Instructions, bytes, chain, error_index, start};
 use crate::target::Target;
 
-/// Timeout of a submission: orders of magnitude more than a working one needs.
+/// Timeout of a submission. A working device needs orders of magnitude less.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Chains that the driver queues per context. Submitting one more waits for the oldest.
+/// Maximum number of chains that the driver queues per context. Submitting another one waits for the oldest.
 const MAX_CHAINS: usize = 4;
 /// Size of a command buffer.
 const COMMAND_BYTES: usize = 4096;
@@ -22,7 +23,7 @@ const COMMAND_BYTES: usize = 4096;
 #[derive(Debug)]
 struct Slot {
     handle: u32,
-    /// The submission that it belongs to, until that has finished.
+    /// The pending submission that uses the buffer; `None` if the buffer is free.
     point: Option<u64>,
 }
 
@@ -33,7 +34,7 @@ struct Submitted {
     command: u32,
 }
 
-/// A design on a device.
+/// A design that is loaded into a device.
 pub struct Session {
     driver: Box<dyn Driver>,
     design: Design,
@@ -44,7 +45,7 @@ pub struct Session {
     program: u32,
     /// Device address and size of each data buffer.
     buffers: BTreeMap<u32, (u64, usize)>,
-    /// Command buffers, reused.
+    /// Command buffers. They are reused after their submission has finished.
     slots: Vec<Slot>,
     pending: Vec<Submitted>,
     counters: Counters,
@@ -100,7 +101,7 @@ impl Session {
         self.info
     }
 
-    /// Counts of what the device was asked to do since it was opened.
+    /// Counts of what the device was asked to do since the session was opened.
     pub fn counters(&self) -> Counters {
         self.counters
     }
@@ -128,7 +129,7 @@ impl Session {
         Ok(self.driver.bytes_mut(buffer.0)?)
     }
 
-    /// Makes a range of a buffer visible to the other side.
+    /// Makes a range of a buffer visible to the device or to the host.
     pub fn sync(&mut self, buffer: Buffer, direction: Direction, range: Range<usize>) -> Result<(), Error> {
         let bytes = range.len() as u64;
         self.driver.sync(buffer.0, direction, range)?;
@@ -144,7 +145,8 @@ impl Session {
     pub fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Error> {
         let mut point = 0;
         for launches in launches.chunks(self.design.chain_length()) {
-            // The driver would wait too. Waiting here returns command buffers first.
+            // The driver would wait too. Waiting here also frees the command buffers of the oldest submission for
+            // reuse.
             if let Some(oldest) = self.pending.first().filter(|_| self.pending.len() == MAX_CHAINS) {
                 self.wait(Ticket(oldest.point))?;
             }
@@ -156,7 +158,7 @@ impl Session {
     }
 
     fn submit_chain(&mut self, launches: &[Launch]) -> Result<u64, Error> {
-        // For the driver, the buffer of the instructions is an argument too.
+        // The driver requires the buffer of the instructions in the list of arguments.
         let mut arguments = vec![self.program];
         let mut commands = Vec::with_capacity(launches.len());
         for launch in launches {
@@ -175,7 +177,7 @@ impl Session {
         };
         let outcome = self.driver.execute(self.context, command, &arguments);
         let point = outcome.as_ref().ok().copied();
-        // The chain was not submitted, so its command buffers are free again.
+        // If the submission failed, `point` is `None`, which marks the command buffers as free.
         for slot in self.slots.iter_mut().filter(|slot| commands.contains(&slot.handle)) {
             slot.point = point;
         }
@@ -211,7 +213,7 @@ impl Session {
 
     /// Writes a command into a free command buffer.
     fn write_command(&mut self, words: &[u32]) -> Result<u32, Error> {
-        // Marks the buffer as taken until its submission is known.
+        // Marks the buffer as taken until the point of its submission is known.
         const TAKEN: Option<u64> = Some(u64::MAX);
         let free = self.slots.iter_mut().find(|slot| slot.point.is_none());
         let handle = if let Some(slot) = free {
@@ -260,7 +262,7 @@ impl Drop for Session {
     }
 }
 
-/// Copies bytes into the heap.
+/// Copies bytes into a new device buffer, which lies in the heap.
 fn upload(driver: &mut dyn Driver, bytes: &[u8]) -> Result<BufferObject, Error> {
     let buffer = driver.create_buffer(BufferKind::Device, bytes.len())?;
     driver.bytes_mut(buffer.handle)?[..bytes.len()].copy_from_slice(bytes);

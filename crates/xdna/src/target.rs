@@ -14,14 +14,14 @@ pub enum Target {
     Npu4,
 }
 
-/// Bytes of a core's memory for a kernel; the stack takes another 1 KiB.
+/// Number of bytes in a core's memory that a kernel can use. The stack takes another 1 KiB.
 pub const LOCAL_MEMORY: usize = 63 << 10;
 
 impl Target {
     /// All generations.
     pub const ALL: [Self; 2] = [Self::Npu1, Self::Npu4];
 
-    /// Its name.
+    /// The name of the generation.
     pub fn name(self) -> &'static str {
         match self {
             Self::Npu1 => "npu1",
@@ -42,8 +42,8 @@ impl Target {
         4
     }
 
-    /// Rows, depths and columns of the int8 block product that a core computes in one instruction. Matrices are
-    /// stored in such blocks in its memory.
+    /// Rows, depth and columns of the int8 block product that a core computes in one instruction. Matrices are stored
+    /// in such blocks in the core's memory.
     pub fn block(self) -> [usize; 3] {
         match self {
             Self::Npu1 => [4, 8, 8],

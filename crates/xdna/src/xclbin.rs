@@ -40,11 +40,11 @@ pub struct Malformed(&'static str);
 pub struct Xclbin<'a> {
     /// Number of columns that the design uses.
     pub columns: u16,
-    /// Columns at which it may begin.
+    /// Columns at which the design may begin.
     pub start_columns: Vec<u16>,
-    /// Its configurations of the array.
+    /// Configurations of the array (PDIs).
     pub pdis: Vec<Pdi<'a>>,
-    /// Its kernels, in the order of their compute units.
+    /// Kernels, in the order of their compute units.
     pub units: Vec<Unit<'a>>,
 }
 
@@ -60,11 +60,11 @@ pub struct Pdi<'a> {
 /// A kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit<'a> {
-    /// Its name, `kernel:instance`.
+    /// The name in the form `kernel:instance`.
     pub name: &'a str,
-    /// Its function: 0 computes, 1 prepares.
+    /// The function of the kernel: 0 computes, 1 prepares.
     pub function: u8,
-    /// The id by which a PDI refers to it.
+    /// The id by which a PDI refers to the kernel.
     pub kernel_id: u16,
 }
 
@@ -286,7 +286,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Parses a file and uses everything in it.
+    /// Parses a file and accesses everything in it.
     fn read(file: &[u8]) {
         if let Ok(design) = Xclbin::parse(file) {
             assert!(design.pdis.len() <= MAX_UNITS && design.units.len() <= MAX_UNITS);
@@ -307,7 +307,7 @@ pub(crate) mod tests {
                 let at = at.index(file.len() - 4);
                 file[at..at + 4].copy_from_slice(&value);
             }
-            // A wrong magic would hide all other errors.
+            // Restore the magic number, because a wrong one would hide all other errors.
             file[..8].copy_from_slice(MAGIC);
             read(&file);
         }

@@ -1,12 +1,12 @@
 //! Attention in bf16, for processors with bf16 tile instructions (AMX).
 //!
-//! Softmax usually subtracts the largest score of a row first, which must wait until all scores are known. Here a
-//! weight is `2^score`, with scores scaled by `log2(e)`, and nothing is subtracted. This is possible because bf16 has
-//! the exponent range of f32. So each group of scores is turned into weights while the next group is multiplied, and
-//! the result is divided by the sum of the weights at the end.
+//! Softmax usually subtracts the largest score of a row first, so it cannot compute a weight before all scores of the
+//! row are known. Here a weight is `2^score`, with scores scaled by `log2(e)`, and nothing is subtracted. This is
+//! possible because bf16 has the exponent range of f32. So each group of scores is turned into weights while the next
+//! group is multiplied, and the result is divided by the sum of the weights at the end.
 //!
-//! If the sum of a row is too small or too large to be accurate, the weights are computed again, with the largest score
-//! of that row subtracted.
+//! If the sum of a row is too small or too large to be accurate, the weights are computed again, with the largest
+//! score of that row subtracted.
 
 use crate::arena::Lines;
 use crate::gemm::{LineBf16, PANEL, RowsBf16, kernel};
@@ -14,14 +14,14 @@ use crate::scratch::scratch_of;
 use crate::vector::{LANES, from_bf16, larger, reduce, to_bf16};
 use crate::{Arena, Cpu, Scratch};
 
-/// Sums of the weights of a row that are accepted. Below, weights that matter may have been rounded to zero. Above, the
-/// products of weights and values may overflow to infinity.
+/// Accepted range for the sum of the weights of a row. Below it, weights that matter may have been rounded to zero.
+/// Above it, the products of weights and values may overflow to infinity.
 const ACCEPTED_TOTALS: std::ops::Range<f32> = 1e-12..1e24;
 
-/// Positions and channels are padded to a multiple of this: the `k` of a bf16 tile.
+/// Positions and channels are padded to a multiple of this number, the `k` of a bf16 tile.
 const TILE_DEPTH: usize = 32;
 
-/// Lines that a packed `(channels, k)` matrix takes.
+/// Number of lines that a packed `(channels, k)` matrix takes.
 fn lines_of(channels: usize, k: usize) -> usize {
     channels.div_ceil(PANEL) * k.next_multiple_of(TILE_DEPTH) / 2
 }
@@ -31,9 +31,9 @@ fn lines_of(channels: usize, k: usize) -> usize {
 pub struct HeadBf16 {
     n_ctx: usize,
     width: usize,
-    /// `(n_ctx, width)` in panels. Positions are the output channels of `q k^T`.
+    /// The keys `(n_ctx, width)`, packed in panels. Positions are the output channels of the product `q k^T`.
     keys: Lines<LineBf16>,
-    /// `(width, n_ctx)` in panels. Positions are the `k` of `weights v`.
+    /// The values `(width, n_ctx)`, packed in panels. Positions are the `k` of the product `weights v`.
     values: Lines<LineBf16>,
 }
 
@@ -43,14 +43,14 @@ impl HeadBf16 {
         Self { n_ctx, width, keys: zeros(n_ctx, width), values: zeros(width, n_ctx) }
     }
 
-    /// Becomes zeros of shape `(n_ctx, width)`.
+    /// Sets the shape to `(n_ctx, width)` and all keys and values to zero.
     pub(super) fn reset(&mut self, arena: &Arena, n_ctx: usize, width: usize) {
         (self.n_ctx, self.width) = (n_ctx, width);
         self.keys.reset(arena, lines_of(n_ctx, width));
         self.values.reset(arena, lines_of(width, n_ctx));
     }
 
-    /// `(n_ctx, width)`.
+    /// The shape `(n_ctx, width)` of the keys and of the values.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.n_ctx, self.width)
     }
@@ -169,7 +169,7 @@ struct WeightLayout {
     column: usize,
     /// Weights from the start of one row to the start of the next.
     stride: usize,
-    /// Columns that are positions. Later columns are padding and get the weight zero.
+    /// Number of columns that are positions. Later columns are padding and get the weight zero.
     n_ctx: usize,
 }
 
@@ -200,14 +200,14 @@ fn weights_of_group(
 /// The scores of a group, and how to turn them into weights.
 #[derive(Clone, Copy)]
 struct ScoreRows<'a> {
-    /// `(rows, count)`.
+    /// The scores, `(rows, count)`.
     scores: &'a [f32],
-    /// Scores in a row, padding included.
+    /// Number of scores in a row, including padding.
     count: usize,
-    /// Scores in a row that belong to positions.
+    /// Number of scores in a row that belong to positions. The others are padding.
     valid: usize,
     scale: f32,
-    /// `(rows)`.
+    /// The shift of each row, `(rows)`.
     shifts: &'a [f32],
 }
 
@@ -267,7 +267,8 @@ mod avx512 {
             }
             let first = pairs.len() * 2 * LANES;
             if first < count {
-                // Masks with one bit for each remaining score, and for each of those that belongs to a position.
+                // Two masks: `remaining` has one bit for each remaining score, `valid` only for scores that belong to
+                // a position.
                 let mask_of = |length: usize| u32::MAX.unbounded_shr((2 * LANES - length.min(2 * LANES)) as u32);
                 let (remaining, valid) = (mask_of(count - first), mask_of(valid - first));
                 let start = scores.as_ptr().wrapping_add(first);
@@ -282,7 +283,8 @@ mod avx512 {
                 let high = _mm512_maskz_mov_ps((valid >> LANES) as u16, weights_of(high, scale, *shift));
                 let rounded = _mm512_cvtne2ps_pbh(high, low);
                 total = _mm512_dpbf16_ps(total, rounded, ones);
-                // SAFETY: the masked store writes only `count - first` weights (at most 32), and `weights` has `count`.
+                // SAFETY: the masked store writes only `count - first` weights (at most 32), starting at `first`, and
+                // `weights` holds `count`.
                 unsafe {
                     let out = weights.as_mut_ptr().add(first).cast();
                     _mm512_mask_storeu_epi16(out, remaining, transmute::<__m512bh, __m512i>(rounded));

@@ -11,19 +11,19 @@ use crate::{Aligned, Cpu};
 
 /// Capacity after the first position is written, in positions.
 const MIN_CAPACITY: usize = 64;
-/// Positions that are processed at a time. Their keys take half of the L1 cache.
+/// Number of positions that are processed at a time. Their keys take half of the L1 cache.
 const ROWS: usize = 8;
-/// Channels whose sums are held in registers at a time.
+/// Number of channels whose sums are held in registers at a time.
 const CHANNELS: usize = 4 * LANES;
 
 /// The keys and values of one decoder layer for one hypothesis, all heads side by side.
 #[derive(Debug, Default)]
 pub struct Cache {
-    /// Elements of a row: the width of all heads.
+    /// Number of elements in a row: the width of all heads together.
     d: usize,
-    /// `(capacity, d)`.
+    /// The keys, `(capacity, d)`.
     keys: Aligned<f32>,
-    /// `(capacity, d)`.
+    /// The values, `(capacity, d)`.
     values: Aligned<f32>,
 }
 
@@ -33,7 +33,7 @@ impl Cache {
         Self { d, ..Self::default() }
     }
 
-    /// Elements of a row: `d`.
+    /// Number of elements in a row, `d`.
     pub fn width(&self) -> usize {
         self.d
     }
@@ -63,14 +63,14 @@ impl Cache {
         self.values[elements.clone()].copy_from_slice(&other.values[elements]);
     }
 
-    /// Frees its memory and becomes empty if its capacity is more than `max_positions`.
+    /// If the capacity is more than `max_positions`, frees the memory and leaves the cache empty.
     pub fn shrink(&mut self, max_positions: usize) {
         if self.capacity() > max_positions {
             *self = Self::new(self.d);
         }
     }
 
-    /// Positions that memory is allocated for.
+    /// Number of positions that memory is allocated for.
     pub(super) fn capacity(&self) -> usize {
         self.keys.len() / self.d
     }
@@ -88,9 +88,9 @@ impl Cache {
     /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, for the heads whose columns start at
     /// `column`. `queries` and `out` are `(heads, width)`; `scores` is scratch memory of `(heads, length)`.
     ///
-    /// Processes a few rows at a time for all heads. To process one head after another would read a few columns of
-    /// every row: the prefetcher does not recognise that pattern, and the columns compete for a few sets of the L1
-    /// cache.
+    /// Processes a few rows at a time for all heads. Processing one head after another would read only a few columns
+    /// of every row. The prefetcher does not recognise that access pattern, and the columns compete for a few sets of
+    /// the L1 cache.
     pub(super) fn attend(
         &self,
         cpu: Cpu,

@@ -8,9 +8,9 @@ use crate::{Cpu, Scratch};
 /// The keys and values of one head.
 #[derive(Clone, Debug)]
 pub struct HeadF32 {
-    /// `(n_ctx, width)`. Positions are the output channels of `q k^T`.
+    /// The keys `(n_ctx, width)`. Positions are the output channels of the product `q k^T`.
     keys: PackedF32,
-    /// `(width, n_ctx)`. Positions are the `k` of `weights v`.
+    /// The values `(width, n_ctx)`. Positions are the `k` of the product `weights v`.
     values: PackedF32,
 }
 
@@ -19,13 +19,13 @@ impl HeadF32 {
         Self { keys: PackedF32::zeros(n_ctx, width), values: PackedF32::zeros(width, n_ctx) }
     }
 
-    /// Becomes zeros of shape `(n_ctx, width)`.
+    /// Sets the shape to `(n_ctx, width)` and all keys and values to zero.
     pub(super) fn reset(&mut self, n_ctx: usize, width: usize) {
         self.keys.reset(n_ctx, width);
         self.values.reset(width, n_ctx);
     }
 
-    /// `(n_ctx, width)`.
+    /// The shape `(n_ctx, width)` of the keys and of the values.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.keys.n(), self.keys.k())
     }

@@ -16,9 +16,9 @@ use crate::{Aligned, Arena, Cpu, Scratch};
 /// The keys and values of one head.
 #[derive(Debug)]
 pub struct HeadI8 {
-    /// `(n_ctx, width)`. Positions are the output channels of `q k^T`.
+    /// The keys `(n_ctx, width)`. Positions are the output channels of the product `q k^T`.
     keys: PackedI8,
-    /// `(width, n_ctx)`. Positions are the `k` of `weights v`.
+    /// The values `(width, n_ctx)`. Positions are the `k` of the product `weights v`.
     values: PackedI8,
 }
 
@@ -27,13 +27,13 @@ impl HeadI8 {
         Self { keys: PackedI8::zeros(arena, n_ctx, width), values: PackedI8::zeros(arena, width, n_ctx) }
     }
 
-    /// Becomes zeros of shape `(n_ctx, width)`.
+    /// Sets the shape to `(n_ctx, width)` and all keys and values to zero.
     pub(super) fn reset(&mut self, arena: &Arena, n_ctx: usize, width: usize) {
         self.keys.reset(arena, n_ctx, width);
         self.values.reset(arena, width, n_ctx);
     }
 
-    /// `(n_ctx, width)`.
+    /// The shape `(n_ctx, width)` of the keys and of the values.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.keys.n(), self.keys.k())
     }
@@ -192,8 +192,8 @@ multiversion! {
             *out = bits as u8;
             *total = total.wrapping_add(bits as i32);
         }
-        // Each addend was the weight plus the bits of `ROUND`. Subtracting those, modulo 2^32, leaves the sum of the
-        // weights.
+        // Each addend was a weight plus the bits of `ROUND`. Subtracting the bits of `ROUND` once for each addend,
+        // modulo 2^32, leaves the sum of the weights.
         reduce(partial, i32::wrapping_add).wrapping_sub((ROUND.to_bits() as i32).wrapping_mul(scores.len() as i32))
     }
 }

@@ -30,9 +30,9 @@ const BLOCK: usize = 32;
 /// The packed keys and values of one layer, all heads, for cross-attention.
 #[derive(Debug)]
 pub enum KeyValues {
-    /// In f32.
+    /// Packed in f32.
     F32(Vec<HeadF32>),
-    /// In int8. Keys have one scale for each position, values one for each channel.
+    /// Packed in int8. Keys have one scale for each position, values one scale for each channel.
     Int8(Vec<HeadI8>),
 }
 
@@ -40,7 +40,8 @@ impl KeyValues {
     /// Packs the keys and values of all heads. `kv` is `(n_ctx, 2 * d)` in blocks of one head each: first the keys of
     /// all heads, then the values.
     ///
-    /// Int8 memory is allocated for at least `min_capacity` positions, and reused by later calls that fit into it.
+    /// In int8, memory is allocated for at least `min_capacity` positions. Later calls reuse it if it is large
+    /// enough.
     pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>, min_capacity: usize) {
         let heads = kv.n() / kv.width() / 2;
         match self {
@@ -276,7 +277,7 @@ pub fn cross_attention(context: &Context, queries: RowsF32<'_>, windows: &[(&Key
     });
 }
 
-/// What one row of a decoding step attends to: the first positions of the KV cache of its hypothesis.
+/// The positions that one row of a decoding step attends to: the first positions in the KV cache of its hypothesis.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
     /// The KV cache of one layer.

@@ -21,7 +21,8 @@ fn attend_exactly(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f64>
     (0..query.len()).map(column).collect()
 }
 
-/// Runs `attention` on `qkv`, `(n_ctx, 3 * d)`: writes it to the input as the preceding linear layer would.
+/// Runs `attention` on `qkv`, `(n_ctx, 3 * d)`. Writes `qkv` to the attention's input in the layout that the
+/// preceding linear layer produces.
 fn attend_all(context: &Context, qkv: &[f32], d: usize, width: usize, attention: &mut SelfAttention) -> Vec<f32> {
     let n_ctx = qkv.len() / d / 3;
     let value = |row: usize, column: usize| qkv[row * 3 * d + column];

@@ -1,12 +1,12 @@
 //! The kernel for AMX: tile registers of 16 rows by 64 bytes. One instruction multiplies two tiles.
 //!
-//! A line of a panel is a row of a tile without any rearrangement. 16 lines make the tile of weights: 64 `k` (32 in
-//! bf16) by 16 channels. 16 rows of activations make the other tile. A block is two tiles of rows by two panels. Its
-//! four tiles of sums stay in registers over the whole of `k`, so every tile that is loaded is used twice.
+//! A line of a panel already has the layout of a tile row. A tile of weights is 16 lines: 64 `k` (32 in bf16) by 16
+//! channels. A tile of activations is 16 rows. A block is two tiles of rows by two panels. Its four tiles of sums
+//! stay in registers over the whole of `k`, so every tile that is loaded is used twice.
 //!
-//! The compiler does not manage tile registers. Therefore a block is one asm block, from zeroing the sums to storing
-//! them. The tile configuration (how many rows each tile has) is loaded separately; it stays valid as long as a value
-//! of [`Tiles`] lives, because compiled code never changes it.
+//! The compiler does not manage tile registers. Therefore one asm block computes a whole block, from zeroing the sums
+//! to storing them. The tile configuration (how many rows each tile has) is loaded separately; it stays valid as long
+//! as a value of [`Tiles`] lives, because compiled code never changes it.
 //!
 //! F32 products, and int8 products of very few rows, are left to the AVX-512 kernel.
 
@@ -31,10 +31,11 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
 const TILE_ROWS: usize = 16;
 /// Rows of a block.
 const BLOCK_ROWS: usize = 2 * TILE_ROWS;
-/// Most tiles along `k` that are multiplied at once. Two tiles of rows of this depth fill a third of the L1 cache.
+/// Maximum number of tiles along `k` that are multiplied at once. Two tiles of rows of this depth fill a third of the
+/// L1 cache.
 ///
-/// A deeper product is split along `k` into pieces, and the sums wait in the L2 cache between two pieces. Otherwise the
-/// rows would have to be loaded from L2 again for every panel.
+/// A deeper product is split along `k` into pieces, and the sums stay in the L2 cache between two pieces. Otherwise
+/// the rows would have to be loaded from L2 again for every panel.
 const MAX_PIECE_TILES: usize = 8;
 /// With fewer rows than this, the AVX-512 kernel is faster.
 const MIN_ROWS: usize = 3;
@@ -129,8 +130,8 @@ fn by_groups<D: Dot, T, L, S: Number>(
                 // slot has `width` elements for each row, enough for one or two panels at this offset.
                 unsafe { tiles.multiply::<D>(block.piece(first, end), a.rows, 2.min(panels - inner)) };
             }
-            // Pass on the sums of the previous group only now: the processor still executes the tile instructions of
-            // this group meanwhile.
+            // Pass on the sums of the previous group only now. This work overlaps with the tile instructions of the
+            // current group, which the processor is still executing.
             if piece + 1 == pieces && index > 0 {
                 each(panel - group_panels, &sums[(index - 1) % slots * group..][..group]);
             }
@@ -161,9 +162,9 @@ fn multiply<D: Dot, T, L>(a: &RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u
     }
 }
 
-/// Bytes of a sum.
+/// Size of a sum in bytes.
 const SUM_BYTES: usize = 4;
-/// Bytes of a tile.
+/// Size of a tile in bytes.
 const TILE_BYTES: usize = 1024;
 
 /// The operands of one asm block.
@@ -174,9 +175,9 @@ struct Block {
     stride: usize,
     /// The first panel; the second follows it.
     b: *const u8,
-    /// Bytes of a panel over the whole of `k`.
+    /// Size of a panel in bytes, over the whole of `k`.
     panel: usize,
-    /// Tiles along `k`, at least one.
+    /// Number of tiles along `k`, at least one.
     steps: usize,
     /// Whether to add to the existing sums instead of starting at zero.
     add: bool,
@@ -299,8 +300,8 @@ macro_rules! block {
                 "dec {steps}",
                 "jnz 2b",
                 $(concat!("tilestored ", $address, ", ", $sums),)*
-                // Every operand must occur in the template, and a block of one tile of rows does not use `out1`
-                // otherwise.
+                // Every operand must occur in the template. For a block with one tile of rows, `out1` occurs only in
+                // this assembler comment.
                 "# {out1}",
                 a0 = inout(reg) a => _,
                 a1 = inout(reg) a.wrapping_add(TILE_ROWS * stride) => _,

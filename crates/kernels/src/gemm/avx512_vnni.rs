@@ -179,7 +179,7 @@ struct Int8Tile<'a> {
     a: *const u8,
     a_stride: usize,
     b: &'a [LineI8],
-    /// Lines of a panel.
+    /// Number of lines in a panel.
     lines: usize,
     /// Elements from the start of one row of sums to the start of the next.
     width: usize,
@@ -191,7 +191,7 @@ struct Int8Tile<'a> {
 /// The contract of [`sums_of`] holds, and `sums` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, initial: &[i32], sums: &mut [i32]) {
-    // SAFETY: by this function's contract.
+    // SAFETY: this function's contract includes the contracts of `sums_of` and `store`.
     unsafe {
         let total = sums_of::<R, P, false>(tile);
         store::<R, P>(&total, initial.first_chunk().expect("one initial sum for each of the R rows"), tile.width, sums);
@@ -204,14 +204,14 @@ unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, initial:
 /// The contract of [`int8_tile`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn uint8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, sums: &mut [i32]) {
-    // SAFETY: by this function's contract.
+    // SAFETY: this function's contract includes the contracts of `sums_of` and `store`.
     unsafe {
         let total = sums_of::<R, P, true>(tile);
         store::<R, P>(&total, &[0; R], tile.width, sums);
     }
 }
 
-/// The sums of a tile, in registers. Those of signed rows do not include their initial sums yet.
+/// Computes the sums of a tile and returns them in registers. The initial sums of signed rows are not added yet.
 ///
 /// # Safety
 /// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines`

@@ -130,7 +130,7 @@ struct Tile<'a> {
     a: *const u8,
     a_stride: usize,
     b: &'a [LineI8],
-    /// Lines of a panel.
+    /// Number of lines in a panel.
     lines: usize,
     /// The value that the sums of each row start at.
     initial: &'a [i32; ROWS],

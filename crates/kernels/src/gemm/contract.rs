@@ -5,9 +5,9 @@ use crate::lines::{LineBf16, LineI8, PANEL};
 use crate::scratch::scratch_of;
 use crate::{Aligned, Isa};
 
-/// Most rows in a block.
+/// Maximum number of rows in a block.
 pub(crate) const BLOCK_ROWS: usize = 32;
-/// Most panels in a group. The sums of a block of 32 rows and 16 panels take 32 KiB.
+/// Maximum number of panels in a group. The sums of a block of 32 rows and 16 panels take 32 KiB.
 pub(super) const GROUP_PANELS: usize = 16;
 
 /// The inner loops of one instruction set.
@@ -50,8 +50,9 @@ pub trait Kernel: Sync {
         }
     }
 
-    /// As [`Self::int8`] for bf16: products are summed in f32, in the order of `k` or, where the machine has an
-    /// instruction for it, in pairs of `k` as that instruction adds them. The default is plain Rust.
+    /// As [`Self::int8`] for bf16. Products are summed in f32, in the order of `k`. On machines with an instruction
+    /// for bf16, they are summed in pairs of `k`, as that instruction adds them. The default implementation is plain
+    /// Rust.
     ///
     /// `b` holds `panels * a.lines()` lines; `out` is `(a.rows, panels * 16)`.
     ///

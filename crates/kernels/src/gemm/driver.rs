@@ -10,7 +10,8 @@ use crate::quantise::quantise_row;
 use crate::scratch::scratch_of;
 use crate::{Aligned, Context, Scratch};
 
-/// Most elements in a block: 256 KiB in f32, which fits into the L2 cache of every supported processor.
+/// Maximum number of elements in a block. They take 256 KiB in f32, which fits into the L2 cache of every supported
+/// processor.
 const MAX_BLOCK_ELEMENTS: usize = 64 * 1024;
 
 /// Int8 product with epilogue: `output = activation(scales * (a x b^T) + bias)`, with exact i32 sums.
@@ -122,10 +123,10 @@ impl Product<u16> for Int8<'_> {
     }
 }
 
-/// A product whose i32 sums are given.
+/// A product whose i32 sums are already computed.
 struct Computed<'a> {
     context: &'a Context,
-    /// `(m, n)`.
+    /// The sums, `(m, n)`.
     sums: &'a [i32],
     n: usize,
     rows: &'a [f32],
@@ -253,7 +254,8 @@ fn to_quantised(
     let panels = n.div_ceil(PANEL);
     split(context, (m, panels), panels, &|part, scratch| {
         let Scratch { sums, block, block2, .. } = scratch;
-        // An odd number of cache lines from row to row, or the rows would compete for a few sets of the cache.
+        // The distance between rows is an odd number of cache lines. With an even number, the rows would compete for
+        // a few sets of the cache.
         let line = n.next_multiple_of(PANEL) | PANEL;
         let values = scratch_of(block2, part.rows * line);
         let out = Disjoint::new(values);

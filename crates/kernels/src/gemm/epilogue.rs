@@ -23,30 +23,30 @@ pub enum Activation {
 /// Bias and activation of a layer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// `(n)`, added to every row.
+    /// The bias `(n)`, which is added to every row.
     pub bias: Option<&'a [f32]>,
-    /// Applied after the bias.
+    /// The activation function, applied after the bias.
     pub activation: Activation,
 }
 
 /// Where the result of a product is written.
 #[derive(Debug)]
 pub enum Output<'a> {
-    /// `(m, n)`; the result overwrites it.
+    /// A matrix `(m, n)`, which is overwritten by the result.
     Write(&'a mut [f32]),
-    /// `(m, n)`; the result is added to it, as in a residual connection.
+    /// A matrix `(m, n)`, to which the result is added, as in a residual connection.
     Add(&'a mut [f32]),
-    /// Becomes `(m, n)`: the result quantised to int8, as the input of the next int8 product.
+    /// A matrix that is replaced by the result, `(m, n)`, quantised to int8 as the input of the next int8 product.
     Quantise(&'a mut QuantisedRows),
-    /// `(m, n)` in blocks of columns; the result overwrites it.
+    /// A matrix `(m, n)` in blocks of columns, which is overwritten by the result.
     Blocks(&'a mut Blocks<f32>),
-    /// `(m, n)` in blocks of columns; the result overwrites it, as the bits of bf16 numbers.
+    /// A matrix `(m, n)` in blocks of columns, which is overwritten by the result as the bits of bf16 numbers.
     BlocksBf16(&'a mut Blocks<u16>),
 }
 
 /// The sums of a few rows and a few panels, to which the epilogue is applied at once.
 pub(super) struct Group<'a, S> {
-    /// `(rows, panels * 16)`.
+    /// The sums, `(rows, panels * 16)`.
     pub(super) sums: &'a [S],
     pub(super) rows: usize,
     /// The first column of the group in the whole matrix.
@@ -54,7 +54,7 @@ pub(super) struct Group<'a, S> {
 }
 
 /// The factors of the sums of an int8 product: one for each row of the group, and one for each column of the whole
-/// matrix, padded to whole panels. Without column scales, those are 1.
+/// matrix, padded to whole panels. If `columns` is `None`, the column factors are 1.
 #[derive(Clone, Copy)]
 pub(super) struct Scales<'a> {
     pub(super) rows: &'a [f32],
@@ -217,7 +217,8 @@ fn finish_as<S: Sum, T: Element, const GELU: bool, const ADD: bool>(
             for (row, scale) in scales.rows.iter().enumerate().take(group.rows) {
                 let values = row_of::<S, GELU>(&sums[row * panels + panel], *scale, &column_scales, &bias);
                 for (column, value) in (column..n).zip(values) {
-                    // SAFETY: as above; each element is borrowed only for the next statement.
+                    // SAFETY: groups that are written at the same time have no element in common, as above. Each
+                    // element is borrowed only for the next statement.
                     let out = unsafe { target.out.slice(target.index_of(column) + row * target.stride, 1) };
                     out[0] = T::of(if ADD { out[0].value() + value } else { value });
                 }

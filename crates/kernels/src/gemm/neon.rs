@@ -169,7 +169,7 @@ struct Int8Tile<'a> {
     a: *const i8,
     a_stride: usize,
     b: &'a [LineI8],
-    /// Lines of a panel.
+    /// Number of lines in a panel.
     lines: usize,
     /// For each panel, the values that the sums of its channels start at.
     initial: &'a [[i32; PANEL]; 4],

@@ -23,7 +23,7 @@ pub type RowsU8<'a> = RowsOf<'a, u8>;
 pub type RowsBf16<'a> = RowsOf<'a, u16>;
 
 impl<T> RowsOf<'_, T> {
-    /// Lines in a panel that is as deep as a row.
+    /// Number of lines in a panel that has the same `k` as a row, including padding.
     pub fn lines(&self) -> usize {
         self.padded_k * size_of::<T>() / 4
     }
@@ -35,8 +35,9 @@ impl<T> RowsOf<'_, T> {
         Self { data, rows: count.min(self.rows - first), ..*self }
     }
 
-    /// The number of panels in `b`. Kernels rely on the checks made here for their memory safety: rows are padded to a
-    /// multiple of 64 bytes, `data` holds all rows, and `b` holds whole panels as deep as a row.
+    /// Returns the number of panels in `b`, after these checks: rows are padded to a multiple of 64 bytes, `data`
+    /// holds all rows, and `b` holds whole panels as deep as a row. Kernels rely on the checks for their memory
+    /// safety.
     ///
     /// # Panics
     /// If one of these checks fails.
@@ -75,7 +76,7 @@ pub struct RowsF32<'a> {
     pub stride: usize,
     /// Number of rows.
     pub rows: usize,
-    /// Elements in a row.
+    /// Number of elements in a row.
     pub k: usize,
 }
 
@@ -94,8 +95,8 @@ impl<'a> RowsF32<'a> {
         &self.data[index * self.stride..][..self.k]
     }
 
-    /// Kernels rely on the checks made here for their memory safety: `data` holds all rows, `b` holds all panels, and
-    /// `out` is `(rows, b.count * 16)`.
+    /// Checks that `data` holds all rows, `b` holds all panels, and `out` is `(rows, b.count * 16)`. Kernels rely on
+    /// these checks for their memory safety.
     ///
     /// # Panics
     /// If one of these checks fails.

@@ -20,7 +20,7 @@ impl PackedF32 {
         Self { n, k, lines: vec![ZERO_LINE; n.div_ceil(PANEL) * k] }
     }
 
-    /// Becomes a matrix of zeros of shape `(n, k)`. Reuses its memory if that is large enough.
+    /// Sets the shape to `(n, k)` and all elements to zero. Reuses the memory if it is large enough.
     pub(crate) fn reset(&mut self, n: usize, k: usize) {
         (self.n, self.k) = (n, k);
         self.lines.clear();
@@ -43,12 +43,12 @@ impl PackedF32 {
         packed
     }
 
-    /// Output channels.
+    /// Number of output channels.
     pub fn n(&self) -> usize {
         self.n
     }
 
-    /// Elements in an output channel.
+    /// Number of elements in an output channel.
     pub fn k(&self) -> usize {
         self.k
     }

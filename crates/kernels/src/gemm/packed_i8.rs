@@ -6,7 +6,7 @@ use crate::lines::{LineI8, PANEL, padded_k};
 use crate::quantise::quantise_row;
 use crate::{Arena, Context};
 
-/// Weights `(n, k)` in int8 panels, one scale an output channel: `value = q * scale`.
+/// Weights `(n, k)` in int8 panels, with one scale for each output channel: `value = q * scale`.
 #[derive(Debug)]
 pub struct PackedI8 {
     n: usize,
@@ -45,7 +45,7 @@ impl PackedI8 {
         Self { n, k, lines: arena.lines(panels * padded_k(k) / 4), scales: vec![0.0; panels * PANEL] }
     }
 
-    /// Becomes a matrix of zeros of shape `(n, k)`. Reuses its memory if that is large enough.
+    /// Sets the shape to `(n, k)` and all elements to zero. Reuses the memory if it is large enough.
     pub(crate) fn reset(&mut self, arena: &Arena, n: usize, k: usize) {
         let panels = n.div_ceil(PANEL);
         (self.n, self.k) = (n, k);
@@ -54,7 +54,7 @@ impl PackedI8 {
         self.scales.resize(panels * PANEL, 0.0);
     }
 
-    /// `(lines, scales)`, to be overwritten.
+    /// The lines and the scales, for callers that write all of them.
     pub(crate) fn parts(&mut self) -> (&mut [LineI8], &mut [f32]) {
         (&mut self.lines, &mut self.scales)
     }
@@ -76,12 +76,12 @@ impl PackedI8 {
         packed
     }
 
-    /// Output channels.
+    /// Number of output channels.
     pub fn n(&self) -> usize {
         self.n
     }
 
-    /// Elements in an output channel, without padding.
+    /// Number of elements in an output channel, without padding.
     pub fn k(&self) -> usize {
         self.k
     }

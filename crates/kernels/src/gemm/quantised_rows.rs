@@ -1,4 +1,4 @@
-//! Activations quantised to int8, one scale a row.
+//! Activations quantised to int8, with one scale for each row.
 
 use super::{RowsF32, RowsI8};
 use crate::disjoint::Disjoint;
@@ -6,7 +6,7 @@ use crate::lines::{K_ALIGNMENT, padded_k};
 use crate::quantise::quantise_row;
 use crate::{Aligned, Context, Pool, Scratch};
 
-/// Activations `(rows, k)` in int8, one scale a row: `value = q * scale`.
+/// Activations `(rows, k)` in int8, with one scale for each row: `value = q * scale`.
 #[derive(Clone, Debug, Default)]
 pub struct QuantisedRows {
     rows: usize,
@@ -21,10 +21,12 @@ pub struct QuantisedRows {
 impl QuantisedRows {
     /// Gives this matrix the shape `(rows, k)`. Its values are undefined until each row is written.
     pub fn reset(&mut self, rows: usize, k: usize) {
-        // An odd number of cache lines from row to row, or the rows would compete for a few sets of the cache.
+        // The distance between rows is an odd number of cache lines. With an even number, the rows would compete for
+        // a few sets of the cache.
         let stride = padded_k(k) | K_ALIGNMENT;
         if (self.k, self.stride) != (k, stride) {
-            // The zero padding lies elsewhere in the new shape: clear everything, so that the padding is zero again.
+            // In the new shape the padding is at other positions. Clear everything, so that the padding is zero
+            // again.
             self.data.resize(0);
         }
         self.data.resize(rows * stride);
@@ -54,7 +56,7 @@ impl QuantisedRows {
         self.rows
     }
 
-    /// Elements in a row, without padding.
+    /// Number of elements in a row, without padding.
     pub fn k(&self) -> usize {
         self.k
     }

@@ -2,13 +2,14 @@
 
 use std::arch::asm;
 
-/// Tiles of sums; with the two factors they use all eight tile registers. They hide the latency of a product: it takes
-/// 52 cycles, and one can start every 16 cycles.
+/// Number of tiles of sums. Together with the two factors they use all eight tile registers. They hide the latency of
+/// a product: it takes 52 cycles, and one can start every 16 cycles.
 const TILES: usize = 6;
-/// Products of bytes in one instruction: 16 rows by 16 columns by 64 bytes. For bf16 it is half of that.
+/// Number of products of bytes in one instruction: 16 rows by 16 columns by 64 bytes. A bf16 instruction has half as
+/// many.
 const INT8_PRODUCTS: usize = 16 * 16 * 64;
 
-/// The operand of `ldtilecfg`. Here: eight tiles of 16 rows of 64 bytes.
+/// The operand of `ldtilecfg`. It configures eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -22,7 +23,8 @@ struct Configuration {
 #[repr(C, align(64))]
 struct Tile([u16; 512]);
 
-/// Executes `$instruction` for each tile of sums, `$rounds` times. Each two bytes of both factors are `$value`.
+/// Executes `$instruction` for each tile of sums, `$rounds` times. Both factors are filled with the two-byte pattern
+/// `$value`.
 macro_rules! repeat {
     ($rounds:ident, $value:literal, $instruction:literal) => {{
         let (mut bytes_per_row, mut rows) = ([0; 16], [0; 16]);
@@ -65,22 +67,22 @@ macro_rules! repeat {
     }};
 }
 
-/// Int8 products; returns the products in one round.
+/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
 ///
 /// # Safety
 /// The processor has AMX-INT8, and the operating system permits this process to use it.
 pub(super) unsafe fn int8(rounds: usize) -> usize {
-    // Each two bytes are 3 and 5.
+    // The two-byte pattern is the int8 values 3 and 5.
     repeat!(rounds, 0x0503, "tdpbssd");
     TILES * INT8_PRODUCTS
 }
 
-/// Bf16 products; returns the products in one round.
+/// Runs bf16 products for `rounds` rounds. Returns the number of products in one round.
 ///
 /// # Safety
 /// The processor has AMX-BF16, and the operating system permits this process to use it.
 pub(super) unsafe fn bf16(rounds: usize) -> usize {
-    // The bits of the bf16 number 0.5.
+    // The two-byte pattern is the bf16 number 0.5.
     repeat!(rounds, 0x3f00, "tdpbf16ps");
     TILES * INT8_PRODUCTS / 2
 }

@@ -4,10 +4,10 @@ use std::hint::black_box;
 
 use crate::lines::LineI8;
 
-/// Independent sums in a loop, enough to hide the latency of every instruction used here.
+/// Number of independent sums in a loop, enough to hide the latency of every instruction used here.
 pub(super) const CHAINS: usize = 12;
 
-/// Int8 products in plain Rust; returns the products in one round.
+/// Runs int8 products in plain Rust for `rounds` rounds. Returns the number of products in one round.
 pub(super) fn int8(rounds: usize) -> usize {
     let mut total = [0_i32; 16 * CHAINS];
     for round in 0..rounds {
@@ -20,7 +20,7 @@ pub(super) fn int8(rounds: usize) -> usize {
     16 * CHAINS
 }
 
-/// F32 products in plain Rust; returns the products in one round.
+/// Runs f32 products in plain Rust for `rounds` rounds. Returns the number of products in one round.
 pub(super) fn f32(rounds: usize) -> usize {
     let mut total = [0.0_f32; 4 * CHAINS];
     for _ in 0..rounds {

@@ -12,12 +12,13 @@ use std::hint::black_box;
 use super::portable::CHAINS;
 use crate::lines::LineI8;
 
-/// Streams that a slice is read in. With several streams a core has more requests to memory in flight than with one.
+/// Number of streams in which a slice is read. With several streams a core has more memory requests in flight than
+/// with one.
 const STREAMS: usize = 4;
-/// Consecutive lines that are read from each stream in turn.
+/// Number of consecutive lines that are read from a stream before the next stream is used.
 const LINES_PER_TURN: usize = 2;
 
-/// Int8 products; returns the products in one round.
+/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(5)));
@@ -31,7 +32,7 @@ pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     64 * CHAINS
 }
 
-/// Int8 products; returns the products in one round.
+/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2,avxvnni")]
 pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(5)));
@@ -45,15 +46,15 @@ pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     32 * CHAINS
 }
 
-/// Int8 products; returns the products in one round.
+/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2")]
 pub(super) fn int8_avx2(rounds: usize) -> usize {
     let (ones, step, b) = (_mm256_set1_epi16(1), _mm256_set1_epi8(1), _mm256_set1_epi8(black_box(5)));
     let mut a = b;
     let mut total: [__m256i; CHAINS] = [a; CHAINS];
     for _ in 0..rounds {
-        // The factor changes each round, or the compiler would move the product out of the loop. Its sign depends on
-        // the sum, or the compiler would compute one product for all sums.
+        // The factor changes each round; otherwise the compiler would move the product out of the loop. The sign of
+        // the factor depends on the sum; otherwise the compiler would compute one product for all sums.
         a = _mm256_add_epi8(a, step);
         for total in &mut total {
             let pairs = _mm256_maddubs_epi16(b, _mm256_sign_epi8(a, *total));
@@ -64,7 +65,7 @@ pub(super) fn int8_avx2(rounds: usize) -> usize {
     32 * CHAINS
 }
 
-/// F32 products; returns the products in one round.
+/// Runs f32 products for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f")]
 pub(super) fn f32_avx512(rounds: usize) -> usize {
     let a = _mm512_set1_ps(black_box(0.5));
@@ -78,7 +79,7 @@ pub(super) fn f32_avx512(rounds: usize) -> usize {
     16 * CHAINS
 }
 
-/// F32 products; returns the products in one round.
+/// Runs f32 products for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn f32_avx2(rounds: usize) -> usize {
     let a = _mm256_set1_ps(black_box(0.5));
@@ -92,7 +93,7 @@ pub(super) fn f32_avx2(rounds: usize) -> usize {
     8 * CHAINS
 }
 
-/// Bf16 products; returns the products in one round.
+/// Runs bf16 products for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn bf16_avx512(rounds: usize) -> usize {
     // The bits of the bf16 number 0.5.
@@ -114,7 +115,7 @@ pub(super) fn bf16_avx512(rounds: usize) -> usize {
 pub(super) fn read_avx512(lines: &[LineI8]) {
     let mut accumulators: [__m512i; STREAMS * LINES_PER_TURN] = [_mm512_setzero_si512(); STREAMS * LINES_PER_TURN];
     each_line(lines, &mut accumulators, |accumulators, line| {
-        // SAFETY: a line is 64 bytes, aligned to 64.
+        // SAFETY: the load reads one line, which is 64 bytes long and aligned to 64.
         *accumulators = _mm512_or_si512(*accumulators, unsafe { _mm512_load_si512((&raw const *line).cast()) });
     });
     black_box(accumulators);
@@ -126,7 +127,7 @@ pub(super) fn read_avx2(lines: &[LineI8]) {
     let mut accumulators: [__m256i; STREAMS * LINES_PER_TURN] = [_mm256_setzero_si256(); STREAMS * LINES_PER_TURN];
     each_line(lines, &mut accumulators, |accumulators, line| {
         let halves = (&raw const *line).cast::<__m256i>();
-        // SAFETY: a line is two halves of 32 bytes, aligned to 64.
+        // SAFETY: the loads read the two halves of one line, which is 64 bytes long and aligned to 64.
         let (low, high) = unsafe { (_mm256_load_si256(halves), _mm256_load_si256(halves.add(1))) };
         *accumulators = _mm256_or_si256(*accumulators, _mm256_or_si256(low, high));
     });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Low bits that a launch drops from its sums.
+/// Number of low bits that a launch drops from each sum.
 pub const SHIFT: u32 = 7;
 
 /// The side of a tile.

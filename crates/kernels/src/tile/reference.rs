@@ -1,4 +1,4 @@
-//! Both contracts by their definitions, in plain Rust.
+//! Reference implementations of the tile-exact and the full contract, in plain Rust.
 
 use super::contract::{TileSize, clamped, shifted};
 
@@ -8,8 +8,8 @@ use super::contract::{TileSize, clamped, shifted};
 /// If the lengths do not agree with `[m, k, n]`.
 pub fn tile_exact_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3], size: TileSize) -> Vec<i8> {
     check(a, b, [m, k, n]);
-    // Padding m and n only adds zeros that are cut off again, so it is left out. Only the division of k into launches
-    // matters.
+    // Padding m and n only adds zeros that are cut off again, so m and n are not padded here. Only the division of k
+    // into launches affects the result.
     let mut c = Vec::with_capacity(m * n);
     for row in 0..m {
         let mut sums = vec![0; n];

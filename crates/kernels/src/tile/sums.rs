@@ -3,9 +3,9 @@
 use super::contract::clamped;
 use crate::cpu::multiversion;
 
-/// Elements that are added at a time, in i16.
+/// Number of elements that are added at a time, in i16.
 const LANES: usize = 64;
-/// Most int8 values that an i16 sum can hold: 256 times -128 is the smallest i16.
+/// Maximum number of int8 values that an i16 sum can hold: 256 times -128 is the smallest i16.
 const MAX_TILES_PER_SUM: usize = 256;
 
 multiversion! {

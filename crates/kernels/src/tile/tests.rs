@@ -67,8 +67,8 @@ fn each_launch_shifts_and_saturates_on_its_own() {
     opposed[16..].fill(-128);
     assert_eq!(tile_exact_reference(&a, &opposed, [1, 32, 1], TileSize::T16), [-1]);
     assert_eq!(full_reference(&a, &opposed, [1, 32, 1]), [-2032]);
-    // With tiles of 16 there are eight launches, each with the sum -1, and -1 >> 7 is -1. With tiles of 64 there are
-    // two.
+    // With tiles of 16 there are eight launches, each with the sum -1. With tiles of 64 there are two, each with the
+    // sum -4. The shift turns each of these sums into -1.
     let sparse: Vec<i8> = (0..128).map(|depth| i8::from(depth % 16 == 0)).collect();
     assert_eq!(tile_exact_reference(&sparse, &[-1; 128], [1, 128, 1], TileSize::T16), [-8]);
     assert_eq!(tile_exact_reference(&sparse, &[-1; 128], [1, 128, 1], TileSize::T64), [-2]);
@@ -94,8 +94,8 @@ proptest! {
     fn products_are_bit_equal_to_the_definition(
         size in prop::sample::select(TileSize::ALL.to_vec()),
         values in prop::collection::vec(any::<i8>(), 2 * 64 * 64),
-        // With large values nearly all results saturate. Shifting makes values small enough for the others to be
-        // tested.
+        // With large values nearly all results saturate. The shift makes the values smaller, so that unsaturated
+        // results are tested too.
         shift in 0_u32..6,
     ) {
         let values: Vec<i8> = values.into_iter().map(|value| value >> shift).collect();

@@ -1,16 +1,16 @@
-//! Finds out which constant of a graph is which weight.
+//! Finds the weights of the model among the constants of an ONNX graph.
 //!
 //! Most constants are named after their module. The factors of matrix products are not, because exporters transpose
-//! and rename them. Their module follows from the name of the node that multiplies with them. In exports without such
-//! names, it follows from the neighbouring nodes: the bias that is added, the graph output, or, for keys (which have
-//! no bias), the queries that they are multiplied with.
+//! and rename them. The module of a factor follows from the name of the node that multiplies with it. In exports
+//! without such names, it follows from the neighbouring nodes: the bias that is added, the graph output, or, for keys
+//! (which have no bias), the queries that the keys are multiplied with.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::model::{Attributes, Constant, Dimension, Graph, Model, Node};
 use super::names::{Network, PROJECTION};
 
-/// Maximum number of nodes on the way from one node to another.
+/// Maximum number of nodes that a search visits on the way from one node to another.
 const REACH: usize = 16;
 
 /// Fused operators that combine several modules; their weights cannot be separated.
@@ -37,7 +37,7 @@ pub(super) struct Quantised {
 
 /// The weights of a graph.
 pub(super) struct Found {
-    /// By canonical name.
+    /// The weights by canonical name.
     pub(super) weights: BTreeMap<String, Weight>,
     /// A fused operator that contains weights, if there is one.
     pub(super) fused: Option<&'static str>,
@@ -96,7 +96,7 @@ impl<'a, 'o> Scope<'a, 'o> {
         self.weights.get(name).copied().or_else(|| self.outer?.weight(name))
     }
 
-    /// The nodes that use a value, up to a limit.
+    /// The nodes that use a value, at most [`REACH`].
     fn consumers(&self, name: &str) -> impl Iterator<Item = &'a Node> {
         self.consumers.get(name).into_iter().flatten().copied().take(REACH)
     }
@@ -190,13 +190,14 @@ impl<'a> Finder<'a> {
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
-            // If one tensor serves as both, it may have either name.
+            // If one tensor is both the embedding and the output projection, it may have the name of either.
             if (node.op.as_str(), index) == ("Gather", 0)
                 && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
             {
                 self.found.weights.insert("decoder.embed_tokens.weight".to_owned(), weight);
             }
-            // The only weight of the encoder that may lose its name without being a factor of a product.
+            // The positional embedding is added to the input. It is the only encoder weight, besides factors of
+            // products, that an exporter may rename.
             let is_matrix = self.model.tensors[weight.tensor].dims.len() == 2;
             if self.network == Network::Encoder && node.op == "Add" && is_matrix && weight.quantised.is_none() {
                 self.found.weights.entry("encoder.embed_positions.weight".to_owned()).or_insert(weight);
@@ -216,8 +217,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a factor of a product. Only its use tells whether it is transposed, so this has precedence over its
-    /// name.
+    /// Takes a factor of a product. Replaces a weight that was found by its name, because only the product shows
+    /// whether the tensor is transposed.
     fn insert_product(&mut self, module: &str, weight: Weight) {
         let embedding = self.found.weights.get("decoder.embed_tokens.weight");
         if module == PROJECTION && embedding.is_some_and(|embedding| embedding.tensor == weight.tensor) {
@@ -226,7 +227,7 @@ impl<'a> Finder<'a> {
         self.found.weights.insert(format!("{module}.weight"), weight);
     }
 
-    /// The module of a product, from the names around it.
+    /// The module of a product, from the names of the weight, the node, the bias or the graph output.
     fn module(&self, node: &Node, weight: Weight, scope: &Scope<'a, '_>) -> Option<String> {
         let output = node.output()?;
         let own = self.network.parameter(&self.model.tensors[weight.tensor].name);
@@ -274,7 +275,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// The constant that a node derives from another constant, or is itself.
+/// The constant that a node produces: the node is a constant itself, or it derives its output from another constant.
 fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight)> {
     let output = node.output()?;
     let attributes = node.attributes.as_deref();
@@ -294,11 +295,11 @@ fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight
     Some((output, weight))
 }
 
-/// The constant factor of a product, `(out, in)`.
+/// The constant factor of a product, as a weight `(out, in)`. `None` if the node is no product with a constant.
 fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     let weight = scope.weight(node.input(1)?)?;
     let trans_b = node.attributes.as_deref().is_some_and(|attributes: &Attributes| attributes.trans_b);
-    // In a factor `(in, out)`, the last dimension is the output.
+    // In a factor `(in, out)`, the last dimension is the output channel.
     let axis = i64::from(!weight.is_transposed);
     let quantised = match node.op.as_str() {
         "MatMul" | "Gemm" => weight.quantised,
@@ -328,13 +329,14 @@ fn dequantised(node: &Node, scope: &Scope<'_, '_>) -> Option<Quantised> {
     (node.op == "DequantizeLinear").then(|| constants(node, [1, 2], axis, scope))?
 }
 
-/// Scale and zero point by the indices of a node's inputs.
+/// The scale and the zero point of a node, which are its inputs with the given indices.
 fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let tensor = |place| Some(scope.weight(node.input(place)?)?.tensor);
     Some(Quantised { scale: tensor(scale)?, zero_point: tensor(zero_point), axis })
 }
 
-/// The module of keys. They are multiplied with queries, whose module is known.
+/// The module of a product that computes keys. Keys are multiplied with queries, and the module of the queries is
+/// known.
 fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
     const SHAPING: &[&str] = &[
         "Cast",

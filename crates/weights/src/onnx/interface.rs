@@ -35,7 +35,7 @@ impl Interface {
     }
 }
 
-/// Field 1 (the version of the format), followed by another field of the model.
+/// Checks that the file begins with field 1 (the version of the format), followed by another field of the model.
 pub(super) fn probe(bytes: &[u8]) -> bool {
     matches!(bytes, [0x08, 1..=63, tag, ..] if matches!(tag >> 3, 2..=8 | 14) && matches!(tag & 7, 0 | 2))
 }

@@ -1,7 +1,8 @@
 //! ONNX exports as Hugging Face's tools write them: `encoder_model.onnx` and `decoder_model.onnx` or
 //! `decoder_model_merged.onnx`, in a directory or in its subdirectory `onnx`; float32, float16 or quantised.
 //!
-//! Only the weights are read from the graphs. How a constant is used tells which weight it is ([`find`]).
+//! Only the weights are read from the graphs. The weights are identified by how the graph uses its constants
+//! ([`find`]).
 
 mod find;
 mod interface;
@@ -67,7 +68,8 @@ fn add(file: MappedFile, network: Network, contents: &mut Contents) -> Result<Op
     Ok(found.heads)
 }
 
-/// The files of encoder and decoder, given one of the two. Their names differ only in that part.
+/// The files of encoder and decoder, given one of the two. The names of the two files differ only in the part
+/// `encoder_model`, `decoder_model` or `decoder_model_merged`.
 fn both(file: MappedFile) -> Result<(MappedFile, MappedFile), Error> {
     const ENCODER: &str = "encoder_model";
     const MERGED: &str = "decoder_model_merged";

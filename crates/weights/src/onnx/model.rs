@@ -22,9 +22,9 @@ pub(super) struct Model {
 
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    /// In an order in which they can be computed.
+    /// The nodes in execution order.
     pub(super) nodes: Vec<Node>,
-    /// Constants, by their index in [`Model::tensors`].
+    /// Indices of the constants in [`Model::tensors`].
     pub(super) initialisers: Vec<usize>,
     pub(super) inputs: Vec<GraphValue>,
     pub(super) outputs: Vec<GraphValue>,
@@ -68,7 +68,7 @@ pub(super) struct Attributes {
     pub(super) axis: Option<i64>,
     /// Attribute of `Gemm`: the second factor is transposed.
     pub(super) trans_b: bool,
-    /// Attribute of `Constant`: its index in [`Model::tensors`].
+    /// Attribute of `Constant`: the index of its tensor in [`Model::tensors`].
     pub(super) value: Option<usize>,
     /// The branches of an `If` node.
     pub(super) graphs: Vec<Graph>,
@@ -99,13 +99,13 @@ pub(super) struct Constant {
 pub(super) enum Data {
     #[default]
     Absent,
-    /// As little-endian numbers.
+    /// As little-endian numbers, in this byte range.
     Raw(Range<usize>),
-    /// As varints.
+    /// As varints, in this byte range.
     Varints(Range<usize>),
     /// In another file.
     External(Box<External>),
-    /// In a form that is not used for weights.
+    /// In another form, or in more than one form. Such tensors cannot be used as weights.
     Scattered,
 }
 
@@ -113,7 +113,7 @@ pub(super) enum Data {
 pub(super) struct External {
     pub(super) location: String,
     pub(super) offset: usize,
-    /// The rest of the file if it is not given.
+    /// Number of bytes. `None` means the rest of the file.
     pub(super) length: Option<usize>,
 }
 
@@ -361,7 +361,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Data {
-    /// `data`, unless values were found before.
+    /// Returns `data` if no values were found before, otherwise [`Data::Scattered`].
     fn only(&self, data: Self) -> Self {
         if matches!(self, Self::Absent) { data } else { Self::Scattered }
     }

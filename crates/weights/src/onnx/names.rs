@@ -1,9 +1,9 @@
 //! Names of the parts of an export, and their canonical names.
 //!
 //! Exporters name values after `PyTorch`'s modules, and nodes after the module path: `layers.0.fc1.bias`,
-//! `/model/decoder/layers.0/fc1/MatMul`. A separately exported encoder omits `model.encoder.`.
+//! `/model/decoder/layers.0/fc1/MatMul`. In a separately exported encoder, names do not begin with `model.encoder.`.
 
-/// The half of a model that a graph computes.
+/// The network that a graph computes: the encoder or the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Network {
     Encoder,

@@ -24,12 +24,12 @@ impl Storage {
         Self { file, others: Vec::new(), by_location: BTreeMap::new() }
     }
 
-    /// All files, in the order of the indices in entries.
+    /// All files, in the order of the file indices in entries.
     pub(super) fn into_files(self) -> impl Iterator<Item = MappedFile> {
         std::iter::once(self.file).chain(self.others)
     }
 
-    /// A weight as a tensor entry; its file index counts from this storage's first file.
+    /// Converts a weight to a tensor entry. The entry's file index counts from the first file of this storage.
     pub(super) fn entry(&mut self, name: &str, weight: Weight, tensors: &[Constant]) -> Result<Entry, Error> {
         let tensor = &tensors[weight.tensor];
         let dtype = match tensor.data_type {

@@ -11,13 +11,13 @@ use std::ops::Range;
 pub(super) enum Value {
     /// A varint.
     Varint(u64),
-    /// A fixed-size number of four or eight bytes; this is its position.
+    /// A fixed-size number of four or eight bytes, which is skipped.
     Fixed,
     /// Text, bytes, a message or packed numbers: the byte range in the file.
     Bytes(Range<usize>),
 }
 
-/// The following bytes are not valid fields.
+/// The bytes from this position on are not valid fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) at: usize,
@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
                 Value::Bytes(self.skip(usize::try_from(length).ok()?)?)
             }
             5 => self.skip(4).map(|_| Value::Fixed)?,
-            // Groups are obsolete.
+            // Groups (types 3 and 4) are obsolete, so they count as damaged.
             _ => return None,
         };
         Some((tag >> 3, value))
@@ -58,7 +58,8 @@ impl<'a> Fields<'a> {
         Some(range)
     }
 
-    /// Seven bits per byte, lowest first; the eighth bit says whether more bytes follow. At most ten bytes.
+    /// Reads a varint: seven bits per byte, lowest first. The eighth bit says whether more bytes follow. A varint has
+    /// at most ten bytes.
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -89,7 +90,7 @@ impl Iterator for Fields<'_> {
     }
 }
 
-/// Packed varints.
+/// The packed varints in a range of the file.
 pub(super) fn varints(file: &[u8], range: Range<usize>) -> impl Iterator<Item = Result<u64, Malformed>> {
     let mut fields = Fields::new(file, range);
     std::iter::from_fn(move || {

@@ -15,7 +15,7 @@ use crate::xclbin::Xclbin;
 const DESCRIPTION: &str = "design.json";
 /// The version of the description format.
 const FORMAT: u32 = 1;
-/// Maximum size of a file of a design; real ones have a few hundred thousand bytes.
+/// Maximum size of a file of a design. Files of real designs have a few hundred thousand bytes.
 const MAX_FILE: u64 = 64 << 20;
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct Description {
     format: u32,
     target: Target,
     xclbin: PathBuf,
-    /// The kernel in the xclbin, without its instance name; may be left out if there is only one.
+    /// The kernel in the xclbin, without its instance name. Optional if the xclbin has only one kernel.
     kernel: Option<String>,
     instructions: PathBuf,
     #[serde(default)]

@@ -20,15 +20,15 @@ use crate::target::{LOCAL_MEMORY, Target};
 /// A design and how to use it.
 #[derive(Clone, Debug)]
 pub struct Design {
-    /// Its directory, for messages.
+    /// The directory of the design, for messages.
     pub directory: PathBuf,
-    /// The devices that it is for.
+    /// The device generation that the design is built for.
     pub target: Target,
-    /// Number of columns that it uses.
+    /// Number of columns that the design uses.
     pub columns: u16,
     /// The image that the firmware loads.
     pub pdi: Vec<u8>,
-    /// The function number of its kernel, from the xclbin.
+    /// The function number of the design's kernel, from the xclbin.
     pub function: u8,
     /// The instructions of the array's command processor for one launch.
     pub instructions: Vec<u32>,
@@ -69,8 +69,8 @@ impl Design {
         }
     }
 
-    /// The fake device's design for the encoder: exact sums, with launches as large as a whole array computes with
-    /// tiles of 64.
+    /// The fake device's design for the encoder, with exact sums. A launch is large enough to give every core of the
+    /// array a tile with side 64.
     pub fn for_fake_encoder(target: Target) -> Self {
         let tile = Shape::new(64, 64, 64);
         let n = tile.n * usize::from(target.columns());
@@ -82,7 +82,7 @@ impl Design {
         CHAIN_BYTES / slot_bytes(self.start, self.arguments.len())
     }
 
-    /// A contradiction between the fields, if there is one.
+    /// A description of a contradiction between the fields; `None` if the design is consistent.
     pub fn problem(&self) -> Option<String> {
         let Self { launch, tile, .. } = self;
         let [r, s, t] = self.target.block();

@@ -1,5 +1,5 @@
-//! The fake device's replacement for real code: a PDI that it recognises, and instructions that describe a product.
-//! The fake cannot execute the code of real designs.
+//! Designs for the fake device, which cannot execute the code of real designs. The fake recognises a special PDI, and
+//! its instructions describe a product.
 
 use super::{Layout, Output, Shape};
 use crate::target::Target;

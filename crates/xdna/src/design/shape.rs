@@ -1,6 +1,6 @@
 //! The shape, layout, result type and arguments of a launch.
 
-/// Rows, depths and columns of a product.
+/// The shape of a product: its rows, its depth and its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
@@ -13,12 +13,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A shape.
+    /// The shape of `(m, k)` times `(k, n)`.
     pub fn new(m: usize, k: usize, n: usize) -> Self {
         Self { m, k, n }
     }
 
-    /// Operations: two for each multiply-accumulate.
+    /// Number of arithmetic operations: two for each multiply-accumulate.
     pub fn operations(self) -> u64 {
         2 * self.m as u64 * self.k as u64 * self.n as u64
     }
@@ -67,7 +67,7 @@ pub enum Argument {
     B,
     /// The result.
     C,
-    /// An argument of the interface that the kernel does not use.
+    /// An argument that the kernel does not use.
     None,
 }
 

@@ -1,5 +1,5 @@
-//! Multiplies as the array does. A launch is split into tiles. Each core holds one tile of `A`, `B` and `C` in its
-//! memory, in blocks, and adds one block product at a time.
+//! Multiplies matrices in the same way as the array. A launch is split into tiles. Each core holds one tile of `A`,
+//! `B` and `C` in its memory, in blocks, and adds one block product at a time.
 //!
 //! A block product is one instruction: 4x8 by 8x8 on aie2, 8x8 by 8x8 on aie2p. In a core's memory a tile is stored
 //! block by block, row-major, and each block is row-major.

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::driver::errno;
 use crate::launch::Counters;
 
-/// A fault.
+/// A fault that the fake device can simulate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// There is no device.
     Absent,
     /// No permission to open the device file.
     Forbidden,
-    /// The device does not describe itself.
+    /// Querying the device fails.
     NoInfo,
     /// The heap cannot be locked in memory.
     MemoryLock,
@@ -44,7 +44,7 @@ pub enum Fault {
     FlippedBit,
 }
 
-/// The operations in which faults occur.
+/// The operations in which faults can occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Point {
     Open,
@@ -100,7 +100,7 @@ impl Fault {
         }
     }
 
-    /// The error number that the driver returns for it.
+    /// The error number that the driver returns for this fault.
     pub(super) fn errno(self) -> i32 {
         match self {
             Self::MemoryLock => errno::AGAIN,
@@ -131,13 +131,13 @@ impl Controls {
         self.inner().fault = Some((fault, after));
     }
 
-    /// What the device was asked to do so far.
+    /// Counts of what the device was asked to do so far.
     pub fn counters(&self) -> Counters {
         self.inner().counters
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // The state behind the lock is valid between any two statements, so a poisoned lock can be used.
+        // The state is valid after every statement, so it can be used even if a panic poisoned the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,7 +149,7 @@ impl Controls {
         self.inner().is_gone
     }
 
-    /// The fault that occurs at this operation now, if any.
+    /// Returns the injected fault if it occurs at this operation now, otherwise `None`.
     pub(super) fn strike(&self, point: Point) -> Option<Fault> {
         let mut inner = self.inner();
         let (fault, after) = inner.fault.filter(|(fault, _)| fault.point() == point)?;

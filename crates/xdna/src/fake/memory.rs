@@ -55,7 +55,7 @@ impl Memory {
             BufferKind::Heap if !size.is_multiple_of(HEAP_SIZE) => return refused(errno::INVAL),
             BufferKind::Heap if self.has_heap() => return refused(errno::BUSY),
             BufferKind::Heap if size > self.lock_limit => return refused(errno::AGAIN),
-            // The heap itself has no bytes; the buffers allocated from it have.
+            // The heap has no bytes of its own. Each buffer allocated from it has its own bytes.
             BufferKind::Heap => (HEAP_ADDRESS, 0),
             BufferKind::Device if !self.has_heap() => return refused(errno::INVAL),
             BufferKind::Device if self.heap_used + pages > HEAP_SIZE => return refused(errno::NOSPC),
@@ -109,21 +109,21 @@ impl Memory {
         Ok(())
     }
 
-    /// What the device reads at an address, in one of the buffers that it may access.
+    /// The bytes that the device reads at an address. They must lie in one of the buffers `handles`.
     pub(super) fn read(&self, handles: &[u32], address: u64, size: usize) -> Option<&[u8]> {
         let buffers = handles.iter().filter_map(|handle| self.buffers.get(handle));
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// What the device reads in the heap, where instructions are.
+    /// The bytes that the device reads at an address in the heap, which contains the instructions.
     pub(super) fn read_heap(&self, address: u64, size: usize) -> Option<&[u8]> {
         let buffers = self.buffers.values().filter(|buffer| buffer.kind == BufferKind::Device);
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// Where the device writes, in one of the buffers that it may access.
+    /// The bytes that the device writes at an address. They must lie in one of the buffers `handles`.
     pub(super) fn write(&mut self, handles: &[u32], address: u64, size: usize) -> Option<&mut [u8]> {
         let handle =
             handles.iter().find(|handle| self.buffers.get(handle).is_some_and(|buffer| buffer.holds(address, size)))?;

@@ -1,8 +1,8 @@
 //! A software model of the driver and the device, for development. It enforces the driver's rules, computes products
-//! from the bytes of buffers and commands alone, counts operations, and fails on demand.
+//! only from the bytes of buffers and commands, counts operations, and injects faults on request.
 //!
-//! `memory` holds both views of the buffers, `queue` the contexts and their commands, and `array` multiplies as the
-//! array does. It does not model what only hardware can show: time, power, and whether a real design is correct.
+//! `memory` holds both views of the buffers, `queue` holds the contexts and their commands, and `array` multiplies
+//! like the array. The model does not cover time, power, or the correctness of a real design: these require hardware.
 
 mod array;
 mod fault;
@@ -39,7 +39,7 @@ impl Fake {
         Self { target, memory: Memory::new(memory_lock), queue: Queue::new(target), controls }
     }
 
-    /// A device as if opened from a device file, so that opening can fail too.
+    /// Opens a fake device like a device file. Unlike [`Self::new`], this can fail with an injected fault.
     pub fn open(target: Target, controls: &Controls) -> Result<Self, Error> {
         let path = std::path::PathBuf::from("/dev/accel/accel0");
         match controls.strike(Point::Open) {

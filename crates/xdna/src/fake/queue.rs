@@ -1,5 +1,5 @@
-//! Contexts and their command queues. Commands run only when they are waited for or when the queue is full. So a
-//! result that is read before waiting is missing, which reveals the mistake.
+//! Contexts and their command queues. A command runs only when the host waits for it or when the queue is full. So if
+//! code reads a result without waiting, the result is missing, and tests detect the mistake.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::driver::{BufferKind, Call, ComputeUnit, Context, Failure, errno};
 use crate::packet::{Command, CommandState};
 use crate::target::Target;
 
-/// Queued commands per context; submitting one more has to wait.
+/// Maximum number of queued commands per context. Before another command is queued, the oldest one runs.
 const MAX_COMMANDS: usize = 4;
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ struct Queued {
     arguments: Vec<u32>,
 }
 
-/// A run of instructions on buffers, by device address.
+/// One execution of instructions, with the device addresses of its buffers.
 #[derive(Debug)]
 struct Run {
     instructions: u64,
@@ -100,7 +100,8 @@ impl Queue {
         if state.design != Loaded::Nothing || memory.kind(unit.buffer) != Some(BufferKind::Device) {
             return Err(refused);
         }
-        // The firmware accepts any PDI; whether it is a design of this array shows when it runs.
+        // Like the firmware, accept any PDI here. If it is a design for another array, its commands fail when they
+        // run.
         let target = memory.device(unit.buffer).and_then(Program::target_of);
         state.design = target.map_or(Loaded::Other, Loaded::Fake);
         Ok(())
@@ -149,10 +150,10 @@ impl Queue {
         let target = self.target;
         let state = self.state(context, Call::Wait)?;
         if point >= state.submitted {
-            // A point that was never submitted is never reached.
+            // A point that was never submitted is never reached, so waiting for it times out.
             return Err(Failure::new(Call::Wait, errno::TIME));
         }
-        // On a timeline, point 0 means the newest.
+        // Waiting for point 0 of a timeline means waiting for the newest point.
         while state.queued.front().is_some_and(|next| point == 0 || next.point <= point) {
             state.carry_out(target, memory, controls);
         }
@@ -200,7 +201,7 @@ impl Run {
         CommandState::Completed
     }
 
-    /// The result of the product that the instructions describe; `None` if an array would stop.
+    /// The result of the product that the instructions describe; `None` if a real array would stop without a result.
     fn compute(&self, target: Target, arguments: &[u32], memory: &Memory) -> Option<Vec<u8>> {
         let instructions = memory.read_heap(self.instructions, usize::try_from(self.bytes).ok()?)?;
         let program = Program::parse(target, instructions)?;
@@ -216,7 +217,7 @@ impl Run {
     }
 }
 
-/// What a command makes the device do, or the driver's error.
+/// The executions that a command requests, or the error with which the driver refuses the command.
 fn runs(command: u32, memory: &Memory) -> Result<Vec<Run>, Failure> {
     let malformed = Failure::new(Call::Execute, errno::INVAL);
     let parse = |handle: u32| {
@@ -234,7 +235,7 @@ fn runs(command: u32, memory: &Memory) -> Result<Vec<Run>, Failure> {
                 if memory.kind(handle) != Some(BufferKind::Command) {
                     return Err(Failure::new(Call::Execute, errno::NOENT));
                 }
-                // A chain contains no chains, and its commands are all of one kind.
+                // A chain must not contain another chain, and all its commands must have the same opcode.
                 let Command::Start { opcode, instructions, bytes, buffers } = parse(handle)? else {
                     return Err(Failure::new(Call::Execute, errno::OPNOTSUPP));
                 };
@@ -262,7 +263,7 @@ fn set_error_index(memory: &mut Memory, command: u32, index: u32) {
 }
 
 fn word_of(memory: &mut Memory, command: u32, word: usize, change: impl FnOnce(u32) -> u32) {
-    // The owner may have closed the command buffer meanwhile.
+    // If the host has closed the command buffer in the meantime, nothing is written.
     if let Ok(bytes) = memory.host_mut(command)
         && let Some(bytes) = bytes.as_chunks_mut::<4>().0.get_mut(word)
     {

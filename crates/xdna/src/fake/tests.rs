@@ -1,4 +1,4 @@
-//! The fake enforces the driver's rules, sees only synchronised data, and each fault ends in a clear error.
+//! The fake enforces the driver's rules, each side sees only synchronised data, and each fault ends in a clear error.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::tile::{TileSize, tile_exact_reference};
@@ -39,7 +39,7 @@ fn a_context_needs_a_heap() {
     assert!(heap.address.is_multiple_of(HEAP_SIZE as u64));
     assert_eq!(refused(fake.create_buffer(BufferKind::Heap, HEAP_SIZE)), errno::BUSY);
     assert!(fake.create_context(TILES).is_ok());
-    // The heap is full when its size is used up, in whole pages.
+    // Buffers take whole pages of the heap, so these two buffers fill it.
     fake.create_buffer(BufferKind::Device, HEAP_SIZE - 4096).unwrap();
     fake.create_buffer(BufferKind::Device, 1).unwrap();
     assert_eq!(refused(fake.create_buffer(BufferKind::Device, 1)), errno::NOSPC);
@@ -156,7 +156,7 @@ fn commands_go_through_their_states() {
 }
 
 #[test]
-fn a_command_names_existing_buffers_once() {
+fn a_command_must_name_existing_buffers_once() {
     let mut bare = Bare::new();
     let (context, command, data) = (bare.context, bare.command, bare.data.handle);
     bare.write(command, &bare.words.clone());
@@ -184,8 +184,8 @@ fn an_impossible_command_ends_in_an_error() {
     let mut bare = Bare::new();
     bare.words[0] ^= 1 << 23;
     assert_eq!(refused(bare.execute()), errno::INVAL, "an unknown opcode");
-    // Instructions of a real array mean nothing to the fake, and a tile that does not fit into a core is not
-    // computed.
+    // The fake does not understand the instructions of a real design, and it refuses a tile that does not fit into a
+    // core.
     for instructions in [
         vec![0x0603_0100; 9],
         Program {
@@ -256,8 +256,8 @@ fn every_fault_ends_in_a_clear_error() {
         };
         for mode in [Mode::Batched, Mode::Sequential] {
             let controls = Controls::default();
-            // Only a comparison detects a flipped bit, and of three products of eight launches only the last is
-            // compared.
+            // Only a comparison of results detects a flipped bit. The self-test computes three products of eight
+            // launches each and compares only the last one, so the fault is injected into the last launch.
             controls.inject(fault, if fault == Fault::FlippedBit { 23 } else { 0 });
             let run = || -> Result<(), Error> {
                 let fake = Fake::open(Target::Npu1, &controls)?;

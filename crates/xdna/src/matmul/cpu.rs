@@ -28,7 +28,7 @@ pub struct CpuDevice {
     next_buffer: u32,
     submitted: Ticket,
     worker: Option<Worker>,
-    /// Without a worker thread: the result buffer of a launch.
+    /// The result buffer for launches on the calling thread; unused if there is a worker thread.
     result: Vec<i8>,
     counters: Counters,
 }
@@ -39,7 +39,7 @@ pub enum CpuDeviceError {
     /// The buffer does not exist, or was closed.
     #[error("there is no buffer {}", .0.0)]
     NoBuffer(Buffer),
-    /// A range outside of its buffer.
+    /// A range lies outside of its buffer.
     #[error("bytes {} to {} are outside of a buffer of {length} bytes", range.start, range.end)]
     OutOfBounds {
         /// The range in bytes.
@@ -50,7 +50,7 @@ pub enum CpuDeviceError {
     /// The result of a launch overlaps one of its operands.
     #[error("the result of a launch overlaps one of its operands at byte {0}")]
     Overlap(usize),
-    /// A submission without launches.
+    /// A submission has no launches.
     #[error("a submission needs at least one launch")]
     NoLaunches,
     /// The ticket was never issued.
@@ -161,7 +161,7 @@ fn check_range(range: &Range<usize>, length: usize) -> Result<(), CpuDeviceError
 }
 
 fn lock(memory: &Mutex<Aligned<i8>>) -> MutexGuard<'_, Aligned<i8>> {
-    // Bytes are valid whatever happened to the previous owner of the lock.
+    // All bytes are valid values, so the buffer can be used even if a panic poisoned the lock.
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -243,7 +243,7 @@ impl TileDevice for CpuDevice {
 }
 
 impl Job {
-    /// Runs all launches; `result` is a buffer for the result of one.
+    /// Runs all launches. `result` is scratch memory for the result of one launch.
     fn run(&self, cpu: Cpu, tile: TileSize, result: &mut Vec<i8>) {
         let bytes = tile.elements();
         let mut memories: Vec<_> = self.buffers.iter().map(|named| lock(&named.memory)).collect();
@@ -251,7 +251,7 @@ impl Job {
             let at = self.buffers.iter().position(|named| named.buffer == location.buffer);
             at.expect("a job has all buffers that its launches name")
         };
-        // A buffer may hold all three tiles of a launch, so the result is computed in a separate one.
+        // The operands and the result may be in the same buffer, so the result is first computed in a separate one.
         result.resize(bytes, 0);
         for launch in &self.launches {
             let read = |location: Location| &memories[index(location)][location.offset..][..bytes];

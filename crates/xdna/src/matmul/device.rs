@@ -11,10 +11,11 @@ use crate::launch::{Buffer, Counters, Launch, Ticket};
 /// A device that multiplies tiles of one size. A launch computes `c = clamp((a x b) >> 7, -128, 127)` on int8 tiles
 /// `(t, t)`, row-major, with a row stride of t bytes.
 ///
-/// Host and device have separate views of each buffer. A [`Self::sync`] makes what the host wrote into
-/// [`Self::host_mut`] visible to the device, and, after the [`Self::wait`] for its submission, what a launch wrote
-/// visible in [`Self::host`]. Between `submit` and `wait` the host must not touch the parts of buffers that the
-/// submission uses. Other parts and buffers may be written, synchronised and submitted meanwhile.
+/// Host and device have separate views of each buffer. [`Self::sync`] towards the device makes visible what the host
+/// wrote through [`Self::host_mut`]. [`Self::sync`] towards the host, after the [`Self::wait`] for a submission,
+/// makes visible in [`Self::host`] what the launches wrote. Between `submit` and `wait` the host must not touch the
+/// parts of buffers that the submission uses. Other parts and buffers may be written, synchronised and submitted
+/// meanwhile.
 ///
 /// For a kernel driver: `allocate` creates and maps a buffer object, `host` and `host_mut` are the mapping, `sync`
 /// synchronises a range, `submit` executes a command buffer (or a chain of them), and `wait` waits for the timeline
@@ -32,13 +33,13 @@ pub trait TileDevice {
     /// Closes a buffer. No pending submission may use it.
     fn free(&mut self, buffer: Buffer) -> Result<(), Self::Error>;
 
-    /// The host's view of a buffer, in its full size.
+    /// The host's view of the whole buffer.
     fn host(&self, buffer: Buffer) -> Result<&[i8], Self::Error>;
 
     /// The host's view of a buffer, for writing.
     fn host_mut(&mut self, buffer: Buffer) -> Result<&mut [i8], Self::Error>;
 
-    /// Makes a range of bytes, as one side sees them, visible to the other side.
+    /// Makes a range of bytes that one side wrote visible to the other side.
     fn sync(&mut self, buffer: Buffer, range: Range<usize>, direction: Direction) -> Result<(), Self::Error>;
 
     /// Queues launches (at least one) after all queued ones, without waiting. The launches of one submission do not

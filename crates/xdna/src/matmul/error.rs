@@ -11,7 +11,7 @@ pub enum MatmulError<E: Error + 'static> {
     /// The number of elements does not fit the shape.
     #[error("{name} has {found} elements, which is not {rows} x {columns}")]
     Length {
-        /// Which matrix.
+        /// The name of the matrix.
         name: &'static str,
         /// Number of elements.
         found: usize,

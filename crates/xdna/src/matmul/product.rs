@@ -25,9 +25,9 @@ const WAVE_BYTES: usize = 1 << 20;
 pub enum Mode {
     /// For each pair of tiles: write, synchronise, launch, wait, synchronise, read and accumulate.
     Sequential,
-    /// Waves of many launches: all tiles of a wave in one buffer, synchronised once, one submission, one wait,
-    /// results synchronised once and accumulated together. While the device works on a wave, the host prepares the
-    /// next one and accumulates the previous one.
+    /// In waves of many launches. All tiles of a wave are in one buffer that is synchronised once. A wave is one
+    /// submission with one wait, and its results are synchronised once and accumulated together. While the device
+    /// works on a wave, the host prepares the next one and accumulates the previous one.
     Batched,
 }
 
@@ -46,14 +46,14 @@ pub struct TileMatmul<D: TileDevice> {
 /// The buffers of a wave, with their sizes in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Set {
-    /// Tiles of A, then tiles of B.
+    /// The buffer for the tiles of A, followed by the tiles of B.
     inputs: (Buffer, usize),
-    /// Results.
+    /// The buffer for the results.
     outputs: (Buffer, usize),
 }
 
 impl<D: TileDevice> TileMatmul<D> {
-    /// Products on `device`; the host's part uses the instructions of `cpu`.
+    /// Computes products on `device`. The host's part of the work uses the instruction set of `cpu`.
     pub fn new(device: D, cpu: Cpu) -> Self {
         Self { device, cpu, wave_bytes: WAVE_BYTES, sets: [None; 2], launches: Vec::new(), sums: Vec::new() }
     }
@@ -94,9 +94,9 @@ impl<D: TileDevice> TileMatmul<D> {
         Ok(c)
     }
 
-    /// `A x B` of f32 by the tile-exact contract. A is quantised by rows and B by columns, symmetric, with the
-    /// largest magnitude mapped to 127. The result is int8 with its scales. By the contract, one unit is 128
-    /// products, and the result saturates.
+    /// `A x B` of f32 by the tile-exact contract. A is quantised by rows and B by columns, symmetrically, with the
+    /// largest magnitude mapped to 127. The result is int8 with its scales. By the contract, one unit of the int8
+    /// result stands for 128 units of the exact integer product, and the result saturates.
     pub fn multiply_f32(
         &mut self,
         mode: Mode,
@@ -166,7 +166,8 @@ impl<D: TileDevice> TileMatmul<D> {
         let (size, extent) = (self.device.tile(), wave.extent());
         let tile = size.elements();
         let inputs = self.device.host_mut(set.inputs.0)?;
-        // A by rows and B by columns, so that the depths of each are consecutive.
+        // The tiles of A are stored row by row and the tiles of B column by column, so that consecutive depths are
+        // adjacent.
         let left = wave.rows.clone().flat_map(|row| wave.depths.clone().map(move |depth| (row, depth)));
         let right = wave.columns.clone().flat_map(|column| wave.depths.clone().map(move |depth| (depth, column)));
         let (left_tiles, right_tiles) = inputs.split_at_mut(extent.rows * extent.depths * tile);
@@ -220,7 +221,7 @@ impl<D: TileDevice> TileMatmul<D> {
         Ok(())
     }
 
-    /// The set of buffers `index`, with at least these sizes in bytes.
+    /// Returns buffer set `index`, enlarged if necessary to these sizes in bytes.
     fn set(&mut self, index: usize, inputs: usize, outputs: usize) -> Result<Set, D::Error> {
         if let Some(set) = self.sets[index] {
             if set.inputs.1 >= inputs && set.outputs.1 >= outputs {

@@ -7,13 +7,13 @@ use amanuensis_kernels::tile::SHIFT;
 /// A product of quantised matrices: `(A x B)[i, j] ~ values[i, j] * unit * row_scales[i] * column_scales[j]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaled<T> {
-    /// `(m, n)`, row-major: int8 by the tile-exact contract, exact i32 sums by the full one.
+    /// `(m, n)`, row-major: int8 by the tile-exact contract, exact i32 sums by the full contract.
     pub values: Vec<T>,
     /// Scales of the rows of A, `(m)`.
     pub row_scales: Vec<f32>,
     /// Scales of the columns of B, `(n)`.
     pub column_scales: Vec<f32>,
-    /// Number of products that one unit of `values` stands for: 128 or 1.
+    /// The factor from `values` to units of the exact integer product: 128 or 1.
     pub unit: f32,
 }
 

@@ -1,4 +1,4 @@
-//! All devices and modes give the bits of the contract, and devices are used correctly.
+//! All devices and modes give the exact result of the contract, and the host uses devices correctly.
 
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ fn check(tile: TileSize, a: &[i8], b: &[i8], shape: [usize; 3], wave: usize) {
     let expected = tile_exact_reference(a, b, shape, tile);
     for device in [threaded(tile), direct(tile)] {
         let mut products = TileMatmul::new(device, Cpu::detect()).with_wave_bytes(wave * tile.elements());
-        // The later rounds find the buffers as the earlier ones left them.
+        // The first round leaves old values in the buffers, which the later rounds must not use.
         for mode in [Mode::Batched, Mode::Sequential, Mode::Batched] {
             let c = products.multiply(mode, a, b, shape).unwrap();
             assert_eq!(c, expected, "{shape:?} in tiles of {tile}, {mode}, waves of {wave}");
@@ -81,7 +81,7 @@ proptest! {
         tile in prop::sample::select(TileSize::ALL.to_vec()),
         m in 1_usize..100, k in 1_usize..150, n in 1_usize..100,
         seed in 0_usize..1000,
-        // All int8 values, small values, and mostly negative values.
+        // The values cover the full int8 range, a smaller range, or mostly one sign.
         (shift, offset) in (0_u32..6, prop::sample::select(vec![0_i8, -40, 40])),
         wave in 1_usize..40,
     ) {
@@ -99,9 +99,9 @@ struct Faulty {
 }
 
 enum Fault {
-    /// Right tiles arrive transposed: the most common mistake.
+    /// The device transposes the tiles of B, which is the most common mistake.
     Transposes,
-    /// The wait after this many successful ones fails, once.
+    /// After this many successful waits, one wait fails.
     FailsAfter(usize),
 }
 
@@ -187,7 +187,8 @@ fn a_transposed_right_tile_is_detected() {
                 TileMatmul::new(Faulty::transposing(tile), Cpu::detect()).multiply(mode, &a, &b, shape).unwrap();
             let differ = wrong.iter().zip(&expected).filter(|(wrong, expected)| wrong != expected).count();
             assert!(differ > expected.len() / 2, "{differ} of {} differ", expected.len());
-            // Tiles equal to their own transposes would not reveal the mistake. The numbers above are different.
+            // A tile of equal values is its own transpose, so the mistake does not show. This is why the tiles above
+            // have varied values.
             let symmetric = vec![3; b.len()];
             let c = TileMatmul::new(Faulty::transposing(tile), Cpu::detect())
                 .multiply(mode, &a, &symmetric, shape)
@@ -317,7 +318,7 @@ fn f32_products_return_their_scales() {
     let floats =
         |length, seed| bytes(length, seed).into_iter().map(|v| f32::from(v) * 0.01 + 0.2).collect::<Vec<f32>>();
     let (a, mut b) = (floats(m * k, 9), floats(k * n, 10));
-    // A column of much larger values gets its own scale.
+    // A column with much larger values must get its own scale.
     b.iter_mut().skip(3).step_by(n).for_each(|value| *value *= 100.0);
     let (qa, row_scales) = quantise_rows(cpu, &a, [m, k]).unwrap();
     let (qb, column_scales) = quantise_columns(cpu, &b, [k, n]).unwrap();
@@ -342,7 +343,7 @@ fn f32_products_return_their_scales() {
     for (index, found) in product.to_f32().into_iter().enumerate() {
         let (row, column) = (index / n, index % n);
         let exact: f32 = (0..k).map(|depth| a[row * k + depth] * b[depth * n + column]).sum();
-        // The rounding error is at most half a step of each factor times the other.
+        // The rounding error of a product is at most half a step of each factor, times the other factor.
         let bound = k as f32 * 127.0 * 1.01 * row_scales[row] * column_scales[column];
         assert!((found - exact).abs() <= bound, "{found} for {exact}");
     }

@@ -28,7 +28,7 @@ pub(super) struct Wave {
     pub rows: Range<usize>,
     pub depths: Range<usize>,
     pub columns: Range<usize>,
-    /// Whether the wave has the last depths of its rows and columns, so that their sums are complete.
+    /// Whether the wave includes the last depth, so that the sums of its rows and columns are complete afterwards.
     pub ends_sums: bool,
 }
 
@@ -38,9 +38,8 @@ impl Wave {
     }
 }
 
-/// The largest wave of at most `launches` launches. It takes all depths if possible, so that sums are complete, but
-/// at most a sixteenth of `launches`. It has about as many rows as columns, so that a tile is used by several
-/// launches.
+/// The largest wave of at most `launches` launches. It has all depths of the product, so that its sums are complete,
+/// but at most `launches / 16`. It has about as many rows as columns, so that a tile is used by several launches.
 pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     let depths = product.depths.min(launches / 16).max(1);
     let area = (launches / depths).max(1);
@@ -49,7 +48,7 @@ pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     Extent { rows, depths, columns }
 }
 
-/// All waves of a product; those of the same rows and columns are consecutive.
+/// All waves of a product. Waves with the same rows and columns are consecutive.
 pub(super) fn waves(product: Extent, wave: Extent) -> impl Iterator<Item = Wave> {
     let ranges = |end: usize, step: usize| (0..end).step_by(step.max(1)).map(move |at| at..end.min(at + step));
     ranges(product.rows, wave.rows).flat_map(move |rows| {
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wave_is_filled() {
+    fn a_wave_has_as_many_launches_as_allowed() {
         let cube = |tiles| Extent { rows: tiles, depths: tiles, columns: tiles };
         assert_eq!(extent(cube(32), 4096), Extent { rows: 11, depths: 32, columns: 11 });
         assert_eq!(extent(cube(8), 4096), cube(8));
