@@ -13,7 +13,7 @@ use crate::serve::ServeArgs;
 use crate::trace::args::TraceArgs;
 use crate::transcribe::args::TranscribeArgs;
 
-/// Speech to text, offline.
+/// Offline speech to text: transcribes recordings and live speech on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "amanuensis", version, max_term_width = 100)]
 pub struct Args {

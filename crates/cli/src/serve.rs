@@ -22,11 +22,10 @@ Examples:
 
 The server documents its endpoints at /docs.
 
-A setting is taken from the flag, else from the environment variable, else from the --config file, else
-it has its default. Keys in the file are the names of the flags, with underscores.
+A setting is taken from the flag, else from the environment variable, else from the --config file, else it has its \
+default. Keys in the file are the names of the flags, with underscores.
 
-On Ctrl-C or SIGTERM, the server finishes active requests and exits; a second signal stops it
-immediately.
+On Ctrl-C or SIGTERM, the server finishes active requests and exits. A second signal stops it immediately.
 
 Environment:
   AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)

@@ -1,4 +1,4 @@
-//! `amanuensis bench`: that it measures, and says what it promises to programs. Not how fast anything is.
+//! `amanuensis bench`: the format and plausibility of its reports. The tests do not check speed.
 
 mod common;
 
@@ -15,14 +15,14 @@ fn json(workspace: &Workspace, arguments: &[&str]) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// The store that this program would use, asked by itself: tests otherwise run with an empty one.
+/// The installed model `base`. Other tests use an empty model store.
 fn base() -> Option<PathBuf> {
     let path = Store::open_default().and_then(|store| store.path("base"));
     path.map_err(|error| println!("skipped: {error}")).ok()
 }
 
 #[test]
-fn the_limits_of_the_machine_are_measured() {
+fn roofline_measures_every_instruction_set_and_memory_level() {
     let measured = json(&Workspace::new(), &["bench", "roofline", "--threads", "1", "--json"]);
     assert_eq!(measured["threads"], serde_json::json!([1]));
     let rows = measured["rows"].as_array().unwrap();
@@ -34,7 +34,7 @@ fn the_limits_of_the_machine_are_measured() {
 }
 
 #[test]
-fn products_are_measured_and_equal_on_every_instruction_set() {
+fn matmul_results_are_correct_on_every_instruction_set() {
     let workspace = Workspace::new();
     let shapes = ["--sizes", "16", "--shapes", "40x70x33,3x64x50"];
     let arguments = [&["bench", "matmul", "--isa", "all", "--threads", "2", "--json"][..], &shapes].concat();
@@ -59,18 +59,23 @@ fn products_are_measured_and_equal_on_every_instruction_set() {
         assert_eq!((&row["contract"], &row["mode"], &row["tile"]), (&"full".into(), &"kernel".into(), &Value::Null));
         assert_eq!((&row["equal"], &row["rows_compared"]), (&true.into(), &row["shape"][0]));
         let is_cube = row["size"] == 16;
-        assert_eq!((row["size"].is_null(), row["speedup"].is_null()), (!is_cube, !is_cube), "{row}");
+        assert_eq!(row["size"].is_null(), !is_cube, "{row}");
+        assert_eq!(row["speedup"].is_null(), !is_cube || cfg!(not(feature = "npu")), "{row}");
     }
-    // Three tile sizes and two modes on each instruction set.
-    assert!(!tiles.is_empty() && tiles.len().is_multiple_of(6) && tiles.iter().all(|row| row["equal"] == true));
+    // There are three tile sizes and two modes for each instruction set.
+    assert!(cfg!(not(feature = "npu")) || !tiles.is_empty());
+    assert!(tiles.len().is_multiple_of(6) && tiles.iter().all(|row| row["equal"] == true));
     let table = workspace.run(&["bench", "matmul", "--sizes", "16", "--isa", "reference", "--threads", "1"]);
     table.ended(0, &[]);
     assert!(table.stdout.contains("16x16x16") && table.stdout.contains("yes, all rows"), "{table:?}");
-    assert!(table.stdout.contains("sequential") && table.stdout.contains("16   full"), "{table:?}");
+    if cfg!(feature = "npu") {
+        assert!(table.stdout.contains("sequential") && table.stdout.contains("16   full"), "{table:?}");
+    }
 }
 
+#[cfg(feature = "npu")]
 #[test]
-fn both_modes_of_tiles_are_measured_and_equal() {
+fn both_modes_of_tiled_products_are_measured_and_correct() {
     let arguments = ["bench", "matmul", "--sizes", "40", "--tiles", "32,16", "--json"];
     let measured = json(&Workspace::new(), &arguments);
     let rows = measured["rows"].as_array().unwrap();
@@ -88,7 +93,7 @@ fn both_modes_of_tiles_are_measured_and_equal() {
         assert_eq!(row["equal"], true, "{row}");
         assert!(["ms", "gops", "speedup"].iter().all(|key| row[key].as_f64().unwrap() > 0.0), "{row}");
     }
-    // 40 is two tiles of 32 or three of 16; sequentially there is a synchronisation each way for each launch.
+    // 40 needs two tiles of 32, or three of 16, in each dimension. The sequential mode synchronises twice per launch.
     for (row, launches) in rows.iter().zip([8, 8, 27, 27]) {
         let syncs = if row["mode"] == "batched" { 2 } else { 2 * launches };
         assert_eq!((&row["launches"], &row["syncs"]), (&launches.into(), &syncs.into()), "{row}");
@@ -98,22 +103,23 @@ fn both_modes_of_tiles_are_measured_and_equal() {
 }
 
 #[test]
-fn products_that_make_no_sense_are_refused() {
+fn invalid_matmul_arguments_are_rejected() {
     let workspace = Workspace::new();
     let matmul = |arguments: &[&str]| workspace.run(&[&["bench", "matmul"][..], arguments].concat());
-    matmul(&["--sizes", "0"]).ended(2, &["sizes are from 1 on"]);
+    matmul(&["--sizes", "0"]).ended(2, &["sizes must be at least 1"]);
     matmul(&["--shapes", "axb"]).ended(2, &["axb", "as in 1500x512x2048"]);
     matmul(&["--shapes", "1x200000x1"]).ended(2, &["may overflow"]);
     matmul(&["--shapes", "10000000x1000x10000000"]).ended(1, &["10000000x1000x10000000", "GB of memory"]);
     matmul(&["--tiles", "17"]).ended(2, &["17", "--tiles"]);
-    matmul(&["--tiles", "16", "--shapes", "1x2x3"]).ended(2, &["--tiles is for square shapes up to 1024"]);
+    #[cfg(feature = "npu")]
+    matmul(&["--tiles", "16", "--shapes", "1x2x3"]).ended(2, &["--tiles needs a cube of at most 1024"]);
     matmul(&["--isa", "sse9"]).ended(2, &["sse9", "avx2"]);
     let mut command = workspace.amanuensis(&["bench", "matmul", "--sizes", "16"]);
     Run::of(&command.env("AMANUENSIS_ISA", "sse9").output().unwrap()).ended(2, &["sse9"]);
 }
 
 #[test]
-fn recordings_are_measured() {
+fn transcription_is_measured() {
     let workspace = Workspace::new();
     workspace.model("gibberish");
     workspace.recording("a.wav", 2.0);
@@ -131,7 +137,7 @@ fn recordings_are_measured() {
     assert!(number(&measured["load_ms"]) > 0.0 && measured.get("peak_rss_mb").is_some(), "{measured}");
     let table = workspace.run(&[&run[..], &["a.wav"]].concat());
     table.ended(0, &[]);
-    assert!(table.stdout.contains("s of audio a second of wall time"), "{table:?}");
+    assert!(table.stdout.contains("s of audio per second of wall time"), "{table:?}");
 
     std::fs::write(workspace.path("text.wav"), "Dear diary, this is no recording at all.").unwrap();
     let refused = |arguments: &[&str]| workspace.run(&[&run[..], arguments].concat());
@@ -144,7 +150,7 @@ fn recordings_are_measured() {
 }
 
 #[test]
-fn a_recording_is_measured_with_a_real_model() {
+fn transcription_is_measured_with_an_installed_model() {
     let Some(model) = base() else { return };
     let workspace = Workspace::new();
     workspace.recording("tone.wav", 2.0);
@@ -154,7 +160,7 @@ fn a_recording_is_measured_with_a_real_model() {
 }
 
 #[test]
-fn a_model_is_measured() {
+fn the_stages_of_a_model_are_measured() {
     let workspace = Workspace::new();
     workspace.model("gibberish");
     let measured = json(&workspace, &["bench", "model", "--model", "gibberish", "--threads", "2", "--json"]);

@@ -1,6 +1,6 @@
-//! The model that finds speech, where it is installed: its probabilities, and what becomes of real recordings.
+//! Speech detection: its probabilities, and the windows it finds in synthetic and real recordings.
 //!
-//! Recordings are found through `AMANUENSIS_TEST_DATA`. What is missing is skipped.
+//! Recordings are taken from the directory in `AMANUENSIS_TEST_DATA`. Tests are skipped if it or a model is missing.
 
 mod common;
 
@@ -14,8 +14,8 @@ use amanuensis_transcribe::{
 };
 use common::wav_header;
 
-/// Samples of a frame of 10 ms.
-const FRAME: usize = 160;
+/// Samples in a frame of 10 ms.
+const FRAME_SAMPLES: usize = 160;
 
 fn detector() -> Option<SileroVad> {
     let path = Store::open_default().and_then(|store| store.path(SPEECH_DETECTOR));
@@ -38,7 +38,7 @@ fn probabilities_of(vad: &SileroVad, samples: &[f32]) -> Vec<f32> {
     probabilities
 }
 
-/// The windows that are read of a recording, in frames.
+/// The windows with speech in a recording, in frames.
 fn windows_of(vad: &SileroVad, samples: &[f32]) -> Vec<Range<usize>> {
     speech_windows(vad, &VadOptions::default(), 3000, samples)
 }
@@ -52,12 +52,13 @@ fn samples_of(path: &Path) -> Vec<f32> {
     samples
 }
 
-/// A buzz with a formant, vibrato and syllables, after 300 ms of silence; what the definition of the network that comes
-/// with the weights (`tinygrad_model.py`), in f64, makes of it, every fifth chunk.
+/// The signal is a buzz with a formant, vibrato and syllables, after 300 ms of silence. The expected values, for every
+/// fifth chunk, were computed in f64 with the definition of the network that comes with the weights
+/// (`tinygrad_model.py`).
 #[test]
-fn probabilities_are_those_of_the_original() {
+fn probabilities_equal_those_of_the_original_network() {
     use std::f64::consts::TAU;
-    const GOLDEN: [f32; 9] =
+    const EXPECTED: [f32; 9] =
         [0.018_007, 0.012_870, 0.837_262, 0.350_697, 0.551_064, 0.946_984, 0.490_829, 0.916_077, 0.820_040];
     let Some(vad) = detector() else { return };
     let sample = |at: usize| {
@@ -70,12 +71,12 @@ fn probabilities_are_those_of_the_original() {
     };
     let samples: Vec<f32> = (0..512 * 40 + 200).map(sample).collect();
     let found: Vec<f32> = probabilities_of(&vad, &samples).into_iter().step_by(5).collect();
-    let differences = found.iter().zip(GOLDEN).map(|(found, golden)| (found - golden).abs());
-    assert!(found.len() == GOLDEN.len() && differences.into_iter().all(|d| d < 1e-4), "{found:?}");
+    let differences = found.iter().zip(EXPECTED).map(|(found, expected)| (found - expected).abs());
+    assert!(found.len() == EXPECTED.len() && differences.into_iter().all(|d| d < 1e-4), "{found:?}");
 }
 
 #[test]
-fn nothing_is_said_in_silence_noise_and_tones() {
+fn silence_noise_and_tones_contain_no_speech() {
     let Some(vad) = detector() else { return };
     let mut random = 1_u64;
     let mut white = || {
@@ -86,7 +87,7 @@ fn nothing_is_said_in_silence_noise_and_tones() {
     for level in [-60.0_f32, -40.0, -20.0, -10.0] {
         let scale = 10_f32.powf(level / 20.0);
         let mut pink = [0.0_f32; 5];
-        // The sum of white noises that have passed filters of different lengths falls by some 3 dB an octave.
+        // Pink noise, about -3 dB per octave, is a sum of white noises that are low-pass filtered at different cutoffs.
         let mut pink_noise = || {
             let mut sum = 0.0;
             for (value, length) in pink.iter_mut().zip([2.0, 8.0, 32.0, 128.0, 512.0_f32]) {
@@ -110,9 +111,8 @@ fn nothing_is_said_in_silence_noise_and_tones() {
     }
 }
 
-/// Nothing is written down of the hiss before, between and after what is said, and all of what is said.
 #[test]
-fn speech_in_noise_gives_its_text_and_nothing_else() {
+fn noise_around_speech_adds_no_text() {
     let Some(detector) = detector() else { return };
     let base = Store::open_default().and_then(|store| store.path("base"));
     let Ok(base) = base.map_err(|error| println!("skipped: {error}")) else { return };
@@ -136,14 +136,14 @@ fn speech_in_noise_gives_its_text_and_nothing_else() {
             0.02 * (f32::from((random >> 16) as u16) / 32_768.0 - 1.0)
         })
         .collect();
-    // Commas come and go.
+    // Commas are ignored: they differ between runs with different context.
     let words = |transcript: &Transcript| transcript.text().replace(',', "");
     let seconds = speech.len() as f64 / 16_000.0;
     for strategy in [Strategy::Batched, Strategy::Sequential] {
-        let said = words(&transcribe(&speech, strategy));
-        assert!(!said.is_empty());
+        let expected = words(&transcribe(&speech, strategy));
+        assert!(!expected.is_empty());
         let long = transcribe(&[&noise, &speech[..], &noise, &speech, &noise].concat(), strategy);
-        assert_eq!(words(&long), format!("{said} {said}"), "{strategy:?}");
+        assert_eq!(words(&long), format!("{expected} {expected}"), "{strategy:?}");
         for (segment, range) in [
             (&long.segments[0], 40.0..40.0 + seconds),
             (&long.segments[long.segments.len() - 1], 80.0 + seconds..80.0 + 2.0 * seconds),
@@ -154,21 +154,22 @@ fn speech_in_noise_gives_its_text_and_nothing_else() {
     }
 }
 
-/// The first and the last 20 ms frame above 8 % of the level that the loudest twentieth of the frames have.
-fn voiced(samples: &[f32]) -> Range<usize> {
-    const PART: usize = 320;
-    let level = |part: &[f32]| (part.iter().map(|x| x * x).sum::<f32>() / PART as f32).sqrt();
-    let levels: Vec<f32> = samples.chunks_exact(PART).map(level).collect();
+/// The samples between the first and the last block of 20 ms whose level exceeds a threshold: 8 % of the 95th percentile.
+fn loud_part(samples: &[f32]) -> Range<usize> {
+    const BLOCK_SAMPLES: usize = 320;
+    let level = |block: &[f32]| (block.iter().map(|x| x * x).sum::<f32>() / BLOCK_SAMPLES as f32).sqrt();
+    let levels: Vec<f32> = samples.chunks_exact(BLOCK_SAMPLES).map(level).collect();
     let mut sorted = levels.clone();
     sorted.sort_by(f32::total_cmp);
-    let least = 0.08 * sorted[(sorted.len() - 1) * 95 / 100];
-    let first = levels.iter().position(|level| *level > least).unwrap_or(0);
-    let last = levels.iter().rposition(|level| *level > least).unwrap_or(0);
-    first * PART..(last + 1) * PART
+    let threshold = 0.08 * sorted[(sorted.len() - 1) * 95 / 100];
+    let first = levels.iter().position(|level| *level > threshold).unwrap_or(0);
+    let last = levels.iter().rposition(|level| *level > threshold).unwrap_or(0);
+    first * BLOCK_SAMPLES..(last + 1) * BLOCK_SAMPLES
 }
 
-/// What is said in a recording, by the samples: utterances of its transcript, or who speaks when, or all of it.
-fn said(clip: &serde_json::Value, speech: &Path, samples: &[f32]) -> Vec<Range<usize>> {
+/// The spoken parts of a recording, in samples: the utterances in the manifest, else the turns in its RTTM file, else
+/// the whole recording.
+fn spoken_parts(clip: &serde_json::Value, speech: &Path, samples: &[f32]) -> Vec<Range<usize>> {
     let part = |start: f64, end: f64| {
         let [start, end] = [start, end].map(|seconds| ((seconds * 16_000.0) as usize).min(samples.len()));
         start..end
@@ -187,34 +188,33 @@ fn said(clip: &serde_json::Value, speech: &Path, samples: &[f32]) -> Vec<Range<u
     times.collect()
 }
 
-/// Whatever the references of the test data say was said lies in a window.
 #[test]
-fn nothing_that_is_said_is_left_out() {
+fn windows_contain_all_speech_of_the_test_data() {
     let (Some(vad), Some(speech)) = (detector(), speech()) else { return };
     let manifest = std::fs::read_to_string(speech.join("manifest.jsonl")).unwrap();
-    let (mut utterances, mut least, mut planned, mut total, mut count) = (0, 1.0_f64, 0, 0, 0);
+    let (mut utterances, mut min_share, mut in_windows, mut total, mut count) = (0, 1.0_f64, 0, 0, 0);
     for line in manifest.lines() {
         let clip: serde_json::Value = serde_json::from_str(line).unwrap();
         let samples = samples_of(&speech.join(clip["file"].as_str().unwrap()));
         let windows = windows_of(&vad, &samples);
         assert!(windows.iter().all(|window| window.len() <= 3000));
-        total += samples.len() / FRAME;
-        planned += windows.iter().map(Range::len).sum::<usize>();
+        total += samples.len() / FRAME_SAMPLES;
+        in_windows += windows.iter().map(Range::len).sum::<usize>();
         count += windows.len();
-        for part in said(&clip, &speech, &samples) {
-            let inside = voiced(&samples[part.clone()]);
-            let frames =
-                (part.start + inside.start) / FRAME..((part.start + inside.end) / FRAME).min(samples.len() / FRAME);
+        for part in spoken_parts(&clip, &speech, &samples) {
+            let inside = loud_part(&samples[part.clone()]);
+            let frames = (part.start + inside.start) / FRAME_SAMPLES
+                ..((part.start + inside.end) / FRAME_SAMPLES).min(samples.len() / FRAME_SAMPLES);
             let covered = frames.clone().filter(|frame| windows.iter().any(|window| window.contains(frame))).count();
             let share = covered as f64 / frames.len() as f64;
             utterances += 1;
-            least = least.min(share);
+            min_share = min_share.min(share);
             assert!(share >= 0.99, "{}: of {frames:?}, {share:.4} is in {windows:?}", clip["id"]);
         }
     }
     println!(
         "{utterances} utterances, at least {:.2} % of each in a window; {count} windows with {:.1} % of the sound",
-        100.0 * least,
-        100.0 * planned as f64 / total as f64
+        100.0 * min_share,
+        100.0 * in_windows as f64 / total as f64
     );
 }

@@ -1,4 +1,4 @@
-//! `amanuensis eval` from end to end: what is counted, what is reported, and how it ends.
+//! `amanuensis eval` from end to end: scoring, reports and exit codes.
 
 mod common;
 
@@ -9,7 +9,7 @@ use amanuensis_models::Store;
 use common::{Run, Workspace, names_in};
 use serde_json::{Value, json};
 
-/// A workspace with a model of random weights and a manifest of these lines.
+/// A workspace with a model of random weights and a manifest with these lines.
 fn workspace(manifest: &[Value]) -> Workspace {
     let workspace = Workspace::new();
     workspace.model("gibberish");
@@ -26,7 +26,7 @@ fn eval(workspace: &Workspace, options: &[&str]) -> Run {
 }
 
 #[test]
-fn recordings_with_a_whole_reference_are_counted() {
+fn only_recordings_with_a_complete_reference_are_scored() {
     let workspace = workspace(&[
         json!({"id": "counted", "file": "a.wav", "language": "en", "reference": "Twenty-one colours."}),
         json!({"id": "without", "file": "a.wav", "language": "en"}),
@@ -63,7 +63,7 @@ fn recordings_with_a_whole_reference_are_counted() {
 }
 
 #[test]
-fn people_get_a_table() {
+fn without_json_a_table_is_printed() {
     let workspace =
         workspace(&[json!({"id": "talk", "file": "a.wav", "language": "en", "reference": "One two three"})]);
     workspace.recording("talks/a.wav", 3.0);
@@ -71,13 +71,13 @@ fn people_get_a_table() {
     run.ended(0, &[]);
     let mut lines = run.stdout.lines();
     assert_eq!(lines.next(), Some("gibberish, int8, sequential"));
-    for start in ["talk ", "together ", "all languages ", "speed "] {
+    for start in ["talk ", "total ", "all languages ", "speed "] {
         assert!(lines.any(|line| line.starts_with(start)), "no {start:?} in {}", run.stdout);
     }
 }
 
 #[test]
-fn a_recording_that_fails_counts_as_all_missing_and_the_others_are_done() {
+fn a_recording_that_fails_is_scored_as_empty_and_the_others_are_transcribed() {
     let workspace = workspace(&[
         json!({"id": "missing", "file": "none.wav", "language": "en", "reference": "red green blue grey"}),
         json!({"id": "german", "file": "a.wav", "language": "de", "reference": "eins zwei"}),
@@ -92,13 +92,13 @@ fn a_recording_that_fails_counts_as_all_missing_and_the_others_are_done() {
     assert_eq!((&failed["flags"], &report["error_rate_percent"]["non_en"]), (&json!(["failed"]), &json!(100.0)));
     assert_eq!((&report["audio_s"], &report["clips"][2]["units"]), (&json!(2.0), &json!(1)));
     assert_eq!(names_in(&workspace.path("out")), ["good.json"]);
-    // A language that is asked for is that of all recordings.
+    // --language overrides the languages of the manifest.
     let run = eval(&workspace, &["--language", "en"]);
     assert!(!run.stderr.contains("german"), "{run:?}");
 }
 
 #[test]
-fn a_manifest_that_makes_no_sense_is_refused_with_its_line() {
+fn an_invalid_manifest_is_rejected_with_the_line_number() {
     let workspace = workspace(&[json!({"id": "a", "file": "a.wav"}), json!({"id": "b"})]);
     eval(&workspace, &[]).ended(1, &["talks/manifest.jsonl, line 2", "file"]);
     fs::write(workspace.path("talks/manifest.jsonl"), "\n").unwrap();
@@ -109,7 +109,7 @@ fn a_manifest_that_makes_no_sense_is_refused_with_its_line() {
 }
 
 #[test]
-fn the_sample_is_understood() {
+fn the_sample_recording_is_transcribed_with_few_errors() {
     let model = match Store::open_default().and_then(|store| store.path("base")) {
         Ok(model) => model,
         Err(missing) => return println!("skipped: {missing}"),
@@ -123,7 +123,7 @@ fn the_sample_is_understood() {
     let run = workspace.run(&[&arguments[..], &["--model", model.to_str().unwrap()]].concat());
     run.ended(0, &[]);
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
-    // The manifest is wrong about the language, on purpose.
+    // The manifest names the wrong language on purpose: the language must be detected.
     assert_eq!((&report["clips"][0]["detected"], &report["clips"][0]["units"]), (&json!("en"), &json!(27)));
     let rate = report["error_rate_percent"]["non_en"].as_f64().unwrap();
     assert!(rate <= 8.0, "{report}");

@@ -1,7 +1,8 @@
-//! The engine against golden arrays of the original implementation (openai-whisper, float32, model `base`, the "jfk"
-//! recording), and real models at work.
+//! The engine compared with reference arrays of the original implementation (openai-whisper, float32, model `base`, the
+//! "jfk" recording), and tests with real models.
 //!
-//! Models are those of the store; the arrays are found through `AMANUENSIS_TEST_DATA`. What is missing is skipped.
+//! Models are taken from the model store, and arrays from the directory in `AMANUENSIS_TEST_DATA`. Tests are skipped if
+//! either is missing.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,14 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::{Audio, TranscribeOptions, Transcriber};
 use amanuensis_weights::Checkpoint;
 
-/// The golden greedy tokens without timestamps.
+/// The reference tokens of greedy decoding without timestamps.
 const JFK: [u32; 25] = [
     400, 370, 452, 7177, 6280, 11, 1029, 406, 437, 428, 1941, 393, 360, 337, 291, 11, 1029, 437, 291, 393, 360, 337,
     428, 1941, 13,
 ];
 const JFK_TEXT: &str =
     "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
-/// Start, English, transcribe, no timestamps.
+/// The tokens startoftranscript, en, transcribe and notimestamps.
 const PROMPT: [u32; 4] = [50258, 50259, 50359, 50363];
 
 fn model(name: &str) -> Option<PathBuf> {
@@ -34,7 +35,7 @@ fn base(compute_type: ComputeType) -> Option<Engine> {
     )
 }
 
-/// A golden array in the format of `numpy.save`: little-endian f32, C order.
+/// A reference array in the format of `numpy.save`: little-endian f32, C order.
 fn golden(name: &str) -> Option<Vec<f32>> {
     let Some(folder) = std::env::var_os("AMANUENSIS_TEST_DATA") else {
         println!("skipped: AMANUENSIS_TEST_DATA is not set");
@@ -46,7 +47,7 @@ fn golden(name: &str) -> Option<Vec<f32>> {
     Some(bytes[header..].as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
 
-/// The golden mel, (80, 3000), as the engine takes it: (3000, 80).
+/// The reference mel spectrogram `(80, 3000)`, transposed to the engine's layout `(3000, 80)`.
 fn jfk_mel() -> Option<Vec<f32>> {
     let mel = golden("mel_jfk_openai.npy")?;
     Some((0..3000 * 80).map(|index| mel[index % 80 * 3000 + index / 80]).collect())
@@ -65,7 +66,7 @@ fn argmax(logits: &[f32]) -> usize {
 }
 
 #[test]
-fn f32_encoder_and_logits() {
+fn f32_encoder_states_and_logits_equal_the_reference() {
     let (Some(mel), Some(engine)) = (jfk_mel(), base(ComputeType::F32)) else { return };
     let window = engine.encode(&mel).unwrap();
     let states = golden("enc_jfk_base.npy").unwrap();
@@ -89,7 +90,7 @@ fn f32_encoder_and_logits() {
 }
 
 #[test]
-fn int8_encoder() {
+fn int8_encoder_states_are_close_to_the_reference() {
     let (Some(mel), Some(engine)) = (jfk_mel(), base(ComputeType::Int8)) else { return };
     let cosine = |a: &[f32], b: &[f32]| {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
@@ -107,7 +108,7 @@ fn int8_encoder() {
 }
 
 #[test]
-fn greedy_tokens_and_probabilities() {
+fn greedy_tokens_and_probabilities_equal_the_reference() {
     let Some(mel) = jfk_mel() else { return };
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let Some(engine) = base(compute_type) else { return };
@@ -134,25 +135,25 @@ fn greedy_tokens_and_probabilities() {
 }
 
 #[test]
-fn the_decoder_is_spared_most_of_the_silence_in_int8_alone() {
+fn only_int8_drops_padding_from_the_encoder_output() {
     let Some(mel) = jfk_mel() else { return };
     for compute_type in [ComputeType::F32, ComputeType::Int8] {
         let Some(engine) = base(compute_type) else { return };
         let options = DecodeOptions { language: Some("en".to_owned()), ..DecodeOptions::default() };
         let frames = 1100;
         let mel = &mel[..engine.window_frames(Frames(frames)).0 * engine.n_mels()];
-        let [all, spared] = [engine.encode(mel), engine.encode_window(mel, Frames(frames))]
+        let [complete, trimmed] = [engine.encode(mel), engine.encode_window(mel, Frames(frames))]
             .map(|window| engine.decode(&window.unwrap(), &options).unwrap());
-        for decoded in [&all, &spared] {
+        for decoded in [&complete, &trimmed] {
             assert_eq!(words(&engine.vocabulary().decode(&decoded.tokens)), words(JFK_TEXT), "{compute_type}");
         }
-        let is_the_same = all.avg_logprob.to_bits() == spared.avg_logprob.to_bits();
-        assert_eq!(is_the_same, compute_type == ComputeType::F32, "{compute_type}");
+        let is_same = complete.avg_logprob.to_bits() == trimmed.avg_logprob.to_bits();
+        assert_eq!(is_same, compute_type == ComputeType::F32, "{compute_type}");
     }
 }
 
 #[test]
-fn texts_are_encoded_as_the_model_decodes_them() {
+fn encoded_text_decodes_to_the_same_text() {
     let Some(engine) = base(ComputeType::Int8) else { return };
     let vocabulary = engine.vocabulary();
     assert_eq!(vocabulary.encode(&format!(" {JFK_TEXT}")), JFK);
@@ -173,7 +174,7 @@ fn cached_decoding_equals_uncached_over_100_steps() {
         let mut largest = 0.0_f32;
         for length in PROMPT.len() + 1..=tokens.len() {
             let step = engine.step(&mut cached, &tokens[length - 1..length]).unwrap();
-            // All of the text again without a cache, at every ninth step: it costs the square of the length.
+            // Decode all tokens without a cache, but only at every ninth step, because the cost is quadratic.
             if (length - PROMPT.len()) % 9 == 1 {
                 let whole = engine.step(&mut engine.start(&window), &tokens[..length]).unwrap();
                 largest = largest.max(largest_difference(&step, &whole));
@@ -186,7 +187,7 @@ fn cached_decoding_equals_uncached_over_100_steps() {
 }
 
 #[test]
-fn words_are_where_they_are_said() {
+fn word_timestamps_match_the_recording() {
     let (Some(model), Some(folder)) = (model("base"), std::env::var_os("AMANUENSIS_TEST_DATA")) else {
         println!("skipped: a model, or AMANUENSIS_TEST_DATA is not set");
         return;
@@ -202,7 +203,7 @@ fn words_are_where_they_are_said() {
     let transcript = transcriber.transcribe(audio, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     let words: Vec<_> = transcript.segments.iter().flat_map(|segment| &segment.words).collect();
     assert_eq!(words.iter().map(|word| word.word.as_str()).collect::<String>().trim(), transcript.text());
-    // Words after pauses, and the end: where the waveform is silent before, and after.
+    // The start of words that follow a pause, and the end of the last word, can be seen in the waveform.
     for (index, word, start) in [(0, " And", 0.33), (5, " ask", 3.29), (7, " what", 5.4), (14, " ask", 8.19)] {
         assert_eq!(words[index].word, word);
         assert!((words[index].start - start).abs() < 0.15, "{:?}", words[index]);
@@ -211,7 +212,7 @@ fn words_are_where_they_are_said() {
 }
 
 #[test]
-fn one_binary_runs_every_model() {
+fn multilingual_and_english_only_models_transcribe_the_sample() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus");
     for name in ["base", "tiny.en"] {
         let Some(path) = model(name) else { continue };
@@ -227,9 +228,10 @@ fn one_binary_runs_every_model() {
     }
 }
 
-/// What ggml files leave out follows from their tokens: the same lists of tokens that the files of the models have.
+/// Ggml files contain no list of non-speech tokens, so it is computed from the vocabulary. It must equal the list in the
+/// files of other formats.
 #[test]
-fn tokens_that_are_not_speech_are_those_of_the_models() {
+fn computed_non_speech_tokens_equal_those_in_config_json() {
     for name in ["base", "tiny.en"] {
         let Some(path) = model(name) else { return };
         let vocabulary = Vocabulary::of(&Checkpoint::open(&path).unwrap()).unwrap();
@@ -239,7 +241,7 @@ fn tokens_that_are_not_speech_are_those_of_the_models() {
         let listed: Vec<u32> = listed.filter(|id| vocabulary.is_text(*id)).collect();
         assert_eq!(vocabulary.non_speech_tokens(), listed, "{name}");
         let languages: Vec<&str> = vocabulary.languages().collect();
-        // English-only vocabularies, which do not use the tokens, have an older code for Hebrew.
+        // English-only vocabularies contain an older code for Hebrew, but never use it.
         if vocabulary.is_multilingual() {
             assert_eq!(languages, LANGUAGE_CODES[..languages.len()], "{name}");
         }

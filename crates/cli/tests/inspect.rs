@@ -1,4 +1,4 @@
-//! `amanuensis inspect`: what files hold, as tables and as JSON.
+//! `amanuensis inspect`: the contents of model files, as tables and as JSON.
 
 mod common;
 
@@ -10,7 +10,7 @@ use amanuensis_weights::fixture::{Dimensions, whisper, write_ggml};
 use common::Workspace;
 use serde_json::Value;
 
-/// An export of `amanuensis-weights`.
+/// The path of an ONNX export among the test data of `amanuensis-weights`.
 fn export(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/data/onnx").join(name)
 }
@@ -22,7 +22,7 @@ fn json(workspace: &Workspace, path: &str, code: i32) -> Value {
 }
 
 #[test]
-fn a_model_is_told_by_sizes_tokens_and_tensors() {
+fn a_model_is_shown_with_sizes_tokens_and_tensors() {
     let workspace = Workspace::new();
     workspace.model("model");
     let contents = json(&workspace, "./model", 0);
@@ -42,7 +42,7 @@ fn a_model_is_told_by_sizes_tokens_and_tensors() {
         assert!(run.stdout.contains(text), "no {text:?} in {run:?}");
     }
 
-    // Without its vocabulary it is shown all the same, but is no model.
+    // Without a vocabulary, the weights are shown, but the model is incomplete.
     fs::remove_file(workspace.path("model/vocabulary.txt")).unwrap();
     let contents = json(&workspace, "./model/model.bin", 1);
     assert!(contents["vocabulary"].is_null() && contents["problem"].as_str().unwrap().contains("vocabulary.json"));
@@ -55,7 +55,7 @@ fn a_model_is_told_by_sizes_tokens_and_tensors() {
 }
 
 #[test]
-fn a_ggml_file_brings_its_vocabulary() {
+fn a_ggml_file_contains_its_vocabulary() {
     let workspace = Workspace::new();
     let sizes = Dimensions {
         n_mels: 80,
@@ -71,14 +71,15 @@ fn a_ggml_file_brings_its_vocabulary() {
     write_ggml(&path, &whisper(&sizes, 1), [4, 2], DType::Q5_0, &[b"a".to_vec()]).unwrap();
     let run = workspace.run(&["inspect", "./ggml-tiny.bin"]);
     run.ended(0, &[]);
-    for text in ["ggml", "2 layers of width 32, 2 heads", "22 tokens, English only, times 11 to 21", "4 <|zh|>", "q5_0"]
+    for text in
+        ["ggml", "2 layers of width 32, 2 heads", "22 tokens, English only, timestamps 11 to 21", "4 <|zh|>", "q5_0"]
     {
         assert!(run.stdout.contains(text), "no {text:?} in {run:?}");
     }
 }
 
 #[test]
-fn graphs_are_told_by_inputs_and_outputs() {
+fn onnx_graphs_are_shown_with_inputs_and_outputs() {
     let workspace = Workspace::new();
     let whole = export("f32");
     let contents = json(&workspace, whole.to_str().unwrap(), 1);
@@ -89,7 +90,7 @@ fn graphs_are_told_by_inputs_and_outputs() {
     let names: Vec<&str> = outputs.iter().map(|output| output["name"].as_str().unwrap()).collect();
     assert_eq!(names[..2], ["logits", "present.0.decoder.key"]);
 
-    // A graph that is no model by itself.
+    // A single graph, which is not a complete model.
     fs::copy(whole.join("decoder_model.onnx"), workspace.path("decoder_with_past_model.onnx")).unwrap();
     let run = workspace.run(&["inspect", "./decoder_with_past_model.onnx"]);
     run.ended(1, &[]);
@@ -99,7 +100,7 @@ fn graphs_are_told_by_inputs_and_outputs() {
 }
 
 #[test]
-fn what_is_no_model_is_an_error() {
+fn a_file_that_is_not_a_model_is_an_error() {
     let workspace = Workspace::new();
     fs::write(workspace.path("notes.txt"), "nothing").unwrap();
     workspace.run(&["inspect", "./notes.txt"]).ended(1, &["unknown format", "ggml", "ONNX"]);

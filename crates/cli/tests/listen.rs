@@ -1,4 +1,4 @@
-//! `amanuensis listen` from the standard input.
+//! `amanuensis listen` with samples from standard input.
 
 mod common;
 
@@ -10,15 +10,15 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::Audio;
 use common::{Run, Workspace};
 
-/// Runs `listen` with these samples at its standard input.
+/// Runs `listen` with these samples as standard input.
 fn listen(workspace: &Workspace, arguments: &[&str], samples: Vec<u8>) -> Run {
     let mut command = workspace.amanuensis(&[&["listen", "--input", "-"], arguments].concat());
-    // The voice detector is in the store of the user.
+    // The speech detection model is in the user's model store.
     command.env_remove("AMANUENSIS_MODELS");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Whoever refuses its arguments reads nothing.
+    // Writing fails if the program rejects its arguments and exits.
     let writer = thread::spawn(move || drop(stdin.write_all(&samples)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -26,7 +26,7 @@ fn listen(workspace: &Workspace, arguments: &[&str], samples: Vec<u8>) -> Run {
 }
 
 #[test]
-fn speech_is_written_along() {
+fn live_speech_is_transcribed() {
     let Some(data) = std::env::var_os("AMANUENSIS_TEST_DATA") else {
         return println!("skipped: AMANUENSIS_TEST_DATA is not set");
     };
@@ -44,7 +44,7 @@ fn speech_is_written_along() {
     let arguments = ["--offline", "--sample-format", "f32", "--language", "en", "--model", model.to_str().unwrap()];
     let run = listen(&Workspace::new(), &arguments, bytes);
     run.ended(0, &[]);
-    // Where turns end depends on pauses, and commas on turns.
+    // Punctuation is ignored: it depends on where pauses split the speech into utterances.
     let letters = |c: char| c.is_alphabetic() || c.is_whitespace();
     let text = run.stdout.to_lowercase().chars().filter(|c| letters(*c)).collect::<String>();
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -54,7 +54,7 @@ fn speech_is_written_along() {
 }
 
 #[test]
-fn a_stream_without_a_voice_is_a_turn() {
+fn without_speech_detection_a_stream_is_one_utterance() {
     let workspace = Workspace::new();
     workspace.model("tiny");
     let samples: Vec<u8> = (0..32_000_u32).flat_map(|i| ((i % 97) as i16 * 100).to_le_bytes()).collect();
@@ -64,12 +64,12 @@ fn a_stream_without_a_voice_is_a_turn() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_arguments_are_rejected() {
     let workspace = Workspace::new();
     workspace.model("tiny");
     listen(&workspace, &["--model", "./tiny", "--offline", "--vad-threshold", "2"], Vec::new())
         .ended(2, &["the threshold of speech is a probability"]);
-    // No model is loaded for these.
+    // These are rejected before the model is loaded.
     let run = |arguments: &[&str]| workspace.run(&[&["listen", "--model", "./tiny", "--offline"], arguments].concat());
     run(&["--rate", "8000"]).ended(2, &["--input -"]);
     if cfg!(not(feature = "microphone")) {

@@ -1,4 +1,4 @@
-//! `amanuensis models`, without a network.
+//! `amanuensis models` without network access.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::fs;
 use common::Workspace;
 
 #[test]
-fn what_there_is_is_listed() {
+fn the_list_shows_models_and_their_states() {
     let workspace = Workspace::new();
     let table = workspace.run(&["models", "list"]);
     table.ended(0, &[]);
@@ -25,7 +25,7 @@ fn what_there_is_is_listed() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn missing_and_unknown_models_are_named_in_errors() {
     let workspace = Workspace::new();
     workspace.run(&["models", "path", "base"]).ended(1, &["base", "amanuensis models pull base"]);
     workspace.run(&["models", "path", "BASE"]).ended(1, &["\"base\" is not installed"]);
@@ -38,7 +38,7 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn what_finds_speech_is_listed_and_does_not_transcribe() {
+fn the_speech_detection_model_is_listed_and_cannot_transcribe() {
     let workspace = Workspace::new();
     let table = workspace.run(&["models", "list"]).stdout;
     let line = table.lines().find(|line| line.starts_with("silero-vad ")).unwrap();
@@ -54,7 +54,7 @@ fn what_finds_speech_is_listed_and_does_not_transcribe() {
 }
 
 #[test]
-fn a_damaged_model_is_found_and_can_be_removed() {
+fn a_damaged_model_is_reported_and_can_be_removed() {
     let workspace = Workspace::new();
     fs::create_dir_all(workspace.path("store/base")).unwrap();
     fs::write(workspace.path("store/base/model.bin"), "none").unwrap();
@@ -67,7 +67,7 @@ fn a_damaged_model_is_found_and_can_be_removed() {
 }
 
 #[test]
-fn a_hub_that_cannot_be_reached_is_named() {
+fn an_unreachable_hub_is_reported_with_its_address() {
     let workspace = Workspace::new();
     let pull = workspace.run(&["models", "pull", "small"]);
     pull.ended(1, &["small: fetching from", "could not be fetched", "127.0.0.1:1"]);

@@ -1,4 +1,5 @@
-//! Devices: that the text does not depend on them, and that what is missing is told.
+//! NPUs: the transcript does not depend on the device, and missing devices are reported.
+#![cfg(feature = "npu")]
 
 mod common;
 
@@ -8,7 +9,7 @@ use amanuensis_models::Store;
 use common::Workspace;
 use serde_json::Value;
 
-/// The segments of a recording, and what the NPU was used for.
+/// The segments of a recording, and the launches and synchronisations of the NPU.
 fn transcribe(workspace: &Workspace, arguments: &[&str]) -> (Value, Value) {
     let base = ["transcribe", "--offline", "--format", "json"];
     let run = workspace.run(&[&base[..], arguments].concat());
@@ -25,7 +26,7 @@ fn transcribe(workspace: &Workspace, arguments: &[&str]) -> (Value, Value) {
 }
 
 #[test]
-fn gibberish_is_the_same_on_the_fake() {
+fn the_fake_npu_gives_the_same_segments_as_the_cpu() {
     let workspace = Workspace::new();
     workspace.model("gibberish");
     workspace.recording("tone.wav", 2.0);
@@ -37,7 +38,7 @@ fn gibberish_is_the_same_on_the_fake() {
 }
 
 #[test]
-fn speech_is_the_same_on_the_fake_and_waves_save_synchronisations() {
+fn the_batched_mode_needs_fewer_synchronisations_for_the_same_segments() {
     let data = std::env::var_os("AMANUENSIS_TEST_DATA").ok_or("AMANUENSIS_TEST_DATA is not set".to_owned());
     let model = Store::open_default().and_then(|store| store.path("tiny.en")).map_err(|error| error.to_string());
     let (data, model) = match data.and_then(|data| Ok((PathBuf::from(data), model?))) {
@@ -62,7 +63,7 @@ fn speech_is_the_same_on_the_fake_and_waves_save_synchronisations() {
 }
 
 #[test]
-fn what_is_asked_in_vain_is_refused() {
+fn devices_that_cannot_be_used_are_rejected() {
     let workspace = Workspace::new();
     workspace.model("gibberish");
     workspace.recording("tone.wav", 1.0);
@@ -70,7 +71,7 @@ fn what_is_asked_in_vain_is_refused() {
         let base = ["transcribe", "--model", "gibberish", "tone.wav"];
         workspace.run(&[&base[..], arguments].concat()).ended(code, messages);
     };
-    refused(&["--device", "gpu"], 2, &["gpu", "npu-fake"]);
+    refused(&["--device", "gpu"], 2, &["gpu", "auto, cpu, npu"]);
     refused(&["--device", "cpu", "--npu-design", "."], 2, &["--npu-design", "--device npu"]);
     refused(&["--device", "npu-fake", "--npu-design", "."], 2, &["--npu-design"]);
     refused(&["--npu-mode", "sequential"], 2, &["--npu-mode"]);
@@ -82,14 +83,14 @@ fn what_is_asked_in_vain_is_refused() {
         return println!("skipped: this machine has an NPU");
     }
     refused(&["--device", "npu"], 1, &["there is no AMD NPU"]);
-    // Of an NPU that is not there, nobody hears who did not ask for it.
+    // A user who did not ask for an NPU gets no message about a missing one.
     let run = workspace.run(&["transcribe", "--model", "gibberish", "tone.wav"]);
     run.ended(0, &[]);
     assert!(!run.stderr.contains("NPU"), "{run:?}");
 }
 
 #[test]
-fn devices_are_listed() {
+fn devices_lists_every_device() {
     let workspace = Workspace::new();
     let run = workspace.run(&["devices", "--json"]);
     run.ended(0, &[]);
@@ -104,7 +105,7 @@ fn devices_are_listed() {
 }
 
 #[test]
-fn the_doctor_multiplies_on_the_fake_and_says_what_is_missing() {
+fn doctor_checks_products_on_the_fake_npu_and_reports_what_is_missing() {
     let workspace = Workspace::new();
     let run = workspace.run(&["doctor", "--device", "npu-fake", "--json"]);
     run.ended(0, &[]);
@@ -128,7 +129,7 @@ fn the_doctor_multiplies_on_the_fake_and_says_what_is_missing() {
     let run = workspace.run(&["doctor"]);
     run.ended(1, &[]);
     assert!(run.stdout.contains("failed") && run.stdout.contains("there is no AMD NPU"), "{run:?}");
-    // A design is looked at all the same.
+    // The design is checked even without an NPU.
     for command in ["doctor", "devices"] {
         let run = workspace.run(&[command, "--npu-design", "nowhere"]);
         assert!(run.stdout.contains("there is no AMD NPU") && run.stdout.contains("design.json"), "{run:?}");

@@ -1,4 +1,4 @@
-//! Real speech through a real model, where both are at hand.
+//! Real speech with a real model. Tests are skipped if either is missing.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use amanuensis_models::Store;
 use common::Workspace;
 
-/// The recordings of the test data and the directory of the model, or what is missing.
+/// The directory of recordings and the directory of the model, or a message about what is missing.
 fn speech_and_model(name: &str) -> Result<(PathBuf, PathBuf), String> {
     let data = std::env::var_os("AMANUENSIS_TEST_DATA").ok_or("AMANUENSIS_TEST_DATA is not set")?;
     let model = Store::open_default().and_then(|store| store.path(name)).map_err(|error| error.to_string())?;
@@ -15,7 +15,7 @@ fn speech_and_model(name: &str) -> Result<(PathBuf, PathBuf), String> {
 }
 
 #[test]
-fn a_speech_is_written_down() {
+fn a_speech_is_transcribed() {
     let (speech, model) = match speech_and_model("base") {
         Ok(found) => found,
         Err(missing) => return println!("skipped: {missing}"),
@@ -31,9 +31,8 @@ fn a_speech_is_written_down() {
     assert!(text.ends_with("ask what you can do for your country."), "{text}");
 }
 
-/// Which windows are read together, and by how many threads, does not show in the text: not in one bit.
 #[test]
-fn the_text_does_not_depend_on_batches_or_threads() {
+fn segments_do_not_depend_on_batch_size_or_threads() {
     let (speech, model) = match speech_and_model("tiny.en") {
         Ok(found) => found,
         Err(missing) => return println!("skipped: {missing}"),
@@ -48,9 +47,9 @@ fn the_text_does_not_depend_on_batches_or_threads() {
         let transcript: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         transcript["segments"].clone()
     };
-    let alone = segments("1", "1");
-    assert!(alone.as_array().unwrap().len() > 20);
+    let expected = segments("1", "1");
+    assert!(expected.as_array().unwrap().len() > 20);
     for (batch_size, threads) in [("1", "2"), ("4", "1"), ("16", "2")] {
-        assert_eq!(segments(batch_size, threads), alone, "batch size {batch_size}, {threads} threads");
+        assert_eq!(segments(batch_size, threads), expected, "batch size {batch_size}, {threads} threads");
     }
 }

@@ -1,4 +1,4 @@
-//! `amanuensis trace`: two forms of a model agree, and a model with an altered weight is told by the stage it is in.
+//! `amanuensis trace`: different formats of a model agree, and an altered weight is reported in the stage it belongs to.
 
 mod common;
 
@@ -21,7 +21,7 @@ const SIZES: Dimensions = Dimensions {
     n_vocab: 34 + 1501,
 };
 
-/// Exports of a small model of random weights, and the same as safetensors.
+/// The path of an export of a small model with random weights, as ONNX or safetensors.
 fn export(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/data/onnx").join(name)
 }
@@ -41,21 +41,21 @@ fn compare(workspace: &Workspace, model: &str, with: &str, more: &[&str]) -> Run
     workspace.run(&[&arguments, more, &["a.wav"]].concat())
 }
 
-/// Asserts that a comparison ended with two sides that part, in this stage.
+/// Asserts that a comparison failed in `stage`.
 #[track_caller]
-fn parts(run: &Run, stage: &str) {
+fn fails_in(run: &Run, stage: &str) {
     run.ended(1, &[]);
     let verdict = run.stdout.lines().last().unwrap_or_default();
     assert!(verdict.starts_with(stage), "{run:?}");
 }
 
-/// A value of a tensor, to be altered.
-fn first_of<'t>(tensors: &'t mut Tensors, name: &str) -> &'t mut [f32] {
+/// The values of a tensor, to alter them.
+fn values_of<'t>(tensors: &'t mut Tensors, name: &str) -> &'t mut [f32] {
     &mut tensors.get_mut(name).unwrap().1
 }
 
 #[test]
-fn an_altered_weight_is_found_in_its_stage() {
+fn an_altered_weight_is_reported_in_its_stage() {
     let workspace = Workspace::new();
     workspace.recording("a.wav", 4.0);
     let tensors = whisper(&SIZES, 3);
@@ -71,21 +71,21 @@ fn an_altered_weight_is_found_in_its_stage() {
         write(&workspace, name, &tensors);
         compare(&workspace, "./model", &format!("./{name}"), &[])
     };
-    parts(&altered("a", &|tensors| first_of(tensors, "encoder.layers.0.fc2.bias")[3] += 2.0), "encoder: ");
-    parts(&altered("b", &|tensors| first_of(tensors, "decoder.layers.1.fc1.bias").fill(3.0)), "first logits: ");
-    // The prompt of an English-only model is one token: its sixth step is the first to see the sixth position.
-    parts(
-        &altered("c", &|tensors| first_of(tensors, "decoder.embed_positions.weight")[5 * 16..6 * 16].fill(1.0)),
+    fails_in(&altered("a", &|tensors| values_of(tensors, "encoder.layers.0.fc2.bias")[3] += 2.0), "encoder: ");
+    fails_in(&altered("b", &|tensors| values_of(tensors, "decoder.layers.1.fc1.bias").fill(3.0)), "first logits: ");
+    // The prompt of an English-only model is one token, so that step 6 is the first to use the sixth position.
+    fails_in(
+        &altered("c", &|tensors| values_of(tensors, "decoder.embed_positions.weight")[5 * 16..6 * 16].fill(1.0)),
         "logits of step 6: ",
     );
-    parts(
-        &altered("d", &|tensors| first_of(tensors, "encoder.layer_norm.bias")[0] = f32::NAN),
-        "encoder: values that are infinite or no number: 0 against 1500",
+    fails_in(
+        &altered("d", &|tensors| values_of(tensors, "encoder.layer_norm.bias")[0] = f32::NAN),
+        "encoder: NaN or infinite values: 0 against 1500",
     );
 }
 
 #[test]
-fn graphs_agree_with_our_own_engine_until_one_is_altered() {
+fn onnx_graphs_agree_with_the_native_engine_until_one_is_altered() {
     let workspace = Workspace::new();
     workspace.recording("a.wav", 4.0);
     let torch = export("torch").to_str().unwrap().to_owned();
@@ -100,7 +100,7 @@ fn graphs_agree_with_our_own_engine_until_one_is_altered() {
     against(&export("f32/decoder_model_merged.onnx"), &[]).ended(0, &[]);
     against(&export("f16"), &["--tolerance", "0.02"]).ended(0, &[]);
     against(&export("int8"), &["--tolerance", "0.5"]).ended(0, &[]);
-    parts(&against(&export("int8"), &[]), "encoder: ");
+    fails_in(&against(&export("int8"), &[]), "encoder: ");
 
     let copy = workspace.path("copy");
     fs::create_dir(&copy).unwrap();
@@ -109,17 +109,17 @@ fn graphs_agree_with_our_own_engine_until_one_is_altered() {
         fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
     }
     against(&copy, &[]).ended(0, &[]);
-    // The first row of the encoder's positions: sines of 0, then cosines.
+    // The first row of the encoder's positional embedding: sines of 0, then cosines of 0.
     let row: Vec<u8> = [0.0_f32, 1.0].into_iter().flat_map(|value| value.to_le_bytes().repeat(4)).collect();
     let mut graph = fs::read(copy.join("encoder_model.onnx")).unwrap();
     let at = graph.windows(row.len()).position(|bytes| bytes == row).unwrap();
     graph[at..at + 4].copy_from_slice(&9.0_f32.to_le_bytes());
     fs::write(copy.join("encoder_model.onnx"), graph).unwrap();
-    parts(&against(&copy, &[]), "encoder: ");
+    fails_in(&against(&copy, &[]), "encoder: ");
 }
 
 #[test]
-fn json_tells_of_every_step() {
+fn json_contains_every_step() {
     let workspace = Workspace::new();
     workspace.recording("a.wav", 2.0);
     let torch = export("torch");
@@ -142,20 +142,21 @@ fn json_tells_of_every_step() {
         assert!(step["difference"]["rms"].as_f64().unwrap() < 1e-4, "{step}");
         assert!(step["cached_difference"]["rms"].as_f64().unwrap() < 1e-4, "{step}");
     }
-    // The text ends where the model says so, or with the tenth step.
+    // Decoding ends with the end token, or after ten steps.
     assert!(steps.len() == 10 || steps.last().unwrap()["text"] == "<|endoftext|>");
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_combinations_are_rejected() {
     let workspace = Workspace::new();
     workspace.recording("a.wav", 2.0);
     let (torch, graphs) = (export("torch"), export("f32"));
     let (torch, graphs) = (torch.to_str().unwrap(), graphs.to_str().unwrap());
     let trace = |arguments: &[&str]| workspace.run(&[&["trace", "a.wav"], arguments].concat());
-    let own = "for our own engine";
-    trace(&["--model", graphs, "--runtime", "onnx", "--compute-type", "f32"]).ended(2, &["--compute-type", own]);
-    trace(&["--compare-runtime", "onnx", "--compare-compute-type", "int8"]).ended(2, &["--compare-compute-type", own]);
+    let native = "for the runtime `native` only";
+    trace(&["--model", graphs, "--runtime", "onnx", "--compute-type", "f32"]).ended(2, &["--compute-type", native]);
+    trace(&["--compare-runtime", "onnx", "--compare-compute-type", "int8"])
+        .ended(2, &["--compare-compute-type", native]);
     trace(&["--model", torch, "--runtime", "onnx", "--start", "0"])
         .ended(1, &["no ONNX export at", "encoder_model.onnx"]);
     trace(&["--model", torch, "--start", "2.5"]).ended(1, &["a.wav: the recording ends before 2.50 s"]);
@@ -163,13 +164,13 @@ fn what_makes_no_sense_is_refused() {
     trace(&["--model", torch, "--language", "en", "--start", "0"]).ended(0, &[]);
     trace(&["--model", torch, "--start", "-1"]).ended(2, &[]);
     trace(&["--model", torch, "--tolerance", "NaN"]).ended(2, &[]);
-    // A model of other sizes can be compared as far as it goes.
+    // Models of different sizes are compared until the first stage with a different number of values.
     workspace.model("other");
-    parts(&compare(&workspace, torch, "./other", &[]), "encoder: 12000 values against 24000");
+    fails_in(&compare(&workspace, torch, "./other", &[]), "encoder: 12000 values against 24000");
 }
 
 #[test]
-fn recordings_are_transcribed_by_graphs_too() {
+fn the_onnx_runtime_transcribes_like_the_native_engine() {
     let workspace = Workspace::new();
     workspace.recording("a.wav", 2.0);
     let (torch, graphs) = (export("torch"), export("f32"));
@@ -184,5 +185,5 @@ fn recordings_are_transcribed_by_graphs_too() {
     assert_eq!(run.stdout, own.stdout);
     assert!(!run.stdout.is_empty());
     onnx(&["--word-timestamps", "-f", "json"]).ended(2, &["which ONNX exports do not tell"]);
-    onnx(&["--compute-type", "int8"]).ended(2, &["--compute-type is for our own engine"]);
+    onnx(&["--compute-type", "int8"]).ended(2, &["--compute-type is for --runtime native only"]);
 }

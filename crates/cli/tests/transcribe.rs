@@ -1,4 +1,4 @@
-//! `amanuensis transcribe` from end to end, with a model of random weights: where the text goes, and how it ends.
+//! `amanuensis transcribe` from end to end, with a model of random weights: outputs, errors and exit codes.
 
 mod common;
 
@@ -19,15 +19,15 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// A transcript without what differs from run to run.
-fn timeless(text: &str) -> Value {
+/// A transcript without its timings, which differ from run to run.
+fn without_timings(text: &str) -> Value {
     let mut transcript = json(text);
     transcript.as_object_mut().unwrap().remove("timings");
     transcript
 }
 
 #[test]
-fn text_goes_to_the_standard_output() {
+fn text_is_printed_to_standard_output() {
     let workspace = workspace();
     workspace.recording("talk.wav", 3.0);
     let run = workspace.run(&["transcribe", "--model", "./gibberish", "talk.wav"]);
@@ -42,7 +42,7 @@ fn text_goes_to_the_standard_output() {
 }
 
 #[test]
-fn every_format_gets_its_file() {
+fn every_format_is_written_to_a_file() {
     let workspace = workspace();
     workspace.recording("a talk.wav", 40.0);
     workspace.recording("b.wav", 2.0);
@@ -65,24 +65,24 @@ fn every_format_gets_its_file() {
     assert!(order.iter().all(|field| fields.iter().any(|name| name == field)) && fields.len() == order.len());
     assert_eq!((&transcript["language"], &transcript["model"]), (&"english".into(), &"gibberish".into()));
     assert_eq!(transcript["duration"], 40.0);
-    let mut latest = 0.0;
+    let mut previous_start = 0.0;
     for (id, segment) in transcript["segments"].as_array().unwrap().iter().enumerate() {
         let (start, end) = (segment["start"].as_f64().unwrap(), segment["end"].as_f64().unwrap());
         assert_eq!(segment["id"], id);
-        assert!(latest <= start && start <= end && end <= 40.0, "{segment}");
-        latest = start;
+        assert!(previous_start <= start && start <= end && end <= 40.0, "{segment}");
+        previous_start = start;
     }
 }
 
 #[test]
-fn the_standard_input_is_a_recording_too() {
+fn standard_input_gives_the_same_transcript_as_a_file() {
     let workspace = workspace();
     let path = workspace.recording("talk.wav", 3.0);
     let arguments = ["transcribe", "--model", "gibberish", "--format", "json"];
     let from_file = workspace.run(&[&arguments[..], &["talk.wav"]].concat());
     let stdin = || fs::File::open(&path).unwrap();
     let piped = workspace.amanuensis(&[&arguments[..], &["-"]].concat()).stdin(stdin()).output().unwrap();
-    assert_eq!(timeless(&Run::of(&piped).stdout), timeless(&from_file.stdout));
+    assert_eq!(without_timings(&Run::of(&piped).stdout), without_timings(&from_file.stdout));
 
     let to_files = [&arguments[..], &["-", "--output-dir", "out"]].concat();
     Run::of(&workspace.amanuensis(&to_files).stdin(stdin()).output().unwrap()).ended(0, &[]);
@@ -92,7 +92,7 @@ fn the_standard_input_is_a_recording_too() {
 }
 
 #[test]
-fn a_recording_that_fails_is_named_and_the_others_are_done() {
+fn a_recording_that_fails_is_reported_and_the_others_are_transcribed() {
     let workspace = workspace();
     workspace.recording("good.wav", 2.0);
     fs::write(workspace.path("text.wav"), "Dear diary, this is no recording at all.").unwrap();
@@ -106,7 +106,7 @@ fn a_recording_that_fails_is_named_and_the_others_are_done() {
 }
 
 #[test]
-fn several_recordings_on_the_standard_output_have_headers() {
+fn texts_of_several_recordings_have_headers() {
     let workspace = workspace();
     workspace.recording("a.wav", 2.0);
     workspace.recording("b.wav", 3.0);
@@ -121,7 +121,7 @@ fn several_recordings_on_the_standard_output_have_headers() {
 }
 
 #[test]
-fn a_missing_recording_is_found_before_a_model_is_fetched() {
+fn a_missing_recording_is_reported_before_the_model_is_downloaded() {
     let workspace = Workspace::new();
     let run = workspace.run(&["transcribe", "missing.wav"]);
     run.ended(1, &["missing.wav"]);
@@ -136,7 +136,7 @@ fn a_missing_recording_is_found_before_a_model_is_fetched() {
 }
 
 #[test]
-fn a_transcript_that_cannot_be_written_is_found_before_a_model_is_fetched() {
+fn an_output_that_cannot_be_written_is_reported_before_the_model_is_downloaded() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1.0);
     fs::create_dir_all(workspace.path("out/talk.srt")).unwrap();
@@ -145,7 +145,7 @@ fn a_transcript_that_cannot_be_written_is_found_before_a_model_is_fetched() {
     assert!(!run.stderr.contains("fetching"), "{run:?}");
     assert_eq!(names_in(&workspace.path("out")), ["talk.srt"]);
 
-    // A directory where nobody can make a file, not even the superuser.
+    // Nobody can create files in this directory, not even root.
     if cfg!(target_os = "linux") {
         let run = workspace.run(&["transcribe", "--output-dir", "/proc/self", "talk.wav"]);
         run.ended(1, &["error: cannot write into the directory /proc/self: "]);
@@ -155,12 +155,12 @@ fn a_transcript_that_cannot_be_written_is_found_before_a_model_is_fetched() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_does_not_fit_on_the_disk_goes_to_the_standard_output() {
+fn a_transcript_that_does_not_fit_on_the_disk_is_printed() {
     let workspace = workspace();
     workspace.recording("talk.wav", 60.0);
     let program = workspace.amanuensis(&[]).get_program().to_owned();
     let transcribe = |shell: &str, formats: &str| {
-        // A limit on the size of files stands for a full disk.
+        // A limit on the file size simulates a full disk.
         let arguments = ["transcribe", "--model", "gibberish", "--format", formats, "--output-dir", "out", "talk.wav"];
         let mut command = std::process::Command::new("sh");
         command
@@ -182,7 +182,7 @@ fn what_does_not_fit_on_the_disk_goes_to_the_standard_output() {
 }
 
 #[test]
-fn what_the_model_cannot_do_is_wrong_usage() {
+fn options_that_the_model_does_not_support_are_wrong_usage() {
     let workspace = workspace();
     workspace.recording("talk.wav", 1.0);
     let arguments = ["transcribe", "--model", "gibberish", "talk.wav"];
@@ -197,7 +197,7 @@ fn what_the_model_cannot_do_is_wrong_usage() {
 }
 
 #[test]
-fn a_recording_too_short_for_speech_gives_an_empty_transcript() {
+fn a_recording_that_is_too_short_gives_an_empty_transcript() {
     let workspace = workspace();
     workspace.recording("blip.wav", 0.05);
     let run = workspace.run(&["transcribe", "--model", "gibberish", "--format", "json", "blip.wav"]);
@@ -206,7 +206,7 @@ fn a_recording_too_short_for_speech_gives_an_empty_transcript() {
 }
 
 #[test]
-fn a_reader_that_has_enough_ends_the_work_quietly() {
+fn a_closed_pipe_ends_the_program_without_an_error() {
     let workspace = workspace();
     workspace.long_recording("long.wav", 3600);
     let mut command = workspace.amanuensis(&["transcribe", "--model", "gibberish", "long.wav"]);
@@ -219,7 +219,7 @@ fn a_reader_that_has_enough_ends_the_work_quietly() {
 
 #[cfg(unix)]
 #[test]
-fn being_stopped_keeps_the_text_so_far() {
+fn a_signal_stops_the_program_and_keeps_the_text_so_far() {
     let workspace = workspace();
     workspace.long_recording("long.wav", 4 * 3600);
     workspace.recording("next.wav", 1.0);
@@ -234,8 +234,8 @@ fn being_stopped_keeps_the_text_so_far() {
         let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         stdout.read_to_string(&mut text).unwrap();
-        let told = ["long.wav: interrupted; kept the first", "recordings not started: 1"];
-        Run::of(&child.wait_with_output().unwrap()).ended(130, &told);
+        let messages = ["long.wav: interrupted; kept the first", "recordings not started: 1"];
+        Run::of(&child.wait_with_output().unwrap()).ended(130, &messages);
         assert!(text.starts_with("==> long.wav <==\n") && !text.contains("next.wav"), "{text}");
     }
 }

@@ -1,15 +1,15 @@
-//! Wrong usage ends with exit code 2 and says what to do.
+//! Wrong usage ends with exit code 2 and a helpful message.
 
 mod common;
 
 use common::Workspace;
 
 #[test]
-fn nonsense_is_refused_before_anything_is_done() {
+fn wrong_usage_is_rejected_before_any_work_is_done() {
     let workspace = Workspace::new();
     workspace.recording("a.wav", 1.0);
     workspace.recording("b.wav", 1.0);
-    let refused: &[(&[&str], &[&str])] = &[
+    let invalid: &[(&[&str], &[&str])] = &[
         (&[], &["Usage"]),
         (&["sing"], &["sing"]),
         (&["transcribe"], &["<FILE>"]),
@@ -31,7 +31,7 @@ fn nonsense_is_refused_before_anything_is_done() {
         (&["models", "verify", "huge"], &["huge"]),
         (&["models", "remove", "huge"], &["huge"]),
     ];
-    for (arguments, messages) in refused {
+    for (arguments, messages) in invalid {
         let run = workspace.run(arguments);
         run.ended(2, messages);
         assert!(run.stdout.is_empty(), "{run:?}");
@@ -40,7 +40,7 @@ fn nonsense_is_refused_before_anything_is_done() {
 }
 
 #[test]
-fn help_and_version_go_to_the_standard_output() {
+fn help_and_version_are_printed_to_standard_output() {
     let workspace = Workspace::new();
     for arguments in [&["--help"][..], &["transcribe", "--help"], &["models", "--help"], &["models", "pull", "-h"]] {
         let run = workspace.run(arguments);
@@ -49,4 +49,33 @@ fn help_and_version_go_to_the_standard_output() {
     }
     let version = workspace.run(&["--version"]);
     assert_eq!(version.stdout, format!("amanuensis {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_help_groups_options_and_hides_the_fake_npu() {
+    let workspace = Workspace::new();
+    let help = workspace.run(&["transcribe", "--help"]).stdout;
+    for heading in ["Input:", "Output:", "Model:", "Decoding:", "Speech detection:", "Subtitles:", "Performance:"] {
+        assert!(help.lines().any(|line| line == heading), "no {heading:?} in {help}");
+    }
+    assert!(!help.contains("npu-fake"), "{help}");
+}
+
+#[cfg(not(feature = "npu"))]
+#[test]
+fn without_the_feature_npu_every_npu_option_is_rejected() {
+    let workspace = Workspace::new();
+    workspace.recording("a.wav", 1.0);
+    let transcribe = |arguments: &[&str]| {
+        let run = workspace.run(&[&["transcribe", "a.wav"], arguments].concat());
+        run.ended(2, &["without NPU support", "feature `npu`"]);
+    };
+    for device in ["npu", "npu-fake"] {
+        transcribe(&["--device", device]);
+    }
+    transcribe(&["--npu-design", "design"]);
+    transcribe(&["--npu-mode", "batched"]);
+    workspace.run(&["doctor"]).ended(2, &["feature `npu`"]);
+    workspace.run(&["bench", "matmul", "--sizes", "16", "--tiles", "16"]).ended(2, &["feature `npu`"]);
+    assert!(workspace.run(&["devices"]).stdout.contains("feature `npu`"));
 }

@@ -33,8 +33,8 @@ pub enum BenchCommand {
 }
 
 const ROOFLINE_HELP: &str = "\
-A multiply-add counts as two operations. `read` is the bandwidth of each thread reading its own buffer
-repeatedly; the row names the size of the buffer and the memory level that holds it on most machines.
+A multiply-add counts as two operations. `read` is the bandwidth if each thread reads its own buffer repeatedly. The row \
+names the size of the buffer, and the memory level that holds it on most machines.
 
 JSON:
   threads: [N, ...], rows: [{what, unit, values: [one for each number of threads]}]";
@@ -69,16 +69,17 @@ pub struct BenchModelArgs {
 }
 
 const TRANSCRIBE_HELP: &str = "\
-The recordings are transcribed once, one after the other, in int8. Speed is seconds of audio per second
-of wall time. Wall time is measured from opening a recording to its last segment; it does not include
-loading the model. The phases are sums over all recordings. They overlap, so that their sum can exceed
-the total.
+The recordings are transcribed once, one after the other, in int8. Speed is seconds of audio per second of wall time. \
+Wall time is measured from opening a recording to its last segment; it does not include loading the model. The phases are \
+sums over all recordings. They overlap, so that their sum can exceed the total.
 
 JSON:
   model, isa, threads, batch_size, files, audio_s, wall_s, speed, load_ms,
-  phases_ms: {audio_decode, vad, mel, encode, decode, total} (vad is 0 if silero-vad is not installed),
+  phases_ms: {audio_decode, vad, mel, encode, decode, total}
+    (vad is 0 if silero-vad is not installed),
   peak_rss_mb (null if the system does not report it), device, npu (null if none is used): {
-    target, launches, submissions, syncs, bytes_to_device, bytes_from_device, predicted_s: [MIN, MAX]}";
+    target, launches, submissions, syncs, bytes_to_device, bytes_from_device,
+    predicted_s: [MIN, MAX]}";
 
 /// Measure the transcription of recordings.
 #[derive(Debug, clap::Args)]
@@ -117,8 +118,8 @@ pub struct BenchTranscribeArgs {
 }
 
 const LIVE_HELP: &str = "\
-The recordings are transcribed as a live stream, in blocks of 100 ms. The clock is simulated: computing
-takes its real time, but waiting for the next block is skipped.
+The recordings are transcribed as a live stream, in blocks of 100 ms. The clock is simulated: computing takes its real \
+time, but waiting for the next block is skipped.
 
 A delay is measured from the end of a word, with its committed time, until:
   provisional         the word is shown as it stays, apart from case and punctuation
@@ -128,7 +129,8 @@ A delay is measured from the end of a word, with its committed time, until:
 The error rates are those of all recordings with a reference, transcribed live and as files.
 
 JSON:
-  model, isa, threads, audio_s, busy_share, delays: {provisional, first_of_turn, settled: {words, median_s, p95_s}},
+  model, isa, threads, audio_s, busy_share,
+  delays: {provisional, first_of_turn, settled: {words, median_s, p95_s}},
   words_compared, error_rate_percent: {live, file}";
 
 /// Measure live transcription.

@@ -21,14 +21,15 @@ Examples:
   amanuensis eval --manifest talks.jsonl
   amanuensis eval --manifest talks.jsonl --model small --strategy sequential --json > small.json
 
-Speed is seconds of audio per second of wall time. Wall time is measured from opening a recording to its
-last segment; it does not include loading the model and counting errors.
+Speed is seconds of audio per second of wall time. Wall time is measured from opening a recording to its last segment; \
+it does not include loading the model and counting errors.
 
 JSON:
   model, compute_type (\"onnx\" with that runtime), strategy,
-  error_rate_percent: {LANGUAGE: ..., non_en, all}, reference_units: {LANGUAGE: ...}, speed, audio_s, wall_s,
-  clips: [{id, file, language, detected (null if the language was given), error_rate_percent, substitutions, deletions,
-    insertions, units (null if not scored), text, flags, warnings}]
+  error_rate_percent: {LANGUAGE: ..., non_en, all}, reference_units: {LANGUAGE: ...},
+  speed, audio_s, wall_s,
+  clips: [{id, file, language, detected (null if the language was given), error_rate_percent,
+    substitutions, deletions, insertions, units (null if not scored), text, flags, warnings}]
 
 Exit codes:
   0    all recordings were transcribed

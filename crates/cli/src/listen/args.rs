@@ -10,12 +10,13 @@ use crate::values::{self, milliseconds, name_of};
 
 const HELP: &str = "\
 Examples:
-  amanuensis listen                                   from the microphone, if built with microphone support
+  amanuensis listen
   arecord -q -t raw -f S16_LE -r 16000 | amanuensis listen --input -
-  ffmpeg -loglevel error -i rtsp://camera/1 -f s16le -ac 1 -ar 16000 - | amanuensis listen --input - > notes.txt
+  ffmpeg -i rtsp://camera/1 -f s16le -ac 1 -ar 16000 - | amanuensis listen --input - > notes.txt
 
-On a terminal, words that may still change are grey. Otherwise only final words are written, one line
-per utterance.
+The microphone needs a build with the cargo feature `microphone`.
+
+On a terminal, words that may still change are grey. Otherwise only final words are written, one line per utterance.
 
 Exit codes:
   0    the input ended

@@ -6,6 +6,7 @@ use super::fallback::FallbackArgs;
 use super::language::LanguageChoice;
 use super::logits_filters::LogitsFilterArgs;
 use super::model::ModelArgs;
+use super::performance::PerformanceArgs;
 use super::prompt::PromptArgs;
 use super::search::SearchArgs;
 use super::speech::SpeechArgs;
@@ -27,7 +28,8 @@ pub struct DecodingArgs {
 
     /// Compute the start and end time of every word
     ///
-    /// The times are written to `json` output. Subtitles that are split or highlighted by word become more accurate.
+    /// They are written to json output, and used for subtitles that are split or highlighted by word. Otherwise, such
+    /// subtitles use estimated times.
     #[arg(long, help_heading = "Output")]
     word_timestamps: bool,
 
@@ -55,6 +57,9 @@ pub struct DecodingArgs {
 
     #[command(flatten)]
     speech: SpeechArgs,
+
+    #[command(flatten)]
+    performance: PerformanceArgs,
 }
 
 impl DecodingArgs {
@@ -94,7 +99,7 @@ impl DecodingArgs {
     /// Finds the model, downloads it if needed, and loads it.
     pub fn load(&self, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
         let needs_vad = self.speech.vad_options().is_some();
-        self.model.load(needs_vad, console, interrupt)
+        self.model.load(&self.performance, needs_vad, console, interrupt)
     }
 }
 

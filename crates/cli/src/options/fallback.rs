@@ -10,7 +10,7 @@ use crate::values::hypotheses;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Temperature fallback")]
 pub struct FallbackArgs {
-    /// Temperatures to try in order when decoding fails the checks below; 0 does not sample
+    /// Temperatures to try in order when decoding fails the checks below; 0 means no sampling
     #[arg(long, value_name = "LIST", default_value = "0,0.2,0.4,0.6,0.8,1", value_delimiter = ',')]
     temperature: Vec<f32>,
 

@@ -6,9 +6,9 @@ use amanuensis_transcribe::LogitsFilterOptions;
 
 /// What tokens can be generated.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Logits filters")]
+#[command(next_help_heading = "Token filters")]
 pub struct LogitsFilterArgs {
-    /// Comma-separated ids of tokens to suppress; -1 adds the list in the model's files, `none` suppresses no tokens
+    /// Ids of tokens to suppress, separated by commas; -1 means the list in the model's files, `none` means no tokens
     #[arg(long, value_name = "IDS", default_value = "-1", allow_hyphen_values = true)]
     suppress_tokens: TokenIds,
 

@@ -1,12 +1,12 @@
-//! The options that select and load a model, for commands that transcribe recordings.
+//! The options that select a model and what runs it.
 
 use amanuensis_transcribe::{ComputeType, EngineOptions, Runtime, Transcriber};
 
-use super::device::DeviceArgs;
+use super::performance::PerformanceArgs;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::load::{ModelRequest, thread_count};
+use crate::load::ModelRequest;
 use crate::values;
 
 /// Which model to load, and what runs it.
@@ -29,19 +29,6 @@ pub struct ModelArgs {
     /// `onnx` is slower, and does not support --word-timestamps.
     #[arg(long, default_value = "native", value_parser = values::name_of::<Runtime>(), help_heading = "Model")]
     runtime: Runtime,
-
-    /// Number of CPU threads [default: number of cores]
-    #[arg(long, value_name = "N", value_parser = values::thread_count(), help_heading = "Performance")]
-    threads: Option<usize>,
-
-    /// Number of windows decoded together with --strategy batched [default: depends on the model size]
-    ///
-    /// The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = values::batch_size(), help_heading = "Performance")]
-    batch_size: Option<usize>,
-
-    #[command(flatten)]
-    device: DeviceArgs,
 }
 
 impl ModelArgs {
@@ -54,8 +41,14 @@ impl ModelArgs {
     }
 
     /// Finds the model, downloads it if needed, and loads it; with the speech detection model if `needs_vad`.
-    pub fn load(&self, needs_vad: bool, console: &Console, interrupt: &Interrupt) -> Result<Transcriber, Failure> {
-        let device = self.device.options()?;
+    pub fn load(
+        &self,
+        performance: &PerformanceArgs,
+        needs_vad: bool,
+        console: &Console,
+        interrupt: &Interrupt,
+    ) -> Result<Transcriber, Failure> {
+        let device = performance.device_options()?;
         if self.runtime == Runtime::Onnx && self.compute_type.is_some() {
             return Err(Failure::Usage(
                 "--compute-type is for --runtime native only: an ONNX graph defines its own number format".to_owned(),
@@ -65,7 +58,7 @@ impl ModelArgs {
             model: &self.model,
             engine: EngineOptions {
                 compute_type: self.compute_type.unwrap_or_default(),
-                threads: thread_count(self.threads),
+                threads: performance.threads(),
                 device,
                 runtime: self.runtime,
             },
@@ -73,7 +66,7 @@ impl ModelArgs {
             needs_vad,
         };
         let transcriber = request.load(console, interrupt)?;
-        Ok(match self.batch_size {
+        Ok(match performance.batch_size() {
             Some(batch_size) => transcriber.with_batch_size(batch_size),
             None => transcriber,
         })

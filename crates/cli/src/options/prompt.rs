@@ -18,7 +18,9 @@ pub struct PromptArgs {
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 
-    /// Use the text of the previous window as a prompt; needs --strategy sequential [default with it: true]
+    /// Use the text of the previous window as a prompt [default: true with --strategy sequential]
+    ///
+    /// Only --strategy sequential supports it.
     #[arg(long, value_name = "BOOL")]
     condition_on_previous_text: Option<bool>,
 }

@@ -12,14 +12,13 @@ pub struct SearchArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = hypotheses())]
     beam_size: usize,
 
-    /// Beam search stops when patience * beam size hypotheses are finished
+    /// Stop beam search when patience * beam size hypotheses are finished
     #[arg(long, value_name = "FACTOR", default_value = "1", requires = "beam_size")]
     patience: f32,
 
-    /// Length penalty: hypotheses are ranked by log-probability / ((5 + tokens) / 6)^EXPONENT [default: by mean
-    /// log-probability of the tokens]
+    /// Exponent of the length penalty; larger values favour longer hypotheses [default: rank by mean log-probability]
     ///
-    /// Larger values favour longer hypotheses.
+    /// Hypotheses are ranked by log-probability / ((5 + tokens) / 6)^EXPONENT.
     #[arg(long, value_name = "EXPONENT", allow_hyphen_values = true)]
     length_penalty: Option<f32>,
 }

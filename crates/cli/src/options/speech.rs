@@ -25,7 +25,7 @@ pub struct SpeechArgs {
     #[arg(long, value_name = "MS", default_value_t = to_ms(VadOptions::default().min_speech), value_parser = milliseconds())]
     vad_min_speech_duration_ms: u64,
 
-    /// Minimum silence between two parts with speech, in milliseconds
+    /// Minimum duration of the silence between two parts with speech, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = to_ms(VadOptions::default().min_silence), value_parser = milliseconds())]
     vad_min_silence_duration_ms: u64,
 

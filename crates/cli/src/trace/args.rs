@@ -21,21 +21,22 @@ const HELP: &str = "\
 Examples:
   amanuensis trace talk.mp3
   amanuensis trace --steps 10 --compare-compute-type int8 talk.mp3
-  amanuensis trace --model exports/base/f32 --runtime onnx --compare-runtime native --compare-model base talk.mp3
+  amanuensis trace -m exports/base --runtime onnx --compare-runtime native --compare-model base talk.mp3
 
-The difference of a stage is the root mean square of all differences, divided by the root mean square of
-the first model's values; of logits, the mean is subtracted first. The table also shows the largest
-difference, divided by the largest value.
+The difference of a stage is the root mean square of all differences, divided by the root mean square of the first \
+model's values. Of logits, the mean is subtracted first. The table also shows the largest difference, divided by the \
+largest value.
 
-The default tolerance is 0.001 if both models compute in f32, and 0.25 if one computes in int8. ONNX exports
-count as f32. A quantised export needs --tolerance 0.5, even without a second model: its results depend on
-how many tokens a step decodes.
+The default tolerance is 0.001 if both models compute in f32, and 0.25 if one computes in int8. ONNX exports count as \
+f32. A quantised export needs --tolerance 0.5, even without a second model: its results depend on how many tokens a step \
+decodes.
 
 JSON:
   audio, start, seconds, language, tolerance, sides: [{model, runtime, compute_type (null for onnx)}],
-  mel: {min, max, mean, std, non_finite, difference: {rms, largest} or null without a second model},
-  encoder: {same as mel}, prompt: [{token, text}], steps: [{step, token, text, logprob, ms, cached_difference, difference,
-  top: [{token, text, logprob}], caches: [{name, shape}]}], failure: null or {stage, reason}
+  mel: {min, max, mean, std, non_finite, difference: {rms, largest} (null without second model)},
+  encoder: {same as mel}, prompt: [{token, text}],
+  steps: [{step, token, text, logprob, ms, cached_difference, difference,
+    top: [{token, text, logprob}], caches: [{name, shape}]}], failure: null or {stage, reason}
 
 Exit codes:
   0  every stage is within the tolerance

@@ -33,8 +33,8 @@ Exit codes:
   2    wrong usage
   130  stopped by Ctrl-C or SIGTERM
 
-Ctrl-C stops after the current window and keeps the text so far; with --output-dir, in files such
-as talk.partial.srt. A second Ctrl-C stops immediately.
+Ctrl-C stops at the next window and keeps the text so far; with --output-dir, in files such as talk.partial.srt. A second \
+Ctrl-C stops immediately.
 
 Environment:
   AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)
@@ -68,10 +68,10 @@ pub struct TranscribeArgs {
     pub quiet: bool,
 
     #[command(flatten)]
-    pub decoding: DecodingArgs,
+    pub subtitles: SubtitleArgs,
 
     #[command(flatten)]
-    pub subtitles: SubtitleArgs,
+    pub decoding: DecodingArgs,
 }
 
 #[cfg(test)]

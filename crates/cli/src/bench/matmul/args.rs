@@ -8,36 +8,37 @@ use super::shape::Shape;
 use crate::values::thread_count;
 
 const HELP: &str = "\
-Two contracts are measured. Full: exact i32 sums, as the engine needs them. Tile-exact: the result of an
-NPU with an int8 tile kernel. Each launch computes clamp((A_tile x B_tile) >> 7, -128, 127); the results
-of launches are summed and clamped once.
+Two contracts are measured. Full: exact i32 sums, as the engine needs them. Tile-exact: the result of an NPU with an int8 \
+tile kernel. Each launch computes clamp((A_tile x B_tile) >> 7, -128, 127); the results of launches are summed and clamped \
+once.
 
 Full contract. A shape MxKxN multiplies M rows of activations with N channels of weights of depth K:
 2 M K N operations. Three variants are measured:
   bare      the i32 sums alone, block by block
   f32       with scales and bias, written to memory as f32
   quantise  with scales and bias, quantised to int8 for the next product
-Shares are relative to the limit of the int8 instructions in registers, measured in the same run with the
-same number of threads.
+Shares are relative to the limit of the int8 instructions in registers, measured in the same run with the same number of \
+threads.
 
 Tile-exact contract, for cubes up to 1024. The CPU acts as the device: a thread runs launches from a queue.
   sequential  for each pair of tiles: write, synchronise, launch, wait, synchronise, accumulate
-  batched     many launches at a time: synchronised once in each direction, submitted and awaited together
-`direct` leaves out the queue: launches run on the calling thread. `one shift` compares the result with
-clamp((A x B) >> 7): the mean absolute error, and the share of elements that differ by at most 1. Both
-depend on the data (here -64..63) and the tile size; they are not errors. --threads does not apply.
-The line `full` shows the f32 variant of the same cube; its speed-up is relative to sequential with the
-first tile size.
+  batched     many launches together: one synchronisation in each direction, and one wait
+`direct` leaves out the queue: launches run on the calling thread. `one shift` compares the result with \
+clamp((A x B) >> 7): the mean absolute error, and the share of elements that differ by at most 1. Both depend on the data \
+(here -64..63) and the tile size; they are not errors. --threads does not apply. The line `full` shows the f32 variant of \
+the same cube; its speed-up is relative to sequential with the first tile size.
 
-`equal` tells whether all results are bit for bit those of the reference. For large shapes, only some rows
-of the full contract are compared. If results differ, the exit code is 1.
+`equal` tells whether all results are bit for bit those of the reference. For large shapes, only some rows of the full \
+contract are compared. If results differ, the exit code is 1.
 
 JSON:
   threads; isa and roofline_tops of the first instruction set; rows: [{
-    size (null if not a cube), tile (null for full), contract: tile-exact|full, mode: sequential|batched|kernel,
-    ms, gops (for full: f32), equal, speedup (over sequential; null without such a row), shape: [M, K, N], isa,
+    size (null if not a cube), tile (null for full), contract: tile-exact|full,
+    mode: sequential|batched|kernel, ms, gops (for full: f32), equal,
+    speedup (over sequential; null without such a row), shape: [M, K, N], isa,
   and for tile-exact
-    direct_ms, direct_speedup (without the queue), mae, within_1, syncs, submissions, launches
+    direct_ms, direct_speedup (without the queue), mae, within_1,
+    syncs, submissions, launches, predicted_npu1_ms, predicted_npu4_ms: [MIN, MAX]
   or for full
     roofline_tops, bare_gops, bare_share, f32_gops, f32_share,
     quantise_gops, quantise_share, rows_compared}], shares from 0 to 1

@@ -1,0 +1,41 @@
+//! The options that affect speed, but not the result.
+
+use amanuensis_transcribe::DeviceOptions;
+
+use super::device::DeviceArgs;
+use crate::failure::Failure;
+use crate::load::thread_count;
+use crate::values;
+
+/// Threads, batch size and device.
+#[derive(Debug, clap::Args)]
+pub struct PerformanceArgs {
+    /// Number of CPU threads [default: number of cores]
+    #[arg(long, value_name = "N", value_parser = values::thread_count(), help_heading = "Performance")]
+    threads: Option<usize>,
+
+    /// Number of windows decoded together with --strategy batched [default: depends on the model size]
+    ///
+    /// The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = values::batch_size(), help_heading = "Performance")]
+    batch_size: Option<usize>,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl PerformanceArgs {
+    pub fn threads(&self) -> usize {
+        thread_count(self.threads)
+    }
+
+    /// `None` means the default of the library.
+    pub fn batch_size(&self) -> Option<usize> {
+        self.batch_size
+    }
+
+    /// The device options of the engine. Fails if the options contradict each other.
+    pub fn device_options(&self) -> Result<DeviceOptions, Failure> {
+        self.device.options()
+    }
+}
