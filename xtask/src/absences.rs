@@ -1,15 +1,16 @@
-//! Invariants of the form "this crate does not use that": names that must not occur in the sources of some crates.
+//! Checks which crates may use the network, start programs and so on. Each rule lists names that must not occur in
+//! the sources of some crates.
 
 use crate::source;
 use crate::tree::{Finding, Tree};
 
-/// Names that must not occur under some paths. Tests may use them.
+/// A rule: these names must not occur under these paths. Tests may use them.
 struct Absence {
     what: &'static str,
     names: &'static [&'static str],
-    /// Paths that are searched.
+    /// The paths that are searched.
     within: &'static [&'static str],
-    /// Paths among these where the names are allowed.
+    /// Paths below `within` where the names are allowed.
     except: &'static [&'static str],
 }
 
@@ -75,7 +76,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Whether a file belongs to the product, and not to tests, examples or benchmarks.
+/// Whether a file is part of the product, and not a test, an example or a benchmark.
 fn is_product_source(path: &str) -> bool {
     path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/tests/")
 }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_use_what_the_product_may_not() {
+    fn tests_may_use_forbidden_names() {
         let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    use std::time::Instant;\n}\n";
         assert!(lines_found("crates/engine/src/lib.rs", text).is_empty());
         assert!(lines_found("crates/engine/src/decode/tests.rs", "use std::time::Instant;").is_empty());

@@ -1,19 +1,19 @@
-//! Limits for the length of sources and the size of files.
+//! Limits the number of lines of source files and the size of files.
 
 use crate::tree::{Finding, Tree};
 
-/// A source file with more lines gets a warning.
+/// A source file with more lines than this gets a warning.
 const MAX_LINES: usize = 400;
-/// A source file with more lines is an error, unless it states a reason.
+/// A source file with more lines than this is an error, unless a comment in it states a reason.
 const MAX_LINES_WITHOUT_REASON: usize = 600;
 
-/// Comment that states the reason.
+/// The beginning of the comment that states the reason.
 const REASON: &str = "// tidy: long because ";
 
-/// A larger file does not belong in the repository.
+/// A file with more bytes than this must not be in the repository.
 const MAX_BYTES: u64 = 1_000_000;
 
-/// Larger files that are allowed, with the reason.
+/// Larger files that are allowed nevertheless, with the reason.
 const MAY_BE_LARGE: &[(&str, &str)] = &[];
 
 /// Finds source files that are too long.

@@ -1,13 +1,14 @@
-//! The allowed dependencies between the crates of the workspace.
+//! Checks that the crates of the workspace depend on each other only in the allowed ways.
 
 use crate::tree::{Finding, Kind, Package, Tree};
 
-/// Every crate, top to bottom, with those it may use. `ARCHITECTURE.md` draws the same. Tests (dev-dependencies) may
-/// use any crate further down this list.
+/// Every crate, from top to bottom, with the crates that it may use. `ARCHITECTURE.md` has a drawing of this table.
+/// Tests (dev-dependencies) may use any crate further down this list.
 #[rustfmt::skip]
 const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
-    // `bench` measures the parts by themselves, `inspect` shows what files hold.
+    // The command `bench` measures single components, and `inspect` prints the contents of files, so this crate uses
+    // the lower crates directly.
     ("amanuensis",            &["amanuensis-server", "amanuensis-transcribe", "amanuensis-models", "amanuensis-engine",
                                 "amanuensis-audio", "amanuensis-decode-worker", "amanuensis-kernels",
                                 "amanuensis-score", "amanuensis-weights", "amanuensis-xdna"]),
@@ -33,11 +34,11 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             continue;
         };
         for (dependency, kind) in &package.dependencies {
-            // Only crates of the workspace have layers.
+            // Only crates of the workspace have layers, so other dependencies are skipped.
             let Some(below) = layer_of_dependency(tree, dependency) else { continue };
             let allowed = match kind {
                 Kind::Normal | Kind::Build => LAYERS[layer].1.contains(&dependency.as_str()),
-                // A crate may name itself to test with a feature of its own.
+                // A crate may depend on itself, so that its tests can enable a feature of the crate.
                 Kind::Dev => below == layer || (layer != 0 && below > layer),
             };
             if !allowed {
@@ -54,7 +55,8 @@ fn layer(name: &str) -> Option<usize> {
     LAYERS.iter().position(|(crate_name, _)| *crate_name == name)
 }
 
-/// Layer of a dependency; a crate of the workspace that has none counts as the topmost.
+/// The layer of a dependency. A crate of the workspace that is not in the table counts as the topmost. `None` for
+/// other crates.
 fn layer_of_dependency(tree: &Tree, name: &str) -> Option<usize> {
     let is_ours = |package: &Package| package.name == name;
     tree.packages.iter().any(is_ours).then(|| layer(name).unwrap_or(0))

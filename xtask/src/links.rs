@@ -1,4 +1,4 @@
-//! Finds broken links between documents and files of the repository.
+//! Finds broken links from documents to files of the repository.
 
 use crate::tree::{Finding, Tree};
 
@@ -8,7 +8,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         for (line, target) in targets(&file.text) {
             let path = target.split(['#', '?']).next().unwrap_or("");
             if path.is_empty() || path.contains(':') || path.starts_with("//") {
-                // A section of the same document, or another site.
+                // The link leads to a section of the same document, or to another site.
                 continue;
             }
             if !resolve(&file.path, path).is_some_and(|path| exists(tree, &path)) {
@@ -19,7 +19,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Line number and target of each link that is not in code.
+/// The line number and the target of each link outside of code.
 fn targets(text: &str) -> Vec<(usize, String)> {
     const FORMS: &[(&str, char)] = &[("](", ')'), ("href=\"", '"'), ("src=\"", '"')];
     let mut targets = Vec::new();
@@ -31,7 +31,7 @@ fn targets(text: &str) -> Vec<(usize, String)> {
         if in_fence {
             continue;
         }
-        // Text between backquotes is code, which is every second part.
+        // Splitting at backquotes makes every second part code, so only the other parts are kept.
         let prose: String = line.split('`').step_by(2).collect();
         for (open, close) in FORMS {
             for link in prose.split(open).skip(1) {
@@ -49,12 +49,13 @@ fn targets(text: &str) -> Vec<(usize, String)> {
     targets
 }
 
-/// The target without title and angle brackets.
+/// The target of a link without its title and angle brackets.
 fn first_word(target: &str) -> String {
     target.split_whitespace().next().unwrap_or("").trim_matches(['<', '>']).to_owned()
 }
 
-/// The target's path from the root for a link in the document `from`; `None` if it is outside of the repository.
+/// The path of the target from the root of the repository, for a link in the document `from`. `None` if it is outside
+/// of the repository.
 fn resolve(from: &str, target: &str) -> Option<String> {
     let (folder, target) = match target.strip_prefix('/') {
         Some(target) => ("", target),

@@ -1,5 +1,5 @@
-//! Repository tasks. `cargo xtask tidy` checks the rules of the architecture that neither the compiler nor a lint checks;
-//! `cargo xtask modules` prints the imports between the modules of each crate.
+//! Tasks for developers of this repository. `cargo xtask tidy` checks the rules of the architecture that neither the
+//! compiler nor a lint checks. `cargo xtask modules` prints the imports between the modules of each crate.
 #![forbid(unsafe_code)]
 
 mod absences;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use tree::{Finding, Level, Tree};
 
-/// A rule that tidy checks.
+/// A rule that `cargo xtask tidy` checks.
 struct Rule {
     name: &'static str,
     what: &'static str,

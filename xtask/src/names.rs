@@ -1,9 +1,9 @@
-//! Names that the code does not use, because the field has a standard term for the same thing.
+//! Finds names that the code must not use, because the field has a standard term for the same thing.
 
 use crate::source;
 use crate::tree::{Finding, Tree};
 
-/// Identifiers, and what to use instead.
+/// Forbidden identifiers, each with the name to use instead.
 const IDENTIFIERS: &[(&str, &str)] = &[
     ("Asked", "`Params` or `Request`"),
     ("Fate", "`ExitStatus` or `Outcome`"),
@@ -21,10 +21,10 @@ const IDENTIFIERS: &[(&str, &str)] = &[
     ("pass_over", "`replay`"),
 ];
 
-/// Beginnings of the names of constants, and what to use instead.
+/// Forbidden beginnings of constant names, each with the beginning to use instead.
 const PREFIXES: &[(&str, &str)] = &[("LEAST_", "`MIN_`"), ("MOST_", "`MAX_`")];
 
-/// Names of source files and folders without `.rs`, and what to use instead.
+/// Forbidden names of source files (without `.rs`) and folders, each with the name to use instead.
 const FILES: &[(&str, &str)] = &[
     ("implied", "`special_tokens`"),
     ("refusals", "`error_responses`"),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn private_identifiers_are_found() {
+    fn forbidden_identifiers_are_found() {
         let text = "struct Heard;\nfn f(heir: u8) {}\nconst MOST_WORDS: u8 = LEAST_WORDS;\n";
         assert_eq!(lines_found("crates/a/src/lib.rs", text), [1, 2, 3, 3]);
         assert_eq!(lines_found("crates/a/tests/a.rs", "pool.become_like(other);"), [1]);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn private_file_names_are_found() {
+    fn forbidden_file_names_are_found() {
         assert_eq!(lines_found("crates/a/src/spares.rs", ""), [1]);
         assert_eq!(lines_found("crates/a/src/voicing/mod.rs", ""), [1]);
         assert!(lines_found("crates/a/src/spares_test.rs", "").is_empty());

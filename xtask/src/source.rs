@@ -1,10 +1,10 @@
-//! Splits each line of Rust source into code and comment, so that a rule can check one of them. Contents of strings and
-//! character literals belong to neither.
+//! Splits each line of Rust source into code and comment, so that a rule can check only one of the two. The contents
+//! of strings and character literals belong to neither.
 
 /// One line of a source file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Line {
-    /// The line without comments and without the contents of strings.
+    /// The code of the line, without comments and without the contents of strings.
     pub code: String,
     /// The comments of the line, including the slashes.
     pub comment: String,
@@ -12,16 +12,16 @@ pub struct Line {
     pub in_tests: bool,
 }
 
-/// The lexical state at a character.
+/// The state of the lexer at a character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Code,
     LineComment,
-    /// Inside this many nested block comments.
+    /// Inside a block comment, with its nesting depth.
     BlockComment(usize),
-    /// Inside a string that ends at a quote, with backslash escapes.
+    /// Inside a string with backslash escapes.
     Text,
-    /// Inside a raw string that ends at a quote and this many `#`.
+    /// Inside a raw string, with the number of `#` that its end has.
     RawText(usize),
 }
 
@@ -39,7 +39,7 @@ pub fn lines(text: &str) -> Vec<Line> {
                 _ if c == '\n' => lines.push(Line::default()),
                 (State::Code, State::Code) if used == 1 => line.code.push(c),
                 (State::LineComment | State::BlockComment(_), _) | (_, State::LineComment) => line.comment.push(c),
-                // A space, so that the code before and after the string stays separate.
+                // A string becomes a space, so that the code before it and after it stays separate.
                 _ => line.code.push(' '),
             }
         }
@@ -50,7 +50,7 @@ pub fn lines(text: &str) -> Vec<Line> {
     lines
 }
 
-/// The state after the next token of the source, and the token's number of characters.
+/// The state after the next token, and the number of characters of that token.
 fn step(state: State, before: &[char], rest: &[char]) -> (State, usize) {
     match (state, rest) {
         (State::Code, ['/', '/', ..]) => (State::LineComment, 2),
@@ -73,7 +73,7 @@ fn step(state: State, before: &[char], rest: &[char]) -> (State, usize) {
     }
 }
 
-/// Length of the character literal at the beginning; `None` if the quote starts a lifetime.
+/// The length of the character literal at the beginning of `rest`. `None` if the quote starts a lifetime.
 fn char_literal(rest: &[char]) -> Option<usize> {
     match rest {
         ['\'', '\\', _, tail @ ..] => tail.iter().position(|&c| c == '\'').map(|end| end + 4),
@@ -82,7 +82,8 @@ fn char_literal(rest: &[char]) -> Option<usize> {
     }
 }
 
-/// Whether an `r` after these characters may begin a raw string: alone, or after the `b` or `c` of `br""` and `cr""`.
+/// Whether an `r` after these characters can begin a raw string. It can if it is the first character of a token, or
+/// follows the `b` or `c` of `br""` or `cr""`.
 fn starts_literal(before: &[char]) -> bool {
     let in_word = |c: Option<&char>| c.is_some_and(|&c| is_word(c));
     match before {
@@ -91,7 +92,7 @@ fn starts_literal(before: &[char]) -> bool {
     }
 }
 
-/// Number of `#` of the raw string at the beginning; `None` if there is none.
+/// The number of `#` of the raw string at the beginning of `rest`. `None` if it does not begin with a raw string.
 fn raw_string(rest: &[char]) -> Option<usize> {
     let hashes = rest[1..].iter().take_while(|&&c| c == '#').count();
     (rest.get(1 + hashes) == Some(&'"')).then_some(hashes)
@@ -127,7 +128,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The byte offset after each occurrence of `word` as a whole word in `code`.
+/// The byte positions in `code` at which the occurrences of `word` end. Only whole words count.
 pub fn ends_of(word: &str, code: &str) -> Vec<usize> {
     let is_whole = |&(start, found): &(usize, &str)| {
         !code[..start].ends_with(is_word) && !code[start + found.len()..].starts_with(is_word)
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_of_characters_differ_from_lifetimes() {
+    fn character_literals_are_distinguished_from_lifetimes() {
         assert_eq!(code("f::<'a>('\"', '\\'', '\\u{7f}', b'/', 'static)"), ["f::<'a>( , , , b , 'static)"]);
     }
 

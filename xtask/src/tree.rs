@@ -1,4 +1,5 @@
-//! The input of the rules: all files that git tracks or would track, and the packages of the workspace.
+//! The input of the rules: all files that git tracks, new files that git does not ignore, and the packages of the
+//! workspace.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,7 @@ pub enum Level {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
     pub path: String,
-    /// Counted from 1.
+    /// The line number, counted from 1.
     pub line: usize,
     pub level: Level,
     pub message: String,
@@ -34,11 +35,11 @@ impl Finding {
 
 /// A file of the repository.
 pub struct File {
-    /// From the root of the workspace, with forward slashes.
+    /// The path from the root of the workspace, with forward slashes.
     pub path: String,
-    /// Length in bytes.
+    /// The size of the file in bytes.
     pub size: u64,
-    /// Contents; empty if the file is not UTF-8.
+    /// The contents of the file; empty if it is not UTF-8.
     pub text: String,
 }
 
@@ -49,7 +50,7 @@ impl File {
     }
 }
 
-/// The kind of a dependency, by the table of the manifest that lists it.
+/// The kind of a dependency, which follows from the table in the manifest that lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Normal,
@@ -60,7 +61,7 @@ pub enum Kind {
 /// A package of the workspace.
 pub struct Package {
     pub name: String,
-    /// Folder of the manifest, from the root of the workspace.
+    /// The folder of the manifest, as a path from the root of the workspace.
     pub dir: String,
     pub dependencies: Vec<(String, Kind)>,
 }
@@ -81,7 +82,7 @@ impl Tree {
         let listing = run("git", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"], &root)?;
         let mut files = Vec::new();
         for path in listing.split_terminator('\0') {
-            // Skips files that were deleted but are still in the index.
+            // Files that were deleted but are still in the index are skipped.
             let Ok(bytes) = std::fs::read(root.join(path)) else { continue };
             let size = bytes.len() as u64;
             files.push(File { path: path.to_owned(), size, text: String::from_utf8(bytes).unwrap_or_default() });
@@ -89,17 +90,17 @@ impl Tree {
         Ok(Self { files, packages })
     }
 
-    /// Rust sources.
+    /// The Rust source files.
     pub fn rust(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.has_extension("rs"))
     }
 
-    /// The file at a path from the root.
+    /// The file at `path`, which starts at the root of the workspace.
     pub fn file(&self, path: &str) -> Option<&File> {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// A tree of these files (path and text), for tests.
+    /// Creates a tree of these files, given as path and text, for tests.
     #[cfg(test)]
     pub fn of(files: &[(&str, &str)]) -> Self {
         let file =

@@ -1,18 +1,18 @@
-//! Restricts `unsafe` code to some files, and requires safety comments.
+//! Restricts `unsafe` code to some files, and requires a comment with the reason why it is safe.
 
 use crate::source::{self, Line};
 use crate::tree::{Finding, Tree};
 
-/// Paths where `unsafe` code is allowed.
+/// The paths where `unsafe` code is allowed.
 const UNSAFE_ALLOWED: &[&str] = &["crates/kernels/", "crates/weights/src/mmap.rs", "crates/xdna/src/ioctl.rs"];
 
-/// Crates with one module that may use `unsafe`: they deny it, and that module allows it for itself.
+/// Crates in which only one module may use `unsafe`. The crate denies it, and that module allows it for itself.
 const DENY_SUFFICES: &[&str] = &["crates/weights", "crates/xdna"];
 
 const FORBID: &str = "#![forbid(unsafe_code)]";
 const DENY: &str = "#![deny(unsafe_code)]";
 
-/// Finds `unsafe` code outside of the allowed paths, and crates that do not forbid it.
+/// Finds `unsafe` code outside of the allowed paths, and crates that do not forbid `unsafe` code.
 pub fn confined(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust().filter(|file| !UNSAFE_ALLOWED.iter().any(|allowed| file.path.starts_with(allowed))) {
@@ -35,25 +35,28 @@ pub fn confined(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The folder of the crate of which this file is the root (`lib.rs`, `main.rs` or a file of `bin/`).
+/// The folder of the crate whose root file is `path` (`lib.rs`, `main.rs` or a file of `bin/`). `None` for other
+/// files.
 fn crate_of_root(path: &str) -> Option<&str> {
     let (krate, file) = path.rsplit_once("/src/")?;
     let is_binary = file.strip_prefix("bin/").is_some_and(|name| !name.contains('/'));
     (file == "lib.rs" || file == "main.rs" || is_binary).then_some(krate)
 }
 
-/// The meaning of an `unsafe` keyword, by the tokens after it.
+/// The meaning of an `unsafe` keyword, which follows from the tokens after it.
 #[derive(Debug, PartialEq, Eq)]
 enum Use {
-    /// A block, an `impl`, a foreign block or an attribute: the author promises that requirements are met.
+    /// A block, an `impl`, a foreign block or an attribute. Here the author promises that the safety requirements are
+    /// met.
     Promise,
-    /// A function or trait: its users must meet requirements.
+    /// A function or a trait. Its users must meet the safety requirements.
     Requirement,
-    /// A type such as `unsafe fn(usize)`.
+    /// A type such as `unsafe fn(usize)`, which needs no comment.
     Type,
 }
 
-/// Finds `unsafe` without a safety comment or section.
+/// Finds `unsafe` code that lacks a `SAFETY` comment, and `unsafe` functions that lack a safety section in their
+/// documentation.
 pub fn documented(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust() {
@@ -78,7 +81,7 @@ fn use_at(lines: &[Line], at: usize, end: usize) -> Use {
     let rest_of_line = lines[at].code[end..].trim();
     let following = || lines[at + 1..].iter().map(|line| line.code.trim()).find(|code| !code.is_empty());
     let rest = if rest_of_line.is_empty() { following().unwrap_or("") } else { rest_of_line };
-    // The `"C"` of `extern "C"` is a string, which is not code.
+    // The `"C"` of `extern "C"` is a string, so it is not part of the code here.
     let rest = rest.strip_prefix("extern ").map_or(rest, str::trim_start);
     if rest.starts_with(['{', '(']) || rest.starts_with("impl") {
         Use::Promise
@@ -89,7 +92,8 @@ fn use_at(lines: &[Line], at: usize, end: usize) -> Use {
     }
 }
 
-/// Searches the line itself, the first line inside the block, and the lines above up to the start of the statement.
+/// Whether there is a `SAFETY` comment in the line itself, in the first line inside the block, or in the lines above
+/// up to the start of the statement.
 fn has_safety_comment(lines: &[Line], at: usize) -> bool {
     let says_why = |line: &Line| line.comment.contains("SAFETY:");
     let inside = lines.get(at + 1).filter(|line| line.code.trim().is_empty());
@@ -109,7 +113,7 @@ fn has_safety_comment(lines: &[Line], at: usize) -> bool {
     false
 }
 
-/// Searches the documentation of the item, which is above its attributes.
+/// Whether the documentation of the item, which is above its attributes, has a safety section.
 fn has_safety_section(lines: &[Line], at: usize) -> bool {
     let documentation = lines[..at].iter().rev().take_while(|line| {
         let code = line.code.trim();

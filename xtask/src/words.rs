@@ -1,5 +1,5 @@
-//! Texts that do not belong in the repository: paths of a machine, hosts of registries, unfinished code. Each is
-//! concatenated from two parts here, so that the rule does not find it in this file.
+//! Finds texts that must not be in the repository: paths of one machine, hosts of package registries, unfinished
+//! code. Each of them is concatenated from two parts here, so that the rule does not find it in this file.
 
 use crate::tree::{File, Finding, Tree};
 
@@ -19,7 +19,7 @@ const WORDS: &[(&str, &str)] = &[
     (concat!("#[ign", "ore"), "a test that does not run"),
 ];
 
-/// Extensions of the files that are searched, and folders in which every file is searched.
+/// The extensions of the files that are searched. In `FOLDERS`, every file is searched.
 const EXTENSIONS: &[&str] = &["rs", "md", "toml", "sh", "py", "json", "yml", "html"];
 const FOLDERS: &[&str] = &[".ci/"];
 

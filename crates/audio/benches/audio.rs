@@ -1,7 +1,7 @@
-//! Benchmarks decoding, resampling and the log-mel on one core.
+//! Benchmarks the decoders, the resampler and the log-mel spectrogram on one core.
 //!
-//! Run with `cargo bench -p amanuensis-audio`. If `AMANUENSIS_TEST_DATA` is set, the recordings in its `speech` folder
-//! are decoded too.
+//! Run with `cargo bench -p amanuensis-audio`. If `AMANUENSIS_TEST_DATA` is set, the recordings in its `speech`
+//! folder are decoded too.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ fn resample(c: &mut Criterion) {
     group.finish();
 }
 
-/// An element of the throughput is a millisecond of audio: 1 Kelem/s is real time.
+/// Throughput is given in elements per second, where one element is a millisecond of audio: 1 Kelem/s is real time.
 fn decode(c: &mut Criterion) {
     let Some(data) = std::env::var_os("AMANUENSIS_TEST_DATA").map(PathBuf::from) else { return };
     let mut group = c.benchmark_group("decode");

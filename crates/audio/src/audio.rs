@@ -1,4 +1,4 @@
-//! The public stream: a recording in, blocks of 16 kHz mono samples out.
+//! The public type [`Audio`]: it decodes a recording to blocks of 16 kHz mono samples.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -13,7 +13,7 @@ use crate::relay::Receiver;
 use crate::resample::Resampler;
 use crate::sample_rate::SAMPLE_RATE;
 
-/// Every block but the last has at least this many samples: half a second.
+/// The minimum size of a block, except for the last one: half a second at 16 kHz.
 const MIN_BLOCK_SAMPLES: usize = 8_000;
 
 /// An open recording.
@@ -34,36 +34,37 @@ pub struct Audio {
     source: SampleSource,
     resampler: Resampler,
     warnings: Warnings,
-    /// Samples of one packet, at the recording's rate.
+    /// The decoded samples of one packet, at the recording's rate.
     mono: Vec<f32>,
-    /// How many samples of `mono` have gone into the resampler.
+    /// Number of samples of `mono` that were passed to the resampler.
     pushed: usize,
     /// The last block returned by `next_block`.
     block: Vec<f32>,
-    /// Samples of silence still to be inserted before `mono`, at the recording's rate.
+    /// Number of silent samples that must still be inserted before `mono`, at the recording's rate.
     silence: u64,
-    /// Samples returned so far, this block included.
+    /// Number of samples returned so far, including `block`.
     produced: u64,
-    /// Samples of earlier resamplers: the recording's rate may change midway.
+    /// Number of output samples of earlier resamplers. The recording's rate can change midway, and each rate has its
+    /// own resampler.
     produced_before_rate_change: u64,
     info: StreamInfo,
     expected_duration: Option<f64>,
-    /// The error that ended the recording, until it is returned.
+    /// The error that ended decoding. It is returned after the samples that were decoded before it.
     failure: Option<Error>,
 }
 
-/// Where samples come from.
+/// The source of the samples.
 enum SampleSource {
     File(Box<Recording>),
-    /// Decoded samples, and how many of them have been used.
+    /// Samples that are decoded already, and the number of them that have been used.
     Samples(Vec<f32>, usize),
-    /// Another process that decodes.
+    /// Another process that decodes the recording.
     Relay(Receiver),
     Ended,
 }
 
 impl Audio {
-    /// Opens the recording in a file. The contents decide on the format, not the name.
+    /// Opens a recording file. Its format is detected by its contents; the file name does not matter.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let failed = |source| Error::Open { path: path.to_owned(), source };
@@ -83,7 +84,7 @@ impl Audio {
         Ok(Self::new(SampleSource::File(Box::new(recording)), resampler, warnings, info, expected))
     }
 
-    /// Opens the recording in a file's bytes.
+    /// Opens a recording from the contents of a file.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
         Self::from_source(Cursor::new(bytes.into()))
     }
@@ -96,11 +97,12 @@ impl Audio {
         Ok(Self::new(SampleSource::Samples(samples, 0), resampler, Warnings::default(), info, Some(duration)))
     }
 
-    /// Receives a recording that another process decodes and [sends](crate::send). Samples, warnings and errors are the
-    /// same as if it were decoded here; only the container and codec stay unknown.
+    /// Receives a recording that another process decodes and [sends](crate::send). Samples, warnings and errors are
+    /// the same as if the recording were decoded here. Only the container and the codec are not known.
     ///
     /// # Errors
-    /// [`Error::Relayed`] for an error of the recording; [`Error::Relay`] if the pipe cannot be read or ends too early.
+    /// [`Error::Relayed`] for an error of the recording; [`Error::Relay`] if the pipe cannot be read or ends too
+    /// early.
     pub fn from_relay(pipe: impl Read + Send + Sync + 'static) -> Result<Self, Error> {
         let (receiver, expected) = Receiver::open(Box::new(pipe))?;
         let info = StreamInfo { container: "relay", codec: "pcm_f32", sample_rate: SAMPLE_RATE, channels: 1 };
@@ -135,12 +137,12 @@ impl Audio {
         &self.info
     }
 
-    /// The length of the recording in seconds that its headers state: an estimate, for a progress bar.
+    /// The recording's length in seconds according to its headers. It is an estimate, for use in a progress bar.
     pub fn expected_duration(&self) -> Option<f64> {
         self.expected_duration
     }
 
-    /// Seconds of audio returned so far; after the last block, the length of the recording.
+    /// Seconds of audio returned so far. After the last block this is the length of the recording.
     pub fn position(&self) -> f64 {
         self.produced as f64 / f64::from(SAMPLE_RATE)
     }
@@ -169,7 +171,7 @@ impl Audio {
         if self.block.is_empty() { self.failure.take().map_or(Ok(None), Err) } else { Ok(Some(&self.block)) }
     }
 
-    /// Appends some samples to the block; false at the end.
+    /// Appends some samples to the block. Returns false at the end of the recording.
     fn advance(&mut self) -> Result<bool, Error> {
         if self.silence > 0 {
             let n = self.silence.min(u64::from(self.resampler.rate()));
@@ -178,7 +180,8 @@ impl Audio {
             return Ok(true);
         }
         if self.pushed < self.mono.len() {
-            // In pieces of a second: a packet can be as large as the file, and a low rate makes it many times longer.
+            // At most one second is resampled at a time: a packet can be as large as the file, and upsampling from a
+            // low rate makes it many times longer.
             let rest = &self.mono[self.pushed..];
             let piece = &rest[..rest.len().min(self.resampler.rate() as usize)];
             self.resampler.push(piece, &mut self.block);
@@ -232,7 +235,8 @@ impl Audio {
         }
     }
 
-    /// Ends the recording with `error`. Samples in the resampler came before it and are kept; those still waiting are not.
+    /// Ends the recording with `error`. The samples in the resampler were decoded before the error and are kept. The
+    /// samples in `mono` are dropped.
     fn fail(&mut self, error: Error) {
         self.resampler.finish(&mut self.block);
         self.mono.clear();

@@ -1,4 +1,4 @@
-//! The registry of decoders, and names of codecs.
+//! The registry of decoders, and the names of the codecs.
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
@@ -13,9 +13,9 @@ use symphonia::core::errors::{Error, Result};
 use crate::guard::guard;
 use crate::opus::Opus;
 
-/// Decoders allocate memory by the numbers that a header claims, so larger claims are refused.
+/// The maximum number of channels. Decoders allocate memory according to the headers, so larger numbers are refused.
 const MAX_CHANNELS: usize = 64;
-/// Over all channels together.
+/// The maximum number of samples in a packet, over all channels together.
 const MAX_SAMPLES_PER_PACKET: u64 = 1 << 22;
 
 fn registry() -> CodecRegistry {
@@ -25,7 +25,7 @@ fn registry() -> CodecRegistry {
     registry
 }
 
-/// A decoder for a track with these parameters.
+/// Creates a decoder for a track with these parameters.
 pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>> {
     let channels = params.channels.as_ref().map_or(1, Channels::count);
     if channels > MAX_CHANNELS {
@@ -48,7 +48,7 @@ pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDeco
     guard(|| registry().make_audio_decoder(&params, &options))
 }
 
-/// The name of a codec, for messages.
+/// The name of a codec, for error messages.
 pub(crate) fn name(codec: AudioCodecId) -> &'static str {
     if let Some(known) = registry().get_audio_decoder(codec) {
         return known.codec.info.short_name;
@@ -102,7 +102,7 @@ fn core_of_he_aac(params: &AudioCodecParameters) -> Option<AudioCodecParameters>
     Some(core)
 }
 
-/// Reads big-endian bit fields.
+/// Reads bit fields, most significant bit first.
 struct Bits<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn he_aac_is_decoded_as_its_lc_core() {
-        // HE-AAC, 22.05 kHz core, stereo, 44.1 kHz, LC -> LC, 22.05 kHz, stereo.
+        // Input: HE-AAC, core at 22.05 kHz, stereo, output at 44.1 kHz. Result: AAC-LC, 22.05 kHz, stereo.
         assert_eq!(core(&[0x2b, 0x92, 0x08, 0x00]), Some(vec![0x13, 0x90]));
-        // HE-AAC v2 with a mono core.
+        // HE-AAC v2, whose AAC-LC core is mono.
         assert_eq!(core(&[0xeb, 0x8a, 0x08, 0x00]), Some(vec![0x13, 0x88]));
-        // Plain LC, and a configuration that is cut off.
+        // There is no core to extract from plain AAC-LC, nor from a truncated configuration.
         assert_eq!(core(&[0x12, 0x10]), None);
         assert_eq!(core(&[0x2b]), None);
     }

@@ -1,4 +1,4 @@
-//! Recognises the container of a file by its bytes, chooses an audio track, and makes a decoder for it.
+//! Detects the container format of a file by its contents, chooses an audio track, and creates a decoder for it.
 
 use std::io::Seek;
 
@@ -20,8 +20,8 @@ use crate::error::{Error, WarningKind, Warnings};
 use crate::guard::guard;
 use crate::input::Input;
 
-/// How many bytes may precede the first header: a stream can start in the middle of a frame. The limit is low because
-/// enough random data contains something that looks like an MP3 frame.
+/// Number of bytes that may precede the first header, because a stream can start in the middle of a frame. The limit
+/// is low, because random data of sufficient length contains something that looks like an MP3 frame.
 const PROBE_DEPTH_BYTES: u32 = 64 * 1024;
 
 /// Container and codec of a recording, as its headers state.
@@ -71,7 +71,7 @@ pub(crate) fn open(mut input: Input) -> Result<Box<dyn FormatReader>, Error> {
     })
 }
 
-/// The message of the demuxer or decoder.
+/// The reason for an error of the demuxer or decoder, for messages to the user.
 pub(crate) fn cause(error: &FormatError) -> String {
     match error {
         FormatError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -84,7 +84,8 @@ pub(crate) fn cause(error: &FormatError) -> String {
     }
 }
 
-/// Chooses the default audio track, or the first one. If it cannot be decoded, chooses the first track that can.
+/// Chooses the default audio track, or the first audio track if none is the default. If that track cannot be decoded,
+/// chooses the first one that can be decoded.
 pub(crate) fn choose_track(reader: &dyn FormatReader, warnings: &mut Warnings) -> Result<AudioTrack, Error> {
     let container = container_name(reader.format_info().format);
     let mut tracks: Vec<&Track> = reader.tracks().iter().filter(|t| t.track_type() == Some(TrackType::Audio)).collect();
@@ -150,7 +151,8 @@ pub(crate) fn container_name(format: FormatId) -> &'static str {
     }
 }
 
-/// Formats that are not supported: position and value of their first bytes, and a name.
+/// Formats that are not supported. Each entry has the position and the value of a few bytes near the start of the
+/// file, and the name of the format.
 const UNSUPPORTED_MAGIC: [(usize, &[u8], &str); 20] = [
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media"),
     (0, b"FLV\x01", "Flash video"),
@@ -174,10 +176,10 @@ const UNSUPPORTED_MAGIC: [(usize, &[u8], &str); 20] = [
     (0, b"\x7fELF", "a program"),
 ];
 
-/// The name of the format, if the first bytes are those of a format that is not supported.
+/// The name of the format, if `head` begins like a format that is not supported.
 fn unsupported_format(head: &[u8]) -> Option<&'static str> {
     let known = UNSUPPORTED_MAGIC.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|h| h.starts_with(magic)));
-    // Every packet of 188 bytes starts with a G.
+    // An MPEG transport stream consists of packets of 188 bytes, each of which starts with the byte `G` (0x47).
     let transport_stream = head.len() > 376 && [0, 188, 376].iter().all(|&at| head[at] == b'G');
     known
         .map(|(_, _, name)| *name)
@@ -185,7 +187,7 @@ fn unsupported_format(head: &[u8]) -> Option<&'static str> {
         .or_else(|| transport_stream.then_some("MPEG transport stream"))
 }
 
-/// Describes the first bytes of an unknown format.
+/// Describes the first bytes of a file of unknown format, for an error message.
 fn describe(head: &[u8]) -> String {
     if head.iter().all(|b| *b == 0) {
         return "zeros".to_owned();
@@ -194,7 +196,7 @@ fn describe(head: &[u8]) -> String {
     format!("unknown data that starts with the bytes {}", bytes.join(" "))
 }
 
-/// Whether `head` is UTF-8 without control characters. Its last character may be incomplete.
+/// Whether `head` is UTF-8 text without control characters. The last character may be cut off.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(_) => head.len(),

@@ -19,19 +19,19 @@ use crate::mp4::{self, Edit};
 use crate::timeline::{PacketTime, Timeline, TrackTime};
 use crate::{codecs, mkv, opus, riff};
 
-/// After this many consecutive packets that cannot be decoded, a new decoder is tried: files that were joined can change
-/// their format.
+/// After this many consecutive packets that cannot be decoded, a new decoder is tried. In a file that was joined from
+/// several files, the format can change.
 const DAMAGED_BEFORE_NEW_DECODER: u32 = 2;
 
-/// A recording that ends earlier than its header states causes a warning if both limits are exceeded: a fraction of the
-/// stated length, and seconds.
+/// A recording that is shorter than its header states causes a warning if both limits are exceeded: the missing part
+/// as a fraction of the stated length, and its length in seconds.
 const MIN_SHORTFALL_FRACTION: f64 = 0.03;
 const MIN_SHORTFALL_S: f64 = 0.25;
 
 /// An open container and the decoder of its audio track.
 pub(crate) struct Recording {
     reader: Box<dyn FormatReader>,
-    /// `None` after a panic or repeated damage, until the next packet creates a new one.
+    /// `None` after a panic or after repeated damage. The next packet then creates a new decoder.
     decoder: Option<Box<dyn AudioDecoder>>,
     params: AudioCodecParameters,
     info: StreamInfo,
@@ -40,30 +40,32 @@ pub(crate) struct Recording {
     mixer: Mixer,
     edits: Vec<Edit>,
     rate: u32,
-    /// The length that the headers state, in seconds.
+    /// The length in seconds that the headers state.
     expected: Option<f64>,
-    /// The same, if the headers state it for this track alone and exactly.
+    /// The length in seconds, if the headers state it exactly and for this track alone.
     expected_of_track: Option<f64>,
-    /// Whether to drop the decoder's next output, which is half a block without the other half to overlap with.
+    /// Whether to drop the next output of the decoder. It is half a block, and the half that it should overlap with
+    /// does not exist.
     drops_half_block: bool,
-    /// Time of the first packet of any track, in seconds.
+    /// The time of the first packet of the file in seconds, on whichever track it is.
     earliest: Option<f64>,
     damaged_in_a_row: u32,
-    /// Bytes in the file.
+    /// The size of the file in bytes.
     len: u64,
-    /// Bytes in the packets read so far, of all tracks.
+    /// The total size in bytes of the packets read so far, of all tracks.
     demuxed: u64,
     ended: bool,
     last_cause: String,
 }
 
-/// A decoded packet: `silence` zeros, then the samples that `Recording::next` wrote.
+/// A decoded packet: `silence` zeros, followed by the samples that `Recording::next` wrote to `mono`.
 pub(crate) struct DecodedPacket {
     pub(crate) rate: u32,
-    /// Number of channels before mixing.
+    /// Number of channels before mixing to mono.
     pub(crate) channels: usize,
     pub(crate) silence: u64,
-    /// Whether the silence is a gap in the container's timestamps, and not a replacement for damaged packets.
+    /// Whether the silence fills a gap in the container's timestamps. It is false if the silence replaces damaged
+    /// packets.
     pub(crate) is_gap: bool,
     pub(crate) repaired: Repaired,
 }
@@ -118,19 +120,19 @@ impl Recording {
         self.expected
     }
 
-    /// The last reason of the demuxer or decoder, for [`Error::NothingDecoded`].
+    /// The most recent error message of the demuxer or decoder, for [`Error::NothingDecoded`].
     pub(crate) fn last_cause(&self) -> &str {
         &self.last_cause
     }
 
-    /// Whether the header states a length of zero, in a format that always states the length.
+    /// Whether the header states a length of zero, in a format whose header always states the length.
     pub(crate) fn is_empty_by_its_header(&self) -> bool {
         let states_length = matches!(self.reader.format_info().format, FORMAT_ID_WAVE | FORMAT_ID_AIFF);
         states_length && self.track.duration.is_some_and(|d| d.get() == 0)
     }
 
-    /// Decodes the next packet and replaces the contents of `mono` by its samples; `None` at the end. `seconds` is the
-    /// length decoded so far, for warnings.
+    /// Decodes the next packet and replaces the contents of `mono` by its samples. Returns `None` at the end.
+    /// `seconds` is the length decoded so far, which is used in warnings.
     pub(crate) fn next(&mut self, mono: &mut Vec<f32>, seconds: f64, warnings: &mut Warnings) -> Option<DecodedPacket> {
         while !self.ended {
             mono.clear();
@@ -162,7 +164,7 @@ impl Recording {
             let reader = &mut self.reader;
             match guard(|| reader.next_packet()) {
                 Ok(Some(packet)) => {
-                    // A hostile container can yield the same packets, or empty ones, without end.
+                    // A hostile container can yield the same packets, or empty packets, forever.
                     self.demuxed += (packet.data.len() as u64).max(1);
                     if self.demuxed > self.len.saturating_mul(2).saturating_add(1 << 20) {
                         self.end(seconds, warnings, Some("the file repeats the same packets without end"));
@@ -191,7 +193,7 @@ impl Recording {
         }
     }
 
-    /// Decodes and mixes one packet; `None` if it is damaged.
+    /// Decodes one packet and mixes it to mono. Returns `None` if the packet is damaged.
     fn decode(
         &mut self,
         packet: &Packet,
@@ -222,8 +224,8 @@ impl Recording {
         }
     }
 
-    /// Decodes and mixes one packet; returns its sample rate and repairs. Creates a decoder if there is none, and fails like
-    /// a damaged packet if that is not possible.
+    /// Decodes one packet and mixes it to mono. Returns its sample rate and the number of repaired samples. Creates a
+    /// decoder if there is none; if that fails, the packet counts as damaged.
     fn try_decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> FormatResult<(u32, Repaired)> {
         let mut decoder = match self.decoder.take() {
             Some(decoder) => decoder,
@@ -235,14 +237,15 @@ impl Recording {
             let repaired = mixer.mix(&buffer, mono);
             Ok((buffer.spec().rate(), repaired))
         });
-        // After a panic the decoder's state is unknown: it must not be used again.
+        // After a panic the state of the decoder is unknown, so the decoder must not be used again.
         if !decoded.as_ref().is_err_and(is_fatal) {
             self.decoder = Some(decoder);
         }
         decoded
     }
 
-    /// Handles a change of the sample rate. At the start it is a correction of the headers, and causes no warning.
+    /// Handles a change of the sample rate. At the start of the recording the change only corrects the headers, so it
+    /// causes no warning.
     fn note_rate(&mut self, rate: u32, seconds: f64, warnings: &mut Warnings) {
         if rate == self.rate {
             return;
@@ -275,7 +278,8 @@ impl Recording {
         let mut trim_end = packet.trim_end.get();
         let format = self.reader.format_info().format;
         if matches!(format, FORMAT_ID_MP3 | FORMAT_ID_MP2) && trim_end > u64::from(self.track.padding.unwrap_or(0)) {
-            // More than the encoder's padding: the length was estimated wrongly, or a second file was appended.
+            // A trim longer than the encoder's padding is wrong: the length was estimated badly, or a second file was
+            // appended.
             trim_end = 0;
         }
         PacketTime { start: packet.pts.get(), trim_start: packet.trim_start.get(), trim_end }
@@ -288,7 +292,7 @@ impl Recording {
         }
     }
 
-    /// Ends the recording, regularly or because of an error with this `cause`.
+    /// Ends the recording. `cause` is the error that ended it, or `None` if the file ended normally.
     fn end(&mut self, seconds: f64, warnings: &mut Warnings, cause: Option<&str>) {
         self.ended = true;
         if let Some(cause) = cause {
@@ -300,10 +304,10 @@ impl Recording {
         }
     }
 
-    /// The stated length, if the recording is clearly shorter.
+    /// The length that the headers state, if the recording is clearly shorter than that.
     fn shortfall(&self, seconds: f64) -> Option<f64> {
-        // A length of all tracks together is no evidence by itself: this track may be shorter than the others. It counts
-        // only if more than a tenth of the file was not read.
+        // If the headers state one length for all tracks together, this track may simply be shorter than the others.
+        // That length is used only if more than a tenth of the file was not read.
         let is_partly_unread = self.demuxed < self.len - self.len / 10;
         let expected = self.expected_of_track.or(self.expected.filter(|_| is_partly_unread))?;
         let missing = expected - seconds;
@@ -328,7 +332,7 @@ fn seconds_per_tick(base: TimeBase) -> f64 {
     f64::from(base.numer.get()) / f64::from(base.denom.get())
 }
 
-/// What the container states about encoder delay, start and end of the track.
+/// The encoder delay, the start and the end of the track, as the container states them.
 fn track_time(reader: &dyn FormatReader, track: &Track, params: &AudioCodecParameters, edits: &[Edit]) -> TrackTime {
     let delay = params.extra_data.as_deref().and_then(opus::pre_skip).map_or(0.0, |n| f64::from(n) / 48_000.0);
     let time = TrackTime { time_base: track.time_base, delay, ..TrackTime::default() };
@@ -346,18 +350,19 @@ fn track_time(reader: &dyn FormatReader, track: &Track, params: &AudioCodecParam
     }
 }
 
-/// Vorbis blocks overlap, so the first packet yields no audio by itself. Ogg states that as a trim; other containers do not.
+/// Whether the first packet yields no audio by itself. This is so for Vorbis, whose blocks overlap. Ogg states it as
+/// a trim; other containers do not.
 fn starts_with_half_block(reader: &dyn FormatReader, params: &AudioCodecParameters) -> bool {
     params.codec == CODEC_ID_VORBIS && reader.format_info().format != FORMAT_ID_OGG
 }
 
-/// The length of the track that its headers state, in seconds.
+/// The length of the track in seconds that its headers state.
 fn track_seconds(track: &Track, time: TrackTime) -> Option<f64> {
     let length = || Some(track.duration?.get() as f64 * seconds_per_tick(track.time_base?) - time.skip);
     time.end.or_else(length).filter(|s| *s > 0.0)
 }
 
-/// The length of the whole file that its headers state, in seconds.
+/// The length of the whole file in seconds that its headers state.
 fn media_seconds(reader: &dyn FormatReader) -> Option<f64> {
     let media = reader.media_info();
     Some(media.duration?.get() as f64 * seconds_per_tick(media.time_base?)).filter(|s| *s > 0.0)

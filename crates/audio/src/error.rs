@@ -1,4 +1,4 @@
-//! Errors, and warnings about recordings that could be decoded in spite of damage.
+//! The error type, and warnings about recordings that were decoded in spite of damage.
 
 use std::fmt;
 use std::io;
@@ -11,83 +11,83 @@ pub enum Error {
     /// The file cannot be opened.
     #[error("cannot open {}: {source}", path.display())]
     Open {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Reading from the source failed.
     #[error("cannot read the recording: {0}")]
     Read(#[from] io::Error),
-    /// The source has no bytes.
+    /// The source is empty.
     #[error("the file is empty (0 bytes)")]
     Empty,
-    /// The container format is not known.
+    /// The container format is unknown.
     #[error(
         "this is no recording in a known format (found: {found}); known are WAV, AIFF, CAF, FLAC, MP3, AAC, Ogg, Opus, MP4, M4A, MOV, MKV and WebM"
     )]
     UnknownFormat {
-        /// What the first bytes look like.
+        /// A description of the first bytes.
         found: String,
     },
     /// The container is known, but its headers cannot be read.
     #[error("the headers of this file cannot be read: it is incomplete or damaged ({cause})")]
     Damaged {
-        /// The demuxer's reason.
+        /// The error message of the demuxer.
         cause: String,
     },
-    /// The container is known, but a part that decoding needs was lost or never written.
+    /// The container format is known, but a part that decoding needs was lost or never written.
     #[error(
         "the file was cut off, or its recording never finished: {missing} missing; if it is a copy, copy or download it again"
     )]
     CutOff {
-        /// The part and its verb, for the message: "all of its audio data is".
+        /// The missing part with its verb, for the message: "all of its audio data is".
         missing: &'static str,
     },
-    /// The container is known, but has no audio track.
+    /// The container format is known, but the file has no audio track.
     #[error("no audio track in this {container} file (found: {found})")]
     NoAudioTrack {
         /// The container's short name.
         container: &'static str,
-        /// The tracks that are there.
+        /// The tracks that the file has.
         found: String,
     },
-    /// The audio is in a codec, or in a profile of a codec, that cannot be decoded.
+    /// The codec, or the profile of the codec, is not supported.
     #[error(
         "the audio is {codec}, which cannot be decoded here ({cause}); convert it first, for example: ffmpeg -i INPUT -ac 1 -ar 16000 OUTPUT.wav"
     )]
     UnsupportedCodec {
         /// The codec's name.
         codec: &'static str,
-        /// The decoder's reason.
+        /// The error message of the decoder.
         cause: String,
     },
-    /// The sample rate is outside of what can be resampled.
+    /// The sample rate is outside of the range that can be resampled.
     #[error("impossible sample rate: {0} Hz (1000 to 768000 Hz can be read); the header is wrong or damaged")]
     SampleRate(u32),
-    /// The headers are valid, but not one sample could be decoded.
+    /// The headers are valid, but not a single sample could be decoded.
     #[error("no audio could be decoded from this {container} file: {cause}")]
     NothingDecoded {
         /// The container's short name.
         container: &'static str,
-        /// The last reason of the demuxer or decoder.
+        /// The last error message of the demuxer or decoder.
         cause: String,
     },
-    /// Another process decodes the recording and reported this error.
+    /// Another process that decodes the recording reported this error.
     #[error("{message}")]
     Relayed {
-        /// The kind of the error.
+        /// The category of the reported error.
         kind: ErrorKind,
-        /// Its message.
+        /// The message of the reported error.
         message: String,
     },
     /// The other process that decodes the recording ended too early, or sent malformed data.
     #[error("the recording cannot be decoded: {0}")]
     Relay(io::Error),
-    /// The number of mel bins is outside of 1 to 256.
+    /// The number of mel bins is not in the range 1 to 256.
     #[error("a log-mel spectrogram of {0} bins cannot be made (1 to 256 can)")]
     MelBins(usize),
-    /// There are more samples than a window of 30 s holds.
+    /// There are more samples than fit into a window of 30 s.
     #[error("{0} samples do not fit into a window of 30 s (480000 samples)")]
     WindowTooLong(usize),
 }
@@ -97,9 +97,9 @@ pub enum Error {
 pub enum ErrorKind {
     /// The file cannot be opened or read.
     Unreadable,
-    /// The file has no bytes.
+    /// The file is empty.
     Empty,
-    /// The container or the codec is not supported, or the file is no recording.
+    /// The container or the codec is not supported, or the file is not a recording.
     Unsupported,
     /// The format is supported, but the contents cannot be decoded.
     Undecodable,
@@ -124,12 +124,13 @@ impl Error {
     }
 }
 
-/// Damage or another peculiarity of a recording that was decoded in spite of it.
+/// Damage or an irregularity that did not prevent the recording from being decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {
-    /// What was found.
+    /// The kind of the damage or irregularity.
     pub kind: WarningKind,
-    /// The first occurrence, in seconds of the decoded recording; `None` if the warning is about the whole file.
+    /// Time of the first occurrence, in seconds of the decoded recording. `None` if the warning is about the whole
+    /// file.
     pub seconds: Option<f64>,
     /// Number of occurrences: packets, samples or gaps.
     pub count: u64,
@@ -151,11 +152,11 @@ pub enum WarningKind {
     NonFinite,
     /// Samples far beyond full scale were clipped.
     Clipped,
-    /// The container's timestamps jump; silence was inserted so that times stay right.
+    /// The container's timestamps jump. Silence was inserted, so that later times stay correct.
     Gap,
     /// The sample rate changes within the recording.
     RateChanged,
-    /// The default audio track cannot be decoded; another is used.
+    /// The default audio track cannot be decoded, so another track is used.
     OtherTrack,
 }
 
@@ -196,12 +197,14 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The warnings of one recording: one entry for each kind, so that no file can fill memory with them.
+/// The warnings of one recording. There is at most one entry per kind, so that a damaged file cannot fill the memory
+/// with warnings.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(Vec<Warning>);
 
 impl Warnings {
-    /// Adds `count` occurrences of `kind`. `seconds` and `detail` are kept from the first call.
+    /// Adds `count` occurrences of `kind`. If the kind already has an entry, its `seconds` and `detail` do not
+    /// change.
     pub(crate) fn add(&mut self, kind: WarningKind, count: u64, seconds: Option<f64>, detail: impl Into<String>) {
         match self.0.iter_mut().find(|w| w.kind == kind) {
             Some(known) => known.count += count,

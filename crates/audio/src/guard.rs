@@ -1,23 +1,23 @@
 //! Catches panics of third-party parsers.
 //!
-//! The demuxers and decoders are safe Rust and hardened, but a hostile file can still cause an overflow or an index out
-//! of range in one of them. Such a panic is reported as damage of the file.
+//! The demuxers and decoders are safe Rust and hardened, but a hostile file can still cause an overflow or an index
+//! out of range in one of them. Such a panic is reported as damage of the file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::errors::{Error, Result};
 
-/// Runs `f`; a panic inside becomes a decode error.
+/// Runs `f` and turns a panic inside `f` into a decode error.
 ///
-/// After a panic the caller must not use the reader or decoder that `f` touched again: its state is unknown.
+/// After a panic the caller must not use the reader or decoder that `f` used again, because its state is unknown.
 pub(crate) fn guard<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or(Err(PANICKED))
 }
 
-/// The error for a caught panic.
+/// The error that replaces a caught panic.
 const PANICKED: Error = Error::LimitError("the data made the decoder stop");
 
-/// Whether the decoder must be replaced after `error`: a caught panic, or an exceeded limit.
+/// Whether the decoder must be replaced after `error`, which is a caught panic or an exceeded limit.
 pub(crate) fn is_fatal(error: &Error) -> bool {
     matches!(error, Error::LimitError(_))
 }

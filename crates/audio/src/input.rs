@@ -1,24 +1,25 @@
-//! The bytes of a recording as the demuxers see them: a seekable source whose wrong header fields are replaced.
+//! The input of the demuxers: a seekable source of bytes in which wrong header fields are replaced.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use symphonia::core::io::MediaSource;
 
-/// A source of the bytes of a recording: a file, a cursor over bytes, or any other type that can read and seek.
+/// A seekable source of the bytes of a recording: a file, a cursor over bytes, or any other type that can read and
+/// seek.
 ///
 /// Implemented for all such types.
 pub trait Source: Read + Seek + Send + Sync {}
 
 impl<T: Read + Seek + Send + Sync + ?Sized> Source for T {}
 
-/// Bytes that replace wrong ones of a header.
+/// Replacement bytes for a wrong header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A source of known length, with patches over its bytes.
+/// A source of known length. Patches replace some of its bytes.
 pub(crate) struct Input {
     inner: Box<dyn Source>,
     position: u64,
@@ -33,18 +34,19 @@ impl Input {
         Ok(Self { inner, position: 0, len, patches: Vec::new() })
     }
 
-    /// Length in bytes.
+    /// The length in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Replaces bytes by those of `patches`, and ends the source at `end`.
+    /// Sets the replacement bytes, and the position `end` at which the source ends.
     pub(crate) fn patch(&mut self, patches: Vec<Patch>, end: u64) {
         self.patches = patches;
         self.len = self.len.min(end);
     }
 
-    /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end of the source.
+    /// Reads `buffer.len()` bytes at `offset`, or fewer if the source ends before that. Returns the number of bytes
+    /// read.
     pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.seek(SeekFrom::Start(offset))?;
         let mut filled = 0;

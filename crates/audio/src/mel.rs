@@ -10,22 +10,23 @@ use realfft::{RealFftPlanner, RealToComplex};
 use crate::error::Error;
 use crate::sample_rate::SAMPLE_RATE;
 
-/// Samples in one Fourier transform: 25 ms.
+/// The length of a Fourier transform in samples: 25 ms.
 pub const N_FFT: usize = 400;
-/// Samples from one frame to the next: 10 ms.
+/// The distance between two frames in samples: 10 ms.
 pub const HOP_LENGTH: usize = 160;
-/// Samples in a window: 30 s.
+/// The length of a window in samples: 30 s.
 pub const WINDOW_SAMPLES: usize = 480_000;
-/// Frames in a window.
+/// The number of frames in a window.
 pub const WINDOW_FRAMES: usize = WINDOW_SAMPLES / HOP_LENGTH;
 
-/// Frequency bins of one frame's power spectrum, 40 Hz apart.
+/// The number of frequency bins in the power spectrum of a frame. They are 40 Hz apart.
 const N_BINS: usize = N_FFT / 2 + 1;
-/// The first frame is centred on the first sample.
+/// The padding before the first sample, in samples. It centres the first frame on the first sample.
 const PAD: usize = N_FFT / 2;
-/// Smaller powers are raised to this one before the logarithm.
+/// The minimum of the power before the logarithm; smaller values are raised to it.
 const MIN_POWER: f32 = 1e-10;
-/// Values more than eight orders of magnitude below the maximum of the window are raised to there.
+/// The maximum distance of a value from the largest value of the window, in powers of ten. Smaller values are raised
+/// to that limit.
 const DYNAMIC_RANGE_LOG10: f32 = 8.0;
 
 /// Computes log-mel spectrograms of windows of 30 s.
@@ -50,7 +51,8 @@ pub struct LogMel {
 }
 
 impl LogMel {
-    /// For spectrograms of `n_mels` bins, from 1 to 256. Whisper uses 80, or 128 for large-v3 and models derived from it.
+    /// Creates the transform for spectrograms of `n_mels` bins, from 1 to 256. Whisper uses 80, or 128 for large-v3
+    /// and models derived from it.
     ///
     /// # Errors
     /// [`Error::MelBins`] for any other number.
@@ -71,7 +73,7 @@ impl LogMel {
         })
     }
 
-    /// Mel bins of a frame.
+    /// The number of mel bins in a frame.
     pub fn n_mels(&self) -> usize {
         self.filters.bands.len()
     }
@@ -87,11 +89,11 @@ impl LogMel {
         }
         let n_mels = self.n_mels();
         out.clear();
-        // The frames after the last sample hold zeros only and need no transform.
+        // The frames after the last sample contain zeros only, so they need no Fourier transform.
         let n_transformed = WINDOW_FRAMES.min((samples.len() + PAD).div_ceil(HOP_LENGTH));
         for t in 0..n_transformed {
             self.load_frame(samples, t);
-            // Cannot fail: wrong buffer lengths are the only error, and the plan itself made these buffers.
+            // Cannot fail: wrong buffer lengths are the only error, and these buffers were created by the FFT plan.
             let done = self.fft.process_with_scratch(&mut self.frame, &mut self.spectrum, &mut self.scratch);
             debug_assert!(done.is_ok());
             for (power, c) in self.power.iter_mut().zip(&self.spectrum) {
@@ -110,7 +112,8 @@ impl LogMel {
         Ok(())
     }
 
-    /// Fills `self.frame` with the windowed samples of frame `t`, reflected at both ends of the 30 s.
+    /// Writes the samples of frame `t`, multiplied by the window function, to `self.frame`. Samples before the start
+    /// and after the end of the 30 s are reflected.
     fn load_frame(&mut self, samples: &[f32], t: usize) {
         let start = t * HOP_LENGTH;
         let inside = start.checked_sub(PAD).and_then(|first| samples.get(first..first + N_FFT));
@@ -128,9 +131,9 @@ impl LogMel {
     }
 }
 
-/// Triangular filters on the mel scale, after Slaney's Auditory Toolbox (1998), normalised to equal area, as in librosa.
+/// Triangular filters on the mel scale of Slaney's Auditory Toolbox (1998), normalised to equal area, as in librosa.
 struct Filters {
-    /// For each band, its frequency bins and the index of its first weight.
+    /// For each mel band, the range of its frequency bins and the index of its first weight.
     bands: Vec<(Range<usize>, usize)>,
     weights: Vec<f32>,
 }
@@ -155,7 +158,7 @@ impl Filters {
         filters
     }
 
-    /// Appends the weighted energy of each band of `power` to `out`.
+    /// Appends the weighted sum of `power` in each mel band to `out`.
     fn apply(&self, power: &[f32], out: &mut Vec<f32>) {
         out.extend(self.bands.iter().map(|(bins, at)| {
             let weights = &self.weights[*at..at + bins.len()];
@@ -164,7 +167,7 @@ impl Filters {
     }
 }
 
-/// The scale is linear up to 1 kHz (15 mels) and logarithmic above: 27 mels for each factor of 6.4.
+/// The mel scale is linear up to 1 kHz (15 mels) and logarithmic above, with 27 mels for each factor of 6.4.
 const LINEAR_HZ: f64 = 1000.0;
 const LINEAR_MELS: f64 = 15.0;
 const LOG_STEP: f64 = 27.0;

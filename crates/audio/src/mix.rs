@@ -2,8 +2,8 @@
 
 use symphonia::core::audio::GenericAudioBufferRef;
 
-/// Some float files hold samples in the range of 16-bit integers. Samples beyond twice that range are no audio, and could
-/// make the power spectrum overflow.
+/// The maximum amplitude. Some float files hold samples in the range of 16-bit integers. Samples beyond twice that
+/// range cannot be audio, and could make the power spectrum overflow.
 const MAX_AMPLITUDE: f32 = 65_536.0;
 
 /// Mixes decoded buffers to mono; reuses its buffers between calls.
@@ -12,17 +12,17 @@ pub(crate) struct Mixer {
     planes: Vec<Vec<f32>>,
 }
 
-/// Numbers of replaced samples, over all channels.
+/// The number of samples that were replaced, over all channels.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Repaired {
-    /// NaN or infinite; set to zero.
+    /// Samples that were NaN or infinite and were set to zero.
     pub(crate) non_finite: u64,
-    /// Beyond ±65536; set to that limit.
+    /// Samples that were beyond ±65536 and were set to that limit.
     pub(crate) clipped: u64,
 }
 
 impl Mixer {
-    /// Number of channels of the last buffer.
+    /// The number of channels of the last buffer.
     pub(crate) fn channels(&self) -> usize {
         self.planes.len()
     }
@@ -63,7 +63,7 @@ impl Mixer {
 /// Makes every sample finite and at most [`MAX_AMPLITUDE`] in magnitude.
 pub(crate) fn clean(samples: &mut [f32]) -> Repaired {
     let mut repaired = Repaired::default();
-    // Nearly every block is clean: test the whole block first, which is cheap.
+    // Nearly every block is clean, and testing the whole block first is cheap.
     if samples.iter().all(|s| s.abs() <= MAX_AMPLITUDE) {
         return repaired;
     }

@@ -1,8 +1,8 @@
-//! Repairs the headers of Matroska and `WebM` files that were cut off (RFC 8794, RFC 9559).
+//! Repairs the headers of truncated Matroska and `WebM` files (RFC 8794, RFC 9559).
 //!
-//! The demuxer skips an element that claims to reach beyond the end of the file. In a file that was cut off, that is the
-//! segment, which holds everything. So its size is patched to "unknown", as in a live stream, and so is the size of the
-//! last cluster. The index (seek head) is hidden, because it points beyond the end.
+//! The demuxer skips an element that claims to reach beyond the end of the file. In a truncated file this is the
+//! segment, which contains all the other elements. So the size of the segment is patched to "unknown", as in a live
+//! stream, and so is the size of the last cluster. The index (seek head) is hidden, because it points beyond the end.
 
 use std::io;
 
@@ -13,16 +13,16 @@ const SEGMENT: u32 = 0x1853_8067;
 const SEEK_HEAD: u32 = 0x114d_9b74;
 const CLUSTER: u32 = 0x1f43_b675;
 
-/// An identifier that is not assigned, which demuxers must skip.
+/// An element ID that is not assigned. Demuxers must skip such elements.
 const UNASSIGNED: [u8; 4] = [0x11, 0x4d, 0x9b, 0x75];
 
-/// At most this many elements of a segment are read: a file of a hundred hours has fewer.
+/// The maximum number of elements of a segment that are read. A file of a hundred hours has fewer.
 const MAX_ELEMENTS: u32 = 1_000_000;
 
-/// At most this many seek heads are hidden: a file has one or two, and every read checks all patches.
+/// The maximum number of seek heads that are hidden. A file has one or two, and every read checks all patches.
 const MAX_SEEK_HEADS: usize = 4;
 
-/// Patches `input` if it is a Matroska file that was cut off. Returns a text for the warning then.
+/// Patches `input` if it is a truncated Matroska file. In that case returns the text of the warning.
 pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
     let Some(header) = Element::read(input, 0)?.filter(|e| e.id == EBML) else { return Ok(None) };
     let Some(segment) = header.end().map(|end| Element::read(input, end)).transpose()?.flatten() else {
@@ -36,7 +36,7 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
     let mut position = segment.start;
     for _ in 0..MAX_ELEMENTS {
         let Some(element) = Element::read(input, position)? else { break };
-        // One patch is the segment's own.
+        // The first patch is that of the segment; all others are seek heads.
         if element.id == SEEK_HEAD && patches.len() <= MAX_SEEK_HEADS {
             patches.push(Patch { offset: position, bytes: UNASSIGNED.to_vec() });
         }
@@ -52,19 +52,19 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
     Ok(Some(format!("its header states {stated_end} bytes, the file holds {file_len}")))
 }
 
-/// The header of an element.
+/// The header of an EBML element.
 struct Element {
     id: u32,
-    /// Position and number of bytes of its size field.
+    /// Position of the element's size field. `size_len` is the number of bytes of that field.
     size_at: u64,
     size_len: usize,
     size: Option<u64>,
-    /// Position of its contents.
+    /// Position of the element's contents.
     start: u64,
 }
 
 impl Element {
-    /// The element at `position`; `None` if it is missing or malformed.
+    /// Reads the header of the element at `position`. Returns `None` if it is missing or malformed.
     fn read(input: &mut Input, position: u64) -> io::Result<Option<Self>> {
         let mut bytes = [0; 12];
         let n = input.read_at(position, &mut bytes)?;
@@ -73,7 +73,7 @@ impl Element {
             let (size, size_len) = number(&bytes[id_len..n])?;
             let size_at = position.checked_add(id_len as u64)?;
             let start = size_at.checked_add(size_len as u64)?;
-            // All bits set: the size is not known.
+            // A size field with all bits set means that the size is unknown.
             let size = Some(size).filter(|s| *s != (1 << (7 * size_len)) - 1);
             Some(Self { id, size_at, size_len, size, start })
         });
@@ -84,7 +84,7 @@ impl Element {
         self.start.checked_add(self.size?)
     }
 
-    /// The patch that sets its size to "unknown".
+    /// The patch that sets the size of this element to "unknown".
     fn unknown_size(&self) -> Patch {
         let mut bytes = vec![0xff; self.size_len];
         bytes[0] = 0xff >> (self.size_len - 1);
@@ -92,8 +92,8 @@ impl Element {
     }
 }
 
-/// Decodes a number of variable length; also returns its length in bytes, which is the number of leading zero bits plus
-/// one.
+/// Decodes a number of variable length. Also returns its length in bytes, which is the number of leading zero bits
+/// plus one.
 fn number(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first().filter(|b| **b != 0)?;
     let len = first.leading_zeros() as usize + 1;

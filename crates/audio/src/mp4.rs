@@ -1,10 +1,12 @@
-//! MP4, M4A and MOV files (ISO 14496-12): repairs files that were cut off, and reads edit lists (8.6.6), which state which
-//! part of a track is played, and when.
+//! MP4, M4A and MOV files (ISO 14496-12): repairs truncated files and reads edit lists. An edit list (section 8.6.6)
+//! states which part of a track is played, and when.
 //!
-//! The demuxer skips a box that reaches beyond the end of the file. If that is the media data, its size is patched.
+//! The demuxer skips a box that reaches beyond the end of the file. If that box is the media data, its size is
+//! patched.
 //!
-//! Edit lists contain the encoder delay (AAC 1024 or 2112 samples, Opus 312), the offset of an audio track that starts
-//! later than its video, and the cuts of a recording that was trimmed on a phone. The demuxer does not apply them.
+//! Edit lists contain the encoder delay (AAC 1024 or 2112 samples, Opus 312), the offset of an audio track that
+//! starts later than its video, and the cuts of a recording that was trimmed on a phone. The demuxer does not apply
+//! them.
 
 use std::io;
 
@@ -16,22 +18,22 @@ use crate::input::{Input, Patch};
 pub(crate) struct Edit {
     /// The track's id.
     pub(crate) track_id: u32,
-    /// Seconds of silence before the track starts.
+    /// Length of the silence before the track starts, in seconds.
     pub(crate) lead: f64,
-    /// Seconds to drop at the start of the media.
+    /// Length of the part at the start of the media that is dropped, in seconds.
     pub(crate) skip: f64,
-    /// Seconds that are played after the lead, if the list states it.
+    /// Length of the part that is played after the silence, in seconds, if the edit list states it.
     pub(crate) length: Option<f64>,
 }
 
-/// At most this many boxes are read, so that no file takes long.
+/// The maximum number of boxes that are read. It limits the time that a hostile file can take.
 const MAX_BOXES: u32 = 10_000;
 
-/// At most this many entries of an edit list are read.
+/// The maximum number of entries of an edit list that are read.
 const MAX_ENTRIES: u64 = 64;
 
-/// Patches the size of the media data of `input` if it is an MP4 file that was cut off within it. Returns a text for the
-/// warning then.
+/// Patches the size of the media data of `input` if it is an MP4 file that was truncated within the media data. In
+/// that case returns the text of the warning.
 ///
 /// # Errors
 /// [`Error::CutOff`] if the index or all of the media data is missing.
@@ -45,11 +47,12 @@ pub(crate) fn repair(input: &mut Input) -> Result<Option<String>, Error> {
     let (mut has_index, mut has_media) = (false, false);
     let mut position = 0;
     let (last, is_whole) = loop {
-        // Malformed boxes are left to the demuxer to report.
+        // A malformed box is no error here, because the demuxer reports it.
         let Some(found) = parser.next_box(position, u64::MAX)? else { return Ok(None) };
-        // A size of zero means "to the end of the file".
+        // A size of zero means that the box reaches to the end of the file.
         let is_whole = found.end <= file_len || parser.u32_at(position)? == 0;
-        // `meta` is the index of a picture. The demuxer reports that it has no audio track, which is a better message.
+        // `meta` is the index of a picture file. It counts as an index, so that the demuxer reports the better
+        // message: the file has no audio track.
         has_index |= is_whole && [*b"moov", *b"meta"].contains(&found.name);
         has_media |= found.name == *b"mdat" && found.start < file_len.min(found.end);
         if found.end >= file_len {
@@ -104,7 +107,7 @@ struct Parser<'a> {
     boxes_left: u32,
 }
 
-/// A box: its name, and the range of its contents.
+/// A box: its name, and the start and end of its contents.
 struct Found {
     name: [u8; 4],
     start: u64,
@@ -112,7 +115,7 @@ struct Found {
 }
 
 impl Parser<'_> {
-    /// The box at `position` of a parent that ends at `end`.
+    /// Reads the header of the box at `position`, in a parent that ends at `end`.
     fn next_box(&mut self, position: u64, end: u64) -> io::Result<Option<Found>> {
         if self.boxes_left == 0 || position.saturating_add(8) > end {
             return Ok(None);
@@ -129,7 +132,7 @@ impl Parser<'_> {
         Ok(Some(found).filter(|f| f.start <= f.end && f.end <= end))
     }
 
-    /// The contents of the first box called `name` between `start` and `end`.
+    /// The start and end of the contents of the first box called `name` between `start` and `end`.
     fn child(&mut self, start: u64, end: u64, name: [u8; 4]) -> io::Result<Option<(u64, u64)>> {
         let mut position = start;
         while let Some(found) = self.next_box(position, end)? {
@@ -141,7 +144,7 @@ impl Parser<'_> {
         Ok(None)
     }
 
-    /// The edit list of the track between `start` and `end`.
+    /// The edit list of the track whose contents are between `start` and `end`.
     fn track(&mut self, start: u64, end: u64, movie_scale: u32) -> io::Result<Option<Edit>> {
         let Some(header) = self.child(start, end, *b"tkhd")? else { return Ok(None) };
         let Some(edts) = self.child(start, end, *b"edts")? else { return Ok(None) };
@@ -157,7 +160,8 @@ impl Parser<'_> {
         let empty = entries.iter().take_while(|e| e.media_time < 0).count();
         let lead: u64 = entries[..empty].iter().fold(0, |sum, e| sum.saturating_add(e.duration));
         let Some(first) = entries.get(empty) else { return Ok(None) };
-        // Lists with several entries are rare. Only the start of the first entry is applied.
+        // Lists with several entries are rare. Only the start of their first entry is applied, so the length is
+        // unknown.
         let length =
             (entries.len() == empty + 1 && first.duration > 0).then(|| first.duration as f64 / f64::from(movie_scale));
         Ok(Some(Edit {
@@ -184,7 +188,8 @@ impl Parser<'_> {
         Ok(entries)
     }
 
-    /// The field after the two dates of a header box: the time scale in `mvhd` and `mdhd`, the track id in `tkhd`.
+    /// Reads the field after the two dates of a header box. It is the time scale in `mvhd` and `mdhd`, and the track
+    /// ID in `tkhd`.
     fn after_times(&mut self, start: u64) -> io::Result<u32> {
         let offset = if self.version(start)? == 1 { 20 } else { 12 };
         self.u32_at(start + offset)
@@ -194,7 +199,7 @@ impl Parser<'_> {
         Ok(self.u32_at(start)? >> 24)
     }
 
-    /// Zero beyond the end of the file, which is not valid for any of the fields read here.
+    /// Reads a number. Returns zero beyond the end of the file; zero is not valid for any of the fields read here.
     fn u32_at(&mut self, position: u64) -> io::Result<u32> {
         let mut field = [0; 4];
         self.input.read_at(position, &mut field)?;
@@ -206,7 +211,8 @@ impl Parser<'_> {
     }
 }
 
-/// An entry of an edit list: `duration` is in the movie's time scale, `media_time` in the media's; -1 means a pause.
+/// An entry of an edit list. `duration` is in the movie's time scale. `media_time` is in the media's time scale; -1
+/// means a pause.
 struct Entry {
     duration: u64,
     media_time: i64,

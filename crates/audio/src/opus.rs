@@ -1,4 +1,4 @@
-//! The Opus decoder (RFC 6716, RFC 7845) for the codec registry.
+//! The Opus decoder (RFC 6716, RFC 7845), for the codec registry.
 
 use opus_pure::{ChannelLayout, OpusDecoder, OpusMSDecoder};
 use symphonia::core::audio::{
@@ -11,20 +11,22 @@ use symphonia::core::codecs::registry::{RegisterableAudioDecoder, SupportedAudio
 use symphonia::core::errors::{Result, decode_error, unsupported_error};
 use symphonia::core::packet::PacketRef;
 
-/// Opus is always decoded at 48 kHz: its headers count in samples of that rate.
+/// Opus is always decoded at 48 kHz, because its headers count samples at that rate.
 const RATE_HZ: u32 = 48_000;
 
-/// Samples of one channel in the longest packet, 120 ms.
+/// The maximum number of samples per channel in a packet, which is 120 ms.
 const MAX_PACKET_SAMPLES: usize = 5760;
 
-/// The identification header (RFC 7845, 5.1), or the `dOps` box of MP4: the same fields in big-endian order.
+/// The fields of the identification header (RFC 7845, 5.1). The `dOps` box of MP4 has the same fields in big-endian
+/// order.
 struct Head {
     channels: usize,
     pre_skip: u16,
-    /// Output gain in dB, as a Q7.8 number.
+    /// Output gain in dB, as a fixed-point number with 8 fractional bits (Q7.8).
     gain: i16,
     mapping_family: u8,
-    /// Numbers of streams and coupled streams; not stated for family 0, which has one stream.
+    /// Number of streams and number of coupled streams. Mapping family 0 does not state them, because it has one
+    /// stream.
     streams: (u8, u8),
 }
 
@@ -44,17 +46,18 @@ impl Head {
     }
 }
 
-/// Samples at 48 kHz to drop at the start of the recording (encoder delay), if `extra_data` is an Opus header.
+/// Number of samples at 48 kHz to drop at the start of the recording (encoder delay). `None` if `extra_data` is not
+/// an Opus header.
 pub(crate) fn pre_skip(extra_data: &[u8]) -> Option<u16> {
     Head::parse(extra_data).map(|head| head.pre_skip)
 }
 
-/// The decoder for a channel layout. Either way, the output is mono.
+/// The decoder for a channel layout. The output is mono in both cases.
 enum Inner {
-    /// Mono or stereo. The decoder mixes stereo itself before synthesis, which halves the cost. On streams that libopus
-    /// encoded, the difference from the mean of the channels is below -80 dB.
+    /// One or two channels. The decoder mixes stereo itself before synthesis, which halves the cost. On streams that
+    /// libopus encoded, the difference from the mean of the channels is below -80 dB.
     Mono(Box<OpusDecoder>),
-    /// 3 to 8 channels, interleaved.
+    /// Three to eight channels, which the decoder returns interleaved.
     Surround(Box<OpusMSDecoder>, usize),
 }
 
@@ -95,7 +98,7 @@ impl Opus {
     /// Decodes one packet into `self.mono`.
     fn decode_packet(&mut self, data: &[u8]) -> Result<()> {
         self.mono.clear();
-        // An empty packet asks for loss concealment, but does not state for how many samples.
+        // An empty packet asks for loss concealment, but does not state the number of samples to conceal.
         if data.is_empty() {
             return decode_error("opus: empty packet");
         }
@@ -117,7 +120,8 @@ fn mono_decoder() -> Option<Box<OpusDecoder>> {
     OpusDecoder::new(RATE_HZ.cast_signed(), 1).ok().map(Box::new)
 }
 
-/// A decoder for mapping family 1, if the header states the numbers of streams that RFC 7845 prescribes for it.
+/// Creates a decoder for mapping family 1. Returns `None` unless the header states the numbers of streams that RFC
+/// 7845 prescribes for this number of channels.
 fn surround_decoder(channels: usize, streams: (u8, u8)) -> Option<Inner> {
     let layout = ChannelLayout::surround(channels, 1).ok()?;
     let expected = (usize::from(streams.0), usize::from(streams.1));

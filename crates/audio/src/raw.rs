@@ -1,4 +1,5 @@
-//! Raw samples without a header, as sound cards and telephony send them: a stream of bytes to 16 kHz `f32`.
+//! Converts a byte stream of raw samples without a header, as sound cards and telephony send it, to 16 kHz `f32`
+//! samples.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,7 +36,7 @@ impl RawFormat {
         }
     }
 
-    /// Number of bytes of a sample.
+    /// The size of a sample in bytes.
     pub fn width(self) -> usize {
         match self {
             Self::S16 => 2,
@@ -44,7 +45,7 @@ impl RawFormat {
         }
     }
 
-    /// Decodes a sample of [`Self::width`] bytes.
+    /// Decodes one sample from [`Self::width`] bytes.
     fn sample(self, bytes: &[u8]) -> f32 {
         match (self, bytes) {
             (Self::S16, &[low, high]) => from_i16(i16::from_le_bytes([low, high])),
@@ -75,7 +76,8 @@ fn from_i16(sample: i16) -> f32 {
     f32::from(sample) / 32_768.0
 }
 
-/// All bits are inverted: a sign, three bits of exponent and four of mantissa. The bias makes the segments continuous.
+/// Decodes mu-law. All bits are inverted: a sign, three bits of exponent and four bits of mantissa. The bias makes
+/// the segments continuous.
 fn mu_law(code: u8) -> i16 {
     const BIAS: i16 = 0x84;
     let code = !code;
@@ -84,7 +86,8 @@ fn mu_law(code: u8) -> i16 {
     if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// Every other bit is inverted; a set sign bit means plus. The two lowest exponents have the same step size.
+/// Decodes A-law. Every other bit is inverted, and a set sign bit means plus. The two lowest exponents have the same
+/// step size.
 fn a_law(code: u8) -> i16 {
     let code = code ^ 0x55;
     let (exponent, mantissa) = (code >> 4 & 7, i16::from(code & 15));
@@ -93,17 +96,18 @@ fn a_law(code: u8) -> i16 {
     if code & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
-/// Converts a stream of raw bytes to 16 kHz samples. Resampling from another rate delays the output by up to 0.1 s.
+/// Converts a stream of raw bytes to 16 kHz samples. If the input has another rate, resampling delays the output by
+/// up to 0.1 s.
 pub struct RawStream {
     format: RawFormat,
     resampler: Resampler,
-    /// The first bytes of a sample that is not complete yet.
+    /// The first bytes of a sample whose other bytes have not arrived yet.
     partial: Vec<u8>,
     samples: Vec<f32>,
 }
 
 impl RawStream {
-    /// A stream of samples at `rate` Hz.
+    /// Creates a stream of samples at `rate` Hz.
     ///
     /// # Errors
     /// [`Error::SampleRate`] for a rate that cannot be resampled.
@@ -111,8 +115,8 @@ impl RawStream {
         Ok(Self { format, resampler: Resampler::new(rate)?, partial: Vec::new(), samples: Vec::new() })
     }
 
-    /// Converts the next bytes, which may end within a sample, and appends the samples that are ready to `out`. NaN and
-    /// infinity become silence.
+    /// Converts the next bytes and appends the finished samples to `out`. The bytes may end in the middle of a
+    /// sample. NaN and infinity become silence.
     pub fn push(&mut self, mut bytes: &[u8], out: &mut Vec<f32>) {
         let Self { format, resampler, partial, samples } = self;
         samples.clear();
@@ -155,7 +159,7 @@ mod tests {
     use super::*;
     use crate::Audio;
 
-    /// Table values of ITU-T G.711, scaled to 16 bits.
+    /// Compares with values from the tables of ITU-T G.711, scaled to 16 bits.
     #[test]
     fn mu_law_and_a_law_have_the_values_of_the_standard() {
         let known = [(0x00, -32_124), (0x80, 32_124), (0x7f, 0), (0xff, 0), (0xfe, 8), (0x8f, 16_764), (0x2a, -5_372)];
@@ -164,7 +168,7 @@ mod tests {
         assert_eq!(known.map(|(code, _)| a_law(code)), known.map(|(_, value)| value));
     }
 
-    /// Decodes all codes both here and as a WAV file.
+    /// Decodes all 256 codes twice: as a raw stream, and as a WAV file.
     #[test]
     fn files_and_streams_have_the_same_samples() {
         let codes: Vec<u8> = (0..=255).collect();

@@ -1,4 +1,4 @@
-//! Converts any sample rate to 16 kHz.
+//! Converts samples of any rate to 16 kHz.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _};
@@ -9,8 +9,8 @@ use crate::sample_rate::SAMPLE_RATE;
 /// The rates that can be resampled, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
-/// A transform has at least this many samples, and lasts at least a sixteenth of a second. The longer it is, the steeper
-/// is the anti-aliasing filter; at this length it passes 96 % of the band unchanged.
+/// The minimum length of a transform in samples. It also lasts at least a sixteenth of a second. A longer transform
+/// has a steeper anti-aliasing filter; at this length the filter passes 96 % of the band unchanged.
 const MIN_TRANSFORM_SAMPLES: u64 = 1024;
 const TRANSFORMS_PER_SECOND: u64 = 16;
 
@@ -23,7 +23,7 @@ const MAX_BLOCK_SAMPLES: u64 = 1 << 17;
 /// Samples that are at 16 kHz already pass unchanged, bit for bit.
 pub(crate) struct Resampler {
     rate: u32,
-    /// The rate that is converted from: `rate`, or one close to it (see [`MAX_BLOCK_SAMPLES`]).
+    /// The rate that the resampler converts from. It is `rate`, or a rate close to it (see [`MAX_BLOCK_SAMPLES`]).
     converted_rate: u32,
     fft: Option<Box<Converter>>,
     consumed: u64,
@@ -32,16 +32,16 @@ pub(crate) struct Resampler {
 
 struct Converter {
     fft: Fft<f32>,
-    /// Input until it fills a chunk.
+    /// Input samples that do not fill a chunk yet.
     waiting: Vec<f32>,
     chunk: usize,
     output: Vec<f32>,
-    /// Output samples still to be dropped: the filter's delay.
+    /// Number of output samples that must still be dropped to remove the delay of the filter.
     delay: usize,
 }
 
 impl Resampler {
-    /// A resampler from `rate` in Hz; [`Error::SampleRate`] if it cannot be converted.
+    /// Creates a resampler for input of `rate` Hz. Returns [`Error::SampleRate`] if this rate cannot be converted.
     pub(crate) fn new(rate: u32) -> Result<Self, Error> {
         if !RATES_HZ.contains(&rate) {
             return Err(Error::SampleRate(rate));
@@ -56,12 +56,12 @@ impl Resampler {
         self.rate
     }
 
-    /// True if no sample has gone in yet.
+    /// Whether no sample has been pushed yet.
     pub(crate) fn is_unused(&self) -> bool {
         self.consumed == 0
     }
 
-    /// Converts `input` and appends what is ready to `out`.
+    /// Converts `input` and appends the finished output samples to `out`.
     pub(crate) fn push(&mut self, input: &[f32], out: &mut Vec<f32>) {
         self.consumed += input.len() as u64;
         let before = out.len();
@@ -72,8 +72,8 @@ impl Resampler {
         self.produced += (out.len() - before) as u64;
     }
 
-    /// Appends the samples still held, so that `n` input samples have become `round(n * 16000 / rate)` output samples.
-    /// A second call appends nothing.
+    /// Appends the samples that are still held. After that, `n` input samples have become `round(n * 16000 / rate)`
+    /// output samples. A second call appends nothing.
     pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
         let total = self.expected();
         let Some(converter) = &mut self.fft else { return };
@@ -83,12 +83,13 @@ impl Resampler {
             converter.push(&zeros, out);
         }
         let surplus = self.produced + (out.len() - start) as u64 - total;
-        // The last chunk can produce more than is needed: drop the surplus, which is all part of this call's output.
+        // The last chunk can produce more samples than needed. The surplus is always within the output of this call,
+        // so it is dropped there.
         out.truncate(out.len() - usize::try_from(surplus).unwrap_or(0).min(out.len() - start));
         self.produced = total;
     }
 
-    /// The number of output samples for the input so far.
+    /// The number of output samples that correspond to the input so far.
     pub(crate) fn expected(&self) -> u64 {
         let (consumed, rate) = (u128::from(self.consumed), u128::from(self.converted_rate));
         u64::try_from((consumed * u128::from(SAMPLE_RATE) + rate / 2) / rate).unwrap_or(u64::MAX)
@@ -136,12 +137,13 @@ impl Converter {
     }
 }
 
-/// The rate nearest to `rate` whose block is not too long.
+/// The rate nearest to `rate` whose block is not longer than [`MAX_BLOCK_SAMPLES`].
 fn convertible(rate: u32) -> u32 {
     (0..rate).flat_map(|d| [rate - d, rate + d]).find(|r| block(*r) <= MAX_BLOCK_SAMPLES).unwrap_or(rate)
 }
 
-/// Samples in two of the smallest blocks: with an even number, the filter's delay is a whole number of samples.
+/// The number of samples in two of the smallest blocks. The number is even, so that the filter's delay is a whole
+/// number of samples.
 fn block(rate: u32) -> u64 {
     2 * u64::from(rate) / gcd(u64::from(rate), u64::from(SAMPLE_RATE))
 }

@@ -1,41 +1,41 @@
-//! Repairs wrong sizes in the headers of WAV and AIFF files, and reads those of RF64.
+//! Repairs wrong sizes in the headers of WAV and AIFF files, and reads the 64-bit sizes of RF64 files.
 //!
-//! A recorder that was interrupted leaves zeros or outdated values in the size fields. A program that writes to a pipe
-//! leaves all ones, and one that writes more than 4 GB leaves the lower 32 bits. RF64 (EBU Tech 3306) has 64-bit sizes in
-//! a chunk of its own. The demuxer relies on the fields, so wrong ones are patched: the data then reaches from its start
-//! to the end of the file.
+//! A recorder that was interrupted leaves zeros or outdated values in the size fields. A program that writes to a
+//! pipe leaves all bits set. A program that writes more than 4 GB leaves the lower 32 bits of the size. RF64 (EBU
+//! Tech 3306) stores 64-bit sizes in a separate chunk. The demuxer relies on the size fields, so wrong ones are
+//! patched: the samples then reach to the end of the file.
 
 use std::io;
 
 use crate::error::WarningKind;
 use crate::input::{Input, Patch};
 
-/// The chunk size that means "not known".
+/// The value of a size field that means "unknown".
 const UNKNOWN: u32 = u32::MAX;
 
-/// At most this many chunks are read: no real file has more before its data.
+/// The maximum number of chunks that are read. No real file has more chunks before its samples.
 const MAX_CHUNKS: usize = 10_000;
 
-/// Up to this many unexplained bytes at the end of a file do not count against the stated size: they can be a tag, half a
-/// chunk, or the rest of a disk sector. If they are audio after all, a syllable is lost at most.
+/// If at most this many unknown bytes follow the stated size, the stated size is used. They can be a tag, half a
+/// chunk, or the rest of a disk sector. If they are audio after all, at most a syllable is lost.
 const MAX_TRAILING_BYTES: u64 = 2048;
 
-/// The chunk format: WAV or AIFF.
+/// The file format: WAV or AIFF.
 #[derive(Clone, Copy)]
 struct Family {
-    /// Name of the chunk with the samples.
+    /// The name of the chunk that contains the samples.
     data: [u8; 4],
-    /// Decodes a chunk's size.
+    /// Decodes the size of a chunk.
     read: fn([u8; 4]) -> u32,
-    /// Encodes a chunk's size.
+    /// Encodes the size of a chunk.
     write: fn(u32) -> [u8; 4],
 }
 
 const WAV: Family = Family { data: *b"data", read: u32::from_le_bytes, write: u32::to_le_bytes };
 const AIFF: Family = Family { data: *b"SSND", read: u32::from_be_bytes, write: u32::to_be_bytes };
 
-/// Patches the size fields of `input` if it is a WAV, RF64 or AIFF file that needs it. Returns a warning if the header
-/// states a wrong size.
+/// Patches the size fields of `input` if it is a WAV, RF64 or AIFF file with wrong sizes. Returns a warning if the
+/// header states a wrong size.
 pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, String)>> {
     let mut head = [0; 12];
     let n = input.read_at(0, &mut head)?;
@@ -49,7 +49,7 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, Strin
     let is_known = data.size != u64::from(UNKNOWN);
     let size =
         if is_known && data.size < available { family.size_within_longer_file(input, &data)? } else { available };
-    // The size of an AIFF file has 32 bits and no value for "not known": the demuxer cannot read beyond that.
+    // The size field of AIFF has 32 bits and no value for "unknown", so the demuxer cannot read more than that.
     let max_size =
         if family.data == AIFF.data { (u64::from(UNKNOWN) + 8).saturating_sub(data.start) } else { u64::MAX };
     let size = size.min(max_size);
@@ -57,7 +57,7 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, Strin
         let kind = if data.size > available { WarningKind::Truncated } else { WarningKind::WrongSize };
         (kind, format!("its header states {} bytes of samples, {size} can be read", data.size))
     });
-    // AIFF may have other chunks after the samples, so nothing is patched if the size is right.
+    // An AIFF file may have other chunks after the samples, so nothing is patched if the size is right.
     if family.data == AIFF.data && size == data.size {
         return Ok(mismatch);
     }
@@ -74,14 +74,14 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, Strin
     Ok(mismatch)
 }
 
-/// The data chunk: where its samples start, and the number of bytes that the header states.
+/// The data chunk: the position of its samples, and their size in bytes according to the header.
 struct Data {
     start: u64,
     size: u64,
 }
 
 impl Family {
-    /// Finds the chunk with the samples.
+    /// Finds the chunk that contains the samples.
     fn find_data(self, input: &mut Input) -> io::Result<Option<Data>> {
         let mut position = 12;
         let mut size_64 = None;
@@ -92,7 +92,7 @@ impl Family {
                 let size = size_64.filter(|_| size == UNKNOWN).unwrap_or(u64::from(size));
                 return Ok(Some(Data { start, size }));
             }
-            // ds64: u64 RIFF size, u64 data size, u64 sample count, ...
+            // The chunk `ds64` contains: u64 RIFF size, u64 data size, u64 sample count, and more.
             if name == *b"ds64" {
                 let mut field = [0; 8];
                 if input.read_at(start + 8, &mut field)? == 8 {
@@ -106,15 +106,15 @@ impl Family {
 
     /// The size of the samples in a file that continues after the stated size.
     ///
-    /// Losing speech is worse than noise at the end. So the stated size counts only if nothing but whole chunks and a few
-    /// bytes follow it; the same holds for the size beyond 4 GB whose lower 32 bits are the stated ones. Otherwise
-    /// everything up to the end counts as samples. A stated size of zero needs at least one chunk after it, because
-    /// recorders write zero at the start.
+    /// Losing speech is worse than decoding some noise at the end. So the stated size is used only if it is followed
+    /// by nothing but complete chunks and a few bytes. The same rule applies to the size beyond 4 GB whose lower 32
+    /// bits equal the stated size. Otherwise all bytes up to the end of the file count as samples. A stated size of
+    /// zero is used only if at least one chunk follows it, because recorders write zero at the start.
     fn size_within_longer_file(self, input: &mut Input, data: &Data) -> io::Result<u64> {
         let available = input.len() - data.start;
         let beyond_4_gb = data.size + ((available - data.size) & !u64::from(u32::MAX));
         for size in [data.size, beyond_4_gb] {
-            // Not every program pads a chunk of odd size.
+            // A chunk of odd size should be followed by a padding byte, but not every program writes one.
             for end in size..=size + (size & 1) {
                 let rest = self.after_chunks(input, data.start + end)?;
                 if rest > data.start && is_negligible(input, rest)? {
@@ -125,12 +125,12 @@ impl Family {
         Ok(available)
     }
 
-    /// The position after the whole chunks that start at `position`.
+    /// The position after the complete chunks that start at `position`.
     fn after_chunks(self, input: &mut Input, mut position: u64) -> io::Result<u64> {
         for _ in 0..MAX_CHUNKS {
             let Some((name, size)) = self.chunk_at(input, position)? else { break };
             let next = position + 8 + u64::from(size) + u64::from(size & 1);
-            // The last chunk may be without padding.
+            // The padding byte of the last chunk may be missing.
             if next > input.len() + 1 || !name.iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
                 break;
             }
@@ -139,7 +139,7 @@ impl Family {
         Ok(position)
     }
 
-    /// Name and size of the chunk at `position`; `None` at the end of the file.
+    /// Name and size of the chunk at `position`. `None` at the end of the file.
     fn chunk_at(self, input: &mut Input, position: u64) -> io::Result<Option<([u8; 4], u32)>> {
         let mut header = [0; 8];
         if input.read_at(position, &mut header)? < 8 {
@@ -150,7 +150,8 @@ impl Family {
     }
 }
 
-/// Whether only a few bytes, or only zeros, follow `position`. Zeros are the fill of a file of preallocated size.
+/// Whether only a few bytes, or only zeros, follow `position`. Zeros fill the rest of a file whose size was allocated
+/// in advance.
 fn is_negligible(input: &mut Input, mut position: u64) -> io::Result<bool> {
     if input.len() <= position + MAX_TRAILING_BYTES {
         return Ok(true);
@@ -181,7 +182,7 @@ mod tests {
         Input::new(Box::new(io::Cursor::new(bytes))).unwrap()
     }
 
-    /// Size field of the data chunk after repair, and the length of the input.
+    /// The size field of the data chunk after the repair, and the length of the input.
     fn sizes(input: &mut Input, data_start: u64) -> (u32, u64) {
         let mut field = [0; 4];
         input.read_at(data_start - 4, &mut field).unwrap();
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(sizes(&mut input, 20), (3, 23));
     }
 
-    /// A file too large for memory: a head, then ones, then a tail.
+    /// A file that is too large for memory. It consists of a head, many ones, and a tail.
     struct Large {
         head: Vec<u8>,
         tail: Vec<u8>,
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn rf64_takes_its_size_from_ds64() {
+    fn the_size_of_an_rf64_file_is_read_from_its_ds64_chunk() {
         let mut ds64 = [0; 24];
         ds64[8] = 4;
         let chunks: [(&str, u32, &[u8]); 3] = [("ds64", 24, &ds64), ("data", u32::MAX, b"1234"), ("LIST", 2, b"ab")];

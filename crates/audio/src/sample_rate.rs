@@ -1,4 +1,4 @@
-//! The sample rate that the rest of the program works at.
+//! The sample rate of the output of this crate.
 
-/// The sample rate of everything that leaves this crate, in Hz.
+/// The sample rate in Hz of all samples that this crate returns.
 pub const SAMPLE_RATE: u32 = 16_000;

@@ -1,18 +1,20 @@
-//! Places decoded samples in time.
+//! Computes the position of decoded samples in the recording.
 //!
-//! Encoders add delay before the first sample and padding after the last; containers state how much of each to drop.
-//! Containers with timestamps may also have gaps: a recorder that pauses in silence, an audio track that starts after its
-//! video, packets lost to damage. Gaps are filled with silence, so that times in the output equal times in the recording.
+//! Encoders add delay before the first sample and padding after the last one. Containers state how much of each must
+//! be dropped. Containers with timestamps may also have gaps, for example if a recorder pauses in silence, an audio
+//! track starts after its video, or packets are lost. Gaps are filled with silence, so that times in the output equal
+//! times in the recording.
 
 use symphonia::core::units::TimeBase;
 
-/// A timestamp may be this much later than the number of samples implies before it counts as a gap.
+/// A timestamp that is later than expected from the number of samples counts as a gap if the difference is larger
+/// than this.
 const GAP_TOLERANCE_S: f64 = 0.1;
 
-/// Limit of all inserted silence of a recording: damaged timestamps must not cause hours of it.
+/// Maximum of all silence inserted into a recording. Damaged timestamps could otherwise cause hours of silence.
 const MAX_SILENCE_S: f64 = 3600.0;
 
-/// The timestamp and trims that the container states for a packet, in ticks of the track.
+/// The timestamp and the trims of a packet as the container states them, in ticks of the track.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PacketTime {
     pub(crate) start: i64,
@@ -20,45 +22,46 @@ pub(crate) struct PacketTime {
     pub(crate) trim_end: u64,
 }
 
-/// What the container states about the track as a whole. Times are in seconds.
+/// The times of a whole track as the container states them, in seconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TrackTime {
-    /// Length of a tick. Without it, packets follow each other without gaps.
+    /// The length of a tick. If it is `None`, packets follow each other without gaps.
     pub(crate) time_base: Option<TimeBase>,
-    /// Subtracted from every timestamp: the encoder delay, in containers whose timestamps include it.
+    /// The encoder delay, in containers whose timestamps include it. It is subtracted from every timestamp.
     pub(crate) skip: f64,
-    /// Encoder delay at the start of the first packet.
+    /// The encoder delay at the start of the first packet.
     pub(crate) delay: f64,
-    /// Samples before this time are dropped, and the output starts at time zero. `None`: it starts with the first packet.
+    /// Samples before this time are dropped, and the output starts at time zero. If it is `None`, the output starts
+    /// with the first packet.
     pub(crate) begin: Option<f64>,
     /// Samples after this time are dropped.
     pub(crate) end: Option<f64>,
 }
 
-/// What to do with the samples of one packet.
+/// The result of [`Timeline::place`]: what to do with the samples of one packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placement {
-    /// Samples of silence to insert before them.
+    /// Number of silent samples to insert before the packet.
     pub(crate) silence: u64,
-    /// Whether the silence is a gap in the timestamps, and not a replacement for a lost packet.
+    /// Whether the silence fills a gap in the timestamps. It is false if the silence replaces a lost packet.
     pub(crate) is_gap: bool,
-    /// The range of samples to keep.
+    /// The range of the packet's samples to keep.
     pub(crate) keep: std::ops::Range<usize>,
 }
 
-/// The position within one track.
+/// The current position within one track.
 pub(crate) struct Timeline {
     track: TrackTime,
     rate: f64,
-    /// Seconds placed so far, counted from `origin`.
+    /// Length of the output so far in seconds, counted from `origin`.
     position: f64,
     /// The timestamp at which the output starts.
     origin: Option<f64>,
-    /// Samples before this timestamp are dropped; known from the first packet on.
+    /// Samples before this timestamp are dropped. It is known after the first packet.
     begin: Option<f64>,
     /// Seconds of silence that may still be inserted.
     silence_left: f64,
-    /// Whether the last packet was lost: the next one is placed by its timestamp, without tolerance.
+    /// Whether the last packet was lost. If so, the next packet is placed by its timestamp without tolerance.
     lost: bool,
 }
 
@@ -75,23 +78,24 @@ impl Timeline {
         }
     }
 
-    /// Starts another stream of the same recording. Only the amount of inserted silence is kept.
+    /// Starts another stream of the same recording. Of the current state, only `silence_left` is kept.
     pub(crate) fn restart(&mut self, track: TrackTime, rate: u32) {
         *self = Self { silence_left: self.silence_left, ..Self::new(track, rate) };
     }
 
-    /// Notes a packet that could not be decoded: the next gap is its duration.
+    /// Records that a packet could not be decoded. Silence replaces it, up to the timestamp of the next packet.
     pub(crate) fn lose_packet(&mut self) {
         self.lost = true;
     }
 
-    /// Changes the sample rate. Timestamps are ignored from here on, because they may count samples of the old rate.
+    /// Changes the sample rate. Later timestamps are ignored, because they may count samples of the old rate.
     pub(crate) fn change_rate(&mut self, rate: u32) {
         self.rate = f64::from(rate);
         self.track.time_base = None;
     }
 
-    /// Places `frames` decoded samples of a packet. `earliest` is the time of the first packet of any track.
+    /// Computes the position of a packet with `frames` decoded samples. `earliest` is the time of the first packet of
+    /// any track.
     pub(crate) fn place(&mut self, packet: PacketTime, frames: usize, earliest: Option<f64>) -> Placement {
         let Some(base) = self.track.time_base else {
             self.position += frames as f64 / self.rate;
@@ -99,13 +103,14 @@ impl Timeline {
         };
         let tick = f64::from(base.numer.get()) / f64::from(base.denom.get());
         let mut start = packet.start as f64 * tick - self.track.skip;
-        // Timestamps in milliseconds round a delay of 6.5 ms to 7.
+        // Timestamps in milliseconds round a delay of 6.5 ms to 7 ms.
         if self.begin.is_none() && (start + self.track.delay).abs() <= tick {
             start = -self.track.delay;
         }
         let begin = *self.begin.get_or_insert((start + self.track.delay).max(0.0));
         let length = frames as f64 / self.rate;
-        // Usually the trim and the samples before `begin` are the same, stated twice: drop the larger of both.
+        // Usually the trim and the samples before `begin` are the same samples, stated twice, so only the larger of
+        // the two is dropped.
         let head = (packet.trim_start as f64 * tick).max(begin - start).max(0.0);
         let beyond = self.track.end.map_or(0.0, |end| start + length - end);
         let tail = (packet.trim_end as f64 * tick).max(beyond).max(0.0);
@@ -122,7 +127,7 @@ impl Timeline {
         Placement { silence, is_gap: silence > 0 && !lost, keep: first..last }
     }
 
-    /// Samples of silence up to `start` seconds from the origin.
+    /// Number of silent samples to insert so that the output reaches `start`, in seconds from the origin.
     fn silence_before(&mut self, start: f64, tolerance: f64) -> u64 {
         let gap = start - self.position;
         if gap <= tolerance || gap > self.silence_left {
@@ -188,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_silence_holds_for_all_streams_together() {
+    fn the_silence_limit_applies_to_all_streams_together() {
         let track = TrackTime { time_base: TimeBase::try_new(1, 1000), ..TrackTime::default() };
         let mut clock = Timeline::new(track, RATE);
         let mut silence = 0;
@@ -204,7 +209,8 @@ mod tests {
     fn a_late_audio_track_starts_late() {
         let mut clock = timeline(TrackTime::default(), 1000);
         assert_eq!(clock.place(at(500), 960, Some(0.0)), Placement { silence: 24_000, is_gap: true, keep: 0..960 });
-        // Opus in WebM, whose timestamps include the delay; AAC in MP4, 1 ms of it before the edit.
+        // Opus in `WebM`, whose timestamps include the delay. Then AAC in MP4, where 1 ms of the delay is before the
+        // edit.
         let mut clock = timeline(TrackTime { delay: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
         assert_eq!(clock.place(at(493), 960, Some(0.0)), Placement { silence: 23_976, is_gap: true, keep: 312..960 });
         let mut clock = timeline(TrackTime { begin: Some(0.25), skip: -0.249, ..TrackTime::default() }, 1000);

@@ -1,14 +1,17 @@
-//! Decodes a small file of every supported format (made by `tests/data/make.sh`): length and signal must be right.
+//! Decodes a small file of every supported format (made by `tests/data/make.sh`) and checks the length and the
+//! signal.
 
 mod common;
 
 use amanuensis_audio::{Audio, SAMPLE_RATE, WarningKind};
 use common::{at_8_khz, decode, fixture, similarity, speech};
 
-/// File, container, codec, rate, channels, minimum similarity to the reference, maximum difference in length (seconds).
+/// File, container, codec, sample rate, channels, minimum similarity to the reference, and maximum difference in
+/// length in seconds.
 ///
-/// If the container does not state the encoder delay (ADTS, MP3 without a Xing header, MP2, AAC in MKV and in fragmented
-/// MP4), the audio is late by that delay, as in other players. The padding of the last packet is not read from `WebM`.
+/// If the container does not state the encoder delay (ADTS, MP3 without a Xing header, MP2, AAC in MKV and in
+/// fragmented MP4), the audio is late by that delay, as in other players. The padding of the last packet is not read
+/// from `WebM`.
 type Expected = (&'static str, &'static str, &'static str, u32, usize, f64, f64);
 
 const EXACT: f64 = 0.001;
@@ -96,7 +99,7 @@ fn sixteen_kilohertz_mono_passes_bit_for_bit() {
 fn the_headers_state_the_duration() {
     for (name, ..) in FILES.iter().filter(|c| !c.0.starts_with("late")) {
         let audio = Audio::from_bytes(fixture(name)).unwrap();
-        // A fragmented file does not state its duration, nor do the files of some Matroska muxers.
+        // Fragmented files and the files of some Matroska muxers do not state their duration.
         if let Some(seconds) = audio.expected_duration() {
             assert!((0.9..1.7).contains(&seconds), "{name}: {seconds} s");
         }
@@ -123,7 +126,7 @@ fn joined_files_are_one_recording() {
         assert!(alike > 0.9 && lag.abs() <= 8, "{alike} at lag {lag}");
     }
 
-    // Two MP3 files of different rate and channel count.
+    // Joins two MP3 files with different rates and channel counts.
     let joined = [fixture("stereo.mp3"), fixture("no-xing.mp3")].concat();
     let (samples, audio) = decode(joined).unwrap();
     assert!((31_000..35_000).contains(&samples.len()), "{} samples", samples.len());

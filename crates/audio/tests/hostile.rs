@@ -1,5 +1,5 @@
-//! Damaged, truncated and hostile files yield a clear error or whatever can be decoded; never a panic, a hang or a large
-//! allocation.
+//! Damaged, truncated and hostile files yield a clear error or the part that can be decoded. They never cause a
+//! panic, a hang or a large allocation.
 
 mod common;
 
@@ -44,7 +44,8 @@ const ALL: [&str; 34] = [
     "late.webm",
 ];
 
-/// No fixture is longer than 2 s, and a changed file may add an hour of silence for gaps at most.
+/// The maximum length of the output. No fixture is longer than 2 s, and at most an hour of silence is inserted for
+/// gaps.
 const MAX_DURATION_S: f64 = 3610.0;
 
 fn kinds(audio: &Audio) -> Vec<WarningKind> {
@@ -59,7 +60,7 @@ fn message(bytes: Vec<u8>) -> String {
 }
 
 #[test]
-fn files_that_are_no_recordings_are_named() {
+fn the_error_describes_files_that_are_not_recordings() {
     assert!(matches!(decode(Vec::new()), Err(Error::Empty)));
     assert!(message(b"Dear diary, today I renamed a file.\n".repeat(40)).contains("found: text"));
     assert!(message(vec![0; 5000]).contains("found: zeros"));
@@ -117,7 +118,7 @@ fn an_outdated_size_in_the_header_loses_no_samples() {
 }
 
 #[test]
-fn recordings_of_one_and_of_no_sample_are_valid() {
+fn recordings_with_one_sample_or_none_are_valid() {
     for rate in [8_000, 16_000, 44_100] {
         let (samples, audio) = decode(wav(1, 16, 1, rate, &[0, 64])).unwrap();
         assert!(samples.len() <= 2 && audio.warnings().is_empty());
@@ -170,7 +171,7 @@ fn a_truncated_file_is_decoded_as_far_as_possible() {
             }
             Err(error) => {
                 println!("{name}: {error}");
-                // MP4 and CAF need the index at their end. These Ogg files have all of their audio on one page.
+                // MP4 and CAF files need the index at their end. In these Ogg files, all audio is on one page.
                 let indexed = ["m4a", "mp4", "mov", "caf", "ogg", "opus"].iter().any(|e| name.ends_with(e));
                 assert!(indexed && name != "index-first.m4a", "{name}: {error}");
             }
@@ -202,12 +203,12 @@ fn an_mp4_file_without_index_or_audio_data_is_refused() {
             let message = message(bytes[..cut].to_vec());
             assert!(message.contains("cut off") && message.contains("index"), "{name}: {message}");
         }
-        // A recorder that lost power: the size of the media data is still zero.
+        // A file from a recorder that lost power: the size of the media data is still zero.
         let mut unfinished = bytes[..index].to_vec();
         unfinished[media..media + 4].fill(0);
         assert!(message(unfinished).contains("never finished"), "{name}");
     }
-    // A picture is not reported as cut off.
+    // A picture file without audio is not reported as truncated.
     let picture = b"\0\0\0\x14ftypheic\0\0\0\0mif1\0\0\0\x0cmeta\0\0\0\0\0\0\0\x0cmdat1234".to_vec();
     assert!(!message(picture).contains("cut off"));
 }
@@ -224,7 +225,7 @@ fn damage_in_the_middle_loses_only_the_middle() {
         let end = whole.len() * 8 / 10..whole.len() * 99 / 100;
         if samples.len() >= end.end {
             let (alike, lag) = similarity(&whole[end.clone()], &samples[end]);
-            // AAC fills bands with generated noise, which differs after the damage.
+            // AAC fills some bands with generated noise, which is different after the damaged part.
             let min_similarity = if name.contains("aac") { 0.6 } else { 0.9 };
             assert!(alike > min_similarity && lag.abs() < 500, "{name}: {alike} at lag {lag}");
         } else {
@@ -234,7 +235,7 @@ fn damage_in_the_middle_loses_only_the_middle() {
 }
 
 #[test]
-fn blocks_have_the_minimum_size_and_the_end_is_final() {
+fn blocks_have_the_minimum_size_and_nothing_follows_the_end() {
     let mut audio = Audio::from_bytes(fixture("speech.wav")).unwrap();
     assert!(audio.next_block().unwrap().unwrap().len() >= 8_000);
     while audio.next_block().unwrap().is_some() {}
@@ -272,10 +273,10 @@ fn samples_decoded_before_an_error_are_returned_before_it() {
     assert!(audio.next_block().unwrap().is_none());
 }
 
-/// Recordings are decoded in a thread of their own, so `Audio` must be `Send`.
+/// Compiles only if `Audio` is `Send`, because recordings are decoded in a separate thread.
 fn is_send<T: Send>(_: &T) {}
 
-/// Decodes hostile bytes and checks what must hold for all of them.
+/// Decodes hostile bytes and checks the properties that hold for every input.
 fn survive(bytes: Vec<u8>) -> Result<(), TestCaseError> {
     let Ok(mut audio) = Audio::from_bytes(bytes) else { return Ok(()) };
     while let Ok(Some(block)) = audio.next_block() {

@@ -1,4 +1,5 @@
-//! Compares the log-mel to arrays of the original implementation (80 bins) and of an independent one (80 and 128).
+//! Compares log-mel spectrograms with those of the original implementation (80 bins) and of an independent one (80
+//! and 128 bins).
 
 mod common;
 
@@ -21,7 +22,7 @@ fn features(n_mels: usize, samples: &[f32]) -> Vec<f32> {
     out
 }
 
-/// The largest difference between `frames` of our spectrogram and the rows of a file in `tests/data`.
+/// The largest difference between the rows `frames` of our spectrogram and the rows of a file in `tests/data`.
 fn difference(ours: &[f32], n_mels: usize, frames: &[usize], file: &str) -> f32 {
     let expected = npy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file));
     assert_eq!(expected.len(), frames.len() * n_mels);
@@ -53,7 +54,7 @@ fn equals_an_independent_implementation() {
 fn every_length_up_to_a_window_is_padded_with_zeros() {
     let silence = features(80, &[]);
     assert!(silence.iter().all(|v| v.to_bits() == silence[0].to_bits()), "silence is one value");
-    // Padding by the function equals padding by the test.
+    // The result is the same whether the function or the test pads the signal with zeros.
     let signal: Vec<f32> = (0..20_000).map(|i| (i as f32 * 0.3).sin()).collect();
     let mut padded = signal.clone();
     padded.resize(WINDOW_SAMPLES, 0.0);
@@ -77,11 +78,11 @@ fn equals_the_original_implementation() {
     let Some(data) = test_data() else { return };
     let reference = data.join("reference");
     let ours = features(80, &npy(&reference.join("audio_jfk_16k.npy")));
-    // The golden array is (80, 3000), ours (3000, 80).
+    // The reference array has the shape (80, 3000); ours has (3000, 80).
     let golden = npy(&reference.join("mel_jfk_openai.npy"));
     let difference = |(i, value): (usize, &f32)| (value - golden[i % 80 * WINDOW_FRAMES + i / 80]).abs();
     let worst = ours.iter().enumerate().map(difference).fold(0.0, f32::max);
     println!("original: largest difference {worst:e}");
-    // The original computes in float32 too. In its quietest bin, it differs from float64 by 4.4e-5.
+    // The original implementation computes in float32 too. In its quietest bin, it differs from float64 by 4.4e-5.
     assert!(worst < 1e-4, "largest difference {worst:e}");
 }

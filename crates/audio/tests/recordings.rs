@@ -5,7 +5,7 @@ mod common;
 use amanuensis_audio::Audio;
 use common::{drain, test_data};
 
-/// The value of `key` in a flat JSON object on one line, which is all that the manifest contains.
+/// The value of `key` in a flat JSON object on one line. The manifest contains no other JSON.
 fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let rest = line.split_once(&format!("\"{key}\": "))?.1;
     Some(rest.split([',', '}']).next()?.trim_matches('"'))

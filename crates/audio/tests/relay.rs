@@ -1,4 +1,4 @@
-//! A recording received through a pipe equals one that is decoded directly.
+//! Decoding a recording through a pipe gives the same result as decoding it directly.
 
 mod common;
 
@@ -7,7 +7,8 @@ use std::path::Path;
 
 use amanuensis_audio::{Audio, Error, Warning};
 
-/// Everything that decoding yields: stated length, blocks (samples as bits), warnings, kind and text of the error.
+/// The complete result of decoding: stated length, blocks (with the bits of each sample), warnings, and kind and text
+/// of the error.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     expected: Option<f64>,

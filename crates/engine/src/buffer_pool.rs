@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type FreeList<T> = Arc<Mutex<Vec<T>>>;
 
-/// The values that are not in use. The pool never holds more values than were in use at the same time.
+/// Values that are not in use. There are never more of them than were in use at the same time.
 #[derive(Debug)]
 pub(crate) struct BufferPool<T> {
     free: FreeList<T>,
@@ -21,23 +21,24 @@ impl<T> Default for BufferPool<T> {
 }
 
 impl<T> BufferPool<T> {
-    /// An empty pool that calls `reset` on every value that is returned to it.
+    /// Creates an empty pool that calls `reset` on every value that is returned to it.
     pub(crate) fn with_reset(reset: fn(&mut T)) -> Self {
         Self { free: Arc::default(), reset }
     }
 
-    /// Takes a value from the pool, with the contents its last user left in it. If the pool is empty, `make` creates one.
+    /// Takes a value from the pool. It has the contents that its last user left in it. If the pool is empty, `make`
+    /// creates a value.
     pub(crate) fn take(&self, make: impl FnOnce() -> T) -> Pooled<T> {
-        // The list is valid between any two statements, so a poisoned lock can be used.
+        // A lock poisoned by a panic can be used, because the list is valid between any two statements.
         let reused = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Pooled { value: Some(reused.unwrap_or_else(make)), free: Arc::clone(&self.free), reset: self.reset }
     }
 }
 
-/// A value that returns to its pool when it is dropped.
+/// A value from a pool. It returns to the pool when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pooled<T> {
-    /// `None` only during `drop`.
+    /// The value is `None` only while it is being dropped.
     value: Option<T>,
     free: FreeList<T>,
     reset: fn(&mut T),

@@ -1,6 +1,6 @@
 //! A loaded model.
 //!
-//! Decoding and alignment build on it: `Engine::decode` is in `decode::batch`, `Engine::align` in `align::alignment`.
+//! `Engine::decode` is defined in `decode::batch`, and `Engine::align` in `align::alignment`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,16 @@ use crate::options::{ComputeType, EngineOptions, Runtime};
 use crate::tokenizer::{Vocabulary, default_config};
 use crate::units::Frames;
 
-/// The longest prompt without previous text: start of transcript, language, task, and no timestamps.
+/// The maximum number of prompt tokens without previous text: start of transcript, language, task, and no timestamps.
 const MAX_PROMPT_TOKENS: usize = 4;
 
-/// A loaded Whisper model with its threads. It can be used from several threads at once; they share its thread pool.
+/// A loaded Whisper model with its thread pool. Several threads can use it at once; they share the thread pool.
 pub struct Engine {
     path: PathBuf,
     context: Context,
-    /// Computes the encoder's matrix products.
+    /// The device that computes the encoder's matrix products.
     backend: Arc<dyn Backend>,
-    /// A message about the choice of the device, until it is taken.
+    /// A message about the choice of the device. `None` if there is none, or if it was already taken.
     device_notice: Mutex<Option<String>>,
     network: Network,
     vocabulary: Vocabulary,
@@ -38,15 +38,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads a model. `model` is its directory, or a weight file with the vocabulary beside it.
+    /// Loads a model. `model` is its directory, or a weight file in the same directory as the vocabulary.
     pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
         Self::load_chosen(model, options, choose(options)?)
     }
 
-    /// As [`Self::load`], but the encoder's matrix products run on the given backend, whatever `options.device` says.
+    /// Loads a model as [`Self::load`] does, but computes the encoder's matrix products on the given backend and
+    /// ignores `options.device`.
     ///
     /// # Errors
-    /// Also if `options` choose a runtime or a compute type that only the CPU supports.
+    /// The errors of [`Self::load`], and an error if `options` choose a runtime or a compute type that only the CPU
+    /// supports.
     pub fn load_with_backend(model: &Path, options: &EngineOptions, backend: Arc<dyn Backend>) -> Result<Self, Error> {
         check_options(options)?;
         Self::load_chosen(model, options, Chosen { backend, notice: None })
@@ -65,7 +67,8 @@ impl Engine {
             }
             Runtime::Onnx => {
                 let (onnx, directory, config) = OnnxModel::load(model, options.threads)?;
-                // The ONNX runtime has its own threads. The work that remains here is too little for more than one.
+                // The ONNX runtime has its own threads. The work outside of it is too little for more than one
+                // thread.
                 (Context::new(1)?, Network::Onnx(Box::new(onnx)), directory, config)
             }
         };
@@ -83,7 +86,7 @@ impl Engine {
         Ok(Self { path: model.to_owned(), context, backend, device_notice, network, vocabulary, config })
     }
 
-    /// The runtime in use.
+    /// The runtime that runs the networks.
     pub fn runtime(&self) -> Runtime {
         match self.network {
             Network::Native(_) => Runtime::Native,
@@ -91,34 +94,35 @@ impl Engine {
         }
     }
 
-    /// Mel bins of a window.
+    /// Number of mel bins of a window.
     pub fn n_mels(&self) -> usize {
         self.network.dimensions().n_mels
     }
 
-    /// Mel frames of a full window.
+    /// Number of mel frames of a full window.
     pub fn n_frames(&self) -> Frames {
         Frames(FRAMES_PER_POSITION * self.network.dimensions().n_audio_ctx)
     }
 
-    /// Token positions of the decoder, including the prompt.
+    /// Number of token positions of the decoder, including the prompt.
     pub fn n_text_ctx(&self) -> usize {
         self.network.dimensions().n_text_ctx
     }
 
-    /// Operations for encoding a full window; a multiplication and an addition count as two. `None` for the ONNX runtime.
+    /// Number of operations for encoding a full window; a multiplication and an addition count as two. `None` for the
+    /// ONNX runtime.
     pub fn encoder_operations(&self) -> Option<u64> {
         Some(self.native()?.encoder_operations())
     }
 
-    /// Bytes that a decoder step over `batch` windows reads: the weights once, and the cross-attention keys and values of
-    /// each window. The KV caches are left out, because they are small. `None` for the ONNX runtime.
+    /// Number of bytes that a decoder step over `batch` windows reads: the weights once, and the cross-attention keys
+    /// and values of each window. The KV caches are not counted, because they are small. `None` for the ONNX runtime.
     pub fn step_bytes(&self, batch: usize) -> Option<u64> {
         Some(self.native()?.step_bytes(batch))
     }
 
-    /// Approximate bytes of memory for one window while it is decoded: its cross-attention keys and values, and a KV cache
-    /// for a quarter of the text positions.
+    /// Approximate memory in bytes for decoding one window: its cross-attention keys and values, and a KV cache for a
+    /// quarter of the text positions.
     pub fn window_bytes(&self) -> usize {
         self.network.window_bytes()
     }
@@ -134,12 +138,12 @@ impl Engine {
         self.vocabulary.languages().filter(move |code| !english_only || *code == "en")
     }
 
-    /// The vocabulary.
+    /// The vocabulary of the model.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
 
-    /// The instruction set in use.
+    /// The instruction set that the engine uses.
     pub fn isa(&self) -> Isa {
         self.context.cpu.isa()
     }
@@ -149,10 +153,10 @@ impl Engine {
         self.backend.name()
     }
 
-    /// Takes the message about the device, if there is a new one: an NPU is present but cannot be used, or it has failed
-    /// and the CPU has taken over.
+    /// Takes the message about the device, if there is a new one. It tells that an NPU is present but cannot be used,
+    /// or that it has failed and the CPU has taken over.
     pub fn take_device_notice(&self) -> Option<String> {
-        // The option is valid between any two statements, so a lock poisoned by a panic can be used.
+        // A lock poisoned by a panic can be used, because the option is valid between any two statements.
         let notice = self.device_notice.lock().unwrap_or_else(PoisonError::into_inner).take();
         notice.or_else(|| self.backend.take_failure())
     }
@@ -163,20 +167,20 @@ impl Engine {
         self.backend.usage()
     }
 
-    /// Number of mel frames to pass to [`Self::encode_window`] for a window with `frames` frames of a recording; the rest is
-    /// silence. It is always [`Self::n_frames`] in f32, which is the reference, and for the ONNX runtime, whose graphs have
-    /// a fixed input shape.
+    /// Number of mel frames to pass to [`Self::encode_window`] for a window with `frames` frames of a recording. The
+    /// frames after the recording are silence. The number is always [`Self::n_frames`] in f32, which is the
+    /// reference, and for the ONNX runtime, whose graphs have a fixed input shape.
     pub fn window_frames(&self, frames: Frames) -> Frames {
         if self.shortens_silence() { encoded_frames(frames).min(self.n_frames()) } else { self.n_frames() }
     }
 
-    /// Whether windows are padded with less silence than in training.
+    /// Whether windows are padded with less silence than the windows that the model was trained on.
     fn shortens_silence(&self) -> bool {
         self.native().is_some_and(|native| native.compute_type() == ComputeType::Int8)
     }
 
-    /// Runs the encoder on a log-mel window `(n_frames, n_mels)` and prepares its cross-attention keys and values. The
-    /// native runtime also takes shorter windows with an even number of frames.
+    /// Runs the encoder on a log-mel window `(n_frames, n_mels)` and computes its cross-attention keys and values.
+    /// The native runtime also accepts shorter windows with an even number of frames.
     ///
     /// # Errors
     /// [`Error::WindowShape`] for any other shape.
@@ -185,11 +189,11 @@ impl Engine {
         self.network.encode(&self.context, mel, mel.len() / self.n_mels())
     }
 
-    /// As [`Self::encode`], for a window with `frames` frames of a recording, padded with silence to
-    /// [`Self::window_frames`]. In int8, the decoder does not attend to most of the silence.
+    /// Encodes a window with `frames` frames of a recording, padded with silence to [`Self::window_frames`]. In int8,
+    /// the decoder does not attend to most of the silence. Apart from that it does the same as [`Self::encode`].
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// The errors of [`Self::encode`].
     pub fn encode_window(&self, mel: &[f32], frames: Frames) -> Result<EncoderOutput, Error> {
         self.check_shape(mel)?;
         let all = Frames(mel.len() / self.n_mels());
@@ -197,10 +201,11 @@ impl Engine {
         self.network.encode(&self.context, mel, visible.0)
     }
 
-    /// The encoder's states of a window after the last layer norm, `(n_ctx, d_model)`, one for every two frames.
+    /// The encoder's states of a window after the last layer norm, `(n_ctx, d_model)`. There is one state for every
+    /// two mel frames.
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// The errors of [`Self::encode`].
     pub fn states(&self, mel: &[f32]) -> Result<Vec<f32>, Error> {
         self.check_shape(mel)?;
         self.network.states(&self.context, mel)
@@ -217,7 +222,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The probability of each language for a window, highest first. Empty for English-only models.
+    /// The probability of each language for a window, in descending order. Empty for English-only models.
     pub fn detect_language(&self, window: &EncoderOutput) -> Result<Vec<(String, f32)>, Error> {
         if !self.is_multilingual() {
             return Ok(Vec::new());
@@ -232,24 +237,25 @@ impl Engine {
         Ok(detected)
     }
 
-    /// An empty sequence that attends to `window`.
+    /// Creates an empty sequence that attends to `window`.
     ///
     /// # Panics
-    /// Here or at the first step, if another engine encoded the window.
+    /// If another engine encoded the window. The panic occurs here or at the first step.
     pub fn start(&self, window: &EncoderOutput) -> Sequence {
         self.network.start(window)
     }
 
-    /// Appends tokens to a sequence and returns the logits after the last one, `(n_vocab)`.
+    /// Appends tokens to a sequence and returns the logits after the last token, `(n_vocab)`.
     ///
     /// # Panics
-    /// As [`Self::step_batch`].
+    /// In the same cases as [`Self::step_batch`].
     pub fn step(&self, sequence: &mut Sequence, tokens: &[u32]) -> Result<Vec<f32>, Error> {
         self.step_batch(&mut [Step { sequence, tokens }])
     }
 
-    /// Appends tokens to each of several sequences and returns the logits after the last token of each, `(batch, n_vocab)`.
-    /// The weights are read once for the whole batch. Each sequence gets the same logits as in a batch of its own.
+    /// Appends tokens to each of several sequences and returns the logits after the last token of each, `(batch,
+    /// n_vocab)`. The weights are read once for the whole batch. The logits of a sequence do not depend on the other
+    /// sequences in the batch.
     ///
     /// # Errors
     /// If the ONNX runtime cannot run its graphs. The sequences must not be used after that.
@@ -262,23 +268,24 @@ impl Engine {
         Ok(buffers.logits)
     }
 
-    /// The instruction set, threads and memory that this engine computes with.
+    /// The instruction set, thread pool and memory that this engine uses.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Buffers for [`Self::step_into`].
+    /// Creates buffers for [`Self::step_into`].
     pub fn step_buffers(&self) -> StepBuffers {
         self.network.buffers()
     }
 
-    /// As [`Self::step_batch`], with buffers that are reused from step to step and hold the logits afterwards.
+    /// Does the same as [`Self::step_batch`], but with buffers that are reused from step to step. They contain the
+    /// logits afterwards.
     ///
     /// # Errors
-    /// As [`Self::step_batch`].
+    /// The errors of [`Self::step_batch`].
     ///
     /// # Panics
-    /// As [`Self::step_batch`].
+    /// In the same cases as [`Self::step_batch`].
     pub fn step_into(&self, batch: &mut [Step<'_>], buffers: &mut StepBuffers) -> Result<(), Error> {
         self.network.step(&self.context, batch, buffers)
     }
@@ -296,7 +303,7 @@ impl Engine {
     }
 }
 
-/// Rejects dimensions that no window can be decoded with. The error describes the problem.
+/// Checks that the dimensions allow decoding. The error describes the problem.
 fn check_dimensions(dimensions: ModelDimensions) -> Result<(), String> {
     let ModelDimensions { n_mels, n_audio_ctx, n_text_ctx, .. } = dimensions;
     if n_audio_ctx == 0 || n_mels == 0 {

@@ -4,37 +4,37 @@ use std::path::PathBuf;
 
 use crate::options::Device;
 
-/// Why a model cannot be loaded or a window cannot be decoded.
+/// The reason why a model cannot be loaded or a window cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The weight file is missing, damaged, or not that of a Whisper model.
+    /// The weight file is missing or damaged, or is not that of a Whisper model.
     #[error(transparent)]
     Weights(#[from] amanuensis_weights::Error),
     /// `AMANUENSIS_ISA` names an instruction set that this machine or this build does not have.
     #[error(transparent)]
     Isa(#[from] amanuensis_kernels::IsaError),
-    /// A file beside the weights cannot be read.
+    /// A file in the directory of the weights cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file beside the weights is not valid JSON or does not have the expected structure.
+    /// A file in the directory of the weights is not valid JSON or does not have the expected structure.
     #[error("{} is damaged: {problem}; download the model again", path.display())]
     Malformed {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// A description of what is wrong with the file.
         problem: String,
     },
-    /// The model's directory contains no vocabulary.
+    /// There is no vocabulary in the model's directory.
     #[error("no vocabulary in {}: looked for {looked_for}", directory.display())]
     NoVocabulary {
         /// The model's directory.
         directory: PathBuf,
-        /// The file names that were tried.
+        /// The file names that were searched for.
         looked_for: &'static str,
     },
     /// The vocabulary lacks a special token that decoding needs.
@@ -42,7 +42,7 @@ pub enum Error {
     MissingToken {
         /// The model's directory.
         directory: PathBuf,
-        /// The text of the token.
+        /// The name of the missing token.
         token: &'static str,
     },
     /// Files of the model contradict each other.
@@ -50,7 +50,7 @@ pub enum Error {
     Inconsistent {
         /// The model's directory.
         directory: PathBuf,
-        /// The contradiction.
+        /// A description of the contradiction.
         problem: String,
     },
     /// The model does not know the requested language.
@@ -65,19 +65,19 @@ pub enum Error {
     /// The requested device cannot be used.
     #[error("the device `{device}` cannot be used: {reason}")]
     Device {
-        /// The device.
+        /// The requested device.
         device: Device,
-        /// The reason, and what the user can do about it.
+        /// The reason, with what the user can do about it.
         reason: String,
     },
     /// A mel window has the wrong size.
     #[error("a window of {found} mel values, but this model takes at most ({n_frames}, {n_mels})")]
     WindowShape {
-        /// Number of values given.
+        /// Number of values in the given window.
         found: usize,
-        /// Frames of a full window.
+        /// Number of frames in a full window.
         n_frames: usize,
-        /// Mel bins.
+        /// Number of mel bins that the model takes.
         n_mels: usize,
     },
     /// The ONNX runtime was requested in a build without it.
@@ -99,9 +99,9 @@ pub enum Error {
     /// A graph does not have the structure of a Whisper export, or the ONNX runtime cannot run it.
     #[error("{} cannot be used: {problem}", path.display())]
     Graph {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// A description of what is wrong with the file.
         problem: String,
     },
     /// Word timestamps were requested from an ONNX export, which does not return attention weights.

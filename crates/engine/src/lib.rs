@@ -1,14 +1,15 @@
-//! Whisper (Radford et al., arXiv 2212.04356): log-mel windows in, tokens and timestamps out.
+//! Whisper (Radford et al., arXiv 2212.04356): converts log-mel windows to tokens and timestamps.
 //!
-//! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window and [`Engine::decode`] decodes it. A
-//! [`Batch`] decodes many windows at once. [`Engine::detect_language`] gives the probabilities of the languages, and
-//! [`Engine::align`] gives the time at which each token is spoken. All facts about a model, such as its dimensions, token
-//! ids and suppress lists, are read from the model's files.
+//! An [`Engine`] is a loaded model. [`Engine::encode`] runs the encoder on a window and [`Engine::decode`] decodes
+//! it. A [`Batch`] decodes many windows at once. [`Engine::detect_language`] computes the probabilities of the
+//! languages, and [`Engine::align`] finds the time at which each token is spoken. All facts about a model, such as
+//! its dimensions, token ids and suppress lists, are read from the model's files.
 //!
 //! [`SileroVad`] computes the probability of speech for every 32 ms of audio.
 //!
-//! This crate reads no audio files, speaks no HTTP and uses no clock. [`amanuensis_weights`] reads the weight files and
-//! [`amanuensis_kernels`] does the arithmetic. Int8 matrix products go through the [`backend`] interface.
+//! This crate does not read audio files, does not use HTTP and does not use a clock. [`amanuensis_weights`] reads the
+//! weight files and [`amanuensis_kernels`] does the arithmetic. Int8 matrix products go through the [`backend`]
+//! interface.
 
 #![forbid(unsafe_code)]
 

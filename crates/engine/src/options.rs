@@ -12,11 +12,11 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeType {
-    /// Int8 with one scale for each row of activations and one for each output channel of the weights. Sums are exact in
-    /// i32. This is the fast format.
+    /// Int8 with one scale for each row of activations and one for each output channel of the weights. Sums are exact
+    /// in i32. This is the fastest format.
     #[default]
     Int8,
-    /// The reference that int8 is compared with.
+    /// Single precision. It is the reference for the results of int8.
     F32,
 }
 
@@ -24,10 +24,11 @@ pub enum ComputeType {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Runtime {
-    /// The networks of this crate, for weights in any supported format. This is the fast runtime.
+    /// The native networks, which are part of this project and load weights in any supported format. This is the
+    /// fastest runtime.
     #[default]
     Native,
-    /// The graphs of an ONNX export, run unchanged, one sequence and one token at a time. It serves as a reference for
+    /// The graphs of an ONNX export. They are run unchanged, one sequence and one token at a time, as a reference for
     /// comparisons.
     Onnx,
 }
@@ -41,7 +42,7 @@ pub enum Device {
     Auto,
     /// The CPU.
     Cpu,
-    /// An AMD XDNA NPU with a design built by the user. *Untested on hardware.* Needs the cargo feature `npu`.
+    /// An AMD XDNA NPU with a design that the user has built. *Untested on hardware.* Needs the cargo feature `npu`.
     Npu,
     /// A software model of an NPU, for development. It is slow. Needs the cargo feature `npu`.
     NpuFake,
@@ -50,9 +51,9 @@ pub enum Device {
 /// A device and its settings.
 #[derive(Clone, Debug)]
 pub struct DeviceOptions {
-    /// The device.
+    /// The selected device.
     pub device: Device,
-    /// The directory of a design for the NPU.
+    /// The directory that contains the design for the NPU.
     pub npu_design: Option<PathBuf>,
     /// How work is submitted to an NPU. [`Mode::Sequential`] waits for each launch and serves as a comparison.
     #[cfg(feature = "npu")]
@@ -79,13 +80,13 @@ impl From<Device> for DeviceOptions {
 /// Options for [`Engine::load`](crate::Engine::load).
 #[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
-    /// The number format of the matrix products. The graphs of an ONNX export ignore it, because they fix their own.
+    /// The number format of the matrix products. An ONNX export ignores it, because its graphs have a fixed format.
     pub compute_type: ComputeType,
-    /// Number of threads to compute with, including the calling thread; 0 counts as 1.
+    /// Number of threads that compute, including the calling thread; 0 counts as 1.
     pub threads: usize,
     /// The device for the encoder's matrix products. The decoder always runs on the CPU.
     pub device: DeviceOptions,
-    /// The implementation that runs the networks.
+    /// The implementation that runs the model's networks.
     pub runtime: Runtime,
 }
 

@@ -1,8 +1,9 @@
 //! Silero VAD (version 6, 16 kHz): the probability of speech for every 32 ms of audio.
 //!
-//! The input of a chunk is its 512 samples, the 64 samples before it, and 64 samples reflected at its end. They give four
-//! frames of a short-time Fourier transform. Four convolutions turn the magnitudes of the four frames into one vector, and
-//! an LSTM carries the state from chunk to chunk. Everything but the LSTM is computed for many chunks at once.
+//! The input for a chunk consists of the 64 samples before it, its 512 samples, and 64 samples reflected at its end.
+//! A short-time Fourier transform turns them into four frames. Four convolutions turn the magnitudes of these frames
+//! into one vector, and an LSTM carries the state from chunk to chunk. Everything but the LSTM is computed for many
+//! chunks at once.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,30 +16,31 @@ use amanuensis_weights::Checkpoint;
 use crate::error::Error;
 use crate::units::SAMPLES_PER_CHUNK;
 
-/// Samples before a chunk that belong to its input, and samples reflected at its end.
+/// The number of samples before a chunk that belong to its input. The same number of samples is reflected at its end.
 const CONTEXT_SAMPLES: usize = 64;
-/// Samples from the start of one frame to the start of the next.
+/// The distance between the starts of two frames, in samples.
 const HOP_SAMPLES: usize = 128;
-/// Frames of a chunk.
+/// The number of frames in a chunk.
 const FRAMES_PER_CHUNK: usize = 4;
-/// Width of the convolution kernels in frames.
+/// The width of the convolution kernels in frames.
 const KERNEL: usize = 3;
-/// Number of chunks that are computed together: enough rows for an efficient matrix product, and few enough for the results
-/// to stay in the L2 cache.
+/// The number of chunks that are computed together. It gives enough rows for an efficient matrix product, and the
+/// results still fit into the L2 cache.
 const GROUP_CHUNKS: usize = 32;
 
-/// The loaded network. It computes on the calling thread.
+/// The loaded voice activity detector. It computes on the calling thread.
 pub struct SileroVad {
     context: Context,
     n_fft: usize,
-    /// `(2 * n_bins, n_fft)`: the real parts, then the imaginary parts.
+    /// The matrix of the Fourier transform, `(2 * n_bins, n_fft)`: first the real parts, then the imaginary parts.
     stft: PackedF32,
     convolutions: [Layer; 4],
-    /// `(4 * units, channels)`. The bias is the sum of both biases of the LSTM.
+    /// The weights from the input of the LSTM to its gates, `(4 * units, channels)`. The bias is the sum of both
+    /// biases of the LSTM.
     input_gates: Layer,
-    /// `(4 * units, units)`.
+    /// The weights from the hidden state of the LSTM to its gates, `(4 * units, units)`.
     hidden_gates: PackedF32,
-    /// `(units)`.
+    /// The weights of the output layer, `(units)`.
     output: Vec<f32>,
     output_bias: f32,
 }
@@ -60,7 +62,7 @@ impl SileroVad {
     /// Loads the weights from a directory or a weight file.
     ///
     /// # Errors
-    /// If they cannot be read, or are not those of this network.
+    /// If the weights cannot be read, or are not those of this network.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(path)?;
         let context = Context::new(1)?;
@@ -68,8 +70,8 @@ impl SileroVad {
         if n_fft != 2 * HOP_SAMPLES || n_rows % 2 != 0 {
             return Err(inconsistent(&checkpoint, "its Fourier transform has another length"));
         }
-        // Layer 3 has two frames per chunk and keeps one, and layer 4 has one frame only. The taps left out here would be
-        // multiplied with zeros.
+        // Layer 3 has two input frames per chunk, of which one output frame is kept, and layer 4 has one frame only.
+        // Kernel taps outside of these frames would be multiplied with zeros, so they are left out.
         let convolution = |index: usize, taps: Range<usize>| convolution(&checkpoint, &context, index, taps);
         let convolutions = [convolution(1, 0..3)?, convolution(2, 0..3)?, convolution(3, 1..3)?, convolution(4, 1..2)?];
         let values = |name: &str| Ok::<_, Error>(checkpoint.tensor(name)?.to_f32());
@@ -100,7 +102,7 @@ impl SileroVad {
         Ok(detector)
     }
 
-    /// Whether the output of each layer has the width that the next layer takes.
+    /// Whether the output width of each layer is the input width of the next layer.
     fn layers_fit_together(&self) -> bool {
         let [one, two, three, four] = &self.convolutions;
         let units = self.hidden_gates.k();
@@ -119,7 +121,7 @@ impl SileroVad {
             && layers.into_iter().all(|layer| layer.bias.len() == layer.weights.n())
     }
 
-    /// Starts a new recording.
+    /// Creates the state for a new recording.
     pub fn stream(&self) -> VadStream<'_> {
         let units = self.hidden_gates.k();
         VadStream {
@@ -138,8 +140,8 @@ impl std::fmt::Debug for SileroVad {
     }
 }
 
-/// Convolution layer `index`, reduced to the given taps of its kernel. The file stores the taps of each input channel
-/// together; here the channels of each tap are together.
+/// Loads convolution layer `index` with only the given taps of its kernel. In the file, the taps of each input
+/// channel are adjacent; in the result, the channels of each tap are adjacent.
 fn convolution(checkpoint: &Checkpoint, context: &Context, index: usize, taps: Range<usize>) -> Result<Layer, Error> {
     let name = format!("conv{index}.weight");
     let [n, channels, kernel] = shape(checkpoint, &name)?;
@@ -173,19 +175,19 @@ fn shape<const N: usize>(checkpoint: &Checkpoint, name: &str) -> Result<[usize; 
 /// The state of the detector for one recording.
 pub struct VadStream<'v> {
     detector: &'v SileroVad,
-    /// The last [`CONTEXT_SAMPLES`] that were processed, then the samples that are not processed yet.
+    /// The last [`CONTEXT_SAMPLES`] samples that were processed, followed by the samples that are not processed yet.
     pending: Vec<f32>,
     /// The cell state of the LSTM.
     cell: Vec<f32>,
     /// The hidden state of the LSTM.
     hidden: Vec<f32>,
-    /// Input and output of the current layer; layers alternate between the two.
+    /// The input and the output of the current layer. They swap their roles after each layer.
     buffers: [Vec<f32>; 2],
 }
 
 impl VadStream<'_> {
-    /// Adds samples, 16 kHz mono, and appends the probability of speech for each chunk of 32 ms that has been processed.
-    /// Up to about one second of samples is held back, because chunks are processed in groups.
+    /// Adds 16 kHz mono samples and appends the probability of speech for each processed chunk of 32 ms. Up to about
+    /// one second of samples waits for later calls, because chunks are processed in groups.
     pub fn push(&mut self, samples: &[f32], probabilities: &mut Vec<f32>) {
         self.pending.extend_from_slice(samples);
         while self.pending.len() >= CONTEXT_SAMPLES + GROUP_CHUNKS * SAMPLES_PER_CHUNK {
@@ -193,7 +195,8 @@ impl VadStream<'_> {
         }
     }
 
-    /// Processes all complete chunks that were held back, for callers that need low latency. The probabilities are the same.
+    /// Processes all complete chunks that are still waiting, for callers that need low latency. This does not change
+    /// the probabilities.
     pub fn flush(&mut self, probabilities: &mut Vec<f32>) {
         let chunks = (self.pending.len() - CONTEXT_SAMPLES) / SAMPLES_PER_CHUNK;
         if chunks > 0 {
@@ -210,7 +213,7 @@ impl VadStream<'_> {
         }
     }
 
-    /// Processes the next chunks of the pending samples.
+    /// Processes the next `chunks` chunks of the pending samples.
     fn process(&mut self, chunks: usize, probabilities: &mut Vec<f32>) {
         let SileroVad { context, n_fft, stft, convolutions, input_gates, .. } = self.detector;
         let [input, out] = &mut self.buffers;
@@ -242,7 +245,8 @@ impl VadStream<'_> {
         self.run_lstm(probabilities);
     }
 
-    /// Runs the LSTM on the input gates of each chunk, which are in the second buffer, and appends the probabilities.
+    /// Runs the LSTM and appends the probability for each chunk. The second buffer must contain the input gates of
+    /// each chunk.
     fn run_lstm(&mut self, probabilities: &mut Vec<f32>) {
         let SileroVad { context, hidden_gates, output, output_bias, .. } = self.detector;
         let [_, input_gates] = &mut self.buffers;
@@ -257,8 +261,8 @@ impl VadStream<'_> {
     }
 }
 
-/// The frames of each chunk, `(chunks * FRAMES_PER_CHUNK, n_fft)`. The last frame of a chunk is completed with reflected
-/// samples.
+/// Writes the frames of each chunk to `out`, `(chunks * FRAMES_PER_CHUNK, n_fft)`. The last frame of a chunk is
+/// completed with reflected samples.
 fn frames(samples: &[f32], chunks: usize, n_fft: usize, out: &mut Vec<f32>) {
     out.clear();
     for chunk in 0..chunks {
@@ -272,9 +276,9 @@ fn frames(samples: &[f32], chunks: usize, n_fft: usize, out: &mut Vec<f32>) {
     }
 }
 
-/// Writes the input rows of a convolution (im2col): for every `step`th frame of a chunk, the frame before it, itself and the
-/// frame after it, side by side. Frames outside the chunk are zeros. `rows` are `row_len` long each, and `map` turns a row
-/// into `width` values.
+/// Writes the input rows of a convolution (im2col). For every `step`th frame of a chunk, an input row contains the
+/// frame before it, the frame itself and the frame after it. Frames outside of the chunk are zeros. `rows` consists
+/// of rows of `row_len` values, and `map` turns each into `width` values.
 fn unfold(
     rows: &[f32],
     (row_len, width): (usize, usize),
@@ -289,7 +293,7 @@ fn unfold(
     for (centre, out) in centres.zip(out.chunks_exact_mut(KERNEL * width)) {
         let frame_in_chunk = centre % FRAMES_PER_CHUNK;
         for (tap, out) in out.chunks_exact_mut(width).enumerate() {
-            // The tap reads the frame `frame_in_chunk + tap - 1` of the chunk.
+            // This tap of the kernel reads the frame `frame_in_chunk + tap - 1` of the chunk.
             if (1..=FRAMES_PER_CHUNK).contains(&(frame_in_chunk + tap)) {
                 map(&rows[(centre + tap - 1) * row_len..][..row_len], out);
             }
@@ -302,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_is_framed_with_earlier_samples_and_a_reflected_end() {
+    fn the_frames_of_a_chunk_include_earlier_samples_and_a_reflected_end() {
         let samples: Vec<f32> = (0..CONTEXT_SAMPLES + 2 * SAMPLES_PER_CHUNK).map(|i| i as f32).collect();
         let mut out = Vec::new();
         frames(&samples, 2, 256, &mut out);
@@ -314,12 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn convolutions_do_not_cross_the_borders_of_a_chunk() {
+    fn convolutions_do_not_read_frames_of_other_chunks() {
         let rows: Vec<f32> = (1..=8).map(|i| i as f32).collect();
         let mut out = Vec::new();
         let copy = |row: &[f32], out: &mut [f32]| out.copy_from_slice(row);
         unfold(&rows, (1, 1), 2, &copy, &mut out);
-        // Two chunks of four frames. Outside a chunk there are zeros.
+        // The input has two chunks of four frames. Frames outside of a chunk are zeros.
         assert_eq!(out, [0.0, 1.0, 2.0, 2.0, 3.0, 4.0, 0.0, 5.0, 6.0, 6.0, 7.0, 8.0]);
         unfold(&rows, (1, 1), 1, &copy, &mut out);
         assert_eq!(out[6..12], [2.0, 3.0, 4.0, 3.0, 4.0, 0.0]);

@@ -1,18 +1,18 @@
-//! Types for durations of audio: [`Samples`] at 16 kHz, [`Frames`] of a log-mel spectrogram, and [`Chunks`] of the voice
-//! activity detector.
+//! Types for durations of audio: [`Samples`] at 16 kHz, [`Frames`] of a log-mel spectrogram, and [`Chunks`] of the
+//! voice activity detector.
 //!
-//! Each type also serves as a position, counted from the start of a recording, window or stream. The name of the variable
-//! tells which.
+//! Each type is also used for positions, counted from the start of a recording, window or stream. The name of the
+//! variable shows which of them is meant.
 
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Range, Sub, SubAssign};
 
-/// Samples per second.
+/// Number of samples in a second.
 pub const SAMPLE_RATE: usize = 16_000;
-/// Samples in a frame of 10 ms.
+/// Number of samples in a frame of 10 ms.
 pub const SAMPLES_PER_FRAME: usize = 160;
-/// Samples in a chunk of 32 ms.
+/// Number of samples in a chunk of 32 ms.
 pub const SAMPLES_PER_CHUNK: usize = 512;
 
 macro_rules! unit {
@@ -22,7 +22,7 @@ macro_rules! unit {
         pub struct $name(pub usize);
 
         impl $name {
-            /// The empty duration.
+            /// A duration of zero.
             pub const ZERO: Self = Self(0);
 
             /// The number of whole units in `seconds`, rounded down; zero if `seconds` is negative.
@@ -46,7 +46,7 @@ macro_rules! unit {
                 Samples(self.0.saturating_mul($samples))
             }
 
-            /// The difference, or zero if `other` is larger.
+            /// The difference `self - other`, or zero if `other` is larger.
             #[must_use]
             pub const fn saturating_sub(self, other: Self) -> Self {
                 Self(self.0.saturating_sub(other.0))
@@ -98,15 +98,15 @@ macro_rules! unit {
 }
 
 unit!(
-    /// Samples at 16 kHz.
+    /// A number of samples at 16 kHz.
     Samples of 1_usize
 );
 unit!(
-    /// Frames of a log-mel spectrogram, 10 ms each.
+    /// A number of frames of a log-mel spectrogram, 10 ms each.
     Frames of SAMPLES_PER_FRAME
 );
 unit!(
-    /// Chunks of the voice activity detector, 32 ms each.
+    /// A number of chunks of the voice activity detector, 32 ms each.
     Chunks of SAMPLES_PER_CHUNK
 );
 
@@ -121,7 +121,7 @@ impl Samples {
         Chunks(self.0 / SAMPLES_PER_CHUNK)
     }
 
-    /// The number of chunks needed for these samples; the last chunk may be partly filled.
+    /// The number of chunks that are needed for these samples. The last chunk may be incomplete.
     pub const fn chunks_rounded_up(self) -> Chunks {
         Chunks(self.0.div_ceil(SAMPLES_PER_CHUNK))
     }

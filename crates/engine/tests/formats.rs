@@ -1,4 +1,4 @@
-//! Loading models in the formats of other tools: ggml files, which contain a whole model, and ONNX exports.
+//! Tests of loading models in the formats of other tools: ggml files, which contain a whole model, and ONNX exports.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn load(path: &Path, compute_type: ComputeType) -> Engine {
     Engine::load(path, &EngineOptions { compute_type, threads: 1, ..EngineOptions::default() }).unwrap()
 }
 
-/// The encoder's states of a window, and the logits after two tokens.
+/// Returns the encoder's states of a window, and the logits after two tokens.
 fn run(engine: &Engine, tokens: [u32; 2]) -> (Vec<f32>, Vec<f32>) {
     let n_values = engine.n_frames().0 * engine.n_mels();
     let mel: Vec<f32> = (0..n_values).map(|i| ((i * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
@@ -43,7 +43,7 @@ fn a_ggml_file_loads_like_the_same_model_from_hugging_face() {
     fs::create_dir_all(&ggml).unwrap();
     fs::create_dir_all(&hugging_face).unwrap();
 
-    // 36 text tokens, end and start, two languages, six other special tokens, and 21 timestamps.
+    // The vocabulary: 36 text tokens, end and start, two languages, six other special tokens, and 21 timestamps.
     let text: Vec<Vec<u8>> =
         [&b" "[..], b"-", b"(", b"[", b" a", b"\xe2\x82"].into_iter().map(<[u8]>::to_vec).collect();
     let text: Vec<Vec<u8>> = text.into_iter().chain((b'a'..=b'z').chain(b'0'..=b'3').map(|byte| vec![byte])).collect();
@@ -61,7 +61,7 @@ fn a_ggml_file_loads_like_the_same_model_from_hugging_face() {
         [(DType::F32, 0.0), (DType::F16, 0.01), (DType::Q8_0, 0.1), (DType::Q5_1, 1.0), (DType::Q4_0, 2.0)]
     {
         write_ggml(&ggml.join("ggml-tiny.bin"), &tensors, [2, 4], dtype, &text).unwrap();
-        // Values rounded to float16 may be quantised to other int8 values.
+        // After rounding to float16, some values are quantised to different int8 values, so the tolerance is larger.
         let int8_tolerance = if dtype == DType::F32 { 0.0 } else { tolerance + 0.1 };
         for (compute_type, tolerance) in [(ComputeType::F32, tolerance), (ComputeType::Int8, int8_tolerance)] {
             let (ours, theirs) = (load(&ggml, compute_type), load(&hugging_face, compute_type));
@@ -78,7 +78,8 @@ fn a_ggml_file_loads_like_the_same_model_from_hugging_face() {
     }
 
     let engine = load(&ggml, ComputeType::F32);
-    // The default suppress list contains both brackets, and the space, which is the first token of a dash before a word.
+    // The default suppress list contains both brackets and the space. The space is the first token of a dash before a
+    // word.
     assert_eq!(engine.vocabulary().non_speech_tokens(), [0, 2, 3]);
     let n_values = engine.n_frames().0 * engine.n_mels();
     let window = engine.encode(&vec![0.5; n_values]).unwrap();
@@ -121,12 +122,12 @@ fn onnx_exports_give_the_results_of_the_original_model() {
         ("merged-int8", 0.3),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        // Without a configuration, the number of heads is read from the graph.
+        // Without a configuration file, the number of heads is read from the graph.
         export(form, directory.path(), false);
         let (ours, our_logits) = run(&load(directory.path(), ComputeType::F32), [20, 23]);
         let difference = largest_difference(&ours, &states).max(largest_difference(&our_logits, &logits));
         assert!(difference <= tolerance, "{form}: {difference}");
-        // Int8 results are close, whether the file is int8 or is quantised while loading.
+        // Int8 results must be close to the f32 results, whether the file is int8 or is quantised while loading.
         let (ours, _) = run(&load(directory.path(), ComputeType::Int8), [20, 23]);
         let difference = largest_difference(&ours, &states);
         assert!(difference <= tolerance + 0.3, "{form}, int8: {difference}");

@@ -1,4 +1,5 @@
-//! The encoder's matrix products on the fake NPU give the same bits as on the CPU, even if the device fails.
+//! Tests that the encoder's matrix products on the fake NPU give the same bits as on the CPU, even if the device
+//! fails.
 
 use std::fmt::Write as _;
 
@@ -12,7 +13,8 @@ use amanuensis_xdna::fake::{Controls, Fault};
 use amanuensis_xdna::matmul::Mode;
 use tempfile::TempDir;
 
-/// Dimensions that fill no launch completely, with a feed-forward layer that is wider than one launch.
+/// Dimensions of the test model. They do not fill any launch completely, and the feed-forward layer is wider than one
+/// launch.
 const SIZES: Dimensions = Dimensions {
     n_mels: 7,
     n_state: 24,
@@ -43,16 +45,16 @@ fn load(model: &TempDir, device: DeviceOptions) -> Result<Engine, Error> {
     Engine::load(model.path(), &EngineOptions { threads: 2, device, ..EngineOptions::default() })
 }
 
-/// Loads a model on a fake NPU that fails as `faults` request.
+/// Loads a model on a fake NPU with the faults in `faults`.
 fn load_with_faults(model: &TempDir, faults: &Controls) -> Result<Engine, Box<dyn std::error::Error>> {
     let backend = open_fake_with_faults(&DeviceOptions::default(), faults)?;
     Ok(Engine::load_with_backend(model.path(), &EngineOptions { threads: 2, ..EngineOptions::default() }, backend)?)
 }
 
-/// The bits of a window's states, and its decoding result.
+/// Returns the bits of a window's states, and the result of decoding the window.
 fn run(engine: &Engine, seed: usize) -> (Vec<u32>, DecodingResult) {
     let mel: Vec<f32> = (0..40 * 7).map(|i| (((i + seed * 31) * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
-    // Computed first, because an injected fault strikes in the first pass.
+    // The states are computed first, because an injected fault occurs in the first pass.
     let states = engine.states(&mel).unwrap();
     let decoded = engine.decode(&engine.encode(&mel).unwrap(), &DecodeOptions::default()).unwrap();
     (states.iter().map(|state| state.to_bits()).collect(), decoded)
@@ -82,7 +84,7 @@ fn states_and_tokens_are_the_same_as_on_the_cpu() {
 }
 
 #[test]
-fn after_any_fault_the_cpu_takes_over_with_the_same_results() {
+fn the_cpu_takes_over_after_any_fault_with_the_same_results() {
     let model = model(DType::F16);
     let expected: Vec<_> = {
         let cpu = load(&model, Device::Cpu.into()).unwrap();
@@ -109,7 +111,7 @@ fn after_any_fault_the_cpu_takes_over_with_the_same_results() {
             let notice = npu.take_device_notice().expect("a failure gives a notice");
             assert!(notice.contains("the NPU has failed"), "{notice}");
             assert_eq!(npu.take_device_notice(), None, "a notice is given once");
-            // The work until the failure is still reported, and the device is not used after it.
+            // The work before the failure is still reported, and the device is not used after the failure.
             let launches = npu.npu_usage().unwrap().counters.launches;
             run(&npu, 0);
             assert_eq!(npu.npu_usage().unwrap().counters.launches, launches);

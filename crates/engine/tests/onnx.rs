@@ -1,5 +1,5 @@
-//! The ONNX runtime on exports of a small random model, made by `tools/export_onnx.py`. The results are those of `PyTorch`,
-//! however the tokens are divided into steps and the decoder into graphs.
+//! Tests of the ONNX runtime on exports of a small random model, made by `tools/export_onnx.py`. The results must
+//! equal those of `PyTorch`, however the tokens are divided into steps and the decoder into graphs.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,13 @@ use amanuensis_engine::{
 };
 use serde_json::Value;
 
-/// Exports with their tolerance to the f32 results.
+/// The exports, each with the largest allowed difference from the f32 results.
 const EXPORTS: [(&str, f32); 4] = [
     ("f32", 1e-3),
     ("f32/decoder_model_merged.onnx", 1e-3),
     ("f16", 2e-2),
-    // Activations have one scale for all tokens of a step, so the results depend on how many tokens a step has.
+    // In this export, the activations of all tokens of a step share one scale, so the results depend on the number of
+    // tokens in a step.
     ("int8", 0.3),
 ];
 
@@ -30,7 +31,7 @@ fn load(name: &str) -> Engine {
     try_load(&data(name)).unwrap()
 }
 
-/// The same window as in the script.
+/// The mel window that the export script uses too.
 fn mel() -> Vec<f32> {
     (0..3000_u32 * 80).map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0).collect()
 }
@@ -38,7 +39,7 @@ fn mel() -> Vec<f32> {
 struct Expected {
     tokens: Vec<u32>,
     states: Vec<f32>,
-    /// One row per token.
+    /// The logits, one row per token.
     logits: Vec<Vec<f32>>,
 }
 
@@ -55,7 +56,8 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
 }
 
-/// The logits after a first step with `at_once` tokens, and after each of the remaining tokens, which are run one by one.
+/// Returns the logits after a first step with `at_once` tokens, and after each of the remaining tokens. These are run
+/// one by one.
 fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usize) -> Vec<Vec<f32>> {
     let mut sequence = engine.start(window);
     let first = engine.step(&mut sequence, &tokens[..at_once]).unwrap();
@@ -170,10 +172,10 @@ fn unsupported_requests_are_errors() {
     let window = engine.encode(&mel()).unwrap();
     let words = engine.align(&window, &DecodeOptions::default(), &[1, 2], 100);
     assert!(matches!(words, Err(Error::NoAttention)));
-    // Only the graph detects a token that is not in the vocabulary.
+    // A token that is not in the vocabulary is only detected when the graph runs.
     let error = engine.step(&mut engine.start(&window), &[1000]).unwrap_err();
     assert!(matches!(error, Error::Graph { .. }), "{error}");
-    // After such an error the batch is empty.
+    // After an error of the graph, the batch is empty.
     let mut batch = Batch::new(&engine);
     batch.join(0, &window, &DecodeOptions { previous: vec![1000], ..DecodeOptions::default() }).unwrap();
     assert!(batch.step().is_err() && batch.is_empty());
@@ -218,12 +220,13 @@ fn decoders_are_recognised_by_their_inputs_not_by_their_names() {
         try_load(&directory.path().join(path)).map(drop)
     };
     for decoders in [
-        // A merged decoder under each name, alone or beside half of a split decoder.
+        // A merged decoder, stored under each of the file names, alone or together with one half of a split decoder.
         &[(merged, first)][..],
         &[(merged, cached)],
         &[(cached, first), (merged, cached)],
         &[(first, first), (merged, cached)],
-        // The halves of a split decoder with swapped names, and one half under the name of the merged decoder.
+        // The two halves of a split decoder with swapped file names, and one half under the file name of the merged
+        // decoder.
         &[(cached, first), (first, cached)],
         &[(first, first), (cached, merged)],
         &[(cached, first), (first, cached), (merged, merged)],

@@ -1,4 +1,4 @@
-//! Properties that hold for any weights, dimensions and file format, tested with small random models.
+//! Tests with small random models, of properties that hold for any weights, dimensions and file format.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,8 +7,8 @@ use amanuensis_engine::{Batch, ComputeType, DecodeOptions, Engine, EngineOptions
 use amanuensis_weights::DType;
 use amanuensis_weights::fixture::{Dimensions, Tensors, whisper, write_ctranslate2, write_safetensors};
 
-/// Dimensions unlike those of any real model: an odd number of mel bins, different numbers of layers and heads, and widths
-/// that are not a multiple of a tile.
+/// Dimensions that differ from those of any real model: an odd number of mel bins, different numbers of layers and
+/// heads, and widths that are not a multiple of a tile.
 const SIZES: Dimensions = Dimensions {
     n_mels: 7,
     n_state: 24,
@@ -22,7 +22,7 @@ const SIZES: Dimensions = Dimensions {
 const HEADS: [usize; 2] = [2, 3];
 const THREADS: [usize; 2] = [1, 3];
 
-/// 36 text tokens and the special tokens. The remaining 21 ids of the model are timestamps.
+/// A vocabulary of 36 text tokens and the special tokens. The remaining 21 ids of the model are timestamps.
 fn vocabulary() -> String {
     let mut list: String = ('a'..='z').chain('0'..='9').fold(String::new(), |mut list, c| {
         writeln!(list, "{c}").unwrap();
@@ -147,7 +147,7 @@ fn decoded_tokens_follow_the_timestamp_rules() {
         assert!(decoded.tokens.iter().all(|token| *token < 36 && *token != 3 || vocabulary.is_timestamp(*token)));
         let times: Vec<f64> = decoded.tokens.iter().filter_map(|token| vocabulary.timestamp(*token)).collect();
         assert!(vocabulary.is_timestamp(decoded.tokens[0]) && times.is_sorted());
-        // In each pair, the end of the segment is later than its start.
+        // Times come in pairs of segment start and end. The end is always later than the start.
         assert!(times.as_chunks::<2>().0.iter().all(|[start, end]| start < end), "{times:?}");
         let plain = engine.decode(&window, &options(false)).unwrap();
         assert!(plain.tokens.iter().all(|token| *token < 36 && *token != 3) && plain.tokens[0] != 5);
@@ -178,7 +178,8 @@ fn a_short_window_gives_the_same_bits_whatever_was_encoded_before() {
         let mut first: Option<(Vec<f32>, Vec<u32>)> = None;
         for threads in THREADS {
             let engine = engine(compute_type, threads);
-            // Buffers are reused, so longer and shorter windows in between must not change the result.
+            // Buffers are reused, so windows of other lengths are encoded in between. They must not change the
+            // result.
             for frames in [22, 40, 22, 6, 22] {
                 let mel = &mel(0)[..frames * 7];
                 let (states, window) = (engine.states(mel).unwrap(), engine.encode(mel).unwrap());
@@ -251,8 +252,8 @@ fn results_do_not_depend_on_the_rest_of_the_batch() {
     }
 }
 
-/// Hypotheses share, copy and hand over their KV caches during a search. If that went wrong, the log-probability of the best
-/// hypothesis would differ from that of the same tokens run as a single sequence.
+/// Hypotheses share, copy and hand over their KV caches during a search. If a cache were wrong, the log-probability
+/// of the best hypothesis would differ from that of the same tokens run as a single sequence.
 #[test]
 fn the_log_probability_of_a_search_result_is_that_of_its_tokens() {
     let engine = engine(ComputeType::F32, 1);
@@ -278,7 +279,7 @@ fn the_log_probability_of_a_search_result_is_that_of_its_tokens() {
                 // Text tokens and the end token are allowed, except those that the model's files suppress.
                 let is_allowed = |id: &usize| *id <= 36 && *id != 3 && (at > 0 || ![5, 36].contains(id));
                 let total: f32 = (0..logits.len()).filter(is_allowed).map(|id| logits[id].exp()).sum();
-                // A sequence that fills all text positions has no end token.
+                // A sequence that fills all text positions ends without an end token.
                 if sequence.len() < SIZES.n_text_ctx - 1 || token != eot {
                     sum += logits[token as usize] - total.ln();
                 }
@@ -323,7 +324,7 @@ fn alignment_does_not_depend_on_the_number_of_threads() {
             let alignment = engine.align(&window, &options, &text, 27).unwrap();
             assert_eq!((alignment.times.len(), alignment.probabilities.len()), (101, 100));
             assert!(alignment.times.is_sorted() && alignment.times.iter().all(|time| *time < 27));
-            // The probabilities must equal those of decoding the tokens one by one.
+            // The probabilities must equal those that result from decoding the tokens one by one.
             let mut sequence = engine.start(&window);
             let mut logits = engine.step(&mut sequence, &[37, 44]).unwrap();
             for (token, probability) in text.iter().zip(&alignment.probabilities) {
@@ -347,7 +348,8 @@ fn sequences_of_any_length_are_aligned() {
         let engine = load(directory.path(), ComputeType::F32, 1);
         engine.align(&engine.encode(&mel(0)).unwrap(), &options, text, n_frames).unwrap().times
     };
-    // The listed heads are used if they exist. Otherwise all heads in the second half of the layers are used.
+    // The alignment heads that the model's files list are used if they exist. Otherwise all heads in the second half
+    // of the layers are used.
     let text: Vec<u32> = (0..128).map(|i| (i * 7) % 36).collect();
     let all = align("[]", &text, 40);
     assert_eq!(align("[[3, 0], [0, 3]]", &text, 40), all);

@@ -1,4 +1,4 @@
-//! The catalogue: the known models, the files of each, and where to download them.
+//! The catalogue: the known models, the files of each model, and the addresses to download them from.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use crate::plain_name::is_plain_name;
 
 const BUILTIN: &str = include_str!("catalogue.json");
 
-/// The name of the voice activity detection model, which is used together with every transcription model.
+/// The name of the voice activity detection model. Every transcription model can be used together with it.
 pub const SPEECH_DETECTOR: &str = "silero-vad";
 
-/// All known models.
+/// The list of all known models.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
@@ -41,16 +41,16 @@ pub struct Model {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Purpose {
-    /// Transcribing speech: the models that a user chooses from.
+    /// The model transcribes speech. Users choose from these models.
     #[default]
     Transcription,
-    /// Voice activity detection.
+    /// The model detects voice activity.
     SpeechDetection,
 }
 
-/// A source of a model, and the files that it has.
+/// A source of a model, with a list of its files.
 ///
-/// The files belong to the source and not to the model, because small files can differ between sources.
+/// The list belongs to the source and not to the model, because small files can differ between sources.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum SourceSpec {
@@ -58,7 +58,7 @@ pub(crate) enum SourceSpec {
     Wheels { wheels: Vec<WheelSpec>, files: Vec<PackedFile> },
 }
 
-/// A file on the hub. Size and checksum are optional.
+/// A file on the hub. Its size and checksum are optional.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileSpec {
@@ -67,7 +67,8 @@ pub(crate) struct FileSpec {
     pub(crate) sha256: Option<Sha256>,
 }
 
-/// A file that is split over members of wheels. Size and checksum are those of the joined file.
+/// A file that is split over several archive members of one or more wheels. Size and checksum are those of the joined
+/// file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PackedFile {
@@ -84,7 +85,7 @@ pub(crate) struct Member {
     pub(crate) path: String,
 }
 
-/// A wheel, by its name, version and size in the package index.
+/// A Python wheel, with its name, version and size in the package index.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WheelSpec {
@@ -126,7 +127,7 @@ impl Catalogue {
     fn nearest(&self, name: &str) -> Option<String> {
         let wanted = name.to_lowercase();
         let names = self.models.iter().flat_map(|model| std::iter::once(&model.name).chain(&model.aliases));
-        // This distance counts two swapped letters, the most common typing error, as one edit.
+        // This edit distance counts two swapped letters, which are the most common typing error, as one edit.
         let (distance, nearest) = names.map(|known| (osa_distance(&wanted, known), known)).min()?;
         (distance <= 1.max(wanted.chars().count() / 3)).then(|| nearest.clone())
     }
@@ -151,12 +152,12 @@ impl Catalogue {
 }
 
 impl Model {
-    /// The name, which is also that of its directory in the store.
+    /// The name of the model. The model's directory in the store has the same name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Other names of this model.
+    /// Other names of this model that users can give.
     pub fn aliases(&self) -> &[String] {
         &self.aliases
     }
@@ -166,17 +167,17 @@ impl Model {
         self.purpose
     }
 
-    /// A description for users, on one line.
+    /// A description of the model for users, on one line.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// The languages that it supports, as a text for users.
+    /// The languages that the model supports, as a text for users.
     pub fn languages(&self) -> &str {
         &self.languages
     }
 
-    /// The size of its files in bytes, if the catalogue states it.
+    /// The total size of the model's files in bytes, if the catalogue states it.
     pub fn size(&self) -> Option<u64> {
         self.sources.iter().find_map(SourceSpec::size)
     }
@@ -191,7 +192,7 @@ impl Model {
 }
 
 impl SourceSpec {
-    /// The source as the manifest records it. Sources with different files have different keys.
+    /// The text that identifies this source in the manifest. Sources with different files have different keys.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Hub { repository, revision, .. } => format!("hub:{repository}@{revision}"),
@@ -202,7 +203,7 @@ impl SourceSpec {
         }
     }
 
-    /// The catalogue's checksum of the file `name` from this source.
+    /// The checksum that the catalogue states for the file `name` from this source.
     pub(crate) fn checksum(&self, name: &str) -> Option<Sha256> {
         match self {
             Self::Hub { files, .. } => files.iter().find(|file| file.name == name)?.sha256,

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A SHA-256 digest. Its text form, stored form and `FromStr` form is 64 hexadecimal digits.
+/// A SHA-256 digest. As text, when stored and for `FromStr`, it is written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
-    /// The digest of `bytes`.
+    /// Computes the digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new();
         hasher.update(bytes);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_digest_is_refused() {
+    fn text_that_is_not_a_digest_is_refused() {
         for text in ["", "abc", &"g".repeat(64), &"0".repeat(63), &"é".repeat(32), &"+1".repeat(32)] {
             assert!(text.parse::<Sha256>().is_err(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Errors. Each message says what the user can do next.
+//! The error type. Each message tells the user what to do next.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use crate::digest::Sha256;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No model of the catalogue has this name or alias.
+    /// No model in the catalogue has this name or alias.
     #[error("there is no model called {name:?}{}; the models are: {}",
             did_you_mean(.suggestion.as_ref()), .known.join(", "))]
     UnknownModel {
@@ -43,7 +43,7 @@ pub enum Error {
         name: String,
     },
 
-    /// The model is in the store, but its files are not those that were installed.
+    /// The model is in the store, but its files differ from the installed ones.
     #[error("the model {name:?} in {} is damaged ({}); `amanuensis models pull {name}` fetches it anew",
             .path.display(), Listed(.problems))]
     Damaged {
@@ -55,13 +55,13 @@ pub enum Error {
         problems: Vec<Problem>,
     },
 
-    /// No source could deliver the model.
+    /// All sources of the model failed.
     #[error("the model {name:?} could not be fetched: {}. Files that were downloaded by hand can be used too: put \
              them in a directory and give its path as the model", Listed(.failures))]
     NoSource {
         /// The model's name.
         name: String,
-        /// The sources that were tried, and why each failed.
+        /// The sources that were tried, with the reason why each failed.
         failures: Vec<SourceFailure>,
     },
 
@@ -72,7 +72,7 @@ pub enum Error {
         name: String,
     },
 
-    /// The progress callback asked to stop. The next pull continues with the files downloaded so far.
+    /// The progress callback cancelled the operation. The next pull continues with the files downloaded so far.
     #[error("cancelled")]
     Cancelled,
 
@@ -95,13 +95,13 @@ pub enum Error {
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The cause.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// For `map_err`: adds the operation and the file to an I/O error.
+    /// Returns a function for `map_err` that adds the operation and the path to an I/O error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
@@ -112,7 +112,7 @@ impl Error {
 pub struct Problem {
     /// The file's name inside the model's directory.
     pub file: String,
-    /// The kind of problem.
+    /// The kind of the problem.
     pub fault: Fault,
 }
 
@@ -124,14 +124,14 @@ pub enum Fault {
     Missing,
     /// The file has a wrong size. Sizes are in bytes.
     Size {
-        /// The size when it was installed.
+        /// The size at installation.
         expected: u64,
         /// The current size.
         actual: u64,
     },
-    /// The file has the right size and the wrong content.
+    /// The file has the right size, but wrong contents.
     Checksum {
-        /// The digest when it was installed, or of the catalogue.
+        /// The digest at installation, or the digest in the catalogue.
         expected: Sha256,
         /// The current digest.
         actual: Sha256,
@@ -155,9 +155,9 @@ impl fmt::Display for Problem {
 /// A source that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFailure {
-    /// The source, as a text for users.
+    /// The name of the source, as a text for users.
     pub source: String,
-    /// Why it failed.
+    /// The reason why the source failed.
     pub reason: String,
 }
 

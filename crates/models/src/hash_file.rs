@@ -1,4 +1,4 @@
-//! The digest of a file, with progress.
+//! Computes the digest of a file and reports the progress.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::digest::Hasher;
 use crate::error::Error;
 
-/// Feeds the whole file at `path` to `hasher`. `on_block` gets the number of bytes of each block, and stops the operation
-/// by returning an error.
+/// Feeds the whole file at `path` to `hasher`. Calls `on_block` with the number of bytes of each block. If `on_block`
+/// returns an error, hashing stops.
 pub(crate) fn hash_file(
     path: &Path,
     hasher: &mut Hasher,

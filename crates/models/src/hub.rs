@@ -1,7 +1,7 @@
-//! The Hugging Face hub, or a mirror of it, as a source.
+//! The Hugging Face hub, or a mirror of it, as a source of models.
 //!
-//! Files are at `ENDPOINT/REPOSITORY/resolve/REVISION/FILE`. Revisions in the catalogue are commits and not branches, so
-//! that the contents never change.
+//! Files are at `ENDPOINT/REPOSITORY/resolve/REVISION/FILE`. The catalogue states revisions as commits and not as
+//! branches, so that the contents never change.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// `HF_ENDPOINT` or the public hub, with the token of `HF_TOKEN` if there is one.
+    /// The hub at `HF_ENDPOINT`, or the public hub if it is not set, with the token in `HF_TOKEN` if it is set.
     pub(crate) fn from_env() -> Self {
         let set =
             |name| std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -33,14 +33,14 @@ impl Endpoint {
         Self { address: address.trim_end_matches('/').to_owned(), token: set("HF_TOKEN") }
     }
 
-    /// The same token with another address.
+    /// The hub at another address, with the same token.
     pub(crate) fn at(&self, address: &str) -> Result<Self, Error> {
         let endpoint = Self { address: address.trim_end_matches('/').to_owned(), token: self.token.clone() };
         endpoint.check()?;
         Ok(endpoint)
     }
 
-    /// The same address with another token.
+    /// The hub at the same address, with another token.
     pub(crate) fn with_token(self, token: Option<String>) -> Self {
         Self { token, ..self }
     }
@@ -103,7 +103,7 @@ impl HubSource<'_> {
     }
 }
 
-/// Size and digest of a file that an earlier fetch completed. A file that is wrong by now is removed.
+/// Size and digest of a file that an earlier fetch has downloaded. If the file is no longer intact, it is removed.
 fn already_downloaded(
     path: &Path,
     file: &FileSpec,

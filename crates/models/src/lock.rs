@@ -1,4 +1,4 @@
-//! A lock file, so that only one process at a time changes a model.
+//! A lock file, which ensures that only one process at a time changes a model.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -11,12 +11,13 @@ use crate::progress::{Progress, Reporter};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Releases the lock when it is dropped. The empty lock file is not removed: if it were, two processes could each lock a
-/// file of the same name.
+/// A held lock. It is released when the value is dropped. The empty lock file is not removed: if it were, two
+/// processes could each lock a different file of that name.
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Lock {
-    /// Waits for the lock at `path`. `reporter` gets [`Progress::Waiting`] and can cancel.
+    /// Waits until the lock at `path` is free and takes it. Meanwhile `reporter` gets [`Progress::Waiting`] and can
+    /// cancel.
     pub(crate) fn wait(path: &Path, model: &str, reporter: &mut Reporter<'_>) -> Result<Self, Error> {
         if let Some(lock) = Self::attempt(path)? {
             return Ok(lock);
@@ -31,14 +32,14 @@ impl Lock {
         }
     }
 
-    /// The lock at `path`; `None` if another process holds it.
+    /// Tries to take the lock at `path`. Returns `None` if another process holds it.
     pub(crate) fn attempt(path: &Path) -> Result<Option<Self>, Error> {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(path).map_err(Error::io("create", path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
-            // The file system has no locks: continue without one.
+            // The file system does not support locks, so continue without one.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(Some(Self(file))),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
         }

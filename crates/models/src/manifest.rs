@@ -1,4 +1,4 @@
-//! The manifest of an installed model: its source, and size and checksum of each file.
+//! The manifest of an installed model: its source, and the size and checksum of each file.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -15,7 +15,8 @@ use crate::progress::Reporter;
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-/// A manifest has a few lines. The limit keeps a wrong file from filling memory.
+/// The maximum size of a manifest, which normally has a few lines. The limit prevents a wrong file from filling the
+/// memory.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// The manifest of an installed model.
@@ -23,25 +24,25 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 pub struct Manifest {
     /// The model's name.
     pub model: String,
-    /// The source: `hub:REPOSITORY@REVISION` or `wheels:NAME==VERSION+...`.
+    /// The source of the model: `hub:REPOSITORY@REVISION` or `wheels:NAME==VERSION+...`.
     pub source: String,
-    /// Its files.
+    /// The files of the model.
     pub files: Vec<FileRecord>,
 }
 
-/// A file at the time of installation.
+/// A file of the model, as it was at installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Its name inside the model's directory.
+    /// The name of the file inside the model's directory.
     pub name: String,
-    /// Its size in bytes.
+    /// The size of the file in bytes.
     pub size: u64,
-    /// Its digest.
+    /// The digest of the file.
     pub sha256: Sha256,
 }
 
 impl Manifest {
-    /// The size of all files in bytes.
+    /// The total size of all files in bytes.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).fold(0, u64::saturating_add)
     }
@@ -73,7 +74,7 @@ impl Manifest {
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &path))
     }
 
-    /// The files that are missing in `dir` or have a wrong size. Does not read their contents.
+    /// Finds the files that are missing in `dir` or have a wrong size. Does not read their contents.
     pub(crate) fn check_sizes(&self, dir: &Path) -> Vec<Problem> {
         self.files.iter().filter_map(|file| file.check_size(dir)).collect()
     }
@@ -91,11 +92,11 @@ impl FileRecord {
         Some(Problem { file: self.name.clone(), fault })
     }
 
-    /// Reads the whole file in `dir` and compares it with its digest: that of the `catalogue` if given, else the recorded
-    /// one. Returns the problem if they differ or the file cannot be read.
+    /// Reads the whole file in `dir` and compares its digest with the `catalogue` digest if given, or else with the
+    /// recorded one. Returns the problem if they differ or the file cannot be read.
     ///
     /// # Errors
-    /// [`Error::Cancelled`].
+    /// [`Error::Cancelled`] if `reporter` cancels.
     pub(crate) fn verify(
         &self,
         dir: &Path,

@@ -1,6 +1,6 @@
 //! Runs `pip download` to get a wheel from the package index that pip is configured for.
 //!
-//! The options `--no-deps --only-binary :all:` restrict pip to the one wheel, so that no code of any package runs: pip
+//! The options `--no-deps --only-binary :all:` restrict pip to this one wheel. So no code of any package is run: pip
 //! refuses source distributions, whose build would run code.
 
 use std::ffi::{OsStr, OsString};
@@ -18,10 +18,10 @@ use crate::source::Failure;
 use crate::staging::bytes_below;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The part of Python's message for a full disk that is the same in every language.
+/// The part of Python's error message for a full disk that is the same in every language.
 const DISK_FULL: &str = "[Errno 28]";
 
-/// The commands that may be pip, in the order in which they are tried.
+/// The commands that may run pip, in the order in which they are tried.
 #[derive(Debug, Clone)]
 pub(crate) struct PipCommands(Vec<Vec<OsString>>);
 
@@ -43,7 +43,8 @@ impl PipCommands {
         Self(commands)
     }
 
-    /// The first command whose `--version` is that of pip. It runs in the working directory `dir`.
+    /// Finds the first command whose `--version` output is that of pip. Runs the commands in the working directory
+    /// `dir`.
     pub(crate) fn find(&self, dir: &Path) -> Result<Pip<'_>, Failure> {
         self.0.iter().map(|words| Pip(words)).find(|pip| pip.is_available(dir)).ok_or_else(|| {
             let tried: Vec<_> = self.0.iter().map(|words| Pip(words).to_string()).collect();
@@ -70,8 +71,8 @@ impl Pip<'_> {
         command.arg("--version").stderr(Stdio::null()).output().is_ok_and(|output| output.stdout.starts_with(b"pip "))
     }
 
-    /// The command with its working directory set to one of the store: `python -m pip` would prefer a module `pip` in the
-    /// current directory to the installed one.
+    /// The command, with a directory of the store as its working directory. Otherwise `python -m pip` would prefer a
+    /// module `pip` in the current directory to the installed one.
     fn command(&self, dir: &Path) -> Option<Command> {
         let (program, arguments) = self.0.split_first()?;
         let mut command = Command::new(program);
@@ -79,8 +80,8 @@ impl Pip<'_> {
         Some(command)
     }
 
-    /// Downloads `wheel` to the file `target`. All files of pip are in `work`, which this function creates and removes.
-    /// While pip runs, their size is reported as progress.
+    /// Downloads `wheel` to the file `target`. All files that pip writes are in the directory `work`, which this
+    /// function creates and removes. While pip runs, their total size is reported as progress.
     pub(crate) fn download(
         &self,
         wheel: &WheelSpec,
@@ -106,7 +107,7 @@ impl Pip<'_> {
         let base = reporter.bytes();
         let mut child =
             command.spawn().map_err(|error| Failure::Source(format!("{self} could not be started: {error}")))?;
-        // Read from a pipe and not from a file, because the disk may be full.
+        // Messages are read from a pipe and not from a file, because the disk may be full.
         let messages = child.stderr.take().map(|messages| thread::spawn(|| read_all(messages)));
         let downloaded = || base + bytes_below(&destination).max(bytes_below(&temporary)).min(wheel.size);
         let status = match self.wait(&mut child, downloaded, reporter) {
@@ -129,7 +130,7 @@ impl Pip<'_> {
         Ok(())
     }
 
-    /// Waits until pip ends, and reports the downloaded bytes meanwhile. Ends pip if the callback cancels.
+    /// Waits until pip exits and reports the downloaded bytes meanwhile. Kills pip if the callback cancels.
     fn wait(
         &self,
         child: &mut Child,
@@ -142,7 +143,7 @@ impl Pip<'_> {
                 Ok(None) => {
                     thread::sleep(POLL_INTERVAL);
                     if let Err(error) = reporter.set(downloaded()) {
-                        // These fail only if pip has ended meanwhile.
+                        // These calls fail only if pip has exited meanwhile.
                         let _ = child.kill();
                         let _ = child.wait();
                         return Err(error.into());
@@ -163,7 +164,7 @@ impl Pip<'_> {
     }
 }
 
-/// The wheel in a directory that contains nothing else.
+/// The path of the wheel in a directory that contains no other wheel.
 fn only_wheel(dir: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(dir).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
@@ -171,12 +172,12 @@ fn only_wheel(dir: &Path) -> Option<PathBuf> {
 
 fn read_all(mut stream: impl Read) -> String {
     let mut bytes = Vec::new();
-    // After an error, use the part that was read.
+    // If reading fails, the part that was read before the error is used.
     let _ = stream.read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last error message of pip, on one line. If pip crashed, this is the exception.
+/// The last error message in pip's output, on one line. If pip crashed, this is the exception.
 fn last_error(messages: &str) -> Option<&str> {
     let mut lines = messages.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let is_error = |line: &&str| line.starts_with("ERROR") && *line != "ERROR: Exception:";

@@ -6,38 +6,39 @@ use crate::Error;
 
 /// One step of a pull or a verification.
 ///
-/// The callback gets every step. It returns [`ControlFlow::Continue`], or [`ControlFlow::Break`] to cancel: the operation
-/// then returns [`Error::Cancelled`] within about 0.1 s and keeps the files with which it can be resumed.
+/// The progress callback is called for every step. It returns [`ControlFlow::Continue`], or [`ControlFlow::Break`] to
+/// cancel. A cancelled operation returns [`Error::Cancelled`] within about 0.1 s and keeps the files that are needed
+/// to resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// Waiting for another process that is pulling or removing this model.
+    /// The operation waits because another process is pulling or removing this model.
     Waiting {
         /// The model's name.
         model: &'a str,
     },
-    /// A source is about to be tried.
+    /// The next source is about to be tried.
     Source {
-        /// The source, as a text for users, such as `Hugging Face hub (Systran/faster-whisper-base)`.
+        /// The name of the source for users, such as `Hugging Face hub (Systran/faster-whisper-base)`.
         source: &'a str,
     },
     /// A source failed. The next source, if any, is tried.
     SourceFailed {
-        /// The source, as in [`Progress::Source`].
+        /// The name of the source, as in [`Progress::Source`].
         source: &'a str,
-        /// Why it failed, on one line.
+        /// The reason why the source failed, on one line.
         reason: &'a str,
     },
-    /// A phase starts, with zero bytes done.
+    /// A phase starts. Its number of processed bytes is zero.
     Started {
-        /// The phase.
+        /// The phase that starts.
         phase: Phase,
-        /// The number of bytes of this phase, if known.
+        /// The total number of bytes of this phase, if known.
         total: Option<u64>,
     },
-    /// Bytes were processed. Sent at least ten times a second, even without any.
+    /// Some bytes were processed. This is reported at least ten times a second, even if no bytes were processed.
     Advanced {
-        /// Bytes done in this phase. Decreases if something has to be downloaded again.
+        /// The number of bytes processed in this phase. It decreases if something must be downloaded again.
         bytes: u64,
     },
     /// A file was compared with its checksum, or with its size if no checksum is known.
@@ -47,22 +48,22 @@ pub enum Progress<'a> {
     },
 }
 
-/// A phase of an operation: what its bytes count.
+/// A phase of an operation. Each phase counts other bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Bytes downloaded, including those of an earlier attempt.
+    /// Counts downloaded bytes, including those of an earlier attempt.
     Downloading,
-    /// Bytes unpacked from wheels.
+    /// Counts bytes unpacked from wheels.
     Unpacking,
-    /// Bytes read to compare them with their checksum.
+    /// Counts bytes read from files to compare them with their checksums.
     Verifying,
 }
 
-/// The callback of the library's user.
+/// The progress callback that the user of this library passes.
 pub(crate) type Callback<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
-/// Counts bytes, calls the callback, and turns its `Break` into an error.
+/// Counts bytes, calls the progress callback, and returns an error if the callback cancels.
 pub(crate) struct Reporter<'a> {
     callback: Callback<'a>,
     bytes: u64,
@@ -85,7 +86,7 @@ impl<'a> Reporter<'a> {
         self.report(Progress::Started { phase, total })
     }
 
-    /// The bytes done in this phase.
+    /// The number of bytes processed in this phase.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -99,7 +100,7 @@ impl<'a> Reporter<'a> {
         self.set(self.bytes + bytes)
     }
 
-    /// Reports the same number of bytes again, so that the callback can cancel.
+    /// Calls the callback without new bytes, so that it can cancel.
     pub(crate) fn tick(&mut self) -> Result<(), Error> {
         self.report(Progress::Advanced { bytes: self.bytes })
     }

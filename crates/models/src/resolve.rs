@@ -1,4 +1,4 @@
-//! Finds the files of a model that is given by name or path.
+//! Finds the files of a model by name or by path.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -9,14 +9,15 @@ use crate::progress::Progress;
 use crate::store::Store;
 
 impl Store {
-    /// The directory or file of the transcription model `model`. A model of the catalogue that is not installed is pulled
-    /// first.
+    /// Returns the directory or file of the transcription model `model`. If it is a model of the catalogue that is
+    /// not installed, it is pulled first.
     ///
-    /// `model` is interpreted in this order: with a path separator, it is a path; a name or alias of the catalogue is that
-    /// model; anything else is a path if it exists. So a directory called `base` is given as `./base`.
+    /// `model` is interpreted in this order. If it contains a path separator, it is a path. If it is a name or alias
+    /// in the catalogue, it is that model. Otherwise it is a path, if that path exists. So a directory called `base`
+    /// must be given as `./base`.
     ///
-    /// With `offline`, no network connection is opened and no program is started. A model that is not installed is then
-    /// [`Error::NotInstalled`], which names the command to install it.
+    /// With `offline`, no network connection is opened and no program is started. A model that is not installed then
+    /// gives [`Error::NotInstalled`], which names the command to install it.
     ///
     /// # Errors
     /// [`Error::NotInstalled`] if `offline`, [`Error::UnknownModel`], [`Error::DoesNotTranscribe`],
@@ -41,11 +42,11 @@ impl Store {
         self.path_or_pull(model, offline, progress)
     }
 
-    /// The directory of the model `name` of the catalogue. A model that is not installed is pulled first, or is
-    /// [`Error::NotInstalled`] if `offline`.
+    /// Returns the directory of the catalogue model `name`. If it is not installed, it is pulled first; with
+    /// `offline` it is an [`Error::NotInstalled`] instead.
     ///
     /// # Errors
-    /// Those of [`Store::path`] and [`Store::pull`].
+    /// The errors of [`Store::path`] and [`Store::pull`].
     pub fn path_or_pull(
         &self,
         name: &str,

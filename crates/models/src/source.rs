@@ -1,4 +1,4 @@
-//! The interface of the sources that models are downloaded from.
+//! The interface of the sources from which models are downloaded.
 
 use std::path::Path;
 
@@ -8,22 +8,22 @@ use crate::progress::Reporter;
 
 /// A source of a model.
 pub(crate) trait Source {
-    /// The source, as a text for users.
+    /// The name of the source, as a text for users.
     fn label(&self) -> String;
 
-    /// Downloads every file of the model into `dir/files`, verified and flushed to the disk.
+    /// Downloads every file of the model into `dir/files`. The files are verified and flushed to the disk.
     ///
-    /// Other files in `dir` are the source's own. They are kept after a failure, so that the next fetch can resume, and
+    /// A source may keep other files in `dir`. They stay after a failure, so that the next fetch can resume, and are
     /// removed after success.
     fn fetch(&self, dir: &Path, reporter: &mut Reporter<'_>) -> Result<Vec<FileRecord>, Failure>;
 }
 
-/// Why a fetch ended early.
+/// The reason why a fetch ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// This source failed. The next one is tried.
+    /// This source failed, so the next one is tried.
     Source(String),
-    /// No other source would help: an error of the local disk, or a cancellation.
+    /// The fetch ends without trying another source, because of an error of the local disk or a cancellation.
     Fatal(Error),
 }
 

@@ -1,4 +1,4 @@
-//! The directory of an unfinished pull: `.NAME.partial`, with a directory for each source.
+//! The directory of an unfinished pull, `.NAME.partial`. It has a subdirectory for each source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ impl Staging {
         Self(path)
     }
 
-    /// The directory of the source with this key. Creates it with an empty directory `files`, unless an earlier pull did.
+    /// Returns the directory of the source with this key. If it does not exist yet, creates it with an empty
+    /// subdirectory `files`.
     pub(crate) fn source(&self, key: &str) -> Result<PathBuf, Error> {
         let kind = key.split(':').next().unwrap_or_default();
         let digest = Sha256::of(key.as_bytes()).to_string();
@@ -22,12 +23,13 @@ impl Staging {
         Ok(dir)
     }
 
-    /// Removes empty files and directories, with which nothing can be resumed. Errors do no harm and are ignored.
+    /// Removes empty files and directories, because no download can be resumed from them. Errors are harmless and are
+    /// ignored.
     pub(crate) fn prune(&self) {
         prune(&self.0);
     }
 
-    /// Removes everything.
+    /// Removes the directory with all its contents.
     pub(crate) fn remove(&self) -> Result<(), Error> {
         remove_dir(&self.0)
     }
@@ -41,7 +43,8 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// The size of all files below `dir` in bytes. Files that vanish meanwhile or cannot be read count zero.
+/// The total size of all files below `dir` in bytes. Files that disappear meanwhile or cannot be read count as zero
+/// bytes.
 pub(crate) fn bytes_below(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let sizes = entries.filter_map(Result::ok).map(|entry| match entry.file_type() {
@@ -61,6 +64,6 @@ fn prune(dir: &Path) {
             _ => {}
         }
     }
-    // Fails if the directory is not empty, as intended.
+    // Fails on purpose if the directory is not empty.
     let _ = fs::remove_dir(dir);
 }

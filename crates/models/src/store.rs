@@ -1,4 +1,4 @@
-//! The store: a directory with installed models.
+//! The store: the directory of the installed models.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::source::{Failure, Source};
 use crate::staging::{Staging, bytes_below, remove_dir};
 use crate::wheels::WheelSource;
 
-/// A directory of models, and the catalogue of models that can be installed there.
+/// The directory of the installed models, with the catalogue of models that can be installed there.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
@@ -30,22 +30,22 @@ pub struct Store {
 /// A model of the catalogue, and its state in the store.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    /// The model.
+    /// The model in the catalogue.
     pub model: &'a Model,
-    /// Its directory, which may not exist.
+    /// The model's directory, which may not exist.
     pub path: PathBuf,
-    /// Its state.
+    /// The state of the model in the store.
     pub state: State,
 }
 
-/// The state of a model in the store, judged by existence and size of its files.
+/// The state of a model in the store, judged by the existence and the sizes of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// The store has no files of it.
+    /// The store has no files of the model.
     NotInstalled,
-    /// Only files of an interrupted pull or removal exist.
+    /// There are only files of an interrupted pull or removal.
     Partial {
-        /// Their size.
+        /// The total size of these files.
         bytes: u64,
     },
     /// All files exist.
@@ -59,25 +59,26 @@ pub enum State {
 pub struct Report {
     /// The model's name.
     pub model: String,
-    /// Its directory.
+    /// The model's directory.
     pub path: PathBuf,
     /// The manifest, if it can be read.
     pub manifest: Option<Manifest>,
-    /// The problems of each file; empty for an intact model.
+    /// The problems of the model's files; empty for an intact model.
     pub problems: Vec<Problem>,
 }
 
-/// The directory of this user's data: `amanuensis` in the platform's data directory. `None` if the platform has none.
+/// The directory for this user's data: `amanuensis` in the platform's data directory. `None` if the platform has no
+/// data directory.
 pub fn data_directory() -> Option<PathBuf> {
     Some(dirs::data_local_dir()?.join("amanuensis"))
 }
 
 impl Store {
-    /// The store of this user: the directory that `AMANUENSIS_MODELS` names, or `amanuensis/models` in the platform's data
-    /// directory (on Linux `~/.local/share`).
+    /// Opens this user's store: the directory that `AMANUENSIS_MODELS` names, or `amanuensis/models` in the
+    /// platform's data directory (on Linux `~/.local/share`).
     ///
     /// # Errors
-    /// [`Error::NoDataDirectory`].
+    /// [`Error::NoDataDirectory`] if the platform has no data directory.
     pub fn open_default() -> Result<Self, Error> {
         if let Some(root) = env::var_os("AMANUENSIS_MODELS").filter(|root| !root.is_empty()) {
             return Ok(Self::at(root));
@@ -85,37 +86,37 @@ impl Store {
         Ok(Self::at(data_directory().ok_or(Error::NoDataDirectory)?.join("models")))
     }
 
-    /// The store in the directory `root`, which the first pull creates. Uses the built-in catalogue, and the hub that
-    /// `HF_ENDPOINT` names.
+    /// Opens the store in the directory `root`, which the first pull creates. Uses the built-in catalogue, and the
+    /// hub that `HF_ENDPOINT` names.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
-        // Absolute, because pip runs in another working directory.
+        // The path is made absolute, because pip runs in another working directory.
         let root = std::path::absolute(&root).unwrap_or(root);
         Self { root, catalogue: Catalogue::builtin(), endpoint: Endpoint::from_env(), pip: PipCommands::default() }
     }
 
-    /// The same store with another catalogue.
+    /// Replaces the catalogue of this store.
     #[must_use]
     pub fn with_catalogue(self, catalogue: Catalogue) -> Self {
         Self { catalogue, ..self }
     }
 
-    /// The same store with the hub at `address` (`https://...`) instead of `HF_ENDPOINT`.
+    /// Replaces the address of the hub (`https://...`), which is otherwise `HF_ENDPOINT`.
     ///
     /// # Errors
-    /// [`Error::BadEndpoint`].
+    /// [`Error::BadEndpoint`] if it is not an HTTP address.
     pub fn with_hub_endpoint(self, address: &str) -> Result<Self, Error> {
         Ok(Self { endpoint: self.endpoint.at(address)?, ..self })
     }
 
-    /// The same store with this access token for the hub, or none, instead of `HF_TOKEN`.
+    /// Replaces the access token for the hub, which is otherwise `HF_TOKEN`. `None` means no token.
     #[must_use]
     pub fn with_hub_token(self, token: Option<String>) -> Self {
         Self { endpoint: self.endpoint.with_token(token), ..self }
     }
 
-    /// The same store with other commands to run pip, each a program and its first arguments, such as
-    /// `["python3", "-m", "pip"]`.
+    /// Replaces the commands that run pip. Each is a program and its first arguments, such as `["python3", "-m",
+    /// "pip"]`.
     #[must_use]
     pub fn with_pip_commands(self, commands: Vec<Vec<OsString>>) -> Self {
         Self { pip: PipCommands::new(commands), ..self }
@@ -126,7 +127,7 @@ impl Store {
         &self.root
     }
 
-    /// The catalogue.
+    /// The catalogue of models that can be installed.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
@@ -137,10 +138,11 @@ impl Store {
         self.catalogue.models().iter().map(entry).collect()
     }
 
-    /// The directory of the installed model `name`. Checks the sizes of its files, but not their contents.
+    /// Returns the directory of the installed model `name`. Checks the sizes of its files, but not their contents.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Damaged`]; [`Error::Io`] if the store cannot be read.
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Damaged`]; [`Error::Io`] if the store cannot be
+    /// read.
     pub fn path(&self, name: &str) -> Result<PathBuf, Error> {
         let model = self.catalogue.find(name)?;
         let path = self.directory(model);
@@ -148,7 +150,7 @@ impl Store {
             State::Installed(_) => Ok(path),
             State::Damaged(problems) => Err(Error::Damaged { name: model.name().to_owned(), path, problems }),
             State::NotInstalled | State::Partial { .. } => match fs::metadata(&path) {
-                // A directory without read permission is not missing.
+                // A directory that cannot be read for lack of permission does not count as missing.
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("read", &path)(error)),
                 _ => Err(Error::NotInstalled { name: model.name().to_owned() }),
             },
@@ -157,8 +159,9 @@ impl Store {
 
     /// Makes sure that the model `name` is installed and intact, and returns its directory.
     ///
-    /// An installed model is verified, which needs no network. A damaged one is downloaded again, and replaced when the
-    /// download is complete. After a failure or a cancellation, the store keeps the files with which to resume.
+    /// An installed model is verified, which needs no network. A damaged model is downloaded again, and replaced when
+    /// the download is complete. After a failure or a cancellation, the store keeps the files that are needed to
+    /// resume.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::NoSource`], [`Error::Cancelled`], [`Error::Io`].
@@ -174,7 +177,7 @@ impl Store {
         let mut reporter = Reporter::new(progress);
         let _lock = match Lock::wait(&self.hidden(model, "lock"), model.name(), &mut reporter) {
             Ok(lock) => lock,
-            // The store is read-only, but the model is installed and intact.
+            // The store is read-only, but this is no error if the model is installed and intact.
             Err(Error::Io { .. }) if self.is_intact(model, &mut reporter)? => return Ok(dir),
             Err(error) => return Err(error),
         };
@@ -201,12 +204,12 @@ impl Store {
         Ok(dir)
     }
 
-    /// Reads every file of the installed model `name` and compares it with its checksum: that of the catalogue, or the one
-    /// recorded at installation.
+    /// Reads every file of the installed model `name` and compares it with its checksum. The checksum is that of the
+    /// catalogue, or else the one recorded at installation.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Cancelled`]. Damage is not an error here, but part of
-    /// the report.
+    /// [`Error::UnknownModel`], [`Error::NotInstalled`], [`Error::Cancelled`]. Damage is not an error here, but part
+    /// of the report.
     pub fn verify(
         &self,
         name: &str,
@@ -233,7 +236,8 @@ impl Store {
         let Some(_lock) = Lock::attempt(&self.hidden(model, "lock"))? else {
             return Err(Error::Busy { name: model.name().to_owned() });
         };
-        // Renamed first, so that nobody finds a model with only some of its files.
+        // The directory is renamed before it is removed, so that other processes never see a model with only some of
+        // its files.
         remove_dir(&retired)?;
         if dir.exists() {
             fs::rename(&dir, &retired).map_err(Error::io("remove", &dir))?;
@@ -251,7 +255,7 @@ impl Store {
         self.root.join(format!(".{}.{what}", model.name()))
     }
 
-    /// The size of the files of an unfinished pull, and of an interrupted removal or replacement.
+    /// The total size of the files left by an unfinished pull, and by an interrupted removal or replacement.
     fn leftover_bytes(&self, model: &Model) -> u64 {
         ["partial", "old"].map(|what| bytes_below(&self.hidden(model, what))).iter().sum()
     }
@@ -298,7 +302,7 @@ impl Store {
         Ok(Report { model: name, path, manifest: Some(manifest), problems })
     }
 
-    /// Tries the sources in order. Returns the directory with the files and the manifest.
+    /// Tries the sources in order. Returns the directory that contains the downloaded files and the manifest.
     fn fetch(&self, model: &Model, staging: &Staging, reporter: &mut Reporter<'_>) -> Result<PathBuf, Error> {
         let mut failures = Vec::new();
         for spec in model.sources() {
@@ -328,7 +332,7 @@ impl Store {
     }
 }
 
-/// Writes the manifest of the downloaded files. Returns their directory.
+/// Writes the manifest of the downloaded files. Returns the directory of the files.
 fn complete(model: &Model, spec: &SourceSpec, files: Vec<FileRecord>, dir: &Path) -> Result<PathBuf, Error> {
     let path = dir.join("files");
     Manifest { model: model.name().to_owned(), source: spec.key(), files }.write(&path)?;

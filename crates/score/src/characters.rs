@@ -1,21 +1,23 @@
-//! Classes of characters, and the treatment of brackets, symbols and spaces that both normalisers share.
+//! Classes of characters, and the functions for brackets, symbols and spaces that both normalisers share.
 //!
-//! The classes are those of Python's regular expressions and string methods, because the originals are written in Python.
+//! The classes are those of Python's regular expressions and string methods, because the original normalisers are
+//! written in Python.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Python's `\s` and the white space of `str.split`, which include the separators of files, groups, records and units.
+/// Whether Python's `\s` and `str.split` treat `c` as white space. This includes the separators of files, groups,
+/// records and units (U+001C to U+001F).
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
-/// Python's `\w`: letters, numbers and the underscore, but no combining marks.
+/// Whether Python's `\w` matches `c`. It matches letters, numbers and the underscore, but no combining marks.
 pub fn is_word(c: char) -> bool {
     c == '_' || matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
 }
 
-/// Python's `\d`: decimal digits of any script.
+/// Whether Python's `\d` matches `c`. It matches the decimal digits of any script.
 pub fn is_digit(c: char) -> bool {
     c.is_ascii_digit() || (!c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber)
 }
@@ -29,18 +31,19 @@ pub fn digit_value(c: char) -> u8 {
     (1..10).take_while(before).count() as u8
 }
 
-/// The words between white space, as Python's `str.split` returns them.
+/// Splits a text at white space into words, as Python's `str.split` does.
 pub fn split(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     text.split(is_space).filter(|piece| !piece.is_empty())
 }
 
-/// Removes text in brackets: `[...]` and `<...>`, which may also be mixed as in `[...>`, and `(...)`.
+/// Removes brackets with the text inside: `[...]` and `<...>`, which may also be mixed as in `[...>`, and `(...)`.
 pub fn without_brackets(text: &str) -> String {
     let text = without(text, &['<', '['], &['>', ']'], false);
     without(&text, &['('], &[')'], true)
 }
 
-/// Removes everything from an opening character to the next closing one. With `keep_empty`, adjacent ones stay.
+/// Removes all text from an opening character to the next closing one. With `keep_empty`, an opening character is
+/// kept if the closing one follows it directly.
 fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -52,7 +55,7 @@ fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> Strin
             rest = &rest[inner..];
         } else {
             kept.push_str(&rest[..start]);
-            // All brackets are one byte long.
+            // All opening and closing characters are one byte long.
             rest = &rest[inner + length + 1..];
         }
     }
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn combining_marks_are_no_word_characters() {
+    fn combining_marks_are_not_word_characters() {
         assert!(is_word('é') && is_word('²') && is_word('_') && !is_word('\u{301}') && !is_word('-'));
     }
 

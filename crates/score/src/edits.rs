@@ -1,4 +1,4 @@
-//! The edit distance of two sequences (Levenshtein), with the number of each kind of edit.
+//! The edit distance (Levenshtein) of two sequences, with the number of edits of each kind.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
@@ -17,7 +17,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// All errors together.
+    /// The total number of errors.
     pub fn total(&self) -> usize {
         self.substitutions + self.deletions + self.insertions
     }
@@ -58,7 +58,8 @@ impl Sum for Errors {
 pub fn align<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Errors {
     let units = reference.len();
     let (reference, hypothesis) = without_common_ends(reference, hypothesis);
-    // `row[j]`: the errors of the first j units of the hypothesis compared with the units of the reference so far.
+    // `row[j]` holds the errors of the first j units of the hypothesis compared with the units of the reference so
+    // far.
     let mut row: Vec<Errors> = Vec::with_capacity(hypothesis.len() + 1);
     row.extend((0..=hypothesis.len()).map(|j| Errors { insertions: j, ..Errors::default() }));
     for unit in reference {
@@ -83,7 +84,7 @@ pub fn align<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Errors {
     Errors { units, ..row[hypothesis.len()] }
 }
 
-/// Both sequences without their common prefix and suffix.
+/// Removes the common prefix and the common suffix of two sequences.
 fn without_common_ends<'a, T: PartialEq>(a: &'a [T], b: &'a [T]) -> (&'a [T], &'a [T]) {
     let head = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[head..], &b[head..]);
@@ -98,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// The Levenshtein distance by the usual matrix.
+    /// The Levenshtein distance, computed with the textbook matrix.
     fn distance(a: &[u8], b: &[u8]) -> usize {
         let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
         for i in 0..=a.len() {
@@ -146,7 +147,7 @@ mod tests {
             let errors = align(&a, &b);
             prop_assert_eq!(errors.total(), distance(&a, &b));
             prop_assert_eq!(errors.units, a.len());
-            // Reference plus insertions minus deletions has the length of the hypothesis.
+            // The length of the hypothesis equals that of the reference plus insertions minus deletions.
             prop_assert_eq!(a.len() + errors.insertions, b.len() + errors.deletions);
         }
     }

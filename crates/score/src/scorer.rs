@@ -1,13 +1,14 @@
-//! Compares texts with the normaliser and the unit (word or character) of their language.
+//! Compares a transcript with its reference, using the normaliser and the unit (word or character) of the language.
 
 use crate::basic::BasicNormalizer;
 use crate::edits::{Errors, align};
 use crate::english::EnglishNormalizer;
 
-/// Codes of the languages that are written without spaces between words. Their unit is the character.
+/// Codes of the languages that are written without spaces between words. For these, the unit of comparison is the
+/// character.
 const BY_CHARACTER: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
-/// Whether the unit of the language with this code is the character and not the word.
+/// Whether texts in this language are compared by character and not by word. `language` is a language code.
 pub fn is_by_character(language: &str) -> bool {
     BY_CHARACTER.contains(&language)
 }
@@ -20,12 +21,13 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// A scorer for all languages.
+    /// Creates a scorer for all languages.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The units of a normalised text that are compared: words or characters. `language` is a code such as `en`.
+    /// Normalises a text and splits it into the units that are compared: words or characters. `language` is a code
+    /// such as `en`.
     pub fn units(&self, text: &str, language: &str) -> Vec<String> {
         if is_by_character(language) {
             return self.basic.normalize(text).chars().filter(|c| *c != ' ').map(String::from).collect();
@@ -54,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn english_has_a_normaliser_of_its_own() {
+    fn english_has_a_separate_normaliser() {
         let scorer = Scorer::new();
         assert_eq!(scorer.compare("don't", "do not", "en").total(), 0);
         assert_eq!(scorer.units("l'été", "fr"), ["l", "été"]);

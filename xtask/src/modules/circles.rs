@@ -1,11 +1,11 @@
-//! Finds modules of a crate that import each other.
+//! Finds import cycles: modules of a crate that import each other, directly or through other modules.
 
 use super::imports::{self, Imports};
 use super::levels::{self, Group};
 use super::load;
 use crate::tree::{Finding, Tree};
 
-/// One error for each circle, with its files and all imports between them.
+/// Returns one error for each import cycle, with its files and all imports between them.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for root in load::roots(tree) {

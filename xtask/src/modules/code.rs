@@ -1,4 +1,4 @@
-//! Collects the `use` declarations and the paths of a piece of syntax, without what is compiled for tests only.
+//! Collects the `use` declarations and the paths in parsed code, except in code that is compiled for tests only.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -6,7 +6,7 @@ use syn::{Attribute, Expr, Ident, Meta, UseTree, Visibility};
 
 use super::module::{CodePath, Module, PathKind, Use};
 
-/// Adds what `item` uses to the module. Nested modules are not entered.
+/// Adds the `use` declarations and paths in `item` to the module. Nested modules are skipped.
 pub fn collect(item: &syn::Item, module: &mut Module) {
     Collector { module }.visit_item(item);
 }
@@ -23,7 +23,7 @@ pub fn identifiers(tokens: TokenStream) -> Vec<String> {
         .collect()
 }
 
-/// Whether attributes say that their item exists in tests only.
+/// Whether the attributes show that their item is compiled for tests only.
 pub fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let path = attribute.path();
@@ -32,7 +32,7 @@ pub fn is_test_only(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Whether a `cfg` condition can be true in tests only.
+/// Whether a `cfg` condition can only be true in tests.
 fn needs_test(condition: &Meta) -> bool {
     let Meta::List(list) = condition else { return condition.path().is_ident("test") };
     let parser = syn::punctuated::Punctuated::<Meta, syn::Token![,]>::parse_terminated;
@@ -50,7 +50,7 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     fn add_path(&mut self, path: &syn::Path, kind: PathKind) {
-        // A leading `::` names another crate.
+        // A leading `::` means that the path names another crate.
         if path.leading_colon.is_none() {
             let segments = path.segments.iter().map(|segment| name(&segment.ident)).collect();
             let line = path.segments[0].ident.span().start().line;
@@ -58,8 +58,8 @@ impl Collector<'_> {
         }
     }
 
-    /// Adds the paths in the tokens of a macro call or an attribute, which have no syntax tree. A single name in lower case
-    /// counts only if it is called, because it may be a variable or a field.
+    /// Adds the paths in the tokens of a macro call or an attribute, which have no syntax tree. A single name in
+    /// lower case is added only if it is called, because otherwise it may be a variable or a field.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -88,7 +88,7 @@ impl Collector<'_> {
         }
     }
 
-    /// Adds the path in a string, as in `#[serde(default = "crate::defaults::port")]`.
+    /// Adds the path inside a string literal, as in `#[serde(default = "crate::defaults::port")]`.
     fn add_path_in_string(&mut self, text: &str, literal: &proc_macro2::Literal) {
         let Some(text) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return };
         let is_path = text.contains("::") && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':');
@@ -145,7 +145,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         }
     }
 
-    /// Nested modules are collected separately.
+    /// Does nothing, because nested modules are collected separately.
     fn visit_item_mod(&mut self, _: &'ast syn::ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
@@ -154,7 +154,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         }
     }
 
-    /// Skipped: the `crate` of `pub(crate)` is not an import.
+    /// Does nothing, because the `crate` in `pub(crate)` is not an import.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -188,7 +188,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     }
 }
 
-/// The path that begins at the first token, and the number of its tokens.
+/// The path that begins at the first token, and the number of tokens that it consists of.
 fn path_at(tokens: &[TokenTree]) -> (Vec<String>, usize) {
     let mut segments = Vec::new();
     let mut used = 0;
@@ -203,7 +203,8 @@ fn path_at(tokens: &[TokenTree]) -> (Vec<String>, usize) {
     (segments, used)
 }
 
-/// Whether an identifier after these tokens can begin a path: not a field, a lifetime, or the rest of a path.
+/// Whether an identifier that follows these tokens can begin a path. It cannot if it is a field, a lifetime, or a
+/// later segment of a path.
 fn starts_path(before: &[TokenTree]) -> bool {
     match before {
         [.., first, second] if is_punct(first, '.') && is_punct(second, '.') => true,
@@ -217,7 +218,7 @@ fn is_punct(token: &TokenTree, wanted: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
 }
 
-/// An identifier without the `r#` of raw ones.
+/// The name of an identifier, without the `r#` of raw identifiers.
 pub fn name(ident: &Ident) -> String {
     let text = ident.to_string();
     text.strip_prefix("r#").map(str::to_owned).unwrap_or(text)

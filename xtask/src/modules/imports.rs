@@ -1,4 +1,4 @@
-//! Which file of a crate imports which other, and what it takes from there.
+//! The imports between the files of a crate, with the imported names.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,16 @@ use crate::tree::{Finding, Tree};
 /// The files of a crate and the imports between them.
 #[derive(Debug)]
 pub struct Imports {
-    /// The folder with the sources, for example `crates/audio/src/`.
+    /// The folder of the sources, for example `crates/audio/src/`.
     pub folder: String,
-    /// Paths of the files from that folder. Indices into this list name the files below.
+    /// The paths of the files, relative to `folder`. Other fields refer to a file by its index in this list.
     pub files: Vec<String>,
-    /// Imported names by importing and defining file, with the first line that names each.
+    /// The imported names, by the importing and the defining file. Each name has the number of the first line that
+    /// uses it.
     pub arrows: BTreeMap<(usize, usize), BTreeMap<String, usize>>,
 }
 
-/// The imports of the crate with this root file.
+/// Finds the imports of the crate that has this root file.
 pub fn of_crate(tree: &Tree, root: &str) -> Result<Imports, Finding> {
     let modules = load::load(tree, root)?;
     let folder = root.find("/src/").map_or("", |at| &root[..at + "/src/".len()]).to_owned();
@@ -55,14 +56,16 @@ impl Imports {
 
 fn add_uses(modules: &[Module], module: ModuleId, imports: &mut Imports) {
     let here = &modules[module];
-    // Re-exports of a root or parent module are not imports: users of the name import from the file that defines it.
+    // Re-exports in a root or parent module do not count as imports: users of the name import from the file that
+    // defines it.
     let is_facade = here.parent.is_none() || here.file.ends_with("/mod.rs") || !here.children.is_empty();
     for import in here.uses.iter().filter(|import| !(import.is_reexport && is_facade)) {
         for target in resolve::resolve(modules, module, &import.path) {
             match target {
                 Target::Item(defined, name) => imports.add(modules, module, defined, &name, import.line),
-                // Imports of a module count by the paths that start with its name, and globs by the names used. But traits
-                // and macros of a glob can be used without being named, so a glob of a module with items counts by itself.
+                // An imported module counts only where a path starts with its name, and a glob only where an imported
+                // name is used. But the traits and macros of a glob can be used without being named, so a glob of a
+                // module with items always counts.
                 Target::Module(defined) if import.alias.is_none() && !modules[defined].items.is_empty() => {
                     imports.add(modules, module, defined, "*", import.line);
                 }
@@ -88,7 +91,7 @@ fn add_paths(modules: &[Module], module: ModuleId, imports: &mut Imports) {
     }
 }
 
-/// Whether a path of one segment is probably a variable: a variable of that name exists in the module.
+/// Whether a path is probably a variable: it has one segment, and the module has a variable of that name.
 fn is_variable(module: &Module, path: &CodePath) -> bool {
     path.segments.len() == 1 && path.kind == PathKind::Other && module.bindings.contains(&path.segments[0])
 }

@@ -1,16 +1,19 @@
-//! Groups of files that import each other, and the order of these groups.
+//! Groups files that import each other, and orders the groups by level.
 
 use super::imports::Imports;
 
-/// Files that import each other, directly or through others; a single file if it is in no circle.
+/// Files that import each other, directly or through other files. A file that is in no import cycle is a group by
+/// itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Group {
     pub files: Vec<usize>,
-    /// 0 for files that import nothing; else one more than the highest level that the group imports.
+    /// The level is 0 if the group imports no other files. Otherwise it is one more than the highest level that it
+    /// imports.
     pub level: usize,
 }
 
-/// All groups, each after the groups that it imports (the strongly connected components, by Tarjan's algorithm).
+/// All groups, each after the groups that it imports. The groups are the strongly connected components, found by
+/// Tarjan's algorithm.
 pub fn groups(imports: &Imports) -> Vec<Group> {
     let count = imports.files.len();
     let mut search = Search {
@@ -32,9 +35,9 @@ pub fn groups(imports: &Imports) -> Vec<Group> {
 
 struct Search<'a> {
     imports: &'a Imports,
-    /// When each file was first visited.
+    /// For each file, the position of its first visit in the order of all visits.
     order: Vec<Option<usize>>,
-    /// The earliest visited file on the stack that each file reaches.
+    /// For each file, the smallest `order` of all files on the stack that it reaches.
     lowest: Vec<usize>,
     stack: Vec<usize>,
     group_of: Vec<Option<usize>>,
@@ -64,7 +67,7 @@ impl Search<'_> {
         }
     }
 
-    /// Takes from the stack the group whose first visited file is `first`.
+    /// Removes from the stack the group whose first visited file is `first`.
     fn close_group(&mut self, first: usize) {
         let start = self.stack.iter().rposition(|&file| file == first).expect("a file stays on the stack until closed");
         let mut files = self.stack.split_off(start);

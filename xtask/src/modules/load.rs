@@ -1,4 +1,4 @@
-//! Reads the modules of a crate, beginning at its root file and following each `mod name;`.
+//! Parses the modules of a crate, beginning at its root file and following each `mod name;`.
 
 use syn::{Expr, Item, Lit, Meta};
 
@@ -6,7 +6,7 @@ use super::code;
 use super::module::{Module, ModuleId};
 use crate::tree::{Finding, Tree};
 
-/// Root files of the crates: `lib.rs`, `main.rs`, and each file of `bin/`.
+/// The root files of all crates: `lib.rs`, `main.rs`, and each file in `bin/`.
 pub fn roots(tree: &Tree) -> Vec<&str> {
     let is_root = |path: &str| {
         path.rsplit_once("/src/").is_some_and(|(_, file)| {
@@ -17,7 +17,8 @@ pub fn roots(tree: &Tree) -> Vec<&str> {
     tree.rust().map(|file| file.path.as_str()).filter(|path| is_root(path)).collect()
 }
 
-/// The modules of the crate with this root file, the root first. Modules for tests are left out.
+/// The modules of the crate that has this root file. The root is the first. Modules that exist for tests only are
+/// left out.
 pub fn load(tree: &Tree, root: &str) -> Result<Vec<Module>, Finding> {
     let mut loader = Loader { tree, modules: Vec::new() };
     let folder = parent_folder(root);
@@ -30,17 +31,18 @@ struct Loader<'a> {
     modules: Vec<Module>,
 }
 
-/// Where the files of a module's children are.
+/// The folders in which the files of a module's children are searched.
 #[derive(Clone, Copy)]
 struct Folders<'a> {
-    /// Of `mod name;`.
+    /// The folder for children declared as `mod name;`.
     plain: &'a str,
-    /// What `#[path]` is relative to.
+    /// The folder that the paths in `#[path = "..."]` are relative to.
     path_attribute: &'a str,
 }
 
 impl Loader<'_> {
-    /// Adds the module of a file, of which `mod name;` means `name.rs` in `folder`. None if there is no such file.
+    /// Adds the module that is in the file `path`. Its children declared as `mod name;` are in `folder`. Returns
+    /// `None` if the file does not exist.
     fn add_file(&mut self, path: &str, parent: Option<ModuleId>, folder: &str) -> Result<Option<ModuleId>, Finding> {
         let Some(file) = self.tree.file(path) else { return Ok(None) };
         let syntax = syn::parse_file(&file.text).map_err(|cause| {
@@ -73,7 +75,7 @@ impl Loader<'_> {
         Ok(id)
     }
 
-    /// Adds a declared module, inline or in a file of its own.
+    /// Adds a declared module, which is either inline or in a separate file.
     fn add_child(
         &mut self,
         path: &str,
@@ -100,7 +102,7 @@ impl Loader<'_> {
     }
 }
 
-/// Notes the names that an item defines.
+/// Adds the names that `item` defines to the module.
 fn define(item: &Item, module: &mut Module) {
     let ident = match item {
         Item::Const(item) => &item.ident,
@@ -127,7 +129,7 @@ fn define(item: &Item, module: &mut Module) {
     module.items.insert(code::name(ident));
 }
 
-/// The file that `#[path = "..."]` names.
+/// The path in the attribute `#[path = "..."]`.
 fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
     attributes.iter().find_map(|attribute| match &attribute.meta {
         Meta::NameValue(meta) if meta.path.is_ident("path") => match &meta.value {

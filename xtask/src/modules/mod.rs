@@ -1,4 +1,5 @@
-//! The imports between the modules of each crate: a rule that finds circles, and a command that prints them.
+//! The imports between the modules of each crate: a rule that finds import cycles, and a command that prints the
+//! imports.
 
 mod circles;
 mod code;

@@ -2,22 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-/// Index of a module in the list of its crate.
+/// The index of a module in the list of all modules of its crate.
 pub type ModuleId = usize;
 
 /// A module of a crate: a file, or an inline `mod name { }` within one.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// Path of the file from the root of the workspace.
+    /// The path of the file, from the root of the workspace.
     pub file: String,
     pub parent: Option<ModuleId>,
-    /// Declared modules. A name has several if `#[cfg]` chooses between files.
+    /// The declared child modules by name. A name has several modules if `#[cfg]` chooses between files.
     pub children: HashMap<String, Vec<ModuleId>>,
-    /// Names of the items that the module defines, `macro_rules!` included.
+    /// The names of the items that the module defines, including `macro_rules!` macros.
     pub items: HashSet<String>,
-    /// Names of the `macro_rules!` among them. Modules declared further down see these without an import.
+    /// Those names in `items` that are `macro_rules!` macros. Child modules declared after a macro see it without an
+    /// import.
     pub macros: HashSet<String>,
-    /// Identifiers in macro calls at item level, which may define items: `unit!(Frames, 160)`.
+    /// All identifiers in macro calls at item level, because such a call may define items: `unit!(Frames, 160)`.
     pub generated: HashSet<String>,
     pub uses: Vec<Use>,
     pub paths: Vec<CodePath>,
@@ -25,13 +26,13 @@ pub struct Module {
     pub bindings: HashSet<String>,
 }
 
-/// One name of a `use` declaration.
+/// One name that a `use` declaration imports.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Use {
     pub path: Vec<String>,
-    /// The name that the module gets; none for `*`.
+    /// The name that the import has in this module; `None` for `*`.
     pub alias: Option<String>,
-    /// Whether the declaration has a visibility: `pub`, `pub(crate)`, `pub(super)`.
+    /// Whether the declaration has a visibility: `pub`, `pub(crate)` or `pub(super)`.
     pub is_reexport: bool,
     pub line: usize,
 }
@@ -44,13 +45,13 @@ pub struct CodePath {
     pub line: usize,
 }
 
-/// The syntactic role of a path, which decides whether a single name can be a variable.
+/// The syntactic role of a path. It decides whether a path of one segment can be a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathKind {
     /// The name of a macro: `name!`.
     Macro,
     /// A called function: `name(...)`.
     Call,
-    /// Anything else, perhaps a variable.
+    /// Any other use. The path may be a variable.
     Other,
 }

@@ -1,10 +1,10 @@
-//! Prints the imports between the modules of each crate, the highest level first.
+//! Prints the imports between the modules of each crate, beginning with the highest level.
 
 use super::imports::{self, Imports};
 use super::{levels, load};
 use crate::tree::{Finding, Tree};
 
-/// Lines that list the imports of every crate, or of the crate in the folder `only`, such as `audio`.
+/// Returns lines that list the imports of every crate, or only of the crate in the folder `only`, such as `audio`.
 pub fn print(tree: &Tree, only: Option<&str>) -> Result<Vec<String>, Finding> {
     let is_wanted = |root: &&str| only.is_none_or(|only| root.split('/').any(|part| part == only));
     let mut lines = Vec::new();

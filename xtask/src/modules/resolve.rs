@@ -1,21 +1,22 @@
-//! Finds the module that defines what a path names, through `use` declarations and re-exports.
+//! Finds the module that defines the item of a path. Follows `use` declarations and re-exports.
 
 use super::module::{Module, ModuleId};
 
-/// What a path leads to.
+/// The module or item that a path refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     Module(ModuleId),
-    /// An item, by the module that defines it and its name there.
+    /// An item, given by the module that defines it and by its name there.
     Item(ModuleId, String),
 }
 
-/// What `segments` name in a module; empty for the names of other crates.
+/// The targets of the path `segments` in a module. Empty if the path refers to another crate.
 pub fn resolve(modules: &[Module], module: ModuleId, segments: &[String]) -> Vec<Target> {
     Resolver { modules, open: Vec::new() }.resolve(module, segments)
 }
 
-/// Whether a macro called by its bare name is a `macro_rules!` of an enclosing module: that module.
+/// The module that defines a macro called by its bare name: `module` itself or one of its ancestors. `None` if none
+/// of them defines it.
 pub fn enclosing_macro(modules: &[Module], module: ModuleId, name: &str) -> Option<ModuleId> {
     let parents = std::iter::successors(Some(module), |&id| modules[id].parent);
     parents.into_iter().find(|&id| modules[id].macros.contains(name))
@@ -23,7 +24,8 @@ pub fn enclosing_macro(modules: &[Module], module: ModuleId, name: &str) -> Opti
 
 struct Resolver<'a> {
     modules: &'a [Module],
-    /// The `use` declarations being followed, by module and index: `use serde;` must not resolve to itself.
+    /// The `use` declarations that are currently being followed, as module and index. They prevent endless recursion,
+    /// for example of `use serde;`, which must not resolve to itself.
     open: Vec<(ModuleId, usize)>,
 }
 
@@ -40,7 +42,7 @@ impl Resolver<'_> {
         targets
     }
 
-    /// The module that `crate`, `self` or `super` means.
+    /// The module that the keyword `crate`, `self` or `super` refers to.
     fn keyword(&self, module: ModuleId, segment: &str) -> Option<ModuleId> {
         match segment {
             "crate" => Some(0),
@@ -50,7 +52,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What the next segment names in each target.
+    /// The targets of the next path segment within each of `targets`.
     fn descend(&mut self, targets: &[Target], segment: &str) -> Vec<Target> {
         let mut found = Vec::new();
         let mut is_known = false;
@@ -66,7 +68,8 @@ impl Resolver<'_> {
         if is_known {
             return found;
         }
-        // A variant or an associated item belongs to its type; an unknown name of a module to that module.
+        // A variant or an associated item counts as part of its type. An unknown name in a module counts as an item
+        // of that module.
         let items: Vec<Target> = targets.iter().filter(|target| matches!(target, Target::Item(..))).cloned().collect();
         if !items.is_empty() {
             return items;
@@ -78,8 +81,8 @@ impl Resolver<'_> {
         targets.iter().filter_map(in_module).collect()
     }
 
-    /// What a name means in a module; none if the module does not know it. A name of another crate is known and has
-    /// no targets.
+    /// The targets of a name in a module. `None` if the module does not know the name. The name of another crate is
+    /// known and has no targets.
     fn lookup(&mut self, module: ModuleId, name: &str) -> Option<Vec<Target>> {
         let modules = self.modules;
         let here = &modules[module];
@@ -130,7 +133,7 @@ impl Resolver<'_> {
         None
     }
 
-    /// The targets of one `use` declaration, unless it is being followed already.
+    /// The targets of one `use` declaration. `None` if the declaration is already being followed.
     fn follow(&mut self, module: ModuleId, index: usize) -> Option<Vec<Target>> {
         if self.open.contains(&(module, index)) {
             return None;

@@ -1,11 +1,11 @@
-//! Small crates, with and without circles.
+//! Tests with the sources of small crates, with and without import cycles.
 
 use super::{check, print};
 use crate::tree::Tree;
 
 const ROOT: &str = "crates/a/src/lib.rs";
 
-/// The message for the only circle of a crate; panics if there is none, or more than one.
+/// The error message for the only import cycle of a crate. Panics unless there is exactly one.
 fn circle(files: &[(&str, &str)]) -> String {
     let found = check(&tree(files));
     assert_eq!(found.len(), 1, "{found:?}");
@@ -18,7 +18,7 @@ fn has_no_circle(files: &[(&str, &str)]) -> bool {
     found.is_empty()
 }
 
-/// The files of a crate, named from its `src/`.
+/// A tree with the files of one crate. The paths are relative to the crate's `src/`.
 fn tree(files: &[(&str, &str)]) -> Tree {
     let paths: Vec<(String, &str)> = files.iter().map(|(path, text)| (format!("crates/a/src/{path}"), *text)).collect();
     let files: Vec<(&str, &str)> = paths.iter().map(|(path, text)| (path.as_str(), *text)).collect();
@@ -53,7 +53,7 @@ fn three_files_can_form_a_circle() {
 }
 
 #[test]
-fn a_reexport_of_the_root_leads_to_the_file_that_defines_the_name() {
+fn a_name_reexported_by_the_root_is_an_import_from_its_defining_file() {
     let message = circle(&[
         ("lib.rs", "mod x; mod y; pub use x::X; pub(crate) use y::*;"),
         ("x.rs", "use crate::Y; pub struct X(Y);"),
@@ -63,7 +63,7 @@ fn a_reexport_of_the_root_leads_to_the_file_that_defines_the_name() {
 }
 
 #[test]
-fn a_reexport_of_a_folder_leads_to_the_file_that_defines_the_name() {
+fn a_name_reexported_by_a_folder_is_an_import_from_its_defining_file() {
     let message = circle(&[
         ("lib.rs", "mod x; mod group;"),
         ("x.rs", "use crate::group::Y; pub struct X(Y);"),
@@ -80,10 +80,10 @@ fn a_parent_that_uses_its_child_is_in_a_circle_if_the_child_imports_from_the_par
     let parent = "mod child; pub struct Thing; pub fn f() { child::run(Thing) }";
     let message = circle(&[("lib.rs", "mod p;"), ("p/mod.rs", parent), ("p/child.rs", child)]);
     assert!(message.contains("p/child.rs -> p/mod.rs: Thing (line 1)\n"), "{message}");
-    // Declaring and re-exporting the child is no import of it.
+    // A parent module that declares a child and re-exports an item of it does not import the child.
     let parent = "mod child; pub use child::run; pub struct Thing;";
     assert!(has_no_circle(&[("lib.rs", "mod p;"), ("p/mod.rs", parent), ("p/child.rs", child)]));
-    // Using what is re-exported is.
+    // A parent module that also uses the re-exported item imports the child.
     let parent = "mod child; pub use child::run; pub struct Thing; pub fn f() { run(Thing) }";
     circle(&[("lib.rs", "mod p;"), ("p.rs", parent), ("p/child.rs", child)]);
 }
@@ -107,7 +107,7 @@ fn inline_paths_count_as_imports() {
 }
 
 #[test]
-fn macros_and_what_they_define_belong_to_their_file() {
+fn macros_and_the_items_they_define_belong_to_their_file() {
     let parent = "macro_rules! m { () => {} } mod child; pub fn f() { child::g() }";
     circle(&[("lib.rs", "mod p;"), ("p.rs", parent), ("p/child.rs", "pub fn g() { m!() }")]);
     let units = "use crate::x::X; macro_rules! unit { ($name:ident) => {} } unit!(Frames);";
@@ -120,7 +120,7 @@ fn macros_and_what_they_define_belong_to_their_file() {
 }
 
 #[test]
-fn code_for_tests_does_not_count() {
+fn imports_in_test_code_do_not_count() {
     let y = "use crate::x::X; pub struct Y(X);";
     for x in [
         "#[cfg(test)] use crate::y::Y; pub struct X;",
@@ -137,7 +137,7 @@ fn code_for_tests_does_not_count() {
 }
 
 #[test]
-fn trees_and_siblings_pass() {
+fn imports_without_a_circle_pass() {
     assert!(has_no_circle(&[
         ("lib.rs", "mod x; mod y; mod group; pub use x::X; use serde; use serde::Serialize;"),
         ("x.rs", "use crate::y::Y; use crate::group::{Left, Right}; pub struct X(Y);"),
@@ -156,7 +156,7 @@ fn variables_fields_and_variants_are_not_imports() {
 }
 
 #[test]
-fn files_that_cfg_chooses_between_all_count() {
+fn all_files_that_cfg_chooses_between_count() {
     let lib = "#[cfg(unix)] mod os; #[cfg(not(unix))] #[path = \"os/absent.rs\"] mod os; mod x;";
     let message = circle(&[
         ("lib.rs", lib),

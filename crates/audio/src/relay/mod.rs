@@ -1,14 +1,14 @@
-//! A recording that another process decodes: the protocol of the pipe between that process and this one.
+//! Decoding in another process: the protocol of the pipe between that process and this one.
 //!
-//! Every frame is a tag (1 byte), the length of its content (4 bytes, little-endian) and the content, whose numbers are
-//! little-endian too:
+//! Every frame consists of a tag (1 byte), the length of its content (4 bytes, little-endian) and the content.
+//! Numbers in the content are little-endian too. The frames are, in this order:
 //!
-//! 1. `RECORDING`, with the length of the recording in seconds if its headers state it;
-//! 2. `SAMPLES`, one or more for each block; before them, a `WARNING` for each warning that is new or has changed;
-//! 3. `END`.
+//! - `RECORDING`, with the length of the recording in seconds if its headers state it;
+//! - `SAMPLES`, one or more for each block, preceded by a `WARNING` for each warning that is new or has changed;
+//! - `END`.
 //!
-//! `FAILURE` may come instead of any of these, and is the last frame then. The samples are bit for bit those that
-//! [`Audio`](crate::Audio) yields in the process that decodes.
+//! A `FAILURE` can replace any of these frames. It is then the last frame. The samples are bit for bit those that
+//! [`Audio`](crate::Audio) yields in the other process.
 
 mod frames;
 mod receive;

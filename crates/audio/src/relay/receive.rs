@@ -1,4 +1,4 @@
-//! The receiving end.
+//! The receiving end of the relay.
 
 use std::io::{self, BufReader, Read};
 
@@ -8,12 +8,13 @@ use crate::error::{Error, ErrorKind, Warning, WarningKind, Warnings};
 /// Receives the samples and warnings of a recording.
 pub(crate) struct Receiver {
     pipe: BufReader<Box<dyn Read + Send + Sync>>,
-    /// Content of the last frame.
+    /// The content of the last frame.
     content: Vec<u8>,
 }
 
 impl Receiver {
-    /// Waits for the first frame. Returns the length of the recording in seconds with it, if its headers state one.
+    /// Waits for the first frame. Returns a receiver, and the length of the recording in seconds if its headers state
+    /// it.
     pub(crate) fn open(pipe: Box<dyn Read + Send + Sync>) -> Result<(Self, Option<f64>), Error> {
         let pipe = BufReader::with_capacity(MAX_FRAME_BYTES as usize / 4, pipe);
         let mut receiver = Self { pipe, content: Vec::new() };
@@ -27,7 +28,7 @@ impl Receiver {
         }
     }
 
-    /// Appends the next samples to `block`; false at the end.
+    /// Appends the next samples to `block`. Returns false at the end of the recording.
     pub(crate) fn next(&mut self, block: &mut Vec<f32>, warnings: &mut Warnings) -> Result<bool, Error> {
         loop {
             match self.next_frame()? {

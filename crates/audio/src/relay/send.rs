@@ -1,4 +1,4 @@
-//! The sending end: decodes a recording into the pipe.
+//! The sending end of the relay: decodes a recording and writes it to the pipe.
 
 use std::io::{self, Write};
 
@@ -7,11 +7,12 @@ use crate::audio::Audio;
 use crate::error::{Error, Warning};
 use crate::input::Source;
 
-/// Decodes the recording in `source` and sends it through `pipe`, to [`Audio::from_relay`]. Before each block, `on_block`
-/// gets the number of seconds decoded so far.
+/// Decodes the recording in `source` and sends it through `pipe` to [`Audio::from_relay`]. Calls `on_block` before
+/// each block with the number of seconds decoded so far.
 ///
 /// # Errors
-/// Those of writing to the pipe, and of `on_block`. Errors of the recording itself go through the pipe.
+/// Errors of writing to the pipe, and errors that `on_block` returns. Errors of the recording itself are sent through
+/// the pipe.
 pub fn send(
     source: impl Source + 'static,
     pipe: &mut impl Write,
@@ -26,7 +27,8 @@ pub fn send(
     let mut sent_warnings = Vec::new();
     loop {
         on_block(audio.position())?;
-        // Copied to bytes, because the block borrows `audio`, and the warnings are sent before it.
+        // The samples are copied to bytes, because the block borrows `audio` and the warnings of `audio` are sent
+        // before the block.
         let block: Result<Option<Vec<u8>>, Error> =
             audio.next_block().map(|block| Some(block?.iter().flat_map(|sample| sample.to_le_bytes()).collect()));
         for warning in audio.warnings().iter().filter(|warning| !sent_warnings.contains(*warning)) {

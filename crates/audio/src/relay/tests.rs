@@ -1,4 +1,4 @@
-//! Both ends of the pipe.
+//! Tests of both ends of the relay.
 
 use std::io::{self, Cursor};
 
@@ -58,7 +58,7 @@ fn malformed_frames_are_refused() {
     ];
     for (at, frame) in frames.into_iter().enumerate() {
         assert!(received(frame).is_err(), "{frame:?} as the first frame");
-        // END alone is valid there: an empty recording.
+        // In this position `END` is the only valid frame: it ends an empty recording.
         assert_eq!(received(&[&recording, frame].concat()).is_err(), at > 0, "{frame:?} after RECORDING");
     }
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use amanuensis_audio::{Audio, Error};
 
-/// Bytes of a file in `tests/data`.
+/// The contents of a file in `tests/data`.
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The folder with real recordings; `None` if the variable that names it is not set.
+/// The folder with real recordings. `None` if `AMANUENSIS_TEST_DATA` is not set.
 pub fn test_data() -> Option<PathBuf> {
     let folder = std::env::var_os("AMANUENSIS_TEST_DATA").map(PathBuf::from);
     if folder.is_none() {
@@ -20,7 +20,7 @@ pub fn test_data() -> Option<PathBuf> {
     folder
 }
 
-/// All samples of a recording, and the recording after its last block.
+/// Decodes a recording. Returns all samples, and the [`Audio`] after its last block.
 pub fn decode(bytes: Vec<u8>) -> Result<(Vec<f32>, Audio), Error> {
     drain(Audio::from_bytes(bytes)?)
 }
@@ -34,7 +34,7 @@ pub fn drain(mut audio: Audio) -> Result<(Vec<f32>, Audio), Error> {
     Ok((samples, audio))
 }
 
-/// The signal of which the fixtures were made, parsed without the crate under test.
+/// The signal that the fixtures were made from. It is parsed without the crate under test.
 pub fn speech() -> Vec<f32> {
     fixture("speech.wav")[44..]
         .chunks_exact(2)

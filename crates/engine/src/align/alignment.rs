@@ -1,9 +1,9 @@
 //! Token timestamps from the decoder's cross-attention.
 //!
-//! The attention of some cross-attention heads follows the speech from word to word; the model's files list these heads.
-//! The tokens of a window are run through the decoder once, in a single step. Dynamic time warping then finds the path
-//! through the attention of those heads. The method and its constants are those of openai-whisper (`find_alignment` in
-//! `whisper/timing.py`).
+//! The attention of some cross-attention heads follows the speech from word to word; the model's files list these
+//! heads. All tokens of a window are run through the decoder in a single step. Dynamic time warping then finds a path
+//! through the attention of these heads. The method and its constants are those of openai-whisper (`find_alignment`
+//! in `whisper/timing.py`).
 
 use amanuensis_kernels::attention::KeyValues;
 use amanuensis_kernels::vector::log_sum_exp;
@@ -17,17 +17,17 @@ use crate::model::FRAMES_PER_POSITION;
 use crate::network::native::NativeModel;
 use crate::network::{EncoderOutput, Step, StepBuffers};
 
-/// Logits are computed for this many rows at a time, because those of a long sequence would need more memory than the
-/// model.
+/// The number of rows for which logits are computed at a time. The logits of all rows of a long sequence would need
+/// more memory than the model.
 const LOGIT_ROWS: usize = 32;
 
 /// The result of [`Engine::align`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alignment {
-    /// The start of each token, then the end of the last one, in mel frames of 10 ms from the start of the window,
-    /// `(n_tokens + 1)`, in ascending order.
+    /// The start of each token, followed by the end of the last token. The unit is mel frames of 10 ms from the start
+    /// of the window. `(n_tokens + 1)`, in ascending order.
     pub times: Vec<usize>,
-    /// The probability of each token after the ones before it, among the text tokens, `(n_tokens)`.
+    /// The probability of each token among all text tokens, given the tokens before it, `(n_tokens)`.
     pub probabilities: Vec<f32>,
 }
 
@@ -57,7 +57,7 @@ impl Engine {
             ..DecodeOptions::default()
         };
         let mut tokens = prompt(self, &request)?.tokens;
-        // The first text token is predicted by the row of the prompt's last token, and so on.
+        // Each row predicts the next token, so the row of the prompt's last token predicts the first text token.
         let first_row = tokens.len() - 1;
         tokens.extend_from_slice(text);
         assert!(tokens.len() <= self.n_text_ctx(), "prompt and text exceed the text positions");
@@ -82,8 +82,8 @@ impl Engine {
         Ok(Alignment { times, probabilities })
     }
 
-    /// The probability of each token of `text` among the text tokens. `buffers` hold the states of the last step, in which
-    /// row `first_row` predicts the first token.
+    /// The probability of each token of `text` among all text tokens. `buffers` must contain the states of the last
+    /// step, in which row `first_row` predicts the first token of `text`.
     fn token_probabilities(
         &self,
         native: &NativeModel,
@@ -108,8 +108,8 @@ impl Engine {
         probabilities
     }
 
-    /// The heads to align with, as `(layer, head)`: those listed in the model's files, or else all heads in the second half
-    /// of the layers.
+    /// The cross-attention heads to align with, as `(layer, head)`. If the model's files list none that exist, all
+    /// heads in the second half of the layers are used.
     fn alignment_heads(&self, native: &NativeModel) -> Vec<(usize, usize)> {
         let (layers, heads) = (native.decoder().n_layers(), native.decoder().n_heads());
         let listed = self.config().alignment_heads.iter().copied();

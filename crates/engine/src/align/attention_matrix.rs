@@ -5,27 +5,28 @@ use amanuensis_kernels::attention::KeyValues;
 use amanuensis_kernels::gemm::RowsF32;
 use amanuensis_kernels::vector::median_of_7;
 
-/// Number of positions on either side of the centre of the median filter, which has a width of 7.
+/// Number of positions on each side of the centre of the median filter, whose width is 7.
 const MEDIAN_REACH: usize = 3;
 
 /// The sum of the attention of several heads.
 pub(super) struct AttentionMatrix {
-    /// The row of attention that becomes row 0 of `sum`.
+    /// The row of the attention that is added to row 0 of `sum`.
     first_row: usize,
     positions: usize,
     /// `(rows, positions)`.
     sum: Vec<f32>,
-    /// The attention of one head to all queries, `(queries, positions)`.
+    /// The attention weights of one head for all queries, `(queries, positions)`.
     buffer: Vec<f32>,
 }
 
 impl AttentionMatrix {
-    /// Zeros, `(rows, positions)`, for the attention from row `first_row` on.
+    /// A matrix of zeros, `(rows, positions)`. Attention is added to it from row `first_row` of the attention on.
     pub(super) fn new(first_row: usize, rows: usize, positions: usize) -> Self {
         Self { first_row, positions, sum: vec![0.0; rows * positions], buffer: Vec::new() }
     }
 
-    /// Adds the attention of one head to a window, normalised over the tokens and smoothed over time.
+    /// Adds the attention of one head to a window. Before that, it is normalised over the tokens and smoothed over
+    /// time.
     pub(super) fn add_head(&mut self, context: &Context, window: &KeyValues, head: usize, queries: RowsF32<'_>) {
         let Self { first_row, positions, sum, buffer } = self;
         buffer.resize(queries.rows * *positions, 0.0);
@@ -40,14 +41,14 @@ impl AttentionMatrix {
         });
     }
 
-    /// The sum of the heads so far, `(rows, positions)`.
+    /// The sum of all heads added so far, `(rows, positions)`.
     pub(super) fn sum(&self) -> &[f32] {
         &self.sum
     }
 }
 
-/// Mean and inverse standard deviation of each column of `values`, `(rows, columns)`. If all values of a column are equal,
-/// its inverse is 0.
+/// The mean and the inverse standard deviation of each column of `values`, `(rows, columns)`. If all values of a
+/// column are equal, its inverse standard deviation is 0.
 fn column_moments(values: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
     let (mut mean, mut deviation) = (vec![0.0_f32; columns], vec![0.0_f32; columns]);
     let inverse_rows = columns as f32 / values.len() as f32;
@@ -69,8 +70,8 @@ fn column_moments(values: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
     (mean, deviation)
 }
 
-/// Adds the median-filtered `values` to `sum`, which has the same length. The row is reflected at its ends. A row that is
-/// too short for that is not filtered.
+/// Applies the median filter to `values` and adds the result to `sum`, which has the same length. The values are
+/// reflected at both ends. If there are too few values to reflect, they are added without filtering.
 fn add_smoothed(context: &Context, values: impl Iterator<Item = f32>, sum: &mut [f32]) {
     let count = sum.len();
     let mut padded = vec![0.0; MEDIAN_REACH];
@@ -106,7 +107,7 @@ mod tests {
             add_smoothed(&context, values.iter().copied(), &mut sum);
             sum
         };
-        // The filter sees 3 2 1 | 0 1 2 3 9 | 3 2 1.
+        // With the reflected values, the input of the filter is 3 2 1 | 0 1 2 3 9 | 3 2 1.
         assert_eq!(smoothed(&[0.0, 1.0, 2.0, 3.0, 9.0]), [3.0, 3.0, 3.0, 3.0, 3.0]);
         // Three values are too few to be filtered.
         assert_eq!(smoothed(&[5.0, 0.0, 7.0]), [6.0, 1.0, 8.0]);

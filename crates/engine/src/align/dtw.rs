@@ -3,20 +3,20 @@
 //!
 //! Ties are resolved as in openai-whisper (`dtw_cpu` in `whisper/timing.py`), so that equal matrices give equal times.
 
-/// The step by which the best path reaches an element.
+/// The last step of the best path to an element.
 #[derive(Clone, Copy)]
 enum Step {
-    /// From the previous token and the previous time.
+    /// To the next token and the next time.
     Both,
-    /// From the previous token at the same time.
+    /// To the next token at the same time.
     Token,
-    /// From the previous time in the same token.
+    /// To the next time in the same token.
     Time,
 }
 
-/// The first column of each row on the best path through `weights`, `(rows, columns)`. Rows are tokens and columns are times.
-/// The path leads from the first to the last element and advances by one row, one column, or both. The result has one
-/// element per row, in ascending order.
+/// Finds the best path through `weights`, `(rows, columns)`, and returns the first column of each row on it. Rows are
+/// tokens and columns are times. The path leads from the first to the last element and advances by one row, one
+/// column, or both. The result has one element per row, in ascending order.
 ///
 /// # Panics
 /// If there are no columns, or `weights` is not a whole number of rows.
@@ -28,7 +28,8 @@ pub(super) fn start_columns(weights: &[f32], columns: usize) -> Vec<usize> {
 /// The last step of the best path to each element, `(rows, columns)`.
 fn best_steps(weights: &[f32], columns: usize) -> Vec<Step> {
     let mut steps = vec![Step::Time; weights.len()];
-    // The costs of the best paths to the elements of the previous row and of this row. Index 0 is before the first column.
+    // The costs of the best paths to the elements of the previous row and of this row. Index 0 stands for a column
+    // before the first.
     let mut previous = vec![f32::INFINITY; columns + 1];
     let mut costs = vec![f32::INFINITY; columns + 1];
     previous[0] = 0.0;
@@ -51,7 +52,7 @@ fn best_steps(weights: &[f32], columns: usize) -> Vec<Step> {
     steps
 }
 
-/// Follows the steps back from the last element and returns the first column of each row.
+/// Follows the steps from the last element back to the first and returns the first column of each row.
 fn trace_back(steps: &[Step], columns: usize) -> Vec<usize> {
     let rows = steps.len() / columns;
     let mut starts = vec![0; rows];
@@ -99,7 +100,7 @@ mod tests {
         assert!(start_columns(&[], 3).is_empty());
     }
 
-    /// The largest sum of any path to an element, by trying all paths.
+    /// The largest sum of weights on any path to an element, found by trying all paths.
     fn largest_sum(weights: &[f32], columns: usize, (row, column): (usize, usize)) -> f32 {
         let own = weights[row * columns + column];
         let previous = [(1, 1), (1, 0), (0, 1)].into_iter().filter(|(a, b)| *a <= row && *b <= column);
@@ -108,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn no_other_path_has_a_larger_sum() {
+    fn the_path_has_the_largest_sum_of_all_paths() {
         for seed in 0..50 {
             let (rows, columns) = (2 + seed % 4, 2 + seed % 5);
-            // Integers, so that sums do not depend on the order of addition.
+            // The weights are integers, so that sums do not depend on the order of addition.
             let weights: Vec<f32> = (0..rows * columns).map(|i| f32::from(1_u16 << ((i + seed) * 13 % 16))).collect();
             let starts = start_columns(&weights, columns);
             // Each token covers the columns from its own start to that of the next token. The column of the next start may

@@ -1,4 +1,4 @@
-//! Alignment: the time at which each token is spoken.
+//! Alignment: finds the time at which each token is spoken.
 
 mod alignment;
 mod attention_matrix;

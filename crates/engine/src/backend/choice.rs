@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::options::{ComputeType, Device, EngineOptions, Runtime};
 
 impl EngineOptions {
-    /// Checks that the options can be combined, independent of the model and the machine.
+    /// Checks that the options can be combined, without regard to the model and the machine.
     ///
     /// # Errors
     /// [`Error::Device`] if they combine an NPU with a runtime or a compute type that only the CPU supports.
@@ -18,10 +18,10 @@ impl EngineOptions {
     }
 }
 
-/// Checks that a device other than the CPU supports the runtime and the compute type.
+/// Checks that the requested device supports the requested runtime and compute type. The CPU supports all of them.
 ///
 /// # Errors
-/// [`Error::Device`] with the reason if it does not.
+/// [`Error::Device`] with the reason if the device does not support them.
 pub(crate) fn check_options(options: &EngineOptions) -> Result<(), Error> {
     let device = options.device.device;
     cpu_only_reason(options).map_or(Ok(()), |reason| Err(Error::Device { device, reason: reason.to_owned() }))
@@ -36,13 +36,13 @@ fn cpu_only_reason(options: &EngineOptions) -> Option<&'static str> {
     }
 }
 
-/// A backend, and a message for the user about the choice.
+/// The chosen backend, and a message for the user about the choice.
 pub(crate) struct Chosen {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) notice: Option<String>,
 }
 
-/// Opens the requested backend. [`Device::Auto`] opens the first backend that can be used.
+/// Opens the requested backend. For [`Device::Auto`], opens the first backend that can be used.
 pub(crate) fn choose(options: &EngineOptions) -> Result<Chosen, Error> {
     choose_from(BACKENDS, options)
 }
@@ -68,14 +68,14 @@ fn choose_from(backends: &[BackendEntry], options: &EngineOptions) -> Result<Cho
             Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) if is_requested => {
                 return Err(Error::Device { device: options.device, reason });
             }
-            // If the device is absent, the user is told only if they named a design for it.
+            // Without a device, the user gets a notice only if the options name an NPU design.
             Err(Unavailable::Absent(_)) if options.npu_design.is_none() => {}
             Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) => {
                 notice = Some(format!("{}. `amanuensis devices` shows details", unused(&reason)));
             }
         }
     }
-    // Only a list without the CPU, as in the tests below, reaches this line.
+    // Only reached if the list has no CPU backend, as in the tests below.
     Ok(Chosen { backend: Arc::new(Cpu), notice })
 }
 

@@ -10,41 +10,41 @@ use super::usage::Usage;
 
 /// A device that computes int8 matrix products.
 pub trait Backend: Send + Sync {
-    /// Its name in options and reports.
+    /// The name of the device in options and reports.
     fn name(&self) -> &'static str;
 
     /// Prepares the weights of a layer for multiplication.
     fn prepare(&self, context: &Context, weights: &Matrix<'_>) -> Box<dyn Product>;
 
-    /// Takes the reason why the device has failed and the CPU has taken over. `None` if it has not failed, or if the reason
-    /// was taken before.
+    /// Returns the reason why the device has failed and the CPU has taken over. Returns `None` if the device has not
+    /// failed, or if the reason was returned before.
     fn take_failure(&self) -> Option<String> {
         None
     }
 
-    /// The work that the device has done so far, if it is counted.
+    /// The work that the device has done so far. `None` if the backend does not count it.
     #[cfg(feature = "npu")]
     fn usage(&self) -> Option<Usage> {
         None
     }
 }
 
-/// The prepared weights of a layer.
+/// The weights of a layer, prepared for multiplication on a device.
 pub trait Product: Send + Sync {
-    /// `(n, k)`: output channels and input channels.
+    /// The shape of the weights, `(n, k)`: output channels and input channels.
     fn shape(&self) -> (usize, usize);
 
     /// Computes `output = epilogue(a x weights^T)`, where `a` is `(m, k)` and the output is `(m, n)`.
     fn gemm(&self, context: &Context, a: &QuantisedRows, epilogue: &Epilogue<'_>, output: Output<'_>);
 }
 
-/// The weights of a layer as stored in the model's file, `(n, k)`.
+/// The weights of a layer as they are stored in the model's file, `(n, k)`.
 pub struct Matrix<'a> {
-    /// Output channels.
+    /// Number of output channels.
     pub n: usize,
-    /// Input channels.
+    /// Number of input channels.
     pub k: usize,
-    /// Reads the values, one output channel at a time, from any thread.
+    /// The function that reads the values, one output channel at a time. It can be called from any thread.
     pub rows: Rows<'a>,
 }
 
@@ -56,11 +56,11 @@ pub enum Rows<'a> {
     Int8(&'a (dyn Fn(usize, &mut [i8]) -> f32 + Sync)),
 }
 
-/// Why a backend cannot be used.
+/// The reason why a backend cannot be used.
 pub(super) enum Unavailable {
     /// The machine has no such device, or the build has no support for it.
     Absent(String),
-    /// The device is present but cannot be used.
+    /// The device is present but cannot be used, for example because of missing permissions.
     #[cfg_attr(not(feature = "npu"), allow(dead_code, reason = "the CPU is never unusable"))]
     Unusable(String),
 }

@@ -4,11 +4,11 @@ use super::interface::Opened;
 use super::{cpu, xdna};
 use crate::options::{Device, DeviceOptions};
 
-/// How to open a backend.
+/// A backend in the list.
 pub(super) struct BackendEntry {
     /// The device that the backend uses.
     pub(super) device: Device,
-    /// Opens the backend.
+    /// The function that opens the backend.
     pub(super) open: fn(&DeviceOptions) -> Opened,
     /// Whether [`Device::Auto`] tries it.
     pub(super) is_automatic: bool,

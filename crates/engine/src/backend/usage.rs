@@ -1,4 +1,4 @@
-//! The work that an NPU has done.
+//! Statistics of the work that an NPU has done.
 
 use amanuensis_xdna::cost::Predicted;
 use amanuensis_xdna::launch::Counters;
@@ -7,10 +7,10 @@ use amanuensis_xdna::target::Target;
 /// The work that an NPU has done so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    /// The generation of the device.
+    /// The hardware generation of the device.
     pub target: Target,
     /// Launches, submissions and transfers so far.
     pub counters: Counters,
-    /// The time that this work is predicted to take on a device of this generation, in seconds.
+    /// The predicted time for this work on a device of this generation, in seconds.
     pub predicted: Predicted,
 }

@@ -1,9 +1,9 @@
-//! The backend that uses an AMD XDNA NPU. Weights are copied to the device once, and products are submitted as chains of
-//! launches.
+//! The backend that uses an AMD XDNA NPU. Weights are copied to the device once, and products are submitted as chains
+//! of launches.
 //!
-//! The device returns exact sums. The CPU then applies the epilogue with the same code as for its own products, so the
-//! results have the same bits. If anything fails, the CPU computes that product and all later ones. This is safe because
-//! nothing is written to the output before the device has finished.
+//! The device returns exact sums. The CPU then applies the epilogue with the same code as for its own products, so
+//! the results are bit for bit the same. If an operation on the device fails, the CPU computes that product and all
+//! later ones. This is safe because nothing is written to the output before the device has finished.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,7 +43,7 @@ pub(super) fn open_fake(options: &DeviceOptions) -> Opened {
     open_fake_with_faults(options, &Controls::default()).map_err(|error| Unavailable::Unusable(error.to_string()))
 }
 
-/// Opens the fake NPU with faults to inject, for the tests of the fallback to the CPU.
+/// Opens the fake NPU with injected faults, for the tests of the fallback to the CPU.
 ///
 /// # Errors
 /// If an injected fault occurs while the device is opened.
@@ -64,11 +64,11 @@ struct SharedDevice {
 }
 
 struct State {
-    /// `None` after a failure.
+    /// The matrix multiplication on the device. `None` after a failure.
     gemm: Option<Gemm>,
-    /// The work done until the failure.
+    /// The work that the device did before it failed. `None` as long as it has not failed.
     usage: Option<Usage>,
-    /// The reason of the failure, until it is taken.
+    /// The reason of the failure. `None` if the device has not failed, or if the reason was already reported.
     failure: Option<String>,
     sums: Vec<i32>,
 }
@@ -118,13 +118,15 @@ fn usage_of(gemm: &Gemm) -> Usage {
 
 impl SharedDevice {
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is valid between any two statements. A panic leaves at most unfinished sums, which are overwritten.
+        // A panic while the lock was held is harmless: the state is valid between any two statements, and unfinished
+        // sums are overwritten.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Runs an operation on the device, unless the device has failed before. After an error the device is not used again.
+    /// Runs an operation on the device, unless the device has already failed. After an error the device is not used
+    /// again.
     fn attempt<T>(&mut self, run: impl FnOnce(&mut Gemm, &mut Vec<i32>) -> Result<T, Error>) -> Option<T> {
         let gemm = self.gemm.as_mut()?;
         match run(gemm, &mut self.sums) {
@@ -141,9 +143,9 @@ impl State {
 
 struct XdnaProduct {
     device: Arc<SharedDevice>,
-    /// The weights for the CPU: their scales are always needed, their values if the device fails.
+    /// The weights for the CPU. Their scales are always needed, and their values if the device fails.
     packed: PackedI8,
-    /// The weights on the device. `None` if it failed before they were copied.
+    /// The weights on the device. `None` if the device failed before they were copied.
     weights: Option<Weights>,
 }
 

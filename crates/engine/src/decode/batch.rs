@@ -1,7 +1,8 @@
-//! Decoding many windows at once. Every step computes one token for each hypothesis of every window and reads the weights
-//! once for all of them.
+//! Decoding many windows at once. Every step computes one token for each hypothesis of every window, and reads the
+//! weights once for all of them.
 //!
-//! Windows join and leave between two steps. The tokens of a window do not depend on what else is in the batch.
+//! Windows can join and leave between two steps. The tokens of a window do not depend on the other windows in the
+//! batch.
 
 use super::candidates::{SlotSettings, StepOutcome};
 use super::hypothesis::Hypothesis;
@@ -11,14 +12,14 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::network::{EncoderOutput, Step, StepBuffers};
 
-/// The windows that are decoded together.
+/// A batch of windows that are decoded together.
 pub struct Batch<'e> {
     engine: &'e Engine,
     slots: Vec<Slot>,
     buffers: StepBuffers,
 }
 
-/// A hypothesis and the logits after its last token.
+/// A hypothesis, and the logits after its last token.
 struct Work<'s> {
     settings: &'s SlotSettings,
     hypothesis: &'s Hypothesis,
@@ -95,7 +96,7 @@ impl<'e> Batch<'e> {
 }
 
 impl Engine {
-    /// Decodes a window.
+    /// Decodes a single window.
     ///
     /// # Errors
     /// If the model does not support what `options` request.

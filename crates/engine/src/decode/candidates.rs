@@ -1,4 +1,4 @@
-//! From logits to the candidates for the next token.
+//! Turns logits into candidates for the next token.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::vector::{log_sum_exp, softmax};
@@ -10,7 +10,7 @@ use super::sampling::{Draw, pick};
 use super::search::{Candidate, largest};
 use crate::engine::Engine;
 
-/// What all hypotheses of a window have in common.
+/// The settings that all hypotheses of a window share.
 pub(super) struct SlotSettings {
     pub(super) filters: LogitsFilters,
     pub(super) search: Search,
@@ -19,21 +19,22 @@ pub(super) struct SlotSettings {
     /// Index of the start-of-transcript token in the prompt.
     pub(super) sot: usize,
     pub(super) prompt_len: usize,
-    /// Number of tokens after the prompt that were given, not sampled.
+    /// Number of tokens after the prompt that were given as a prefix and not sampled.
     pub(super) prefix_len: usize,
 }
 
-/// The evaluation of the logits after a hypothesis.
+/// The result of evaluating the logits after the last token of a hypothesis.
 #[derive(Debug)]
 pub(super) struct StepOutcome {
-    /// The probability that the window contains no speech. It is known after the start-of-transcript token only.
+    /// The probability that the window contains no speech. `None` except directly after the start-of-transcript
+    /// token.
     pub(super) no_speech_prob: Option<f32>,
     /// The candidates for the next token, best first. Empty while the prompt is processed.
     pub(super) candidates: Vec<Candidate>,
 }
 
 impl SlotSettings {
-    /// Number of hypotheses that are followed at once.
+    /// Number of hypotheses that are extended in parallel.
     pub(super) fn n_hypotheses(&self) -> usize {
         match self.search {
             Search::Greedy => 1,
@@ -42,7 +43,7 @@ impl SlotSettings {
         }
     }
 
-    /// Decoding stops as soon as this many hypotheses have finished.
+    /// Number of finished hypotheses at which decoding stops.
     pub(super) fn max_finished(&self) -> usize {
         match self.search {
             Search::Beam { size, patience } => ((size as f32 * patience).round() as usize).max(1),
@@ -50,7 +51,7 @@ impl SlotSettings {
         }
     }
 
-    /// Evaluates the logits after a hypothesis. The logits are overwritten.
+    /// Evaluates the logits after the last token of a hypothesis. Overwrites `logits`.
     pub(super) fn evaluate(&self, engine: &Engine, hypothesis: &Hypothesis, logits: &mut [f32]) -> StepOutcome {
         let cpu = engine.context().cpu;
         let no_speech_prob = (hypothesis.sequence.len() == self.sot + 1).then(|| {
@@ -63,7 +64,7 @@ impl SlotSettings {
         self.filters.apply(cpu, &hypothesis.tokens[self.prompt_len..], logits);
         let mut candidates = self.candidates(cpu, hypothesis, logits);
         if candidates.iter().all(|candidate| !candidate.logprob.is_finite()) {
-            // The filters allow no token at all, so the hypothesis ends.
+            // The filters forbid all tokens, so the hypothesis ends.
             candidates = vec![Candidate { token: engine.vocabulary().special().eot, logprob: 0.0 }];
         }
         StepOutcome { no_speech_prob, candidates }
@@ -78,13 +79,14 @@ impl SlotSettings {
                 vec![candidate(token as u32, max)]
             }
             Search::Beam { size, .. } => {
-                // One more than the beam size, because one of them may be the end token.
+                // One candidate more than the beam size, because one of the candidates may be the end token.
                 let best = largest(logits, size.max(1) + 1);
                 best.into_iter().map(|(token, logit)| candidate(token, logit)).collect()
             }
             Search::Sample { temperature, best_of, seed } => {
                 let position = hypothesis.tokens.len() - self.prompt_len;
-                // A window begins with one hypothesis. All its samples are drawn from that one at the first position.
+                // A window begins with a single hypothesis. At its first position, the first tokens of all samples
+                // are drawn from it.
                 let is_first = position == self.prefix_len;
                 let draws = if is_first { 0..best_of.max(1) } else { hypothesis.draw..hypothesis.draw + 1 };
                 let probabilities = &mut logits.to_vec();

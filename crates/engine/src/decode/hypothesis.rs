@@ -1,4 +1,4 @@
-//! A hypothesis: one possible token sequence of a window.
+//! A hypothesis: one possible token sequence for a window.
 
 use super::search::Continuation;
 use crate::network::{Sequence, Step};
@@ -11,13 +11,15 @@ pub(super) struct Hypothesis {
     pub(super) tokens: Vec<u32>,
     /// Sum of the log-probabilities of the sampled tokens.
     pub(super) sum_logprob: f32,
-    /// Index of the hypothesis among those sampled for the window, which selects its random numbers.
+    /// The index of this hypothesis among the samples of the window. It selects the random numbers for the
+    /// hypothesis.
     pub(super) draw: usize,
 }
 
 impl Hypothesis {
-    /// The next decoder step. A prompt takes two steps: one up to the start-of-transcript token at index `sot`, because the
-    /// no-speech probability is taken from the logits after it, and one for the rest.
+    /// The next decoder step. A prompt takes two steps, because the no-speech probability is computed from the logits
+    /// after the start-of-transcript token. The first step ends with that token, at index `sot`; the second step
+    /// processes the rest.
     pub(super) fn next_step(&mut self, sot: usize) -> Step<'_> {
         let processed = self.sequence.len();
         let end = if processed <= sot { sot + 1 } else { self.tokens.len() };
@@ -25,11 +27,11 @@ impl Hypothesis {
     }
 }
 
-/// Replaces the hypotheses of a window by `continuations` of them.
+/// Creates the next hypotheses of a window from `continuations` of its current ones, the `parents`.
 ///
-/// The first continuation of a hypothesis takes over its KV cache, and each further one gets a copy. The copy reuses the
-/// cache of a hypothesis without continuations, so that only the tokens in which the two differ are copied. If there is no
-/// such cache left, `start` creates an empty sequence.
+/// The first continuation of a parent takes over its KV cache, and each further continuation gets a copy. A copy
+/// overwrites the cache of a parent without continuations, so that only the tokens in which the two differ must be
+/// copied. If no such cache is left, `start` creates an empty sequence.
 pub(super) fn fork(
     parents: Vec<Hypothesis>,
     continuations: &[Continuation],
@@ -49,7 +51,7 @@ pub(super) fn fork(
             Some((parent, sequence)) => (sequence, common_length(&tokens[parent], &tokens[continuation.parent])),
             None => (start(), 0),
         };
-        // So far, only sequences of hypotheses without continuations were taken.
+        // Cannot fail: so far, only the sequences of parents without continuations were taken.
         let source = sequences[continuation.parent].as_ref().expect("a hypothesis with continuations has its sequence");
         copy.copy_from(source, common_len);
         copies.push(copy);
@@ -61,7 +63,8 @@ pub(super) fn fork(
         let mut tokens = tokens[continuation.parent].clone();
         tokens.push(continuation.token);
         Hypothesis {
-            // The first continuation takes the sequence of its parent, and each further one has a copy.
+            // Cannot fail: the first continuation takes the sequence of its parent, and a copy was made for each
+            // further one.
             sequence: sequence.expect("every continuation has a sequence"),
             tokens,
             sum_logprob: continuation.sum_logprob,

@@ -1,12 +1,13 @@
-//! Detection of endless repetition: the model repeats a phrase and, if not stopped, continues to the end of its text
-//! positions.
+//! Detects endless repetition: the model repeats a phrase and, if it is not stopped, continues until no text position
+//! is left.
 
-/// Minimum number of repetitions of a phrase, not counting its first occurrence.
+/// The minimum number of repetitions of a phrase that count as a loop, without its first occurrence.
 const MIN_REPETITIONS: usize = 5;
-/// Minimum number of tokens in the repetitions. A hypothesis with this much repetition is useless, however it continues.
+/// The minimum number of tokens in the repetitions. A hypothesis with this much repetition is useless, whatever
+/// follows.
 const MIN_REPEATED_TOKENS: usize = 100;
 
-/// Whether text tokens end in repetitions of the same phrase. Timestamp tokens must be left out.
+/// Whether text tokens end in a phrase that is repeated many times. The caller must leave out timestamp tokens.
 pub(super) fn ends_in_loop(text_tokens: &[u32]) -> bool {
     (1..=text_tokens.len() / (MIN_REPETITIONS + 1)).any(|period| {
         let required = MIN_REPEATED_TOKENS.max(MIN_REPETITIONS * period);

@@ -1,4 +1,4 @@
-//! Decoding: from an encoded window to tokens.
+//! Decoding: turns an encoded window into tokens.
 
 mod batch;
 mod candidates;

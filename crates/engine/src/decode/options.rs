@@ -3,70 +3,70 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, VariantNames};
 
-/// What the model writes.
+/// The kind of text that the model writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, Serialize, Deserialize)]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// A transcript in the language that is spoken.
+    /// Transcribe: write down the speech in the spoken language.
     #[default]
     Transcribe,
-    /// A translation into English.
+    /// Translate the speech into English.
     Translate,
 }
 
-/// How to decode a window.
+/// Options for decoding a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecodeOptions {
     /// The code of the spoken language. Multilingual models need it; English-only models accept none or "en".
     pub language: Option<String>,
-    /// Transcribe or translate.
+    /// Whether to transcribe or to translate.
     pub task: Task,
-    /// Whether to decode timestamp tokens.
+    /// Whether to generate timestamp tokens.
     pub timestamps: bool,
-    /// How the next token is chosen.
+    /// The method that chooses the next token.
     pub search: Search,
     /// How hypotheses are ranked. `None` ranks them by log-probability per token, as openai-whisper does by default. With a
     /// penalty, the score is `log-probability / ((5 + tokens) / 6)^length_penalty` (Wu et al., arXiv 1609.08144).
     pub length_penalty: Option<f32>,
-    /// Tokens that were decoded before the window, timestamps included, which the model takes as context. If there are too
-    /// many, the last ones are used.
+    /// Tokens of the previous windows, including timestamps, which the model takes as context. If there are too many,
+    /// only the last ones are used.
     pub previous: Vec<u32>,
-    /// Text tokens that every hypothesis begins with.
+    /// Text tokens that every hypothesis must begin with.
     pub prefix: Vec<u32>,
-    /// Whether to stop as soon as all hypotheses repeat the same phrase over and over, instead of decoding to the end of the
-    /// text positions. Useful if the caller rejects such results anyway.
+    /// Whether to stop as soon as all hypotheses are stuck in a loop that repeats a phrase, instead of decoding until
+    /// no text position is left. Useful if the caller rejects such results anyway.
     pub abandon_loops: bool,
-    /// Which tokens are allowed.
+    /// Options of the filters that decide which tokens are allowed.
     pub logits_filters: LogitsFilterOptions,
 }
 
-/// How the next token is chosen.
+/// The method that chooses the next token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Search {
-    /// Always the most probable token.
+    /// Chooses the most probable token.
     Greedy,
-    /// Beam search: follows the `size` most probable hypotheses until `size * patience` have finished (Kasai et al., arXiv
-    /// 2204.05424).
+    /// Beam search: extends the `size` most probable hypotheses until `size * patience` hypotheses have finished
+    /// (Kasai et al., arXiv 2204.05424).
     Beam {
-        /// Number of hypotheses to follow, at least one.
+        /// The beam size, at least one.
         size: usize,
-        /// 1 is the usual beam search.
+        /// The patience; 1 is the usual beam search.
         patience: f32,
     },
-    /// Samples each token from the distribution at a temperature, and returns the best of several hypotheses.
+    /// Samples each token at random, at a temperature, and returns the best of several hypotheses.
     Sample {
-        /// Greater than 0. 1 is the model's own distribution.
+        /// The temperature, greater than 0. At 1, tokens have the probabilities that the model gives them.
         temperature: f32,
         /// Number of hypotheses to sample, at least one.
         best_of: usize,
-        /// The same seed gives the same tokens, whatever else is in the batch.
+        /// The seed of the random numbers. The same seed gives the same tokens, whatever else is in the batch.
         seed: u64,
     },
 }
 
 impl Search {
-    /// The sampling temperature; 0 if nothing is sampled.
+    /// The sampling temperature, or 0 for the other methods.
     pub fn temperature(&self) -> f32 {
         match self {
             Self::Sample { temperature, .. } => *temperature,
@@ -79,17 +79,17 @@ impl Search {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogitsFilterOptions {
-    /// Whether to suppress the tokens listed in the model's files, which are not speech, such as music notes.
+    /// Whether to suppress the tokens that the model's files list, such as music notes. They do not represent speech.
     pub suppress_listed: bool,
     /// Further tokens to suppress.
     pub suppress: Vec<u32>,
-    /// Whether to suppress a blank and the end token at the beginning.
+    /// Whether to forbid a blank and the end token as the first token.
     pub suppress_blank: bool,
-    /// The latest value of the first timestamp, in seconds from the start of the window.
+    /// The latest time that the first timestamp can have, in seconds from the start of the window.
     pub max_initial_timestamp: f64,
-    /// No sequence of this many text tokens may occur twice; 0 allows all.
+    /// The length of text token sequences that must not occur twice; 0 allows all repetitions.
     pub no_repeat_ngram_size: usize,
-    /// Makes text tokens that occurred before less probable: positive logits are divided by it, negative ones multiplied
+    /// A penalty for text tokens that occurred before: positive logits are divided by it, negative ones multiplied
     /// (Keskar et al., arXiv 1909.05858). 1 has no effect.
     pub repetition_penalty: f32,
 }
@@ -108,7 +108,7 @@ impl Default for LogitsFilterOptions {
 }
 
 impl Default for DecodeOptions {
-    /// A transcript with timestamps, by greedy search.
+    /// The default is a transcript with timestamps, decoded greedily.
     fn default() -> Self {
         Self {
             language: None,
@@ -127,12 +127,13 @@ impl Default for DecodeOptions {
 /// The result of decoding a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecodingResult {
-    /// Text and timestamp tokens, including [`DecodeOptions::prefix`], without the prompt and the end token.
+    /// The decoded text and timestamp tokens. They include [`DecodeOptions::prefix`], but not the prompt and the end
+    /// token.
     pub tokens: Vec<u32>,
     /// Mean log-probability of the sampled tokens, including the end token.
     pub avg_logprob: f32,
     /// Probability that the window contains no speech.
     pub no_speech_prob: f32,
-    /// The sampling temperature; 0 if nothing was sampled.
+    /// The sampling temperature, or 0 if nothing was sampled.
     pub temperature: f32,
 }

@@ -1,4 +1,4 @@
-//! The prompt: the tokens that the model is given before it generates.
+//! The prompt: the tokens that are given to the model before it generates.
 
 use super::options::{DecodeOptions, Task};
 use crate::engine::Engine;
@@ -11,8 +11,8 @@ pub(crate) struct Prompt {
     pub(crate) sot: usize,
 }
 
-/// Builds a prompt: the previous tokens, if any; start of transcript; language and task, which English-only models do not
-/// have; and the no-timestamps token if no timestamps are wanted.
+/// Builds a prompt. It consists of the previous tokens, if any; start of transcript; language and task, which
+/// English-only models do not have; and the no-timestamps token, if no timestamps are wanted.
 ///
 /// # Errors
 /// If the model does not support the language or the task.

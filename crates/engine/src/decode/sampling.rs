@@ -1,23 +1,23 @@
 //! Reproducible sampling. The random number for a token depends only on the seed and the position of the token, so results
 //! do not depend on the order of computation or on the rest of the batch.
 
-/// Everything that the random number for a token depends on.
+/// The input of the random number for a token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Draw {
     pub(super) seed: u64,
     pub(super) temperature: f32,
-    /// Index of the hypothesis among those sampled for the window.
+    /// The index of the hypothesis among the samples of the window.
     pub(super) hypothesis: usize,
-    /// Position of the token after the prompt.
+    /// The position of the token, counted from the end of the prompt.
     pub(super) position: usize,
 }
 
 impl Draw {
-    /// A uniformly distributed number in `0..1`.
+    /// The random number, uniformly distributed in `0..1`.
     pub(super) fn uniform(self) -> f32 {
         let parts = [u64::from(self.temperature.to_bits()), self.hypothesis as u64, self.position as u64];
         let bits = parts.into_iter().fold(mix(self.seed), |state, part| mix(state ^ part));
-        // An f32 has a precision of 24 bits.
+        // An f32 has 24 significant bits.
         (bits >> 40) as f32 / (1_u32 << 24) as f32
     }
 }
@@ -39,7 +39,8 @@ pub(super) fn pick(probabilities: &[f32], uniform: f32) -> usize {
             return token;
         }
     }
-    // Because of rounding, the probabilities may add up to less than 1. Then the last possible token is picked.
+    // Because of rounding, the probabilities may add up to less than 1. If so, the last token with a probability
+    // above 0 is picked.
     probabilities.iter().rposition(|probability| *probability > 0.0).unwrap_or(0)
 }
 
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_picked_as_often_as_they_are_probable() {
+    fn tokens_are_picked_in_proportion_to_their_probability() {
         let probabilities = [0.0, 0.5, 0.0, 0.3, 0.2, 0.0];
         let mut counts = [0; 6];
         for position in 0..10_000 {

@@ -1,23 +1,24 @@
 //! Beam search and the ranking of hypotheses.
 
-/// A token that may come next.
+/// A candidate for the next token of a hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Candidate {
     pub(super) token: u32,
     pub(super) logprob: f32,
 }
 
-/// A hypothesis extended by one token.
+/// A hypothesis, extended by one token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Continuation {
-    /// Index of the hypothesis that is extended.
+    /// The index of the hypothesis that is extended.
     pub(super) parent: usize,
     pub(super) token: u32,
-    /// Sum of the log-probabilities of all sampled tokens, this one included.
+    /// The sum of the log-probabilities of all sampled tokens, including this one.
     pub(super) sum_logprob: f32,
 }
 
-/// All continuations of hypotheses with the given sums of log-probabilities, in the order of the hypotheses.
+/// All continuations of hypotheses, in the order of the hypotheses. `sums` has the sum of log-probabilities of each
+/// hypothesis.
 pub(super) fn continuations(sums: &[f32], candidates: &[Vec<Candidate>]) -> Vec<Continuation> {
     let of_parent = |(parent, (sum, candidates)): (usize, (&f32, &Vec<Candidate>))| {
         let extend = |candidate: &Candidate| Continuation {
@@ -30,8 +31,9 @@ pub(super) fn continuations(sums: &[f32], candidates: &[Vec<Candidate>]) -> Vec<
     sums.iter().zip(candidates).enumerate().flat_map(of_parent).collect()
 }
 
-/// Beam search: sorts the continuations and keeps the best `size` that do not end, together with the ended ones that rank
-/// before the last of them. `BeamSearchDecoder` in openai-whisper's `decoding.py` does the same.
+/// Prunes the continuations as beam search does. It sorts them and keeps the best `size` that do not end. Those that
+/// end are kept if they rank before the last of these. `BeamSearchDecoder` in openai-whisper's `decoding.py` does the
+/// same.
 pub(super) fn prune_to_beam(continuations: &mut Vec<Continuation>, size: usize, eot: u32) {
     let order = |continuation: &Continuation| (continuation.parent, continuation.token);
     continuations.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob).then_with(|| order(a).cmp(&order(b))));
@@ -45,7 +47,7 @@ pub(super) fn prune_to_beam(continuations: &mut Vec<Continuation>, size: usize, 
     continuations.truncate(kept);
 }
 
-/// The score that hypotheses of a window are ranked by; higher is better. `length` is the number of sampled tokens.
+/// The score for ranking the hypotheses of a window; higher is better. `length` is the number of sampled tokens.
 pub(super) fn score(sum_logprob: f32, length: usize, length_penalty: Option<f32>) -> f32 {
     let length = length as f32;
     sum_logprob / length_penalty.map_or(length.max(1.0), |penalty| ((5.0 + length) / 6.0).powf(penalty))
@@ -58,7 +60,8 @@ pub(super) fn largest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
     let mut best: Vec<(u32, f32)> = Vec::with_capacity(count + 1);
     for (index, chunk) in logits.chunks(CHUNK).enumerate() {
         let threshold = if best.len() < count { f32::NEG_INFINITY } else { best[count - 1].1 };
-        // Most chunks contain no candidate. Their maximum is computed without a branch per logit.
+        // Most chunks contain none of the largest logits. A maximum without a branch per logit finds and skips them
+        // quickly.
         if chunk.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }) <= threshold {
             continue;
         }
@@ -88,7 +91,8 @@ mod tests {
         let lists = [candidates(&[(7, -0.1), (9, -0.5), (1, -4.0)]), candidates(&[(9, -0.2), (2, -0.3), (7, -0.4)])];
         let mut found = continuations(&[-1.0, -1.0], &lists);
         prune_to_beam(&mut found, 2, 9);
-        // 9 is the end token. The third unfinished continuation is dropped, and so is the ended one that ranks after it.
+        // Token 9 is the end token. The third continuation that does not end is dropped, and so is the one that ends
+        // and ranks after it.
         assert_eq!(found.iter().map(|c| (c.parent, c.token)).collect::<Vec<_>>(), [(0, 7), (1, 9), (1, 2)]);
     }
 
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_logits_are_those_found_by_sorting() {
+    fn the_largest_logits_equal_the_result_of_sorting() {
         let logits: Vec<f32> = (0..1000_u32).map(|i| f64::from(i.wrapping_mul(7919) % 251) as f32).collect();
         let mut sorted: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
         sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

@@ -1,4 +1,4 @@
-//! A slot of a batch: one window with its hypotheses, from the prompt to the best finished hypothesis.
+//! A slot of a batch. It decodes one window with all its hypotheses, from the prompt to the best finished hypothesis.
 
 use super::candidates::{SlotSettings, StepOutcome};
 use super::hypothesis::{Hypothesis, fork};
@@ -20,9 +20,9 @@ pub(super) struct Slot {
     no_speech_prob: f32,
 }
 
-/// A hypothesis that has ended.
+/// A hypothesis that has ended with the end token, or was stopped.
 struct Finished {
-    /// Without the prompt and the end token.
+    /// The tokens without the prompt and the end token.
     tokens: Vec<u32>,
     sum_logprob: f32,
 }
@@ -37,7 +37,7 @@ impl Slot {
         let prompt = prompt(engine, options)?;
         let (prompt_len, mut tokens) = (prompt.tokens.len(), prompt.tokens);
         if !options.prefix.is_empty() {
-            // With timestamps, a hypothesis has to begin with one.
+            // If timestamps are wanted, a hypothesis must begin with a timestamp token.
             tokens.extend(Some(engine.vocabulary().timestamps().start).filter(|_| options.timestamps));
             let room = engine.n_text_ctx().saturating_sub(tokens.len() + 1);
             tokens.extend(options.prefix.iter().take(room));
@@ -62,7 +62,7 @@ impl Slot {
         self.unfinished.iter_mut().map(move |hypothesis| hypothesis.next_step(sot))
     }
 
-    /// The unfinished hypotheses with their common settings.
+    /// The unfinished hypotheses, each with the settings that they share.
     pub(super) fn hypotheses(&self) -> impl Iterator<Item = (&SlotSettings, &Hypothesis)> {
         self.unfinished.iter().map(|hypothesis| (&self.settings, hypothesis))
     }
@@ -72,8 +72,8 @@ impl Slot {
         self.unfinished.len()
     }
 
-    /// Extends the hypotheses by their candidates, given one outcome per hypothesis. Returns the result once the window has
-    /// finished: enough hypotheses have ended, no text position is left, or all hypotheses are loops.
+    /// Extends the hypotheses by their candidates. `outcomes` has one element per hypothesis. Returns the result when
+    /// the window has finished: enough hypotheses have ended, no text position is left, or all hypotheses are loops.
     pub(super) fn advance(&mut self, engine: &Engine, outcomes: Vec<StepOutcome>) -> Option<DecodingResult> {
         if let Some(probability) = outcomes.iter().find_map(|outcome| outcome.no_speech_prob) {
             self.no_speech_prob = probability;
@@ -100,7 +100,8 @@ impl Slot {
         (are_enough_finished || is_full || self.is_abandoned(engine)).then(|| self.best())
     }
 
-    /// Whether loops are to be abandoned and all unfinished hypotheses are loops.
+    /// Whether the window is stopped because all unfinished hypotheses are loops. This requires the option
+    /// `abandon_loops`.
     fn is_abandoned(&self, engine: &Engine) -> bool {
         let first_timestamp = engine.vocabulary().timestamps().start;
         self.settings.abandon_loops
@@ -110,8 +111,8 @@ impl Slot {
             })
     }
 
-    /// The hypothesis with the best score. If fewer than the number of hypotheses have finished, the most probable
-    /// unfinished ones compete too.
+    /// The hypothesis with the best score. If too few hypotheses have finished, the most probable unfinished ones are
+    /// ranked too.
     fn best(&mut self) -> DecodingResult {
         let mut unfinished = std::mem::take(&mut self.unfinished);
         unfinished.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
@@ -124,9 +125,9 @@ impl Slot {
         let score =
             |finished: &Finished| score(finished.sum_logprob, n_sampled(finished), self.settings.length_penalty);
         let mut finished = std::mem::take(&mut self.finished).into_iter();
-        // `n_hypotheses` is at least one, and unfinished hypotheses fill up the list.
+        // Cannot fail: unfinished hypotheses fill the list up to `n_hypotheses`, which is at least one.
         let first = finished.next().expect("a window has at least one hypothesis");
-        // Of equal scores, the first one wins.
+        // Among equal scores, the first hypothesis is chosen.
         let best = finished.fold(first, |best, other| if score(&other) > score(&best) { other } else { best });
         DecodingResult {
             avg_logprob: best.sum_logprob / (n_sampled(&best) + 1) as f32,

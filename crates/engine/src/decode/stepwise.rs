@@ -1,4 +1,5 @@
-//! Decoding a window token by token with all intermediate results, for inspecting a model. It is not optimised for speed.
+//! Decodes a window token by token and shows all intermediate results, for inspecting a model. It is not optimised
+//! for speed.
 
 use amanuensis_kernels::vector::log_sum_exp;
 
@@ -13,25 +14,25 @@ use crate::network::{EncoderOutput, Sequence};
 /// A candidate for the next token and its log-probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TokenLogprob {
-    /// The token.
+    /// The token id.
     pub token: u32,
-    /// Its log-probability among all allowed tokens.
+    /// The log-probability of the token.
     pub logprob: f32,
 }
 
-/// A token sequence to which the caller appends tokens one by one.
+/// A decoder for one token sequence. The caller appends the tokens one by one.
 pub struct StepwiseDecoder<'e> {
     engine: &'e Engine,
     window: EncoderOutput,
     filters: LogitsFilters,
     sequence: Sequence,
-    /// All tokens, including the prompt and those that the decoder has not processed yet.
+    /// All tokens, including the prompt and tokens that the decoder has not processed yet.
     tokens: Vec<u32>,
     prompt_len: usize,
 }
 
 impl<'e> StepwiseDecoder<'e> {
-    /// Starts with the prompt for `options`.
+    /// Starts a sequence with the prompt for `options`.
     ///
     /// # Errors
     /// If the model does not support what `options` request.
@@ -57,12 +58,12 @@ impl<'e> StepwiseDecoder<'e> {
         self.engine.vocabulary().n_vocab()
     }
 
-    /// Appends a token. It need not be one that [`Self::choose`] allows.
+    /// Appends a token. It can be any token, even one that the logits filters forbid.
     pub fn push(&mut self, token: u32) {
         self.tokens.push(token);
     }
 
-    /// Whether the last token is the end token, or no text position is left.
+    /// Whether the last token is the end token, or no text position is left for another token.
     pub fn is_over(&self) -> bool {
         let is_end = |token: &u32| *token == self.engine.vocabulary().special().eot;
         self.tokens[self.prompt_len..].last().is_some_and(is_end) || self.tokens.len() > self.engine.n_text_ctx()
@@ -77,7 +78,7 @@ impl<'e> StepwiseDecoder<'e> {
         self.engine.step(&mut self.sequence, &self.tokens[processed..])
     }
 
-    /// The same logits, computed from all tokens at once without a KV cache.
+    /// The logits after the last token, computed from all tokens at once without a KV cache.
     ///
     /// # Panics
     /// If a token is not in the vocabulary, or [`Self::is_over`].

@@ -1,4 +1,4 @@
-//! The JSON configuration files beside a model's weights, as written by `CTranslate2` and Hugging Face.
+//! The JSON configuration files in the directory of a model's weights, as written by `CTranslate2` and Hugging Face.
 
 use std::path::Path;
 
@@ -13,19 +13,20 @@ pub(crate) struct Config {
     pub(crate) exists: bool,
     /// Tokens that are never sampled.
     pub(crate) suppress: Vec<u32>,
-    /// Tokens that are not sampled as the first token.
+    /// Tokens that must not be the first sampled token.
     pub(crate) suppress_at_begin: Vec<u32>,
-    /// Number of attention heads, for weight files that do not contain it.
+    /// The number of attention heads, for weight files that do not state it.
     pub(crate) encoder_heads: Option<usize>,
     pub(crate) decoder_heads: Option<usize>,
-    /// Dimensions, for ONNX graphs with symbolic sizes.
+    /// Dimensions of the model, for ONNX graphs with symbolic sizes.
     pub(crate) n_mels: Option<usize>,
     pub(crate) n_audio_ctx: Option<usize>,
     pub(crate) n_text_ctx: Option<usize>,
     pub(crate) n_vocab: Option<usize>,
     /// The cross-attention heads whose attention follows the speech, as `(layer, head)`.
     pub(crate) alignment_heads: Vec<(usize, usize)>,
-    /// Ids of special tokens, to detect a vocabulary that belongs to another model.
+    /// The ids of special tokens according to the configuration. They reveal a vocabulary that belongs to another
+    /// model.
     pub(crate) named_tokens: Vec<NamedToken>,
 }
 
@@ -37,10 +38,10 @@ pub(crate) struct NamedToken {
     pub(crate) id: u64,
 }
 
-/// The files in order of precedence: a setting of the first file overrides the second.
+/// The configuration files in order of precedence: settings in the first file override those in the second.
 const FILES: [&str; 2] = ["generation_config.json", "config.json"];
 
-/// Keys that hold the id of a special token, with the name of the token.
+/// The configuration keys that contain the id of a special token, each with the name of the token.
 const NAMED_TOKEN_KEYS: [(&str, &str); 3] = [
     ("eos_token_id", "<|endoftext|>"),
     ("decoder_start_token_id", "<|startoftranscript|>"),
@@ -48,7 +49,7 @@ const NAMED_TOKEN_KEYS: [(&str, &str); 3] = [
 ];
 
 impl Config {
-    /// Reads the files that exist in `directory`. A missing file counts as empty.
+    /// Reads the configuration files in `directory`. A file that does not exist counts as empty.
     pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
         let [generation, model] = FILES.map(|file| read_json(&directory.join(file)));
         let files = [generation?, model?];

@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::network::native::{LayerNorm, Linear, Weights};
 use crate::options::ComputeType;
 
-/// Reads layers from a checkpoint and packs their weights for a backend. The pages of the file are released once a tensor
-/// is packed, so that the weights are not in memory twice.
+/// Reads layers from a checkpoint and packs their weights for a backend. After a tensor is packed, the memory pages
+/// of the file are released, so that the weights are not in memory twice.
 pub(crate) struct Loader<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
     pub(crate) context: &'a Context,
@@ -19,8 +19,8 @@ pub(crate) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Number of layers of `network`, which is `encoder` or `decoder`. It is derived from the highest layer index, so that
-    /// a checkpoint that lacks a layer in the middle fails to load.
+    /// Number of layers of `network`, which is `encoder` or `decoder`. It follows from the highest layer index in the
+    /// checkpoint. So loading fails if a layer in the middle is missing.
     pub(crate) fn count_layers(&self, network: &str) -> usize {
         let prefix = format!("{network}.layers.");
         let index = |name: &str| name.strip_prefix(&prefix)?.split('.').next()?.parse::<usize>().ok();
@@ -35,7 +35,7 @@ impl Loader<'_> {
         Ok(values)
     }
 
-    /// The layer norm `{name}.weight` and `{name}.bias`, each `(d_model)`.
+    /// Loads the layer norm from `{name}.weight` and `{name}.bias`, each `(d_model)`.
     pub(crate) fn norm(&self, name: &str, d_model: usize) -> Result<LayerNorm, Error> {
         Ok(LayerNorm {
             weight: self.values(&format!("{name}.weight"), &[d_model])?,
@@ -43,7 +43,8 @@ impl Loader<'_> {
         })
     }
 
-    /// A layer norm and the [`Self::linear`] layer that follows it, balanced for int8 (see [`balance`]).
+    /// Loads a layer norm and the linear layer that follows it (see [`Self::linear`]). For int8 they are balanced
+    /// (see [`balance`]).
     pub(crate) fn norm_linear(
         &self,
         norm: &str,
@@ -53,26 +54,27 @@ impl Loader<'_> {
     ) -> Result<(LayerNorm, Linear), Error> {
         let mut norm = self.norm(norm, shape.1)?;
         let tensors = self.tensors(prefix, names, shape)?;
-        // Weights that are int8 in the file are used unchanged, so they cannot be balanced.
+        // Weights that the file stores in int8 are used unchanged, so they cannot be balanced.
         let to_quantise = tensors.iter().all(|tensor| !tensor.is_int8());
         let factors = (self.compute_type == ComputeType::Int8 && to_quantise).then(|| balance(&mut norm, &tensors));
         Ok((norm, self.stack(prefix, names, &tensors, factors.as_deref())?))
     }
 
-    /// One layer that stacks the weights `{prefix}.{name}.weight` of all names along the output channels. Each weight has
-    /// the shape `(n, k)`. A missing `{prefix}.{name}.bias` counts as zeros.
+    /// Loads one layer that consists of the weights `{prefix}.{name}.weight` for all `names`, stacked along the
+    /// output channels. Each weight has the shape `(n, k)`. A missing `{prefix}.{name}.bias` counts as zeros.
     pub(crate) fn linear(&self, prefix: &str, names: &[&str], shape: (usize, usize)) -> Result<Linear, Error> {
         self.stack(prefix, names, &self.tensors(prefix, names, shape)?, None)
     }
 
-    /// The tensors `{prefix}.{name}.weight`, each `(n, k)`.
+    /// The tensors `{prefix}.{name}.weight` for all `names`, each `(n, k)`.
     fn tensors(&self, prefix: &str, names: &[&str], (n, k): (usize, usize)) -> Result<Vec<Tensor<'_>>, Error> {
         let tensor =
             |name: &&str| Ok(self.checkpoint.tensor(&format!("{prefix}.{name}.weight"))?.with_shape(&[n, k])?);
         names.iter().map(tensor).collect()
     }
 
-    /// The layer of [`Self::linear`], with the columns of its weights multiplied by `factors`.
+    /// Stacks `tensors` to the layer that [`Self::linear`] loads. Column `j` of the weights is multiplied by
+    /// `factors[j]`.
     fn stack(
         &self,
         prefix: &str,
@@ -96,14 +98,14 @@ impl Loader<'_> {
         Ok(Linear { weights, bias: has_bias.then_some(bias), activation: Activation::None })
     }
 
-    /// A layer without bias from the tensor `name`, which is `(n, k)`.
+    /// Loads a layer without bias from the tensor `name`, which has the shape `(n, k)`.
     pub(crate) fn matrix(&self, name: &str, (n, k): (usize, usize)) -> Result<Linear, Error> {
         let tensor = self.checkpoint.tensor(name)?.with_shape(&[n, k])?;
         Ok(Linear { weights: self.weights(&[tensor], (n, k), None), bias: None, activation: Activation::None })
     }
 
-    /// A convolution `(n, inputs, kernel)` with GELU, as a linear layer `(n, kernel * inputs)` over `kernel` adjacent
-    /// frames.
+    /// Loads a convolution `(n, inputs, kernel)` with GELU as a linear layer `(n, kernel * inputs)`, whose input is
+    /// `kernel` adjacent frames.
     pub(crate) fn convolution(&self, name: &str, (n, inputs, kernel): (usize, usize, usize)) -> Result<Linear, Error> {
         let values = self.values(&format!("{name}.weight"), &[n, inputs, kernel])?;
         let k = kernel * inputs;
@@ -118,7 +120,7 @@ impl Loader<'_> {
         Ok(Linear { weights, bias, activation: Activation::Gelu })
     }
 
-    /// Packs tensors of equal shape, stacked by rows, with their columns multiplied by `factors`.
+    /// Packs tensors of equal shape, stacked by rows. Column `j` is multiplied by `factors[j]`.
     fn weights(&self, tensors: &[Tensor<'_>], (n, k): (usize, usize), factors: Option<&[f32]>) -> Weights {
         let rows = n / tensors.len();
         let is_int8 = tensors.iter().all(Tensor::is_int8);
@@ -149,15 +151,16 @@ impl Loader<'_> {
     }
 }
 
-/// The migration strength of [`balance`]: 1 evens out the activations only, 0 the weights only.
+/// The migration strength of [`balance`]. At 1 only the ranges of the activations are evened out, at 0 only those of
+/// the weights.
 const BALANCE: f32 = 0.75;
 
-/// Moves part of the range of the activations into the weights, so that int8 quantisation with one scale per row and one
-/// per output channel loses less. Channel `j` of the norm is divided by factor `j`. The caller multiplies column `j` of
-/// the weights by the same factor, so the product does not change.
+/// Moves part of the range of the activations into the weights, so that less precision is lost in int8 quantisation,
+/// which uses one scale per row and one per output channel. Channel `j` of the norm is divided by factor `j`. The
+/// caller must multiply column `j` of the weights by the same factor, so the product does not change.
 ///
-/// This is `SmoothQuant` (Xiao et al., arXiv 2211.10438). It uses no calibration data: the range of a channel is taken to
-/// be three standard deviations of the norm's output.
+/// This is `SmoothQuant` (Xiao et al., arXiv 2211.10438). It uses no calibration data: the range of a channel is
+/// assumed to be three standard deviations of the norm's output.
 fn balance(norm: &mut LayerNorm, tensors: &[Tensor<'_>]) -> Vec<f32> {
     let max_weights = max_magnitudes_of_columns(tensors, norm.weight.len());
     let mut factors = Vec::with_capacity(max_weights.len());

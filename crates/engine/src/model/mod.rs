@@ -1,4 +1,4 @@
-//! The files of a model: its configuration, its dimensions, and the loading of its layers.
+//! Reading a model's files: its configuration, its dimensions, and its layers.
 
 mod config;
 mod dimensions;

@@ -1,4 +1,4 @@
-//! Dispatch between the runtimes.
+//! Calls the runtime that a model was loaded with.
 
 use amanuensis_kernels::Context;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::ModelDimensions;
 use crate::options::ComputeType;
 
-/// The encoder and decoder of a model.
+/// The encoder and decoder of a model, in one of the runtimes.
 pub(crate) enum Network {
     Native(Box<NativeModel>),
     Onnx(Box<OnnxModel>),
@@ -25,7 +25,7 @@ impl Network {
         }
     }
 
-    /// Approximate bytes for one window while it is decoded.
+    /// Approximate memory in bytes for decoding one window.
     pub(crate) fn window_bytes(&self) -> usize {
         match self {
             Self::Native(native) => native.window_bytes(),
@@ -33,8 +33,8 @@ impl Network {
         }
     }
 
-    /// Runs the encoder on a window `(n_frames, n_mels)`. The native decoder will attend to the first `visible_frames`
-    /// frames. The decoder of an ONNX export always attends to the full window.
+    /// Runs the encoder on a window `(n_frames, n_mels)`. The native decoder will attend only to the first
+    /// `visible_frames` frames. The decoder of an ONNX export always attends to the full window.
     pub(crate) fn encode(&self, context: &Context, mel: &[f32], visible_frames: usize) -> Result<EncoderOutput, Error> {
         match self {
             Self::Native(native) => Ok(native.encode(context, mel, visible_frames)),
@@ -50,7 +50,7 @@ impl Network {
         }
     }
 
-    /// An empty sequence that attends to `window`.
+    /// Creates an empty sequence that attends to `window`.
     pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
         match self {
             Self::Native(native) => native.start(window),
@@ -58,11 +58,11 @@ impl Network {
         }
     }
 
-    /// Buffers for [`Self::step`].
+    /// Creates buffers for [`Self::step`].
     pub(crate) fn buffers(&self) -> StepBuffers {
         match self {
             Self::Native(native) => native.buffers(),
-            // The ONNX runtime allocates its own; only the logits are stored here.
+            // The ONNX runtime allocates its own buffers, so these are used for the logits only.
             Self::Onnx(_) => StepBuffers::new(ComputeType::F32),
         }
     }

@@ -7,7 +7,8 @@ use amanuensis_kernels::attention::KeyValues;
 use super::onnx::OnnxWindow;
 use crate::buffer_pool::Pooled;
 
-/// The result of encoding a window, ready for decoding. Clones are cheap and refer to the same window.
+/// The result of encoding a window, which is the input of decoding. Cloning is cheap: a clone refers to the same
+/// data.
 #[derive(Debug, Clone)]
 pub struct EncoderOutput(Arc<Contents>);
 
@@ -29,7 +30,7 @@ impl EncoderOutput {
         Self(Arc::new(Contents::Onnx(window)))
     }
 
-    /// Whether both refer to the same window.
+    /// Whether `self` and `other` are clones that refer to the same window.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -45,7 +46,7 @@ impl EncoderOutput {
         }
     }
 
-    /// The ONNX runtime's result.
+    /// The window that the ONNX runtime encoded.
     ///
     /// # Panics
     /// If the native encoder encoded the window.

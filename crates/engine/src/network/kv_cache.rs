@@ -1,4 +1,4 @@
-//! The self-attention keys and values of a sequence.
+//! The KV cache: the self-attention keys and values of a sequence.
 
 use amanuensis_kernels::attention::Cache;
 
@@ -15,8 +15,8 @@ pub(crate) enum KvCache {
 }
 
 impl KvCache {
-    /// Replaces the contents by those of `other`, which holds `other_len` tokens. The first `common_len` tokens of both
-    /// are the same, so the native cache does not copy them.
+    /// Copies `other`, which contains `other_len` tokens, to this cache. The first `common_len` tokens of both must
+    /// be the same; the native cache does not copy them.
     ///
     /// # Panics
     /// If the caches belong to different runtimes.
@@ -43,10 +43,10 @@ impl KvCache {
         }
     }
 
-    /// As [`Self::layer`], to be changed.
+    /// The keys and values of one layer of the native decoder, for modification.
     ///
     /// # Panics
-    /// As [`Self::layer`].
+    /// If the cache belongs to the ONNX runtime.
     pub(crate) fn layer_mut(&mut self, layer: usize) -> &mut Cache {
         match self {
             Self::Native(caches) => &mut caches[layer],

@@ -5,18 +5,18 @@ use amanuensis_kernels::attention::{Cache, KeyValues};
 use super::encoder_output::EncoderOutput;
 use super::kv_cache::KvCache;
 
-/// A token sequence of one window, with the decoder's KV cache for it.
+/// A token sequence of one window, with its KV cache.
 #[derive(Debug)]
 pub struct Sequence {
     /// The window that the sequence attends to.
     pub(crate) window: EncoderOutput,
     pub(crate) cache: KvCache,
-    /// Tokens in the cache, including the prompt.
+    /// Number of tokens in the KV cache, including the prompt.
     pub(crate) length: usize,
 }
 
 impl Sequence {
-    /// A sequence without tokens.
+    /// Creates a sequence without tokens.
     pub(crate) fn new(window: &EncoderOutput, cache: KvCache) -> Self {
         Self { window: window.clone(), cache, length: 0 }
     }
@@ -31,8 +31,8 @@ impl Sequence {
         self.length == 0
     }
 
-    /// Names and shapes of the cached keys and values. Those of self-attention (`decoder`) grow by one position per token.
-    /// Those of cross-attention (`encoder`) keep the size of the window.
+    /// Names and shapes of the cached keys and values. Names with `decoder` are for self-attention, and grow by one
+    /// position per token. Names with `encoder` are for cross-attention, and keep the size of the window.
     pub fn cache_shapes(&self) -> Vec<(String, Vec<usize>)> {
         match &self.cache {
             KvCache::Native(caches) => {
@@ -53,7 +53,7 @@ impl Sequence {
         }
     }
 
-    /// Replaces the contents by those of `other`, a sequence of the same window. The first `common_len` tokens of both are
+    /// Copies `other`, a sequence of the same window, to this sequence. The first `common_len` tokens of both must be
     /// the same.
     pub(crate) fn copy_from(&mut self, other: &Self, common_len: usize) {
         self.cache.copy_from(&other.cache, common_len, other.length);

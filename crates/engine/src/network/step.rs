@@ -11,7 +11,7 @@ use crate::options::ComputeType;
 pub struct Step<'s> {
     /// The sequence to extend.
     pub sequence: &'s mut Sequence,
-    /// The tokens to append; at least one.
+    /// The tokens to append. There must be at least one.
     pub tokens: &'s [u32],
 }
 
@@ -23,9 +23,9 @@ pub struct StepBuffers {
     pub(crate) hidden: Activations,
     /// Queries, keys and values, `(rows, 3 * d_model)`.
     pub(crate) qkv: Vec<f32>,
-    /// The output of attention, `(rows, d_model)`.
+    /// The output of the attention layer, `(rows, d_model)`.
     pub(crate) attended: Vec<f32>,
-    /// `(batch, n_vocab)`.
+    /// The logits, `(batch, n_vocab)`.
     pub(crate) logits: Vec<f32>,
 }
 

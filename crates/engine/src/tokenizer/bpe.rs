@@ -1,20 +1,20 @@
-//! Text to tokens: the byte-pair encoding of GPT-2.
+//! Turns text into tokens with the byte-pair encoding of GPT-2.
 //!
-//! In these vocabularies the id of a token is the rank of the merge that creates it. So no list of merges is needed: of all
-//! adjacent pairs that form a token, the pair with the lowest id is merged first. `tiktoken`, which openai-whisper uses,
-//! does the same.
+//! In these vocabularies, the id of a token is the rank of the merge that creates it, so no list of merges is needed.
+//! Of all adjacent pairs that form a token, the pair with the lowest id is merged first. `tiktoken`, which
+//! openai-whisper uses, does the same.
 
 use std::collections::HashMap;
 
 /// A byte-pair encoder.
 #[derive(Debug)]
 pub(super) struct Bpe {
-    /// Ids of the text tokens by their bytes.
+    /// The ids of the text tokens, by the bytes of their text.
     ids: HashMap<Vec<u8>, u32>,
 }
 
 impl Bpe {
-    /// An encoder for the given text tokens, each with its id and bytes.
+    /// Creates an encoder for the given text tokens, each with its id and bytes.
     pub(super) fn new(tokens: impl Iterator<Item = (u32, Vec<u8>)>) -> Self {
         let mut ids = HashMap::new();
         for (id, bytes) in tokens {
@@ -23,13 +23,13 @@ impl Bpe {
         Self { ids }
     }
 
-    /// The tokens of a text. Bytes without a token are left out.
+    /// The tokens of a text. Bytes for which there is no token are left out.
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
         words(text).into_iter().flat_map(|word| self.encode_word(word.as_bytes())).collect()
     }
 
     fn encode_word(&self, word: &[u8]) -> Vec<u32> {
-        // The start of each part, and the end of the last one.
+        // The byte position of the start of each part, followed by the end of the last part.
         let mut bounds: Vec<usize> = (0..=word.len()).collect();
         let id = |from: usize, to: usize| self.ids.get(&word[from..to]).copied();
         while let Some((_, at)) =
@@ -41,7 +41,7 @@ impl Bpe {
     }
 }
 
-/// Splits a text into the parts that are encoded independently: runs of letters, of digits and of other characters, each
+/// Splits a text into parts that are encoded independently: runs of letters, of digits and of other characters, each
 /// with an optional space before it; English contractions; and white space.
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
@@ -67,7 +67,7 @@ fn word_length(text: &str) -> usize {
         let end = body.find(|c| Kind::of(c) != kind).unwrap_or(body.len());
         return text.len() - body.len() + end;
     }
-    // The last of several blanks belongs to the next word.
+    // If a word follows the blanks, the last blank belongs to that word.
     let blanks = text.find(|c: char| !c.is_whitespace()).unwrap_or(text.len());
     let last = text[..blanks].chars().next_back().map_or(0, char::len_utf8);
     if blanks < text.len() && blanks > last { blanks - last } else { blanks }

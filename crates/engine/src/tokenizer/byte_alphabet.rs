@@ -1,9 +1,9 @@
-//! The alphabet of GPT-2's byte-level BPE, which writes every byte as a printable character.
+//! The alphabet of GPT-2's byte-level BPE, which represents every byte by a printable character.
 //!
-//! Printable Latin-1 characters stand for themselves. The other 68 bytes are written, in order, as the characters from
-//! U+0100 on.
+//! Bytes that are printable Latin-1 characters are represented by themselves. The other 68 bytes are represented, in
+//! order, by the characters from U+0100 on.
 
-/// The character that stands for a byte.
+/// The character that represents a byte.
 pub(super) fn character_of(byte: u8) -> char {
     if is_printable(byte) {
         return char::from(byte);
@@ -12,7 +12,7 @@ pub(super) fn character_of(byte: u8) -> char {
     (0x100..).filter_map(char::from_u32).nth(index).expect("there are more characters than bytes")
 }
 
-/// The byte that a character stands for, if the character belongs to the alphabet.
+/// The byte that a character represents. `None` if the character is not part of the alphabet.
 pub(super) fn byte_of(character: char) -> Option<u8> {
     let code = u32::from(character);
     match u8::try_from(code) {

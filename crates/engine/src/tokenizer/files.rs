@@ -1,4 +1,4 @@
-//! Reads the vocabulary files beside the weights.
+//! Reads the vocabulary files in the directory of the weights.
 
 use std::path::Path;
 
@@ -7,11 +7,12 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::model::{read_if_exists, read_json};
 
-/// Larger ids are ignored, so that a damaged file cannot claim gigabytes. The largest Whisper vocabulary has 51,866 tokens.
+/// The maximum number of tokens; larger ids are ignored, so that a damaged file cannot make the reader allocate
+/// gigabytes. The largest Whisper vocabulary has 51,866 tokens.
 const MAX_TOKENS: usize = 1 << 20;
 
-/// Reads the text of every token id from the first file that exists: the lists of `CTranslate2`, then the maps of Hugging
-/// Face. Also returns the name of the file.
+/// Reads the text of every token id from the first file that exists: first the lists of `CTranslate2` are tried, then
+/// the maps of Hugging Face. Also returns the name of the file.
 pub(super) fn read_tokens(directory: &Path, n_vocab: usize) -> Result<(&'static str, Vec<String>), Error> {
     let json = |name: &str| read_json(&directory.join(name));
     let mut tokens = Tokens { texts: Vec::new() };
@@ -20,7 +21,7 @@ pub(super) fn read_tokens(directory: &Path, n_vocab: usize) -> Result<(&'static 
         tokens.texts = list.iter().map(|token| token.as_str().unwrap_or_default().to_owned()).collect();
         "vocabulary.json"
     } else if let Some(bytes) = read_if_exists(&directory.join("vocabulary.txt"))? {
-        // One token per line. Empty lines count, because a token may be empty.
+        // There is one token per line. Empty lines count, because a token may be empty.
         tokens.texts = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
         "vocabulary.txt"
     } else if let Some(file) = json("tokenizer.json")? {
@@ -46,7 +47,7 @@ pub(super) fn read_tokens(directory: &Path, n_vocab: usize) -> Result<(&'static 
 }
 
 struct Tokens {
-    /// The text of each token, by id.
+    /// The text of each token. The index is the token id.
     texts: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Token ids and the text they stand for, as the model's own files define them.
+//! Conversion between token ids and text. The vocabulary is read from the model's files.
 
 mod bpe;
 mod byte_alphabet;

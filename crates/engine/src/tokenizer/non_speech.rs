@@ -1,5 +1,6 @@
-//! Tokens that are not speech, such as brackets and music notes, as listed by openai-whisper (`non_speech_tokens` in
-//! `whisper/tokenizer.py`). They are the default suppress list of a model without a configuration file.
+//! Tokens that do not represent speech, such as brackets and music notes, as listed by openai-whisper
+//! (`non_speech_tokens` in `whisper/tokenizer.py`). They are the default suppress list of a model without a
+//! configuration file.
 
 use super::vocabulary::Vocabulary;
 use crate::model::Config;
@@ -7,8 +8,8 @@ use crate::model::Config;
 const SYMBOLS: &str = "\"#()*+/:;<=>@[\\]^_`{|}~\u{300c}\u{300d}\u{300e}\u{300f}";
 const SYMBOL_GROUPS: [&str; 18] =
     ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", "(\"", "((", "))", "(((", ")))", "[[", "]]", "{{", "}}"];
-/// Music notes. A vocabulary may have no token for a whole note, only for its first one or two bytes. The token of those
-/// bytes is then suppressed, because nothing else begins with them.
+/// Music notes. A vocabulary may have no token for a complete note, but only for its first one or two bytes. The
+/// token of those bytes is suppressed then, because no other text begins with them.
 const NOTES: [&str; 9] = [
     "\u{266a}\u{266a}",
     "\u{266a}\u{266a}\u{266a}",
@@ -21,7 +22,7 @@ const NOTES: [&str; 9] = [
     "\u{266f}",
 ];
 
-/// The suppress lists of openai-whisper, for a model without a configuration file.
+/// A configuration with the suppress lists of openai-whisper, for a model without a configuration file.
 pub(crate) fn default_config(vocabulary: &Vocabulary) -> Config {
     let mut suppress_at_begin = vocabulary.encode(" ");
     suppress_at_begin.push(vocabulary.special().eot);
@@ -29,10 +30,10 @@ pub(crate) fn default_config(vocabulary: &Vocabulary) -> Config {
 }
 
 impl Vocabulary {
-    /// Tokens for text that is not spoken, such as brackets and music notes, sorted by id. They are the tokens of a single
-    /// symbol or group of symbols, with or without a space before it.
+    /// Tokens for text that is not spoken, such as brackets and music notes, sorted by id. Each is the token of a
+    /// single symbol or group of symbols, with or without a space before it.
     pub fn non_speech_tokens(&self) -> Vec<u32> {
-        // Dashes and apostrophes occur inside words, so they are suppressed at the start of a word only.
+        // Dashes and apostrophes also occur inside words, so they are suppressed only after a space.
         let mut found: Vec<u32> = [" -", " '"].iter().filter_map(|text| self.encode(text).first().copied()).collect();
         let symbols = SYMBOLS.chars().map(String::from).chain(SYMBOL_GROUPS.map(String::from));
         let symbols = symbols.map(|symbol| (symbol, false));

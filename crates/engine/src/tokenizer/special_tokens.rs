@@ -1,11 +1,13 @@
-//! Whisper's special tokens, by name and by id.
+//! The ids of Whisper's special tokens.
 //!
-//! Weight files in ggml format contain the text tokens only. The special tokens are then derived from the sizes of the model,
-//! by the rules of `whisper/tokenizer.py` in openai-whisper.
+//! Most vocabularies list the special tokens by name. Weight files in ggml format contain the text tokens only, so
+//! the special tokens are derived from the sizes of the model, by the rules of `whisper/tokenizer.py` in
+//! openai-whisper.
 
 use super::byte_alphabet::character_of;
 
-/// The codes of Whisper's languages, in the order of their tokens. A vocabulary has the first 99 of them, or all.
+/// The codes of Whisper's languages, in the order of their tokens. A vocabulary has tokens for the first 99
+/// languages, or for all.
 #[rustfmt::skip]
 pub const LANGUAGE_CODES: [&str; 100] = [
     "en", "zh", "de", "es", "ru", "ko", "fr", "ja", "pt", "tr", "pl", "ca", "nl", "ar", "sv", "it", "id", "hi", "fi",
@@ -18,16 +20,16 @@ pub const LANGUAGE_CODES: [&str; 100] = [
 
 const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// The special tokens between the languages and the timestamps.
+/// The special tokens between the language tokens and the timestamp tokens.
 const AFTER_LANGUAGES: [&str; 6] =
     ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"];
 
 /// Ids of the special tokens. They are looked up by name, because the ids differ between vocabularies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpecialTokens {
-    /// End of text.
+    /// The end-of-text token.
     pub(crate) eot: u32,
-    /// Start of transcript.
+    /// The start-of-transcript token.
     pub(crate) sot: u32,
     pub(crate) translate: u32,
     pub(crate) transcribe: u32,
@@ -38,12 +40,13 @@ pub(crate) struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// Finds the tokens among `tokens`, the text of every id. Returns the name of the first one that is missing.
+    /// Finds the special tokens in `tokens`, which has the text of every id. If one is missing, returns its name as
+    /// the error.
     pub(super) fn find(tokens: &[String]) -> Result<Self, &'static str> {
         let find = |name: &str| id_of(tokens, name);
         let need = |name: &'static str| find(name).ok_or(name);
         let no_timestamps = need("<|notimestamps|>")?;
-        // Older vocabularies call it `nocaptions`.
+        // In older vocabularies, this token is called `nocaptions`.
         let no_speech = find("<|nospeech|>").map_or_else(|| need("<|nocaptions|>"), Ok)?;
         Ok(Self {
             eot: need(END_OF_TEXT)?,
@@ -53,38 +56,38 @@ impl SpecialTokens {
             start_of_previous: need("<|startofprev|>")?,
             no_speech,
             no_timestamps,
-            // Many vocabulary files leave the timestamp tokens out.
+            // Many vocabulary files do not contain the timestamp tokens.
             first_timestamp: find("<|0.00|>").unwrap_or(no_timestamps + 1),
         })
     }
 
-    /// The language tokens among `tokens`, as `(code, id)` in the order of ids.
+    /// The language tokens in `tokens`, as `(code, id)` in the order of ids.
     pub(super) fn languages(&self, tokens: &[String]) -> Vec<(String, u32)> {
         let code_and_id = |id: u32| Some((language_code(tokens.get(id as usize)?)?.to_owned(), id));
         (self.sot + 1..self.translate).filter_map(code_and_id).collect()
     }
 }
 
-/// The id of the last token with this text.
+/// The highest id of a token with this text.
 pub(super) fn id_of(tokens: &[String], text: &str) -> Option<u32> {
     tokens.iter().rposition(|token| token == text).map(|id| id as u32)
 }
 
-/// The code in a language token: two or three lower-case letters in `<|` and `|>`.
+/// The language code in a language token. It has two or three lower-case letters, between `<|` and `|>`.
 fn language_code(token: &str) -> Option<&str> {
     let code = token.strip_prefix("<|")?.strip_suffix("|>")?;
     ((2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase())).then_some(code)
 }
 
-/// Derives the texts of all tokens except the timestamps from the bytes of the text tokens. The texts are in GPT-2's byte
-/// alphabet. The number of languages follows from `n_vocab`, of which the last `n_timestamps` ids are timestamps. The error
-/// describes why the numbers do not fit together.
+/// Derives the texts of all tokens except the timestamps from the bytes of the text tokens. The texts are in GPT-2's
+/// byte alphabet. The number of languages follows from `n_vocab`, because the last `n_timestamps` ids are timestamps
+/// and the number of all other tokens is known. The error describes why the numbers do not fit together.
 pub(super) fn complete_tokens(
     text_tokens: &[Vec<u8>],
     n_vocab: usize,
     n_timestamps: usize,
 ) -> Result<Vec<String>, String> {
-    // GPT-2's own list contains the end-of-text token; the multilingual list stops before it.
+    // GPT-2's own list contains the end-of-text token; the multilingual list ends before it.
     let end = text_tokens.iter().rposition(|bytes| bytes == END_OF_TEXT.as_bytes());
     let n_text = end.unwrap_or(text_tokens.len());
     let others = n_text + 2 + AFTER_LANGUAGES.len() + n_timestamps;
@@ -110,8 +113,8 @@ mod tests {
 
     #[test]
     fn special_tokens_follow_the_text_tokens() {
-        // Text tokens, two for end and start, two languages, six others, 11 timestamps. The list of text tokens may contain
-        // an empty token or the end-of-text token.
+        // Text tokens, end and start tokens, two languages, six other special tokens, and 11 timestamps. The list of
+        // text tokens may contain an empty token or the end-of-text token.
         for (text, n_text) in [(bytes(&["a", " b", ""]), 3), (bytes(&["a", " b", END_OF_TEXT]), 2)] {
             let tokens = complete_tokens(&text, n_text + 2 + 2 + 6 + 11, 11).unwrap();
             assert_eq!(tokens[..2], ["a", "\u{120}b"]);

@@ -14,30 +14,31 @@ use super::special_tokens::{SpecialTokens, complete_tokens, id_of};
 use crate::error::Error;
 use crate::model::{Config, FRAMES_PER_POSITION, NamedToken};
 
-/// Seconds between two mel frames, in every Whisper model.
+/// The distance between two mel frames in seconds. It is the same in every Whisper model.
 const FRAME_SECONDS: f64 = 0.01;
 
-/// Vocabularies of at least this size are multilingual. openai-whisper distinguishes them in the same way, because
-/// English-only vocabularies contain language tokens too.
+/// The minimum size of a multilingual vocabulary. openai-whisper also uses the size, because English-only
+/// vocabularies contain language tokens too.
 const MULTILINGUAL_SIZE: usize = 51_865;
 
 /// The tokens of a model.
 #[derive(Debug)]
 pub struct Vocabulary {
-    /// The text of each text token, in GPT-2's byte alphabet, and the name of each special token, by id.
+    /// By token id, the text of each text token, in GPT-2's byte alphabet, and the name of each special token.
     tokens: Vec<String>,
     n_vocab: usize,
     n_timestamps: usize,
     seconds_per_timestamp: f64,
     special: SpecialTokens,
-    /// `(code, id)`, in the order of ids.
+    /// The language tokens as `(code, id)`, in the order of ids.
     languages: Vec<(String, u32)>,
-    /// Created when the first text is encoded.
+    /// The byte-pair encoder. It is created when the first text is encoded.
     bpe: OnceLock<Bpe>,
 }
 
 impl Vocabulary {
-    /// Reads the vocabulary of a model from the files beside its weights, or from the weight file if there are none.
+    /// Reads the vocabulary of a model from the files in the directory of its weights. If there are none, reads it
+    /// from the weight file.
     ///
     /// # Errors
     /// If the model has no vocabulary, or one that belongs to another model.
@@ -48,8 +49,9 @@ impl Vocabulary {
         Self::read(directory, checkpoint.vocabulary(), n_vocab, n_audio_ctx, &Config::read(directory)?)
     }
 
-    /// Reads the vocabulary of a model whose decoder has `n_vocab` outputs and whose encoder has `n_audio_ctx` positions.
-    /// `in_weights` are the text tokens in the weight file. `config` is used to reject a vocabulary of another model.
+    /// Reads the vocabulary of a model whose decoder has `n_vocab` outputs and whose encoder has `n_audio_ctx`
+    /// positions. `in_weights` are the text tokens in the weight file. `config` serves to detect and reject a
+    /// vocabulary of another model.
     pub(crate) fn read(
         directory: &Path,
         in_weights: Option<&[Vec<u8>]>,
@@ -68,7 +70,7 @@ impl Vocabulary {
         let missing = |token| Error::MissingToken { directory: directory.to_owned(), token };
         let special = SpecialTokens::find(&tokens).map_err(missing)?;
         let languages = special.languages(&tokens);
-        // One timestamp for the start of each encoder position, and one for the end of the window.
+        // There is one timestamp for the start of each encoder position, and one for the end of the window.
         let n_timestamps = n_vocab.saturating_sub(special.first_timestamp as usize).min(n_audio_ctx + 1);
         if n_timestamps == 0 {
             return Err(inconsistent(format!("a decoder with {n_vocab} outputs has no room for timestamps")));
@@ -129,7 +131,8 @@ impl Vocabulary {
         token < self.special.eot
     }
 
-    /// The text of tokens. Special tokens and timestamps are skipped. Bytes that are not valid UTF-8 become U+FFFD.
+    /// Converts tokens to text. Special tokens and timestamps are skipped. Bytes that are not valid UTF-8 become
+    /// U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
         let mut bytes = Vec::new();
         for token in tokens {
@@ -147,19 +150,21 @@ impl Vocabulary {
         }
     }
 
-    /// Appends the bytes of a token's text, which may be part of a character. Special tokens and timestamps have none.
+    /// Appends the bytes of a token's text, which may be an incomplete character. Special tokens and timestamps have
+    /// no bytes.
     pub fn extend_bytes(&self, token: u32, bytes: &mut Vec<u8>) {
         let text = self.tokens.get(token as usize).filter(|_| self.is_text(token));
         for character in text.into_iter().flat_map(|text| text.chars()) {
             match byte_of(character) {
                 Some(byte) => bytes.push(byte),
-                // A character outside the byte alphabet stands for itself.
+                // A character outside of the byte alphabet represents itself.
                 None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
     }
 
-    /// The tokens of a text. A word usually needs a space before it to get the token that the model was trained with.
+    /// Converts a text to tokens. Most words need a space before them to get the token that the model was trained
+    /// with.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let bytes_of = |id| {
             let mut bytes = Vec::new();
@@ -171,7 +176,8 @@ impl Vocabulary {
     }
 }
 
-/// Checks the ids and the size that the configuration gives against a vocabulary. The error describes the contradiction.
+/// Checks a vocabulary against the ids and the size that the configuration states. The error describes the
+/// contradiction.
 fn check_against_config(config: &Config, tokens: &[String], n_vocab: usize, file: &str) -> Result<(), String> {
     if let Some(size) = config.n_vocab.filter(|size| *size != n_vocab) {
         return Err(format!(
@@ -192,7 +198,8 @@ fn check_against_config(config: &Config, tokens: &[String], n_vocab: usize, file
 mod tests {
     use super::*;
 
-    /// A vocabulary in the order of the real ones, without timestamps. `<|nospeech|>` has its older name.
+    /// A vocabulary file with tokens in the same order as in real ones, but without timestamps. `<|nospeech|>` has
+    /// its older name.
     fn tokenizer_json() -> String {
         let vocab = r#"{"a": 0, "\u0120b": 1, "\u00e2\u0124": 2, "\u00ac": 3}"#;
         let specials = ["endoftext", "startoftranscript", "en", "yue", "translate", "transcribe", "startoflm"];
@@ -246,7 +253,7 @@ mod tests {
     #[test]
     fn a_character_split_over_two_tokens_is_decoded() {
         let vocabulary = read(&[("tokenizer.json", &tokenizer_json())], 25).unwrap();
-        // 0xE2 0x82 and 0xAC are the euro sign, split over two tokens.
+        // The bytes 0xE2 0x82 and 0xAC form the euro sign, split over two tokens.
         assert_eq!(vocabulary.decode(&[0, 1, 2, 3]), "a b\u{20ac}");
         assert_eq!(vocabulary.decode(&[2, 0]), "\u{fffd}a");
         assert_eq!(vocabulary.decode(&[14, 0, 4, 20, 99]), "a");
@@ -274,7 +281,7 @@ mod tests {
                     assert!(read(&[tokenizer, (file, config)], 25).is_ok());
                 }
             }
-            // If both files give an id, generation_config.json takes precedence.
+            // If both configuration files state an id, `generation_config.json` takes precedence.
             let both = [tokenizer, ("config.json", &other), ("generation_config.json", &own)];
             assert!(read(&both, 25).is_ok());
         }

@@ -1,13 +1,13 @@
-//! Parts of addresses and of headers with positions.
+//! Parses web addresses and the `Content-Range` header.
 
-/// Scheme, host and port of `url`.
+/// The scheme, host and port of `url`, such as `https://host:8080`.
 pub(super) fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     url[host..].find(['/', '?', '#']).map_or(url, |end| &url[..host + end])
 }
 
-/// The address of a redirect to `location` in the response from `from`. `None` if it is not followed: a redirect from
-/// HTTPS to HTTP, or one that is neither absolute nor a path.
+/// The address that a response from `from` redirects to, given its header `location`. `None` if the redirect must not
+/// be followed, because it leads from HTTPS to HTTP, or is neither absolute nor a path.
 pub(super) fn redirected(from: &str, location: &str) -> Option<String> {
     if location.starts_with("https://") || (location.starts_with("http://") && from.starts_with("http://")) {
         return Some(location.to_owned());
@@ -22,7 +22,7 @@ pub(super) fn is_loopback(endpoint: &str) -> bool {
     host == "localhost" || host == "[::1]" || host.starts_with("127.")
 }
 
-/// First position and total size of `bytes FIRST-LAST/TOTAL`.
+/// Parses `bytes FIRST-LAST/TOTAL` and returns the first position and the total size.
 pub(super) fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let first = range.split_once('-')?.0.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Downloads with retries, and verifies the result.
+//! Downloads a file with retries, and verifies the result.
 
 use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
@@ -19,43 +19,45 @@ use crate::progress::Reporter;
 use crate::source::Failure;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a server may send nothing.
+/// The time after which a connection without data counts as lost.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the progress callback is called while nothing arrives.
+/// The interval between calls of the progress callback while no data arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_ATTEMPTS: u32 = 4;
-/// The largest accepted file if neither the catalogue nor the server states a size.
+/// The maximum size of a file if neither the catalogue nor the server states its size.
 const MAX_BYTES_OF_UNKNOWN_SIZE: u64 = 16 << 30;
 
-/// A client for one server.
+/// An HTTP client for one server.
 pub(crate) struct Client {
     agent: Agent,
     token: Option<String>,
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 enum Attempt {
     Done(u64, Sha256),
-    /// Another attempt may succeed.
+    /// The attempt failed, but another one may succeed.
     Lost(String),
 }
 
-/// What is known of the file during an attempt, from the catalogue and the response.
+/// The expected size and digest of the file, from the catalogue and the response.
 struct Expected {
     size: Option<u64>,
     sha256: Option<Sha256>,
 }
 
 impl Client {
-    /// A client for the server at `endpoint`. The `token` is sent to that server only, and not to redirect targets.
+    /// Creates a client for the server at `endpoint`. The `token` is sent to that server only, and not to the targets
+    /// of redirects.
     ///
-    /// Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). Trusted certificates come
-    /// from the platform's store, or from `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    /// Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). Trusted certificates
+    /// come from the platform's store, or from `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     pub(crate) fn new(endpoint: &str, token: Option<String>) -> Result<Self, Failure> {
         let mut config: ureq::config::ConfigBuilder<_> = Agent::config_builder()
             .user_agent(concat!("amanuensis/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
-            // `request` follows redirects itself, because the hub states the digest in the redirect's headers.
+            // The module `request` follows redirects itself, because the hub states the digest in the headers of the
+            // redirect.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_resolve(Some(CONNECT_TIMEOUT))
@@ -66,18 +68,18 @@ impl Client {
             config = config.tls_config(TlsConfig::builder().root_certs(root_certs()?).build());
         }
         if is_loopback(endpoint) {
-            // A proxy cannot reach this machine's loopback address.
+            // No proxy is used, because it could not reach the loopback address of this machine.
             config = config.proxy(None);
         }
         let config: Config = config.build();
         Ok(Self { agent: config.into(), token })
     }
 
-    /// Downloads `url` to the file `part`, continuing an earlier download, and returns size and digest.
+    /// Downloads `url` to the file `part`, continuing an earlier download. Returns size and digest.
     ///
-    /// The content is compared with the size, and with the checksum of `file` or, if the catalogue has none, of the
-    /// server. If none of these is known, the download is refused. A lost connection leaves `part` in place for the next
-    /// download; wrong content removes it.
+    /// The size and the checksum are compared with those of `file` in the catalogue. If the catalogue has no
+    /// checksum, that of the server is used. If neither a size nor a checksum is known, the download is refused.
+    /// After a lost connection `part` is kept for the next download; after a mismatch it is removed.
     pub(crate) fn fetch(
         &self,
         url: &str,
@@ -146,7 +148,7 @@ impl Client {
 }
 
 impl Expected {
-    /// Adds what the response states. A size other than the catalogue's is an error.
+    /// Adds the size and the digest that the response states. A size that differs from the catalogue's is an error.
     fn add(&mut self, head: &Head, url: &str) -> Result<(), Failure> {
         if let (Some(size), Some(total)) = (self.size, head.total)
             && size != total
@@ -158,7 +160,7 @@ impl Expected {
         Ok(())
     }
 
-    /// Compares the complete file with what is expected, and flushes it to the disk.
+    /// Compares the complete file with the expected size and digest, and flushes it to the disk.
     fn verify(&self, partial: PartialFile<'_>, is_resumed: bool, url: &str) -> Result<Attempt, Failure> {
         let written = partial.written();
         if self.size.is_none() && self.sha256.is_none() {
@@ -176,7 +178,7 @@ impl Expected {
         {
             partial.discard()?;
             let reason = format!("{url}: wrong content, sha256 is {actual}, should be {expected}");
-            // A resumed file is tried again: the part from the earlier download may have been wrong.
+            // A resumed download is repeated, because the part from the earlier download may have been wrong.
             return if is_resumed { Ok(Attempt::Lost(reason)) } else { Err(Failure::Source(reason)) };
         }
         partial.sync()?;
@@ -184,7 +186,7 @@ impl Expected {
     }
 }
 
-/// Waits before another attempt, twice as long each time.
+/// Waits before another attempt. The time doubles with each attempt.
 fn pause(attempt: u32, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     let ticks = if attempt == 0 { 0 } else { 5 << attempt };
     for _ in 0..ticks {
@@ -194,7 +196,8 @@ fn pause(attempt: u32, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The platform's certificates; built-in ones if there are none and no variable names any.
+/// The certificates of the platform. The built-in ones are used if the platform has none and no environment variable
+/// names any.
 fn root_certs() -> Result<RootCerts, Failure> {
     let native = rustls_native_certs::load_native_certs();
     if !native.certs.is_empty() {

@@ -1,4 +1,4 @@
-//! The file that a download is written to, and the digest of what it contains.
+//! The file that a download is written to, with a running digest of its contents.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -17,7 +17,7 @@ pub(super) struct PartialFile<'a> {
 }
 
 impl<'a> PartialFile<'a> {
-    /// Opens the file for appending and hashes its contents. A file longer than `size` is emptied.
+    /// Opens the file for appending and hashes its contents. If the file is longer than `size`, it is emptied.
     pub(super) fn open(path: &'a Path, size: Option<u64>, reporter: &mut Reporter<'_>) -> Result<Self, Error> {
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("create", path))?;
         let written = file.metadata().map_err(Error::io("read", path))?.len();
@@ -31,7 +31,7 @@ impl<'a> PartialFile<'a> {
         Ok(partial)
     }
 
-    /// Bytes in the file.
+    /// The number of bytes in the file.
     pub(super) fn written(&self) -> u64 {
         self.written
     }
@@ -53,7 +53,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// The digest of the contents.
+    /// The digest of the file's contents.
     pub(super) fn digest(&self) -> Sha256 {
         self.hasher.clone().finish()
     }

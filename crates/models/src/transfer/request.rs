@@ -1,4 +1,4 @@
-//! One request, in a thread of its own.
+//! Runs one HTTP request in a separate thread.
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,33 +12,34 @@ use crate::digest::Sha256;
 
 const MAX_REDIRECTS: usize = 8;
 const BLOCK_BYTES: usize = 256 << 10;
-/// Blocks that may wait in the channel.
+/// The maximum number of blocks in the channel.
 const MAX_QUEUED_EVENTS: usize = 8;
 
-/// What the thread reports.
+/// A message from the request thread.
 pub(super) enum Event {
     Head(Head),
     Data(Vec<u8>),
     End,
-    /// The connection was lost, or the server is overloaded: trying again may help.
+    /// The connection was lost, or the server is overloaded. Another attempt may succeed.
     Lost(String),
-    /// The server does not have the requested range: the partial file is not a beginning of the file.
+    /// The server does not have the requested range, so the partial file is not the beginning of the file on the
+    /// server.
     NoSuchRange,
-    /// Trying again does not help.
+    /// The request failed, and another attempt would fail too.
     Refused(String),
 }
 
-/// What the headers of the response state.
+/// The information in the headers of the response.
 pub(super) struct Head {
-    /// The position of the first byte that follows.
+    /// The position in the file of the first byte of the body.
     pub(super) start: u64,
     /// The size of the whole file.
     pub(super) total: Option<u64>,
-    /// The digest of the whole file, if the entity tag is one. The hub's tags for large files are.
+    /// The digest of the whole file, if the entity tag is a digest. On the hub this is so for large files.
     pub(super) sha256: Option<Sha256>,
 }
 
-/// Requests `url` from byte `offset` on.
+/// Starts a thread that requests the bytes of `url` from `offset` on.
 pub(super) fn start(agent: Agent, token: Option<String>, url: String, offset: u64) -> Receiver<Event> {
     let (sender, events) = sync_channel(MAX_QUEUED_EVENTS);
     thread::spawn(move || {
@@ -51,13 +52,13 @@ pub(super) fn start(agent: Agent, token: Option<String>, url: String, offset: u6
             }
             Err(event) => event,
         };
-        // Fails after a cancellation, when the receiver is gone.
+        // Sending fails if the receiver was dropped because of a cancellation.
         let _ = sender.send(last);
     });
     events
 }
 
-/// Follows redirects to the response with the file.
+/// Sends the request and follows redirects until a response contains the file.
 fn open(agent: &Agent, token: Option<&str>, url: &str, offset: u64) -> Result<(Head, Body), Event> {
     let mut address = url.to_owned();
     let mut sha256 = None;
@@ -94,7 +95,7 @@ fn cause(error: &ureq::Error) -> String {
     }
 }
 
-/// Checks the status of the final response. `linked` is the digest that a redirect stated.
+/// Checks the status of the final response. `linked` is the digest that the headers of a redirect stated.
 fn accept(response: Response<Body>, url: &str, offset: u64, linked: Option<Sha256>) -> Result<(Head, Body), Event> {
     let status = response.status();
     let (start, total) = match status {
@@ -117,7 +118,7 @@ fn accept(response: Response<Body>, url: &str, offset: u64, linked: Option<Sha25
     Ok((Head { start, total, sha256 }, response.into_body()))
 }
 
-/// Sends the body block by block and returns the last event.
+/// Sends the body block by block, and returns the event to send last.
 fn stream(body: Body, url: &str, sender: &SyncSender<Event>) -> Event {
     let mut reader = body.into_reader();
     loop {
@@ -139,7 +140,7 @@ fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// The entity tag `name` as a digest, if it has that form.
+/// The entity tag in the header `name`, if it is a digest.
 fn etag_digest(response: &Response<Body>, name: &str) -> Option<Sha256> {
     header(response, name)?.trim_start_matches("W/").trim_matches('"').parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Helpers that the integration tests share: a web server with one thread, wheels, and a stand-in for pip.
+//! Helpers that the integration tests share: a web server with one thread, wheels, and a replacement for pip.
 #![allow(dead_code, reason = "each test file uses only some of these")]
 
 use std::fs;
@@ -13,7 +13,7 @@ use amanuensis_models::{Catalogue, Progress, Sha256, Store};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
-/// A request to the server: its path and the headers that tests check.
+/// A request to the server, with its path and the headers that the tests check.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     pub path: String,
@@ -21,7 +21,7 @@ pub struct Request {
     pub authorization: Option<String>,
 }
 
-/// A response. With `cut`, the connection closes after that many bytes of the body.
+/// A response of the server. With `cut`, the connection closes after that many bytes of the body.
 #[derive(Clone)]
 pub struct Response {
     pub status: &'static str,
@@ -36,7 +36,7 @@ impl Response {
         Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, has_length: true }
     }
 
-    /// The body, or the part that the request asks for.
+    /// A response with `body`, or with the part of it that the request asks for.
     pub fn ranged(body: &[u8], request: &Request) -> Self {
         let Some(start) = request.range else { return Self::new("200 OK", body) };
         if start >= body.len() {
@@ -56,7 +56,7 @@ impl Response {
         self
     }
 
-    /// Without a content length: the body ends with the connection.
+    /// Removes the content length, so that the end of the connection marks the end of the body.
     pub fn without_length(mut self) -> Self {
         self.has_length = false;
         self
@@ -80,7 +80,7 @@ impl Server {
                 let mut stream = stream.unwrap();
                 let request = read_request(&stream);
                 seen.lock().unwrap().push(request.clone());
-                // Fails if the client has cancelled.
+                // Writing fails if the client has cancelled.
                 let _ = write_response(&mut stream, &answer(&request));
             }
         });
@@ -119,7 +119,7 @@ fn write_response(stream: &mut TcpStream, response: &Response) -> std::io::Resul
     stream.write_all(&response.body[..response.cut.unwrap_or(response.body.len())])
 }
 
-/// A store in a temporary directory, without token and pip.
+/// A store in a temporary directory, without an access token and without pip.
 pub fn store(catalogue: &str) -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::at(dir.path().join("models"))
@@ -142,12 +142,12 @@ pub fn hub_source(files: &str) -> String {
     format!(r#"{{"kind": "hub", "repository": "org/m", "revision": "r1", "files": [{files}]}}"#)
 }
 
-/// A file of a hub source with size and checksum.
+/// The JSON of a file in a hub source, with size and checksum.
 pub fn file(name: &str, content: &[u8]) -> String {
     format!(r#"{{"name": "{name}", "size": {}, "sha256": "{}"}}"#, content.len(), Sha256::of(content))
 }
 
-/// Bytes that do not repeat in a simple way.
+/// Pseudo-random bytes without a simple period.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {
@@ -171,7 +171,7 @@ pub fn left_in(store: &Store) -> Vec<String> {
     names
 }
 
-/// Writes a wheel with these members.
+/// Writes a wheel that contains these members.
 pub fn write_wheel(path: &Path, members: &[(&str, &[u8])]) {
     let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
     for (name, content) in members {
@@ -181,7 +181,7 @@ pub fn write_wheel(path: &Path, members: &[(&str, &[u8])]) {
     archive.finish().unwrap();
 }
 
-/// A stand-in for pip: a shell script that copies wheels from a directory and records its calls.
+/// A replacement for pip: a shell script that copies wheels from a directory and records its calls.
 pub struct FakePip {
     pub dir: PathBuf,
 }
@@ -220,12 +220,12 @@ fi
         vec![vec!["no-such-python".into(), "-m".into(), "pip".into()], vec!["sh".into(), self.dir.join("pip").into()]]
     }
 
-    /// Puts a wheel into the index.
+    /// Adds a wheel to the package index.
     pub fn offer(&self, requirement: &str, members: &[(&str, &[u8])]) {
         write_wheel(&self.dir.join(format!("{requirement}.whl")), members);
     }
 
-    /// The requirements with which it was called.
+    /// The requirements that pip was called with.
     pub fn requirements(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.dir.join("calls")).unwrap_or_default();
         calls.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()

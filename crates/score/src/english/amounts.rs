@@ -1,10 +1,11 @@
-//! Numbers and amounts of money in a text: the steps before and after spelt-out numbers become digits.
+//! Normalises numbers and amounts of money, including the steps before and after spelt-out numbers are written in
+//! digits.
 
 use super::number_words::NumberWord;
 use super::numbers::in_digits;
 use crate::characters::{is_space, is_word, split};
 
-/// The text with numbers and amounts of money in digits, and single spaces between its words.
+/// Writes numbers and amounts of money in digits, with single spaces between the words.
 pub fn normalize(text: &str) -> String {
     let text = with_suffixes_joined(&with_digits_apart(&with_halves(text)));
     let words: Vec<&str> = split(&text).collect();
@@ -12,7 +13,7 @@ pub fn normalize(text: &str) -> String {
     with_ones_spelt(&with_cents(&with_dollars_and_cents(&text)))
 }
 
-/// Replaces `and a half` after a number by `point five`.
+/// Replaces `and a half` by `point five` if it follows a number.
 fn with_halves(text: &str) -> String {
     let segments = split_at_halves(text);
     let last = segments.len() - 1;
@@ -45,7 +46,7 @@ fn split_at_halves(text: &str) -> Vec<&str> {
     segments
 }
 
-/// The length of `and a half` at the beginning of the text, if these are whole words there.
+/// The length of `and a half` at the beginning of the text. `None` if the text does not begin with these whole words.
 fn half_at(text: &str) -> Option<usize> {
     let after_space = |rest: &'static str, text: &str| -> Option<usize> {
         let trimmed = text.trim_start_matches(is_space);
@@ -134,8 +135,8 @@ fn with_ones_spelt(text: &str) -> String {
     spelt
 }
 
-/// Calls `replacement` with the rest of the text at each position. If it matches there, it returns the new text and the
-/// rest after the match.
+/// Calls `replacement` with the rest of the text at each position. If it returns a new text and a rest, the new text
+/// is written, and the search continues at that rest.
 fn replace_each(text: &str, replacement: impl Fn(&str) -> Option<(String, &str)>) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
@@ -151,13 +152,13 @@ fn replace_each(text: &str, replacement: impl Fn(&str) -> Option<(String, &str)>
     replaced
 }
 
-/// The ASCII digits at the beginning of the text, and what follows.
+/// Splits the text after the ASCII digits at its beginning. `None` if it begins with no digit.
 fn digits(text: &str) -> Option<(&str, &str)> {
     let len = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     (len > 0).then(|| text.split_at(len))
 }
 
-/// A number of one or two digits that is a whole word, and what follows.
+/// Parses a whole word of one or two digits at the beginning of the text. Also returns the text after it.
 fn short_number(text: &str) -> Option<(u32, &str)> {
     let (number, after) = digits(text)?;
     let is_whole = number.len() <= 2 && !after.chars().next().is_some_and(is_word);

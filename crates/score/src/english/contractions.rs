@@ -2,7 +2,7 @@
 
 use crate::characters::is_word;
 
-/// Whole words and their expansions, in the order in which they are replaced.
+/// Whole words and their expansions, in the order of replacement.
 const WORDS: [(&str, &str); 39] = [
     ("won't", "will not"),
     ("can't", "can not"),
@@ -46,7 +46,7 @@ const WORDS: [(&str, &str); 39] = [
     ("esq", "esquire "),
 ];
 
-/// Suffixes of words and their expansions, replaced in this order after the whole words.
+/// Suffixes of words and their expansions, in the order of replacement. They are replaced after the whole words.
 const ENDS: [(&str, &str); 14] = [
     ("'d been", " had been"),
     ("'s been", " has been"),
@@ -64,7 +64,7 @@ const ENDS: [(&str, &str); 14] = [
     ("'m", " am"),
 ];
 
-/// Expands the contractions and titles of a text in lower case.
+/// Expands the contractions and titles in a text that is in lower case.
 pub fn expand(text: &str) -> String {
     let mut text = text.to_owned();
     for (word, meaning) in WORDS {
@@ -76,7 +76,7 @@ pub fn expand(text: &str) -> String {
     text
 }
 
-/// Replaces `contraction` at the end of words; if `whole`, only as a whole word.
+/// Replaces `contraction` by `meaning` at the end of words. With `whole`, it must be the whole word.
 fn replace(text: &mut String, contraction: &str, meaning: &str, whole: bool) {
     let fits = |&(at, _): &(usize, &str)| {
         let begins = !whole || !text[..at].chars().next_back().is_some_and(is_word);

@@ -15,20 +15,20 @@ use spellings::Spellings;
 /// Symbols that can be part of a number.
 const NUMBER_SYMBOLS: &str = ".%$¢€£";
 
-/// Converts to lower case, removes punctuation and hesitations, expands contractions, writes numbers in digits, and uses
-/// American spellings.
+/// The normaliser. It converts to lower case, removes punctuation and hesitations, expands contractions, writes
+/// numbers in digits, and uses American spellings.
 #[derive(Debug, Default)]
 pub struct EnglishNormalizer {
     spellings: Spellings,
 }
 
 impl EnglishNormalizer {
-    /// A normaliser. Builds its table of spellings.
+    /// Creates a normaliser and its table of spellings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The normalised text: words with single spaces between them, and possibly one at each end.
+    /// Normalises a text. The result has single spaces between the words, and possibly one space at each end.
     pub fn normalize(&self, text: &str) -> String {
         let text = without_brackets(&text.to_lowercase());
         let text = without_space_before_apostrophes(&without_hesitations(&text));
@@ -66,8 +66,8 @@ fn without_space_before_apostrophes(text: &str) -> String {
     kept
 }
 
-/// Removes commas between digits: `1,000`. The original's regular expression does not match overlapping parts, so every
-/// other comma stays in single digits such as `1,2,3`.
+/// Removes commas between digits, as in `1,000`. The original's regular expression does not match overlapping parts,
+/// so every other comma in a list of single digits such as `1,2,3` is kept.
 fn without_commas_in_numbers(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut kept = String::with_capacity(text.len());
@@ -85,13 +85,14 @@ fn without_commas_in_numbers(text: &str) -> String {
     kept
 }
 
-/// Replaces full stops by spaces unless a digit follows. As in the original, the following character is part of the match,
-/// so that the second of two full stops stays.
+/// Replaces full stops by spaces, except before a digit. As in the original, the character after the full stop is
+/// part of the match, so the second of two full stops is kept.
 fn without_full_stops(text: &str) -> String {
     spaced(text, |c| c == '.', true)
 }
 
-/// Replaces full stops and currency signs by spaces unless a digit follows, and percent signs unless they follow a digit.
+/// Replaces full stops and currency signs by spaces, except before a digit. Replaces percent signs by spaces, except
+/// after a digit.
 fn without_standalone_symbols(text: &str) -> String {
     let text = spaced(text, |c| ".$¢€£".contains(c), false);
     let mut kept = String::with_capacity(text.len());
@@ -105,8 +106,8 @@ fn without_standalone_symbols(text: &str) -> String {
     kept
 }
 
-/// Replaces every character that `is_symbol` accepts by a space unless a digit follows; at the end of the text only if
-/// `at_end`.
+/// Replaces each character that `is_symbol` accepts by a space, except before a digit. At the end of the text, it is
+/// replaced only if `at_end` is set.
 fn spaced(text: &str, is_symbol: impl Fn(char) -> bool, at_end: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -139,7 +140,7 @@ mod tests {
         }
     }
 
-    /// Sentences that `tests/agreement.py` generates, and their form by the package `whisper-normalizer`.
+    /// Compares with the package `whisper-normalizer` on sentences that `tests/agreement.py` generates.
     #[test]
     fn texts_equal_those_of_the_original() {
         let normalizer = EnglishNormalizer::new();
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_do_not_overlap() {
+    fn a_replaced_symbol_also_consumes_the_next_character() {
         assert_eq!(without_commas_in_numbers("1,234,567 1,2,3"), "1234567 12,3");
         assert_eq!(without_full_stops("a... b. 1.5."), "a .  b  1.5 ");
         assert_eq!(without_standalone_symbols("$5 $ a% %% 5%"), "$5   a   % 5%");

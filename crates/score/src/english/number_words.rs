@@ -1,4 +1,4 @@
-//! The words of which spelt-out numbers consist.
+//! The words that spelt-out numbers consist of.
 
 const ONES: [&str; 19] = [
     "one",
@@ -24,7 +24,7 @@ const ONES: [&str; 19] = [
 
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
-/// Powers of a thousand, from the first on.
+/// The names of the powers of a thousand, beginning with the first power.
 const POWERS: [&str; 11] = [
     "thousand",
     "million",
@@ -39,38 +39,38 @@ const POWERS: [&str; 11] = [
     "decillion",
 ];
 
-/// The meaning of a word within a number.
+/// The meaning of a word inside a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberWord {
     /// `zero`, or the letter `o`.
     Zero,
-    /// One to nineteen.
+    /// A number from one to nineteen.
     Ones(u32),
-    /// Plural or ordinal of one to nineteen, with the suffix to write after the digits.
+    /// The plural or ordinal of a number from one to nineteen, with the suffix that is written after the digits.
     OnesWith(u32, &'static str),
-    /// Twenty to ninety.
+    /// One of the tens from twenty to ninety.
     Tens(u32),
-    /// Plural or ordinal of twenty to ninety.
+    /// The plural or ordinal of one of the tens from twenty to ninety, with the suffix.
     TensWith(u32, &'static str),
-    /// A power of ten, by its exponent.
+    /// A power of ten, given by its exponent.
     Power(usize),
-    /// Plural or ordinal of a power of ten.
+    /// The plural or ordinal of a power of ten, with the suffix.
     PowerWith(usize, &'static str),
-    /// A sign, spoken before the number.
+    /// A sign that is spoken before the number.
     Sign(&'static str),
-    /// A currency, spoken after the number and written before it.
+    /// A currency that is spoken after the number and written before it.
     Currency(&'static str),
     /// `per`, which may be followed by `cent`.
     Per,
     Percent,
     And,
-    /// `double` or `triple`: how often to repeat the next digit.
+    /// `double` or `triple`. The value is the number of times that the next digit is written.
     Repeat(usize),
     Point,
 }
 
 impl NumberWord {
-    /// The meaning of `word`, if it can be part of a number.
+    /// The meaning of `word`, or `None` if it cannot be part of a number.
     pub fn of(word: &str) -> Option<Self> {
         Some(match word {
             "o" | "oh" | "zero" => Self::Zero,
@@ -98,7 +98,7 @@ impl NumberWord {
         })
     }
 
-    /// Whether this can follow a decimal point.
+    /// Whether this word can follow a decimal point.
     pub fn is_decimal(self) -> bool {
         matches!(self, Self::Zero | Self::Ones(_) | Self::Tens(_))
     }
@@ -123,8 +123,8 @@ fn power(word: &str) -> Option<usize> {
     position(&POWERS, word).map(|at| 3 * (at as usize + 1))
 }
 
-/// Plurals and ordinals of one to nineteen. As in the original, most are formed by rule, so that `nineth` is recognised and
-/// `ninth` is not.
+/// Recognises plurals and ordinals of one to nineteen. As in the original, most are formed by rule, so that `nineth`
+/// is recognised and `ninth` is not.
 fn ones_with_end(word: &str) -> Option<(u32, &'static str)> {
     match word {
         "zeroth" => return Some((0, "th")),

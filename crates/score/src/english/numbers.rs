@@ -1,13 +1,13 @@
 //! Writes spelt-out numbers in digits.
 //!
-//! Processes word by word, with the previous and the next word as context, like the original. Its odd rules are kept:
-//! `zero point five` becomes `0.5`, but `0 point 5` becomes `.5`.
+//! Like the original, it processes one word at a time, with the previous and the next word as context. The odd rules
+//! of the original are kept: `zero point five` becomes `0.5`, but `0 point 5` becomes `.5`.
 
 use super::number_words::NumberWord;
 use super::value::Value;
 use crate::characters::is_digit;
 
-/// The words with numbers in digits. Several words can become one.
+/// Writes the numbers among `words` in digits. Several words can become one.
 pub fn in_digits(words: &[&str]) -> Vec<String> {
     let mut numbers = Numbers::default();
     let mut at = 0;
@@ -23,14 +23,14 @@ pub fn in_digits(words: &[&str]) -> Vec<String> {
 #[derive(Default)]
 struct Numbers {
     written: Vec<String>,
-    /// The number that the last words form, until it is written.
+    /// The number that the last words form. It is written when it is complete.
     value: Option<Value>,
-    /// A sign or currency to write before the next word.
+    /// A sign or currency symbol to write before the next word.
     prefix: Option<String>,
 }
 
 impl Numbers {
-    /// Processes a word. Returns true if it has processed the next word too.
+    /// Processes a word. Returns true if the next word was processed with it.
     fn take(&mut self, word: &str, previous: Option<NumberWord>, next: Option<&str>) -> bool {
         let unsigned = word.strip_prefix(['-', '+', '£', '€', '$', '¢']);
         if is_numeral(unsigned.unwrap_or(word)) {
@@ -95,12 +95,12 @@ impl Numbers {
         false
     }
 
-    /// Processes a number in digits. `unsigned` is the part after its sign, if it has one.
+    /// Processes a number in digits. `unsigned` is the part after the sign, if the number has a sign.
     fn numeral(&mut self, word: &str, unsigned: Option<&str>) {
         if let Some(Value::Spelt(digits)) = &mut self.value
             && digits.ends_with('.')
         {
-            // Decimals, or the parts of a version or an address.
+            // These digits are decimals, or the next part of a version number or an address.
             digits.push_str(word);
             return;
         }
@@ -111,8 +111,8 @@ impl Numbers {
         self.value = Some(Value::of_numeral(unsigned.unwrap_or(word)));
     }
 
-    /// Combines the value with a number from one to nineteen: the sum if the value ends in enough zeros, else the digits one
-    /// after the other.
+    /// Combines the value with a number from one to nineteen. If the value ends in enough zeros, the result is their
+    /// sum, otherwise the digits are concatenated.
     fn with_ones(&self, number: u32, previous: Option<NumberWord>) -> Value {
         let Some(value) = &self.value else { return Value::whole(number) };
         let digits = value.as_str();
@@ -127,7 +127,7 @@ impl Numbers {
         }
     }
 
-    /// Combines the value with a number from twenty to ninety in the same way.
+    /// Combines the value with one of the tens from twenty to ninety, by the rule of [`Self::with_ones`].
     fn with_tens(&self, number: u32) -> Value {
         match &self.value {
             None => Value::whole(number),
@@ -136,8 +136,8 @@ impl Numbers {
         }
     }
 
-    /// Multiplies the value, or its last three digits, by a power of ten. If that is not possible, writes the value and
-    /// returns the power alone.
+    /// Multiplies the value, or its last three digits, by a power of ten. If that is not possible, writes the value
+    /// and returns only the power of ten.
     fn times_power(&mut self, exponent: usize) -> Value {
         let Some(value) = self.value.take() else { return Value::power(exponent) };
         if !value.is_spelt() && !value.is_zero() {
@@ -149,7 +149,7 @@ impl Numbers {
         })
     }
 
-    /// Processes `percent`, or `per` if `cent` follows. Returns true if `cent` was processed too.
+    /// Processes `percent`, or `per` if `cent` follows. Returns true if `cent` was processed with it.
     fn percent(&mut self, word: &str, meaning: NumberWord, next: Option<&str>) -> bool {
         let is_two_words = meaning == NumberWord::Per;
         let Some(value) = self.value.take() else {
@@ -165,7 +165,7 @@ impl Numbers {
         is_two_words
     }
 
-    /// Processes `double` or `triple`. Returns true if a digit follows, which is processed too.
+    /// Processes `double` or `triple`. Returns true if a digit follows; it was then processed too.
     fn repeat(&mut self, word: &str, times: usize, next: Option<NumberWord>) -> bool {
         let digits = match next {
             Some(NumberWord::Zero) => "0".to_owned(),
@@ -180,7 +180,7 @@ impl Numbers {
         true
     }
 
-    /// Appends digits or a point to the value as it is spelt. A value of zero is dropped.
+    /// Appends spelt digits or a point to the value. A value of zero is dropped.
     fn spell(&mut self, more: &str) {
         let value = self.value.take().filter(|value| !value.is_zero());
         self.value = Some(Value::Spelt(format!("{}{more}", value.as_ref().map_or("", Value::as_str))));
@@ -191,7 +191,7 @@ impl Numbers {
         self.value = None;
     }
 
-    /// Writes the value, if there is one.
+    /// Writes the unfinished value, if there is one.
     fn finish(&mut self) {
         if let Some(value) = self.value.take() {
             self.write(value.as_str());
@@ -203,7 +203,7 @@ impl Numbers {
     }
 }
 
-/// Whether this is a number in digits, such as `12` or `1.50`.
+/// Whether the word is a number in digits, such as `12` or `1.50`.
 fn is_numeral(word: &str) -> bool {
     let is_number = |digits: &str| !digits.is_empty() && digits.chars().all(is_digit);
     match word.split_once('.') {

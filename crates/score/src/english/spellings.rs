@@ -18,7 +18,7 @@ impl Default for Spellings {
 }
 
 impl Spellings {
-    /// The words of the text in American spelling, with single spaces between them.
+    /// Replaces British spellings by American ones. The words of the result are separated by single spaces.
     pub fn americanise(&self, text: &str) -> String {
         split(text).map(|word| self.0.get(word).copied().unwrap_or(word)).collect::<Vec<_>>().join(" ")
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_has_a_different_word() {
+    fn every_line_has_a_different_british_word() {
         assert_eq!(Spellings::default().0.len(), include_str!("spellings.tsv").lines().count());
     }
 

@@ -1,34 +1,34 @@
-//! The value of an unfinished number: decimal digits of any length.
+//! The value of an unfinished number, as decimal digits of any length.
 
 use crate::characters::{digit_value, is_digit};
 
-/// The value of the words of a number so far.
+/// The value of those words of a number that were processed so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A whole number, in decimal digits without leading zeros.
     Whole(String),
-    /// Digits as they were spelt, including leading zeros and points.
+    /// Digits that were spelt one by one, which may include leading zeros and points.
     Spelt(String),
 }
 
 impl Value {
-    /// A whole number.
+    /// Creates a whole number.
     pub fn whole(number: u32) -> Self {
         Self::Whole(number.to_string())
     }
 
-    /// Ten to the power of `exponent`.
+    /// Creates ten to the power of `exponent`.
     pub fn power(exponent: usize) -> Self {
         Self::Whole(shifted("1", exponent))
     }
 
-    /// The value of a number in digits.
+    /// Creates the value of a number in digits.
     pub fn of_numeral(numeral: &str) -> Self {
         let whole = Decimal::parse(numeral).filter(|decimal| decimal.fraction.is_empty());
         whole.map_or_else(|| Self::Spelt(numeral.to_owned()), |decimal| Self::Whole(decimal.whole))
     }
 
-    /// The digits.
+    /// The digits of the value.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Whole(digits) | Self::Spelt(digits) => digits,
@@ -43,24 +43,25 @@ impl Value {
         *self == Self::Whole("0".to_owned())
     }
 
-    /// Whether this is a whole number that ends in this many zeros. Zero is one for any number of zeros.
+    /// Whether the value is a whole number that ends in this many zeros. Zero counts as such for any number of zeros.
     pub fn is_multiple_of_power(&self, zeros: usize) -> bool {
         matches!(self, Self::Whole(digits) if digits == "0" || digits.len() > zeros && digits.ends_with(&"0".repeat(zeros)))
     }
 
-    /// The sum with a number that has fewer digits than the value has zeros at its end.
+    /// The sum of this whole number and `number`.
     pub fn plus(&self, number: u32) -> Self {
         Self::Whole(sum(self.as_str(), &number.to_string()))
     }
 
-    /// The whole number with its last three digits multiplied by ten to the power of `exponent`.
+    /// Multiplies the last three digits of the whole number by ten to the power of `exponent`.
     pub fn with_last_thousand_times_power(&self, exponent: usize) -> Self {
         let digits = self.as_str();
         let (before, last) = digits.split_at(digits.len().saturating_sub(3));
         Self::Whole(sum(&shifted(before, 3), &shifted(last, exponent)))
     }
 
-    /// The digits as a decimal fraction, times ten to the power of `exponent`; `None` if that is no whole number.
+    /// Multiplies the digits, read as a decimal fraction, by ten to the power of `exponent`. Returns `None` if the
+    /// result is not a whole number.
     pub fn times_power(&self, exponent: usize) -> Option<Self> {
         let Decimal { whole, fraction } = Decimal::parse(self.as_str())?;
         let zeros = exponent.checked_sub(fraction.len())?;
@@ -68,16 +69,16 @@ impl Value {
     }
 }
 
-/// A decimal fraction.
+/// A decimal fraction in digits.
 struct Decimal {
-    /// Without leading zeros; `0` if nothing precedes the point.
+    /// The digits before the point, without leading zeros. It is `0` if there are none.
     whole: String,
-    /// Without zeros at the end.
+    /// The digits after the point, without zeros at the end.
     fraction: String,
 }
 
 impl Decimal {
-    /// Parses digits of any script with at most one point.
+    /// Parses decimal digits of any script with at most one point.
     fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let is_number = |text: &str| text.chars().all(is_digit);

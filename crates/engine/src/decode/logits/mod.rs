@@ -1,5 +1,5 @@
-//! The logits filters, which decide which tokens may come next. A forbidden token gets a logit of minus infinity. The rules
-//! are those of `whisper/decoding.py` in openai-whisper, plus the repetition filters.
+//! The logits filters. They decide which tokens can come next: a forbidden token gets a logit of minus infinity. The
+//! filters are those of `whisper/decoding.py` in openai-whisper, plus the repetition filters.
 
 mod repetition;
 mod suppress;
@@ -18,7 +18,7 @@ use crate::tokenizer::Vocabulary;
 pub(super) struct LogitsFilters {
     repetition: RepetitionFilter,
     suppress: SuppressFilter,
-    /// `None` if no timestamps are wanted; `suppress` then forbids them.
+    /// `None` if no timestamps are wanted. In this case `suppress` forbids the timestamp tokens.
     timestamp_rules: Option<TimestampRules>,
 }
 
@@ -33,8 +33,8 @@ impl LogitsFilters {
         }
     }
 
-    /// Applies all filters to the logits after `sampled`, the tokens that follow the prompt. The timestamp rules come last,
-    /// because they compare the probabilities of the tokens that the other filters allow.
+    /// Applies all filters to the logits after `sampled`, which are the tokens after the prompt. The timestamp rules
+    /// are applied last, because they compare the probabilities of the tokens that the other filters allow.
     pub(super) fn apply(&self, cpu: Cpu, sampled: &[u32], logits: &mut [f32]) {
         self.repetition.apply(sampled, logits);
         self.suppress.apply(sampled, logits);

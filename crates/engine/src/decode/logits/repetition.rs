@@ -32,7 +32,8 @@ impl RepetitionFilter {
         }
     }
 
-    /// Makes every token that occurred before less probable, by the same factor however often it occurred.
+    /// Makes every token that occurred before less probable. The factor does not depend on how often the token
+    /// occurred.
     fn penalise_repetition(&self, text: &[u32], logits: &mut [f32]) {
         let mut seen = text.to_vec();
         seen.sort_unstable();
@@ -44,7 +45,7 @@ impl RepetitionFilter {
     }
 }
 
-/// Forbids every token that would complete an n-gram of `context_len + 1` tokens that occurred before.
+/// Forbids every token that would repeat an earlier n-gram of `context_len + 1` tokens.
 fn forbid_repeated_ngrams(text: &[u32], context_len: usize, logits: &mut [f32]) {
     if context_len > text.len() {
         return;
@@ -59,7 +60,7 @@ fn forbid_repeated_ngrams(text: &[u32], context_len: usize, logits: &mut [f32]) 
 mod tests {
     use super::*;
 
-    /// A filter for a vocabulary whose text tokens are 0 to 9.
+    /// Applies the filter for a vocabulary in which 0 to 9 are the text tokens.
     fn apply(no_repeat_ngram_size: usize, repetition_penalty: f32, sampled: &[u32], logits: &mut [f32]) {
         RepetitionFilter { eot: 10, no_repeat_ngram_size, repetition_penalty }.apply(sampled, logits);
     }
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_do_not_count() {
+    fn timestamp_tokens_do_not_count_as_repetition() {
         let mut logits = [1.0; 20];
         apply(2, 2.0, &[12, 5, 12, 15], &mut logits);
         assert_eq!(logits[5].to_bits(), 0.5_f32.to_bits());

@@ -9,9 +9,9 @@ use crate::tokenizer::Vocabulary;
 pub(super) struct SuppressFilter {
     /// Tokens that are always forbidden.
     always: Vec<u32>,
-    /// Tokens that are forbidden as the first one.
+    /// Tokens that are forbidden as the first token only.
     at_begin: Vec<u32>,
-    /// The timestamp tokens if no timestamps are wanted, otherwise empty.
+    /// The timestamp tokens, if no timestamps are wanted. Otherwise the range is empty.
     timestamps: Range<u32>,
 }
 
@@ -20,8 +20,8 @@ impl SuppressFilter {
         let filters = &options.logits_filters;
         let (special, timestamps) = (vocabulary.special(), vocabulary.timestamps());
         let n_vocab = vocabulary.n_vocab() as u32;
-        // Special tokens other than the end of text are never part of a transcript. Ids after the last timestamp have no
-        // meaning.
+        // The end of text is the only special token that can occur in a transcript, so the others are forbidden. The
+        // ids after the last timestamp are unused.
         let special_tokens = (special.eot.min(special.sot)..timestamps.start).chain(timestamps.end..n_vocab);
         let listed = config.suppress.iter().filter(|_| filters.suppress_listed);
         let always = listed.chain(&filters.suppress).copied().filter(|id| *id < n_vocab).chain(special_tokens);
@@ -51,7 +51,8 @@ mod tests {
     use super::*;
     use crate::decode::options::LogitsFilterOptions;
 
-    /// Three text tokens, the special tokens from 3 (end of text) to 12, the timestamps 13 to 18, and one unused id.
+    /// A vocabulary with three text tokens, the special tokens from 3 (end of text) to 12, the timestamps 13 to 18,
+    /// and one unused id.
     fn vocabulary() -> Vocabulary {
         let directory = tempfile::tempdir().unwrap();
         let list = "a\nb\nc\n<|endoftext|>\n<|startoftranscript|>\n<|en|>\n<|de|>\n<|translate|>\n<|transcribe|>\n\

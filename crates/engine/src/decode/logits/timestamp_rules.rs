@@ -1,4 +1,4 @@
-//! The rules for timestamp tokens: they come in pairs, they never decrease, and the first token is one.
+//! The rules for timestamp tokens: they come in pairs, they never decrease, and the first token is a timestamp.
 
 use std::ops::Range;
 
@@ -10,15 +10,15 @@ use crate::tokenizer::Vocabulary;
 pub(super) struct TimestampRules {
     eot: u32,
     timestamps: Range<u32>,
-    /// The id after the last timestamp that is allowed as the first token.
+    /// The first timestamp token that is too late to be the first token.
     initial_end: u32,
 }
 
 impl TimestampRules {
-    /// `max_initial_timestamp` is the latest value of the first timestamp, in seconds.
+    /// Creates the rules. `max_initial_timestamp` is the latest time that the first timestamp can have, in seconds.
     pub(super) fn new(vocabulary: &Vocabulary, max_initial_timestamp: f64) -> Self {
         let timestamps = vocabulary.timestamps();
-        // The tolerance keeps the limit itself allowed in spite of rounding.
+        // The tolerance ensures that the limit itself is allowed in spite of rounding.
         let latest = max_initial_timestamp + 1e-6;
         let is_later = |id: &u32| vocabulary.timestamp(*id).is_none_or(|seconds| seconds > latest);
         Self {
@@ -33,8 +33,8 @@ impl TimestampRules {
         self.prefer_timestamps(cpu, logits);
     }
 
-    /// Allows only timestamps that continue a sequence of non-decreasing pairs. A segment has the form: start timestamp,
-    /// text, end timestamp. The start of the next segment follows immediately.
+    /// Forbids timestamps that do not continue a sequence of non-decreasing pairs. A segment has the form: start
+    /// timestamp, text, end timestamp. It is followed directly by the start timestamp of the next segment.
     fn forbid_unpaired(&self, sampled: &[u32], logits: &mut [f32]) {
         let is_timestamp = |token: &u32| *token >= self.timestamps.start;
         let Some(last) = sampled.last() else {
@@ -45,20 +45,22 @@ impl TimestampRules {
         let follows_timestamp = is_timestamp(last);
         let is_pair_complete = sampled.len() < 2 || is_timestamp(&sampled[sampled.len() - 2]);
         if follows_timestamp && is_pair_complete {
-            // After the start of a segment comes its text.
+            // The text of a segment must follow its start timestamp.
             forbid(logits, self.timestamps.clone());
         } else if follows_timestamp {
-            // After the end of a segment comes the start of the next one, or the end of the window.
+            // The end timestamp of a segment is followed by the start timestamp of the next segment, or by the end
+            // token.
             forbid(logits, 0..self.eot);
         }
         if let Some(latest) = sampled.iter().rev().find(|token| is_timestamp(token)) {
-            // A segment may start where the previous one ended, but it must not end where it started.
+            // A segment may start at the end of the previous segment, but it must not end at its own start.
             let first_allowed = if follows_timestamp && !is_pair_complete { *latest } else { latest + 1 };
             forbid(logits, self.timestamps.start..first_allowed.min(self.timestamps.end));
         }
     }
 
-    /// Forces a timestamp if the timestamps together are more probable than the most probable other token.
+    /// Forces a timestamp if the probability of all timestamps together is higher than that of the most probable
+    /// other token.
     fn prefer_timestamps(&self, cpu: Cpu, logits: &mut [f32]) {
         let (others, timestamps) = logits.split_at(self.timestamps.start as usize);
         let (max, log_sum) = log_sum_exp(cpu, timestamps);
@@ -77,10 +79,12 @@ fn forbid(logits: &mut [f32], ids: Range<u32>) {
 mod tests {
     use super::*;
 
-    /// Text tokens 0 to 3, end of text 4, and the timestamps 5 to 9, of which 5 and 6 may come first.
+    /// Rules for text tokens 0 to 3, end of text 4, and timestamps 5 to 9. Only timestamps 5 and 6 can be the first
+    /// token.
     const RULES: TimestampRules = TimestampRules { eot: 4, timestamps: 5..10, initial_end: 7 };
 
-    /// The tokens that are allowed after `sampled`. Timestamps are made improbable, so that none is forced.
+    /// The tokens that are allowed after `sampled`. The logits make timestamps improbable, so that no timestamp is
+    /// forced.
     fn allowed(sampled: &[u32]) -> Vec<usize> {
         let mut logits = [[10.0; 5], [0.0; 5]].concat();
         RULES.apply(Cpu::detect(), sampled, &mut logits);
@@ -121,7 +125,8 @@ mod tests {
             RULES.apply(Cpu::detect(), &[5, 1], &mut logits);
             logits[..5].iter().all(|logit| *logit == f32::NEG_INFINITY)
         };
-        // Four timestamps remain after 5. Their sum exceeds the logit 0 if each has more than -ln 4 = -1.386.
+        // After 5, four timestamps are allowed. Their total probability exceeds that of a token with logit 0 if each
+        // has a logit of more than -ln 4 = -1.386.
         assert!(apply(-1.38));
         assert!(!apply(-1.40));
     }

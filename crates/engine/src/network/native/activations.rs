@@ -7,17 +7,17 @@ use amanuensis_kernels::norm::layer_norm;
 use super::layer_norm::LayerNorm;
 use crate::options::ComputeType;
 
-/// A matrix `(rows, k)` that a linear layer takes as its input. Its memory is reused.
+/// A matrix `(rows, k)` that is the input of a linear layer. Its memory is reused.
 #[derive(Debug)]
 pub(crate) enum Activations {
-    /// For the f32 reference.
+    /// Input of f32 layers, which are the reference.
     F32 {
-        /// `(rows, k)`.
+        /// The values, `(rows, k)`.
         values: Vec<f32>,
-        /// Elements in a row.
+        /// Number of elements in a row.
         k: usize,
     },
-    /// For int8 layers: each row has its own scale.
+    /// Input of int8 layers. Each row has its own scale.
     Int8(QuantisedRows),
 }
 

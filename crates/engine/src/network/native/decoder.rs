@@ -1,6 +1,7 @@
-//! The decoder: one step appends tokens to any number of sequences and computes the logits after each.
+//! The decoder. One step appends tokens to any number of sequences and computes the logits after each sequence.
 //!
-//! Every row of a step is computed independently, so a sequence gets the same logits whatever else is in the batch.
+//! Every row of a step is computed independently, so the logits of a sequence do not depend on the other sequences in
+//! the batch.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -21,8 +22,8 @@ use crate::network::sequence::Sequence;
 use crate::network::step::{Step, StepBuffers};
 use crate::options::ComputeType;
 
-/// KV caches in the pool are shrunk to this many positions. A few sequences are several times longer than the others, and
-/// without this limit every cache would end up as large as the longest of them.
+/// The maximum number of positions for which a KV cache in the pool keeps memory. A few sequences are several times
+/// longer than the others. Without this limit, every cache would end up as large as the longest of them.
 const MAX_POOLED_POSITIONS: usize = 128;
 
 pub(crate) struct Decoder {
@@ -30,7 +31,7 @@ pub(crate) struct Decoder {
     heads: usize,
     n_text_ctx: usize,
     compute_type: ComputeType,
-    /// `(n_text_ctx, d_model)`.
+    /// The position embedding, `(n_text_ctx, d_model)`.
     positions: Vec<f32>,
     layers: Vec<Layer>,
     norm: LayerNorm,
@@ -38,7 +39,7 @@ pub(crate) struct Decoder {
     logits: Linear,
     /// Cross-attention keys and values of windows, one element per layer.
     cross_pool: BufferPool<Vec<KeyValues>>,
-    /// The unpacked keys and values of a window, kept to reuse their memory.
+    /// The unpacked keys and values of a window. They are stored to reuse their memory.
     unpacked: Mutex<Blocks<f32>>,
     /// KV caches of sequences, one element per layer.
     cache_pool: BufferPool<Vec<Cache>>,
@@ -50,7 +51,7 @@ struct Layer {
     self_out: Linear,
     cross_norm: LayerNorm,
     cross_q: Linear,
-    /// Projects the encoder's states to keys and values, once per window.
+    /// The projection of the encoder's states to keys and values. It is computed once per window.
     cross_kv: Linear,
     cross_out: Linear,
     ff_norm: LayerNorm,
@@ -58,7 +59,8 @@ struct Layer {
     fc2: Linear,
 }
 
-/// Called as `hook(layer, queries)` with the cross-attention queries of each layer, `(rows, d_model)`.
+/// A function that [`Decoder::run`] calls as `hook(layer, queries)` with the cross-attention queries of each layer,
+/// `(rows, d_model)`.
 pub(crate) type AttentionHook<'a> = dyn FnMut(usize, RowsF32<'_>) + 'a;
 
 impl Decoder {
@@ -67,7 +69,7 @@ impl Decoder {
         let n_vocab = loader.checkpoint.tensor("decoder.embed_tokens.weight")?.rows();
         let (n_text_ctx, d) = (positions.rows(), positions.row_len());
         let layers = (0..loader.count_layers("decoder")).map(|index| Layer::load(loader, index, d));
-        // Most models use the token embedding as the output projection; some files have one of its own.
+        // Most models use the token embedding as the output projection, but some files have a separate one.
         let own_projection = loader.checkpoint.get("proj_out.weight").map(|_| "proj_out.weight");
         Ok(Self {
             d_model: d,
@@ -84,7 +86,7 @@ impl Decoder {
         })
     }
 
-    /// Bytes of weights that a step reads.
+    /// Number of bytes of weights that a step reads.
     pub(crate) fn weight_bytes(&self) -> u64 {
         let layer = |layer: &Layer| {
             let linear = [&layer.qkv, &layer.self_out, &layer.cross_q, &layer.cross_out, &layer.fc1, &layer.fc2];
@@ -93,7 +95,7 @@ impl Decoder {
         self.logits.row_cost().weight_bytes + self.layers.iter().map(layer).sum::<u64>()
     }
 
-    /// Bytes of a window's cross-attention keys and values, for `n_audio_ctx` positions.
+    /// Size in bytes of a window's cross-attention keys and values, for `n_audio_ctx` positions.
     pub(crate) fn cross_bytes(&self, n_audio_ctx: usize) -> usize {
         let element = if self.compute_type == ComputeType::Int8 { 1 } else { size_of::<f32>() };
         2 * self.layers.len() * n_audio_ctx * self.d_model * element
@@ -134,7 +136,7 @@ impl Decoder {
         let rows = RowsF32::new(states, self.d_model);
         let mut input = Activations::new(self.compute_type);
         input.assign(context, rows);
-        // The contents are overwritten, so a lock poisoned by a panic can be used.
+        // A lock poisoned by a panic can be used, because the contents are overwritten.
         let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cross =
             self.cross_pool.take(|| self.layers.iter().map(|_| empty_key_values(self.compute_type)).collect());
@@ -146,7 +148,7 @@ impl Decoder {
         cross
     }
 
-    /// An empty sequence that attends to `window`.
+    /// Creates an empty sequence that attends to `window`.
     pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
         let caches = self.cache_pool.take(|| self.layers.iter().map(|_| Cache::new(self.d_model)).collect());
         Sequence::new(window, KvCache::Native(caches))
@@ -183,7 +185,7 @@ impl Decoder {
     /// called once per layer.
     ///
     /// # Panics
-    /// As [`Self::step`].
+    /// In the same cases as [`Self::step`].
     pub(crate) fn run(
         &self,
         context: &Context,
@@ -213,7 +215,8 @@ impl Decoder {
         self.logits.write(context, &buffers.input, &mut buffers.logits);
     }
 
-    /// Sets `states` to the sum of token and position embeddings, `(rows, d_model)`.
+    /// Sets `states` to the sum of the token embedding and the position embedding of each new token, `(rows,
+    /// d_model)`.
     fn embed(&self, batch: &[Step<'_>], embed: &dyn Fn(u32, &mut [f32]), states: &mut Vec<f32>) {
         let d = self.d_model;
         states.resize(batch.iter().map(|step| step.tokens.len()).sum::<usize>() * d, 0.0);
@@ -281,7 +284,7 @@ impl Layer {
     }
 }
 
-/// Limits the memory of a KV cache before it returns to its pool.
+/// Reduces the memory of a KV cache before it returns to its pool.
 fn shrink(caches: &mut Vec<Cache>) {
     for cache in caches {
         cache.shrink(MAX_POOLED_POSITIONS);
@@ -296,8 +299,8 @@ fn empty_key_values(compute_type: ComputeType) -> KeyValues {
     }
 }
 
-/// Appends the keys and values of the new tokens, columns `d..2 * d` and `2 * d..` of `qkv`, to the KV cache of each
-/// sequence.
+/// Appends the keys and values of the new tokens to the KV cache of each sequence. In `qkv`, the keys are the columns
+/// `d..2 * d`, and the values are the columns from `2 * d` on.
 fn append(batch: &mut [Step<'_>], layer: usize, qkv: &[f32], d: usize) {
     let mut rows = qkv.chunks_exact(3 * d);
     for step in batch {
@@ -308,7 +311,7 @@ fn append(batch: &mut [Step<'_>], layer: usize, qkv: &[f32], d: usize) {
     }
 }
 
-/// For each new token the positions that it attends to: its own and all earlier ones.
+/// For each new token, the cached positions that it attends to: its own position and all earlier ones.
 fn causal_pasts<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Past<'s>> {
     let pasts_of = |step: &'s Step<'_>| {
         let sequence = &*step.sequence;
@@ -318,8 +321,9 @@ fn causal_pasts<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Past<'s>> {
     batch.iter().flat_map(pasts_of).collect()
 }
 
-/// The cross-attention keys and values for the rows of a step, with the number of rows that use them. Adjacent sequences
-/// of the same window, such as beams, are combined, so that the window's keys and values are read once.
+/// The cross-attention keys and values for the rows of a step, each with the number of consecutive rows that use
+/// them. Adjacent sequences of the same window, such as beams, are combined, so that the window's keys and values are
+/// read once.
 fn windows<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<(&'s KeyValues, usize)> {
     let same_window = batch.chunk_by(|a, b| a.sequence.window.is_same_as(&b.sequence.window));
     let count = |steps: &[Step<'_>]| steps.iter().map(|step| step.tokens.len()).sum();

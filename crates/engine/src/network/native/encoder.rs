@@ -1,4 +1,4 @@
-//! The encoder: log-mel frames of a window in, one state for every two frames out.
+//! The encoder: turns the log-mel frames of a window into states, one for every two frames.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::{FRAMES_PER_POSITION, Loader};
 use crate::options::ComputeType;
 
-/// Width of the convolution kernels in frames, the same in every Whisper model.
+/// The width of the convolution kernels in frames. It is the same in every Whisper model.
 const KERNEL: usize = 3;
 
 /// Dimensions of the encoder, taken from the shapes of its tensors.
@@ -31,7 +31,7 @@ pub(crate) struct Encoder {
     dimensions: EncoderDimensions,
     conv1: Linear,
     conv2: Linear,
-    /// `(n_audio_ctx, d_model)`.
+    /// The position embedding, `(n_audio_ctx, d_model)`.
     positions: Vec<f32>,
     layers: Vec<Layer>,
     norm: LayerNorm,
@@ -48,7 +48,7 @@ struct Layer {
     fc2: Linear,
 }
 
-/// Buffers that are reused from window to window, because the page faults of fresh memory would cost milliseconds.
+/// Buffers that are reused from window to window. Newly allocated memory would cost milliseconds of page faults.
 struct Workspace {
     input: Activations,
     hidden: Activations,
@@ -101,7 +101,7 @@ impl Encoder {
         self.layers.len()
     }
 
-    /// Operations for a full window, attention included; a multiplication and an addition count as two.
+    /// Number of operations for a full window, including attention; a multiplication and an addition count as two.
     pub(crate) fn operations(&self) -> u64 {
         let n_ctx = self.dimensions.n_audio_ctx as u64;
         let layer = |layer: &Layer| {
@@ -122,7 +122,7 @@ impl Encoder {
     pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Pooled<Aligned<f32>> {
         let EncoderDimensions { n_mels, n_audio_ctx, d_model: d, heads } = self.dimensions;
         let n_ctx = mel.len() / n_mels / FRAMES_PER_POSITION;
-        // The buffers carry no state from window to window, so a lock poisoned by a panic can be used.
+        // A lock poisoned by a panic can be used, because the buffers carry no state from window to window.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         self.convolve(context, mel, &mut workspace);
         let Workspace { input, hidden, attention, attended, states, .. } = &mut *workspace;
@@ -158,7 +158,8 @@ impl Encoder {
     }
 }
 
-/// Resizes `buffer` to `rows` rows of `k` values between two rows of zeros, and returns the rows in between.
+/// Resizes `buffer` to `rows` rows of `k` values, with a row of zeros before and after them. Returns the rows without
+/// the zeros.
 fn pad(buffer: &mut Aligned<f32>, rows: usize, k: usize) -> &mut [f32] {
     buffer.resize((rows + 2) * k);
     let (first, rest) = buffer.split_at_mut(k);
@@ -182,10 +183,11 @@ impl Workspace {
     }
 }
 
-/// The encoder's attention in the number format that suits `isa`.
+/// The kind of self-attention for the encoder, in the number format that is best on `isa`.
 fn self_attention(compute_type: ComputeType, isa: Isa) -> SelfAttention {
     match compute_type {
-        // On AMX tiles, bf16 is as fast as int8, because its softmax weights take fewer instructions. It is more accurate.
+        // On AMX, bf16 is as fast as int8, because its softmax weights take fewer instructions. It is also more
+        // accurate.
         ComputeType::Int8 if isa == Isa::Amx => SelfAttention::bf16(),
         ComputeType::Int8 => SelfAttention::int8(),
         ComputeType::F32 => SelfAttention::f32(),

@@ -1,4 +1,4 @@
-//! Linear layers: packed weights, with a bias and an activation that are fused into the matrix product.
+//! Linear layers: packed weights with an optional bias and an activation, which are fused into the matrix product.
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::gemm::{Activation, Epilogue, Output, PackedF32, RowsF32, gemm_f32};
@@ -6,15 +6,15 @@ use amanuensis_kernels::gemm::{Activation, Epilogue, Output, PackedF32, RowsF32,
 use super::activations::Activations;
 use crate::backend::Product;
 
-/// A linear layer `activation(x W^T + b)`. A convolution is one too, over adjacent frames.
+/// A linear layer `activation(x W^T + b)`. A convolution is also a linear layer, over adjacent frames.
 pub(crate) struct Linear {
     pub(crate) weights: Weights,
-    /// `(n)`.
+    /// The bias, `(n)`.
     pub(crate) bias: Option<Vec<f32>>,
     pub(crate) activation: Activation,
 }
 
-/// Weights `(n, k)` in the number format of the model.
+/// The weights of a layer, `(n, k)`, in the number format of the model.
 pub(crate) enum Weights {
     F32(PackedF32),
     Int8(Box<dyn Product>),
@@ -23,9 +23,9 @@ pub(crate) enum Weights {
 /// The cost of multiplying one row with the weights of a layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowCost {
-    /// Multiplications.
+    /// Number of multiplications.
     pub(crate) multiplications: u64,
-    /// Bytes of weights that are read.
+    /// Number of bytes of weights that are read.
     pub(crate) weight_bytes: u64,
 }
 
@@ -35,12 +35,12 @@ impl Linear {
         Self { activation: Activation::Gelu, ..self }
     }
 
-    /// Output channels.
+    /// Number of output channels.
     pub(crate) fn n(&self) -> usize {
         self.shape().0
     }
 
-    /// `(n, k)`: output channels and input channels.
+    /// The shape of the weights, `(n, k)`: output channels and input channels.
     pub(crate) fn shape(&self) -> (usize, usize) {
         match &self.weights {
             Weights::F32(weights) => (weights.n(), weights.k()),
@@ -54,17 +54,18 @@ impl Linear {
         RowCost { multiplications: (n * k) as u64, weight_bytes: (n * k * element) as u64 }
     }
 
-    /// Writes the result to `out`, `(rows, n)`.
+    /// Computes the layer and writes the result to `out`, `(rows, n)`.
     pub(crate) fn write(&self, context: &Context, input: &Activations, out: &mut [f32]) {
         self.run(context, input, Output::Write(out));
     }
 
-    /// Adds the result to `out`, `(rows, n)`.
+    /// Computes the layer and adds the result to `out`, `(rows, n)`.
     pub(crate) fn add(&self, context: &Context, input: &Activations, out: &mut [f32]) {
         self.run(context, input, Output::Add(out));
     }
 
-    /// Writes the result to the input of the next layer, quantised if that layer computes in int8.
+    /// Computes the layer and writes the result to `next`, the input of the next layer. It is quantised if that layer
+    /// computes in int8.
     pub(crate) fn feed(&self, context: &Context, input: &Activations, next: &mut Activations) {
         match next {
             Activations::Int8(rows) => self.run(context, input, Output::Quantise(rows)),
@@ -76,7 +77,7 @@ impl Linear {
         }
     }
 
-    /// Computes the layer for all rows of `input`; `output` decides where the result is stored.
+    /// Computes the layer for all rows of `input`. `output` states where and how the result is stored.
     pub(crate) fn run(&self, context: &Context, input: &Activations, output: Output<'_>) {
         let epilogue = Epilogue { bias: self.bias.as_deref(), activation: self.activation };
         match (&self.weights, input) {
@@ -84,7 +85,7 @@ impl Linear {
                 gemm_f32(context, RowsF32::new(values, *k), weights, &epilogue, output);
             }
             (Weights::Int8(weights), Activations::Int8(rows)) => weights.gemm(context, rows, &epilogue, output),
-            // An engine creates its layers and its activations with the same `ComputeType`.
+            // Cannot happen: an engine creates its layers and its activations with the same `ComputeType`.
             _ => unreachable!("weights and activations of one engine differ in their number format"),
         }
     }

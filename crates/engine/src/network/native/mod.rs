@@ -1,4 +1,4 @@
-//! The networks in this crate's own arithmetic.
+//! The native runtime, which computes the networks with the kernels of this project.
 
 mod activations;
 mod decoder;

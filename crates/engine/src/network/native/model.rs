@@ -1,4 +1,4 @@
-//! Encoder and decoder of one model, loaded from a checkpoint.
+//! The encoder and the decoder of a model, loaded from a checkpoint.
 
 use amanuensis_kernels::Context;
 use amanuensis_weights::{Checkpoint, Tensor};
@@ -14,14 +14,14 @@ use crate::network::step::{Step, StepBuffers};
 use crate::options::ComputeType;
 
 pub(crate) struct NativeModel {
-    /// Kept open because token embeddings are read from it one row at a time.
+    /// The checkpoint stays open, because token embeddings are read from it one row at a time.
     checkpoint: Checkpoint,
     encoder: Encoder,
     decoder: Decoder,
 }
 
 impl NativeModel {
-    /// Loads both networks. The encoder multiplies on `backend`, the decoder on the CPU.
+    /// Loads both networks. The encoder's matrix products run on `backend`, those of the decoder on the CPU.
     pub(crate) fn load(
         checkpoint: Checkpoint,
         context: &Context,
@@ -77,18 +77,18 @@ impl NativeModel {
         &self.decoder
     }
 
-    /// Operations for encoding a full window; a multiplication and an addition count as two.
+    /// Number of operations for encoding a full window; a multiplication and an addition count as two.
     pub(crate) fn encoder_operations(&self) -> u64 {
         self.encoder.operations()
     }
 
-    /// Bytes that a decoder step over `batch` windows reads: the weights once, and the cross-attention keys and values of
-    /// each window. The self-attention keys and values are left out, because they are small.
+    /// Number of bytes that a decoder step over `batch` windows reads: the weights once, and the cross-attention keys
+    /// and values of each window. The self-attention keys and values are not counted, because they are small.
     pub(crate) fn step_bytes(&self, batch: usize) -> u64 {
         self.decoder.weight_bytes() + (batch * self.decoder.cross_bytes(self.encoder.dimensions().n_audio_ctx)) as u64
     }
 
-    /// Approximate bytes for one window while it is decoded: its cross-attention keys and values, and a KV cache for a
+    /// Approximate memory in bytes for decoding one window: its cross-attention keys and values, and a KV cache for a
     /// quarter of the text positions.
     pub(crate) fn window_bytes(&self) -> usize {
         let encoder = self.encoder.dimensions();
@@ -109,9 +109,9 @@ impl NativeModel {
         self.encoder.run(context, mel).to_vec()
     }
 
-    /// An empty sequence that attends to `window`.
+    /// Creates an empty sequence that attends to `window`.
     pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
-        // Without this, every page of the embedding that was ever read would stay in memory.
+        // Otherwise, every page of the embedding that was ever read would stay in memory.
         self.embedding().release();
         self.decoder.start(window)
     }
@@ -120,12 +120,12 @@ impl NativeModel {
         self.decoder.buffers()
     }
 
-    /// [`Decoder::step`] with the token embedding of this model.
+    /// Calls [`Decoder::step`] with the token embedding of this model.
     pub(crate) fn step(&self, context: &Context, batch: &mut [Step<'_>], buffers: &mut StepBuffers) {
         self.decoder.step(context, batch, &|token, out| self.embed(token, out), buffers);
     }
 
-    /// [`Decoder::run`] with the token embedding of this model.
+    /// Calls [`Decoder::run`] with the token embedding of this model.
     pub(crate) fn run(
         &self,
         context: &Context,
@@ -142,7 +142,7 @@ impl NativeModel {
     }
 
     fn embedding(&self) -> Tensor<'_> {
-        // `load` read this tensor, and a checkpoint does not change.
+        // Cannot fail: `load` has read this tensor, and a checkpoint does not change.
         self.checkpoint.get("decoder.embed_tokens.weight").expect("the embedding was loaded")
     }
 }

@@ -1,4 +1,5 @@
-//! The decoder of an export: one pass for the first tokens of a sequence, and one for the tokens that follow.
+//! The decoder of an ONNX export. The first pass processes the first tokens of a sequence, and cached passes process
+//! the tokens that follow.
 
 use rten::{RunOptions, Value};
 use rten_tensor::Layout;
@@ -10,7 +11,8 @@ use crate::error::Error;
 
 pub(super) struct Decoder {
     first: (Graph, Pass),
-    /// The separate graph for cached passes. A merged decoder has none, because its one graph runs both passes.
+    /// The separate graph for cached passes. `None` for a merged decoder, whose single graph runs both kinds of
+    /// passes.
     cached: Option<(Graph, Pass)>,
 }
 
@@ -22,21 +24,21 @@ pub(super) struct PassOutput {
     pub(super) cache: Vec<Value>,
 }
 
-/// The inputs and outputs of a graph, by their purpose.
+/// The inputs and outputs of a graph, identified by their purpose.
 struct Pass {
     tokens: Port,
-    /// The encoder's states. A merged decoder takes them in every pass.
+    /// The input for the encoder's states. A merged decoder needs them in every pass.
     states: Option<Port>,
-    /// Selects the pass of a merged decoder.
+    /// The input that selects the kind of pass in a merged decoder.
     use_cache: Option<Port>,
-    /// The positions of the tokens in the sequence.
+    /// The input for the positions of the tokens in the sequence.
     positions: Option<Port>,
     past: CachePorts,
     logits: Port,
     present: CachePorts,
 }
 
-/// The ports of keys and values: the key, then the value of each layer.
+/// The inputs or outputs for keys and values: for each layer the key, then the value.
 struct CachePorts {
     self_attention: Vec<Port>,
     cross_attention: Vec<Port>,
@@ -80,14 +82,14 @@ impl Decoder {
         self.first.1.present.self_attention.len() / 2
     }
 
-    /// The width of the model, or 0 if the graphs leave it symbolic.
+    /// The width of the model, or 0 if its size is symbolic in the graphs.
     pub(super) fn d_model(&self) -> usize {
         let states = self.first.1.states.as_ref().and_then(|states| states.size(2));
         let key = &self.cached_graph().1.past.self_attention[0];
         states.or_else(|| Some(key.size(1)?.saturating_mul(key.size(3)?))).unwrap_or(0)
     }
 
-    /// The number of tokens, if the graph contains it.
+    /// The number of tokens in the vocabulary, if the graph states it.
     pub(super) fn n_vocab(&self) -> Option<usize> {
         self.first.1.logits.size(2)
     }
@@ -96,8 +98,8 @@ impl Decoder {
         self.first.0.problem(problem)
     }
 
-    /// Runs the first tokens of a sequence that attends to the encoder's `states`. Also returns the cross-attention keys and
-    /// values of the window.
+    /// Runs the first pass over the first tokens of a sequence that attends to the encoder's `states`. Also returns
+    /// the cross-attention keys and values of the window.
     pub(super) fn first_pass(
         &self,
         states: &Value,
@@ -118,7 +120,8 @@ impl Decoder {
         Ok((PassOutput { logits, cache }, cross))
     }
 
-    /// Runs one more token of a sequence of `length` tokens, with its self-attention and cross-attention keys and values.
+    /// Runs a cached pass over one more token of a sequence with `length` tokens, using its self-attention and
+    /// cross-attention keys and values.
     pub(super) fn cached_pass(
         &self,
         states: &Value,
@@ -161,8 +164,8 @@ impl Pass {
         }
     }
 
-    /// Runs `tokens`, which follow `length` earlier ones. Returns the logits after the last token and the outputs
-    /// `present`.
+    /// Runs the graph on `tokens`, which follow `length` earlier tokens. Returns the logits after the last token and
+    /// the values of the outputs `present`.
     fn run(
         &self,
         graph: &Graph,

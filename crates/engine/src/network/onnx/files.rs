@@ -6,8 +6,9 @@ use amanuensis_weights::Interface;
 
 use crate::error::Error;
 
-/// File names of an export, without suffix and extension. A variant has a suffix, as in `encoder_model_quantized.onnx`.
-/// Longer names come first, because `decoder_model` is also a prefix of `decoder_model_merged`.
+/// The file names of an export, without suffix and extension. A variant has a suffix, as in
+/// `encoder_model_quantized.onnx`. Longer names come first, because `decoder_model` is also a prefix of
+/// `decoder_model_merged`.
 const NAMES: [&str; 4] = [MERGED, CACHED, FIRST, ENCODER];
 const ENCODER: &str = "encoder_model";
 const FIRST: &str = "decoder_model";
@@ -24,18 +25,19 @@ pub(super) struct Files {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DecoderFiles {
-    /// One graph for the first tokens of a sequence, another for the tokens that follow.
+    /// Two graphs: one for the first tokens of a sequence, and one for the tokens that follow.
     Split { first: PathBuf, cached: PathBuf },
-    /// One graph for both.
+    /// One graph for all tokens of a sequence.
     Merged(PathBuf),
 }
 
 impl Files {
     /// Finds the graphs in a directory or in its subdirectory `onnx`.
     ///
-    /// If `path` is a directory, the files without a suffix are used, and a split decoder is preferred to a merged one. If
-    /// `path` is one of the files, its suffix selects the variant, and a merged decoder is used if `path` is that file. The
-    /// role of a decoder is recognised by its inputs, not by its name.
+    /// If `path` is a directory, the files without a suffix are used, and a split decoder is preferred to a merged
+    /// one. If `path` is one of the files, its suffix selects the variant, and a merged decoder is used only if
+    /// `path` is that file or there is no split decoder. The role of a decoder graph is recognised by its inputs, not
+    /// by its file name.
     pub(super) fn find(path: &Path) -> Result<Self, Error> {
         let named = path.is_file().then(|| name_of(path)).flatten();
         let folders = match (&named, path.parent()) {
@@ -55,7 +57,7 @@ impl Files {
         };
         let names = [(FIRST, Role::First), (CACHED, Role::Cached), (MERGED, Role::Merged)];
         let mut decoders: Vec<(Role, PathBuf)> = names.into_iter().filter_map(decoder).collect();
-        // The file that the user named is preferred to others with the same role.
+        // Among decoders with the same role, the file that the user named is preferred.
         decoders.sort_by_key(|(_, file)| file != path);
         let with = |role| decoders.iter().find(|decoder| decoder.0 == role).map(|(_, file)| file.clone());
         let decoder = match (with(Role::First), with(Role::Cached), with(Role::Merged)) {
@@ -71,7 +73,7 @@ impl Files {
     }
 }
 
-/// The passes that a decoder's graph can run.
+/// The role of a decoder graph: the passes that it can run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     First,
@@ -80,7 +82,8 @@ enum Role {
 }
 
 impl Role {
-    /// Recognises the role by the graph's inputs. Returns `None` if the file cannot be read; loading it will report why.
+    /// Recognises the role by the inputs of the graph. Returns `None` if the file cannot be read. In that case, the
+    /// error is reported when the file is loaded.
     fn of(path: &Path) -> Option<Self> {
         let inputs = Interface::read(path).ok()?.inputs;
         let has = |name: &str| inputs.iter().any(|input| input.name.starts_with(name));
@@ -143,7 +146,7 @@ mod tests {
             let files = find(&ALL, path).unwrap();
             assert_eq!((&files.decoder, files.encoder.to_str()), (decoder, Some("encoder_model.onnx")));
         }
-        // Half of a split decoder is not used.
+        // One half of a split decoder is not enough, so the merged decoder is used.
         let files = find(&["encoder_model.onnx", "decoder_model.onnx", "decoder_model_merged.onnx"], "").unwrap();
         assert_eq!(files.decoder, merged);
     }

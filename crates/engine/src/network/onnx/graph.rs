@@ -16,12 +16,12 @@ pub(super) struct Graph {
 pub(super) struct Port {
     id: NodeId,
     pub(super) name: String,
-    /// The size of each axis; `None` for an axis that is symbolic in the graph.
+    /// The size of each axis, or `None` for an axis whose size is symbolic.
     pub(super) shape: Vec<Option<usize>>,
 }
 
 impl Port {
-    /// The size of an axis, unless it is symbolic.
+    /// The size of an axis, or `None` if it is symbolic.
     pub(super) fn size(&self, axis: usize) -> Option<usize> {
         self.shape.get(axis).copied().flatten()
     }
@@ -70,7 +70,7 @@ impl Graph {
         values.map_err(|error| self.problem(format!("it cannot be run ({error})")))
     }
 
-    /// An error about this graph.
+    /// Creates an error about this graph.
     pub(super) fn problem(&self, problem: String) -> Error {
         self::problem(&self.path, problem)
     }

@@ -1,12 +1,13 @@
-//! The graphs of an ONNX export, as written by Hugging Face's `optimum`, run unchanged by `rten`.
+//! Runs the graphs of an ONNX export unchanged with `rten`. The exports are those that Hugging Face's `optimum`
+//! writes.
 //!
-//! Inputs and outputs are bound by name, never by position, because the two decoder graphs return their caches in different
-//! orders. The decoder returns the self-attention keys and values of the whole sequence, old and new tokens already
-//! concatenated, and takes them back unchanged in the next step. The cross-attention keys and values of a window come from
-//! the first pass over it and are reused after that.
+//! Inputs and outputs are identified by name, never by position, because the two decoder graphs return their caches
+//! in different orders. The decoder returns the self-attention keys and values of the whole sequence, with old and
+//! new tokens already concatenated. The next step takes them as input unchanged. The cross-attention keys and values
+//! of a window are computed by the first pass over it and are reused after that.
 //!
-//! Sequences are decoded one after the other. After its first pass, a sequence is extended by one token at a time, because
-//! the graphs were traced with a single token after the cached ones and have no causal mask for more.
+//! Sequences are decoded one after the other. After its first pass, a sequence is extended by one token at a time,
+//! because the graphs were traced with a single token after the cached ones and have no causal mask for more.
 
 #[cfg(feature = "onnx")]
 mod decoder;

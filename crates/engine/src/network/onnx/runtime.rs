@@ -1,4 +1,4 @@
-//! Encoder and decoder of an ONNX export.
+//! The encoder and the decoder of an ONNX export.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -18,19 +18,19 @@ use crate::network::step::Step;
 
 pub(crate) struct OnnxModel {
     encoder: Graph,
-    /// The encoder's input, `(1, n_mels, n_frames)`.
+    /// The input of the encoder, `(1, n_mels, n_frames)`.
     features: Port,
-    /// The encoder's output, `(1, n_audio_ctx, d_model)`.
+    /// The output of the encoder, `(1, n_audio_ctx, d_model)`.
     states: Port,
     decoder: Decoder,
     dimensions: ModelDimensions,
-    /// Contains the thread pool of this model.
+    /// The options for running the graphs, with the thread pool of this model.
     options: RunOptions,
 }
 
 impl OnnxModel {
-    /// Loads the export in a directory, or the one that a file belongs to. Also returns the directory of its JSON files and
-    /// their contents.
+    /// Loads the export that `path` is the directory of, or a file of. Also returns the directory of its JSON files,
+    /// and the configuration in them.
     pub(crate) fn load(path: &Path, threads: usize) -> Result<(Self, PathBuf, Config), Error> {
         let files = Files::find(path)?;
         let config = Config::read(&files.directory)?;
@@ -69,11 +69,11 @@ impl OnnxModel {
         self.dimensions
     }
 
-    /// Approximate bytes for one window while it is decoded: its states, its cross-attention keys and values, and a KV
+    /// Approximate memory in bytes for decoding one window: its states, its cross-attention keys and values, and a KV
     /// cache for a quarter of the text positions.
     pub(crate) fn window_bytes(&self) -> usize {
         let ModelDimensions { n_audio_ctx, n_text_ctx, .. } = self.dimensions;
-        // A damaged file may contain any size, so this must not overflow.
+        // This must not overflow, because a damaged file may contain any size.
         let keys_and_values = (2 * self.decoder.n_layers()).saturating_mul(n_audio_ctx.saturating_add(n_text_ctx / 4));
         let bytes_per_position = self.decoder.d_model().saturating_mul(size_of::<f32>());
         n_audio_ctx.saturating_add(keys_and_values).saturating_mul(bytes_per_position)
@@ -93,7 +93,7 @@ impl OnnxModel {
         Ok(EncoderOutput::onnx(OnnxWindow { states: tensor(shape, states), cross: OnceLock::new() }))
     }
 
-    /// An empty sequence that attends to `window`.
+    /// Creates an empty sequence that attends to `window`.
     #[allow(clippy::unused_self, reason = "only an engine with this runtime may create such sequences")]
     pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
         Sequence::new(window, KvCache::Onnx(OnnxCache::default()))
@@ -135,7 +135,7 @@ impl OnnxModel {
             )?
         } else {
             let (output, cross) = self.decoder.first_pass(&window.states, tokens, &self.options)?;
-            // If another sequence of this window was first, its values are the same, and they are kept.
+            // If another sequence of this window has set the value before, it is the same and is kept.
             window.cross.get_or_init(|| cross);
             output
         };

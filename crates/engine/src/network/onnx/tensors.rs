@@ -8,28 +8,29 @@ use rten_tensor::Layout;
 /// The result of encoding a window.
 #[derive(Debug)]
 pub(crate) struct OnnxWindow {
-    /// `(1, n_audio_ctx, d_model)`.
+    /// The encoder's states, `(1, n_audio_ctx, d_model)`.
     pub(super) states: Value,
-    /// Cross-attention keys and values, each `(1, heads, n_audio_ctx, width)`: the key, then the value of each layer. They
-    /// come from the first decoder pass over the window.
+    /// The cross-attention keys and values, each `(1, heads, n_audio_ctx, width)`: for each layer the key, then the
+    /// value. They are set by the first decoder pass over the window.
     pub(super) cross: OnceLock<Vec<Value>>,
 }
 
-/// Self-attention keys and values of a sequence, each `(1, heads, n_tokens, width)`: the key, then the value of each layer.
-/// They never change once computed, so forked sequences share them.
+/// The self-attention keys and values of a sequence, each `(1, heads, n_tokens, width)`: for each layer the key, then
+/// the value. They never change after they were computed, so forked sequences share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OnnxCache(pub(super) Arc<Vec<Value>>);
 
 impl OnnxWindow {
     /// The encoder's states, `(n_audio_ctx, d_model)`.
     pub(crate) fn states(&self) -> &[f32] {
-        // `OnnxModel::encode` made the tensor from a vector.
+        // Cannot fail: `OnnxModel::encode` created the tensor from a vector, so it is contiguous.
         self.states.as_tensor_view().and_then(|view| view.data()).expect("states are contiguous")
     }
 }
 
 impl OnnxCache {
-    /// Name and shape of each tensor: for each layer self-attention, then cross-attention.
+    /// Name and shape of each tensor. The order is by layer, and within a layer self-attention comes before
+    /// cross-attention.
     pub(crate) fn shapes(&self, window: &OnnxWindow) -> Vec<(String, Vec<usize>)> {
         let cross = window.cross.get().map(Vec::as_slice).unwrap_or_default();
         let pairs = self.0.chunks(2).zip(cross.chunks(2)).enumerate();
@@ -42,7 +43,7 @@ impl OnnxCache {
     }
 }
 
-/// A tensor of the given shape. `values` must have as many elements as the shape.
+/// Creates a tensor of the given shape. `values` must have as many elements as the shape.
 pub(super) fn tensor<T, const N: usize>(shape: [usize; N], values: Vec<T>) -> Value
 where
     Value: From<rten_tensor::Tensor<T>>,

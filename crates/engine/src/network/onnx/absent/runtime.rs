@@ -1,4 +1,5 @@
-//! Replaces the ONNX runtime in a build without the cargo feature `onnx`. Loading always fails, so the type has no values.
+//! Replaces the ONNX runtime in a build without the cargo feature `onnx`. Loading always fails, so no value of the
+//! type is ever created.
 
 use std::path::{Path, PathBuf};
 

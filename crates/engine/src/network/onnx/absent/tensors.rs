@@ -1,4 +1,5 @@
-//! Replaces the tensors of the ONNX runtime in a build without the cargo feature `onnx`. The types have no values.
+//! Replaces the tensors of the ONNX runtime in a build without the cargo feature `onnx`. No values of these types are
+//! ever created.
 
 #[derive(Debug)]
 pub(crate) enum OnnxWindow {}
