@@ -47,7 +47,7 @@ pub struct Config {
     #[serde(default)]
     pub cors_origin: Vec<String>,
 
-    /// Model for `whisper-1` and the other names of OpenAI: a name from `amanuensis models list`, a directory, or a weight file
+    /// Model that `whisper-1` and similar names stand for: a name from `amanuensis models list`, a directory, or a weight file
     #[arg(long, env = "AMANUENSIS_DEFAULT_MODEL", value_name = "NAME|PATH", default_value = "base")]
     pub default_model: String,
 

@@ -4,7 +4,7 @@
     amanuensis serve --port 8123 &
     venv/bin/python crates/server/tests/clients.py http://127.0.0.1:8123/v1 samples/offline.opus
 
-Results are validated against the client's own types, strictly: no field is missing, none has another type.
+Results are validated strictly against the client's own types: no field may be missing or have another type.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ def check(condition, what):
 
 
 def valid(value, kind, extra=()):
-    """Whether `value` is what `kind` says, and has no field that `kind` does not know."""
-    check(isinstance(value, kind), f"{value!r} is no {kind.__name__}")
+    """Checks that `value` is a valid `kind` without unknown fields, and returns it."""
+    check(isinstance(value, kind), f"{value!r} is not a {kind.__name__}")
     kind.model_validate(value.to_dict(), strict=True)
     unknown = set(value.model_extra or {}) - set(extra)
     check(not unknown, f"{kind.__name__} has unknown fields {unknown}")

@@ -1,8 +1,8 @@
-"""Kills a server over and over while it is at its jobs, and compares what becomes of them with an undisturbed run.
+"""Kills a server repeatedly while it runs jobs, and compares their results with those of an undisturbed run.
 
     python kill.py --server target/release/amanuensis --model tiny.en --kills 200 talk.wav meeting.mp3
 
-Every job has to end once, with the same text, times and windows as undisturbed. Needs no package.
+Every job has to finish exactly once, with the same text, times and checkpoints as in the undisturbed run. Needs no package.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import time
 import urllib.request
 import uuid
 
-# What jobs are asked for besides: plainly, with the times of words, and with texts drawn by chance.
+# Options of the jobs: the defaults, word timestamps, and sampling at a temperature.
 VARIANTS = [{}, {"timestamp_granularities[]": "word"}, {"temperature": "0.4"}]
 
 
@@ -69,7 +69,7 @@ class Server:
         return self.ask("", "POST", body, f"multipart/form-data; boundary={boundary}")
 
     def jobs(self):
-        """Every job, by name; fails if there are two of a name."""
+        """All jobs, by name. Fails if two jobs have the same name."""
         found, after = {}, ""
         while True:
             page = self.ask(f"?limit=100{after}")
@@ -91,7 +91,7 @@ class Server:
 
 
 def submit_missing(server, asked):
-    """Submits what the server does not have: a submission that was cut off may have been accepted or not."""
+    """Submits the jobs that the server does not have. A submission that a kill interrupted may have been accepted or not."""
     known = server.jobs()
     for name, (recording, fields) in asked.items():
         if name not in known:
@@ -99,7 +99,7 @@ def submit_missing(server, asked):
 
 
 def windows_of(data):
-    """What was kept of every job, window by window, by its name."""
+    """The checkpoints of all jobs, by job name."""
     with sqlite3.connect(f"file:{data / 'jobs.sqlite'}?mode=ro", uri=True) as database:
         if database.execute("PRAGMA integrity_check").fetchone() != ("ok",):
             sys.exit("the database is damaged")
@@ -119,7 +119,7 @@ def until_done(server):
 
 
 def undisturbed(options, asked):
-    """Results and windows of jobs that nothing happens to, and the seconds that they take."""
+    """Results and checkpoints of an undisturbed run, and how many seconds it takes."""
     with tempfile.TemporaryDirectory() as data:
         server = Server(options, pathlib.Path(data))
         server.wait_until_ready()
@@ -133,7 +133,7 @@ def undisturbed(options, asked):
 
 
 def states_in(data):
-    """How the jobs stand that a killed server leaves behind, from a copy: the next one has to find the same."""
+    """The states of the jobs in the database of a killed server. Reads a copy, so that the next server finds it unchanged."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("jobs.sqlite", "jobs.sqlite-wal"):
             if (data / name).exists():
@@ -144,9 +144,9 @@ def states_in(data):
 
 
 def disturb(options, data, asked, chance):
-    """Starts a server, gives it what it has not got, and kills it at some moment."""
+    """Starts a server, submits missing jobs, and kills the server at a random moment."""
     server = Server(options, data)
-    # One in ten while it starts; any other perhaps in the middle of an upload.
+    # One kill in ten happens during the start. The others may interrupt an upload.
     starts = chance.random() < 0.1
     if not starts:
         server.wait_until_ready()
@@ -156,7 +156,7 @@ def disturb(options, data, asked, chance):
         if not starts:
             submit_missing(server, asked)
     except (OSError, http.client.HTTPException, json.JSONDecodeError):
-        # It is gone already.
+        # The server was killed already.
         pass
     killer.join()
     server.end(signal.SIGKILL)
@@ -210,7 +210,7 @@ def main():
         if kept.get(name, []) != windows[kind]:
             wrong.append(f"{name}: other windows")
     wrong += [f"left behind: {name}" for name in left]
-    # A server that has nothing to do shows nothing.
+    # An idle server would prove nothing.
     if 2 * working < options.kills:
         wrong.append("too few kills while a job ran")
     print(f"{options.kills} kills, {working} of them while a job ran; {len(jobs)} jobs: {len(wrong)} wrong")

@@ -1,12 +1,12 @@
-"""Puts a server under load: what many clients get out of it, beside the command line; how long a short recording takes
-while a long one is at work; and what becomes of far more clients than it takes, who come all at once.
+"""Measures a server under load: the throughput with many clients, compared to the command line; the latency of a short recording
+while a long one is transcribed; and the behaviour when far more clients connect at once than the server accepts.
 
     python load.py --program target/release/amanuensis --clips DIRECTORY --short five-seconds.wav --long hour.wav
     python load.py --program target/release/amanuensis --short five-seconds.wav --overload 640
 
-Every client sends clip after clip. The command line reads the same clips, once each, with the same settings. Where there are
-too many, each sends the short recording, again and again until it is a megabyte, once; the memory is what Linux says. Runs a
-server of its own; needs no package. Other work on the machine makes the figures worthless.
+Each client sends one clip after another. The command line transcribes the same clips once, with the same settings. In the overload
+test each client sends one request: the short recording, repeated until it is a megabyte. Memory is the resident size that Linux
+reports. Starts its own server and needs no package. The results are valid only on an otherwise idle machine.
 """
 
 import argparse
@@ -54,12 +54,12 @@ class Server:
             connection.close()
 
     def memory(self):
-        """MiB that the process holds."""
+        """Resident memory of the process in MiB."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def transcribe(self, recording):
-        """Seconds of the recording; raises for anything but a transcript."""
+        """Duration of the recording in seconds. Raises if the response is not a transcript."""
         status, answer, _ = self.post(recording)
         if status != 200:
             raise RuntimeError(f"{status}: {answer[:200]}")
@@ -76,7 +76,7 @@ class Server:
 
 
 def throughput(server, clips, clients, requests):
-    """Seconds of recordings a second, and what went wrong."""
+    """Seconds of recordings transcribed per second, and the errors."""
     recordings = [clip.read_bytes() for clip in clips]
     heard, problems = [], []
 
@@ -97,7 +97,7 @@ def throughput(server, clips, clients, requests):
 
 
 def command_line(options, clips):
-    """Seconds of recordings a second of the command line, loading included."""
+    """Seconds of recordings that the command line transcribes per second, including the time to load the model."""
     with tempfile.TemporaryDirectory() as directory:
         command = [options.program, "transcribe", "--offline", "--model", options.model, "--language", "en", "--quiet"]
         command += ["--format", "json", "--output-dir", directory]
@@ -109,7 +109,7 @@ def command_line(options, clips):
 
 
 def times(server, recording, until, most):
-    """Seconds that the recording takes, again and again until a moment."""
+    """Latencies in seconds of requests for the recording, one after another until a given time."""
     found = []
     while not until() and len(found) < most:
         began = time.monotonic()
@@ -120,7 +120,7 @@ def times(server, recording, until, most):
 
 
 def during(server, short, long, most):
-    """The same while a long recording is at work; those that ended after it do not count."""
+    """The latencies while a long recording is transcribed. Requests that finish after it do not count."""
     ended = []
     thread = threading.Thread(target=lambda: ended.append(server.transcribe(long)), daemon=True)
     thread.start()
@@ -130,7 +130,7 @@ def during(server, short, long, most):
 
 
 def megabyte(path):
-    """The recording of a WAV file, again and again."""
+    """The WAV file with its recording repeated."""
     with wave.open(str(path)) as reader:
         parameters, frames = reader.getparams(), reader.readframes(reader.getnframes())
     file = io.BytesIO()
@@ -141,7 +141,7 @@ def megabyte(path):
 
 
 def overload(server, recording, clients):
-    """What many clients at once are answered, the memory before, at its peak and after, and what went wrong."""
+    """Responses to many clients at once, the memory before, at its peak and after, and the errors."""
     server.transcribe(recording)
     statuses, problems = collections.Counter(), []
     before = peak = server.memory()

@@ -1,13 +1,13 @@
-// Runs the official Node client's realtime connection against a server: turns that are detected and turns that are
-// committed, both kinds of settings, and errors.
+// Runs the official Node client's realtime connection against a server: detected and committed turns, both versions of the
+// settings, and errors.
 //
 //     npm install openai ws
 //     ffmpeg -i samples/offline.opus -f s16le -ac 1 -ar 24000 offline.pcm
 //     amanuensis serve --port 8123 &
 //     node crates/server/tests/realtime.mjs http://127.0.0.1:8123/v1 offline.pcm
 //
-// Run it where `openai` and `ws` are installed, or from a copy beside their `node_modules`. The client speaks TLS alone;
-// the server's address is plain, so it is given a connection that is.
+// Run it where `openai` and `ws` are installed, or from a copy beside their `node_modules`. The client supports TLS only, and
+// the server has none, so the script passes a plain connection to the client.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -35,7 +35,7 @@ class Session {
     session.realtime = new OpenAIRealtimeWS({ model, options: { createConnection } }, client);
     for (const kind of ["event", "error"]) {
       session.realtime.on(kind, (event) => {
-        // Errors that the server tells of are events, too.
+        // Errors of the server are events, too.
         if (kind === "event" || !event.error) session.#events.push(event);
         session.#wake();
       });

@@ -1,11 +1,11 @@
-"""Runs the official Python client's realtime connection against a server: both forms of the interface, every format of
-samples, turns that are detected and turns that are committed, and errors.
+"""Runs the official Python client's realtime connection against a server: both versions of the API, every sample format,
+detected and committed turns, and errors.
 
     python -m venv venv && venv/bin/pip install 'openai[realtime]' numpy soundfile
     amanuensis serve --port 8123 &
     venv/bin/python crates/server/tests/realtime.py http://127.0.0.1:8123/v1 samples/offline.opus
 
-Events are validated against the client's own types, strictly: no field is missing, none has another type.
+Events are validated strictly against the client's own types: no field may be missing or have another type.
 """
 
 import base64
@@ -61,7 +61,7 @@ def check(condition, what):
 
 
 def samples(rate):
-    """The recording, one channel, 16 bit."""
+    """The recording as mono 16-bit samples."""
     sound, own = soundfile.read(RECORDING, dtype="float32", always_2d=True)
     sound = sound.mean(axis=1)
     at = numpy.arange(int(len(sound) * rate / own)) * own / rate
@@ -69,7 +69,7 @@ def samples(rate):
 
 
 def logarithms(pcm, law):
-    """G.711 by its definition: the code whose value is nearest."""
+    """Encodes to G.711 by its definition: the code with the nearest value."""
     codes = numpy.arange(256)
     if law == "mu":
         inverted = ~codes & 255
@@ -87,7 +87,7 @@ def logarithms(pcm, law):
 
 
 class Session:
-    """A connection whose events are checked as they come."""
+    """A connection that checks each event it receives."""
 
     def __init__(self, is_beta=False, **query):
         self.types = BETA if is_beta else PRESENT
@@ -124,7 +124,7 @@ class Session:
         return events
 
     def send(self, data, seconds=0.1, pace=0.0):
-        """In pieces of so many seconds, from another thread, as a client would."""
+        """Sends the audio in blocks of this many seconds from another thread, as a client does."""
         size = max(1, int(len(data) * seconds / 20))
 
         def work():
@@ -144,7 +144,7 @@ def settings(format=None, **others):
 
 
 def transcript(events, item=None):
-    """The text of completed turns, which is that of their deltas."""
+    """The text of completed turns. Checks that it equals their deltas."""
     text = []
     for done in [event for event in events if event.type == TRANSCRIPTION + "completed"]:
         deltas = [event.delta for event in events if event.type == TRANSCRIPTION + "delta" and event.item_id == done.item_id]
@@ -183,7 +183,7 @@ def committed_by_hand():
             check(EXPECTED in text, f"{format}: {text!r}")
             check([found.code for found in events[-1].languages] == ["en"], events[-1])
             check(len(events[-1].logprobs) > 5, events[-1])
-            # What was committed is gone, and the next item follows the one before.
+            # The committed audio is no longer in the buffer, and the next item names the previous one.
             session.send(data).join()
             session.connection.input_audio_buffer.clear()
             session.next("input_audio_buffer.cleared")
@@ -258,7 +258,7 @@ def errors():
             connection.session.update(session=settings(**part))
             error = session.next("error").error
             check(error.param.endswith(param), f"{part}: {error}")
-        # The session is as it was.
+        # The settings of the session are unchanged.
         connection.session.update(session={"type": "transcription"})
         session.next("session.updated")
     for query in [{"intent": "conversation"}, {"model": "no-such-model"}, {"colour": "red"}]:

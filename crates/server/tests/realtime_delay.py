@@ -1,11 +1,11 @@
-"""Streams a recording to a server at the speed of speech and measures how long words take.
+"""Streams a recording to a server in real time and measures the latency of words.
 
     python -m venv venv && venv/bin/pip install 'openai[realtime]' numpy soundfile
     amanuensis serve --port 8123 --threads 2 &
     venv/bin/python crates/server/tests/realtime_delay.py http://127.0.0.1:8123/v1 TALK.flac en
 
-When a word was spoken is taken from the words of the same recording as a file (`verbose_json`); words are matched by their
-sound. `settled` are the words of deltas, `provisional` those that may still change, as they stayed.
+The time of each word comes from a transcription of the same recording as a file (`verbose_json`). Words are matched by their
+letters. `settled` are the words of deltas; `provisional` is when a word was first shown in its final form.
 """
 
 import base64
@@ -39,7 +39,7 @@ def samples():
 
 
 def spoken():
-    """The words of the file, and when each ends."""
+    """The words of the file and their end times."""
     client = openai.OpenAI(base_url=URL, api_key="none")
     with open(RECORDING, "rb") as file:
         result = client.audio.transcriptions.create(
@@ -50,7 +50,7 @@ def spoken():
 
 class Listener:
     def __init__(self):
-        # Each settled word with the time it came, and since when it was shown as it stayed.
+        # Each final word with the time of its delta, and the time since which it was shown unchanged.
         self.settled = []
         self.shown = []
 
@@ -84,7 +84,7 @@ def main():
         def send():
             size = int(RATE * BLOCK) * 2
             for number, at in enumerate(range(0, len(data), size), 1):
-                # A block is there once its last sample has been spoken.
+                # A block can be sent only after its last sample was spoken.
                 time.sleep(max(0.0, start + number * BLOCK - time.monotonic()))
                 audio = base64.b64encode(data[at : at + size]).decode()
                 socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))

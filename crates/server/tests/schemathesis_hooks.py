@@ -1,5 +1,5 @@
-"""What a document of an interface cannot say of a request that makes sense: its recording is one, its model is installed,
-and its options go together. Requests that are to make no sense stay as they are."""
+"""Makes the generated valid requests really valid, where the OpenAPI document cannot express the rule: the file is a recording, the
+model is installed, and the options fit together. Requests that are meant to be invalid are not changed."""
 
 import io
 import wave
@@ -8,8 +8,8 @@ import schemathesis
 
 
 def recording():
-    """A second in which nobody speaks, so that nothing has to be decoded. It is ASCII throughout: schemathesis takes a body
-    that a hook puts bytes into for one that makes no sense."""
+    """A WAV file with one second of silence, so that nothing has to be decoded. All its bytes are ASCII, since schemathesis treats a
+    body with other bytes from a hook as invalid."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 1, 8000, 0, "NONE", None))
@@ -30,11 +30,11 @@ def map_case(context, case):
     if is_negative or not isinstance(form, dict) or "model" not in form:
         return case
     form = {**form, "file": RECORDING, "model": "whisper-1"}
-    # Either the one or the other.
+    # `file` and `path` exclude each other.
     form.pop("path", None)
     if "language" in form:
         form.pop("languages[]", None)
-    # Small models do not know all languages.
+    # Small models lack these languages.
     if form.get("language") in CANTONESE:
         del form["language"]
     if "languages[]" in form:
@@ -52,5 +52,5 @@ def map_case(context, case):
 
 @schemathesis.hook
 def filter_case(context, case):
-    # In a form everything is text, so that what stands for a word is one.
+    # A single string in place of the list is a valid form after all. Such generated requests are skipped.
     return not isinstance(case.body, dict) or isinstance(case.body.get("keywords[]", []), list)

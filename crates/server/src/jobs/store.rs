@@ -1,4 +1,4 @@
-//! The job database. Every method is one SQLite transaction.
+//! The job database. Every change is one `SQLite` transaction.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

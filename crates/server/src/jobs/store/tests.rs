@@ -105,8 +105,8 @@ fn a_final_state_never_changes() {
     }
     assert!(store.cancel("a").unwrap());
     assert!(!store.cancel("a").unwrap() && !store.finish("a", Ok((1.0, &[]))).unwrap());
-    assert!(store.finish("b", Err("no sound in it")).unwrap() && !store.cancel("b").unwrap());
-    assert_eq!(store.get("b").unwrap().error.as_deref(), Some("no sound in it"));
+    assert!(store.finish("b", Err("not a recording")).unwrap() && !store.cancel("b").unwrap());
+    assert_eq!(store.get("b").unwrap().error.as_deref(), Some("not a recording"));
     assert_eq!(store.finished_before(-10).unwrap().len(), 2);
     assert!(store.finished_before(10).unwrap().is_empty());
     store.remove("a").unwrap();
