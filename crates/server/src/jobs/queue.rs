@@ -17,8 +17,7 @@ use super::store::JobStore;
 
 /// The jobs of a server.
 ///
-/// All methods are blocking calls that wait a few milliseconds for the disk, except [`Self::run`], [`Self::check`] and those of
-/// [`Follower`](super::follow::Follower).
+/// All methods block for a few milliseconds while they wait for the disk, except [`Self::run`] and [`Self::check`].
 pub struct Jobs {
     pub(super) settings: JobSettings,
     pub(super) decoder: Decoder,

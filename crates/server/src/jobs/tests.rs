@@ -1,5 +1,7 @@
 //! Jobs that are transcribed with a small model of random weights. Its text is gibberish, but always the same.
 
+mod stored_jobs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
