@@ -1,4 +1,4 @@
-//! API keys: which callers are let in.
+//! API keys.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::config::{Config, ConfigError};
 
 impl Config {
-    /// Whether there are keys if there have to be, so that it can be told before a model is fetched. Reads their file.
+    /// Checks the settings of API keys, so that mistakes are found before a model is downloaded. Reads the key file.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::Invalid`].
@@ -16,24 +16,24 @@ impl Config {
     }
 }
 
-/// The keys that let a request in; with none, all are let in.
+/// The valid API keys. If there are none, requests need no key.
 #[derive(Clone, Default)]
 pub struct ApiKeys(Vec<String>);
 
 impl ApiKeys {
-    /// The keys of the settings and of the file that these name.
+    /// The keys of the settings and of their key file.
     ///
     /// # Errors
-    /// [`ConfigError::Read`]; [`ConfigError::Invalid`] for an empty key, a file without one, and a server that all the
-    /// world could use without one.
+    /// [`ConfigError::Read`]. [`ConfigError::Invalid`] if a key is empty, if the file has none, or if a server without keys
+    /// would be reachable from other machines.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let mut keys = config.api_key.clone();
         if let Some(path) = &config.api_key_file {
             let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            let before = keys.len();
+            let n_before = keys.len();
             keys.extend(lines.map(str::to_owned));
-            if keys.len() == before {
+            if keys.len() == n_before {
                 return Err(ConfigError::Invalid(format!("{} holds no API key", path.display())));
             }
         }
@@ -42,31 +42,31 @@ impl ApiKeys {
         }
         if keys.is_empty() && !config.host.is_loopback() && !config.allow_anyone {
             return Err(ConfigError::Invalid(format!(
-                "whoever reaches {} could use this server: set --api-key, or say --allow-anyone",
+                "anyone who can reach {} could use this server: set --api-key, or pass --allow-anyone",
                 config.host
             )));
         }
         Ok(Self(keys))
     }
 
-    /// Whether there are any.
+    /// Whether requests need a key.
     pub fn are_required(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// The key that a request shows in its `Authorization` header, by its number; none is a refusal. Where there are no
-    /// keys, all callers are number 0.
+    /// The index of the key in an `Authorization` header, as the client's identity for rate limits. `None` if the header has no
+    /// valid key. If no key is required, all clients have the index 0.
     pub fn authenticate(&self, authorization: Option<&str>) -> Option<usize> {
         if !self.are_required() {
             return Some(0);
         }
-        let (scheme, shown) = authorization?.split_once(' ')?;
+        let (scheme, credentials) = authorization?.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        // All are compared, so that the time says nothing of which one is near.
-        let shown = shown.trim().as_bytes();
-        let equal: Vec<Choice> = self.0.iter().map(|key| key.as_bytes().ct_eq(shown)).collect();
+        // In constant time, and with every key, so that the time does not reveal how much of a guess is right.
+        let credentials = credentials.trim().as_bytes();
+        let equal: Vec<Choice> = self.0.iter().map(|key| key.as_bytes().ct_eq(credentials)).collect();
         equal.into_iter().position(bool::from)
     }
 }

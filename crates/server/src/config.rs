@@ -1,157 +1,159 @@
-//! How the server is set up. Each setting is one field here: its documentation is the help of the flag, and flag,
-//! environment variable and key of the configuration file bear its name.
+//! The settings of the server. Each is one field of [`Config`]: the doc comment is the help text of the flag. The flag, the
+//! environment variable and the key in the configuration file are named after the field.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amanuensis_decode_worker::Decoder;
 use amanuensis_transcribe::ComputeType;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use strum::VariantNames;
 
-use crate::jobs::JobSettings;
-use amanuensis_decode_worker::Decoder;
+/// Upper bound of all counts, sizes and durations: more than anyone needs, and small enough that no arithmetic overflows.
+const MAX_VALUE: u64 = 1 << 30;
 
-/// The settings. Flags come before the environment, that before the file, and that before the defaults.
+/// The settings. Flags override environment variables, which override the configuration file, which overrides the defaults.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Address to listen at; other than this machine's own, it needs API keys
+    /// IP address to listen on; any other than a loopback address requires API keys
     #[arg(long, env = "AMANUENSIS_HOST", value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
-    #[serde(deserialize_with = "address_of_file")]
+    #[serde(deserialize_with = "deserialize_address")]
     pub host: IpAddr,
 
-    /// Port to listen at; 0 takes a free one
+    /// Port to listen on; 0 picks a free port
     #[arg(long, env = "AMANUENSIS_PORT", default_value_t = 8000)]
     pub port: u16,
 
-    /// Keys that requests have to show one of, as `Authorization: Bearer KEY`; other users of this machine can read the
-    /// flag, but not the variable nor a file
+    /// API keys; a request must send one as `Authorization: Bearer KEY`. Other users of this machine can read the flag, but
+    /// not the environment variable or a file
     #[arg(long, env = "AMANUENSIS_API_KEY", hide_env_values = true, value_name = "KEY", value_delimiter = ',')]
     #[serde(default)]
     pub api_key: Vec<String>,
 
-    /// A file with further keys, a line each; empty lines and those that begin with # do not count
+    /// File with more API keys, one per line; empty lines and lines that start with # are ignored
     #[arg(long, env = "AMANUENSIS_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Do without API keys at an address that others can reach, and under any name that the machine goes by
+    /// Allow requests without an API key on a non-loopback address and for any host name
     #[arg(long, env = "AMANUENSIS_ALLOW_ANYONE", value_parser = BoolishValueParser::new())]
     pub allow_anyone: bool,
 
-    /// Web pages of these origins may use the server, such as `https://chat.example.org`; `*` is all
+    /// Origins of web pages that may use the server, such as `https://chat.example.org`; `*` allows all
     #[arg(long, env = "AMANUENSIS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     #[serde(default)]
     pub cors_origin: Vec<String>,
 
-    /// The model that `whisper-1` and the like mean: one of `amanuensis models list`, or a directory or weight file
+    /// Model that `whisper-1` and similar names stand for: a name from `amanuensis models list`, a directory, or a weight file
     #[arg(long, env = "AMANUENSIS_DEFAULT_MODEL", value_name = "NAME|PATH", default_value = "base")]
     pub default_model: String,
 
-    /// Never use the network; the default model has to be there
+    /// Never download anything; the default model has to be installed
     #[arg(long, env = "AMANUENSIS_OFFLINE", value_parser = BoolishValueParser::new())]
     pub offline: bool,
 
-    /// Arithmetic: fast, or the slower reference
+    /// Compute type: int8 is fast, f32 is the slower reference
     #[arg(long, env = "AMANUENSIS_COMPUTE_TYPE", value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
     pub compute_type: ComputeType,
 
-    /// Processor cores to use [default: all]
+    /// Number of CPU threads [default: all cores]
     #[arg(long, env = "AMANUENSIS_THREADS", value_name = "N")]
     pub threads: Option<usize>,
 
-    /// Windows of all requests that a model decodes at once; no text depends on it [default: by memory]
+    /// Maximum number of windows of all requests that a model decodes in one batch; does not change the results [default: by
+    /// memory]
     #[arg(long, env = "AMANUENSIS_BATCH_SIZE", value_name = "N")]
     pub batch_size: Option<usize>,
 
-    /// Memory for models, in MiB of their files; the one that was not used for longest makes room for another
+    /// Memory for loaded models, in MiB of their files; the least recently used model is unloaded to make room
     #[arg(long, env = "AMANUENSIS_MODEL_MEMORY", value_name = "MIB", default_value_t = 4096)]
     pub model_memory: u64,
 
-    /// Largest upload, in MiB
+    /// Maximum size of an upload, in MiB
     #[arg(long, env = "AMANUENSIS_MAX_UPLOAD", value_name = "MIB", default_value_t = 1024)]
     pub max_upload: u64,
 
-    /// Longest recording, in seconds
+    /// Maximum duration of a recording, in seconds
     #[arg(long, env = "AMANUENSIS_MAX_DURATION", value_name = "SECONDS", default_value_t = 4 * 3600)]
     pub max_duration: u64,
 
-    /// Memory for decoding a recording, in MiB; what takes more is refused, and others do not notice
+    /// Memory limit for decoding one recording, in MiB; a recording that needs more is rejected, without effect on others
     #[arg(long, env = "AMANUENSIS_DECODE_MEMORY", value_name = "MIB", default_value_t = 512)]
     pub decode_memory: u64,
 
-    /// Uploads that are received at once
+    /// Maximum number of concurrent uploads
     #[arg(long, env = "AMANUENSIS_MAX_UPLOADS", value_name = "N", default_value_t = 32)]
     pub max_uploads: usize,
 
-    /// Requests that are transcribed at once; their windows share the model's steps
+    /// Maximum number of requests that are transcribed concurrently; their windows are batched together
     #[arg(long, env = "AMANUENSIS_MAX_ACTIVE", value_name = "N", default_value_t = 16)]
     pub max_active: usize,
 
-    /// Requests that wait for their turn; those beyond are refused with status 503
+    /// Maximum number of queued requests; more are rejected with status 503
     #[arg(long, env = "AMANUENSIS_MAX_QUEUE", value_name = "N", default_value_t = 64)]
     pub max_queue: usize,
 
-    /// Live sessions at once; those beyond are refused with status 503
+    /// Maximum number of concurrent live sessions; more are rejected with status 503
     #[arg(long, env = "AMANUENSIS_MAX_LIVE", value_name = "N", default_value_t = 8)]
     pub max_live: usize,
 
-    /// Connections that are open at once; those beyond wait to be accepted
+    /// Maximum number of open connections; more wait to be accepted
     #[arg(long, env = "AMANUENSIS_MAX_CONNECTIONS", value_name = "N", default_value_t = 512)]
     pub max_connections: usize,
 
-    /// Requests that a key may make in a minute, or all callers together where there are no keys; those beyond are refused
-    /// with status 429; 0 is no limit
+    /// Maximum number of requests per minute of each API key, or of all clients together if no keys are set; more are
+    /// rejected with status 429; 0 means no limit
     #[arg(long, env = "AMANUENSIS_REQUESTS_PER_MINUTE", value_name = "N", default_value_t = 0)]
     pub requests_per_minute: u32,
 
-    /// Time for the head of a request to arrive, in seconds
+    /// Timeout for receiving the headers of a request, in seconds
     #[arg(long, env = "AMANUENSIS_HEADER_TIMEOUT", value_name = "SECONDS", default_value_t = 10)]
     pub header_timeout: u64,
 
-    /// Time for an upload to arrive, in seconds
+    /// Timeout for receiving an upload, in seconds
     #[arg(long, env = "AMANUENSIS_UPLOAD_TIMEOUT", value_name = "SECONDS", default_value_t = 600)]
     pub upload_timeout: u64,
 
-    /// Time for a transcription, in seconds, from when its turn has come
+    /// Timeout of a transcription, in seconds, without the time in the queue
     #[arg(long, env = "AMANUENSIS_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 3600)]
     pub request_timeout: u64,
 
-    /// Time that requests have to finish when the server is told to stop, in seconds
+    /// How long running requests may take to finish when the server shuts down, in seconds
     #[arg(long, env = "AMANUENSIS_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
     pub shutdown_timeout: u64,
 
-    /// Directory of the jobs, for this server alone [default: in the user's data directory]
+    /// Directory for jobs; only one server may use it [default: in the user's data directory]
     #[arg(long, env = "AMANUENSIS_DATA_DIR", value_name = "DIRECTORY")]
     pub data_dir: Option<PathBuf>,
 
-    /// A folder of recordings that jobs may name instead of uploading them
+    /// Folder of recordings that jobs may name instead of uploading a file
     #[arg(long, env = "AMANUENSIS_JOB_FOLDER", value_name = "DIRECTORY")]
     pub job_folder: Option<PathBuf>,
 
-    /// Jobs that are done at once; their windows share the model's steps with those of requests
+    /// Maximum number of jobs that run concurrently; their windows are batched with those of requests
     #[arg(long, env = "AMANUENSIS_MAX_ACTIVE_JOBS", value_name = "N", default_value_t = 2)]
     pub max_active_jobs: usize,
 
-    /// Jobs that wait for their turn; those beyond are refused with status 503
+    /// Maximum number of queued jobs; more are rejected with status 503
     #[arg(long, env = "AMANUENSIS_MAX_QUEUED_JOBS", value_name = "N", default_value_t = 100)]
     pub max_queued_jobs: usize,
 
-    /// Longest recording of a job, in seconds
+    /// Maximum duration of the recording of a job, in seconds
     #[arg(long, env = "AMANUENSIS_MAX_JOB_DURATION", value_name = "SECONDS", default_value_t = 24 * 3600)]
     pub max_job_duration: u64,
 
-    /// Time for a job, in seconds, from when work on it begins; anew when the server is started
+    /// Timeout of a job, in seconds, without the time in the queue; starts again when the server restarts
     #[arg(long, env = "AMANUENSIS_JOB_TIMEOUT", value_name = "SECONDS", default_value_t = 7 * 24 * 3600)]
     pub job_timeout: u64,
 
-    /// How long a job that has ended is kept with its transcript, in seconds; 0 is for ever
+    /// How long a finished job and its transcript are kept, in seconds; 0 means forever
     #[arg(long, env = "AMANUENSIS_KEEP_JOBS", value_name = "SECONDS", default_value_t = 7 * 24 * 3600)]
     pub keep_jobs: u64,
 
-    /// Print a line for every request
+    /// Print one line per request
     #[arg(long, env = "AMANUENSIS_ACCESS_LOG", value_parser = BoolishValueParser::new())]
     pub access_log: bool,
 }
@@ -160,7 +162,7 @@ fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
     PossibleValuesParser::new(ComputeType::VARIANTS).try_map(|name| name.parse::<ComputeType>())
 }
 
-/// Settings that make no sense, or that cannot be read.
+/// Settings that are invalid or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
@@ -171,7 +173,7 @@ pub enum ConfigError {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The configuration file is no TOML, or holds what is no setting.
+    /// The configuration file is no valid TOML, or has an unknown key or an invalid value.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file.
@@ -179,34 +181,35 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A setting, or two together, make no sense.
+    /// The value of a setting, or a combination of settings, is invalid.
     #[error("{0}")]
     Invalid(String),
 }
 
 impl Config {
-    /// These settings with those of the TOML file `path` in place of all but the ones that are `given`, by name.
+    /// Merges the TOML file `path` into these settings. Settings in `given`, by name, are not overridden: they come from flags or
+    /// environment variables.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::File`].
     pub fn or_file(&self, path: &Path, given: &HashSet<&str>) -> Result<Self, ConfigError> {
-        let unsuitable = |error: &dyn std::fmt::Display| ConfigError::File {
+        let invalid = |error: &dyn std::fmt::Display| ConfigError::File {
             path: path.to_owned(),
             reason: error.to_string().trim_end().to_owned(),
         };
         let read = std::fs::read_to_string(path);
         let text = read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let file: toml::Table = text.parse().map_err(|error| unsuitable(&error))?;
+        let file: toml::Table = text.parse().map_err(|error| invalid(&error))?;
         let mut table = self.table();
-        // What gives way has to be a setting, too.
-        let mut whole = table.clone();
-        whole.extend(file.clone());
-        whole.try_into::<Self>().map_err(|error| unsuitable(&error))?;
+        // First with all keys of the file, so that an invalid value is an error even if a flag overrides it.
+        let mut all = table.clone();
+        all.extend(file.clone());
+        all.try_into::<Self>().map_err(|error| invalid(&error))?;
         table.extend(file.into_iter().filter(|(name, _)| !given.contains(name.as_str())));
-        table.try_into().map_err(|error| unsuitable(&error))
+        table.try_into().map_err(|error| invalid(&error))
     }
 
-    /// Whether the settings make sense.
+    /// Checks the values of all settings.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`].
@@ -228,30 +231,30 @@ impl Config {
             ("job_timeout", self.job_timeout),
         ];
         let sizes = [("threads", self.threads, 1024), ("batch_size", self.batch_size, 32)];
-        if let Some((name, _)) = counts.iter().find(|(_, count)| !(1..=MOST).contains(count)) {
-            return Err(ConfigError::Invalid(format!("{name} has to be at least 1, and not above {MOST}")));
+        if let Some((name, _)) = counts.iter().find(|(_, count)| !(1..=MAX_VALUE).contains(count)) {
+            return Err(ConfigError::Invalid(format!("{name} must be between 1 and {MAX_VALUE}")));
         }
-        if self.max_queue as u64 > MOST {
-            return Err(ConfigError::Invalid(format!("max_queue is at most {MOST}")));
+        if self.max_queue as u64 > MAX_VALUE {
+            return Err(ConfigError::Invalid(format!("max_queue must be at most {MAX_VALUE}")));
         }
-        for (name, size, most) in sizes {
-            if size.is_some_and(|size| !(1..=most).contains(&size)) {
-                return Err(ConfigError::Invalid(format!("{name} lies between 1 and {most}")));
+        for (name, size, max) in sizes {
+            if size.is_some_and(|size| !(1..=max).contains(&size)) {
+                return Err(ConfigError::Invalid(format!("{name} must be between 1 and {max}")));
             }
         }
         if let Some(origin) = self.cors_origin.iter().find(|origin| *origin != "*" && !is_origin(origin)) {
             return Err(ConfigError::Invalid(format!(
-                "cors_origin: {origin:?} is no origin as browsers send it: `https://chat.example.org`, in lower case, \
-                 with a port if it is not the usual one, and nothing behind"
+                "cors_origin: {origin:?} is not an origin as browsers send it: for example `https://chat.example.org`, in \
+                 lower case, with the port only if it is not the default one, and without a path"
             )));
         }
         if let Some(folder) = self.job_folder.as_ref().filter(|folder| !folder.is_dir()) {
-            return Err(ConfigError::Invalid(format!("job_folder: {} is no directory", folder.display())));
+            return Err(ConfigError::Invalid(format!("job_folder: {} is not a directory", folder.display())));
         }
         Ok(())
     }
 
-    /// The settings as a configuration file, API keys left out.
+    /// The settings in the format of the configuration file, without the API keys.
     pub fn to_toml(&self) -> String {
         let mut table = self.table();
         table.remove("api_key");
@@ -259,30 +262,16 @@ impl Config {
     }
 
     fn table(&self) -> toml::Table {
-        toml::Table::try_from(self).expect("numbers, texts and lists of them are TOML")
+        toml::Table::try_from(self).expect("numbers, strings and lists of them can be written as TOML")
     }
 
     pub(crate) fn max_upload_bytes(&self) -> u64 {
         self.max_upload << 20
     }
 
-    /// What decodes recordings: `worker`, if there is such a program.
+    /// The decoder for recordings: processes of the program `worker`, or this process if it is `None`.
     pub(crate) fn decoder(&self, worker: Option<PathBuf>) -> Decoder {
         worker.map_or(Decoder::InProcess, |program| Decoder::Worker { program, memory_mib: self.decode_memory })
-    }
-
-    /// How jobs are done, which are kept in `directory`.
-    pub(crate) fn jobs(&self, directory: PathBuf) -> JobSettings {
-        let seconds = Duration::from_secs;
-        JobSettings {
-            directory,
-            folder: self.job_folder.clone(),
-            workers: self.max_active_jobs,
-            max_queued: self.max_queued_jobs,
-            max_duration: seconds(self.max_job_duration),
-            timeout: seconds(self.job_timeout),
-            retention: (self.keep_jobs > 0).then(|| seconds(self.keep_jobs)),
-        }
     }
 
     pub(crate) fn upload_timeout(&self) -> Duration {
@@ -290,36 +279,34 @@ impl Config {
     }
 }
 
-/// An address to listen at.
+/// Parses an address to listen on.
 fn address(text: &str) -> Result<IpAddr, &'static str> {
     if text == "localhost" {
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
-    text.parse().map_err(|_| "the address is an IP address of this machine, or localhost")
+    text.parse().map_err(|_| "expected an IP address of this machine, or localhost")
 }
 
-fn address_of_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+fn deserialize_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
     address(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-/// Whether browsers call a page's origin so.
+/// Whether `text` has the form in which browsers send the origin of a page: the server compares origins as strings.
 fn is_origin(text: &str) -> bool {
-    let is_of = |text: &str, marks: &str| {
-        let is_known = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || marks.contains(letter);
-        !text.is_empty() && text.chars().all(is_known)
+    let consists_of = |text: &str, marks: &str| {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || marks.contains(c);
+        !text.is_empty() && text.chars().all(is_allowed)
     };
-    let Some((scheme, host)) = text.split_once("://") else { return false };
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (host, None),
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let (host, port) = match authority.rsplit_once(':') {
+        // The last colon of an IPv6 address without a port is within its brackets.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
     };
-    let is_usual = |port: &str| matches!((scheme, port), ("http", "80") | ("https", "443"));
-    let is_port = |port: &str| port.parse::<u16>().is_ok() && !is_usual(port);
-    is_of(scheme, "+-.") && is_of(name, "-._[:]") && port.is_none_or(is_port)
+    let is_default = |port: &str| matches!((scheme, port), ("http", "80") | ("https", "443"));
+    let is_valid_port = |port: &str| port.parse::<u16>().is_ok() && !is_default(port);
+    consists_of(scheme, "+-.") && consists_of(host, "-._[:]") && port.is_none_or(is_valid_port)
 }
-
-/// Above any use, and far below what would overflow.
-const MOST: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
@@ -334,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn names_agree() {
+    fn flags_and_environment_variables_are_named_after_the_settings() {
         for argument in Config::augment_args(Command::new("serve")).get_arguments() {
             let name = argument.get_id().as_str();
             assert_eq!(argument.get_long().unwrap(), name.replace('_', "-"));
@@ -343,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gives_way_to_what_is_given() {
+    fn flags_override_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("server.toml");
         std::fs::write(&path, "port = 9000\nhost = \"::1\"\ncors_origin = [\"https://a.example\"]\nthreads = 3\n")
@@ -365,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_a_file_without_keys() {
+    fn the_printed_settings_are_a_valid_file_without_api_keys() {
         let given = config(&["--api-key", "secret,other", "--batch-size", "4"]);
         let text = given.to_toml();
         assert!(!text.contains("secret") && !text.contains("api_key =") && text.contains("batch_size = 4"), "{text}");
@@ -374,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_settings_are_rejected() {
         assert!(config(&[]).check().is_ok());
         for arguments in [["--max-active", "0"], ["--batch-size", "33"], ["--threads", "0"], ["--max-upload", "0"]] {
             assert!(config(&arguments).check().is_err(), "{arguments:?}");

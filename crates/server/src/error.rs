@@ -1,4 +1,4 @@
-//! Errors as `OpenAI`'s clients expect them: a status, and `{"error": {"message", "type", "param", "code"}}`.
+//! Error responses in the format of the `OpenAI` API: a status, and `{"error": {"message", "type", "param", "code"}}`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,33 +6,33 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Why a request is not answered.
+/// An error response.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
     detail: ErrorDetail,
-    /// Seconds after which it is worth another try.
+    /// Value of the `Retry-After` header, in seconds.
     retry_after: Option<u64>,
 }
 
-/// The body of an error.
+/// The body of an error response.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ErrorBody {
-    /// The error.
+    /// The details.
     pub error: ErrorDetail,
 }
 
-/// What is wrong.
+/// The error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ErrorDetail {
-    /// For people.
+    /// An explanation for people.
     pub message: String,
     /// The kind of error.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The field that is at fault.
+    /// The parameter that caused the error.
     pub param: Option<String>,
-    /// For programs.
+    /// An error code for programs.
     pub code: Option<&'static str>,
 }
 
@@ -42,77 +42,77 @@ impl ApiError {
         Self { status, detail, retry_after: None }
     }
 
-    /// 400: what is asked makes no sense.
+    /// 400: a parameter is invalid.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
 
-    /// 401: no key, or a wrong one.
+    /// 401: the API key is missing or wrong.
     pub fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message).with_code("invalid_api_key")
     }
 
-    /// 403: not for whoever asks, or not by this name.
+    /// 403: the origin or host name of the request is not allowed.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "invalid_request_error", message).with_code("forbidden")
     }
 
-    /// 404: there is no such thing.
+    /// 404: no such endpoint, model, job or file.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("not_found")
     }
 
-    /// 408: the request did not arrive in time.
+    /// 408: the request was not received in time.
     pub fn request_timeout(message: impl Into<String>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message).with_code("request_timeout")
     }
 
-    /// 413: larger, or longer, than is allowed.
+    /// 413: the upload is too large or the recording too long.
     pub fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message).with_code("too_large")
     }
 
-    /// 415: a body of another type, or no recording.
+    /// 415: the body has the wrong media type, or the file is no recording.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", message).with_code("unsupported_media")
     }
 
-    /// 422: a recording in which nothing can be decoded.
+    /// 422: the recording cannot be decoded.
     pub fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request_error", message).with_code("unprocessable")
     }
 
-    /// 429: more than a caller may ask for.
+    /// 429: the client exceeds its rate limit.
     pub fn rate_limited(message: impl Into<String>, retry_after: u64) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
         Self { retry_after: Some(retry_after), ..error.with_code("rate_limit_exceeded") }
     }
 
-    /// 503: more than the server can do now.
+    /// 503: the server is overloaded.
     pub fn overloaded(message: impl Into<String>, retry_after: u64) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
         Self { retry_after: Some(retry_after), ..error.with_code("overloaded") }
     }
 
-    /// 500: a fault of the server.
+    /// 500: the server failed.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
-    /// The same with another status.
+    /// Replaces the status.
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// The same, and `param` is at fault.
+    /// Names the parameter that caused the error.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.detail.param = Some(param.into());
         self
     }
 
-    /// The same with this code.
+    /// Sets the error code.
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.detail.code = Some(code);
@@ -124,7 +124,7 @@ impl ApiError {
         self.status
     }
 
-    /// The body, as it is sent inside a stream that has begun.
+    /// The body. Streams that have begun send it as an event.
     pub fn body(&self) -> ErrorBody {
         ErrorBody { error: self.detail.clone() }
     }

@@ -1,7 +1,14 @@
-//! Speech to text over HTTP, as `OpenAI`'s clients ask for it.
+//! Speech to text over HTTP, compatible with the `OpenAI` API.
 //!
-//! A [`Server`] runs until it is told to stop. `api` alone knows HTTP and `OpenAI`'s types; the models
-//! (`pool`), the processes that decode (`decode`), the work on a recording (`work`), the limits and the settings ([`Config`]) do not.
+//! A [`Server`] runs until it is asked to shut down. From the lowest module to the highest:
+//!
+//! - `config`: the settings ([`Config`]); `error`: error responses; `metrics`: counters; `auth`: API keys;
+//!   `limits`: slots and the rate limit
+//! - `pool`: the loaded models
+//! - `transcription`: transcribes one recording; `jobs`: long recordings in the background; `live`: live sessions
+//! - `state`: what all requests share
+//! - `api`: the endpoints
+//! - `serve`: start-up, connections, shutdown
 #![forbid(unsafe_code)]
 
 mod api;

@@ -1,4 +1,4 @@
-//! How much is done at once, and how much may wait.
+//! Admission control: how many uploads, requests and live sessions run at once, how many requests wait, and the rate limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,137 +8,139 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
-/// The slots for uploads, for requests that wait, and for those at work.
+/// The slots for uploads, requests and live sessions. A slot is freed when it is dropped.
 pub struct Limits {
     uploads: Arc<Semaphore>,
-    /// For those that wait and those at work.
-    slots: Arc<Semaphore>,
+    /// One for each queued or active request.
+    requests: Arc<Semaphore>,
+    /// One for each active request.
     active: Arc<Semaphore>,
     live: Arc<Semaphore>,
     max_uploads: usize,
     max_live: usize,
-    max_slots: usize,
+    max_requests: usize,
     max_active: usize,
-    rate: Option<Rate>,
+    rate_limit: Option<RateLimit>,
 }
 
-/// A request that has been let in and waits for its turn.
+/// The slot of a request in the queue.
 pub struct QueueSlot {
-    slot: OwnedSemaphorePermit,
+    request: OwnedSemaphorePermit,
     active: Arc<Semaphore>,
 }
 
-/// A request at work.
+/// The slot of a request that is being transcribed.
 pub struct ActiveSlot {
-    _slot: OwnedSemaphorePermit,
+    _request: OwnedSemaphorePermit,
     _active: OwnedSemaphorePermit,
 }
 
 impl Limits {
-    /// Those of the settings.
+    /// The limits of the settings.
     pub fn new(config: &Config) -> Self {
-        let max_slots = config.max_active + config.max_queue;
+        let max_requests = config.max_active + config.max_queue;
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
         Self {
             uploads: semaphore(config.max_uploads),
-            slots: semaphore(max_slots),
+            requests: semaphore(max_requests),
             active: semaphore(config.max_active),
             live: semaphore(config.max_live),
             max_uploads: config.max_uploads,
             max_live: config.max_live,
-            max_slots,
+            max_requests,
             max_active: config.max_active,
-            rate: (config.requests_per_minute > 0).then(|| Rate::new(config.requests_per_minute)),
+            rate_limit: (config.requests_per_minute > 0).then(|| RateLimit::new(config.requests_per_minute)),
         }
     }
 
-    /// A slot for an upload, if one is free.
+    /// A slot for an upload; `None` if all are taken.
     pub fn try_upload_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
     }
 
-    /// A slot for a live session, if one is free.
+    /// A slot for a live session; `None` if all are taken.
     pub fn try_live_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.live).try_acquire_owned().ok()
     }
 
-    /// Live sessions that are open.
-    pub fn open_live_sessions(&self) -> usize {
-        self.max_live - self.live.available_permits()
+    /// A slot in the queue of requests; `None` if the queue is full.
+    pub fn try_queue_slot(&self) -> Option<QueueSlot> {
+        let request = Arc::clone(&self.requests).try_acquire_owned().ok()?;
+        Some(QueueSlot { request, active: Arc::clone(&self.active) })
     }
 
-    /// Waits until no live session is open. Later ones find no slot.
-    pub async fn close_live_sessions(&self) {
-        // More than a semaphore has cannot be asked for; there were as many as this when it was made.
-        let all = self.live.acquire_many(self.max_live as u32).await.expect("the semaphore is never closed");
-        all.forget();
+    /// Whether [`Self::try_queue_slot`] would fail.
+    pub fn is_queue_full(&self) -> bool {
+        self.requests.available_permits() == 0
     }
 
-    /// Uploads that are being received.
+    /// Number of uploads that are being received.
     pub fn active_uploads(&self) -> usize {
         self.max_uploads - self.uploads.available_permits()
     }
 
-    /// Whether a request would have to be refused.
-    pub fn is_queue_full(&self) -> bool {
-        self.slots.available_permits() == 0
-    }
-
-    /// A slot in the queue, if one is free.
-    pub fn try_queue_slot(&self) -> Option<QueueSlot> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        Some(QueueSlot { slot, active: Arc::clone(&self.active) })
-    }
-
-    /// Requests at work.
+    /// Number of requests that are being transcribed.
     pub fn active_requests(&self) -> usize {
         self.max_active - self.active.available_permits()
     }
 
-    /// Requests that wait.
+    /// Number of requests that wait for an active slot.
     pub fn queued_requests(&self) -> usize {
-        (self.max_slots - self.slots.available_permits()).saturating_sub(self.active_requests())
+        // The two counts are not read at the same moment, so the difference could be negative.
+        (self.max_requests - self.requests.available_permits()).saturating_sub(self.active_requests())
     }
 
-    /// Counts a request of the caller `key`.
+    /// Number of open live sessions.
+    pub fn open_live_sessions(&self) -> usize {
+        self.max_live - self.live.available_permits()
+    }
+
+    /// Waits until all live sessions are closed. No new one can be opened after that.
+    pub async fn close_live_sessions(&self) {
+        // The semaphore was created with exactly this many permits, so they fit in a u32 here as they did there.
+        let all = self.live.acquire_many(self.max_live as u32).await.expect("the semaphore is never closed");
+        all.forget();
+    }
+
+    /// Counts a request of the client with this key index against the rate limit.
     ///
     /// # Errors
-    /// Seconds until there may be another.
+    /// If the limit is exceeded: the seconds until the next request is allowed.
     pub fn count_request(&self, key: usize) -> Result<(), u64> {
-        self.rate.as_ref().map_or(Ok(()), |rate| rate.take(key, Instant::now()))
+        self.rate_limit.as_ref().map_or(Ok(()), |limit| limit.take(key, Instant::now()))
     }
 }
 
 impl QueueSlot {
-    /// Waits until the request may work; who came first goes first.
+    /// Waits for an active slot. Requests get one in the order of their arrival.
     pub async fn activate(self) -> ActiveSlot {
         let active = self.active.acquire_owned().await.expect("the semaphore is never closed");
-        ActiveSlot { _slot: self.slot, _active: active }
+        ActiveSlot { _request: self.request, _active: active }
     }
 }
 
-/// A bucket for every caller, which holds a minute's requests and fills evenly.
-struct Rate {
+/// A token bucket for each client. It holds the requests of one minute and is refilled continuously.
+struct RateLimit {
     per_minute: f64,
     buckets: Mutex<HashMap<usize, Bucket>>,
 }
 
 struct Bucket {
     tokens: f64,
-    at: Instant,
+    updated: Instant,
 }
 
-impl Rate {
+impl RateLimit {
     fn new(per_minute: u32) -> Self {
         Self { per_minute: f64::from(per_minute), buckets: Mutex::default() }
     }
 
     fn take(&self, key: usize, now: Instant) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry(key).or_insert(Bucket { tokens: self.per_minute, at: now });
-        let filled = now.saturating_duration_since(bucket.at).as_secs_f64() * self.per_minute / 60.0;
-        bucket.tokens = (bucket.tokens + filled).min(self.per_minute);
-        bucket.at = now;
+        let bucket = buckets.entry(key).or_insert(Bucket { tokens: self.per_minute, updated: now });
+        let refill = now.saturating_duration_since(bucket.updated).as_secs_f64() * self.per_minute / 60.0;
+        bucket.tokens = (bucket.tokens + refill).min(self.per_minute);
+        bucket.updated = now;
         if bucket.tokens < 1.0 {
             return Err(((1.0 - bucket.tokens) * 60.0 / self.per_minute).ceil() as u64);
         }
@@ -154,11 +156,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_s_requests_and_no_more() {
-        let (rate, start) = (Rate::new(2), Instant::now());
-        assert_eq!((rate.take(0, start), rate.take(0, start), rate.take(0, start)), (Ok(()), Ok(()), Err(30)));
-        assert_eq!(rate.take(1, start), Ok(()), "another caller has its own");
-        assert_eq!(rate.take(0, start + Duration::from_secs(15)), Err(15));
-        assert_eq!(rate.take(0, start + Duration::from_secs(31)), Ok(()));
+    fn each_client_may_make_its_requests_per_minute() {
+        let (limit, start) = (RateLimit::new(2), Instant::now());
+        assert_eq!((limit.take(0, start), limit.take(0, start), limit.take(0, start)), (Ok(()), Ok(()), Err(30)));
+        assert_eq!(limit.take(1, start), Ok(()), "each key has its own bucket");
+        assert_eq!(limit.take(0, start + Duration::from_secs(15)), Err(15));
+        assert_eq!(limit.take(0, start + Duration::from_secs(31)), Ok(()));
     }
 }

@@ -1,80 +1,95 @@
-//! What is counted, and how Prometheus reads it.
+//! Counters and gauges, and their export in the text format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What has been counted since the server began.
+/// Counters since the start of the server.
 #[derive(Default)]
 pub struct Metrics(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// By endpoint and status, with the seconds until the head of the answer was there.
+    /// Number and total seconds of requests, by endpoint and status. The time ends when the response headers are ready.
     requests: BTreeMap<(String, u16), (u64, f64)>,
     audio_seconds: f64,
     work_seconds: f64,
     transcriptions: u64,
-    turns: u64,
-    turn_seconds: f64,
+    utterances: u64,
+    utterance_seconds: f64,
 }
 
-/// The state of things at one moment.
+/// The load of the server at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
-    /// Recordings that are being received.
+    /// Uploads that are being received.
     pub uploading: usize,
-    /// Requests at work.
+    /// Requests that are being transcribed.
     pub active: usize,
-    /// Requests that wait for their turn.
+    /// Requests in the queue.
     pub waiting: usize,
-    /// Live sessions that are open.
+    /// Open live sessions.
     pub live: usize,
-    /// Jobs that wait, and those at work, where jobs are taken.
+    /// Queued and running jobs; `None` if this server has no jobs.
     pub jobs: Option<(usize, usize)>,
-    /// Of each model in memory its name, the windows being decoded, those that wait, and how many can be at once.
-    pub models: Vec<(String, usize, usize, usize)>,
-    /// Bytes of memory that the process holds, where the system tells.
+    /// The loaded models.
+    pub models: Vec<ModelLoad>,
+    /// Resident memory of the process in bytes; `None` if the system does not report it.
     pub resident: Option<u64>,
 }
 
+/// The load of a model.
+#[derive(Debug, Clone)]
+pub struct ModelLoad {
+    /// The model's name.
+    pub name: String,
+    /// Windows that are being decoded.
+    pub decoding: usize,
+    /// Windows that wait for a slot in the batch.
+    pub waiting: usize,
+    /// The maximum number of windows in a batch.
+    pub batch_size: usize,
+}
+
 impl Metrics {
-    /// Counts an answer.
+    /// Counts a response.
     pub fn record_request(&self, endpoint: &str, status: u16, time: Duration) {
-        self.with(|counts| {
+        self.with_counts(|counts| {
             let (number, seconds) = counts.requests.entry((endpoint.to_owned(), status)).or_default();
             *number += 1;
             *seconds += time.as_secs_f64();
         });
     }
 
-    /// Counts a transcription that came to its end.
+    /// Counts a transcription that has succeeded.
     pub fn record_transcription(&self, audio_seconds: f64, work_seconds: f64) {
-        self.with(|counts| {
+        self.with_counts(|counts| {
             counts.transcriptions += 1;
             counts.audio_seconds += audio_seconds;
             counts.work_seconds += work_seconds;
         });
     }
 
-    /// Counts a turn of a live session that was written down.
+    /// Counts a transcribed utterance of a live session, of this duration.
     pub fn record_utterance(&self, seconds: f64) {
-        self.with(|counts| {
-            counts.turns += 1;
-            counts.turn_seconds += seconds;
+        self.with_counts(|counts| {
+            counts.utterances += 1;
+            counts.utterance_seconds += seconds;
         });
     }
 
-    /// Seconds that a transcription takes on average, once there was one.
+    /// Average processing time of a transcription in seconds; `None` before the first.
     pub fn mean_transcription_seconds(&self) -> Option<f64> {
-        self.with(|counts| (counts.transcriptions > 0).then(|| counts.work_seconds / counts.transcriptions as f64))
+        self.with_counts(|counts| {
+            (counts.transcriptions > 0).then(|| counts.work_seconds / counts.transcriptions as f64)
+        })
     }
 
-    /// Everything in the text format of Prometheus, version 0.0.4.
+    /// All metrics in the text format of Prometheus, version 0.0.4.
     pub fn text(&self, now: &Gauges) -> String {
         let mut page = Page::default();
-        self.with(|counts| {
+        self.with_counts(|counts| {
             let requests = |value: fn(&(u64, f64)) -> f64| {
                 counts.requests.iter().map(move |((endpoint, status), entry)| {
                     (format!("{{endpoint=\"{endpoint}\",status=\"{status}\"}}"), value(entry))
@@ -84,55 +99,73 @@ impl Metrics {
             page.metric(
                 "request_seconds_total",
                 "counter",
-                "Time until the head of the answer",
+                "Seconds until the response headers were ready",
                 requests(|entry| entry.1),
             );
-            page.one("transcriptions_total", "counter", "Recordings transcribed", counts.transcriptions as f64);
-            page.one("audio_seconds_total", "counter", "Seconds of recordings transcribed", counts.audio_seconds);
-            page.one("work_seconds_total", "counter", "Seconds that transcriptions took", counts.work_seconds);
+            page.value("transcriptions_total", "counter", "Recordings transcribed", counts.transcriptions as f64);
+            page.value("audio_seconds_total", "counter", "Seconds of recordings transcribed", counts.audio_seconds);
+            page.value(
+                "work_seconds_total",
+                "counter",
+                "Seconds of processing time of transcriptions",
+                counts.work_seconds,
+            );
             let speed = if counts.work_seconds > 0.0 { counts.audio_seconds / counts.work_seconds } else { 0.0 };
-            page.one("speed", "gauge", "Seconds of recordings for each that their transcriptions took", speed);
-            page.one("live_turns_total", "counter", "Turns of live sessions written down", counts.turns as f64);
-            page.one("live_seconds_total", "counter", "Seconds of turns of live sessions", counts.turn_seconds);
+            page.value("speed", "gauge", "Seconds of recordings transcribed per second of processing", speed);
+            page.value(
+                "live_turns_total",
+                "counter",
+                "Utterances of live sessions transcribed",
+                counts.utterances as f64,
+            );
+            page.value(
+                "live_seconds_total",
+                "counter",
+                "Seconds of utterances of live sessions",
+                counts.utterance_seconds,
+            );
         });
-        page.one("uploading_requests", "gauge", "Requests whose recordings are being received", now.uploading as f64);
-        page.one("active_requests", "gauge", "Requests at work", now.active as f64);
-        page.one("waiting_requests", "gauge", "Requests that wait for their turn", now.waiting as f64);
-        page.one("live_sessions", "gauge", "Live sessions that are open", now.live as f64);
+        page.value("uploading_requests", "gauge", "Requests whose uploads are being received", now.uploading as f64);
+        page.value("active_requests", "gauge", "Requests being transcribed", now.active as f64);
+        page.value("waiting_requests", "gauge", "Requests in the queue", now.waiting as f64);
+        page.value("live_sessions", "gauge", "Open live sessions", now.live as f64);
         if let Some((queued, running)) = now.jobs {
-            page.one("queued_jobs", "gauge", "Jobs that wait for their turn", queued as f64);
-            page.one("running_jobs", "gauge", "Jobs at work", running as f64);
+            page.value("queued_jobs", "gauge", "Jobs in the queue", queued as f64);
+            page.value("running_jobs", "gauge", "Jobs being transcribed", running as f64);
         }
-        let models = |value: fn(&(String, usize, usize, usize)) -> f64| {
-            now.models
-                .iter()
-                .map(move |model| (format!("{{model=\"{}\"}}", model.0.replace(['"', '\\', '\n'], "_")), value(model)))
+        let models = |value: fn(&ModelLoad) -> f64| {
+            now.models.iter().map(move |model| {
+                let label = model.name.replace(['"', '\\', '\n'], "_");
+                (format!("{{model=\"{label}\"}}"), value(model))
+            })
         };
-        page.metric("windows_decoding", "gauge", "Windows being decoded", models(|model| model.1 as f64));
-        page.metric("windows_waiting", "gauge", "Windows that wait", models(|model| model.2 as f64));
-        let fill = |model: &(String, usize, usize, usize)| model.1 as f64 / model.3.max(1) as f64;
-        page.metric("batch_fill", "gauge", "Windows being decoded, of those that can be at once", models(fill));
+        page.metric("windows_decoding", "gauge", "Windows being decoded", models(|model| model.decoding as f64));
+        let waiting = models(|model| model.waiting as f64);
+        page.metric("windows_waiting", "gauge", "Windows waiting for a slot in the batch", waiting);
+        let fill = |model: &ModelLoad| model.decoding as f64 / model.batch_size.max(1) as f64;
+        page.metric("batch_fill", "gauge", "Windows being decoded divided by the batch size", models(fill));
         if let Some(bytes) = now.resident {
-            page.one("resident_bytes", "gauge", "Memory that the process holds", bytes as f64);
+            page.value("resident_bytes", "gauge", "Resident memory of the process in bytes", bytes as f64);
         }
         page.0
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut Counts) -> T) -> T {
-        read(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_counts<T>(&self, action: impl FnOnce(&mut Counts) -> T) -> T {
+        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
+/// The text that is being written.
 #[derive(Default)]
 struct Page(String);
 
 impl Page {
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+    fn value(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         self.metric(name, kind, help, std::iter::once((String::new(), value)));
     }
 
     fn metric(&mut self, name: &str, kind: &str, help: &str, values: impl Iterator<Item = (String, f64)>) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.0, "# HELP amanuensis_{name} {help}.\n# TYPE amanuensis_{name} {kind}");
         for (labels, value) in values {
             let _ = writeln!(self.0, "amanuensis_{name}{labels} {value}");
@@ -140,7 +173,7 @@ impl Page {
     }
 }
 
-/// Bytes of memory that this process holds, where Linux tells.
+/// Resident memory of this process in bytes. Known on Linux only.
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -152,14 +185,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_has_a_line_for_each_value() {
+    fn each_value_has_its_line_in_the_text_format() {
         let metrics = Metrics::default();
         metrics.record_request("/v1/models", 200, Duration::from_millis(250));
         metrics.record_request("/v1/models", 200, Duration::from_millis(250));
         metrics.record_transcription(30.0, 0.5);
         metrics.record_utterance(1.5);
         metrics.record_utterance(2.0);
-        let now = Gauges { live: 1, models: vec![("base".to_owned(), 3, 1, 12)], ..Gauges::default() };
+        let model = ModelLoad { name: "base".to_owned(), decoding: 3, waiting: 1, batch_size: 12 };
+        let now = Gauges { live: 1, models: vec![model], ..Gauges::default() };
         let text = metrics.text(&now);
         for line in [
             "amanuensis_requests_total{endpoint=\"/v1/models\",status=\"200\"} 2",

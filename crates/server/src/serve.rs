@@ -1,5 +1,4 @@
-//! Listening, and stopping: connections are accepted up to a number, have to say what they want in time, and may finish
-//! what they began when the server is told to stop.
+//! The server's life cycle: start-up checks, accepting connections, and graceful shutdown.
 
 use std::env;
 use std::io;
@@ -21,71 +20,72 @@ use tokio::sync::{Semaphore, watch};
 use crate::api;
 use crate::auth::ApiKeys;
 use crate::config::{Config, ConfigError};
-use crate::jobs::{JobError, Jobs};
+use crate::jobs::{JobError, JobSettings, Jobs};
 use crate::state::AppState;
 use amanuensis_decode_worker::{Decoder, OpenError};
 
-/// Why a server cannot run.
+/// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The settings make no sense.
+    /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address cannot be listened at.
-    #[error("cannot listen at {address}: {source}")]
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
     Bind {
         /// The address.
         address: SocketAddr,
         /// The operating system's reason.
         source: io::Error,
     },
-    /// Not even a recording of four samples can be decoded.
-    #[error("no recording can be decoded with this program and this decode_memory: {0}")]
+    /// The decoder fails even for a recording of four samples.
+    #[error("cannot decode recordings with this program and this decode_memory: {0}")]
     Decoder(OpenError),
-    /// The jobs cannot be kept where they are to be.
-    #[error("cannot keep jobs in {}: {source}", directory.display())]
+    /// The data directory cannot be used.
+    #[error("cannot store jobs in {}: {source}", directory.display())]
     Jobs {
         /// The data directory.
         directory: PathBuf,
-        /// Why.
+        /// The reason.
         source: JobError,
     },
-    /// There is no place for uploads.
-    #[error("cannot keep uploads in {}, which TMPDIR names, or the system: {source}", directory.display())]
+    /// The directory for temporary files cannot be used.
+    #[error("cannot store uploads in {} (set TMPDIR for another directory): {source}", directory.display())]
     Uploads {
         /// The directory of temporary files.
         directory: PathBuf,
         /// The operating system's reason.
         source: io::Error,
     },
-    /// The system lacks what a server needs.
+    /// The async runtime cannot be created.
     #[error("cannot start: {0}")]
     Start(io::Error),
 }
 
-/// A server that listens, and answers once it is [run](Self::run).
+/// A server that listens. It accepts connections in [`Self::run`].
 pub struct Server {
     state: Arc<AppState>,
     listener: TcpListener,
-    stops: watch::Sender<u32>,
+    /// How often a shutdown was requested.
+    shutdown_requests: watch::Sender<u32>,
     runtime: Runtime,
 }
 
-/// How a server ended.
+/// How a server has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum ShutdownOutcome {
-    /// It was asked to, and did.
+    /// On the first request, after the running requests have finished or the shutdown timeout has passed.
     Graceful,
-    /// It was asked a second time before all requests were finished.
+    /// On a second request, before the running requests had finished.
     Forced,
 }
 
 impl Server {
-    /// A server with these settings, which finds its models in `store` and the default one at `default_path`.
+    /// Binds the address of the settings. Models are in `store`, the default model at `default_path`.
     ///
-    /// Recordings are decoded by processes of the program `worker`, which calls [`decode_worker`](crate::decode_worker) with
-    /// its second argument where its first is [`WORKER`](crate::WORKER); without one, by this process.
+    /// Recordings are decoded by processes of the program `worker`, which has to call
+    /// [`run_worker`](amanuensis_decode_worker::run_worker). Without one they are decoded in this process.
     ///
     /// # Errors
     /// Any [`ServeError`].
@@ -106,82 +106,81 @@ impl Server {
         check_decoder(&runtime, &decoder)?;
         let jobs = open_jobs(&config, &decoder)?;
         let state = AppState::new(config, keys, decoder, jobs, store, default_path);
-        let fits = state.pool.check_default();
-        fits.map_err(|error| ConfigError::Invalid(format!("model_memory: {error}")))?;
-        Ok(Self { state, listener, stops: watch::Sender::new(0), runtime })
+        state.pool.check_default().map_err(|error| ConfigError::Invalid(format!("model_memory: {error}")))?;
+        Ok(Self { state, listener, shutdown_requests: watch::Sender::new(0), runtime })
     }
 
-    /// Where the server listens.
+    /// The address that the server listens on, with the port that was picked if the setting is 0.
     ///
     /// # Errors
-    /// The operating system's.
+    /// Those of the operating system.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// What asks the server to stop, from any thread; once, for requests that have begun to be finished, or twice, so that it
-    /// ends at once.
+    /// A function that requests a shutdown, from any thread. After the first call running requests may finish. A second call
+    /// stops the server at once.
     pub fn shutdown_handle(&self) -> impl Fn() + Send + Sync + 'static {
-        let stops = self.stops.clone();
-        move || stops.send_modify(|stops| *stops += 1)
+        let requests = self.shutdown_requests.clone();
+        move || requests.send_modify(|count| *count += 1)
     }
 
-    /// Answers requests until it is [asked to stop](Self::shutdown_handle), then lets those finish that have begun, for
+    /// Serves requests until a [shutdown](Self::shutdown_handle), then waits for the running ones to finish, for
     /// [`Config::shutdown_timeout`] at most.
     pub fn run(self) -> ShutdownOutcome {
-        let Self { state, listener, stops, runtime } = self;
-        let asked = async |times| drop(stops.subscribe().wait_for(|stops| *stops >= times).await);
-        let ended = runtime.block_on(async {
+        let Self { state, listener, shutdown_requests, runtime } = self;
+        let requested = async |times| drop(shutdown_requests.subscribe().wait_for(|count| *count >= times).await);
+        let outcome = runtime.block_on(async {
             warm_up(&state);
             let jobs = state.jobs.clone().map(|jobs| tokio::spawn(jobs.run(Arc::clone(&state.pool))));
             let connections = Arc::new(Semaphore::new(state.config.max_connections));
             tokio::select! {
                 () = accept(&state, &listener, &connections) => {}
-                () = asked(1) => {}
+                () = requested(1) => {}
             }
             drop(listener);
             state.begin_shutdown();
-            let patience = Duration::from_secs(state.config.shutdown_timeout);
-            let all = async {
-                // All places are free when no connection is left.
+            let timeout = Duration::from_secs(state.config.shutdown_timeout);
+            let all_finished = async {
+                // Each open connection holds one of the permits.
                 let _ = connections.acquire_many(state.config.max_connections as u32).await;
                 state.limits.close_live_sessions().await;
                 if let Some(jobs) = jobs {
-                    // What a panic cut short is found by the next server.
+                    // If the task panicked, the next server resumes its jobs.
                     let _ = jobs.await;
                 }
             };
             tokio::select! {
-                () = all => ShutdownOutcome::Graceful,
-                () = tokio::time::sleep(patience) => {
-                    eprintln!("stopped with requests unfinished");
+                () = all_finished => ShutdownOutcome::Graceful,
+                () = tokio::time::sleep(timeout) => {
+                    eprintln!("stopped before all requests had finished");
                     ShutdownOutcome::Graceful
                 }
-                () = asked(2) => ShutdownOutcome::Forced,
+                () = requested(2) => ShutdownOutcome::Forced,
             }
         });
-        // What still transcribes gave up when its connection was dropped; nobody waits for it.
+        // Transcriptions that still run were cancelled when their connections were dropped. They need not be waited for.
         runtime.shutdown_background();
-        ended
+        outcome
     }
 }
 
-/// Tries what decodes, so that one that never can is known before the first request.
+/// Decodes a tiny recording, so that a decoder that cannot work is found before the first request.
 fn check_decoder(runtime: &Runtime, decoder: &Decoder) -> Result<(), ServeError> {
     let decoder = decoder.clone();
     let checked = runtime.block_on(runtime.spawn_blocking(move || decoder.check()));
     checked.map_err(|panic| ServeError::Start(panic.into()))?.map_err(ServeError::Decoder)
 }
 
-/// Finds out now, and not at the first request, whether uploads have a place.
+/// Creates a temporary file, so that an unusable directory for uploads is found before the first request.
 fn check_uploads() -> Result<(), ServeError> {
-    let tried = NamedTempFile::new().map(drop);
-    tried.map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })
+    let created = NamedTempFile::new().map(drop);
+    created.map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })
 }
 
-/// Takes the place of the jobs. Without the default one the server goes without jobs; one that was named has to do.
+/// Opens the job queue. A failure is an error if the data directory is set explicitly. Otherwise the server runs without jobs.
 fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, ServeError> {
-    let open = |directory: PathBuf| match Jobs::open(config.jobs(directory.clone()), decoder.clone()) {
+    let open = |directory: PathBuf| match Jobs::open(JobSettings::new(config, directory.clone()), decoder.clone()) {
         Ok(jobs) => Ok(Some(Arc::new(jobs))),
         Err(source) => Err(ServeError::Jobs { directory, source }),
     };
@@ -191,13 +190,15 @@ fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, Se
     let problem = match data_directory().map(|data| open(data.join("server"))) {
         Some(Ok(jobs)) => return Ok(jobs),
         Some(Err(error)) => error.to_string(),
-        None => "the system has none".to_owned(),
+        None => "the user has no data directory".to_owned(),
     };
-    eprintln!("warning: no jobs are taken for want of a directory ({problem}); name one with --data-dir");
+    eprintln!(
+        "warning: jobs are disabled, because their directory cannot be used ({problem}); set one with --data-dir"
+    );
     Ok(None)
 }
 
-/// Loads the default model, so that the first request need not wait.
+/// Loads the default model in the background, so that the first request need not wait for it.
 fn warm_up(state: &Arc<AppState>) {
     let state = Arc::clone(state);
     tokio::spawn(async move {
@@ -208,26 +209,26 @@ fn warm_up(state: &Arc<AppState>) {
     });
 }
 
-/// Accepts connections for ever.
-async fn accept(state: &Arc<AppState>, listener: &TcpListener, places: &Arc<Semaphore>) {
+/// Accepts connections until it is cancelled. Each holds one of the `permits` until it is closed.
+async fn accept(state: &Arc<AppState>, listener: &TcpListener, permits: &Arc<Semaphore>) {
     let service = TowerToHyperService::new(api::router(state));
     let mut http = http1::Builder::new();
-    // It counts from the beginning of the connection, and from the end of every answer.
+    // The timeout starts with the connection and after each response.
     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(state.config.header_timeout));
     loop {
-        let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
         let Ok((stream, _)) = listener.accept().await else {
-            // Too many open files, most often: some will be closed.
+            // Most often there are too many open files. Some of them will be closed soon.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // Events of a stream are small and wanted at once.
+        // Events of a stream are small and must not wait for more data.
         let _ = stream.set_nodelay(true);
         let connection = http.serve_connection(TokioIo::new(stream), service.clone()).with_upgrades();
         let state = Arc::clone(state);
         tokio::spawn(async move {
             let mut connection = pin!(connection);
-            // What a client does to its connection is no fault of ours.
+            // Errors of a connection are caused by the client.
             tokio::select! {
                 _ = &mut connection => {}
                 () = state.shutdown_started() => {
@@ -235,7 +236,7 @@ async fn accept(state: &Arc<AppState>, listener: &TcpListener, places: &Arc<Sema
                     let _ = connection.await;
                 }
             }
-            drop(place);
+            drop(permit);
         });
     }
 }

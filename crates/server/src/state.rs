@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,35 +12,35 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
-use crate::metrics::{Gauges, Metrics, resident_bytes};
+use crate::metrics::{Gauges, Metrics, ModelLoad, resident_bytes};
 use crate::pool::ModelPool;
 use crate::transcription::TranscriptionLimits;
 use amanuensis_decode_worker::Decoder;
 
-/// The server's parts; handlers get an `Arc` of it.
+/// The parts of the server. Each request handler gets an `Arc` of it.
 pub struct AppState {
     /// The settings.
     pub config: Config,
     /// The models.
     pub pool: Arc<ModelPool>,
-    /// What decodes recordings.
+    /// Opens recordings.
     pub decoder: Decoder,
-    /// The jobs; none where another server has their place.
+    /// The job queue; `None` if there is no directory for it.
     pub jobs: Option<Arc<Jobs>>,
-    /// Who is let in.
+    /// The valid API keys.
     pub keys: ApiKeys,
-    /// How much is done at once.
+    /// Slots and the rate limit.
     pub limits: Limits,
-    /// What is counted.
+    /// The counters.
     pub metrics: Metrics,
     stopping: watch::Sender<bool>,
     requests: AtomicU64,
-    /// Tells the ids of this run from those of others.
-    run: u64,
+    /// Start time in milliseconds since 1970. It keeps request ids unique across restarts.
+    started_ms: u64,
 }
 
 impl AppState {
-    /// The parts of a server with these settings, which make sense; `default_path` is where its default model is.
+    /// The state of a server with these settings, which were checked. `default_path` is the path of the default model.
     pub fn new(
         config: Config,
         keys: ApiKeys,
@@ -59,34 +59,34 @@ impl AppState {
             metrics: Metrics::default(),
             stopping: watch::Sender::new(false),
             requests: AtomicU64::new(0),
-            run: since_epoch.as_millis() as u64,
+            started_ms: since_epoch.as_millis() as u64,
             config,
         })
     }
 
-    /// The server takes no further work.
+    /// From now on requests are rejected, and jobs stop after their current window.
     pub fn begin_shutdown(&self) {
         self.stopping.send_replace(true);
         self.jobs.iter().for_each(|jobs| jobs.stop());
     }
 
-    /// Whether the server is being stopped.
+    /// Whether the server shuts down.
     pub fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
-    /// Waits until the server is being stopped.
+    /// Waits until the server shuts down.
     pub async fn shutdown_started(&self) {
         let stopped = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await.is_ok();
-        debug_assert!(stopped, "the sender is ours");
+        debug_assert!(stopped, "the sender lives as long as self");
     }
 
-    /// An id for a request.
+    /// A new id for a request.
     pub fn next_request_id(&self) -> String {
-        format!("req_{:x}{:06x}", self.run, self.requests.fetch_add(1, Ordering::Relaxed))
+        format!("req_{:x}{:06x}", self.started_ms, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// How much a transcription may take.
+    /// The limits of a transcription that a request asks for.
     pub fn transcription_limits(&self) -> TranscriptionLimits {
         let seconds = Duration::from_secs;
         TranscriptionLimits {
@@ -95,18 +95,18 @@ impl AppState {
         }
     }
 
-    /// The refusal of a request that there is no place for, with a guess of when there may be.
-    pub fn overloaded(&self, what: &str) -> ApiError {
-        let each = self.metrics.mean_transcription_seconds().unwrap_or(1.0);
+    /// The error 503 for a request that gets no slot, with an estimate of when to retry.
+    pub fn overloaded(&self, message: &str) -> ApiError {
+        let mean_seconds = self.metrics.mean_transcription_seconds().unwrap_or(1.0);
         let rounds = 1 + self.limits.queued_requests() / self.config.max_active.max(1);
-        ApiError::overloaded(what, (each * rounds as f64).ceil().clamp(1.0, 60.0) as u64)
+        ApiError::overloaded(message, (mean_seconds * rounds as f64).ceil().clamp(1.0, 60.0) as u64)
     }
 
-    /// The state of things now.
+    /// The current load.
     pub fn gauges(&self) -> Gauges {
         let models = self.pool.loaded(|model| {
             let (decoding, waiting) = model.windows();
-            (model.name().to_owned(), decoding, waiting, model.batch_size())
+            ModelLoad { name: model.name().to_owned(), decoding, waiting, batch_size: model.batch_size() }
         });
         Gauges {
             uploading: self.limits.active_uploads(),

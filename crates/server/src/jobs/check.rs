@@ -1,4 +1,4 @@
-//! Whether a job has a recording at all: whoever submits it hears that at once, where its beginning tells.
+//! Checks the recording of a job before the job is accepted, so that the client learns at once about a file that is no recording.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,42 +6,44 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amanuensis_audio::ErrorKind;
+use amanuensis_decode_worker::OpenError;
 use tokio::task::spawn_blocking;
 
-use super::{JobError, JobParams, Jobs};
-use amanuensis_decode_worker::OpenError;
+use super::error::JobError;
+use super::job::JobParams;
+use super::queue::Jobs;
 
-/// How long a recording is looked at.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of a check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Jobs {
-    /// Opens the recording of a job as doing the job would: `upload`, or that of the folder. No more are opened at once than jobs
-    /// are done.
+    /// Opens the recording of a job in the way the runner will: `upload`, or a file of the folder. The number of checks at once
+    /// is limited to the number of jobs that run at once.
     ///
     /// # Errors
-    /// [`JobError::Recording`]; [`JobError::NoFolder`], [`JobError::NotInFolder`] where there is no upload. Where it cannot be
-    /// told in time what the recording is, or not now, there is no error.
-    pub async fn check(self: &Arc<Self>, asked: &JobParams, upload: Option<&Path>) -> Result<(), JobError> {
+    /// [`JobError::Recording`]; without an upload [`JobError::NoFolder`], [`JobError::NotInFolder`]. A check that times out, or
+    /// cannot be done now, is no error.
+    pub async fn check(self: &Arc<Self>, params: &JobParams, upload: Option<&Path>) -> Result<(), JobError> {
         let path = match upload {
             Some(upload) => upload.to_owned(),
-            None => self.in_folder(asked.path.as_deref().unwrap_or_default())?,
+            None => self.find_in_folder(params.path.as_deref().unwrap_or_default())?,
         };
-        let place = Arc::clone(&self.checks).acquire_owned().await;
+        let slot = Arc::clone(&self.check_slots).acquire_owned().await;
         let jobs = Arc::clone(self);
-        let look = move || {
-            // Also where nobody waits for it any more.
-            let _place = place;
-            jobs.look_at(path)
+        let check = move || {
+            // Held until the check has finished, even if the client disconnects.
+            let _slot = slot;
+            jobs.check_recording(path)
         };
-        // A panic would be one when the job is done, too, which then says so.
-        spawn_blocking(look).await.unwrap_or(Ok(()))
+        // A panic happens again when the job runs, and is then the job's error.
+        spawn_blocking(check).await.unwrap_or(Ok(()))
     }
 
-    fn look_at(&self, path: PathBuf) -> Result<(), JobError> {
+    fn check_recording(&self, path: PathBuf) -> Result<(), JobError> {
         let Ok(file) = File::open(path) else { return Ok(()) };
-        let until = Instant::now() + PATIENCE;
-        match self.decoder.open(file, move || Instant::now() >= until) {
-            Err(OpenError::Audio(error)) if error.kind() != ErrorKind::Unreadable && Instant::now() < until => {
+        let deadline = Instant::now() + CHECK_TIMEOUT;
+        match self.decoder.open(file, move || Instant::now() >= deadline) {
+            Err(OpenError::Audio(error)) if error.kind() != ErrorKind::Unreadable && Instant::now() < deadline => {
                 Err(JobError::Recording(error))
             }
             _ => Ok(()),

@@ -1,46 +1,48 @@
-//! What may be wrong with jobs.
+//! Errors of the job queue.
 
 use std::io;
 
 use amanuensis_audio::Error as AudioError;
 
-/// Why something cannot be done with jobs.
+use super::job::JobState;
+
+/// Why an operation on a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// There is none with this name, or not any more.
+    /// No job has this id, or it was removed.
     #[error("there is no such job")]
     NotFound,
-    /// As many wait as may.
+    /// The queue has its maximum length.
     #[error("too many jobs are waiting")]
     QueueFull,
-    /// It has not succeeded, or not yet.
+    /// The job has no transcript, because it has not succeeded.
     #[error("there is no result: the job is {0}")]
-    NoResult(super::JobState),
-    /// It is no recording that can be transcribed.
+    NoResult(JobState),
+    /// The file cannot be decoded.
     #[error(transparent)]
     Recording(AudioError),
-    /// The server may not read files of its own machine.
+    /// The server has no folder of recordings.
     #[error("this server has no folder of recordings; upload the file")]
     NoFolder,
-    /// The folder does not hold such a file.
+    /// The folder has no such file.
     #[error("the folder of recordings holds no file {0:?}")]
     NotInFolder(String),
-    /// Another server uses the directory.
+    /// Another server has locked the data directory.
     #[error("another server uses the data directory")]
     InUse,
-    /// The jobs were kept by a newer version of this program.
-    #[error("the jobs in the data directory were kept by a newer version of this program")]
+    /// The database was written by a newer version of this program.
+    #[error("the jobs in the data directory were stored by a newer version of this program")]
     TooNew,
-    /// The database fails.
+    /// The database failed.
     #[error("the job database: {0}")]
     Database(#[from] rusqlite::Error),
-    /// What the database holds cannot be understood.
-    #[error("the job database holds what cannot be read: {0}")]
+    /// The database holds JSON that this version cannot parse.
+    #[error("the job database has invalid content: {0}")]
     InvalidContent(#[from] serde_json::Error),
-    /// No process can be started for a recording.
-    #[error("no decoder can be started: {0}")]
+    /// No worker process can be started.
+    #[error("cannot start a decoder: {0}")]
     DecoderStart(io::Error),
-    /// The files in the data directory fail.
+    /// A file in the data directory cannot be read or written.
     #[error("the files of jobs: {0}")]
     Io(#[from] io::Error),
 }

@@ -1,5 +1,4 @@
-//! The files of jobs: a directory that is one server's, with the recordings that were uploaded and the transcripts. A name
-//! in it is a job's, never one that somebody gave.
+//! The data directory: uploaded recordings and transcripts. Files are named after job ids, never after anything a client sent.
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -9,9 +8,9 @@ use std::path::{Path, PathBuf};
 use amanuensis_transcribe::Transcript;
 use tempfile::TempPath;
 
-use super::JobError;
+use super::error::JobError;
 
-/// A data directory, as long as it is held.
+/// A locked data directory. Dropping it releases the lock.
 pub struct JobFiles {
     uploads: PathBuf,
     results: PathBuf,
@@ -20,7 +19,7 @@ pub struct JobFiles {
 }
 
 impl JobFiles {
-    /// Takes the data directory, which is made if it is not there.
+    /// Locks the data directory, and creates it if it does not exist.
     ///
     /// # Errors
     /// [`JobError::InUse`], [`JobError::Io`].
@@ -39,34 +38,34 @@ impl JobFiles {
         Ok(Self { uploads, results, database, _lock: lock })
     }
 
-    /// Where the database is.
+    /// The path of the database.
     pub fn database(&self) -> &Path {
         &self.database
     }
 
-    /// Where uploads begin, under names of temporary files.
+    /// The directory of uploads, also for temporary files of uploads that are being received.
     pub fn uploads(&self) -> &Path {
         &self.uploads
     }
 
-    /// Keeps an upload as that of a job.
+    /// Renames a received upload to the recording of a job, durably.
     pub fn keep_upload(&self, upload: TempPath, id: &str) -> io::Result<()> {
         File::open(&upload)?.sync_all()?;
         upload.persist(self.upload(id))?;
         sync(&self.uploads)
     }
 
-    /// The uploaded recording of a job.
+    /// The path of the uploaded recording of a job.
     pub fn upload(&self, id: &str) -> PathBuf {
         self.uploads.join(id)
     }
 
-    /// Removes the recording of a job, if there is one.
+    /// Removes the uploaded recording of a job, if it exists.
     pub fn remove_upload(&self, id: &str) -> io::Result<()> {
         remove(&self.upload(id))
     }
 
-    /// Writes the transcript of a job, which appears as a whole.
+    /// Writes the transcript of a job atomically.
     pub fn write_result(&self, id: &str, transcript: &Transcript) -> Result<(), JobError> {
         let file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.results)?;
         let mut out = BufWriter::new(file.as_file());
@@ -78,20 +77,20 @@ impl JobFiles {
         Ok(sync(&self.results)?)
     }
 
-    /// The transcript of a job.
+    /// Reads the transcript of a job.
     pub fn read_result(&self, id: &str) -> Result<Transcript, JobError> {
         Ok(serde_json::from_reader(BufReader::new(File::open(self.result(id))?))?)
     }
 
-    /// Removes the transcript of a job, if there is one.
+    /// Removes the transcript of a job, if it exists.
     pub fn remove_result(&self, id: &str) -> io::Result<()> {
         remove(&self.result(id))
     }
 
-    /// Removes what a server that was killed left behind: all but the uploads of the jobs `unfinished` and the transcripts
-    /// of those that `succeeded`.
-    pub fn sweep(&self, unfinished: &HashSet<String>, succeeded: &HashSet<String>) -> io::Result<()> {
-        for (folder, kept) in [(&self.uploads, unfinished), (&self.results, succeeded)] {
+    /// Removes files that a killed server left behind: all uploads except those of the jobs `queued`, and all transcripts except
+    /// those of the jobs `succeeded`.
+    pub fn remove_orphans(&self, queued: &HashSet<String>, succeeded: &HashSet<String>) -> io::Result<()> {
+        for (folder, kept) in [(&self.uploads, queued), (&self.results, succeeded)] {
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
                 let name = entry.file_name();
@@ -109,7 +108,7 @@ impl JobFiles {
     }
 }
 
-/// Makes a directory that others on this machine cannot read, if it is not there.
+/// Creates a directory that other users cannot read, if it does not exist.
 fn make_private(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -118,7 +117,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// Makes an empty file that others on this machine cannot read, if it is not there.
+/// Creates an empty file that other users cannot read, if it does not exist.
 fn make_private_file(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true);
@@ -134,16 +133,16 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Has a directory remember its names through a loss of power.
+/// Makes new names in a directory durable, so that they survive a power failure.
 fn sync(directory: &Path) -> io::Result<()> {
-    // Elsewhere a directory cannot be opened, and need not.
+    // Windows cannot open a directory as a file, and needs no such call.
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-/// The file called `path` in `folder`, links resolved: a file, and within the folder.
+/// The real path of the file `path` in `folder`. Symbolic links are resolved, and the result has to be a file inside the folder.
 ///
 /// # Errors
-/// [`JobError::NotInFolder`], whatever the reason: what else is on the machine is nobody's business.
+/// [`JobError::NotInFolder`] in all other cases. The reason is not told, since clients must not learn which files exist.
 pub fn in_folder(folder: &Path, path: &str) -> Result<PathBuf, JobError> {
     let resolved = || {
         let folder = folder.canonicalize().ok()?;
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_one_servers() {
+    fn only_one_server_can_lock_a_data_directory() {
         let directory = tempfile::tempdir().unwrap();
         let files = JobFiles::open(&directory.path().join("a/b")).unwrap();
         assert!(matches!(JobFiles::open(&directory.path().join("a/b")), Err(JobError::InUse)));
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_no_job_is_swept_away() {
+    fn files_without_a_job_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         let files = JobFiles::open(directory.path()).unwrap();
         let upload = || tempfile::NamedTempFile::new_in(files.uploads()).unwrap();
@@ -175,17 +174,17 @@ mod tests {
             files.keep_upload(upload().into_temp_path(), id).unwrap();
             fs::write(files.result(id), "{}").unwrap();
         }
-        // As a server that is killed leaves it.
-        let forgotten = upload().into_temp_path().keep().unwrap();
-        files.sweep(&HashSet::from(["a".to_owned()]), &HashSet::from(["b".to_owned()])).unwrap();
-        let there = [files.upload("a"), files.upload("b"), files.result("a"), files.result("b"), forgotten];
+        // A server that is killed during an upload leaves such a file.
+        let orphan = upload().into_temp_path().keep().unwrap();
+        files.remove_orphans(&HashSet::from(["a".to_owned()]), &HashSet::from(["b".to_owned()])).unwrap();
+        let there = [files.upload("a"), files.upload("b"), files.result("a"), files.result("b"), orphan];
         assert_eq!(there.map(|path| path.exists()), [true, false, false, true, false]);
         files.remove_upload("a").unwrap();
         files.remove_upload("a").unwrap();
     }
 
     #[test]
-    fn nothing_outside_the_folder_is_found() {
+    fn files_outside_the_folder_are_not_found() {
         let directory = tempfile::tempdir().unwrap();
         let folder = directory.path().join("recordings");
         fs::create_dir_all(folder.join("deep")).unwrap();

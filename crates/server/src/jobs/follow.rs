@@ -1,4 +1,4 @@
-//! Following a job: every segment once and in order, whenever one begins to, and how far the job is.
+//! Follows one job: each segment once and in order, the progress, and the final state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,80 +7,91 @@ use amanuensis_transcribe::Segment;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use super::{Job, JobError, Jobs};
+use super::error::JobError;
+use super::job::Job;
+use super::queue::Jobs;
 
-/// What happens to a job.
+/// An event of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobEvent {
-    /// A segment was found.
+    /// A new segment.
     Segment(Segment),
-    /// The job, further than before.
+    /// The job has made progress.
     Progress(Job),
-    /// The job, at its end; the last of all.
+    /// The job has succeeded, failed or was cancelled. No event follows.
     Finished(Job),
 }
 
-/// Follows a job. The database is what is believed; the channel only says when to look.
+/// The event stream of a job. All events come from the database; the notification channel only says when to look there.
 pub struct Follower {
     jobs: Arc<Jobs>,
     id: String,
-    /// Segments that are known.
-    known: usize,
-    /// Where changes are told of; none if the job has ended, or the server is being stopped.
+    /// Number of segments that were returned, or that the client has from an earlier stream.
+    n_segments: usize,
+    /// `None` if the job is finished or the server shuts down.
     changes: Option<watch::Receiver<()>>,
-    /// What was found and not yet given.
-    found: VecDeque<JobEvent>,
+    /// Events that were found and not yet returned.
+    pending: VecDeque<JobEvent>,
     is_first: bool,
-    is_over: bool,
+    is_complete: bool,
+}
+
+impl Jobs {
+    /// Follows a job from the segment with the index `n_segments` on.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`].
+    pub fn follow(self: &Arc<Self>, id: &str, n_segments: usize) -> Result<Follower, JobError> {
+        let (jobs, changes) = (Arc::clone(self), self.subscribe(id));
+        self.get(id)?;
+        let (id, pending) = (id.to_owned(), VecDeque::new());
+        Ok(Follower { jobs, id, n_segments, changes, pending, is_first: true, is_complete: false })
+    }
 }
 
 impl Follower {
-    pub(super) fn new(jobs: Arc<Jobs>, id: &str, known: usize, changes: Option<watch::Receiver<()>>) -> Self {
-        Self { jobs, id: id.to_owned(), known, changes, found: VecDeque::new(), is_first: true, is_over: false }
-    }
-
-    /// What happens next; nothing behind the end of the job, nor when the server is being stopped.
+    /// The next event; `None` after [`JobEvent::Finished`], or when the server shuts down.
     ///
     /// # Errors
-    /// [`JobError::NotFound`] where the job is removed, and whatever the database may fail of.
+    /// [`JobError::NotFound`] if the job was removed, and errors of the database.
     pub async fn next(&mut self) -> Result<Option<JobEvent>, JobError> {
         loop {
-            if let Some(event) = self.found.pop_front() {
+            if let Some(event) = self.pending.pop_front() {
                 return Ok(Some(event));
             }
-            if self.is_over {
+            if self.is_complete {
                 return Ok(None);
             }
-            self.wait().await;
-            self.look().await?;
+            self.wait_for_change().await;
+            self.query().await?;
         }
     }
 
-    /// Waits for something to look for.
-    async fn wait(&mut self) {
+    async fn wait_for_change(&mut self) {
+        // The first query needs no change: it returns what is there already.
         if std::mem::take(&mut self.is_first) {
             return;
         }
         let Some(changes) = &mut self.changes else { return };
         if changes.changed().await.is_err() {
-            // Nothing more will be told.
+            // The sender was dropped: one last query, then the stream ends.
             self.changes = None;
         }
     }
 
-    async fn look(&mut self) -> Result<(), JobError> {
-        let (jobs, id, known) = (Arc::clone(&self.jobs), self.id.clone(), self.known);
-        let look = move || {
-            // In this order: what is found behind it belongs to a job that has not ended.
+    async fn query(&mut self) -> Result<(), JobError> {
+        let (jobs, id, n_segments) = (Arc::clone(&self.jobs), self.id.clone(), self.n_segments);
+        let query = move || {
+            // The job first. If it is finished, the segments after it are complete.
             let job = jobs.get(&id)?;
-            Ok((job, jobs.segments(&id, known)?))
+            Ok((job, jobs.segments(&id, n_segments)?))
         };
-        let looked: Result<_, JobError> = spawn_blocking(look).await.unwrap_or_else(|_| Err(JobError::NotFound));
-        let (job, segments) = looked?;
-        self.known = segments.last().map_or(known, |segment| segment.id + 1);
-        self.found.extend(segments.into_iter().map(JobEvent::Segment));
-        self.is_over = job.state.is_final() || self.changes.is_none();
-        self.found.push_back(if job.state.is_final() { JobEvent::Finished(job) } else { JobEvent::Progress(job) });
+        let result: Result<_, JobError> = spawn_blocking(query).await.unwrap_or_else(|_| Err(JobError::NotFound));
+        let (job, segments) = result?;
+        self.n_segments = segments.last().map_or(n_segments, |segment| segment.id + 1);
+        self.pending.extend(segments.into_iter().map(JobEvent::Segment));
+        self.is_complete = job.state.is_final() || self.changes.is_none();
+        self.pending.push_back(if job.state.is_final() { JobEvent::Finished(job) } else { JobEvent::Progress(job) });
         Ok(())
     }
 }

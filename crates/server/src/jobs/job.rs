@@ -1,67 +1,67 @@
-//! What is known of a job.
+//! A job and its state.
 
 use std::fmt;
 use std::str::FromStr;
 
 use amanuensis_transcribe::TranscribeOptions;
 
-/// A job that is to be done.
+/// What a client asks for when it submits a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobParams {
-    /// What people call the job, if they call it something.
+    /// A display name, chosen by the client.
     pub name: Option<String>,
-    /// A file of the server's folder, relative to it; the recording was uploaded where there is none.
+    /// The recording, relative to the server's folder of recordings. `None` if the recording was uploaded.
     pub path: Option<String>,
     /// The name of an installed model.
     pub model: String,
-    /// What to make of the recording.
+    /// The transcription options.
     pub options: TranscribeOptions,
 }
 
-/// A job, and how far it is.
+/// A job and its progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// Its name for programs: `job_` and 32 hexadecimal digits.
+    /// `job_` and 32 hexadecimal digits.
     pub id: String,
-    /// What was asked for.
+    /// What the client asked for.
     pub params: JobParams,
-    /// How it stands.
+    /// The state.
     pub state: JobState,
     /// When it was submitted, in seconds since 1970.
     pub created: i64,
-    /// When work on it first began, in seconds since 1970.
+    /// When it was first started, in seconds since 1970.
     pub started: Option<i64>,
-    /// When it ended, in seconds since 1970.
+    /// When it succeeded, failed or was cancelled, in seconds since 1970.
     pub finished: Option<i64>,
     /// Seconds of the recording that are transcribed.
     pub done: f64,
-    /// Seconds that the recording says it has, where it says so; exact once the job has succeeded.
+    /// Duration of the recording in seconds. An estimate of the file's header until the job has succeeded.
     pub total: Option<f64>,
     /// Why it failed.
     pub error: Option<String>,
-    /// What was odd about the recording, where the job has succeeded.
+    /// Warnings about the recording, once the job has succeeded.
     pub warnings: Vec<String>,
 }
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
-    /// It waits for its turn.
+    /// It waits in the queue.
     Queued,
     /// It is being transcribed.
     Running,
-    /// Its transcript is there.
+    /// Its transcript is complete.
     Succeeded,
-    /// It cannot be transcribed, or not to its end.
+    /// It could not be transcribed to the end.
     Failed,
-    /// It was given up because somebody asked for it.
+    /// A client cancelled it.
     Cancelled,
 }
 
 impl JobState {
     const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
-    /// The name, for programs.
+    /// The name in the API and in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -72,7 +72,7 @@ impl JobState {
         }
     }
 
-    /// Whether nothing will change any more.
+    /// Whether the state cannot change any more.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
@@ -84,7 +84,7 @@ impl fmt::Display for JobState {
     }
 }
 
-/// The text names no state.
+/// The text is no name of a [`JobState`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a job is queued, running, succeeded, failed or cancelled")]
 pub struct UnknownState;

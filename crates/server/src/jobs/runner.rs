@@ -1,242 +1,244 @@
-//! Doing jobs: a few at a time, each from behind the last window that is kept.
+//! Runs jobs: a few at a time, each from its last checkpoint on.
 
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amanuensis_decode_worker::{OpenError, WorkerExit};
 use amanuensis_transcribe::{
     Audio, Ending, Error as TranscribeError, Event, Transcriber, Transcript, WindowCheckpoint,
 };
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
-use super::{Job, JobError, Jobs};
+use super::error::JobError;
+use super::job::Job;
+use super::queue::Jobs;
 use crate::pool::{ModelPool, PoolError};
-use amanuensis_decode_worker::{OpenError, WorkerExit};
 
-/// Until another try, where there is no memory for a model, or the disk fails.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Delay before the next attempt if there is no memory for a model, or the disk fails.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// How often jobs are looked for that need not be kept any longer.
-const SWEEP: Duration = Duration::from_mins(1);
+/// How often expired jobs are removed.
+const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Why a job fails that has taken its time.
-const LATE: &str = "it took longer than a job may";
+/// The error of a job that exceeds its time limit.
+const TIMED_OUT: &str = "the job took longer than its time limit";
 
-/// How often what decodes a recording may be killed without a window in between, before its job fails: it may be the recording
-/// for which the system runs out of memory.
-const MOST_KILLS: u32 = 3;
+/// How often the worker process of a job may be killed without a new checkpoint before the job fails. The recording may be what
+/// uses up the memory of the machine.
+const MAX_KILLS: u32 = 3;
 
-/// How work on a job ended.
-enum End {
+/// How an attempt to transcribe a job ended.
+enum Outcome {
     Transcribed(Transcript),
-    /// Not, for this reason.
+    /// With the error message.
     Failed(String),
-    /// What decodes the recording was killed.
+    /// The worker process was killed from outside; with a message.
     Killed(String),
-    /// It is not to be done, or not now.
-    NotWanted,
+    /// The job was cancelled, or the server shuts down.
+    Cancelled,
 }
 
 impl Jobs {
-    /// Does jobs until the server [stops](Self::stop).
+    /// Runs jobs until the server [stops](Self::stop).
     pub async fn run(self: Arc<Self>, models: Arc<ModelPool>) {
         let mut workers = JoinSet::new();
         for _ in 0..self.settings.workers {
-            workers.spawn(Arc::clone(&self).work(Arc::clone(&models)));
+            workers.spawn(Arc::clone(&self).run_worker(Arc::clone(&models)));
         }
-        let sweeping = async {
+        let cleanup = async {
             loop {
                 let jobs = Arc::clone(&self);
-                let swept = spawn_blocking(move || jobs.remove_old()).await;
-                warn_of("old jobs cannot be removed", swept.unwrap_or(Ok(())));
-                sleep(SWEEP).await;
+                let removed = spawn_blocking(move || jobs.remove_expired()).await;
+                warn_on_error("old jobs cannot be removed", removed.unwrap_or(Ok(())));
+                sleep(CLEANUP_INTERVAL).await;
             }
         };
         tokio::select! {
             _ = workers.join_all() => {}
-            () = sweeping => {}
+            () = cleanup => {}
         }
     }
 
-    async fn work(self: Arc<Self>, models: Arc<ModelPool>) {
+    async fn run_worker(self: Arc<Self>, models: Arc<ModelPool>) {
         loop {
-            // Before looking, so that nothing that comes then is missed.
-            let mut work = std::pin::pin!(self.work.notified());
-            work.as_mut().enable();
+            // Registered before the queue is examined, so that no job added after that is missed.
+            let mut wake = std::pin::pin!(self.wake_runner.notified());
+            wake.as_mut().enable();
             if self.is_stopping() {
                 return;
             }
             let jobs = Arc::clone(&self);
             match spawn_blocking(move || jobs.store.claim()).await.unwrap_or(Ok(None)) {
-                Ok(Some(job)) => self.attempt(job, &models).await,
-                Ok(None) => work.await,
+                Ok(Some(job)) => self.run_job(job, &models).await,
+                Ok(None) => wake.await,
                 Err(error) => {
-                    warn_of("no job can be begun", Err(error));
-                    sleep(PAUSE).await;
+                    warn_on_error("no job can be started", Err(error));
+                    sleep(RETRY_DELAY).await;
                 }
             }
         }
     }
 
-    /// Does a job, or puts it back for later.
-    async fn attempt(self: &Arc<Self>, job: Job, models: &ModelPool) {
-        self.tell(&job.id);
+    /// Transcribes a job and stores the outcome, or requeues it.
+    async fn run_job(self: &Arc<Self>, job: Job, models: &ModelPool) {
+        self.notify_followers(&job.id);
         let id = job.id.clone();
         let loaded = match models.get(&job.params.model).await {
             Err(PoolError::MemoryFull) => None,
             loaded => Some(loaded.map_err(|error| error.to_string())),
         };
         let jobs = Arc::clone(self);
-        let done = spawn_blocking(move || match loaded {
+        let result = spawn_blocking(move || match loaded {
             Some(Ok(transcriber)) => {
-                let end = jobs.transcribe(&job, &transcriber)?;
-                jobs.keep_end(&job.id, end)
+                let outcome = jobs.transcribe(&job, &transcriber)?;
+                jobs.store_outcome(&job.id, outcome)
             }
-            Some(Err(reason)) => jobs.keep_end(&job.id, End::Failed(reason)),
-            None => jobs.store.put_back(&job.id).map(|()| true),
+            Some(Err(reason)) => jobs.store_outcome(&job.id, Outcome::Failed(reason)),
+            None => jobs.store.requeue(&job.id).map(|()| true),
         });
-        let done = match done.await {
-            Ok(done) => done,
-            // A panic. It would be one the next time too.
-            Err(_) => self.keep_end(&id, End::Failed("an error in the program".to_owned())),
+        let result = match result.await {
+            Ok(result) => result,
+            // The thread panicked. Another attempt would panic, too.
+            Err(_) => self.store_outcome(&id, Outcome::Failed("an error in the program".to_owned())),
         };
-        let later = done.unwrap_or_else(|error| {
-            warn_of(&format!("{id} has to wait"), Err(error));
-            // If the database fails at this too, the next start of the server finds the job.
-            warn_of(&id, self.store.put_back(&id));
+        let retry = result.unwrap_or_else(|error| {
+            warn_on_error(&format!("{id} is requeued"), Err(error));
+            // If the database fails again, the job stays `running` and is requeued when the server restarts.
+            warn_on_error(&id, self.store.requeue(&id));
             true
         });
-        if later && !self.is_stopping() {
-            sleep(PAUSE).await;
+        if retry && !self.is_stopping() {
+            sleep(RETRY_DELAY).await;
         }
     }
 
-    fn transcribe(self: &Arc<Self>, job: &Job, transcriber: &Transcriber) -> Result<End, JobError> {
-        let mut windows = match self.store.windows(&job.id, 0) {
-            // Then it begins anew, and those that come have the numbers of these.
+    /// Transcribes a job from its last checkpoint on, or from the beginning if the checkpoints are unusable.
+    fn transcribe(self: &Arc<Self>, job: &Job, transcriber: &Transcriber) -> Result<Outcome, JobError> {
+        let mut checkpoints = match self.store.checkpoints(&job.id, 0) {
             Err(JobError::InvalidContent(_)) => {
-                self.store.forget_windows(&job.id)?;
+                self.store.delete_checkpoints(&job.id)?;
                 Vec::new()
             }
-            windows => windows?,
+            checkpoints => checkpoints?,
         };
         loop {
-            if let Some(end) = self.go_on(job, transcriber, windows)? {
-                return Ok(end);
+            if let Some(outcome) = self.resume(job, transcriber, checkpoints)? {
+                return Ok(outcome);
             }
-            // Read by another version of the program, or of another recording in the folder.
-            self.store.forget_windows(&job.id)?;
-            windows = Vec::new();
+            // They are of another version of the program, or the file in the folder was replaced.
+            self.store.delete_checkpoints(&job.id)?;
+            checkpoints = Vec::new();
         }
     }
 
-    /// Transcribes what lies behind `windows`, and keeps every further window. None where `windows` are not those of the
-    /// recording.
-    fn go_on(
+    /// Transcribes the recording after `checkpoints`, and stores each further checkpoint. `None` if `checkpoints` do not belong
+    /// to the recording.
+    fn resume(
         self: &Arc<Self>,
         job: &Job,
         transcriber: &Transcriber,
-        windows: Vec<WindowCheckpoint>,
-    ) -> Result<Option<End>, JobError> {
-        let until = Instant::now() + self.settings.timeout;
-        let (audio, exit) = match self.open_recording(job, until)? {
+        checkpoints: Vec<WindowCheckpoint>,
+    ) -> Result<Option<Outcome>, JobError> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let (audio, exit) = match self.open_recording(job, deadline)? {
             Ok(opened) => opened,
-            Err(_) if !self.is_wanted(&job.id) => return Ok(Some(End::NotWanted)),
-            Err(_) if Instant::now() >= until => return Ok(Some(End::Failed(LATE.to_owned()))),
-            Err(end) => return Ok(Some(end)),
+            Err(_) if !self.is_wanted(&job.id) => return Ok(Some(Outcome::Cancelled)),
+            Err(_) if Instant::now() >= deadline => return Ok(Some(Outcome::Failed(TIMED_OUT.to_owned()))),
+            Err(outcome) => return Ok(Some(outcome)),
         };
-        let longest = self.settings.max_duration.as_secs_f64();
+        let max_seconds = self.settings.max_duration.as_secs_f64();
         let (mut total, mut is_too_long) = (audio.expected_duration(), false);
-        let mut kept = Ok(());
-        let transcript = transcriber.resume(audio, &job.params.options, windows, &mut |event| {
+        let mut stored = Ok(());
+        let transcript = transcriber.resume(audio, &job.params.options, checkpoints, &mut |event| {
             match event {
-                // What comes now may have been cut where the samples end.
+                // The samples end early, so this event may be of a window that was cut off.
                 _ if exit.killed().is_some() => return ControlFlow::Break(()),
-                Event::Progress { done, total: said } => {
-                    total = said;
-                    is_too_long |= done > longest || total.is_some_and(|total| total > longest);
+                Event::Progress { done, total: expected } => {
+                    total = expected;
+                    is_too_long |= done > max_seconds || total.is_some_and(|total| total > max_seconds);
                 }
                 Event::Checkpoint(window) => {
-                    kept = self.store.add_window(&job.id, window, total).map(drop);
-                    self.tell(&job.id);
+                    stored = self.store.add_checkpoint(&job.id, window, total).map(drop);
+                    self.notify_followers(&job.id);
                 }
                 _ => {}
             }
-            let goes_on = kept.is_ok() && !is_too_long && Instant::now() < until && self.is_wanted(&job.id);
-            if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            let proceed = stored.is_ok() && !is_too_long && Instant::now() < deadline && self.is_wanted(&job.id);
+            if proceed { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        kept?;
+        stored?;
         Ok(match transcript {
-            _ if !self.is_wanted(&job.id) => Some(End::NotWanted),
-            _ if let Some(reason) = exit.killed() => Some(End::Killed(reason.to_owned())),
-            _ if is_too_long => Some(End::Failed(format!("the recording is longer than {longest} s"))),
-            _ if Instant::now() >= until => Some(End::Failed(LATE.to_owned())),
+            _ if !self.is_wanted(&job.id) => Some(Outcome::Cancelled),
+            _ if let Some(reason) = exit.killed() => Some(Outcome::Killed(reason.to_owned())),
+            _ if is_too_long => Some(Outcome::Failed(format!("the recording is longer than {max_seconds} s"))),
+            _ if Instant::now() >= deadline => Some(Outcome::Failed(TIMED_OUT.to_owned())),
             Err(TranscribeError::CannotResume) => None,
-            Err(error) => Some(End::Failed(error.to_string())),
-            Ok(Transcript { ending: Ending::Failed(reason), .. }) => Some(End::Failed(reason)),
-            Ok(transcript) => Some(End::Transcribed(transcript)),
+            Err(error) => Some(Outcome::Failed(error.to_string())),
+            Ok(Transcript { ending: Ending::Failed(reason), .. }) => Some(Outcome::Failed(reason)),
+            Ok(transcript) => Some(Outcome::Transcribed(transcript)),
         })
     }
 
-    /// Opens the recording of a job, or says how the job ends for want of it.
+    /// Opens the recording of a job. The inner error is the job's outcome if that fails; the outer one is a failure of the
+    /// server, after which the job is requeued.
     fn open_recording(
         self: &Arc<Self>,
         job: &Job,
-        until: Instant,
-    ) -> Result<Result<(Audio, WorkerExit), End>, JobError> {
+        deadline: Instant,
+    ) -> Result<Result<(Audio, WorkerExit), Outcome>, JobError> {
         let path = match &job.params.path {
-            Some(path) => self.in_folder(path),
+            Some(path) => self.find_in_folder(path),
             None => Ok(self.files.upload(&job.id)),
         };
         let open = |path| File::open(path).map_err(|error| format!("the recording cannot be opened: {error}"));
         let file = match path.map_err(|error| error.to_string()).and_then(open) {
             Ok(file) => file,
-            Err(reason) => return Ok(Err(End::Failed(reason))),
+            Err(reason) => return Ok(Err(Outcome::Failed(reason))),
         };
         let (jobs, id) = (Arc::clone(self), job.id.clone());
-        match self.decoder.open(file, move || Instant::now() >= until || !jobs.is_wanted(&id)) {
-            // No fault of the recording, and not for ever.
+        match self.decoder.open(file, move || Instant::now() >= deadline || !jobs.is_wanted(&id)) {
             Err(OpenError::Start(error)) => Err(JobError::DecoderStart(error)),
-            Err(OpenError::Killed(reason)) => Ok(Err(End::Killed(reason))),
-            Err(error) => Ok(Err(End::Failed(error.to_string()))),
+            Err(OpenError::Killed(reason)) => Ok(Err(Outcome::Killed(reason))),
+            Err(error) => Ok(Err(Outcome::Failed(error.to_string()))),
             Ok(opened) => Ok(Ok(opened)),
         }
     }
 
-    /// Keeps how a job ended, and tells of it. True where it is worth another try, later.
-    fn keep_end(&self, id: &str, end: End) -> Result<bool, JobError> {
-        let is_kept = match end {
-            End::Transcribed(transcript) => {
-                // First the transcript, then that there is one: a server that is killed in between comes here again.
+    /// Stores the outcome of a job and ends its followers. True if the job was requeued and should be tried again later.
+    fn store_outcome(&self, id: &str, outcome: Outcome) -> Result<bool, JobError> {
+        let is_finished = match outcome {
+            Outcome::Transcribed(transcript) => {
+                // The file first, then the state. A server that is killed in between transcribes the last window again.
                 self.files.write_result(id, &transcript)?;
-                let is_kept = self.store.finish(id, Ok((transcript.duration, &transcript.warnings)))?;
-                if !is_kept {
+                let is_finished = self.store.finish(id, Ok((transcript.duration, &transcript.warnings)))?;
+                if !is_finished {
                     self.files.remove_result(id)?;
                 }
-                is_kept
+                is_finished
             }
-            End::Failed(reason) => self.store.finish(id, Err(&reason))?,
-            End::Killed(reason) => {
-                if self.store.put_back_killed(id, MOST_KILLS)? {
-                    eprintln!("warning: {id} has to wait: {reason}");
+            Outcome::Failed(reason) => self.store.finish(id, Err(&reason))?,
+            Outcome::Killed(reason) => {
+                if self.store.requeue_killed(id, MAX_KILLS)? {
+                    eprintln!("warning: {id} is requeued: {reason}");
                     return Ok(true);
                 }
-                let reason = format!("{reason}, and got no further in {MOST_KILLS} attempts");
+                let reason = format!("{reason}, and made no progress in {MAX_KILLS} attempts");
                 self.store.finish(id, Err(&reason))?
             }
-            End::NotWanted => return self.store.put_back(id).map(|()| false),
+            Outcome::Cancelled => return self.store.requeue(id).map(|()| false),
         };
-        if is_kept {
-            self.ended(id)?;
+        if is_finished {
+            self.close(id)?;
         }
         Ok(false)
     }
 }
 
-/// Tells whoever runs the server of what no caller is to blame for.
-fn warn_of(what: &str, result: Result<(), JobError>) {
+/// Prints a warning about a failure of the server itself, which no client is told.
+fn warn_on_error(what: &str, result: Result<(), JobError>) {
     if let Err(error) = result {
         eprintln!("warning: {what}: {error}");
     }

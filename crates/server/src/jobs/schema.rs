@@ -1,10 +1,11 @@
-//! The tables in which jobs are kept, and how older ones become these.
+//! The tables of the job database, and their migrations.
 
 use rusqlite::Connection;
 
-use super::JobError;
+use super::error::JobError;
 
-/// What makes each version of the tables of the one before; the first, of nothing.
+/// The SQL that upgrades the tables to each version from the one before. The first creates them. Entries never change: the
+/// databases of users depend on them.
 const VERSIONS: &[&str] = &[
     "
     CREATE TABLE jobs (
@@ -36,17 +37,20 @@ const VERSIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
 ",
     "
-    -- How often what decodes the recording was killed since the last window was kept.
+    -- How often the worker process was killed since the last window was stored.
     ALTER TABLE jobs ADD COLUMN kills INTEGER NOT NULL DEFAULT 0;
-    -- What was odd about the recording of one that has succeeded: texts.
+    -- Warnings about the recording of a job that has succeeded: a JSON list of strings.
     ALTER TABLE jobs ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';
 ",
 ];
 
-/// Sets a connection up, and brings its tables up to date.
+/// Configures a connection and upgrades its tables to the newest version.
+///
+/// # Errors
+/// [`JobError::TooNew`] if a newer program has written the database; [`JobError::Database`].
 pub fn prepare(connection: &mut Connection) -> Result<(), JobError> {
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // A job that was accepted is not lost with the power either.
+    // So that an accepted job survives a power failure.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_of_the_first_tables_stay() {
+    fn jobs_of_the_first_schema_version_are_kept() {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(VERSIONS[0]).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
@@ -79,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_made_once_and_newer_ones_are_refused() {
+    fn tables_are_created_once_and_a_newer_schema_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("jobs.sqlite");
         for _ in 0..2 {

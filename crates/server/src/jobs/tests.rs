@@ -1,21 +1,28 @@
-//! Jobs that are done by a small model of random weights, whose text is gibberish.
+//! Jobs that are transcribed with a small model of random weights. Its text is gibberish, but always the same.
+
+mod stored_jobs;
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use amanuensis_decode_worker::Decoder;
 use amanuensis_models::Store;
 use amanuensis_transcribe::{
-    Audio, ComputeType, EngineOptions, Timings, TranscribeOptions, Transcriber, Transcript, WindowCheckpoint,
+    Audio, ComputeType, EngineOptions, Segment, Timings, TranscribeOptions, Transcriber, Transcript, WindowCheckpoint,
 };
 use amanuensis_weights::fixture::write_gibberish;
 use clap::{Args, Command, FromArgMatches};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use super::follow::Follower;
 use super::*;
 use crate::config::Config;
 use crate::pool::ModelPool;
 
-/// A directory with a model and what servers keep there.
+/// A directory with a model, a folder of recordings, and the data directory of a server.
 struct Workspace(TempDir);
 
 impl Workspace {
@@ -46,7 +53,7 @@ impl Workspace {
         }
     }
 
-    /// Begins to do jobs.
+    /// Starts to run jobs in the background.
     fn start(&self, jobs: &Arc<Jobs>) -> JoinHandle<()> {
         let matches = Config::augment_args(Command::new("serve")).get_matches_from(["serve", "--threads=1"]);
         let config = Config::from_arg_matches(&matches).unwrap();
@@ -55,12 +62,12 @@ impl Workspace {
         tokio::spawn(Arc::clone(jobs).run(models))
     }
 
-    /// Writes a recording to the folder.
+    /// Writes a recording to the folder of recordings.
     fn recording(&self, name: &str, seconds: u32) {
         fs::write(self.path("recordings").join(name), wav(seconds)).unwrap();
     }
 
-    /// What a recording of the folder holds, timings aside, and its windows.
+    /// The transcript, without timings, and the checkpoints of a recording in the folder.
     fn transcribe(&self, name: &str) -> (Transcript, Vec<WindowCheckpoint>) {
         let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
         let transcriber = Transcriber::load(&self.path("tiny"), &engine).unwrap().with_name("base");
@@ -81,7 +88,7 @@ fn write_model(directory: &Path) {
     write_gibberish(directory).unwrap();
 }
 
-/// A tone that slides up and down, 8 kHz, 8 bit.
+/// A WAV file with a tone of varying pitch, 8 kHz, 8 bit.
 fn wav(seconds: u32) -> Vec<u8> {
     let n = 8000 * seconds;
     let mut wav = Vec::new();
@@ -100,12 +107,12 @@ fn wav(seconds: u32) -> Vec<u8> {
     wav
 }
 
-/// Everything is read, once, and believed.
+/// Each window is decoded once, and the result is accepted in any case.
 fn options() -> TranscribeOptions {
     TranscribeOptions { temperatures: vec![0.0], compression_ratio_threshold: None, vad: None, ..Default::default() }
 }
 
-fn asked(path: Option<&str>) -> JobParams {
+fn params(path: Option<&str>) -> JobParams {
     JobParams { name: None, path: path.map(str::to_owned), model: "whisper-1".to_owned(), options: options() }
 }
 
@@ -113,8 +120,8 @@ fn untimed(transcript: Transcript) -> Transcript {
     Transcript { timings: Timings::default(), ..transcript }
 }
 
-/// The segments that follow, and the job at its end.
-async fn to_the_end(follower: &mut Follower) -> (Vec<Segment>, Option<Job>) {
+/// Waits for the end of the event stream. Returns its segments, and the job if it has finished.
+async fn follow_to_end(follower: &mut Follower) -> (Vec<Segment>, Option<Job>) {
     let (mut segments, mut ended) = (Vec::new(), None);
     while let Some(event) = follower.next().await.unwrap() {
         match event {
@@ -127,7 +134,7 @@ async fn to_the_end(follower: &mut Follower) -> (Vec<Segment>, Option<Job>) {
 }
 
 #[tokio::test]
-async fn an_upload_becomes_a_transcript() {
+async fn an_uploaded_recording_is_transcribed() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 70);
     let (whole, windows) = workspace.transcribe("talk.wav");
@@ -136,11 +143,11 @@ async fn an_upload_becomes_a_transcript() {
     let jobs = workspace.jobs();
     let upload = tempfile::NamedTempFile::new_in(jobs.uploads()).unwrap();
     fs::write(upload.path(), wav(70)).unwrap();
-    let job = jobs.submit(&asked(None), Some(upload.into_temp_path())).unwrap();
+    let job = jobs.submit(&params(None), Some(upload.into_temp_path())).unwrap();
     assert!(matches!(jobs.result(&job.id), Err(JobError::NoResult(JobState::Queued))));
     let mut follower = jobs.follow(&job.id, 0).unwrap();
     let workers = workspace.start(&jobs);
-    let (segments, ended) = to_the_end(&mut follower).await;
+    let (segments, ended) = follow_to_end(&mut follower).await;
     let ended = ended.unwrap();
     assert_eq!((ended.state, ended.error, ended.done), (JobState::Succeeded, None, 70.0));
     assert_eq!(segments, whole.segments);
@@ -148,8 +155,8 @@ async fn an_upload_becomes_a_transcript() {
     jobs.stop();
     workers.await.unwrap();
     assert!(!jobs.files.upload(&job.id).exists());
-    // Whoever comes later, or again, gets what is missing.
-    let (rest, ended) = to_the_end(&mut jobs.follow(&job.id, 2).unwrap()).await;
+    // A client that reconnects gets the segments that it has not received yet.
+    let (rest, ended) = follow_to_end(&mut jobs.follow(&job.id, 2).unwrap()).await;
     assert!(rest == whole.segments[2..] && ended.is_some());
 
     assert_eq!(jobs.cancel(&job.id).unwrap(), None);
@@ -158,16 +165,16 @@ async fn an_upload_becomes_a_transcript() {
 }
 
 #[tokio::test]
-async fn what_a_server_that_was_killed_left_undone_the_next_one_ends() {
+async fn a_job_of_a_killed_server_resumes_from_its_checkpoints() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 70);
     let (whole, windows) = workspace.transcribe("talk.wav");
     for finished in 0..=windows.len() {
         let jobs = workspace.jobs();
-        let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+        let id = jobs.submit(&params(Some("talk.wav")), None).unwrap().id;
         jobs.store.claim().unwrap().unwrap();
         for window in &windows[..finished] {
-            assert!(jobs.store.add_window(&id, window, None).unwrap());
+            assert!(jobs.store.add_checkpoint(&id, window, None).unwrap());
         }
         drop(jobs);
 
@@ -175,115 +182,116 @@ async fn what_a_server_that_was_killed_left_undone_the_next_one_ends() {
         assert_eq!(jobs.get(&id).unwrap().state, JobState::Queued);
         let mut follower = jobs.follow(&id, 0).unwrap();
         let workers = workspace.start(&jobs);
-        let (segments, _) = to_the_end(&mut follower).await;
+        let (segments, _) = follow_to_end(&mut follower).await;
         assert_eq!(segments, whole.segments);
         assert_eq!(untimed(jobs.result(&id).unwrap()), whole);
-        assert_eq!(jobs.store.windows(&id, 0).unwrap(), windows);
+        assert_eq!(jobs.store.checkpoints(&id, 0).unwrap(), windows);
         jobs.stop();
         workers.await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_server_that_is_stopped_leaves_jobs_to_the_next_one() {
+async fn a_job_that_a_shutdown_interrupts_is_finished_by_the_next_server() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 300);
     let (whole, windows) = workspace.transcribe("talk.wav");
     let jobs = workspace.jobs();
-    let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+    let id = jobs.submit(&params(Some("talk.wav")), None).unwrap().id;
     let mut follower = jobs.follow(&id, 0).unwrap();
     let workers = workspace.start(&jobs);
     while !matches!(follower.next().await.unwrap(), Some(JobEvent::Segment(_))) {}
     jobs.stop();
     workers.await.unwrap();
-    // On a fast machine it was done by then.
+    // Queued again, or succeeded already on a fast machine.
     assert_ne!(jobs.get(&id).unwrap().state, JobState::Running);
-    to_the_end(&mut follower).await;
+    follow_to_end(&mut follower).await;
     drop((follower, jobs));
 
     let jobs = workspace.jobs();
     workspace.start(&jobs);
-    to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;
+    follow_to_end(&mut jobs.follow(&id, 0).unwrap()).await;
     assert_eq!(untimed(jobs.result(&id).unwrap()), whole);
-    assert_eq!(jobs.store.windows(&id, 0).unwrap(), windows);
+    assert_eq!(jobs.store.checkpoints(&id, 0).unwrap(), windows);
 }
 
 #[tokio::test]
-async fn what_was_read_of_another_recording_is_not_gone_on_with() {
+async fn checkpoints_of_another_recording_are_discarded() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 70);
     let (whole, windows) = workspace.transcribe("talk.wav");
     let jobs = workspace.jobs();
-    let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+    let id = jobs.submit(&params(Some("talk.wav")), None).unwrap().id;
     jobs.store.claim().unwrap().unwrap();
-    jobs.store.add_window(&id, &WindowCheckpoint { end: windows[0].end - 1, ..windows[0].clone() }, None).unwrap();
-    jobs.store.put_back(&id).unwrap();
+    jobs.store.add_checkpoint(&id, &WindowCheckpoint { end: windows[0].end - 1, ..windows[0].clone() }, None).unwrap();
+    jobs.store.requeue(&id).unwrap();
     workspace.start(&jobs);
-    to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;
+    follow_to_end(&mut jobs.follow(&id, 0).unwrap()).await;
     assert_eq!(untimed(jobs.result(&id).unwrap()), whole);
-    assert_eq!(jobs.store.windows(&id, 0).unwrap(), windows);
+    assert_eq!(jobs.store.checkpoints(&id, 0).unwrap(), windows);
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_says_why() {
+async fn a_failed_job_has_an_error_message() {
     let workspace = Workspace::new();
-    fs::write(workspace.path("recordings/notes.txt"), "no sound in it").unwrap();
+    fs::write(workspace.path("recordings/notes.txt"), "not a recording").unwrap();
     workspace.recording("long.wav", 601);
     workspace.recording("talk.wav", 1);
     let jobs = workspace.jobs();
-    let unknown = JobParams { model: "none".to_owned(), ..asked(Some("talk.wav")) };
+    let unknown = JobParams { model: "none".to_owned(), ..params(Some("talk.wav")) };
     let ids =
-        [asked(Some("notes.txt")), asked(Some("long.wav")), unknown].map(|job| jobs.submit(&job, None).unwrap().id);
-    assert!(matches!(jobs.submit(&asked(Some("talk.wav")), None), Err(JobError::QueueFull)));
-    assert!(matches!(jobs.submit(&asked(Some("../tiny/model.bin")), None), Err(JobError::NotInFolder(_))));
+        [params(Some("notes.txt")), params(Some("long.wav")), unknown].map(|job| jobs.submit(&job, None).unwrap().id);
+    assert!(matches!(jobs.submit(&params(Some("talk.wav")), None), Err(JobError::QueueFull)));
+    assert!(matches!(jobs.submit(&params(Some("../tiny/model.bin")), None), Err(JobError::NotInFolder(_))));
     workspace.start(&jobs);
     for (id, problem) in ids.iter().zip(["format", "longer than 600 s", "\"none\""]) {
-        let (segments, ended) = to_the_end(&mut jobs.follow(id, 0).unwrap()).await;
+        let (segments, ended) = follow_to_end(&mut jobs.follow(id, 0).unwrap()).await;
         let Job { state, error, .. } = ended.unwrap();
         assert!(segments.is_empty() && state == JobState::Failed, "{state} {error:?}");
         assert!(error.as_ref().is_some_and(|error| error.contains(problem)), "{error:?}");
     }
 }
 
-/// What decodes is killed at once, in the last attempt that a job has.
+/// The worker process is killed at once. The job has failed twice in this way before.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_job_whose_decoder_is_always_killed_fails() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1);
     let program = workspace.path("killed");
-    // Written by another process: none that was started meanwhile has the file open, which could then not be run.
+    // A separate process writes the file. If this one did, a child that another test forks at that moment would inherit the
+    // open file, and the kernel refuses to execute a file that is open for writing.
     let write = r#"printf '#!/bin/sh\nkill -s KILL $$\n' > "$0" && chmod +x "$0""#;
     assert!(std::process::Command::new("sh").args(["-c", write]).arg(&program).status().unwrap().success());
     let jobs = Arc::new(Jobs::open(workspace.settings(), Decoder::Worker { program, memory_mib: 64 }).unwrap());
-    let id = jobs.submit(&asked(Some("talk.wav")), None).unwrap().id;
+    let id = jobs.submit(&params(Some("talk.wav")), None).unwrap().id;
     for _ in 0..2 {
         jobs.store.claim().unwrap().unwrap();
-        assert!(jobs.store.put_back_killed(&id, 3).unwrap());
+        assert!(jobs.store.requeue_killed(&id, 3).unwrap());
     }
     workspace.start(&jobs);
-    let (_, ended) = to_the_end(&mut jobs.follow(&id, 0).unwrap()).await;
-    let Job { state, error: Some(error), .. } = ended.unwrap() else { panic!("no reason") };
+    let (_, ended) = follow_to_end(&mut jobs.follow(&id, 0).unwrap()).await;
+    let Job { state, error: Some(error), .. } = ended.unwrap() else { panic!("no error message") };
     assert!(state == JobState::Failed && error.contains("was killed (signal: 9"), "{state} {error}");
 }
 
 #[tokio::test]
-async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
+async fn queued_and_running_jobs_can_be_cancelled() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 70);
     let (_, windows) = workspace.transcribe("talk.wav");
     let jobs = workspace.jobs();
-    let [running, waiting] = [(); 2].map(|()| jobs.submit(&asked(Some("talk.wav")), None).unwrap().id);
+    let [running, queued] = [(); 2].map(|()| jobs.submit(&params(Some("talk.wav")), None).unwrap().id);
     jobs.store.claim().unwrap().unwrap();
-    assert!(jobs.store.add_window(&running, &windows[0], None).unwrap());
-    for (id, segments) in [(&running, windows[0].segments.len()), (&waiting, 0)] {
+    assert!(jobs.store.add_checkpoint(&running, &windows[0], None).unwrap());
+    for (id, segments) in [(&running, windows[0].segments.len()), (&queued, 0)] {
         let mut follower = jobs.follow(id, 0).unwrap();
         assert!(jobs.is_wanted(id));
         assert_eq!(jobs.cancel(id).unwrap().unwrap().state, JobState::Cancelled);
         assert!(!jobs.is_wanted(id));
-        assert_eq!(to_the_end(&mut follower).await.1.unwrap().state, JobState::Cancelled);
+        assert_eq!(follow_to_end(&mut follower).await.1.unwrap().state, JobState::Cancelled);
         assert!(matches!(jobs.result(id), Err(JobError::NoResult(JobState::Cancelled))));
-        // What was found is still there, and goes with the job.
+        // The segments so far are kept until the job is removed.
         assert_eq!(jobs.segments(id, 0).unwrap().len(), segments);
         assert_eq!(jobs.cancel(id).unwrap(), None);
     }
@@ -291,7 +299,7 @@ async fn a_job_is_cancelled_while_it_waits_and_while_it_runs() {
 }
 
 #[test]
-fn jobs_that_have_ended_are_kept_for_a_time() {
+fn finished_jobs_are_removed_after_the_retention_time() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1);
     let jobs = Jobs::open(
@@ -299,12 +307,12 @@ fn jobs_that_have_ended_are_kept_for_a_time() {
         Decoder::InProcess,
     )
     .unwrap();
-    let [ended, waiting] = [(); 2].map(|()| jobs.submit(&asked(Some("talk.wav")), None).unwrap().id);
-    jobs.cancel(&ended).unwrap();
-    jobs.remove_old().unwrap();
-    assert!(jobs.get(&ended).is_ok());
+    let [finished, queued] = [(); 2].map(|()| jobs.submit(&params(Some("talk.wav")), None).unwrap().id);
+    jobs.cancel(&finished).unwrap();
+    jobs.remove_expired().unwrap();
+    assert!(jobs.get(&finished).is_ok());
     drop(jobs);
-    // An hour later.
+    // As if an hour had passed.
     let database = rusqlite::Connection::open(workspace.path("data/jobs.sqlite")).unwrap();
     database.execute("UPDATE jobs SET created = created - 3610, finished = finished - 3610", []).unwrap();
     let jobs = Jobs::open(
@@ -312,6 +320,6 @@ fn jobs_that_have_ended_are_kept_for_a_time() {
         Decoder::InProcess,
     )
     .unwrap();
-    jobs.remove_old().unwrap();
-    assert!(jobs.get(&ended).is_err() && jobs.get(&waiting).is_ok());
+    jobs.remove_expired().unwrap();
+    assert!(jobs.get(&finished).is_err() && jobs.get(&queued).is_ok());
 }

@@ -1,5 +1,7 @@
-//! Speech that is still going on: a session that takes bytes as they come and tells what it hears. No HTTP here.
+//! Live transcription: a session receives audio while someone speaks, and sends text back. Nothing here knows HTTP.
 
+mod messages;
 mod session;
 
-pub use session::{Command, SessionEvent, SessionSettings, start};
+pub use messages::{Command, SessionEvent, SessionSettings};
+pub use session::start;

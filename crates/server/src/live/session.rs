@@ -1,123 +1,71 @@
-//! A session on a thread of its own: commands go in through one channel, and what was heard comes out of another. Both are
-//! bounded, so that whoever sends faster than the model reads, or does not listen, has to wait. When either end is
-//! dropped, the session ends.
+//! A live session on a thread of its own. Commands arrive through one channel, events leave through another. Both are bounded: a
+//! client that sends faster than the model transcribes, or does not read its events, has to wait. The session ends when the
+//! client drops its end of either channel.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::thread;
 
 use amanuensis_transcribe::{
-    Audio, Ending, Error, Event, Language, LiveEvent, LiveTranscriber, RawFormat, RawStream, TranscribeOptions,
-    Transcriber, UtteranceOptions, Word,
+    Audio, Ending, Error, Event, LiveEvent, LiveTranscriber, RawStream, UtteranceOptions, Word,
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Commands, and things to tell, that may wait.
-const WAITING: usize = 64;
+use super::messages::{Command, SessionEvent, SessionSettings};
+
+/// Capacity of each channel.
+const MAX_WAITING_MESSAGES: usize = 64;
 
 const SAMPLE_RATE: u32 = 16_000;
 
-/// Samples that a turn has at least where it is committed by hand: a tenth of a second.
-const SHORTEST: usize = SAMPLE_RATE as usize / 10;
+/// The shortest utterance that a client may commit, in samples: 0.1 s.
+const MIN_COMMIT_SAMPLES: usize = SAMPLE_RATE as usize / 10;
 
-/// Samples that are held until they are committed by hand: ten minutes, 38 MB.
-const MOST_HELD: usize = 600 * SAMPLE_RATE as usize;
+/// Size of the buffer for audio that is not committed, in samples: ten minutes, 38 MB.
+const MAX_BUFFERED_SAMPLES: usize = 600 * SAMPLE_RATE as usize;
 
-/// How to listen.
-#[derive(Debug, Clone)]
-pub struct SessionSettings {
-    /// The model.
-    pub transcriber: Arc<Transcriber>,
-    /// What to make of speech.
-    pub options: TranscribeOptions,
-    /// What makes a turn; none where the client says so.
-    pub utterances: Option<UtteranceOptions>,
-    /// What the bytes are.
-    pub format: RawFormat,
-    /// Samples a second.
-    pub rate: u32,
-}
-
-/// What a session is told.
-#[derive(Debug)]
-pub enum Command {
-    /// More samples.
-    Bytes(Vec<u8>),
-    /// The turn ends here.
-    Commit,
-    /// What is not committed is forgotten.
-    Clear,
-    /// From now on, listen in another way. The turn ends here.
-    Configure(Box<SessionSettings>),
-    /// The turn ends here, and so does the session once it is written down.
-    End,
-}
-
-/// What a session tells. Turns are numbered from 1; times are seconds from the beginning of the session.
-#[derive(Debug, PartialEq)]
-pub enum SessionEvent {
-    /// Somebody begins to speak.
-    SpeechStarted { utterance: u64, at: f64 },
-    /// Nobody speaks any more.
-    SpeechStopped { utterance: u64, at: f64 },
-    /// A turn is complete, and its last words will follow.
-    Committed { utterance: u64 },
-    /// The text of a turn goes on, with these words.
-    Delta { utterance: u64, text: String, words: Vec<Word> },
-    /// What may follow the text so far; the next of these replaces it.
-    Provisional { utterance: u64, text: String },
-    /// All of a turn is written down.
-    Completed { utterance: u64, text: String, words: Vec<Word>, seconds: f64, language: Option<Language> },
-    /// A turn could not be written down.
-    Failed { utterance: u64, reason: String },
-    /// There was nothing to commit.
-    NothingToCommit,
-    /// What was not committed is forgotten.
-    Cleared,
-    /// There is no room for samples that are not committed; they are lost.
-    BufferFull,
-}
-
-/// Starts a session. `Err` where the system has no thread left.
+/// Starts a session. Returns the channel for commands and the channel of events.
+///
+/// # Errors
+/// If the system cannot create a thread.
 pub fn start(settings: SessionSettings) -> std::io::Result<(Sender<Command>, Receiver<SessionEvent>)> {
-    let (commands, incoming) = channel(WAITING);
-    let (told, outgoing) = channel(WAITING);
+    let (command_sender, commands) = channel(MAX_WAITING_MESSAGES);
+    let (events, event_receiver) = channel(MAX_WAITING_MESSAGES);
     let session = Session {
-        commands: incoming,
-        told,
+        commands,
+        events,
         utterance: 0,
-        seconds: 0.0,
-        began: 0.0,
-        ended: 0.0,
-        next: None,
-        held: Vec::new(),
+        offset_s: 0.0,
+        started_s: 0.0,
+        stopped_s: 0.0,
+        next_command: None,
+        buffer: Vec::new(),
     };
     thread::Builder::new().name("amanuensis-live".to_owned()).spawn(move || session.run(settings))?;
-    Ok((commands, outgoing))
+    Ok((command_sender, event_receiver))
 }
 
 struct Session {
     commands: Receiver<Command>,
-    told: Sender<SessionEvent>,
-    /// The number of the last turn.
+    events: Sender<SessionEvent>,
+    /// The number of the last utterance.
     utterance: u64,
-    /// Seconds of the stream before the current settings.
-    seconds: f64,
-    /// Where the last turn began and ended.
-    began: f64,
-    ended: f64,
-    /// A command that was taken too early.
-    next: Option<Command>,
-    /// Samples that wait to be committed, or, where turns begin to be detected, to be listened to.
-    held: Vec<f32>,
+    /// Seconds of audio before the current settings.
+    offset_s: f64,
+    /// Start and end of the last utterance, in seconds.
+    started_s: f64,
+    stopped_s: f64,
+    /// A command that was received and has to be executed later.
+    next_command: Option<Command>,
+    /// Samples that are not committed. If the settings change to detected utterances, detection starts with these samples.
+    buffer: Vec<f32>,
 }
 
 impl Session {
     fn run(mut self, mut settings: SessionSettings) {
         loop {
             let next = match settings.utterances {
-                Some(turns) => self.listen(&settings, turns),
-                None => self.collect(&settings),
+                Some(utterances) => self.run_detected(&settings, utterances),
+                None => self.run_committed(&settings),
             };
             match next {
                 Some(next) => settings = next,
@@ -126,36 +74,37 @@ impl Session {
         }
     }
 
-    /// Writes along with speech, turn by turn, until there are other settings or nobody is left.
-    fn listen(&mut self, settings: &SessionSettings, turns: UtteranceOptions) -> Option<SessionSettings> {
-        // Both were checked before the settings were taken.
-        let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, turns).ok()?;
+    /// Detects utterances and transcribes them while they are spoken. Returns the new settings, or `None` at the end of the
+    /// session.
+    fn run_detected(&mut self, settings: &SessionSettings, utterances: UtteranceOptions) -> Option<SessionSettings> {
+        // Neither can fail: the settings were checked before the session got them.
+        let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, utterances).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
-        // They are counted with the others.
-        let mut samples = std::mem::take(&mut self.held);
-        self.seconds -= seconds_of(samples.len());
+        let mut samples = std::mem::take(&mut self.buffer);
+        // The transcriber counts the buffered samples again.
+        self.offset_s -= seconds_of(samples.len());
         let (mut next, mut has_ended) = (None, false);
-        while next.is_none() && !has_ended && !self.told.is_closed() {
-            let result = match self.next()? {
+        while next.is_none() && !has_ended && !self.events.is_closed() {
+            let result = match self.receive()? {
                 Command::Bytes(bytes) => {
                     raw.push(&bytes, &mut samples);
-                    // What came during the last reading comes all at once.
-                    while let Some(Command::Bytes(bytes)) = self.next_at_once() {
+                    // All audio that arrived during the last decoding is processed together.
+                    while let Some(Command::Bytes(bytes)) = self.try_receive_bytes() {
                         raw.push(&bytes, &mut samples);
                     }
-                    live.push(&samples, &mut |event| self.tell_of(event))
+                    live.push(&samples, &mut |event| self.send_live_event(event))
                 }
                 command @ (Command::Commit | Command::Configure(_) | Command::End) => {
-                    // The resampler still holds a part of the turn.
+                    // The resampler still holds the last samples of the utterance.
                     raw.finish(&mut samples);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
-                    let mut result = live.push(&samples, &mut |event| self.tell_of(event));
+                    let mut result = live.push(&samples, &mut |event| self.send_live_event(event));
                     let is_in_utterance = live.is_in_utterance();
-                    result = result.and(live.end_utterance(&mut |event| self.tell_of(event)));
+                    result = result.and(live.end_utterance(&mut |event| self.send_live_event(event)));
                     match command {
                         Command::Configure(settings) => next = Some(*settings),
                         Command::End => has_ended = true,
-                        _ if !is_in_utterance => self.tell(SessionEvent::NothingToCommit),
+                        _ if !is_in_utterance => self.send(SessionEvent::NothingToCommit),
                         _ => {}
                     }
                     result
@@ -164,217 +113,210 @@ impl Session {
                     samples.clear();
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
                     live.clear();
-                    self.tell(SessionEvent::Cleared);
+                    self.send(SessionEvent::Cleared);
                     Ok(())
                 }
             };
             samples.clear();
             if let Err(error) = result {
-                self.fail(&error);
+                self.send_failure(&error);
                 live.clear();
             }
         }
-        self.seconds += live.seconds();
+        self.offset_s += live.seconds();
         next
     }
 
-    fn tell_of(&mut self, event: LiveEvent<'_>) {
+    fn send_live_event(&mut self, event: LiveEvent<'_>) {
         match event {
             LiveEvent::UtteranceStarted { start } => {
                 self.utterance += 1;
-                self.began = self.seconds + start;
-                self.tell(SessionEvent::SpeechStarted { utterance: self.utterance, at: self.began });
+                self.started_s = self.offset_s + start;
+                self.send(SessionEvent::SpeechStarted { utterance: self.utterance, at: self.started_s });
             }
             LiveEvent::Words { committed, provisional } => {
+                let utterance = self.utterance;
                 if !committed.is_empty() {
-                    self.tell(SessionEvent::Delta {
-                        utterance: self.utterance,
-                        text: text(committed),
-                        words: committed.to_vec(),
-                    });
+                    self.send(SessionEvent::Delta { utterance, text: text_of(committed), words: committed.to_vec() });
                 }
-                self.tell(SessionEvent::Provisional { utterance: self.utterance, text: text(provisional) });
+                self.send(SessionEvent::Provisional { utterance, text: text_of(provisional) });
             }
             LiveEvent::UtteranceEnded { end } => {
-                self.ended = self.seconds + end;
-                self.tell(SessionEvent::SpeechStopped { utterance: self.utterance, at: self.ended });
-                self.tell(SessionEvent::Committed { utterance: self.utterance });
+                self.stopped_s = self.offset_s + end;
+                self.send(SessionEvent::SpeechStopped { utterance: self.utterance, at: self.stopped_s });
+                self.send(SessionEvent::Committed { utterance: self.utterance });
             }
             LiveEvent::UtteranceTranscribed { words, language } => {
-                let seconds = self.ended - self.began;
-                self.tell(SessionEvent::Completed {
-                    utterance: self.utterance,
-                    text: text(words),
-                    words: words.to_vec(),
-                    seconds,
-                    language,
-                });
+                let (utterance, seconds) = (self.utterance, self.stopped_s - self.started_s);
+                let (text, words) = (text_of(words), words.to_vec());
+                self.send(SessionEvent::Completed { utterance, text, words, seconds, language });
             }
             _ => {}
         }
     }
 
-    /// Holds samples until they are committed, until there are other settings or nobody is left.
-    fn collect(&mut self, settings: &SessionSettings) -> Option<SessionSettings> {
+    /// Buffers audio and transcribes it when the client commits it. Returns the new settings, or `None` at the end of the session.
+    fn run_committed(&mut self, settings: &SessionSettings) -> Option<SessionSettings> {
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
-        let mut is_full = self.held.len() > MOST_HELD;
+        let mut is_full = self.buffer.len() > MAX_BUFFERED_SAMPLES;
         loop {
-            match self.next()? {
+            match self.receive()? {
                 Command::Bytes(_) if is_full => {}
                 Command::Bytes(bytes) => {
-                    let before = self.held.len();
-                    raw.push(&bytes, &mut self.held);
-                    self.seconds += seconds_of(self.held.len() - before);
-                    is_full = self.held.len() > MOST_HELD;
+                    let n_before = self.buffer.len();
+                    raw.push(&bytes, &mut self.buffer);
+                    self.offset_s += seconds_of(self.buffer.len() - n_before);
+                    is_full = self.buffer.len() > MAX_BUFFERED_SAMPLES;
                     if is_full {
-                        self.tell(SessionEvent::BufferFull);
+                        self.send(SessionEvent::BufferFull);
                     }
                 }
                 Command::Commit => {
-                    raw.finish(&mut self.held);
+                    raw.finish(&mut self.buffer);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
-                    if self.held.len() < SHORTEST {
-                        self.tell(SessionEvent::NothingToCommit);
+                    if self.buffer.len() < MIN_COMMIT_SAMPLES {
+                        self.send(SessionEvent::NothingToCommit);
                     } else {
-                        let held = std::mem::take(&mut self.held);
-                        self.transcribe(settings, held);
+                        let samples = std::mem::take(&mut self.buffer);
+                        self.transcribe(settings, samples);
                     }
                     is_full = false;
                 }
                 Command::Clear => {
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
-                    self.held.clear();
+                    self.buffer.clear();
                     is_full = false;
-                    self.tell(SessionEvent::Cleared);
+                    self.send(SessionEvent::Cleared);
                 }
                 Command::Configure(next) => {
-                    // What comes may be in another format; what came stays.
-                    let before = self.held.len();
-                    raw.finish(&mut self.held);
-                    self.seconds += seconds_of(self.held.len() - before);
+                    // The samples stay in the buffer. Bytes after this may have another format, so the stream is finished.
+                    let n_before = self.buffer.len();
+                    raw.finish(&mut self.buffer);
+                    self.offset_s += seconds_of(self.buffer.len() - n_before);
                     return Some(*next);
                 }
                 Command::End => {
-                    raw.finish(&mut self.held);
-                    let held = std::mem::take(&mut self.held);
-                    if held.len() >= SHORTEST {
-                        self.transcribe(settings, held);
+                    raw.finish(&mut self.buffer);
+                    let samples = std::mem::take(&mut self.buffer);
+                    if samples.len() >= MIN_COMMIT_SAMPLES {
+                        self.transcribe(settings, samples);
                     }
                     return None;
                 }
             }
-            if self.told.is_closed() {
+            if self.events.is_closed() {
                 return None;
             }
         }
     }
 
-    /// Transcribes a turn as a recording.
+    /// Transcribes a committed utterance in the way of a recording.
     fn transcribe(&mut self, settings: &SessionSettings, samples: Vec<f32>) {
         self.utterance += 1;
         let utterance = self.utterance;
-        self.tell(SessionEvent::Committed { utterance });
-        let (mut heard, mut words) = (String::new(), Vec::new());
+        self.send(SessionEvent::Committed { utterance });
+        let (mut text, mut words) = (String::new(), Vec::new());
         let transcript = Audio::from_samples(samples, SAMPLE_RATE).map_err(Error::from).and_then(|audio| {
             settings.transcriber.transcribe(audio, &settings.options, &mut |event| {
                 if let Event::Segment(segment) = event {
-                    let text = if heard.is_empty() { segment.text.trim_start() } else { &segment.text };
-                    heard += text;
+                    let delta = if text.is_empty() { segment.text.trim_start() } else { &segment.text };
+                    text += delta;
                     words.extend_from_slice(&segment.words);
-                    self.tell(SessionEvent::Delta { utterance, text: text.to_owned(), words: segment.words.clone() });
+                    let words = segment.words.clone();
+                    self.send(SessionEvent::Delta { utterance, text: delta.to_owned(), words });
                 }
-                if self.told.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if self.events.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         });
         match transcript {
             Ok(transcript) => {
                 if let Ending::Failed(reason) = transcript.ending {
-                    return self.tell(SessionEvent::Failed { utterance, reason });
+                    return self.send(SessionEvent::Failed { utterance, reason });
                 }
                 let (seconds, language) = (transcript.duration, transcript.language);
-                self.tell(SessionEvent::Completed { utterance, text: heard, words, seconds, language });
+                self.send(SessionEvent::Completed { utterance, text, words, seconds, language });
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.send_failure(&error),
         }
     }
 
-    fn fail(&mut self, error: &Error) {
-        self.tell(SessionEvent::Failed { utterance: self.utterance, reason: error.to_string() });
+    fn send_failure(&mut self, error: &Error) {
+        self.send(SessionEvent::Failed { utterance: self.utterance, reason: error.to_string() });
     }
 
-    fn tell(&self, told: SessionEvent) {
-        // Whoever does not listen any more does not want to know; the session ends after the command.
-        let _ = self.told.blocking_send(told);
+    fn send(&self, event: SessionEvent) {
+        // Fails only if the client has gone. The session then ends after the current command.
+        let _ = self.events.blocking_send(event);
     }
 
-    /// The next command; none when nobody is left.
-    fn next(&mut self) -> Option<Command> {
-        self.next.take().or_else(|| self.commands.blocking_recv())
+    /// Waits for the next command; `None` if the client has gone.
+    fn receive(&mut self) -> Option<Command> {
+        self.next_command.take().or_else(|| self.commands.blocking_recv())
     }
 
-    /// The next command if it is more samples and there already; another is kept for later.
-    fn next_at_once(&mut self) -> Option<Command> {
-        if self.next.is_some() {
+    /// The next command, if it is audio and has arrived already. Any other command stays for [`Self::receive`].
+    fn try_receive_bytes(&mut self) -> Option<Command> {
+        if self.next_command.is_some() {
             return None;
         }
         match self.commands.try_recv().ok()? {
             bytes @ Command::Bytes(_) => Some(bytes),
             other => {
-                self.next = Some(other);
+                self.next_command = Some(other);
                 None
             }
         }
     }
 }
 
-fn text(words: &[Word]) -> String {
+fn text_of(words: &[Word]) -> String {
     words.iter().map(|word| word.word.as_str()).collect()
 }
 
-/// How long so many samples last.
-fn seconds_of(samples: usize) -> f64 {
-    samples as f64 / f64::from(SAMPLE_RATE)
+/// The duration of this number of samples, in seconds.
+fn seconds_of(n_samples: usize) -> f64 {
+    n_samples as f64 / f64::from(SAMPLE_RATE)
 }
 
 #[cfg(test)]
 mod tests {
-    use amanuensis_transcribe::EngineOptions;
+    use std::sync::Arc;
+
+    use amanuensis_transcribe::{EngineOptions, RawFormat, TranscribeOptions, Transcriber};
     use amanuensis_weights::fixture::write_gibberish;
 
     use super::*;
 
-    /// What a session tells that hears three seconds of a tone, and ends.
-    async fn told(turns: Option<UtteranceOptions>) -> Vec<SessionEvent> {
+    /// The events of a session that receives three seconds of a tone and ends.
+    async fn session_events(utterances: Option<UtteranceOptions>) -> Vec<SessionEvent> {
         let directory = tempfile::tempdir().unwrap();
         write_gibberish(directory.path()).unwrap();
         let engine = EngineOptions { threads: 1, ..EngineOptions::default() };
         let transcriber = Arc::new(Transcriber::load(directory.path(), &engine).unwrap());
         let options = TranscribeOptions { vad: None, temperatures: vec![0.0], ..TranscribeOptions::default() };
-        let settings =
-            SessionSettings { transcriber, options, utterances: turns, format: RawFormat::S16, rate: SAMPLE_RATE };
-        let (commands, mut outgoing) = start(settings).unwrap();
+        let settings = SessionSettings { transcriber, options, utterances, format: RawFormat::S16, rate: SAMPLE_RATE };
+        let (commands, mut event_receiver) = start(settings).unwrap();
         let tone = |i: u32| (8000.0 * (f64::from(i) / 8.0).sin()) as i16;
         let bytes = (0..3 * SAMPLE_RATE).flat_map(|i| tone(i).to_le_bytes()).collect();
         commands.send(Command::Bytes(bytes)).await.unwrap();
         commands.send(Command::End).await.unwrap();
-        let mut told = Vec::new();
-        while let Some(next) = outgoing.recv().await {
-            told.push(next);
+        let mut events = Vec::new();
+        while let Some(event) = event_receiver.recv().await {
+            events.push(event);
         }
-        told
+        events
     }
 
     #[tokio::test]
-    async fn what_was_said_is_written_down_at_the_end() {
-        for turns in [None, Some(UtteranceOptions::default())] {
-            let told = told(turns).await;
-            let Some(SessionEvent::Completed { utterance: 1, seconds, .. }) = told.last() else { panic!("{told:?}") };
-            assert!((2.9..3.1).contains(seconds), "{told:?}");
-            assert!(
-                told.contains(&SessionEvent::Committed { utterance: 1 })
-                    && !told.contains(&SessionEvent::NothingToCommit),
-                "{told:?}"
-            );
+    async fn the_last_utterance_is_transcribed_when_the_session_ends() {
+        for utterances in [None, Some(UtteranceOptions::default())] {
+            let events = session_events(utterances).await;
+            let Some(SessionEvent::Completed { utterance: 1, seconds, .. }) = events.last() else {
+                panic!("{events:?}")
+            };
+            assert!((2.9..3.1).contains(seconds), "{events:?}");
+            assert!(events.contains(&SessionEvent::Committed { utterance: 1 }), "{events:?}");
+            assert!(!events.contains(&SessionEvent::NothingToCommit), "{events:?}");
         }
     }
 }

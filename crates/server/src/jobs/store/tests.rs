@@ -8,12 +8,12 @@ fn store() -> (tempfile::TempDir, JobStore) {
     (directory, store)
 }
 
-fn asked(name: &str) -> JobParams {
+fn params(name: &str) -> JobParams {
     let options = TranscribeOptions { initial_prompt: Some("names".to_owned()), ..TranscribeOptions::default() };
     JobParams { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
 }
 
-/// A window of a second with so many segments, the first of which is `first`.
+/// The checkpoint of a window of one second with these segments.
 fn window(second: usize, segments: std::ops::Range<usize>) -> WindowCheckpoint {
     let segment = |id| -> Segment {
         serde_json::from_value(serde_json::json!({
@@ -33,34 +33,34 @@ fn window(second: usize, segments: std::ops::Range<usize>) -> WindowCheckpoint {
 }
 
 #[test]
-fn a_job_comes_back_as_it_was_asked_for() {
+fn a_job_is_stored_with_all_its_parameters() {
     let (_directory, store) = store();
-    let added = store.add("job_1", &asked("talk.mp3"), 5).unwrap();
-    assert_eq!((&added.params, added.state, added.done), (&asked("talk.mp3"), JobState::Queued, 0.0));
+    let added = store.add("job_1", &params("talk.mp3"), 5).unwrap();
+    assert_eq!((&added.params, added.state, added.done), (&params("talk.mp3"), JobState::Queued, 0.0));
     assert_eq!(store.get("job_1").unwrap(), added);
     assert!(matches!(store.get("job_2"), Err(JobError::NotFound)));
     assert!(store.new_id().unwrap() != store.new_id().unwrap());
 }
 
 #[test]
-fn jobs_are_begun_in_order_and_no_more_wait_than_may() {
+fn jobs_start_in_order_and_the_queue_is_limited() {
     let (_directory, store) = store();
     for id in ["a", "b"] {
-        store.add(id, &asked(id), 2).unwrap();
+        store.add(id, &params(id), 2).unwrap();
     }
-    assert!(matches!(store.add("c", &asked("c"), 2), Err(JobError::QueueFull)));
-    let begun: Vec<_> = std::iter::from_fn(|| store.claim().unwrap()).map(|job| (job.id, job.state)).collect();
-    assert_eq!(begun, [("a".to_owned(), JobState::Running), ("b".to_owned(), JobState::Running)]);
+    assert!(matches!(store.add("c", &params("c"), 2), Err(JobError::QueueFull)));
+    let started: Vec<_> = std::iter::from_fn(|| store.claim().unwrap()).map(|job| (job.id, job.state)).collect();
+    assert_eq!(started, [("a".to_owned(), JobState::Running), ("b".to_owned(), JobState::Running)]);
     assert_eq!((store.count(JobState::Queued).unwrap(), store.count(JobState::Running).unwrap()), (0, 2));
-    store.put_back("b").unwrap();
+    store.requeue("b").unwrap();
     assert_eq!(store.claim().unwrap().unwrap().id, "b");
 }
 
 #[test]
-fn jobs_are_listed_from_the_newest() {
+fn jobs_are_listed_newest_first() {
     let (_directory, store) = store();
     for id in ["a", "b", "c"] {
-        store.add(id, &asked(id), 9).unwrap();
+        store.add(id, &params(id), 9).unwrap();
     }
     store.cancel("b").unwrap();
     let ids = |limit, after, state| -> Vec<_> {
@@ -73,79 +73,79 @@ fn jobs_are_listed_from_the_newest() {
 }
 
 #[test]
-fn windows_are_kept_once_and_only_while_the_job_runs() {
+fn checkpoints_are_stored_only_while_the_job_runs() {
     let (_directory, store) = store();
-    store.add("a", &asked("a"), 9).unwrap();
+    store.add("a", &params("a"), 9).unwrap();
     let windows = [window(0, 0..2), window(1, 0..0), window(2, 2..3)];
-    assert!(!store.add_window("a", &windows[0], None).unwrap(), "it has not begun");
+    assert!(!store.add_checkpoint("a", &windows[0], None).unwrap(), "it does not run yet");
     store.claim().unwrap();
     for window in &windows {
-        assert!(store.add_window("a", window, Some(9.5)).unwrap());
+        assert!(store.add_checkpoint("a", window, Some(9.5)).unwrap());
     }
-    assert_eq!(store.windows("a", 0).unwrap(), windows);
-    assert_eq!(store.windows("a", 1).unwrap(), windows);
-    assert_eq!(store.windows("a", 2).unwrap(), windows[2..]);
-    assert!(store.windows("a", 3).unwrap().is_empty());
+    assert_eq!(store.checkpoints("a", 0).unwrap(), windows);
+    assert_eq!(store.checkpoints("a", 1).unwrap(), windows);
+    assert_eq!(store.checkpoints("a", 2).unwrap(), windows[2..]);
+    assert!(store.checkpoints("a", 3).unwrap().is_empty());
     let job = store.get("a").unwrap();
     assert_eq!((job.done, job.total), (3.0, Some(9.5)));
     let warnings = ["it seems to be cut off".to_owned()];
     assert!(store.finish("a", Ok((9.25, &warnings))).unwrap());
-    assert!(!store.add_window("a", &window(3, 3..4), None).unwrap());
+    assert!(!store.add_checkpoint("a", &window(3, 3..4), None).unwrap());
     let job = store.get("a").unwrap();
     assert_eq!((job.state, job.done, job.total), (JobState::Succeeded, 9.25, Some(9.25)));
     assert_eq!(job.warnings, warnings);
 }
 
 #[test]
-fn a_job_ends_once() {
+fn a_final_state_never_changes() {
     let (_directory, store) = store();
     for id in ["a", "b"] {
-        store.add(id, &asked(id), 9).unwrap();
+        store.add(id, &params(id), 9).unwrap();
         store.claim().unwrap();
     }
     assert!(store.cancel("a").unwrap());
     assert!(!store.cancel("a").unwrap() && !store.finish("a", Ok((1.0, &[]))).unwrap());
-    assert!(store.finish("b", Err("no sound in it")).unwrap() && !store.cancel("b").unwrap());
-    assert_eq!(store.get("b").unwrap().error.as_deref(), Some("no sound in it"));
-    assert_eq!(store.ended_before(-10).unwrap().len(), 2);
-    assert!(store.ended_before(10).unwrap().is_empty());
+    assert!(store.finish("b", Err("not a recording")).unwrap() && !store.cancel("b").unwrap());
+    assert_eq!(store.get("b").unwrap().error.as_deref(), Some("not a recording"));
+    assert_eq!(store.finished_before(-10).unwrap().len(), 2);
+    assert!(store.finished_before(10).unwrap().is_empty());
     store.remove("a").unwrap();
     assert!(matches!(store.remove("a"), Err(JobError::NotFound)));
 }
 
 #[test]
-fn a_job_whose_decoder_is_killed_waits_again_some_times_for_each_window() {
+fn a_job_is_requeued_a_limited_number_of_times_after_its_worker_was_killed() {
     let (_directory, store) = store();
-    store.add("a", &asked("a"), 9).unwrap();
-    assert!(!store.put_back_killed("a", 2).unwrap(), "it has not begun");
+    store.add("a", &params("a"), 9).unwrap();
+    assert!(!store.requeue_killed("a", 2).unwrap(), "it does not run yet");
     let attempt = |windows: std::ops::Range<usize>| {
         store.claim().unwrap();
-        assert!(windows.into_iter().all(|second| store.add_window("a", &window(second, 0..0), None).unwrap()));
-        store.put_back_killed("a", 2).unwrap()
+        assert!(windows.into_iter().all(|second| store.add_checkpoint("a", &window(second, 0..0), None).unwrap()));
+        store.requeue_killed("a", 2).unwrap()
     };
     assert_eq!([attempt(0..1), attempt(1..2), attempt(2..2)], [true, true, false]);
     assert_eq!(store.get("a").unwrap().state, JobState::Running);
 }
 
 #[test]
-fn what_ran_waits_again_after_a_restart_and_last_if_it_got_nowhere() {
+fn running_jobs_are_requeued_at_a_restart_and_last_if_they_made_no_progress() {
     let (directory, store) = store();
-    store.add("a", &asked("a"), 9).unwrap();
+    store.add("a", &params("a"), 9).unwrap();
     drop(store);
     let restart = || JobStore::open(&directory.path().join("jobs.sqlite")).unwrap();
-    for _ in 0..SUSPICIOUS_STARTS {
+    for _ in 0..MAX_STARTS_WITHOUT_PROGRESS {
         assert_eq!(restart().claim().unwrap().unwrap().id, "a");
     }
     let store = restart();
-    store.add("b", &asked("b"), 9).unwrap();
-    let begun = [(); 2].map(|()| store.claim().unwrap().unwrap().id);
-    assert_eq!(begun, ["b", "a"]);
-    // A window is progress.
-    store.add_window("a", &window(0, 0..1), None).unwrap();
+    store.add("b", &params("b"), 9).unwrap();
+    let started = [(); 2].map(|()| store.claim().unwrap().unwrap().id);
+    assert_eq!(started, ["b", "a"]);
+    // A checkpoint is progress.
+    store.add_checkpoint("a", &window(0, 0..1), None).unwrap();
     drop(store);
     let store = restart();
     assert_eq!(store.claim().unwrap().unwrap().id, "a");
     assert!(store.finish("a", Err("no more")).unwrap());
     store.remove("a").unwrap();
-    assert!(store.windows("a", 0).unwrap().is_empty());
+    assert!(store.checkpoints("a", 0).unwrap().is_empty());
 }

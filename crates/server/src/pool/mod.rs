@@ -1,7 +1,7 @@
-//! The models in memory: loaded when they are first asked for, shared by all requests, loaded anew when their files are
-//! others, and dropped, the one that was not used for longest first, where another needs the room.
+//! The loaded models. A model is loaded for its first request and shared by all requests. It is reloaded when its files change. The
+//! least recently used model is unloaded when another needs its memory.
 
-mod loaded;
+mod cache;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,35 +11,35 @@ use amanuensis_models::{Purpose, SPEECH_DETECTOR, State, Store};
 use amanuensis_transcribe::{EngineOptions, Error as TranscribeError, SileroVad, Transcriber};
 use tokio::task::spawn_blocking;
 
-use self::loaded::{Cell, Files, Loaded, files_of};
+use self::cache::{ModelCache, ModelCell, ModelFiles, files_of};
 use crate::config::Config;
 
-/// `OpenAI`'s names, which mean the default model here.
+/// Names of `OpenAI`'s models. Here each stands for the default model.
 pub const DEFAULT_MODEL_ALIASES: [&str; 5] =
     ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-transcribe"];
 
-/// Why there is no model to transcribe with.
+/// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// No installed model has this name.
-    #[error("there is no model {name:?} here; installed: {}", Names(.installed))]
+    #[error("there is no model {name:?} here; installed: {}", NameList(.installed))]
     Unknown {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The names of the installed models.
         installed: Vec<String>,
     },
-    /// The models in use leave no room for this one.
-    #[error("the memory for models is taken by those in use; try again later")]
+    /// Other models are in use and take up the memory.
+    #[error("the models in use take up all memory for models; try again later")]
     MemoryFull,
-    /// The model alone needs more than there is.
-    #[error("the model {name:?} needs {needed} MiB, and models may take {budget}")]
+    /// The model alone exceeds the memory for models.
+    #[error("the model {name:?} needs {needed} MiB, but the limit for models is {budget} MiB")]
     TooLarge {
         /// The model's name.
         name: String,
-        /// What its files hold, in MiB.
+        /// Size of its files, in MiB.
         needed: u64,
-        /// The budget, in MiB.
+        /// The memory for models, in MiB.
         budget: u64,
     },
     /// The model cannot be loaded.
@@ -47,41 +47,42 @@ pub enum PoolError {
     Load {
         /// The model's name.
         name: String,
-        /// Why.
+        /// The reason.
         source: TranscribeError,
     },
 }
 
-struct Names<'a>(&'a [String]);
+/// A list of names in an error message.
+struct NameList<'a>(&'a [String]);
 
-impl std::fmt::Display for Names<'_> {
+impl std::fmt::Display for NameList<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.0.is_empty() { "none".to_owned() } else { self.0.join(", ") }.as_str())
     }
 }
 
-/// A model that can be asked for.
+/// An installed model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledModel {
-    /// The name.
+    /// Its name in the API.
     pub name: String,
     /// Its directory or file.
     pub path: PathBuf,
 }
 
-/// The models of a store, those in memory among them.
+/// The installed models, and the cache of loaded ones.
 pub struct ModelPool {
     store: Store,
     default: InstalledModel,
     options: EngineOptions,
     batch_size: Option<usize>,
-    /// Bytes of model files.
-    budget: u64,
-    loaded: Mutex<Loaded>,
+    /// Memory for models, in bytes of their files.
+    budget_bytes: u64,
+    cache: Mutex<ModelCache>,
 }
 
 impl ModelPool {
-    /// The models of `store`, and the one at `default_path`, which need not be one of them.
+    /// A pool for the models of `store` and the default model at `default_path`, which may be outside the store.
     pub fn new(store: Store, default_path: PathBuf, config: &Config) -> Self {
         let name = match store.catalogue().find(&config.default_model) {
             Ok(model) => model.name().to_owned(),
@@ -93,39 +94,39 @@ impl ModelPool {
             default: InstalledModel { name, path: default_path },
             options: EngineOptions { compute_type: config.compute_type, threads, ..EngineOptions::default() },
             batch_size: config.batch_size,
-            budget: config.model_memory << 20,
-            loaded: Mutex::default(),
+            budget_bytes: config.model_memory << 20,
+            cache: Mutex::default(),
         }
     }
 
-    /// The model that requests get that name one of [`DEFAULT_MODEL_ALIASES`].
+    /// The default model: the one that [`DEFAULT_MODEL_ALIASES`] stand for.
     pub fn default_model(&self) -> &InstalledModel {
         &self.default
     }
 
-    /// Whether the default model can ever be loaded.
+    /// Checks that the default model fits into the memory for models.
     ///
     /// # Errors
     /// [`PoolError::TooLarge`].
     pub fn check_default(&self) -> Result<(), PoolError> {
-        self.fits(&self.default, &self.files(&self.default.path))
+        self.check_size(&self.default, &self.files(&self.default.path))
     }
 
-    fn fits(&self, model: &InstalledModel, files: &Files) -> Result<(), PoolError> {
+    fn check_size(&self, model: &InstalledModel, files: &ModelFiles) -> Result<(), PoolError> {
         let bytes = files.bytes();
-        if bytes <= self.budget {
+        if bytes <= self.budget_bytes {
             return Ok(());
         }
-        let (name, needed, budget) = (model.name.clone(), bytes.div_ceil(1 << 20), self.budget >> 20);
+        let (name, needed, budget) = (model.name.clone(), bytes.div_ceil(1 << 20), self.budget_bytes >> 20);
         Err(PoolError::TooLarge { name, needed, budget })
     }
 
-    /// Whether there is something to tell where somebody speaks.
+    /// Whether the model for voice activity detection is installed.
     pub fn has_vad(&self) -> bool {
         self.store.path(SPEECH_DETECTOR).is_ok()
     }
 
-    /// Every model that can be asked for by its own name, the default first. Looks at the disk.
+    /// All installed models that can transcribe, the default model first. Reads the disk.
     pub fn installed(&self) -> Vec<InstalledModel> {
         let is_usable = |model: &amanuensis_models::Entry<'_>| {
             model.model.purpose() == Purpose::Transcription && matches!(model.state, State::Installed(_))
@@ -136,7 +137,7 @@ impl ModelPool {
         default.into_iter().chain(others.filter(|model| model.name != self.default.name)).collect()
     }
 
-    /// The model called `name`: an installed one's name or alias, or one of [`DEFAULT_MODEL_ALIASES`]. A name is never a path.
+    /// Finds an installed model by its name or alias, or by one of [`DEFAULT_MODEL_ALIASES`]. A name is never a path.
     ///
     /// # Errors
     /// [`PoolError::Unknown`].
@@ -151,35 +152,35 @@ impl ModelPool {
         Err(PoolError::Unknown { name, installed: installed.into_iter().map(|model| model.name).collect() })
     }
 
-    /// The model called `name`, loaded if it is not; whoever asks for one that is being loaded waits for it.
+    /// The model with this name. Loads it if necessary, or waits if another request is loading it.
     ///
     /// # Errors
-    /// Those of [`Self::find`], [`PoolError::MemoryFull`], [`PoolError::TooLarge`], [`PoolError::Load`].
+    /// Those of [`Self::find`]; [`PoolError::MemoryFull`], [`PoolError::TooLarge`], [`PoolError::Load`].
     pub async fn get(&self, name: &str) -> Result<Arc<Transcriber>, PoolError> {
         let model = self.find(name)?;
-        let cell = self.slot(&model, self.files(&model.path))?;
+        let cell = self.cell(&model, self.files(&model.path))?;
         let loaded = cell.get_or_try_init(|| self.load(&model)).await.cloned();
         if loaded.is_err() {
-            self.lock().give_up(&model.path, &cell);
+            self.lock().remove_failed(&model.path, &cell);
         }
         loaded
     }
 
-    /// What `look` sees of each model in memory. It cannot keep the model, which would then seem to be in use.
-    pub fn loaded<T>(&self, look: impl Fn(&Transcriber) -> T) -> Vec<T> {
-        self.lock().models().map(look).collect()
+    /// Calls `inspect` for each loaded model. It gets a reference and no `Arc`, since the cache counts these as uses.
+    pub fn loaded<T>(&self, inspect: impl Fn(&Transcriber) -> T) -> Vec<T> {
+        self.lock().models().map(inspect).collect()
     }
 
     async fn load(&self, model: &InstalledModel) -> Result<Arc<Transcriber>, PoolError> {
         let (options, batch_size) = (self.options.clone(), self.batch_size);
         let InstalledModel { name, path } = model.clone();
-        let detector = self.store.path(SPEECH_DETECTOR).ok();
+        let vad = self.store.path(SPEECH_DETECTOR).ok();
         let load = move || -> Result<Transcriber, TranscribeError> {
             let mut transcriber = Transcriber::load(&path, &options)?.with_name(name);
             if let Some(batch_size) = batch_size {
                 transcriber = transcriber.with_batch_size(batch_size);
             }
-            Ok(match detector {
+            Ok(match vad {
                 Some(path) => transcriber.with_vad(SileroVad::load(&path)?),
                 None => transcriber,
             })
@@ -188,26 +189,26 @@ impl ModelPool {
         loaded.map(Arc::new).map_err(|source| PoolError::Load { name: model.name.clone(), source })
     }
 
-    /// What a model at `path` is made of, and what finds speech for it.
-    fn files(&self, path: &Path) -> Files {
-        let detector = self.store.path(SPEECH_DETECTOR).ok();
-        Files { model: files_of(path), detector: detector.map(|path| files_of(&path)) }
+    /// The files of the model at `path`, and those of the VAD model that is loaded with it.
+    fn files(&self, path: &Path) -> ModelFiles {
+        let vad = self.store.path(SPEECH_DETECTOR).ok();
+        ModelFiles { model: files_of(path), vad: vad.map(|path| files_of(&path)) }
     }
 
-    /// The place of a model that is made of these files, with room made for it.
-    fn slot(&self, model: &InstalledModel, files: Files) -> Result<Cell, PoolError> {
-        let mut loaded = self.lock();
-        loaded.retire(|path, made_of| if *path == model.path { *made_of != files } else { !path.exists() });
-        if let Some(cell) = loaded.find(&model.path) {
+    /// The cell of a model with these files. If it is new, room is made for it in the cache.
+    fn cell(&self, model: &InstalledModel, files: ModelFiles) -> Result<ModelCell, PoolError> {
+        let mut cache = self.lock();
+        cache.retire(|path, loaded_files| if *path == model.path { *loaded_files != files } else { !path.exists() });
+        if let Some(cell) = cache.find(&model.path) {
             return Ok(cell);
         }
-        self.fits(model, &files)?;
-        loaded.add(&model.path, files, self.budget).ok_or(PoolError::MemoryFull)
+        self.check_size(model, &files)?;
+        cache.add(&model.path, files, self.budget_bytes).ok_or(PoolError::MemoryFull)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Loaded> {
-        // Nothing between two states of it can panic.
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ModelCache> {
+        // No code panics between two changes of it, so it is consistent even after a panic elsewhere.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory with a model, and the pool that has it as its default.
+    /// A directory with a small model, which is the default model of the pool.
     struct Workspace {
         directory: tempfile::TempDir,
         pool: ModelPool,
@@ -247,16 +248,16 @@ mod tests {
             write_gibberish(self.path()).unwrap();
         }
 
-        /// Another model of the same name.
+        /// Changes a file of the model, so that it counts as another model.
         fn replace(&self) {
             let file = self.path().join("config.json");
             let other = fs::read_to_string(&file).unwrap() + "\n";
             fs::write(&file, other).unwrap();
         }
 
-        /// The place of a model that somebody waits for.
-        fn loading(&self) -> Cell {
-            self.pool.slot(&self.pool.default, self.pool.files(self.path())).unwrap()
+        /// The cell of the model, as a request holds it while it waits for the model.
+        fn loading(&self) -> ModelCell {
+            self.pool.cell(&self.pool.default, self.pool.files(self.path())).unwrap()
         }
 
         async fn get(&self) -> Result<Arc<Transcriber>, PoolError> {
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_model_is_what_its_files_are_now() {
+    async fn a_model_is_reloaded_when_its_files_change() {
         let workspace = Workspace::new();
         let first = workspace.get().await.unwrap();
         assert!(Arc::ptr_eq(&first, &workspace.get().await.unwrap()));
@@ -284,9 +285,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_model_that_was_replaced_takes_its_room_until_nobody_uses_it() {
+    async fn a_replaced_model_uses_memory_until_its_last_request_finishes() {
         let mut workspace = Workspace::new();
-        workspace.pool.budget = workspace.pool.files(workspace.path()).bytes() * 3 / 2;
+        workspace.pool.budget_bytes = workspace.pool.files(workspace.path()).bytes() * 3 / 2;
         let in_use = workspace.get().await.unwrap();
         workspace.replace();
         assert!(matches!(workspace.get().await, Err(PoolError::MemoryFull)));
@@ -306,20 +307,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_fails_to_load_a_model_removes_no_other() {
+    async fn a_failed_load_removes_no_other_model() {
         let workspace = Workspace::new();
         let failed = workspace.loading();
         workspace.replace();
         let other = workspace.get().await.unwrap();
-        workspace.pool.lock().give_up(workspace.path(), &failed);
+        workspace.pool.lock().remove_failed(workspace.path(), &failed);
         assert!(Arc::ptr_eq(&other, &workspace.get().await.unwrap()));
 
         workspace.replace();
         let (failed, waiting) = (workspace.loading(), workspace.loading());
-        workspace.pool.lock().give_up(workspace.path(), &failed);
+        workspace.pool.lock().remove_failed(workspace.path(), &failed);
         assert!(Arc::ptr_eq(&waiting, &workspace.loading()));
         drop(waiting);
-        workspace.pool.lock().give_up(workspace.path(), &failed);
+        workspace.pool.lock().remove_failed(workspace.path(), &failed);
         assert!(!Arc::ptr_eq(&failed, &workspace.loading()));
     }
 }
