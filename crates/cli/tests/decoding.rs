@@ -237,7 +237,7 @@ fn busy_with(fields: &[(&str, &str)], arguments: &[&str]) -> (Workspace, Server,
     (workspace, server, request)
 }
 
-/// A QuickTime file whose audio track is a single packet of 16 Mi samples at 1000 Hz. Resampled to 16 kHz these are 256 Mi
+/// A `QuickTime` file whose audio track is a single packet of 16 Mi samples at 1000 Hz. Resampled to 16 kHz these are 256 Mi
 /// samples, or 1 GiB.
 fn needs_much_memory() -> Vec<u8> {
     const SAMPLES: u32 = 16 << 20;

@@ -12,7 +12,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 
 use crate::state::AppState;
 
-/// The path of the OpenAPI document.
+/// The path of the `OpenAPI` document.
 pub const DOCUMENT: &str = "/openapi.json";
 
 /// The path of the documentation page.

@@ -1,4 +1,4 @@
-//! The error responses in the OpenAPI document.
+//! The error responses in the `OpenAPI` document.
 
 use std::collections::BTreeMap;
 

@@ -77,7 +77,7 @@ fn key_of_protocols(headers: &HeaderMap) -> Option<String> {
 /// Rejects requests from web pages of other origins, and requests to a private server under a foreign host name.
 ///
 /// Any web page can make the browser send requests to servers that the user can reach. CORS only stops the page from reading
-/// the response: the request itself is carried out, and WebSockets are not covered by CORS at all. With DNS rebinding, a page
+/// the response: the request itself is carried out, and a WebSocket is not covered by CORS at all. With DNS rebinding, a page
 /// can also make the name of its own host resolve to this machine and then read all responses; the check of the host name
 /// prevents that.
 fn check_origin(state: &AppState, request: &Request) -> Result<(), ApiError> {

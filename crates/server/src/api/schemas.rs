@@ -1,4 +1,4 @@
-//! Schemas of the OpenAPI document for values that have no type of their own in this module.
+//! Schemas of the `OpenAPI` document for values that have no type of their own in this module.
 
 use amanuensis_transcribe::{Language, Task};
 use strum::VariantNames;

@@ -1,6 +1,6 @@
 //! The decoding options of all endpoints.
 //!
-//! Requests are read with the table [`OPTIONS`], and the schemas of the OpenAPI document are made from it. To add an option,
+//! Requests are read with the table [`OPTIONS`], and the schemas of the `OpenAPI` document are made from it. To add an option,
 //! add an entry.
 
 use amanuensis_transcribe::{Language, Task, TranscribeOptions};
@@ -180,7 +180,7 @@ fn options_of(endpoint: Endpoint) -> impl Iterator<Item = &'static DecodingOptio
     OPTIONS.iter().filter(move |option| option.endpoints.contains(&endpoint))
 }
 
-/// Named schemas of the OpenAPI document.
+/// Named schemas of the `OpenAPI` document.
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// The schema of an option's value, or of the items of a list.
