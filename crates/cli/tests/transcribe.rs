@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use common::{BELIEVED, Run, Workspace, names_in};
+use common::{Run, WITHOUT_VAD_AND_FALLBACK, Workspace, names_in};
 use serde_json::Value;
 
 fn workspace() -> Workspace {
@@ -167,7 +167,7 @@ fn a_transcript_that_does_not_fit_on_the_disk_is_printed() {
             .args(["-c", &format!("trap '' XFSZ; {shell}; exec \"$@\""), "sh"])
             .arg(&program)
             .args(arguments)
-            .args(BELIEVED);
+            .args(WITHOUT_VAD_AND_FALLBACK);
         Run::of(&command.current_dir(workspace.path("")).output().unwrap())
     };
     let run = transcribe("ulimit -f 1", "json,txt");

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use amanuensis_weights::fixture::write_gibberish;
+use amanuensis_weights::fixture::write_random_model;
 use tempfile::TempDir;
 
 /// Options of `transcribe` that switch off voice activity detection and temperature fallback: every window is decoded
 /// exactly once, and its result is accepted.
-pub const BELIEVED: [&str; 3] = ["--vad-filter=false", "--temperature=0", "--compression-ratio-threshold=none"];
+pub const WITHOUT_VAD_AND_FALLBACK: [&str; 3] =
+    ["--vad-filter=false", "--temperature=0", "--compression-ratio-threshold=none"];
 
 /// A directory for one test, with an empty model store in it.
 pub struct Workspace(TempDir);
@@ -25,13 +26,13 @@ impl Workspace {
     }
 
     /// A command that runs the program in this directory, with a model hub that cannot be reached. The recordings of these
-    /// tests are tones and the model's text is gibberish, so `transcribe` gets [`BELIEVED`]: otherwise voice activity
+    /// tests are tones and the model's text is gibberish, so `transcribe` gets [`WITHOUT_VAD_AND_FALLBACK`]: otherwise voice activity
     /// detection would skip the tones and temperature fallback would reject the text.
     pub fn amanuensis(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amanuensis"));
         command.args(arguments).current_dir(self.0.path());
         if arguments.first() == Some(&"transcribe") {
-            command.args(BELIEVED);
+            command.args(WITHOUT_VAD_AND_FALLBACK);
         }
         command.env("AMANUENSIS_MODELS", self.path("store")).env("HF_ENDPOINT", "http://127.0.0.1:1");
         command.env_remove("HF_TOKEN");
@@ -46,7 +47,7 @@ impl Workspace {
     pub fn model(&self, name: &str) {
         let directory = self.path(name);
         fs::create_dir(&directory).unwrap();
-        write_gibberish(&directory).unwrap();
+        write_random_model(&directory).unwrap();
     }
 
     /// Writes a 16-bit WAV file at 16 kHz: a tone whose pitch slides up and down.

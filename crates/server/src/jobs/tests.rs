@@ -12,7 +12,7 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::{
     Audio, ComputeType, EngineOptions, Segment, Timings, TranscribeOptions, Transcriber, Transcript, WindowCheckpoint,
 };
-use amanuensis_weights::fixture::write_gibberish;
+use amanuensis_weights::fixture::write_random_model;
 use clap::{Args, Command, FromArgMatches};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -85,7 +85,7 @@ impl Workspace {
 
 fn write_model(directory: &Path) {
     fs::create_dir(directory).unwrap();
-    write_gibberish(directory).unwrap();
+    write_random_model(directory).unwrap();
 }
 
 /// A WAV file with a tone of varying pitch, 8 kHz, 8 bit.

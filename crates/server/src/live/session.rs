@@ -283,14 +283,14 @@ mod tests {
     use std::sync::Arc;
 
     use amanuensis_transcribe::{EngineOptions, RawFormat, TranscribeOptions, Transcriber};
-    use amanuensis_weights::fixture::write_gibberish;
+    use amanuensis_weights::fixture::write_random_model;
 
     use super::*;
 
     /// The events of a session that receives three seconds of a tone and ends.
     async fn session_events(utterances: Option<UtteranceOptions>) -> Vec<SessionEvent> {
         let directory = tempfile::tempdir().unwrap();
-        write_gibberish(directory.path()).unwrap();
+        write_random_model(directory.path()).unwrap();
         let engine = EngineOptions { threads: 1, ..EngineOptions::default() };
         let transcriber = Arc::new(Transcriber::load(directory.path(), &engine).unwrap());
         let options = TranscribeOptions { vad: None, temperatures: vec![0.0], ..TranscribeOptions::default() };

@@ -216,7 +216,7 @@ impl ModelPool {
 mod tests {
     use std::fs;
 
-    use amanuensis_weights::fixture::write_gibberish;
+    use amanuensis_weights::fixture::write_random_model;
     use clap::{Args, Command, FromArgMatches};
 
     use super::*;
@@ -245,7 +245,7 @@ mod tests {
 
         fn write(&self) {
             fs::create_dir(self.path()).unwrap();
-            write_gibberish(self.path()).unwrap();
+            write_random_model(self.path()).unwrap();
         }
 
         /// Changes a file of the model, so that it counts as another model.
