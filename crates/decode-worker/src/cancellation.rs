@@ -1,17 +1,18 @@
-//! Cancelling the decoding of a recording.
+//! Cancels the decoding of a recording.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Returns true once the samples of a recording are no longer needed.
+/// A callback that returns true once the samples of a recording are no longer needed.
 pub(crate) type IsCancelled = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// The error of reading after a cancellation.
+/// The error that reads return after a cancellation.
 pub(crate) fn cancelled() -> io::Error {
     io::Error::other("decoding was cancelled")
 }
 
-/// A file that fails to read after a cancellation. This also ends a demuxer that searches a large file without producing samples.
+/// A file whose reads fail after a cancellation. The failing read also stops a demuxer that searches a large file
+/// without producing samples.
 pub(crate) struct CancellableFile {
     pub(crate) file: File,
     pub(crate) is_cancelled: IsCancelled,

@@ -1,4 +1,4 @@
-//! The choice between a worker process and this process, and opening a recording with either.
+//! Opens recordings, either in a worker process or in this process.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,15 +13,15 @@ use crate::process::WorkerProcess;
 /// Where recordings are decoded.
 #[derive(Debug, Clone)]
 pub enum Decoder {
-    /// In a worker process for each recording.
+    /// In a worker process. Each recording gets its own process.
     Worker {
-        /// The program to start. It has to call [`run_worker`](crate::run_worker) if its first argument is
+        /// The program to start. It must call [`run_worker`](crate::run_worker) if its first argument is
         /// [`WORKER_ARGUMENT`](crate::WORKER_ARGUMENT).
         program: PathBuf,
-        /// Memory limit of each process, in MiB.
+        /// Memory limit of each worker process, in MiB.
         memory_mib: u64,
     },
-    /// In this process, without limits.
+    /// In this process, without resource limits.
     InProcess,
 }
 
@@ -29,7 +29,7 @@ pub enum Decoder {
 const SHORT_RECORDING: &[u8] =
     b"RIFF\x28\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x04\0\0\0\x80\x80\x80\x80";
 
-/// Why a recording cannot be opened.
+/// The reason why a recording cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The worker process cannot be started. The recording is not the cause.
@@ -44,11 +44,13 @@ pub enum OpenError {
 }
 
 impl Decoder {
-    /// Opens the recording in `file`. Blocks until the decoder knows the format; reading the samples blocks, too.
+    /// Opens the recording in `file`. Blocks until the decoder knows the audio format. Reading the samples blocks,
+    /// too.
     ///
-    /// `is_cancelled` is called often, from the thread that opens or reads. Once it returns true, the worker is killed and
-    /// reading fails within 50 ms. If reading fails without a cancellation, [`WorkerExit::killed`] tells whether the recording
-    /// is the cause. Dropping the [`Audio`] kills the worker.
+    /// `is_cancelled` is called often, from the thread that opens or reads. Once it returns true, the worker is
+    /// killed and reading fails within 50 ms. If reading fails without a cancellation, [`WorkerExit::killed`] tells
+    /// whether the worker was killed from outside, so that the recording is not the cause. Dropping the [`Audio`]
+    /// kills the worker.
     ///
     /// # Errors
     /// Any [`OpenError`].
@@ -72,10 +74,10 @@ impl Decoder {
         }
     }
 
-    /// Decodes a recording of four samples, to find out at start-up whether decoding works at all.
+    /// Decodes a recording of four samples, to check at start-up whether decoding works at all.
     ///
     /// # Errors
-    /// Any [`OpenError`]. Then no recording can be decoded, whatever it contains.
+    /// Any [`OpenError`]. In that case no recording can be decoded, whatever it contains.
     pub fn check(&self) -> Result<(), OpenError> {
         let mut file = tempfile::tempfile().map_err(OpenError::Start)?;
         file.write_all(SHORT_RECORDING).map_err(OpenError::Start)?;

@@ -1,16 +1,17 @@
-//! The exit status of a worker process, and what it says about the recording.
+//! The exit status of a worker process, and whether the recording is the cause of the exit.
 
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 
-/// Tells how the worker of a recording has exited. It stays valid after the samples are read or dropped.
+/// Tells whether the worker of a recording was killed from outside. It can still be used after the
+/// [`Audio`](amanuensis_audio::Audio) was read or dropped.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerExit(Arc<OnceLock<String>>);
 
 impl WorkerExit {
-    /// The reason, if the worker was killed from outside: not by this program, and not by its own limits. The kernel's
-    /// out-of-memory killer is the usual case. The samples up to there are valid, the rest of the recording is missing, and
-    /// another attempt may succeed.
+    /// The reason, if the worker was killed from outside, that is, neither by this program nor by the worker's own
+    /// limits. The usual cause is the kernel's out-of-memory killer. The samples that were read before are valid, but
+    /// the rest of the recording is missing. Another attempt may succeed.
     ///
     /// `None` while the worker runs, after any other exit, and if the recording is decoded in this process.
     pub fn killed(&self) -> Option<&str> {
@@ -18,15 +19,15 @@ impl WorkerExit {
     }
 
     pub(crate) fn set_killed(&self, reason: &str) {
-        // A process exits once, so a second call has the same reason.
+        // A process exits only once, so a second call has the same reason and can be ignored.
         let _ = self.0.set(reason.to_owned());
     }
 }
 
-/// Why a worker exited before it had sent the whole recording.
+/// The reason why a worker exited before it had sent the whole recording.
 pub(crate) struct EarlyExit {
     pub(crate) reason: String,
-    /// Whether it was killed from outside, so that the recording is not the cause.
+    /// Whether the worker was killed from outside. In that case the recording is not the cause.
     pub(crate) was_killed: bool,
 }
 
@@ -40,14 +41,15 @@ impl EarlyExit {
 
         let by_recording = |reason| Self { reason, was_killed: false };
         match status.signal().map(Signal::from_named_raw) {
-            // Rust aborts when an allocation fails; a stack that cannot grow causes SIGSEGV.
+            // Rust aborts when an allocation fails, and a stack that cannot grow causes SIGSEGV. Both mean that the
+            // memory limit was exceeded.
             Some(Some(Signal::ABORT | Signal::SEGV)) => {
                 by_recording(format!("it takes more than {memory_mib} MiB of memory"))
             }
             Some(Some(Signal::XCPU)) => {
                 by_recording("it takes too much of the processor's time for its length".to_owned())
             }
-            // Faults of the decoder itself.
+            // Crashes of the decoder itself.
             Some(Some(Signal::BUS | Signal::FPE | Signal::ILL | Signal::SYS | Signal::TRAP | Signal::XFSZ)) | None => {
                 by_recording(format!("its decoder ended before it was done ({status})"))
             }
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_status_tells_limits_kills_and_faults_apart() {
+    fn the_exit_status_distinguishes_limits_kills_and_crashes() {
         let cases = [
             (6, "64 MiB", false),
             (11, "64 MiB", false),

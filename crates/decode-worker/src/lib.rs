@@ -1,8 +1,9 @@
 //! Decodes recordings in worker processes.
 //!
-//! Media decoders parse files that may be hostile. A worker is this same program, started again with [`WORKER_ARGUMENT`] as its
-//! first argument. It limits its own memory and processor time, decodes one recording from its standard input, and writes the
-//! samples to its standard output. A file that exhausts these limits or crashes the decoder harms only its own worker.
+//! Media decoders parse files that may be hostile. A worker is this same program, started again with
+//! [`WORKER_ARGUMENT`] as its first argument. The worker limits its own memory and processor time, decodes one
+//! recording from its standard input, and writes the samples to its standard output. A file that exceeds these limits
+//! or crashes the decoder ends only its own worker.
 //!
 //! The program has to call [`run_worker`] at the very beginning of `main`:
 //!
@@ -16,7 +17,7 @@
 //!     if arguments.next().is_some_and(|argument| argument == WORKER_ARGUMENT) {
 //!         return run_worker(arguments.next().as_deref());
 //!     }
-//!     // The program's own work.
+//!     // The normal work of the program.
 //!     ExitCode::SUCCESS
 //! }
 //! ```
@@ -35,7 +36,7 @@
 //! // Fails if no worker can be started or the memory is too small for any recording.
 //! decoder.check()?;
 //!
-//! // Another thread may set this to true: the worker is then killed, and reading fails.
+//! // Another thread may set this to true. Then the worker is killed, and reading fails.
 //! let cancelled = Arc::new(AtomicBool::new(false));
 //! let token = Arc::clone(&cancelled);
 //! let (mut audio, exit) =
@@ -48,7 +49,7 @@
 //!         Err(error) => break Err(error),
 //!     }
 //! };
-//! // A killed worker says nothing about the recording: it may be tried again.
+//! // If the worker was killed from outside, the recording may be fine, so another attempt may succeed.
 //! match (result, exit.killed()) {
 //!     (Ok(n_samples), _) => println!("{n_samples} samples at 16 kHz"),
 //!     (Err(_), Some(reason)) => println!("{reason}; try again"),
@@ -58,7 +59,8 @@
 //! # }
 //! ```
 //!
-//! Everything is synchronous. Asynchronous programs call [`Decoder::open`] and read the samples on a blocking thread.
+//! All functions are synchronous. Asynchronous programs should call [`Decoder::open`] and read the samples on a
+//! blocking thread.
 #![forbid(unsafe_code)]
 
 mod cancellation;

@@ -1,4 +1,4 @@
-//! The resource limits that a worker sets for itself.
+//! The resource limits that a worker sets for its own process.
 
 #[cfg(unix)]
 pub(crate) use unix::{allow_cpu_time, set_limits};
@@ -9,13 +9,15 @@ mod unix {
 
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    /// Processor seconds that any recording may take, however short it is.
+    /// The processor time in seconds that any recording may use, however short the recording is.
     const BASE_CPU_S: u64 = 30;
-    /// One more processor second is allowed for each of these seconds of audio. Every decoder is far faster than that.
+    /// For every 10 seconds of audio, the worker may use one more second of processor time. All decoders are much
+    /// faster than that.
     const AUDIO_S_PER_CPU_S: f64 = 10.0;
 
-    /// Limits this process for the rest of its life: `memory_mib` MiB of address space, no further open files, no writing to
-    /// files, no child processes and no core dump. The processor time is limited to that of an empty recording.
+    /// Sets resource limits that apply until this process exits: `memory_mib` MiB of address space, no further open
+    /// files, no writing to files, no child processes and no core dump. The processor time is limited to that of an
+    /// empty recording; [`allow_cpu_time`] raises this limit.
     pub(crate) fn set_limits(memory_mib: u64) -> io::Result<()> {
         let limits = [
             (Resource::As, memory_mib.saturating_mul(1 << 20)),
@@ -35,8 +37,8 @@ mod unix {
         allow_cpu_time(0.0)
     }
 
-    /// Raises the limit on processor time to what `audio_s` seconds of audio may take. The worker calls this before each block
-    /// of samples, so a decoder that produces none runs into the limit.
+    /// Raises the limit on processor time to the time allowed for `audio_s` seconds of audio. The worker calls this
+    /// function before each block of samples, so a decoder that produces no samples exceeds the limit and is killed.
     pub(crate) fn allow_cpu_time(audio_s: f64) -> io::Result<()> {
         let Rlimit { maximum, .. } = getrlimit(Resource::Cpu);
         let cpu_s = BASE_CPU_S + (audio_s / AUDIO_S_PER_CPU_S) as u64;
@@ -45,7 +47,7 @@ mod unix {
     }
 }
 
-/// Other systems have no limits that a process could set for itself.
+/// On other systems a process cannot set such limits for itself.
 #[cfg(not(unix))]
 pub(crate) fn set_limits(_memory_mib: u64) -> std::io::Result<()> {
     Ok(())

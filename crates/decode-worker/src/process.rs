@@ -1,9 +1,10 @@
-//! The parent's side: starts a worker process and reads what it writes.
+//! The parent's side: starts a worker process and reads its output.
 //!
-//! Each worker has a supervisor thread. It starts the process, copies the pipe to a channel, and reaps the process at the end.
-//! It exists for two reasons. On Linux a worker is killed when the *thread* that started it ends (`PR_SET_PDEATHSIG`), so that
-//! thread must live as long as the worker, whatever threads open and read the recording. And a read from a pipe cannot time out,
-//! while waiting for the channel can: the reader notices a cancellation even if the worker hangs.
+//! Each worker has a supervisor thread. The thread starts the process, copies the data from the pipe to a channel,
+//! and reaps the process at the end. There are two reasons for this thread. First, on Linux a worker is killed when
+//! the *thread* that started it ends (`PR_SET_PDEATHSIG`). So that thread must live as long as the worker, even if
+//! other threads open and read the recording. Second, a read from a pipe has no timeout, but a receive from a channel
+//! has. So the reader notices a cancellation even if the worker hangs.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,31 +20,32 @@ use crate::cancellation::{IsCancelled, cancelled};
 use crate::exit::{EarlyExit, WorkerExit};
 use crate::worker::WORKER_ARGUMENT;
 
-/// How often a reader that waits for samples checks for a cancellation.
+/// The interval at which a reader that waits for samples checks for a cancellation.
 const CANCELLATION_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a worker may run on after it has closed its output.
+/// The time that a worker may continue to run after it has closed its output.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often the supervisor checks whether the worker has exited.
+/// The interval at which the supervisor checks whether the worker has exited.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Size of the supervisor's reads: that of a pipe's buffer on Linux.
+/// The size of the supervisor's reads, which is the size of a pipe buffer on Linux.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Chunks that may wait for the reader. When they do, the pipe fills up and the worker pauses.
+/// The maximum number of chunks that wait in the channel. When the channel is full, the pipe fills up and the worker
+/// pauses.
 const MAX_WAITING_CHUNKS: usize = 2;
 
-/// The output of a worker: chunks of bytes, and the reason when the output has ended.
+/// A message from the supervisor: a chunk of the worker's output, or the reason why the output has ended.
 type Output = Result<Vec<u8>, io::Result<EarlyExit>>;
 
-/// A running worker. Reading gives its output; dropping it kills the worker.
+/// A running worker process. Reading returns its output, and dropping this value kills the process.
 pub(crate) struct WorkerProcess {
     worker: Arc<WorkerHandle>,
-    /// `None` once the worker was killed by [`Self::kill`]. The mutex is never locked: it only makes this type `Sync`, as
-    /// [`Audio`](amanuensis_audio::Audio) requires.
+    /// The channel from the supervisor. `None` after [`Self::kill`]. The mutex is never locked; it only makes this
+    /// type `Sync`, as [`Audio`](amanuensis_audio::Audio) requires.
     output: Option<Mutex<Receiver<Output>>>,
-    /// The chunk that is being read, and how many of its bytes were read.
+    /// The current chunk. `n_read` of its bytes were already read.
     chunk: Vec<u8>,
     n_read: usize,
     is_cancelled: IsCancelled,
@@ -51,7 +53,7 @@ pub(crate) struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts `program` as a worker with `memory_mib` MiB that decodes `file`.
+    /// Starts `program` as a worker that decodes `file` with a memory limit of `memory_mib` MiB.
     pub(crate) fn start(
         program: &Path,
         memory_mib: u64,
@@ -60,8 +62,8 @@ impl WorkerProcess {
         exit: WorkerExit,
     ) -> io::Result<Self> {
         let mut command = Command::new(program);
-        // The worker gets the file and the pipe and nothing else: no path, and no API keys from the environment. Its error
-        // messages are frames in the pipe, so standard error is not needed.
+        // The worker gets only the open file and the pipe. It does not get the path of the file, nor the environment,
+        // which may contain API keys. It sends error messages through the pipe, so it needs no standard error.
         command.args([OsStr::new(WORKER_ARGUMENT), OsStr::new(&memory_mib.to_string())]).env_clear();
         command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::null());
         #[cfg(unix)]
@@ -71,13 +73,13 @@ impl WorkerProcess {
         let (sender, output) = sync_channel(MAX_WAITING_CHUNKS);
         thread::Builder::new().name("amanuensis-decode".to_owned()).spawn(move || {
             let spawned = command.spawn();
-            // It holds a copy of the recording's file descriptor.
+            // Closes the parent's copy of the recording's file descriptor.
             drop(command);
             match spawned {
                 Ok(mut child) => {
                     let pipe = child.stdout.take().expect("standard output was set to a pipe");
                     let worker = Arc::new(WorkerHandle(Mutex::new(child)));
-                    // If the receiver has gone, sending the first chunk fails, too, and the worker is killed.
+                    // If the receiver was dropped, sending the first chunk fails too, and then the worker is killed.
                     let _ = started.send(Ok(Arc::clone(&worker)));
                     supervise(&worker, pipe, memory_mib, &sender);
                 }
@@ -96,7 +98,8 @@ impl WorkerProcess {
                 Ok(Ok(chunk)) => return Ok(chunk),
                 Ok(Err(exit)) => {
                     let EarlyExit { reason, was_killed } = exit?;
-                    // Only now, and not when the process exited: the chunks before this one are valid.
+                    // The kill is reported only now, after all chunks were read, because the chunks before it are
+                    // valid.
                     if was_killed {
                         self.exit.set_killed(&reason);
                     }
@@ -106,15 +109,16 @@ impl WorkerProcess {
                 Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("its decoder has ended")),
             }
         }
-        // At once, and not when this is dropped: the reader may first transcribe the samples that it has.
+        // Kill the worker now instead of when this value is dropped, because the reader may keep it for a long time
+        // while it transcribes the samples it already has.
         self.kill();
         Err(cancelled())
     }
 
-    /// Kills the worker, if it still runs. The supervisor reaps it.
+    /// Kills the worker if it is still running. The supervisor reaps the process.
     fn kill(&mut self) {
         self.worker.kill();
-        // The supervisor may be waiting for a free slot in the channel.
+        // Dropping the receiver wakes the supervisor if it is waiting for a free slot in the channel.
         self.output = None;
     }
 }
@@ -137,7 +141,8 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// Copies the worker's output to `output`, then waits for its exit, so that no zombie stays.
+/// Copies the worker's output to `output`, then waits until the worker exits and reaps it, so that it does not remain
+/// as a zombie.
 fn supervise(worker: &WorkerHandle, mut pipe: ChildStdout, memory_mib: u64, output: &SyncSender<Output>) {
     let is_complete = copy_output(&mut pipe, output);
     if !is_complete {
@@ -147,17 +152,18 @@ fn supervise(worker: &WorkerHandle, mut pipe: ChildStdout, memory_mib: u64, outp
         Ok(Some(status)) => Ok(EarlyExit::from_status(status, memory_mib)),
         Ok(None) => {
             worker.kill();
-            // The kernel delivers SIGKILL sooner or later, even to a process that waits for a disk.
+            // The kernel eventually delivers SIGKILL, even to a process that waits for a disk.
             let _ = worker.wait(Duration::MAX);
             Ok(EarlyExit { reason: "its decoder says nothing more".to_owned(), was_killed: false })
         }
         Err(error) => Err(error),
     };
-    // Fails if the reader has killed the worker or has the whole recording. Then nobody asks for the reason.
+    // Sending fails if the reader has killed the worker or has already read the whole recording. In both cases the
+    // reason is not needed.
     let _ = output.send(Err(exit));
 }
 
-/// Copies until the worker closes its output. False if the reader has gone first.
+/// Copies data until the worker closes its output. Returns false if the reader was dropped before that.
 fn copy_output(pipe: &mut ChildStdout, output: &SyncSender<Output>) -> bool {
     loop {
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -169,24 +175,24 @@ fn copy_output(pipe: &mut ChildStdout, output: &SyncSender<Output>) -> bool {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A pipe that fails is treated as one that was closed.
+            // A read error is treated like a closed pipe.
             Ok(0) | Err(_) => return true,
         }
     }
 }
 
-/// The process, shared by the reader, which may kill it, and the supervisor, which waits for it.
+/// The worker process. It is shared by the reader, which may kill it, and the supervisor, which waits for its exit.
 struct WorkerHandle(Mutex<Child>);
 
 impl WorkerHandle {
-    /// Kills the process, if it still runs.
+    /// Kills the process if it is still running.
     fn kill(&self) {
-        // Fails only if the process has exited by itself.
+        // Killing fails only if the process has already exited.
         let _ = self.lock().kill();
     }
 
-    /// Waits for the process to exit, and reaps it; `None` after `timeout`. It polls: a blocking wait would hold the lock, and
-    /// the reader could not kill the process.
+    /// Waits until the process exits, and reaps it. `None` if it has not exited after `timeout`. The function polls,
+    /// because a blocking wait would hold the lock and the reader could not kill the process.
     fn wait(&self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {
@@ -199,7 +205,7 @@ impl WorkerHandle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Child> {
-        // No code panics while it holds the lock.
+        // No code panics while it holds the lock, so the data is valid even if the lock is poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

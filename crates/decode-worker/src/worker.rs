@@ -9,17 +9,19 @@ use amanuensis_audio::send;
 
 use crate::limits;
 
-/// The first argument of a program that is started as a worker. The second is the memory limit in MiB.
+/// The first argument of a program that is started as a worker. The second argument is the memory limit in MiB.
 pub const WORKER_ARGUMENT: &str = "decode-worker";
 
-/// The `main` of a worker: decodes the recording on standard input to standard output, within `memory_mib` MiB.
+/// The main function of a worker: decodes the recording on standard input and writes the samples to standard output,
+/// within `memory_mib` MiB of memory.
 ///
-/// `memory_mib` is the program's second argument. The exit code is 2 if it is missing or no number, and 1 if the reader has
-/// closed the pipe. Faults of the recording are sent through the pipe and are no failure of the worker.
+/// `memory_mib` is the second argument of the program. The exit code is 2 if `memory_mib` is missing or not a number,
+/// and 1 if the worker cannot set its limits or cannot write to the pipe. Errors in the recording are sent through
+/// the pipe, and the exit code is then 0.
 pub fn run_worker(memory_mib: Option<&OsStr>) -> ExitCode {
     match memory_mib.and_then(|memory| memory.to_str()?.parse().ok()).map(decode) {
         Some(Ok(())) => ExitCode::SUCCESS,
-        // Nothing is printed: the reader has gone, or notices that the pipe ends early.
+        // Nothing is printed: either nobody reads the output, or the reader notices that the output ends early.
         Some(Err(_)) => ExitCode::FAILURE,
         None => ExitCode::from(2),
     }
@@ -33,25 +35,25 @@ fn decode(memory_mib: u64) -> io::Result<()> {
     send(file, &mut pipe, &mut limits::allow_cpu_time)
 }
 
-/// The file of a standard stream, without Rust's buffer.
+/// A standard stream as a file, without Rust's buffer.
 #[cfg(unix)]
 fn unbuffered(stream: &impl std::os::fd::AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_fd().try_clone_to_owned()?))
 }
 
-/// The file of a standard stream, without Rust's buffer.
+/// A standard stream as a file, without Rust's buffer.
 #[cfg(windows)]
 fn unbuffered(stream: &impl std::os::windows::io::AsHandle) -> io::Result<File> {
     Ok(File::from(stream.as_handle().try_clone_to_owned()?))
 }
 
-/// Ignores SIGINT and SIGTERM. A terminal or a service manager sends them to all processes of the server, but the server still
-/// finishes its running requests. It kills the workers itself when it no longer needs them.
+/// Ignores SIGINT and SIGTERM. A terminal or a service manager sends these signals to all processes of the server,
+/// but the server still finishes its running requests. The server kills its workers when they are no longer needed.
 #[cfg(unix)]
 fn ignore_termination_signals() -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
 
-    // A handler that only sets a flag is the safe way to ignore a signal in this library.
+    // In `signal_hook`, the way to ignore a signal without unsafe code is a handler that only sets a flag.
     let flag = std::sync::Arc::default();
     [SIGINT, SIGTERM]
         .into_iter()
@@ -63,14 +65,14 @@ fn ignore_termination_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel kill this process when the thread that started it ends. `process.rs` starts workers on a thread that lives
-/// until the worker is reaped, so in effect this means: when the parent process ends.
+/// Makes the kernel kill this process when the thread that started it ends. `process.rs` starts workers on a thread
+/// that lives until the worker is reaped, so in practice this process is killed when its parent process ends.
 #[cfg(target_os = "linux")]
 fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
 }
 
-/// Other systems have no such signal. There the worker ends when it next writes to the closed pipe.
+/// Other systems have no such feature. There the worker ends when it next writes to the closed pipe.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())

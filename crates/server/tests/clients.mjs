@@ -4,7 +4,7 @@
 //     amanuensis serve --port 8123 &
 //     node crates/server/tests/clients.mjs http://127.0.0.1:8123/v1 samples/offline.opus
 //
-// Run it where `openai` is installed, or from a copy beside its `node_modules`.
+// Run the script in the directory in which `openai` is installed, or copy it next to that directory's `node_modules`.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";

@@ -4,7 +4,7 @@
     amanuensis serve --port 8123 &
     venv/bin/python crates/server/tests/clients.py http://127.0.0.1:8123/v1 samples/offline.opus
 
-Results are validated strictly against the client's own types: no field may be missing or have another type.
+Results are validated strictly against the types of the client: no field may be missing or have a different type.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def check(condition, what):
 
 
 def valid(value, kind, extra=()):
-    """Checks that `value` matches the type `kind` and has no unknown fields except `extra`."""
+    """Checks that `value` matches the type `kind` and has no unknown fields except those in `extra`."""
     check(isinstance(value, kind), f"{value!r} is not a {kind.__name__}")
     kind.model_validate(value.to_dict(), strict=True)
     unknown = set(value.model_extra or {}) - set(extra)

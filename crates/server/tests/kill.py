@@ -92,7 +92,7 @@ class Server:
 
 
 def submit_missing(server, wanted):
-    """Submits the jobs that the server does not have: an interrupted submission may or may not have been accepted."""
+    """Submits the jobs that the server does not have. The server may have accepted an interrupted submission."""
     known = server.jobs()
     for name, (recording, fields) in wanted.items():
         if name not in known:
@@ -121,7 +121,7 @@ def wait_for_jobs(server):
 
 
 def run_uninterrupted(options, wanted):
-    """Runs the jobs on a server that is not killed. Returns their results, their windows and the seconds it took."""
+    """Runs the jobs on a server that is not killed. Returns the results, the window checkpoints and the run time in seconds."""
     with tempfile.TemporaryDirectory() as data:
         server = Server(options, pathlib.Path(data))
         server.wait_until_ready()
@@ -148,7 +148,7 @@ def states_in(data):
 def run_and_kill(options, data, wanted, rng):
     """Starts a server, submits the missing jobs, and kills it after a random time."""
     server = Server(options, data)
-    # One in ten is killed during start. The others may be killed in the middle of an upload.
+    # One server in ten is killed while it starts. The others may be killed at any time, even during an upload.
     during_start = rng.random() < 0.1
     if not during_start:
         server.wait_until_ready()
@@ -158,7 +158,7 @@ def run_and_kill(options, data, wanted, rng):
         if not during_start:
             submit_missing(server, wanted)
     except (OSError, http.client.HTTPException, json.JSONDecodeError):
-        # The server has been killed already.
+        # The server was killed during the submission.
         pass
     killer.join()
     server.stop(signal.SIGKILL)
@@ -212,7 +212,7 @@ def main():
         if stored.get(name, []) != windows[kind]:
             wrong.append(f"{name}: the windows differ")
     wrong += [f"leftover upload: {name}" for name in leftover]
-    # Killing an idle server proves nothing.
+    # Killing an idle server does not test recovery, so at least half of the kills must happen while a job is running.
     if 2 * killed_while_running < options.kills:
         wrong.append("too few kills while a job was running")
     print(f"{options.kills} kills, {killed_while_running} of them while a job was running; {len(jobs)} jobs: {len(wrong)} wrong")

@@ -6,7 +6,7 @@ recording while a long one is transcribed, and the behaviour when far more clien
 
 Throughput: every client sends clip after clip; the command line transcribes each clip once with the same settings. Overload:
 every client sends one request with the short recording repeated to 1 MiB; memory is the resident set size from /proc. The
-script starts its own server and needs only the standard library. Other work on the machine falsifies the results.
+script starts its own server and needs only the standard library. Other programs that use the machine falsify the results.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Server:
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def transcribe(self, recording):
-        """Transcribes a recording and returns its duration in seconds. Raises an error if the status is not 200."""
+        """Transcribes a recording and returns its duration in seconds. Raises an error if the HTTP status is not 200."""
         status, body, _ = self.post(recording)
         if status != 200:
             raise RuntimeError(f"{status}: {body[:200]}")
@@ -109,7 +109,7 @@ def command_line(options, clips):
 
 
 def latencies(server, recording, is_done, max_requests):
-    """Sends the recording repeatedly until `is_done()`. Returns the seconds of each request."""
+    """Sends the recording repeatedly until `is_done()` returns true. Returns the duration of each request in seconds."""
     found = []
     while not is_done() and len(found) < max_requests:
         start = time.monotonic()
@@ -120,7 +120,7 @@ def latencies(server, recording, is_done, max_requests):
 
 
 def latencies_during(server, short, long, max_requests):
-    """Like `latencies`, while a long recording is transcribed. Drops the last request if it finished after the long one."""
+    """Like `latencies`, but while a long recording is transcribed. Drops the last request if it ended after the long one."""
     ended = []
     thread = threading.Thread(target=lambda: ended.append(server.transcribe(long)), daemon=True)
     thread.start()
@@ -141,7 +141,8 @@ def repeated_to_1_mib(path):
 
 
 def overload(server, recording, clients):
-    """Sends one request from each of many concurrent clients. Prints the statuses and the memory use. Returns a list of errors."""
+    """Sends one request from each of many concurrent clients. Prints the HTTP statuses and the memory use. Returns a list of
+    errors."""
     server.transcribe(recording)
     statuses, problems = collections.Counter(), []
     before = peak = server.memory()

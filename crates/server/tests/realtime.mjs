@@ -6,8 +6,8 @@
 //     amanuensis serve --port 8123 &
 //     node crates/server/tests/realtime.mjs http://127.0.0.1:8123/v1 offline.pcm
 //
-// Run it where `openai` and `ws` are installed, or from a copy beside their `node_modules`. The client supports
-// only TLS, but the server does not, so the client is given a plain TCP connection.
+// Run the script in the directory in which `openai` and `ws` are installed, or copy it next to that directory's
+// `node_modules`. The client supports only TLS and the server has no TLS, so the client gets a plain TCP connection.
 
 import assert from "node:assert/strict";
 import fs from "node:fs";
@@ -35,7 +35,7 @@ class Session {
     session.realtime = new OpenAIRealtimeWS({ model, options: { createConnection } }, client);
     for (const kind of ["event", "error"]) {
       session.realtime.on(kind, (event) => {
-        // The client also reports error events of the server as errors. Keep only one of the two.
+        // The client reports an error event of the server twice: as an event and as an error. Keep only the event.
         if (kind === "event" || !event.error) session.#events.push(event);
         session.#wake();
       });

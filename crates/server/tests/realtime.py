@@ -5,7 +5,7 @@ format, utterances that are committed by the client, utterances that are detecte
     amanuensis serve --port 8123 &
     venv/bin/python crates/server/tests/realtime.py http://127.0.0.1:8123/v1 samples/offline.opus
 
-Events are validated strictly against the client's own types: no field may be missing or have another type.
+Events are validated strictly against the types of the client: no field may be missing or have a different type.
 """
 
 import base64
@@ -69,7 +69,7 @@ def samples(rate):
 
 
 def g711(pcm, law):
-    """Encodes samples as G.711: for each sample, the code whose decoded value is nearest."""
+    """Encodes samples as G.711. Chooses for each sample the code whose decoded value is nearest to the sample."""
     codes = numpy.arange(256)
     if law == "mu":
         inverted = ~codes & 255
@@ -87,7 +87,7 @@ def g711(pcm, law):
 
 
 class Session:
-    """A connection. Each event is validated when it arrives."""
+    """A realtime connection. Each event is validated when it arrives."""
 
     def __init__(self, is_beta=False, **query):
         self.types = BETA if is_beta else CURRENT
@@ -124,7 +124,7 @@ class Session:
         return events
 
     def send(self, data, pace=0.0):
-        """Sends `data` in 200 messages from another thread, and waits `pace` seconds after each. Returns the thread."""
+        """Sends `data` in 200 messages from another thread. Waits `pace` seconds after each message. Returns the thread."""
         size = max(1, len(data) // 200)
 
         def work():
@@ -183,7 +183,7 @@ def client_commits():
             check(EXPECTED in text, f"{format}: {text!r}")
             check([found.code for found in events[-1].languages] == ["en"], events[-1])
             check(len(events[-1].logprobs) > 5, events[-1])
-            # Committing empties the buffer, and the next item names the previous one.
+            # A commit empties the buffer, and the next item refers to the previous item.
             session.send(data).join()
             session.connection.input_audio_buffer.clear()
             session.next("input_audio_buffer.cleared")

@@ -4,9 +4,9 @@
     amanuensis serve --port 8123 --threads 2 &
     venv/bin/python crates/server/tests/realtime_delay.py http://127.0.0.1:8123/v1 TALK.flac en
 
-The reference times come from the word timestamps of the same recording, transcribed as a file (`verbose_json`). Words are
-matched without case and punctuation. `committed` is the latency of words in delta events. `provisional` is the latency of
-the first provisional event that shows a word in its final form.
+The reference times come from the word timestamps of the same recording, transcribed as a file (`verbose_json`). Case
+and punctuation are ignored when words are matched. `committed` is the latency of words in delta events. `provisional`
+is the latency of the first provisional event that shows a word in its final form.
 """
 
 import base64
@@ -52,12 +52,12 @@ def reference_words():
 
 
 class WordTimes:
-    """Records when each word arrives."""
+    """Records the times at which words arrive."""
 
     def __init__(self):
-        # Each committed word, when it was committed, and since when it was shown in this form.
+        # Each committed word, with the time of its commit and the time at which it was first shown in this form.
         self.committed = []
-        # Each provisional word, and since when it has been shown in this form.
+        # Each provisional word, with the time at which it was first shown in this form.
         self.provisional = []
 
     def on_provisional(self, text, now):
@@ -90,7 +90,7 @@ def main():
         def send():
             size = int(RATE * BLOCK) * 2
             for number, at in enumerate(range(0, len(data), size), 1):
-                # Send each block when its last sample would have been recorded.
+                # Send each block at the time at which its last sample would have been recorded.
                 time.sleep(max(0.0, start + number * BLOCK - time.monotonic()))
                 audio = base64.b64encode(data[at : at + size]).decode()
                 socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))

@@ -1,5 +1,6 @@
-"""Changes generated requests to valid ones where the OpenAPI document cannot express what is valid: the file is a recording,
-the model is installed, and the options can be combined. Requests that are meant to be invalid are not changed."""
+"""Changes generated requests so that they are valid, because the OpenAPI document cannot express all rules: the file
+must be a recording, the model must be installed, and the options must be compatible. Requests that are meant to be invalid
+are not changed."""
 
 import io
 import wave
@@ -9,7 +10,7 @@ import schemathesis
 
 def recording():
     """Returns a WAV file with one second of silence, so that nothing has to be decoded. The file has only ASCII bytes and is
-    returned as text: schemathesis treats a body into which a hook puts bytes as invalid."""
+    returned as text, because schemathesis treats a body as invalid if a hook puts bytes into it."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 1, 8000, 0, "NONE", None))
@@ -30,7 +31,7 @@ def map_case(context, case):
     if is_negative or not isinstance(form, dict) or "model" not in form:
         return case
     form = {**form, "file": RECORDING, "model": "whisper-1"}
-    # `file` and `path` exclude each other, and so do `language` and `languages[]`.
+    # A request must not have both `file` and `path`, nor both `language` and `languages[]`.
     form.pop("path", None)
     if "language" in form:
         form.pop("languages[]", None)
@@ -52,5 +53,5 @@ def map_case(context, case):
 
 @schemathesis.hook
 def filter_case(context, case):
-    # All form values are text, so a keyword of the wrong type looks like a valid one.
+    # All form values are text, so the server cannot detect a keyword of the wrong type. Skip such cases.
     return not isinstance(case.body, dict) or isinstance(case.body.get("keywords[]", []), list)

@@ -1,4 +1,4 @@
-//! What resuming a transcription restores.
+//! The data needed to resume an interrupted transcription.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,9 @@ use crate::{Language, Segment};
 pub struct WindowCheckpoint {
     /// Where the window begins, in frames of 10 ms from the beginning of the recording.
     pub start: usize,
-    /// Up to where the window was transcribed, in frames. The next window begins there or later.
+    /// The frame at which transcription of this window ended. The next window begins at this frame or later.
     pub end: usize,
-    /// The segments of the window, in order of time.
+    /// The segments of the window, ordered by time.
     pub segments: Vec<Segment>,
     /// The language of the recording, if it was detected in this window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub struct WindowCheckpoint {
     /// Whether the text before this window is dropped from the prompt of the next one.
     #[serde(default, alias = "forgets")]
     pub resets_prompt: bool,
-    /// The warnings about this window, for people to read.
+    /// The warnings about this window, as human-readable messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Why a recording cannot be transcribed.
+//! The error type of transcription.
 
 use crate::Language;
 
@@ -12,23 +12,23 @@ pub enum Error {
     /// The model cannot be loaded or run.
     #[error(transparent)]
     Engine(#[from] amanuensis_engine::Error),
-    /// A decoding step failed, for this reason. All windows that were in the batch fail with it.
+    /// A decoding step failed; holds the error message. All windows that were in the batch fail with this error.
     #[error("{0}")]
     Step(String),
-    /// An option is out of range, or options contradict one another; the text says which.
+    /// An option is out of range, or options contradict one another. Holds a message that names the options.
     #[error("{0}")]
     Options(String),
-    /// An English-only model was asked for another language.
+    /// Another language than English was requested from an English-only model.
     #[error(
         "the model {model:?} knows English only, not {language}; choose a multilingual one, most often the name without `.en`"
     )]
     EnglishOnly {
         /// The model's name.
         model: String,
-        /// The language asked for.
+        /// The requested language.
         language: Language,
     },
-    /// An English-only model was asked to translate.
+    /// A translation was requested from an English-only model.
     #[error(
         "the model {model:?} knows English only and cannot translate; choose a multilingual one, most often the name without `.en`"
     )]
@@ -36,21 +36,21 @@ pub enum Error {
         /// The model's name.
         model: String,
     },
-    /// A multilingual model does not know the language asked for.
+    /// A multilingual model does not support the requested language.
     #[error("the model {model:?} does not know {language}; a newer or larger model may")]
     LanguageNotKnown {
         /// The model's name.
         model: String,
-        /// The language asked for.
+        /// The requested language.
         language: Language,
     },
-    /// Language detection failed: the model has none of the candidate languages.
+    /// Language detection failed, because the model supports none of the candidate languages.
     #[error("the model {model:?} recognises no language that is known here; name the language of the recording")]
     NoLanguageDetected {
         /// The model's name.
         model: String,
     },
-    /// The checkpoints were made from another recording, or with other options or another model.
+    /// The checkpoints were made from another recording, with other options, or with another model.
     #[error("the checkpoints do not belong to this recording and these options")]
     CannotResume,
     /// The worker thread that runs the model has panicked.

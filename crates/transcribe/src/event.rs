@@ -6,23 +6,24 @@ use crate::{Language, Segment, WindowCheckpoint};
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The language was detected. Sent before the first segment, and not at all if the language was given.
+    /// The language was detected. Sent before the first segment. Not sent if the language was given.
     Language {
         /// The most probable language.
         language: Language,
-        /// Its probability, 0 to 1.
+        /// Probability of this language, 0 to 1.
         probability: f32,
     },
-    /// A segment was found. Segments are sent in order of time and do not change afterwards.
+    /// A segment was transcribed. Segments are sent in order of time, and a segment does not change after it was
+    /// sent.
     Segment(&'a Segment),
-    /// A window is done, and its segments were sent. [`Transcriber::resume`](crate::Transcriber::resume) takes these
-    /// checkpoints.
+    /// A window is finished, and its segments were sent. To resume, pass these checkpoints to
+    /// [`Transcriber::resume`](crate::Transcriber::resume).
     Checkpoint(&'a WindowCheckpoint),
-    /// How far the work is. Sent before every window.
+    /// The progress of the transcription. Sent before every window.
     Progress {
-        /// Seconds of the recording that are transcribed.
+        /// Seconds of the recording that were transcribed so far.
         done: f64,
-        /// The duration in seconds that the file declares, if it does; it may be wrong.
+        /// The duration in seconds that the file declares, which may be wrong; `None` if it declares none.
         total: Option<f64>,
     },
     /// A problem that does not stop the transcription.

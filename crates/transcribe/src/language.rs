@@ -1,14 +1,16 @@
-//! The languages of Whisper models, and the names that people write them by.
+//! The languages of Whisper models, with their codes and names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A spoken language. Displays and serialises as the name that `OpenAI` uses, such as `english`.
+/// A spoken language. Its display form and its serialised form are the English name that `OpenAI` uses, such as
+/// `english`.
 ///
-/// Parses from its code (`en`), its English name or an alias (`English`, `Flemish` for Dutch), its own name (`Deutsch`), or a
-/// locale or language tag (`en-US`, `pt_BR`, `zh-Hant-TW`, `es-419`, `de_CH.UTF-8`). Upper and lower case are the same.
+/// A language can be parsed from its code (`en`), its English name or an alias (`English`, `Flemish` for Dutch), its
+/// name in the language itself (`Deutsch`), or a locale or language tag (`en-US`, `pt_BR`, `zh-Hant-TW`, `es-419`,
+/// `de_CH.UTF-8`). Parsing ignores case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Language {
     code: &'static str,
@@ -16,14 +18,15 @@ pub struct Language {
 }
 
 impl Language {
-    /// English, the one language that every model supports.
+    /// English, the only language that every model supports.
     pub const ENGLISH: Self = Self::new("en", "english");
 
     const fn new(code: &'static str, name: &'static str) -> Self {
         Self { code, name }
     }
 
-    /// The code that the models use: ISO 639-1 with two letters, except `haw`, `yue`, and `jw` for Javanese.
+    /// The language code of Whisper models. Codes are ISO 639-1 codes of two letters, except `haw`, `yue`, and `jw`
+    /// for Javanese.
     pub fn code(self) -> &'static str {
         self.code
     }
@@ -38,7 +41,7 @@ impl Language {
         LANGUAGES.iter().copied()
     }
 
-    /// The language with this code.
+    /// The language with this code; `None` if there is none.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::all().find(|language| language.code == code)
     }
@@ -62,7 +65,7 @@ impl<'de> Deserialize<'de> for Language {
     }
 }
 
-/// The given name is not that of a language of Whisper models.
+/// The error for a name that is not a language of Whisper models.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a language that speech models know; give a code such as `en` or an English name such as `english`"
@@ -83,9 +86,9 @@ impl FromStr for Language {
     }
 }
 
-/// The language code of a locale or language tag in lower case. After the code may follow a script (four letters), a region
-/// (two letters or three digits), and in POSIX locales an encoding after `.` and a modifier after `@`. None if anything
-/// else follows.
+/// Returns the language code of a locale or language tag, which must be in lower case. The code may be followed by a
+/// script (four letters), a region (two letters or three digits), and in POSIX locales an encoding after `.` and a
+/// modifier after `@`. Returns `None` if anything else follows the code.
 fn language_of_locale(locale: &str) -> Option<&str> {
     let tag = locale.split(['.', '@']).next().unwrap_or_default();
     let mut subtags = tag.split(['-', '_']).peekable();
@@ -97,7 +100,7 @@ fn language_of_locale(locale: &str) -> Option<&str> {
     if subtags.next().is_none() { language } else { None }
 }
 
-/// Names and order of `openai-whisper` (`whisper/tokenizer.py`).
+/// The names and their order are those of `openai-whisper` (`whisper/tokenizer.py`).
 #[rustfmt::skip]
 const LANGUAGES: [Language; 100] = [
     Language::ENGLISH,
@@ -136,7 +139,7 @@ const LANGUAGES: [Language; 100] = [
     Language::new("jw", "javanese"), Language::new("su", "sundanese"), Language::new("yue", "cantonese"),
 ];
 
-/// Further English names, with the code of the language.
+/// Additional English names, each with the code of its language.
 const ALIASES: [(&str, &str); 12] = [
     ("burmese", "my"),
     ("valencian", "ca"),
@@ -152,7 +155,7 @@ const ALIASES: [(&str, &str); 12] = [
     ("mandarin", "zh"),
 ];
 
-/// Names of the most transcribed languages in the language itself, with its code.
+/// Names of the most frequently transcribed languages in the language itself, each with the code of its language.
 const NATIVE_NAMES: [(&str, &str); 24] = [
     ("deutsch", "de"),
     ("español", "es"),
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn native_names_locales_and_tags_parse() {
+    fn native_names_locales_and_language_tags_parse() {
         for (text, code) in [(" Deutsch ", "de"), ("РУССКИЙ", "ru"), ("en-US", "en"), ("zh-Hant-TW", "zh")] {
             assert_eq!(text.parse().map(Language::code), Ok(code), "{text}");
         }

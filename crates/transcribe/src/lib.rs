@@ -1,8 +1,9 @@
-//! Turns a recording into a [`Transcript`].
+//! Transcribes recordings and live speech. The result for a recording is a [`Transcript`].
 //!
-//! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so memory does not grow with the length of the
-//! recording. It reports segments and progress to a callback, which can also cancel the work. [`OutputFormat`] writes the
-//! transcript as text, subtitles, a table or JSON. A [`LiveTranscriber`] transcribes a stream while somebody is speaking.
+//! A [`Transcriber`] is a loaded model. It reads an [`Audio`] as a stream, so memory does not grow with the length of
+//! the recording. It reports segments and progress to a callback, which can also cancel the transcription.
+//! [`OutputFormat`] writes the transcript as text, subtitles, a table or JSON. A [`LiveTranscriber`] transcribes a
+//! stream of speech while it is spoken.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -22,7 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate has no HTTP, no async code and no terminal output.
+//! This crate contains no HTTP code and no async code, and it writes nothing to the terminal.
 #![forbid(unsafe_code)]
 
 mod checkpoint;

@@ -7,7 +7,7 @@ use amanuensis_engine::{DecodeOptions, EncoderOutput, Engine, Error as EngineErr
 use crate::words::{SegmentTokens, SegmentWords, SilenceMap, time_words};
 use crate::{Language, Task};
 
-/// Properties of a model, its tokenizer, and word alignment.
+/// The properties of a model, its tokenizer, and word alignment.
 pub(crate) trait Model {
     fn is_multilingual(&self) -> bool;
     /// Whether the model has a token for the language with this code.
@@ -16,21 +16,21 @@ pub(crate) trait Model {
     /// Length of a full window.
     fn n_frames(&self) -> Frames;
 
-    /// Length of the spectrogram for a window of which `content` is part of the recording. A model may need less padding
-    /// than a full window has.
+    /// The number of spectrogram frames for a window with `content` frames of the recording. Some models need less
+    /// padding than a full window has.
     fn window_frames(&self, content: Frames) -> Frames;
 
     /// The maximum number of prompt tokens.
     fn max_prompt_tokens(&self) -> usize;
-    /// The tokens of a text.
+    /// Encodes a text to tokens.
     fn encode(&self, text: &str) -> Vec<u32>;
-    /// The text of tokens, without timestamps.
+    /// Decodes tokens to text, without timestamps.
     fn text(&self, tokens: &[u32]) -> String;
-    /// The time of a timestamp token, in seconds from the beginning of the window; `None` for other tokens.
+    /// The time of a timestamp token, in seconds from the start of the window; `None` for other tokens.
     fn timestamp(&self, token: u32) -> Option<f64>;
 
-    /// Aligns the text of a window with its audio. `segments` are the segments of the window, each with its span in the
-    /// window and its tokens; `previous_end` is the end of the segment before them, in frames of the recording.
+    /// Aligns the text of a window with its audio. `segments` holds the span in the window and the tokens of each
+    /// segment. `previous_end` is the end of the previous segment, in frames of the recording.
     fn words(
         &self,
         encoder_output: &EncoderOutput,
@@ -40,12 +40,13 @@ pub(crate) trait Model {
         previous_end: Frames,
     ) -> Result<Vec<SegmentWords>, EngineError>;
 
-    /// The time of a timestamp token, to the nearest frame.
+    /// The time of a timestamp token, rounded to the nearest frame; `None` for other tokens.
     fn timestamp_frame(&self, token: u32) -> Option<Frames> {
         self.timestamp(token).map(Frames::nearest)
     }
 
-    /// The tokens of a text that is part of a longer one: trimmed, with a space in front. None if it is absent or blank.
+    /// Encodes a phrase that is part of a longer text: trims it and puts a space in front. The result is empty if the
+    /// text is absent or blank.
     fn encode_phrase(&self, text: Option<&str>) -> Vec<u32> {
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         text.map_or_else(Vec::new, |text| self.encode(&format!(" {text}")))

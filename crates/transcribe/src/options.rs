@@ -12,11 +12,11 @@ use crate::{Error, Language, VadOptions};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TranscribeOptions {
-    /// The language spoken; `None` detects it.
+    /// The language spoken. If `None`, the language is detected.
     pub language: Option<Language>,
     /// Candidates for language detection; empty means all languages.
     pub languages: Vec<Language>,
-    /// Whether to detect the language in every window, for recordings in which it changes.
+    /// Whether to detect the language in every window, for recordings in which the language changes.
     pub multilingual: bool,
     /// Whether to transcribe in the language spoken or to translate to English.
     pub task: Task,
@@ -28,34 +28,36 @@ pub struct TranscribeOptions {
     pub patience: f32,
     /// See [`DecodeOptions::length_penalty`](amanuensis_engine::DecodeOptions::length_penalty).
     pub length_penalty: Option<f32>,
-    /// Temperature fallback: a window is decoded at each of these temperatures until a hypothesis is accepted. At 0, nothing
-    /// is sampled.
+    /// Temperature fallback: a window is decoded at each of these temperatures in turn until a hypothesis is
+    /// accepted. Temperature 0 decodes without sampling.
     pub temperatures: Vec<f32>,
-    /// Hypotheses to sample at a temperature above 0; the best one is taken.
+    /// The number of hypotheses to sample at a temperature above 0. The best hypothesis is used.
     pub best_of: usize,
-    /// A hypothesis with a higher compression ratio repeats itself and is not accepted; `None` accepts it.
+    /// A hypothesis with a compression ratio above this threshold counts as repetitive and is rejected. `None` turns
+    /// this check off.
     pub compression_ratio_threshold: Option<f32>,
-    /// A hypothesis with a lower mean log-probability is not accepted; `None` accepts it.
+    /// A hypothesis with a mean log-probability below this threshold is rejected. `None` turns this check off.
     pub logprob_threshold: Option<f32>,
-    /// A window with a higher probability of no speech counts as silent, if the log-probability of its hypothesis is below
-    /// the threshold, too. `None` takes no window for silent.
+    /// A window counts as silent if its no-speech probability is above this threshold and the mean log-probability of
+    /// its hypothesis is below `logprob_threshold`. With `None`, no window counts as silent.
     pub no_speech_threshold: Option<f32>,
-    /// A prompt for every window, for example with names, spelling or style.
+    /// A prompt for every window, for example to suggest names, spelling or style.
     pub initial_prompt: Option<String>,
-    /// Words to expect, which are put in front of the prompt of every window.
+    /// Words that are likely to occur. They are put in front of the prompt of every window.
     pub hotwords: Option<String>,
-    /// What the text of the recording begins with.
+    /// Text with which the transcript must begin.
     pub prefix: Option<String>,
-    /// Whether the text before a window is part of its prompt. Only for [`Strategy::Sequential`].
+    /// Whether the prompt of a window contains the text of the previous windows. Only for [`Strategy::Sequential`].
     pub condition_on_previous_text: bool,
-    /// Which tokens may come next.
+    /// Restrictions on the tokens that the decoder may choose.
     #[serde(alias = "rules")]
     pub logits_filters: LogitsFilterOptions,
-    /// Whether to find the time of each word.
+    /// Whether to determine the time of each word.
     pub word_timestamps: bool,
-    /// What counts as speech, for a transcriber with a voice activity detector. `None` transcribes everything.
+    /// Voice activity detection options, for a transcriber with a voice activity detector. If `None`, the whole
+    /// recording is transcribed.
     pub vad: Option<VadOptions>,
-    /// The parts of the recording to transcribe, in seconds; empty means all of it.
+    /// The parts of the recording to transcribe, in seconds; empty means the whole recording.
     pub clips: Vec<Range<f64>>,
 }
 
@@ -92,18 +94,18 @@ impl Default for TranscribeOptions {
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// Windows are split at pauses and do not depend on one another, so several are decoded at once.
+    /// Windows are split at pauses and do not depend on one another, so several windows are decoded at once.
     #[default]
     Batched,
-    /// One window after the other; each begins where the text of the one before ends.
+    /// Windows are decoded one after the other. Each window begins where the text of the previous window ends.
     Sequential,
 }
 
-/// The largest beam size and `best_of`.
+/// The upper limit for the beam size and for `best_of`.
 const MAX_HYPOTHESES: usize = 32;
 
 impl TranscribeOptions {
-    /// The options that go to the engine unchanged. A new one is passed on by adding it here.
+    /// The options that are passed to the engine unchanged. To pass on a new option, add it here.
     pub(crate) fn decode_options(&self) -> DecodeOptions {
         DecodeOptions {
             task: self.task,
@@ -113,7 +115,8 @@ impl TranscribeOptions {
         }
     }
 
-    /// Whether all values are within their ranges and do not contradict one another, for any model.
+    /// Checks that all values are within their ranges and do not contradict one another. Model-specific limits are
+    /// checked elsewhere.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let problem = self.search_problem().or_else(|| self.filter_problem()).or_else(|| self.language_problem());
         match problem {
@@ -180,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_the_same_after_they_were_stored() {
+    fn options_are_unchanged_after_storing_and_loading() {
         let options = TranscribeOptions {
             language: Some(Language::ENGLISH),
             task: Task::Translate,

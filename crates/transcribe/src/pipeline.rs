@@ -29,10 +29,11 @@ use report::Report;
 use state::State;
 use window::{PendingWindow, WindowTranscriber};
 
-/// Windows that are submitted beyond the number of slots, so that a free slot never waits for a spectrogram.
+/// The number of windows that are submitted in addition to those in the slots, so that the decoder never waits for
+/// the spectrogram of the next window.
 const WINDOWS_AHEAD: usize = 2;
 
-/// What a pipeline works with.
+/// The components that a pipeline uses.
 pub(crate) struct Parts<'a, M, D> {
     pub(crate) model: &'a M,
     pub(crate) model_name: &'a str,
@@ -72,8 +73,8 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         }
     }
 
-    /// Continues after `checkpoints` (from the beginning if there are none), until the recording ends, the client cancels,
-    /// or a window fails.
+    /// Transcribes the recording after `checkpoints`, or from its beginning if there are none. Stops when the
+    /// recording ends, the client cancels, or a window fails.
     pub(crate) fn run(mut self, checkpoints: Vec<WindowCheckpoint>) -> Result<Transcript, Error> {
         let start = Instant::now();
         if self.state.prompt().is_truncated() {
@@ -88,8 +89,8 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         Ok(self.report.into_transcript(self.model_name, self.options, duration, ending))
     }
 
-    /// Restores the state after windows of an earlier run. The recording is read and divided into windows as it was then,
-    /// but the windows are not decoded.
+    /// Restores the state after the windows of an earlier run. The recording is read and divided into windows as in
+    /// the earlier run, but the windows are not decoded.
     fn replay(&mut self, checkpoints: Vec<WindowCheckpoint>) -> Result<(), Error> {
         for checkpoint in checkpoints {
             if self.report.is_cancelled() {
@@ -106,7 +107,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         Ok(())
     }
 
-    /// Whether a checkpoint is that of this window.
+    /// Whether a checkpoint belongs to this window.
     fn matches(&self, checkpoint: &WindowCheckpoint, window: &WindowSpan) -> bool {
         let (start, end) = (window.frames.start.0, window.frames.end.0);
         let has_possible_end = match self.options.strategy {
@@ -137,7 +138,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         }
     }
 
-    /// Submits windows until enough are pending, or the recording ends.
+    /// Submits windows until the maximum number is pending or the recording ends.
     fn submit_windows(&mut self, pending: &mut VecDeque<PendingWindow<D::Ticket>>) -> Result<(), Error> {
         while pending.len() < self.max_pending() {
             let Some(window) = self.input.next_window(&mut self.report.timings)? else { break };
@@ -147,8 +148,8 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         Ok(())
     }
 
-    /// How many windows may be pending. Only one, if each depends on the one before: in sequential mode, and in batched mode
-    /// until the language is known and the prefix was used.
+    /// The maximum number of pending windows. It is 1 while each window depends on the previous one: always in
+    /// sequential mode, and in batched mode until the language is known and the prefix was used.
     fn max_pending(&self) -> usize {
         let needs_language = self.state.language().is_none() && !self.options.multilingual;
         match self.options.strategy {
@@ -159,20 +160,21 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         }
     }
 
-    /// Sends the results of a window, and moves on to the state after it.
+    /// Sends the segments and the checkpoint of a decoded window, and updates the state.
     fn commit(&mut self, window: WindowCheckpoint) {
         let window = self.report.window(window);
         self.advance(window);
     }
 
-    /// Moves on to the state after a window, which was decoded just now or in an earlier run.
+    /// Updates the state after a window, which was decoded just now or in an earlier run.
     fn advance(&mut self, window: WindowCheckpoint) {
         self.state.advance(&window);
         self.input.advance_to(self.state.position());
         self.report.add_segments(window.segments);
     }
 
-    /// How a transcription ends when there are no more windows.
+    /// How the transcription ended, if there are no more windows: complete, or failed because the recording could not
+    /// be read to its end.
     fn ending_of_input(&self) -> Ending {
         match self.input.recording().failure() {
             Some(error) => Ending::Failed(error.to_string()),
@@ -185,7 +187,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         let recording = self.input.recording();
         match ending {
             Ending::Complete => recording.read().seconds(),
-            // If the recording could not be read further, all that was read is transcribed.
+            // If reading the recording failed, everything that was read before the failure is transcribed.
             Ending::Failed(_) if recording.failure().is_some() => recording.read().seconds(),
             Ending::Failed(_) | Ending::Cancelled => self.state.position().seconds(),
         }

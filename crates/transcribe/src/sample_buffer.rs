@@ -1,16 +1,16 @@
-//! The samples of a recording from the current position on. Earlier samples are dropped, so that memory does not grow with
-//! the length of the recording.
+//! A buffer for the samples of a recording from the current position on. Earlier samples are dropped, so that memory
+//! does not grow with the length of the recording.
 
 use amanuensis_audio::{Audio, Error};
 use amanuensis_engine::{Frames, Samples};
 
 /// A stream of 16 kHz mono samples.
 pub(crate) trait SampleSource {
-    /// The next samples; `None` at the end.
+    /// The next block of samples; `None` at the end.
     fn next_block(&mut self) -> Result<Option<&[f32]>, Error>;
-    /// The duration in seconds that the file declares, if it does.
+    /// The duration in seconds that the file declares; `None` if it declares none.
     fn expected_duration(&self) -> Option<f64>;
-    /// Problems that were found so far.
+    /// Warnings about the recording so far.
     fn warnings(&self) -> Vec<String>;
 }
 
@@ -28,10 +28,10 @@ impl SampleSource for Audio {
     }
 }
 
-/// Reads a source, and holds its samples from a position on.
+/// Reads a source, and holds its samples from the current position on.
 pub(crate) struct SampleBuffer<S> {
     source: S,
-    /// The samples from `position` up to where the source was read.
+    /// The samples from `position` up to the end of the part that was read.
     samples: Vec<f32>,
     position: Frames,
     read: Samples,
@@ -51,8 +51,8 @@ impl<S: SampleSource> SampleBuffer<S> {
         }
     }
 
-    /// Reads the source up to `end`, counted from the beginning of the recording, or to its own end. Passes each new block
-    /// to `on_block`.
+    /// Reads the source up to `end`, counted from the beginning of the recording, or to the end of the source. Passes
+    /// each new block to `on_block`.
     ///
     /// # Errors
     /// Only if the very first block cannot be read. A later failure ends the recording early; see [`Self::failure`].
@@ -80,12 +80,12 @@ impl<S: SampleSource> SampleBuffer<S> {
         self.is_at_end
     }
 
-    /// How much of the recording was read; at the end, its duration.
+    /// The amount of audio that was read. At the end of the recording, this is the duration of the recording.
     pub(crate) fn read(&self) -> Samples {
         self.read
     }
 
-    /// The samples of `length` frames from the current position on; fewer at the end of the recording.
+    /// The samples of `length` frames from the current position on. There are fewer at the end of the recording.
     pub(crate) fn samples(&self, length: Frames) -> &[f32] {
         &self.samples[..self.samples.len().min(length.samples().0)]
     }
@@ -102,7 +102,7 @@ impl<S: SampleSource> SampleBuffer<S> {
         self.position
     }
 
-    /// The error that ended the recording early.
+    /// The read error that ended the recording early, if any.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
@@ -119,7 +119,7 @@ pub(crate) mod tests {
     /// A source of silent blocks.
     #[derive(Default)]
     pub(crate) struct SilentSource {
-        /// Samples of each block.
+        /// The number of samples in each block.
         pub(crate) blocks: Vec<usize>,
         /// Whether reading fails after the last block.
         pub(crate) fails: bool,
@@ -128,7 +128,7 @@ pub(crate) mod tests {
     }
 
     impl SilentSource {
-        /// `count` blocks of one second.
+        /// Creates a source with `count` blocks of one second each.
         pub(crate) fn seconds(count: usize) -> Self {
             Self { blocks: vec![16_000; count], ..Self::default() }
         }

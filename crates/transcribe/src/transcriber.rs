@@ -1,4 +1,4 @@
-//! The entry point: a loaded model that transcribes recordings.
+//! The main type of this crate: a loaded model that transcribes recordings.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,51 +22,52 @@ pub struct Transcriber {
 }
 
 impl Transcriber {
-    /// A transcriber of an engine whose model is called `name` in transcripts.
+    /// Creates a transcriber. `name` is the name of the model in transcripts.
     pub fn new(engine: Engine, name: impl Into<String>) -> Self {
         let (engine, name) = (Arc::new(engine), name.into());
         let scheduler = Scheduler::new(Arc::clone(&engine), default_batch_size(&engine));
         Self { engine, scheduler, vad: None, name }
     }
 
-    /// Loads a model from a directory or a weight file. In transcripts it has the name of the directory, or of the file if
-    /// that says more.
+    /// Loads a model from a directory or a weight file. The name of the model in transcripts is the name of the
+    /// directory, or the name of the file unless the file is just called `model`.
     pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
         Ok(Self::new(Engine::load(model, options)?, name_of(model)))
     }
 
-    /// Sets the model's name in transcripts.
+    /// Sets the name of the model in transcripts.
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
-    /// Sets the voice activity detector, so that only speech is transcribed. Without one everything is transcribed, and the
-    /// model may invent text where nobody speaks.
+    /// Sets the voice activity detector, so that only speech is transcribed. Without a detector the whole recording
+    /// is transcribed, and the model may invent text where nobody speaks.
     #[must_use]
     pub fn with_vad(self, vad: SileroVad) -> Self {
         Self { vad: Some(vad), ..self }
     }
 
-    /// Sets how many windows are decoded at once, at least one. A larger batch is faster up to a point, and takes memory for
-    /// each window. The text does not depend on it.
+    /// Sets the maximum number of windows that are decoded at once; the minimum is one. A larger batch is faster up
+    /// to a point, but each window needs memory. The batch size does not change the text.
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         let scheduler = Scheduler::new(Arc::clone(&self.engine), batch_size.max(1));
         Self { scheduler, ..self }
     }
 
-    /// How many windows are decoded at once.
+    /// The maximum number of windows that are decoded at once.
     pub fn batch_size(&self) -> usize {
         self.scheduler.batch_size()
     }
 
-    /// How many windows of all recordings are being decoded now, and how many wait for a slot in the batch.
+    /// The number of windows of all recordings that are being decoded now, and the number of windows that wait for a
+    /// slot in the batch.
     pub fn windows(&self) -> (usize, usize) {
         self.scheduler.windows()
     }
 
-    /// The model's name in transcripts.
+    /// The name of the model in transcripts.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -85,10 +86,11 @@ impl Transcriber {
         &self.scheduler
     }
 
-    /// Whether the options are valid, and supported by this model.
+    /// Checks that the options are valid and supported by this model.
     ///
     /// # Errors
-    /// [`Error::Options`], [`Error::EnglishOnly`], [`Error::CannotTranslate`] or [`Error::LanguageNotKnown`] if not.
+    /// [`Error::Options`], [`Error::EnglishOnly`], [`Error::CannotTranslate`] or [`Error::LanguageNotKnown`] if they
+    /// are not.
     pub fn check(&self, options: &TranscribeOptions) -> Result<(), Error> {
         if options.word_timestamps && self.engine.runtime() == Runtime::Onnx {
             return Err(Error::Options(EngineError::NoAttention.to_string()));
@@ -105,13 +107,14 @@ impl Transcriber {
 
     /// Transcribes a recording.
     ///
-    /// Events are sent to `on_event`. If it returns [`ControlFlow::Break`], the work stops before the next window, and the
-    /// transcript holds the segments so far. The transcript also ends early if the recording cannot be read or decoded to
-    /// its end; [`Transcript::ending`] tells these cases apart. A recording without speech is not an error: its transcript
-    /// has no segments.
+    /// Events are sent to `on_event`. If it returns [`ControlFlow::Break`], the work stops before the next window,
+    /// and the transcript contains the segments so far. The transcript also ends early if the recording cannot be
+    /// read or decoded to its end. [`Transcript::ending`] tells which of these cases occurred. If the recording has
+    /// no speech, the transcript has no segments; this is not an error.
     ///
     /// # Errors
-    /// Those of [`Self::check`]; [`Error::Audio`] or [`Error::Engine`] if not even the first window could be transcribed.
+    /// The errors of [`Self::check`]; [`Error::Audio`] or [`Error::Engine`] if not even the first window could be
+    /// transcribed.
     pub fn transcribe(
         &self,
         audio: Audio,
@@ -121,15 +124,16 @@ impl Transcriber {
         self.resume(audio, options, Vec::new(), on_event)
     }
 
-    /// Continues an interrupted transcription after its last checkpoint. `checkpoints` are those that [`Event::Checkpoint`]
-    /// sent, from the first one on. The transcript is the same as without the interruption, apart from its timings.
+    /// Continues an interrupted transcription after its last checkpoint. `checkpoints` must be all checkpoints that
+    /// [`Event::Checkpoint`] sent, from the first to the last. The transcript is the same as without the
+    /// interruption, apart from its timings.
     ///
-    /// The recording is read from its beginning, which is fast, but the windows of the checkpoints are not decoded again.
-    /// Their segments, languages and warnings are part of the transcript, but no events are sent for them.
+    /// The recording is read from its beginning, which is fast, but the windows of the checkpoints are not decoded
+    /// again. Their segments, languages and warnings are part of the transcript, but no events are sent for them.
     ///
     /// # Errors
-    /// Those of [`Self::transcribe`]; [`Error::CannotResume`] if the recording, the options, the model or the voice activity
-    /// detector are not the same.
+    /// The errors of [`Self::transcribe`]; [`Error::CannotResume`] if the recording, the options, the model or the
+    /// voice activity detector have changed.
     pub fn resume(
         &self,
         audio: Audio,
@@ -148,7 +152,7 @@ impl Transcriber {
         };
         let transcript = Pipeline::new(parts, audio, options, on_event).run(checkpoints);
         if let Some(notice) = self.engine.take_device_notice() {
-            // All windows are done, so there is nothing left to cancel.
+            // All windows are finished, so a request to cancel has no effect and is ignored.
             let _ = on_event(Event::Warning(&notice));
         }
         transcript
@@ -161,17 +165,18 @@ impl std::fmt::Debug for Transcriber {
     }
 }
 
-/// As many windows as fit in 72 MiB, within 4 to 16. With the model `base`, these are six windows, and the process stays
-/// below 300 MB. Four windows of a larger model take more, but little compared to its weights.
+/// The number of windows that fit in 72 MiB, but at least 4 and at most 16. For the model `base` this gives six
+/// windows, and the process uses less than 300 MB. For larger models, four windows need more than 72 MiB, but little
+/// compared to the weights.
 fn default_batch_size(engine: &Engine) -> usize {
     const MAX_BATCH_BYTES: usize = 72 * 1024 * 1024;
     (MAX_BATCH_BYTES / engine.window_bytes()).clamp(4, 16)
 }
 
-/// Whether the options are valid, and supported by the model, which is called `name`.
+/// Checks that the options are valid, and that the model supports them. `name` is the name of the model.
 pub(crate) fn check_support(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
     options.check()?;
-    // The text of the window has to fit in as well.
+    // The prefix may use only a part of the context, because the text of the window must fit in as well.
     if model.encode_phrase(options.prefix.as_deref()).len() > model.max_prompt_tokens() / 4 {
         return Err(Error::Options("the prefix is longer than a sentence or two".to_owned()));
     }
@@ -205,9 +210,10 @@ fn check_english_only(name: &str, options: &TranscribeOptions) -> Result<(), Err
     Ok(())
 }
 
-/// The model's name in transcripts: that of its directory, or of its file unless that is just called `model`.
+/// The name of the model in transcripts: the name of its directory, or the name of its file unless the file is just
+/// called `model`.
 fn name_of(path: &Path) -> String {
-    // `.` and `..` have no name until they are resolved.
+    // Paths such as `.` and `..` have no file name until they are resolved.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let stem = path.file_stem().filter(|_| path.is_file()).filter(|stem| *stem != "model");
     let directory = if path.is_file() { path.parent() } else { Some(path.as_path()) };
@@ -221,7 +227,7 @@ mod tests {
     use crate::pipeline::tests::scripted::ScriptedModel;
 
     #[test]
-    fn a_model_has_the_name_of_its_directory_or_of_its_file() {
+    fn a_model_is_named_after_its_directory_or_its_file() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("base.en");
         std::fs::create_dir(&dir).unwrap();

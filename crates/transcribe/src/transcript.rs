@@ -9,17 +9,18 @@ use crate::{Language, Task};
 pub struct Transcript {
     /// Whether the text is in the spoken language or translated to English.
     pub task: Task,
-    /// The spoken language, given or detected. None if it should have been detected but the recording has no speech.
+    /// The spoken language, given or detected. `None` if no language was given and the recording has no speech.
     pub language: Option<Language>,
-    /// Seconds of the recording that were transcribed: all of them if the transcript is complete.
+    /// The number of seconds of the recording that were transcribed. If the transcript is complete, this is the
+    /// duration of the recording.
     pub duration: f64,
-    /// The segments in order of time.
+    /// The segments, ordered by time.
     pub segments: Vec<Segment>,
     /// The name of the model.
     pub model: String,
     /// The time that each stage took.
     pub timings: Timings,
-    /// Problems with the recording, as messages for people.
+    /// Problems with the recording, as human-readable messages.
     pub warnings: Vec<String>,
     /// Whether the whole recording was transcribed, and if not, why.
     pub ending: Ending,
@@ -49,21 +50,22 @@ pub enum Ending {
     Failed(String),
 }
 
-/// A piece of the transcript with start and end, usually a sentence or a part of one.
+/// A part of the transcript with a start and an end, usually a sentence or a part of a sentence.
 ///
-/// Serialises to a segment of `OpenAI`'s `verbose_json` with additional fields. `temperature`, `avg_logprob`,
-/// `compression_ratio` and `no_speech_prob` are values of the whole window that the segment was decoded in.
+/// Serialises to a segment of `OpenAI`'s `verbose_json` with additional fields. The values of `temperature`,
+/// `avg_logprob`, `compression_ratio` and `no_speech_prob` apply to the whole window in which the segment was
+/// decoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
     /// The index of the segment, from 0.
     pub id: usize,
-    /// The start of its window, in frames of 10 ms.
+    /// The start of the window in which the segment was decoded, in frames of 10 ms.
     pub seek: usize,
     /// Start in seconds.
     pub start: f64,
     /// End in seconds; not before `start` and not after the end of the recording.
     pub end: f64,
-    /// The text as decoded; most often it begins with a space.
+    /// The text as decoded; it usually begins with a space.
     pub text: String,
     /// The tokens of the segment, including timestamp tokens.
     pub tokens: Vec<u32>,
@@ -72,16 +74,16 @@ pub struct Segment {
     pub token_logprobs: Vec<f32>,
     /// The temperature of the accepted decode; 0 means no sampling.
     pub temperature: f32,
-    /// Mean log-probability of the tokens.
+    /// Mean log-probability of the tokens of the window.
     pub avg_logprob: f32,
-    /// Size of the text divided by its zlib-compressed size. High values mean repetition.
+    /// Size of the text divided by its zlib-compressed size. A high value means that the text repeats itself.
     pub compression_ratio: f32,
-    /// Probability of no speech.
+    /// Probability that the window contains no speech.
     pub no_speech_prob: f32,
-    /// The language of its window, if the language is detected for each window.
+    /// The language of the window, if the language is detected for each window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// Reasons to doubt the text.
+    /// Reasons why the text may be wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
     /// The words with times. Empty unless word timestamps were requested.
@@ -89,43 +91,44 @@ pub struct Segment {
     pub words: Vec<Word>,
 }
 
-/// A reason to doubt the text of a segment.
+/// A reason why the text of a segment may be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
-    /// The decoder repeated a phrase many times; all but the first were removed.
+    /// The decoder repeated a phrase many times. Only the first occurrence was kept.
     Repetition,
-    /// The mean log-probability of the text is below the threshold.
+    /// The mean log-probability of the hypothesis is below the threshold.
     LowConfidence,
 }
 
 /// A word with its times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Word {
-    /// The word as decoded, with punctuation; most often it begins with a space.
+    /// The word as decoded, with punctuation; it usually begins with a space.
     pub word: String,
     /// Start in seconds; not before the start of the segment.
     pub start: f64,
     /// End in seconds; not after the end of the segment.
     pub end: f64,
-    /// Mean probability of its tokens.
+    /// Mean probability of the tokens of the word.
     pub probability: f32,
 }
 
 impl Segment {
-    /// The text, trimmed and without line breaks.
+    /// The text without leading and trailing spaces and without line breaks.
     pub fn line(&self) -> String {
         on_one_line(&self.text).trim().to_owned()
     }
 }
 
-/// The text with control characters and line breaks replaced by spaces.
+/// Replaces control characters and line breaks in `text` by spaces.
 pub(crate) fn on_one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
-/// Seconds spent in each stage of a transcription. If it was resumed, only the time since then.
+/// The time in seconds that each stage of a transcription took. After a resume, only the time since the resume
+/// counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Decoding the audio file, mixing to mono and resampling to 16 kHz.
@@ -138,7 +141,7 @@ pub struct Timings {
     pub encode: f64,
     /// The decoder of the model, including language detection.
     pub decode: f64,
-    /// Wall-clock time from the first sample to the last segment, without loading the model.
+    /// Wall-clock time from the first sample to the last segment. Loading the model is not included.
     pub total: f64,
 }
 
@@ -146,7 +149,7 @@ pub struct Timings {
 pub(crate) mod tests {
     use super::*;
 
-    /// A segment with fixed values for everything else.
+    /// A segment with the given values. All other fields have fixed values.
     pub(crate) fn segment(id: usize, start: f64, end: f64, text: &str) -> Segment {
         Segment {
             id,
@@ -181,7 +184,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_text_is_all_segments_joined_without_added_spaces() {
+    fn the_text_is_the_concatenation_of_all_segments() {
         let segments = vec![segment(0, 0.0, 1.0, " One,"), segment(1, 1.0, 2.0, " two. ")];
         assert_eq!(transcript(segments).text(), "One, two.");
         assert_eq!(transcript(vec![segment(0, 0.0, 1.0, "你"), segment(1, 1.0, 2.0, "好")]).text(), "你好");

@@ -1,5 +1,5 @@
-//! Interrupts and resumes a transcription with a real model after every window. Models come from the model store; the
-//! recording is found through `AMANUENSIS_TEST_DATA`. Without them the test is skipped.
+//! Interrupts a transcription with a real model after every window, and resumes it. The model is taken from the model
+//! store, and the recording from the directory in `AMANUENSIS_TEST_DATA`. If either is missing, the test is skipped.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,8 @@ fn recording() -> Option<PathBuf> {
     Some(folder?.join("speech/ami-trn05.wav"))
 }
 
-/// Resumes after the given checkpoints. Returns the transcript with its timings set to zero, and the checkpoints that follow.
+/// Resumes the transcription after `checkpoints`. Returns the transcript with its timings set to zero, and the
+/// checkpoints of the remaining windows.
 fn run(
     transcriber: &Transcriber,
     options: &TranscribeOptions,
@@ -55,7 +56,7 @@ fn a_resumed_transcription_gives_the_same_transcript() {
         word_timestamps: true,
         ..TranscribeOptions::default()
     };
-    // No hypothesis is accepted, so the last attempt of every window is sampled.
+    // These thresholds reject every hypothesis, so the last attempt of every window is sampled.
     let sampled = TranscribeOptions {
         logprob_threshold: Some(0.0),
         no_speech_threshold: None,

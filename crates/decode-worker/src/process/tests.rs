@@ -1,4 +1,4 @@
-//! Workers that are shell scripts: the rules for killing and reaping do not depend on what a worker decodes.
+//! Tests with shell scripts as workers. Killing and reaping work the same way, whatever a worker decodes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A shell script as the worker program. It sees `$0`, the script's own path.
+/// A shell script that is used as the worker program. In the script, `$0` is its own path.
 struct Script {
     directory: TempDir,
 }
@@ -19,8 +19,9 @@ impl Script {
         let directory = tempfile::tempdir().unwrap();
         let script = Self { directory };
         let text = format!("#!/bin/sh\n{commands}\n");
-        // A separate process writes the file. If this one did, a child that another test forks at that moment would inherit the
-        // open file, and the kernel refuses to execute a file that is open for writing.
+        // A separate process writes the file. If this process wrote it, another test might fork a child at that
+        // moment, and the child would inherit the open file. The kernel refuses to execute a file that is open for
+        // writing.
         let write = r#"printf '%s' "$1" > "$0" && chmod +x "$0""#;
         let status = Command::new("sh").args(["-c", write]).arg(script.program()).arg(text).status().unwrap();
         assert!(status.success());
@@ -39,7 +40,7 @@ impl Script {
     }
 }
 
-/// A script that never writes anything.
+/// A script that never writes any output.
 fn silent() -> Script {
     Script::new("exec sleep 60")
 }
@@ -48,7 +49,7 @@ fn id(process: &WorkerProcess) -> u32 {
     process.worker.lock().id()
 }
 
-/// Waits until a process has exited and was reaped. A zombie still has its directory in `/proc`.
+/// Waits until a process has exited and was reaped. A process that was not reaped still has a directory in `/proc`.
 fn wait_until_reaped(id: u32) {
     let start = Instant::now();
     while PathBuf::from(format!("/proc/{id}")).exists() {
@@ -101,10 +102,10 @@ fn a_cancelled_worker_is_reaped_even_if_its_output_was_not_read() {
     let token = Arc::clone(&cancelled);
     let (mut process, _) = script.start(move || token.load(Ordering::Relaxed));
     process.read_exact(&mut [0; 10]).unwrap();
-    // Until the channel is full.
+    // Wait until the channel is full.
     thread::sleep(Duration::from_millis(300));
     cancelled.store(true, Ordering::Relaxed);
-    // The rest of the first chunk, then the error.
+    // Reads the rest of the first chunk, and then the error.
     read_to_error(&mut process);
     wait_until_reaped(id(&process));
 }
@@ -148,7 +149,8 @@ fn a_worker_gets_its_arguments_and_no_environment() {
     assert_eq!(String::from_utf8(bytes).unwrap(), "decode-worker 64|");
 }
 
-/// The worker asks the kernel to kill it when the thread that started it ends. The thread that opens a recording may end first.
+/// The kernel kills a worker when the thread that started it ends. But the thread that opens a recording may end
+/// before the recording is read, and the worker must survive that.
 #[test]
 fn a_recording_can_be_read_by_another_thread_than_the_one_that_opened_it() {
     let mut frames = Vec::new();

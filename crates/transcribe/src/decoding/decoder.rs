@@ -1,4 +1,5 @@
-//! The interface between a pipeline and the decoder of its windows. Tests use a decoder with scripted answers.
+//! The interface between a pipeline and the decoder of its windows. Tests use a decoder that returns scripted
+//! results.
 
 use amanuensis_engine::{EncoderOutput, Error as EngineError};
 
@@ -8,20 +9,20 @@ use crate::{Error, Language};
 
 /// Decodes windows, several at a time.
 pub(crate) trait WindowDecoder {
-    /// Stands for a submitted window. Dropping it cancels the window.
+    /// A handle to a submitted window. Dropping the handle cancels the window.
     type Ticket;
 
-    /// How many windows may be decoded at once for this client.
+    /// The number of windows of this client that may be decoded at the same time.
     fn slots(&self) -> usize;
-    /// Queues a window.
+    /// Adds a window to the decoding queue.
     fn submit(&self, request: Request) -> Self::Ticket;
-    /// Blocks until a window is decoded.
+    /// Blocks until the window of this ticket is decoded.
     fn wait(&self, ticket: Self::Ticket) -> Result<DecodedWindow, DecodeFailure>;
 }
 
-/// A decoded window.
+/// The result of decoding a window.
 pub(crate) struct DecodedWindow {
-    /// The hypothesis and its checks. If no attempt was accepted, it is the best one.
+    /// The accepted hypothesis with the results of its checks. If no attempt was accepted, the best hypothesis.
     pub(crate) check: DecodeCheck,
     /// The encoder output, if the request asked for it.
     pub(crate) encoder_output: Option<EncoderOutput>,
@@ -38,16 +39,16 @@ pub(crate) struct DecodedWindow {
 pub(crate) enum DecodeFailure {
     /// The engine rejected this window.
     Engine(EngineError),
-    /// A step of the whole batch failed, for this reason.
+    /// A decoding step of the whole batch failed. Holds the error message.
     Step(String),
-    /// Language detection found none of the candidate languages.
+    /// The model supports none of the candidate languages, so the language cannot be detected.
     NoLanguage,
-    /// The worker thread is gone, because it panicked.
+    /// The worker thread panicked.
     Stopped,
 }
 
 impl DecodeFailure {
-    /// The public error; `model` is the model's name.
+    /// Converts the failure to the public error. `model` is the model's name.
     pub(crate) fn into_error(self, model: &str) -> Error {
         match self {
             Self::Engine(error) => Error::Engine(error),

@@ -1,47 +1,49 @@
-//! Which window is decoded next: every client gets an equal share of the engine, counted in seconds of audio, so that a
-//! short recording does not wait until a long one is done.
+//! Decides which window is decoded next. Every client gets an equal share of the engine, measured in seconds of
+//! audio, so that a short recording does not wait until a long recording is finished.
 //!
-//! The order is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). Each item has a start tag: the seconds that
-//! its client was served before it. The item with the lowest tag is next, and its tag becomes the virtual time. A client
-//! that was idle continues at the virtual time, so it cannot save up time.
+//! The order is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). The start tag of an item is the number
+//! of seconds of audio that its client was served before the item. The queue takes the item with the lowest start tag
+//! and sets the virtual time to this tag. When an idle client becomes active again, its start tag is raised to the
+//! virtual time, so that idle time does not count as credit.
 //!
-//! In addition, while one client's first item is in the batch, clients that hold [`MIN_SLOTS`] slots get their further slots
-//! at intervals of [`REFILL_INTERVAL_STEPS`]. With fewer windows in the batch each step is shorter. So the newcomer's first
-//! item is done sooner, and the others hardly later.
+//! In addition, while the first item of one client is in the batch, other clients that already hold at least
+//! [`MIN_SLOTS`] slots together get only one further slot every [`REFILL_INTERVAL_STEPS`] decoding steps. A smaller
+//! batch has faster steps. So the first item of a new client finishes sooner, and the other clients lose little time.
 
 use std::collections::{HashMap, VecDeque};
 
-/// A client with at least this many slots waits for further ones while another client's first item is in the batch.
+/// While the first item of another client is in the batch, a client with at least this many slots has to wait for
+/// further slots.
 const MIN_SLOTS: usize = 2;
 
-/// Decoding steps from one further slot to the next, while another client's first item is in the batch.
+/// The number of decoding steps between two further slots while the first item of another client is in the batch.
 const REFILL_INTERVAL_STEPS: usize = 32;
 
-/// The items that clients wait for, in one queue for each client.
+/// The waiting items, in one queue for each client.
 pub(super) struct FairQueue<T> {
     clients: HashMap<u64, ClientQueue<T>>,
-    /// The highest start tag of an item that was taken, in seconds of audio.
+    /// The highest start tag of all items taken so far, in seconds of audio.
     virtual_time_s: f64,
-    /// Batch slots for all clients.
+    /// The number of batch slots that all clients may use.
     slots: usize,
-    /// Additional slots for clients that hold none.
+    /// The number of additional slots that only clients without a slot may use.
     reserve_slots: usize,
     slots_in_use: usize,
-    /// Clients whose first item is in the batch.
+    /// The number of clients whose first item is in the batch.
     clients_on_first_item: usize,
-    /// Decoding steps since a client with [`MIN_SLOTS`] slots got a further one.
+    /// The number of decoding steps since a client that held at least [`MIN_SLOTS`] slots got a further slot.
     steps_since_refill: usize,
 }
 
 struct ClientQueue<T> {
-    /// The items, each with its cost in seconds of audio.
+    /// The waiting items, each with its cost in seconds of audio.
     waiting: VecDeque<(f64, T)>,
-    /// The start tag of the next item.
+    /// The start tag of the first waiting item, in seconds of audio.
     start_tag_s: f64,
     slots_in_use: usize,
-    /// No item was taken yet.
+    /// Whether no item of this client was taken yet.
     is_new: bool,
-    /// The first item is in the batch.
+    /// Whether the first item of this client is in the batch.
     is_on_first_item: bool,
 }
 
@@ -52,7 +54,8 @@ impl<T> Default for ClientQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// A queue for `slots` batch slots, and `reserve_slots` more that only clients without a slot may take.
+    /// Creates a queue with `slots` batch slots, and `reserve_slots` additional slots that only clients without a
+    /// slot may use.
     pub(super) fn new(slots: usize, reserve_slots: usize) -> Self {
         Self {
             clients: HashMap::new(),
@@ -65,7 +68,8 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Adds an item that costs `cost_s` seconds of audio. The items of one client stay in order.
+    /// Adds an item that costs `cost_s` seconds of audio. Items of the same client are taken in the order in which
+    /// they were added.
     pub(super) fn push(&mut self, client: u64, cost_s: f64, item: T) {
         let client = self.clients.entry(client).or_default();
         if client.waiting.is_empty() {
@@ -74,7 +78,8 @@ impl<T> FairQueue<T> {
         client.waiting.push_back((cost_s, item));
     }
 
-    /// Takes the next item, which occupies a slot until [`Self::release`]. `None` if nothing waits or no slot is free.
+    /// Takes the next item. The item occupies a slot until [`Self::release`] is called. `None` if no item waits or no
+    /// slot is free.
     pub(super) fn pop(&mut self) -> Option<(u64, T)> {
         let number = self.next_client()?;
         let client = self.clients.get_mut(&number)?;
@@ -93,7 +98,8 @@ impl<T> FairQueue<T> {
         Some((number, item))
     }
 
-    /// The client that may take a slot and whose item has the lowest start tag; of equal ones, the client that came first.
+    /// Among the clients that may take a slot, the client whose first waiting item has the lowest start tag. If start
+    /// tags are equal, the client with the lowest number.
     fn next_client(&self) -> Option<u64> {
         let waiting =
             self.clients.iter().filter(|(_, client)| !client.waiting.is_empty() && self.may_take_slot(client));
@@ -124,13 +130,13 @@ impl<T> FairQueue<T> {
         self.steps_since_refill = self.steps_since_refill.saturating_add(1);
     }
 
-    /// Removes a client and the items it waits for. Its slots stay in use until they are released.
+    /// Removes a client and its waiting items. The slots of the client stay in use until they are released.
     pub(super) fn remove(&mut self, client: u64) {
         let removed = self.clients.remove(&client);
         self.clients_on_first_item -= usize::from(removed.is_some_and(|client| client.is_on_first_item));
     }
 
-    /// How many items wait.
+    /// The number of waiting items.
     pub(super) fn n_waiting(&self) -> usize {
         self.clients.values().map(|client| client.waiting.len()).sum()
     }
@@ -140,7 +146,7 @@ impl<T> FairQueue<T> {
 mod tests {
     use super::*;
 
-    /// The clients of the next items, if only one item is served at a time.
+    /// Serves one item at a time and returns the client of each of the next `count` items.
     fn served(queue: &mut FairQueue<u32>, count: usize) -> Vec<u64> {
         let serve = |_| {
             let (client, _) = queue.pop()?;
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_client_is_next_but_gets_no_more_than_its_share_afterwards() {
+    fn a_new_client_is_served_next_but_then_gets_only_its_share() {
         let mut queue = FairQueue::new(1, 0);
         for item in 0..20 {
             queue.push(1, 30.0, item);

@@ -1,6 +1,7 @@
-//! Temperature fallback: a window is decoded again at the next higher temperature until a hypothesis is accepted, as in
-//! `openai-whisper` (Radford et al., arXiv 2212.04356, section 4.5). Unlike there, attempts after the first do without the
-//! previous text in the prompt, because that text is often what misled the first attempt.
+//! Temperature fallback: a window is decoded again at the next higher temperature until a hypothesis is accepted, as
+//! in `openai-whisper` (Radford et al., arXiv 2212.04356, section 4.5). One thing differs from `openai-whisper`: only
+//! the first attempt has the previous text in its prompt, because the previous text is often the reason why the first
+//! attempt failed.
 
 use std::io::Write;
 
@@ -10,16 +11,18 @@ use flate2::write::ZlibEncoder;
 
 use crate::TranscribeOptions;
 
-/// A hypothesis with more characters for each second of speech than this is too long in any language.
+/// A hypothesis with more characters per second of speech than this is too long in any language.
 const MAX_SPEECH_RATE_CHARS_PER_S: f64 = 30.0;
 
-/// Characters that are allowed on top, since the speech in a window may be longer than the detector says.
+/// Characters that a hypothesis may have in addition, because a window may contain more speech than the detector
+/// found.
 const EXTRA_CHARS: f64 = 20.0;
 
-/// A hypothesis that the engine abandons as a loop has a higher compression ratio than this.
+/// The engine abandons a hypothesis as a loop only if its compression ratio is higher than this.
 const MIN_LOOP_COMPRESSION_RATIO: f32 = 3.0;
 
-/// With less speech than this in a window, in seconds, the detector may have taken music or noise for speech.
+/// If a window has fewer seconds of speech than this, the voice activity detector may have mistaken music or noise
+/// for speech.
 const MIN_RELIABLE_SPEECH_S: f64 = 2.0;
 
 /// The temperatures to try, and the thresholds for accepting a hypothesis.
@@ -36,25 +39,26 @@ pub(crate) struct Fallback {
 #[allow(clippy::struct_excessive_bools, reason = "each is the result of an independent check")]
 pub(crate) struct DecodeCheck {
     pub(crate) result: DecodingResult,
-    /// Bytes of the text divided by its bytes after zlib compression.
+    /// The size of the text in bytes, divided by its size after zlib compression.
     pub(crate) compression_ratio: f32,
-    /// The compression ratio is above its threshold: the text repeats itself.
+    /// Whether the compression ratio is above its threshold, which means that the text repeats itself.
     pub(crate) is_repetitive: bool,
-    /// The text is longer than the speech in the window can be.
+    /// Whether the text is too long for the amount of speech in the window.
     pub(crate) is_too_long: bool,
-    /// The mean log-probability is below its threshold.
+    /// Whether the mean log-probability is below its threshold.
     pub(crate) is_improbable: bool,
-    /// The window counts as silent, so its text is to be ignored.
+    /// Whether the window counts as silent, so that the text is ignored.
     pub(crate) is_silent: bool,
 }
 
 impl DecodeCheck {
-    /// Whether no further attempt is needed.
+    /// Whether the hypothesis is accepted, so that no further attempt is needed.
     pub(crate) fn accepted(&self) -> bool {
         self.is_silent || !(self.is_repetitive || self.is_too_long || self.is_improbable)
     }
 
-    /// The better of two hypotheses: one that is not repetitive, else one that is not too long, else the more probable one.
+    /// Returns the better of two hypotheses. A hypothesis that is not repetitive is better; then one that is not too
+    /// long; then the one with the higher mean log-probability.
     pub(crate) fn better_of(self, other: Self) -> Self {
         let score = |check: &Self| (!check.is_repetitive, !check.is_too_long);
         let is_better = score(&other) > score(&self)
@@ -67,7 +71,7 @@ impl Fallback {
     pub(crate) fn new(options: &TranscribeOptions) -> Self {
         let search = |temperature: &f32| {
             if *temperature > 0.0 {
-                // `search` sets the seed of the window.
+                // The seed is a placeholder: the method `search` replaces it by the seed of the window.
                 Search::Sample { temperature: *temperature, best_of: options.best_of, seed: 0 }
             } else if options.beam_size > 1 {
                 Search::Beam { size: options.beam_size, patience: options.patience }
@@ -83,7 +87,8 @@ impl Fallback {
         }
     }
 
-    /// The search of an attempt, counted from 0, with the window's `seed`. `None` if there are no more attempts.
+    /// The search for attempt number `attempt`, which counts from 0. `seed` is the seed of the window. `None` if
+    /// there are no more attempts.
     pub(crate) fn search(&self, attempt: usize, seed: u64) -> Option<Search> {
         Some(match *self.searches.get(attempt)? {
             Search::Sample { temperature, best_of, .. } => Search::Sample { temperature, best_of, seed },
@@ -91,13 +96,14 @@ impl Fallback {
         })
     }
 
-    /// Whether the engine may abandon a hypothesis as soon as it loops: only if it would be rejected anyway.
+    /// Whether the engine may abandon a hypothesis as soon as it loops. This is allowed only if the hypothesis would
+    /// be rejected anyway.
     pub(crate) fn abandon_loops(&self) -> bool {
         self.compression_ratio_threshold.is_some_and(|threshold| threshold <= MIN_LOOP_COMPRESSION_RATIO)
     }
 
-    /// Checks a hypothesis. `text` is the text of `result`; `speech_s` is how many seconds of the window are speech, if a
-    /// detector was used.
+    /// Checks a hypothesis. `text` is the text of `result`. `speech_s` is the number of seconds of speech in the
+    /// window; `None` without a voice activity detector.
     pub(crate) fn check(&self, result: DecodingResult, text: &str, speech_s: Option<f64>) -> DecodeCheck {
         let text = text.trim();
         let compression_ratio = compression_ratio(text);
@@ -112,7 +118,8 @@ impl Fallback {
         }
     }
 
-    /// Whether the window counts as silent: no speech is probable, and the hypothesis is improbable.
+    /// Whether the window counts as silent: the no-speech probability is above its threshold, and the mean
+    /// log-probability of the hypothesis is below its threshold.
     fn is_silent(&self, result: &DecodingResult, speech_s: Option<f64>) -> bool {
         let has_little_speech = speech_s.is_some_and(|speech_s| speech_s < MIN_RELIABLE_SPEECH_S);
         let logprob_threshold =
@@ -122,7 +129,7 @@ impl Fallback {
     }
 }
 
-/// Bytes of `text` divided by its bytes after zlib compression.
+/// The size of `text` in bytes, divided by its size after zlib compression.
 fn compression_ratio(text: &str) -> f32 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
@@ -152,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_silent_if_no_speech_is_probable_and_the_text_is_not() {
+    fn a_window_is_silent_if_speech_and_hypothesis_are_improbable() {
         let fallback = Fallback::new(&TranscribeOptions::default());
         let check = |avg_logprob, no_speech_prob, speech_s| {
             fallback.check(result(avg_logprob, no_speech_prob), " Thank you.", Some(speech_s))
@@ -186,10 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn the_compression_ratio_is_that_of_python_and_high_for_loops() {
+    fn the_compression_ratio_equals_that_of_python_and_is_high_for_loops() {
         assert!(compression_ratio(&"again and ".repeat(30)) > 2.4);
         assert!(compression_ratio("It was the best of times, it was the worst of times.") < 2.0);
-        // Python: len(text) / len(zlib.compress(text))
+        // The expected ratios are `len(text) / len(zlib.compress(text))` in Python.
         for (text, ratio) in [
             ("thank you. ".repeat(20), 220.0 / 22.0),
             ("ask not what your country can do for you".to_owned(), 40.0 / 46.0),

@@ -1,4 +1,4 @@
-//! A request on its way to the worker thread, and the ticket that waits for the answer.
+//! A request that is sent to the worker thread, and the ticket that receives the answer.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -19,7 +19,8 @@ pub(super) struct Job {
 /// Waits for the answer to a submitted window. Dropping it cancels the window.
 pub(crate) struct Ticket {
     reply: Receiver<Reply>,
-    /// The job holds a weak reference to this, so that it can tell whether the ticket still exists.
+    /// Only marks that the ticket exists. The job holds a weak reference to it, and so detects when the ticket was
+    /// dropped.
     _alive: Arc<()>,
 }
 
@@ -38,7 +39,7 @@ impl Job {
 
     /// Sends the answer to the ticket.
     pub(super) fn answer(&self, reply: Reply) {
-        // Sending fails only if the ticket was dropped, and then nobody needs the answer.
+        // Sending fails only if the ticket was dropped. Then nobody needs the answer.
         let _ = self.reply.send(reply);
     }
 }

@@ -1,15 +1,15 @@
-//! The prompt of a window: hot words, the initial prompt, and the text transcribed so far.
+//! The prompt of a window: hot words, the initial prompt, and the previously transcribed text.
 
 use crate::TranscribeOptions;
 use crate::model::Model;
 
-/// The prompt that conditions the next window.
+/// Builds the prompt of the next window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    /// Hot words and initial prompt, which every window gets.
+    /// Hot words and initial prompt, which are part of the prompt of every window.
     static_tokens: Vec<u32>,
-    /// The last tokens transcribed, timestamps included: without timestamps in the prompt, the model tends to leave them
-    /// out of its output too. `None` if windows are not conditioned on previous text.
+    /// The most recently transcribed tokens, including timestamp tokens: if the prompt has no timestamps, the model
+    /// tends to omit them from its output too. `None` if windows are not conditioned on previous text.
     previous_tokens: Option<Vec<u32>>,
     max_tokens: usize,
     is_truncated: bool,
@@ -21,24 +21,27 @@ impl Prompt {
         let mut static_tokens = model.encode_phrase(options.hotwords.as_deref());
         let initial_prompt = model.encode_phrase(options.initial_prompt.as_deref());
         let is_truncated = static_tokens.len() + initial_prompt.len() > max_tokens;
-        // Keep the first of too many hot words, but the end of too long a prompt: the end is nearest to the window's text.
+        // If the hot words are too long, keep their beginning. If the prompt is too long, keep its end, because the
+        // end is nearest to the text of the window.
         static_tokens.truncate(max_tokens);
         static_tokens.extend(last(&initial_prompt, max_tokens - static_tokens.len()));
         let previous_tokens = options.condition_on_previous_text.then(Vec::new);
         Self { static_tokens, previous_tokens, max_tokens, is_truncated }
     }
 
-    /// Whether hot words and initial prompt are longer than the model allows, so that a part is missing.
+    /// Whether the hot words and the initial prompt are longer than the model allows, so that a part of them was left
+    /// out.
     pub(crate) fn is_truncated(&self) -> bool {
         self.is_truncated
     }
 
-    /// The part that every window gets: hot words and initial prompt.
+    /// The part of the prompt that is the same for every window: hot words and initial prompt.
     pub(crate) fn static_prompt(&self) -> Vec<u32> {
         self.static_tokens.clone()
     }
 
-    /// The static prompt, followed by as much of the end of the previous text as fits.
+    /// The static prompt, followed by the end of the previous text. The start of the previous text is cut off if the
+    /// prompt would be too long.
     pub(crate) fn for_next_window(&self) -> Vec<u32> {
         let text = self.previous_tokens.as_deref().unwrap_or_default();
         [&self.static_tokens, last(text, self.max_tokens - self.static_tokens.len())].concat()
@@ -52,7 +55,7 @@ impl Prompt {
         }
     }
 
-    /// Drops the previous text, because it would mislead the next window.
+    /// Removes the previous text from the prompt, because it would mislead the next window.
     pub(crate) fn reset(&mut self) {
         self.previous_tokens.iter_mut().for_each(Vec::clear);
     }

@@ -13,29 +13,29 @@ pub(crate) struct Request {
     /// Log-mel spectrogram `(n_frames, n_mels)`, with as many frames as
     /// [`Engine::window_frames`](amanuensis_engine::Engine::window_frames) asks for.
     pub(crate) mel: Vec<f32>,
-    /// Leading frames of `mel` that are part of the recording; the frames after them are padding.
+    /// The number of frames at the start of `mel` that are part of the recording; the frames after them are padding.
     pub(crate) content_frames: Frames,
     /// Seconds of audio that are charged to the client in the fair queue.
     pub(crate) cost_s: f64,
-    /// The language spoken. With `None`, a multilingual model detects it.
+    /// The language spoken. If `None`, a multilingual model detects the language.
     pub(crate) language: Option<Language>,
     /// Candidates for language detection; empty means all languages.
     pub(crate) languages: Vec<Language>,
-    /// Options of the first attempt. The worker sets the language, the search and `abandon_loops`.
+    /// Options of the first attempt. The worker thread sets the language, the search and `abandon_loops`.
     pub(crate) options: DecodeOptions,
-    /// The prompt of all later attempts, which replaces [`DecodeOptions::previous`].
+    /// The prompt of all attempts after the first; it replaces [`DecodeOptions::previous`].
     pub(crate) retry_prompt: Vec<u32>,
     /// The temperatures to try, and the thresholds for accepting a hypothesis.
     pub(crate) fallback: Arc<Fallback>,
-    /// Seed of this window's sampling.
+    /// The random seed for sampling in this window.
     pub(crate) seed: u64,
-    /// Whether the answer includes the encoder output, which word timestamps need.
+    /// Whether the answer includes the encoder output, which is needed for word timestamps.
     pub(crate) returns_encoder_output: bool,
     /// Seconds of speech in the window; `None` without a voice activity detector.
     pub(crate) speech_s: Option<f64>,
 }
 
-/// The values of a request that differ from window to window.
+/// The values of a request that differ between windows.
 pub(crate) struct WindowInput<'p> {
     /// See [`Request::mel`].
     pub(crate) mel: Vec<f32>,
@@ -47,15 +47,15 @@ pub(crate) struct WindowInput<'p> {
     pub(crate) seed: u64,
     /// See [`Request::language`].
     pub(crate) language: Option<Language>,
-    /// The prompt. Attempts after the first get its static part only.
+    /// The prompt of the first attempt. Later attempts get only its static part.
     pub(crate) prompt: &'p Prompt,
-    /// Tokens that the hypothesis has to begin with.
+    /// Tokens with which the hypothesis must begin.
     pub(crate) prefix: Vec<u32>,
     /// See [`Request::speech_s`].
     pub(crate) speech_s: Option<f64>,
 }
 
-/// Builds the requests of one recording or one stream from its [`TranscribeOptions`].
+/// Builds the requests of one recording or one live stream from its [`TranscribeOptions`].
 pub(crate) struct RequestBuilder {
     options: DecodeOptions,
     languages: Vec<Language>,
@@ -64,7 +64,7 @@ pub(crate) struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    /// For the windows of a recording.
+    /// Creates a builder for the windows of a recording.
     pub(crate) fn new(options: &TranscribeOptions) -> Self {
         Self {
             options: options.decode_options(),
@@ -74,15 +74,16 @@ impl RequestBuilder {
         }
     }
 
-    /// For the windows of a live stream. Their words always get timestamps from the alignment. Timestamp tokens are left
-    /// out, because the committed words that a hypothesis has to begin with have none.
+    /// Creates a builder for the windows of a live stream. Words of a live stream always get their times from
+    /// cross-attention alignment. Timestamp tokens are turned off, because the hypothesis must begin with the
+    /// committed words, and those are stored without timestamp tokens.
     pub(crate) fn for_stream(options: &TranscribeOptions) -> Self {
         let builder = Self::new(options);
         let options = DecodeOptions { timestamps: false, ..builder.options };
         Self { options, returns_encoder_output: true, ..builder }
     }
 
-    /// The request for one window.
+    /// Builds the request for one window.
     pub(crate) fn build(&self, input: WindowInput<'_>) -> Request {
         let WindowInput { mel, content_frames, cost_s, seed, language, prompt, prefix, speech_s } = input;
         Request {

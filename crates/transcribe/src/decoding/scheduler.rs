@@ -1,5 +1,5 @@
-//! The handle of the worker thread that decodes for all clients, so that the windows of one recording, or of many, share
-//! the engine's steps.
+//! The handle of the worker thread. The thread decodes the windows of all clients in one batch, whether they belong
+//! to one recording or to many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,9 +13,9 @@ use super::job::{Job, Ticket};
 use super::request::Request;
 use super::worker::{Load, Message, Worker};
 
-/// Starts the worker thread, and registers clients that submit windows to it.
+/// Starts the worker thread, and registers clients that submit windows to the thread.
 pub(crate) struct Scheduler {
-    /// `None` only in `drop`: closing the channel ends the thread.
+    /// The channel to the thread; `None` only in `drop`, because closing the channel ends the thread.
     messages: Option<Sender<Message>>,
     worker: Option<JoinHandle<()>>,
     batch_size: usize,
@@ -50,12 +50,12 @@ impl Scheduler {
         self.batch_size
     }
 
-    /// The number of windows in the batch, and of those that wait for a slot.
+    /// The number of windows in the batch, and the number of windows that wait for a slot.
     pub(crate) fn windows(&self) -> (usize, usize) {
         self.load.windows()
     }
 
-    /// Registers a client, for one recording or stream. From now on it has its share of the engine.
+    /// Registers a client for one recording or live stream. From now on the client gets its share of the engine.
     pub(crate) fn client(&self) -> Client<'_> {
         self.n_clients.fetch_add(1, Ordering::Relaxed);
         Client { scheduler: self, number: self.next_client.fetch_add(1, Ordering::Relaxed) }
@@ -63,7 +63,7 @@ impl Scheduler {
 
     fn send(&self, message: Message) {
         if let Some(messages) = &self.messages {
-            // Sending fails only if the thread has panicked. Then `Ticket::wait` reports that it has stopped.
+            // Sending fails only if the thread has panicked. `Ticket::wait` then returns `DecodeFailure::Stopped`.
             let _ = messages.send(message);
         }
     }
@@ -72,12 +72,12 @@ impl Scheduler {
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.messages = None;
-        // If the thread has panicked, the clients that waited for an answer know already.
+        // If the thread panicked, every client that waits for an answer already gets an error from `Ticket::wait`.
         let _ = self.worker.take().map(JoinHandle::join);
     }
 }
 
-/// A recording or stream that shares the engine with others.
+/// A recording or live stream that shares the engine with other clients.
 pub(crate) struct Client<'s> {
     scheduler: &'s Scheduler,
     number: u64,
@@ -86,7 +86,7 @@ pub(crate) struct Client<'s> {
 impl WindowDecoder for Client<'_> {
     type Ticket = Ticket;
 
-    /// With many clients each one gets fewer slots, so that the windows that wait do not fill the memory.
+    /// The more clients there are, the fewer slots each of them gets, which limits the memory of the waiting windows.
     fn slots(&self) -> usize {
         let n_clients = self.scheduler.n_clients.load(Ordering::Relaxed).max(1);
         (2 * self.scheduler.batch_size / n_clients).clamp(1, self.scheduler.batch_size)

@@ -1,5 +1,5 @@
-//! The worker thread: takes windows from the fair queue whenever a batch slot is free, encodes them, and decodes all windows
-//! in the batch together, one token a step.
+//! The worker thread. It takes windows from the fair queue whenever a batch slot is free, encodes them, and decodes
+//! all windows in the batch together, one token per step.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,13 +15,13 @@ use super::job::Job;
 use super::request::Request;
 use crate::Language;
 
-/// What clients send to the thread.
+/// A message from a client to the worker thread.
 pub(super) enum Message {
     Window(Box<Job>),
     ClientLeft(u64),
 }
 
-/// How busy the thread is, as last published by it.
+/// The load of the worker thread, as the thread last published it.
 #[derive(Default)]
 pub(super) struct Load {
     decoding: AtomicUsize,
@@ -29,18 +29,18 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// The number of windows in the batch, and of those that wait for a slot.
+    /// The number of windows in the batch, and the number of windows that wait for a slot.
     pub(super) fn windows(&self) -> (usize, usize) {
         (self.decoding.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 }
 
-/// The state of the thread.
+/// The state of the worker thread.
 pub(super) struct Worker<'e> {
     engine: &'e Engine,
     batch: Batch<'e>,
     queue: FairQueue<Job>,
-    /// The windows in the batch, by their key there.
+    /// The windows in the batch, by their batch key.
     active: HashMap<u64, ActiveWindow>,
     next_key: u64,
     load: &'e Load,
@@ -50,15 +50,15 @@ pub(super) struct Worker<'e> {
 struct ActiveWindow {
     job: Job,
     encoded: EncodedWindow,
-    /// The number of attempts before this one.
+    /// The number of finished attempts; 0 during the first attempt.
     attempt: usize,
-    /// The best hypothesis so far, none of which was accepted.
+    /// The best of the rejected hypotheses so far.
     best: Option<DecodeCheck>,
-    /// Seconds of decoding so far.
+    /// Seconds of decoding so far, over all attempts.
     decode_s: f64,
 }
 
-/// The results of the steps before decoding.
+/// The results of encoding and language detection.
 struct EncodedWindow {
     output: EncoderOutput,
     detected: Option<(Language, f32)>,
@@ -68,17 +68,18 @@ struct EncodedWindow {
 impl<'e> Worker<'e> {
     pub(super) fn new(engine: &'e Engine, batch_size: usize, load: &'e Load) -> Self {
         let slots = batch_size.max(1);
-        // With the reserve, a short recording need not wait for a window of a long one to finish.
+        // With the reserve slots, a short recording does not have to wait until a window of a long recording is
+        // finished.
         let queue = FairQueue::new(slots, slots.div_ceil(4));
         Self { engine, batch: Batch::new(engine), queue, active: HashMap::new(), next_key: 0, load }
     }
 
-    /// Works until the scheduler and all clients are dropped.
+    /// Runs until the scheduler and all clients are dropped.
     pub(super) fn run(&mut self, messages: &Receiver<Message>) {
         while self.receive(messages) {
             while let Some((_, job)) = self.queue.pop() {
                 self.admit(job);
-                // While the window was encoded, one that comes earlier in the order may have arrived.
+                // A window that is ahead in the fair queue may have arrived while this window was encoded.
                 if !self.receive(messages) {
                     break;
                 }
@@ -89,8 +90,8 @@ impl<'e> Worker<'e> {
         }
     }
 
-    /// Takes all messages that have arrived; blocks for one if there is nothing else to do. Returns false if there is nothing
-    /// to do and no sender left.
+    /// Receives all messages that have arrived. If there is nothing to decode, blocks until a message arrives.
+    /// Returns false if there is nothing to decode and all senders are dropped.
     fn receive(&mut self, messages: &Receiver<Message>) -> bool {
         loop {
             let has_work = !self.active.is_empty() || self.queue.n_waiting() > 0;
@@ -126,7 +127,7 @@ impl<'e> Worker<'e> {
         }
         let key = self.next_key;
         self.next_key += 1;
-        // The spectrogram, about a megabyte, is freed as soon as it is encoded.
+        // The spectrogram takes about a megabyte, so it is freed as soon as it is encoded.
         let mel = std::mem::take(&mut job.request.mel);
         match self.encode_and_join(key, &mel, &mut job.request) {
             Ok(encoded) => {
@@ -158,7 +159,8 @@ impl<'e> Worker<'e> {
         Ok(EncodedWindow { output, detected, encode_s })
     }
 
-    /// The most probable of the candidate languages and its probability; `None` if the language is given.
+    /// The most probable of the candidate languages, and its probability. `None` if the request specifies the
+    /// language.
     fn detect_language(
         &self,
         output: &EncoderOutput,
@@ -202,7 +204,8 @@ impl<'e> Worker<'e> {
         });
     }
 
-    /// A step has failed: none of the windows in the batch can be decoded.
+    /// Reports a failed step to the clients of all windows in the batch, because none of these windows can be decoded
+    /// further.
     fn fail_all(&mut self, error: &EngineError) {
         for (_, window) in self.active.drain() {
             self.queue.release(window.job.client);
@@ -210,8 +213,8 @@ impl<'e> Worker<'e> {
         }
     }
 
-    /// Answers with a hypothesis that is accepted; else decodes the window again at the next temperature. After the last
-    /// temperature, answers with the best hypothesis.
+    /// Handles the hypothesis of a finished attempt. If it is accepted, sends it as the answer. Otherwise the window
+    /// is decoded again at the next temperature; after the last temperature, the best hypothesis is the answer.
     fn finish_attempt(&mut self, key: u64, result: DecodingResult) {
         let Some(mut window) = self.active.remove(&key) else { return };
         let Request { fallback, options, retry_prompt, seed, speech_s, .. } = &mut window.job.request;

@@ -1,4 +1,4 @@
-//! What a live transcription reports.
+//! The events of a live transcription.
 
 use crate::{Language, Word};
 
@@ -8,26 +8,26 @@ use crate::{Language, Word};
 pub enum LiveEvent<'a> {
     /// Speech began.
     UtteranceStarted {
-        /// Start of the utterance, which includes the padding before the speech.
+        /// Start of the utterance, including the padding before the speech.
         start: f64,
     },
-    /// The utterance was decoded once more.
+    /// The current utterance was decoded again.
     Words {
-        /// Newly committed words. They never change.
+        /// The words that this decode committed. Committed words never change.
         committed: &'a [Word],
-        /// The words after them. Each event of this kind replaces those of the one before.
+        /// The words after the committed words. They replace the provisional words of the previous event.
         provisional: &'a [Word],
     },
-    /// A pause ended the utterance. Its last words follow.
+    /// A pause ended the utterance. The events with its last words follow.
     UtteranceEnded {
-        /// End of the utterance, which includes the pause.
+        /// End of the utterance, including the pause.
         end: f64,
     },
-    /// All words of the utterance are committed.
+    /// The utterance is finished: all of its words are committed.
     UtteranceTranscribed {
-        /// All words of the utterance. Joined, they are its text.
+        /// All words of the utterance. Concatenated, they are the text of the utterance.
         words: &'a [Word],
-        /// The language, given or detected. None if there are no words.
+        /// The language, given or detected. `None` if there are no words.
         language: Option<Language>,
     },
 }

@@ -1,4 +1,4 @@
-//! The entry point of live transcription.
+//! The main type of live transcription.
 
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,20 @@ use super::utterance_detector::{Change, UtteranceDetector};
 use crate::vad::SpeechProbabilities;
 use crate::{Error, Strategy, TranscribeOptions, Transcriber};
 
-/// The utterance is decoded again after this much new audio.
+/// The current utterance is decoded again after at least this much new audio.
 const MIN_STEP: Duration = Duration::from_millis(300);
 
-/// After a pause up to this long, an utterance is decoded together with the end of the one before.
+/// After a pause of at most this length, a new utterance is decoded together with the end of the previous utterance.
 const MAX_CONTEXT_PAUSE_S: f64 = 2.0;
 
-/// Pushed samples are processed in blocks of a tenth of a second.
+/// Pushed samples are processed in blocks of 0.1 seconds.
 const BLOCK: Samples = Samples::within(0.1);
 
 /// Transcribes a stream of speech while it is spoken.
 ///
-/// The stream is split into utterances, from one pause to the next. While an utterance grows, it is decoded every 300 ms.
-/// Words that two successive decodes agree on are committed and never change. [`Self::push`] blocks while it decodes, so
-/// samples that arrive in the meantime are best pushed all at once.
+/// The stream is split into utterances, from one pause to the next. While an utterance grows, it is decoded every 300
+/// ms. Words on which two successive decodes agree are committed and never change. [`Self::push`] blocks while it
+/// decodes. Samples that arrive in the meantime should be pushed together in the next call.
 ///
 /// If the transcriber has no voice activity detector, or the options turn it off, the whole stream is one utterance.
 pub struct LiveTranscriber<'t> {
@@ -33,27 +33,27 @@ pub struct LiveTranscriber<'t> {
     detects_speech: bool,
     speech_probabilities: SpeechProbabilities<'t>,
     utterance_detector: UtteranceDetector,
-    /// The last samples outside of utterances. The next utterance may begin within them.
+    /// The most recent samples outside of utterances. The next utterance may begin within these samples.
     recent: Vec<f32>,
     max_recent: Samples,
-    /// Samples received.
+    /// The number of samples received.
     received: Samples,
     current: Option<Utterance>,
     previous: Option<Utterance>,
     /// The position in the stream up to which the current utterance was decoded.
     decoded_to: Samples,
-    /// How much new audio the next decode waits for.
+    /// The amount of new audio after which the utterance is decoded again.
     step: Duration,
     /// A buffer that is reused in every block.
     probabilities: Vec<f32>,
 }
 
 impl<'t> LiveTranscriber<'t> {
-    /// Begins a stream. `options` are those of [`Transcriber::transcribe`], except that clips, a prefix and the sequential
-    /// strategy are not available. The threshold of speech is that of `utterance_options`.
+    /// Begins a stream. `options` are the same options as for [`Transcriber::transcribe`], but clips, a prefix and
+    /// the sequential strategy are not supported. The speech threshold is taken from `utterance_options`.
     ///
     /// # Errors
-    /// Those of [`Transcriber::check`], and [`Error::Options`].
+    /// The errors of [`Transcriber::check`], and [`Error::Options`] if an option is not supported or out of range.
     pub fn new(
         transcriber: &'t Transcriber,
         options: &TranscribeOptions,
@@ -88,10 +88,11 @@ impl<'t> LiveTranscriber<'t> {
         self.received.seconds()
     }
 
-    /// Takes the next samples, 16 kHz mono, and decodes the current utterance if enough new audio has arrived.
+    /// Appends samples (16 kHz mono) to the stream, and decodes the current utterance if enough new audio has
+    /// arrived.
     ///
     /// # Errors
-    /// If the engine fails. The utterance continues; [`Self::clear`] discards it.
+    /// If the engine fails. The current utterance then continues; [`Self::clear`] discards it.
     pub fn push(&mut self, samples: &[f32], on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         for block in samples.chunks(BLOCK.0) {
             self.push_block(block, on_event)?;
@@ -109,26 +110,26 @@ impl<'t> LiveTranscriber<'t> {
     /// Ends the current utterance, if any, at the end of the received samples.
     ///
     /// # Errors
-    /// If the engine fails; the utterance has ended nevertheless.
+    /// If the engine fails. The utterance has ended even then.
     pub fn end_utterance(&mut self, on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         let Some(utterance) = self.current.take() else { return Ok(()) };
         self.utterance_detector.end(self.received);
         self.finish(utterance, on_event)
     }
 
-    /// Discards the current utterance, if any, and the audio that the next one might have begun in.
+    /// Discards the current utterance, if any, and the recent samples in which the next utterance might have begun.
     pub fn clear(&mut self) {
         (self.current, self.previous) = (None, None);
         self.recent.clear();
         self.utterance_detector.end(self.received);
     }
 
-    /// Whether an utterance has begun and not ended.
+    /// Whether an utterance has begun and has not ended yet.
     pub fn is_in_utterance(&self) -> bool {
         self.current.is_some()
     }
 
-    /// Takes a block of samples, and starts and ends utterances.
+    /// Processes a block of samples. Starts and ends utterances where the detector finds speech and pauses.
     fn push_block(&mut self, samples: &[f32], on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         self.received += Samples(samples.len());
         match &mut self.current {
@@ -173,14 +174,15 @@ impl<'t> LiveTranscriber<'t> {
         on_event(LiveEvent::UtteranceStarted { start: start.seconds() });
     }
 
-    /// Ends the current utterance at a position in the stream. The samples after it may belong to the next one.
+    /// Ends the current utterance at a position in the stream. The samples after this position may belong to the next
+    /// utterance.
     fn end_utterance_at(&mut self, end: Samples, on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         let Some(mut utterance) = self.current.take() else { return Ok(()) };
         self.recent = utterance.split_off(end);
         self.finish(utterance, on_event)
     }
 
-    /// Decodes an utterance for the last time.
+    /// Decodes an utterance for the last time, and reports all of its words.
     fn finish(&mut self, mut utterance: Utterance, on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         on_event(LiveEvent::UtteranceEnded { end: utterance.end().seconds() });
         let n_before = utterance.words().len();
@@ -192,14 +194,15 @@ impl<'t> LiveTranscriber<'t> {
         Ok(())
     }
 
-    /// Decodes the current utterance as far as it has arrived.
+    /// Decodes the audio of the current utterance that has arrived so far.
     fn decode(&mut self, on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         let Some(utterance) = &mut self.current else { return Ok(()) };
         let (start, n_before) = (Instant::now(), utterance.words().len());
         utterance.decode(&mut self.decoder, false)?;
         let committed = &utterance.words()[n_before..];
         on_event(LiveEvent::Words { committed, provisional: &utterance.provisional() });
-        // Decoding takes at most half of the time, however slow it is.
+        // Wait for at least as much audio as this decode took, so that decoding takes at most half of the time even
+        // on a slow machine.
         self.step = start.elapsed().max(MIN_STEP);
         self.decoded_to = utterance.end();
         Ok(())

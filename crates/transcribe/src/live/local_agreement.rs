@@ -1,8 +1,8 @@
-//! `LocalAgreement-2`: a word is committed once two successive hypotheses agree on it (Liu et al., arXiv 2005.11185; for
-//! Whisper Macháček et al., arXiv 2307.14743).
+//! `LocalAgreement-2`: a word is committed once two successive hypotheses agree on it (Liu et al., arXiv 2005.11185;
+//! for Whisper Macháček et al., arXiv 2307.14743).
 //!
-//! Committed words are the prefix of the next hypothesis, so that no hypothesis can contradict them. This module only sees
-//! the words after that prefix.
+//! The committed words are the prefix of the next hypothesis, so that no hypothesis can contradict them. This module
+//! only gets the words after that prefix.
 
 use super::word_tokens::DecodedWord;
 
@@ -13,9 +13,9 @@ pub(super) struct LocalAgreement {
 }
 
 impl LocalAgreement {
-    /// Takes the next hypothesis after the committed words, and returns the words that are committed now. They are the same
-    /// in the previous hypothesis, and end before `latest_end`, in seconds. The last word is never committed, because it
-    /// may still go on.
+    /// Takes the next hypothesis for the words after the committed words, and returns the newly committed words. A
+    /// word is committed if it is the same as in the previous hypothesis and ends before `latest_end`, in seconds.
+    /// The last word of the hypothesis is never committed, because more audio may still extend it.
     pub(super) fn commit_agreed(&mut self, hypothesis: Vec<DecodedWord>, latest_end: f64) -> Vec<DecodedWord> {
         let pairs = self.provisional.iter().zip(&hypothesis);
         let is_agreed = |previous: &DecodedWord, new: &DecodedWord| {
@@ -27,7 +27,7 @@ impl LocalAgreement {
         self.provisional.drain(..n_committed).collect()
     }
 
-    /// Takes the next hypothesis without committing any of its words.
+    /// Replaces the provisional words by the next hypothesis, without committing any word.
     pub(super) fn replace(&mut self, hypothesis: Vec<DecodedWord>) {
         self.provisional = hypothesis;
     }
@@ -37,13 +37,14 @@ impl LocalAgreement {
         self.provisional.drain(..self.provisional.len().saturating_sub(n_kept)).collect()
     }
 
-    /// The words that may still change.
+    /// The provisional words, which may still change.
     pub(super) fn provisional(&self) -> &[DecodedWord] {
         &self.provisional
     }
 }
 
-/// Whether two words are the same apart from case and punctuation, which depend on the words that follow.
+/// Whether two words are the same except for case and punctuation. Case and punctuation are ignored because they
+/// depend on the words that follow.
 fn is_same_word(one: &str, other: &str) -> bool {
     let normalized =
         |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
     use crate::Word;
 
-    /// A hypothesis of words that are separated by spaces.
+    /// Makes a hypothesis from words that are separated by spaces.
     fn hypothesis(text: &str) -> Vec<DecodedWord> {
         let word = |text: &str| Word { word: text.to_owned(), start: 0.0, end: 0.0, probability: 1.0 };
         text.split_inclusive(' ').map(|text| DecodedWord { word: word(text), tokens: Vec::new() }).collect()

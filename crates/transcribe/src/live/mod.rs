@@ -1,12 +1,12 @@
 //! Live transcription of a stream of speech.
 //!
 //! 1. `utterance_detector` splits the stream into utterances: speech from one pause to the next.
-//! 2. `utterance` holds the audio of the current utterance and decodes it again and again while it grows.
-//!    `stream_decoder` does the decoding, and `word_tokens` divides the tokens of a hypothesis among its words.
-//! 3. `local_agreement` commits the words that two successive hypotheses agree on. Committed words never change; the
-//!    words after them are provisional.
+//! 2. `utterance` holds the audio of the current utterance and decodes it repeatedly while it grows.
+//!    `stream_decoder` does the decoding, and `word_tokens` assigns the tokens of a hypothesis to its words.
+//! 3. `local_agreement` commits the words on which two successive hypotheses agree. Committed words never change. The
+//!    words after the committed words are provisional.
 //!
-//! [`LiveTranscriber`] connects the three and reports [`LiveEvent`]s.
+//! [`LiveTranscriber`] connects these modules and reports [`LiveEvent`]s.
 
 mod event;
 mod live_transcriber;

@@ -1,17 +1,18 @@
-//! When an utterance begins and ends.
+//! Options that determine when an utterance begins and ends.
 
 use crate::Error;
 
 /// How a stream is split into utterances. An utterance is speech from one pause to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UtteranceOptions {
-    /// An utterance begins at a speech probability of at least this. A pause begins when the probability falls below this
-    /// threshold by [`VadOptions::HYSTERESIS`](crate::VadOptions::HYSTERESIS), or below half of the threshold if that is
-    /// higher.
+    /// An utterance begins when the speech probability reaches this threshold. A pause begins when the probability
+    /// falls below `threshold - HYSTERESIS` (see [`VadOptions::HYSTERESIS`](crate::VadOptions::HYSTERESIS)) or below
+    /// `threshold / 2`, whichever is higher.
     pub threshold: f32,
-    /// Seconds of audio before the speech that belong to the utterance, because speech often begins softly.
+    /// Seconds of audio before the detected speech that are part of the utterance, because speech often begins
+    /// softly.
     pub prefix_padding: f64,
-    /// Seconds of silence that end an utterance. They belong to it.
+    /// Seconds of silence that end an utterance. This silence is part of the utterance.
     pub silence: f64,
 }
 
@@ -22,10 +23,10 @@ impl Default for UtteranceOptions {
 }
 
 impl UtteranceOptions {
-    /// Whether all values are in their range.
+    /// Checks that all values are within their ranges.
     ///
     /// # Errors
-    /// [`Error::Options`] if one is not.
+    /// [`Error::Options`] if a value is out of range.
     pub fn check(&self) -> Result<(), Error> {
         let is_duration = |seconds: f64| (0.0..=60.0).contains(&seconds);
         if (0.0..=1.0).contains(&self.threshold) && is_duration(self.prefix_padding) && is_duration(self.silence) {

@@ -9,15 +9,15 @@ use crate::model::Model;
 use crate::words::SilenceMap;
 use crate::{Error, Language, TranscribeOptions, Transcriber, Word};
 
-/// Decodes windows of one stream.
+/// Decodes the windows of one stream.
 pub(super) struct StreamDecoder<'t> {
     transcriber: &'t Transcriber,
     client: Client<'t>,
     options: TranscribeOptions,
     mel: LogMel,
-    /// Without temperature fallback: the next decode follows soon.
+    /// Builds requests without temperature fallback, because the utterance is decoded again soon.
     partial_requests: RequestBuilder,
-    /// For the last decode of an utterance.
+    /// Builds requests for the last decode of an utterance.
     final_requests: RequestBuilder,
 }
 
@@ -27,7 +27,7 @@ impl<'t> StreamDecoder<'t> {
     /// # Errors
     /// [`Error::Audio`] if the model has a number of mel bins that is not supported.
     pub(super) fn new(transcriber: &'t Transcriber, options: &TranscribeOptions) -> Result<Self, Error> {
-        // Words that are trimmed from an utterance become the prompt of its next window.
+        // Words that are trimmed from the start of an utterance become the prompt of its next window.
         let options = TranscribeOptions { condition_on_previous_text: true, ..options.clone() };
         let greedy = TranscribeOptions { temperatures: vec![0.0], ..options.clone() };
         Ok(Self {
@@ -44,7 +44,7 @@ impl<'t> StreamDecoder<'t> {
         self.transcriber.engine()
     }
 
-    /// The language given, or English for an English-only model. None if it has to be detected.
+    /// The language given, or English for an English-only model. `None` if the language has to be detected.
     pub(super) fn language(&self) -> Option<Language> {
         if self.engine().is_multilingual() { self.options.language } else { Some(Language::ENGLISH) }
     }
@@ -54,7 +54,8 @@ impl<'t> StreamDecoder<'t> {
         Prompt::new(self.engine(), &self.options)
     }
 
-    /// The log-mel spectrogram `(n_frames, n_mels)` of as many samples as a window holds, and its silences.
+    /// The log-mel spectrogram `(n_frames, n_mels)` of `samples`, and a map of their silences. Samples that do not
+    /// fit into one window are ignored.
     ///
     /// # Errors
     /// [`Error::Audio`] if the spectrogram cannot be computed.
@@ -79,7 +80,7 @@ impl<'t> StreamDecoder<'t> {
         self.client.wait(ticket).map_err(|failure| failure.into_error(self.transcriber.name()))
     }
 
-    /// The words of a decoded window; their times are seconds from the start of the window.
+    /// The words of a decoded window. Their times are seconds from the start of the window.
     ///
     /// # Errors
     /// If the engine fails.

@@ -1,8 +1,8 @@
 //! An utterance that is decoded repeatedly while it grows.
 //!
-//! The window of an utterance begins at its start or, once the utterance is long, after words that are committed. So each
-//! decode costs about the same, however long the utterance gets. After a short pause, the window also keeps audio of the
-//! utterance before, as context.
+//! The window that is decoded begins at the start of the utterance. Once the utterance is long, the window begins
+//! after words that are already committed. So each decode takes about the same time, however long the utterance gets.
+//! After a short pause, the window also contains audio of the previous utterance, as context.
 
 use amanuensis_engine::units::{Chunks, Samples};
 
@@ -15,56 +15,59 @@ use crate::segments::remove_repetition;
 use crate::words::SENTENCE_END;
 use crate::{Error, Language, Word};
 
-/// An utterance longer than this is trimmed to its last committed sentence.
+/// If the buffered audio is longer than this, it is trimmed to the end of the last committed sentence.
 const TRIM_TO_SENTENCE: Samples = Samples::within(15.0);
 
-/// An utterance longer than this is trimmed to its last committed word.
+/// If the buffered audio is longer than this, it is trimmed to the end of the last committed word.
 const TRIM_TO_WORD: Samples = Samples::within(20.0);
 
-/// In an utterance longer than this, words are committed without agreement. A window has 30 s.
+/// If the buffered audio is longer than this and has no committed words, words are committed without agreement. A
+/// window holds 30 s.
 const COMMIT_WITHOUT_AGREEMENT: Samples = Samples::within(25.0);
 
-/// How much is kept of an utterance of that length that has no words at all.
+/// If audio longer than `COMMIT_WITHOUT_AGREEMENT` has no words at all, only this many seconds at its end are kept.
 const KEPT_WITHOUT_WORDS_S: f64 = 2.0;
 
-/// Words that end less than this before the end of the audio are not committed: they depend on what follows.
+/// Words that end less than this long before the end of the audio are not committed, because they may change with the
+/// audio that follows.
 const UNCERTAIN_END_S: f64 = 0.5;
 
-/// Words of a hypothesis with a lower mean log-probability are not committed, even if hypotheses agree.
+/// If the mean log-probability of a hypothesis is lower than this, its words are not committed, even if two
+/// hypotheses agree.
 const MIN_LOGPROB_TO_COMMIT: f32 = -0.5;
 
 /// A detected language is accepted if it has at least this probability.
 const CERTAIN_LANGUAGE_PROBABILITY: f32 = 0.8;
-/// With at least this much audio, a detected language is accepted whatever its probability.
+/// With at least this much audio, a detected language is accepted regardless of its probability.
 const MIN_AUDIO_FOR_LANGUAGE: Samples = Samples::within(3.0);
 
-/// Speech from one pause to the next, as far as it has arrived.
+/// An utterance: speech from one pause to the next. Holds the audio that has arrived so far.
 pub(super) struct Utterance {
-    /// The position of the first of `samples` in the stream.
+    /// The position of the first element of `samples` in the stream.
     start: Samples,
     samples: Vec<f32>,
-    /// Samples that arrived since the last decode.
+    /// The number of samples that arrived since the last decode.
     n_new: Samples,
-    /// The ends of the chunks that are speech, as positions in the stream. None without a voice activity detector.
+    /// The ends of all chunks with speech, as positions in the stream. `None` without a voice activity detector.
     speech_chunks: Option<Vec<Samples>>,
     language: Option<Language>,
     prompt: Prompt,
-    /// The committed words in `samples`. Earlier ones are in the prompt.
+    /// The committed words whose audio is in `samples`. Earlier committed words are in the prompt.
     committed: Vec<DecodedWord>,
     agreement: LocalAgreement,
     /// All committed words of the utterance.
     words: Vec<Word>,
 }
 
-/// A hypothesis for the words after the committed ones.
+/// A hypothesis for the words after the committed words.
 struct Hypothesis {
     words: Vec<DecodedWord>,
-    /// Whether its words may be committed if two hypotheses agree.
+    /// Whether words of this hypothesis may be committed if two hypotheses agree.
     is_confident: bool,
 }
 
 impl Utterance {
-    /// An utterance that begins at `start`, a position in the stream.
+    /// Creates an utterance that begins at `start`, a position in the stream.
     pub(super) fn new(decoder: &StreamDecoder<'_>, start: Samples, detects_speech: bool) -> Self {
         Self {
             start,
@@ -79,7 +82,7 @@ impl Utterance {
         }
     }
 
-    /// The next utterance, which keeps the audio and the words of this one as context.
+    /// Converts this utterance into the next utterance, which keeps audio and words of this one as context.
     pub(super) fn into_next(mut self, decoder: &StreamDecoder<'_>) -> Self {
         self.words.clear();
         self.trim(decoder.engine());
@@ -91,7 +94,7 @@ impl Utterance {
         self.n_new += Samples(samples.len());
     }
 
-    /// Notes that the chunk that ends here is speech.
+    /// Records that the chunk that ends at `chunk_end` contains speech.
     pub(super) fn push_speech_chunk(&mut self, chunk_end: Samples) {
         self.speech_chunks.iter_mut().for_each(|chunks| chunks.push(chunk_end));
     }
@@ -101,27 +104,27 @@ impl Utterance {
         self.samples.split_off(end.saturating_sub(self.start).0.min(self.samples.len()))
     }
 
-    /// The end so far, as a position in the stream.
+    /// The end of the audio received so far, as a position in the stream.
     pub(super) fn end(&self) -> Samples {
         self.start + self.duration()
     }
 
-    /// Whether it has to be decoded before more samples are pushed.
+    /// Whether the utterance must be decoded before more samples are pushed.
     pub(super) fn is_full(&self) -> bool {
         self.duration() > TRIM_TO_WORD
     }
 
-    /// The committed words since the start of the utterance.
+    /// All words of the utterance that are committed so far.
     pub(super) fn words(&self) -> &[Word] {
         &self.words
     }
 
-    /// The words after them, which may still change.
+    /// The words after the committed words, which may still change.
     pub(super) fn provisional(&self) -> Vec<Word> {
         self.agreement.provisional().iter().map(|decoded| decoded.word.clone()).collect()
     }
 
-    /// The language, given or detected.
+    /// The language, given or detected. `None` if it is not known yet.
     pub(super) fn language(&self) -> Option<Language> {
         self.language
     }
@@ -130,7 +133,7 @@ impl Utterance {
         Samples(self.samples.len())
     }
 
-    /// Decodes the audio so far, and commits what can be committed. The final decode commits all words.
+    /// Decodes the audio so far, and commits the words that are certain. The final decode commits all words.
     ///
     /// # Errors
     /// If the engine fails.
@@ -142,7 +145,8 @@ impl Utterance {
                 self.agreement.replace(hypothesis.words);
                 self.agreement.commit_all_but(0)
             }
-            // The first hypothesis in a detected language commits nothing: the language may be wrong.
+            // Commit nothing if the hypothesis is uncertain, or if the language was not known before this decode,
+            // because a newly detected language may be wrong.
             Some(hypothesis) if !had_language || !hypothesis.is_confident => {
                 self.agreement.replace(hypothesis.words);
                 Vec::new()
@@ -158,7 +162,7 @@ impl Utterance {
         Ok(())
     }
 
-    /// Decodes the words after the committed ones. None if the decoder only repeats itself.
+    /// Decodes the words after the committed words. `None` if the hypothesis only repeats itself.
     fn next_hypothesis(
         &mut self,
         decoder: &mut StreamDecoder<'_>,
@@ -171,7 +175,8 @@ impl Utterance {
         let input = WindowInput {
             mel,
             content_frames: silence_map.n_frames,
-            // Only new audio counts, so that repeated decodes do not push the stream back in the fair queue.
+            // Only new audio counts as cost, because the same audio is decoded repeatedly and must not be charged
+            // each time.
             cost_s: self.n_new.seconds(),
             seed: self.start.whole_frames().0 as u64,
             language: self.language,
@@ -206,7 +211,7 @@ impl Utterance {
         self.committed.extend(words);
     }
 
-    /// Moves committed words from the start of a long utterance into the prompt, and drops their audio.
+    /// If the utterance is long, moves committed words from its start into the prompt and drops their audio.
     fn trim(&mut self, model: &impl Model) {
         let is_overlong = self.duration() > COMMIT_WITHOUT_AGREEMENT;
         if is_overlong && self.committed.is_empty() {
@@ -217,7 +222,7 @@ impl Utterance {
         if count > 0 {
             let next = self.committed.get(count).or(self.agreement.provisional().first());
             let end = self.committed[count - 1].word.end;
-            // In the middle between the last word that is dropped and the next one.
+            // Cut in the middle between the last dropped word and the next word.
             self.drop_samples_before(next.map_or(end, |next| f64::midpoint(end, next.word.start.max(end))));
             for decoded in self.committed.drain(..count) {
                 self.prompt.append(&decoded.tokens);
@@ -227,7 +232,7 @@ impl Utterance {
         }
     }
 
-    /// How many of the committed words to move into the prompt.
+    /// The number of committed words to move into the prompt.
     fn words_to_trim(&self, max_prompt_tokens: usize) -> usize {
         let n_tokens: usize = self.committed.iter().map(|decoded| decoded.tokens.len()).sum();
         let ends_sentence = |decoded: &DecodedWord| decoded.word.word.ends_with(SENTENCE_END);
@@ -240,7 +245,7 @@ impl Utterance {
         }
     }
 
-    /// Drops the samples before a time, in seconds from the start of the stream.
+    /// Drops the samples before `time_s`, which is in seconds from the start of the stream.
     fn drop_samples_before(&mut self, time_s: f64) {
         let count = Samples::within(time_s).saturating_sub(self.start).min(self.duration());
         self.samples.drain(..count.0);
@@ -250,9 +255,11 @@ impl Utterance {
     }
 }
 
-/// The text tokens of a hypothesis, of which the first `n_prefix` are given. Nothing follows the prefix if the window is
-/// silent or the hypothesis is too long for its speech. None if it repeats itself; but in the final decode a repetition is
-/// cut out where possible.
+/// Returns the text tokens of a hypothesis. The first `n_prefix` text tokens are the given prefix.
+///
+/// If the window is silent, or the hypothesis is too long for the speech in it, only the prefix is returned. If the
+/// hypothesis repeats itself, the result is `None`; in the final decode, the repetition is removed instead if
+/// possible.
 fn usable_tokens(
     check: DecodeCheck,
     n_prefix: usize,

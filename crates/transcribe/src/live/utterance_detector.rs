@@ -5,23 +5,24 @@ use amanuensis_engine::units::{Chunks, Samples};
 use super::options::UtteranceOptions;
 use crate::vad::Hysteresis;
 
-/// An utterance begins after so many chunks of speech in a row, a tenth of a second. Fewer may be a click.
+/// An utterance begins after this many consecutive chunks of speech, about 0.1 seconds. A shorter sound may be a
+/// click.
 const MIN_SPEECH: Chunks = Chunks(3);
 
 /// A start or end of an utterance, as a position in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// An utterance has begun here, some time before the current chunk.
+    /// An utterance begins at this position, which is before the end of the current chunk.
     Started(Samples),
-    /// The utterance ends here, at the end of the current chunk.
+    /// The utterance ends at this position, which is the end of the current chunk.
     Ended(Samples),
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Between utterances. The last `speech` chunks were speech, which is not enough yet to begin one.
+    /// Between two utterances. The last `speech` chunks were speech, which is not enough to begin an utterance.
     Silence { speech: Chunks },
-    /// In an utterance. The last `silence` chunks were silent, which is not enough yet to end it.
+    /// Within an utterance. The last `silence` chunks were silence, which is not enough to end the utterance.
     Utterance { silence: Chunks },
 }
 
@@ -32,9 +33,9 @@ pub(super) struct UtteranceDetector {
     prefix_padding: Samples,
     min_silence: Chunks,
     state: State,
-    /// Chunks received.
+    /// The number of chunks received.
     received: Chunks,
-    /// The end of the last utterance. The next one begins here or later.
+    /// The end of the last utterance. The next utterance begins at this position or later.
     previous_end: Samples,
 }
 
@@ -50,7 +51,8 @@ impl UtteranceDetector {
         }
     }
 
-    /// Takes the probability of speech in the next chunk.
+    /// Takes the speech probability of the next chunk. Returns the start or end of an utterance if the chunk causes
+    /// one.
     pub(super) fn push(&mut self, probability: f32) -> Option<Change> {
         self.received += Chunks(1);
         match &mut self.state {
@@ -76,7 +78,7 @@ impl UtteranceDetector {
         }
     }
 
-    /// Whether a chunk of this probability counts as speech within an utterance.
+    /// Whether a chunk with this probability counts as speech within an utterance.
     pub(super) fn is_speech(&self, probability: f32) -> bool {
         self.hysteresis.continues_speech(probability)
     }
@@ -86,13 +88,13 @@ impl UtteranceDetector {
         self.received.samples()
     }
 
-    /// Ends the current utterance, if any, at this position. The next one begins there or later.
+    /// Ends the current utterance, if any, at `position`. The next utterance begins at `position` or later.
     pub(super) fn end(&mut self, position: Samples) {
         self.state = State::Silence { speech: Chunks::ZERO };
         self.previous_end = position;
     }
 
-    /// How far before the current position an utterance may begin that is not detected yet.
+    /// The next utterance may begin at most this far before the current position.
     pub(super) fn max_lookback(&self) -> Samples {
         self.prefix_padding + (MIN_SPEECH + Chunks(1)).samples()
     }
@@ -110,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn an_utterance_begins_before_speech_and_ends_after_a_pause() {
+    fn an_utterance_includes_the_padding_before_speech_and_the_pause_after_it() {
         let options = UtteranceOptions { silence: 0.32, prefix_padding: 0.064, ..UtteranceOptions::default() };
-        // 20 chunks of silence, a click, silence, speech with a pause too short to end it, and silence.
+        // The runs: silence, a click, silence, speech with a pause too short to end the utterance, and silence again.
         let runs = [(0.0, 20), (0.9, 2), (0.0, 8), (0.9, 10), (0.1, 9), (0.4, 5), (0.1, 30)];
         let probabilities: Vec<f32> = runs.into_iter().flat_map(|(p, n)| std::iter::repeat_n(p, n)).collect();
         let (start, end) = (Chunks(30 - 2).samples(), Chunks(54 + 10).samples());

@@ -1,4 +1,4 @@
-//! Divides the tokens of a hypothesis among its words.
+//! Assigns the tokens of a hypothesis to its words.
 
 use amanuensis_engine::Vocabulary;
 
@@ -11,8 +11,9 @@ pub(super) struct DecodedWord {
     pub(super) tokens: Vec<u32>,
 }
 
-/// The words after the first `n_prefix` tokens of a hypothesis, each with its own tokens. `tokens` are all text tokens of
-/// the hypothesis and `words` all of its words, which joined are the text of the tokens.
+/// Returns the words after the first `n_prefix` tokens of a hypothesis, each with its own tokens. `tokens` are all
+/// text tokens of the hypothesis. `words` are all words of the hypothesis; concatenated, they are the text of
+/// `tokens`.
 pub(super) fn words_after_prefix(
     n_prefix: usize,
     words: Vec<Word>,
@@ -29,20 +30,21 @@ pub(super) fn words_after_prefix(
     divide_tokens(n_prefix, words, tokens, &lengths)
 }
 
-/// As [`words_after_prefix`], with the length of each token in bytes.
+/// Does the work of [`words_after_prefix`]. `lengths` are the lengths of the tokens in bytes.
 fn divide_tokens(n_prefix: usize, words: Vec<Word>, tokens: &[u32], lengths: &[usize]) -> Vec<DecodedWord> {
     // The byte position at which each token ends.
     let ends: Vec<usize> = lengths.iter().scan(0, |end, length| Some((*end += length, *end).1)).collect();
     let n_prefix = n_prefix.min(tokens.len());
     let prefix_end = n_prefix.checked_sub(1).map_or(0, |last| ends[last]);
     let mut decoded: Vec<DecodedWord> = Vec::new();
-    // `start` is the byte position of the next word, `first` the index of its first token. `is_complete` is false while
-    // the last word in `decoded` still lacks tokens, because it does not end where a token ends.
+    // `start` is the byte position at which the next word starts, and `first` the index of its first token.
+    // `is_complete` is false if the last word in `decoded` ends in the middle of a token, so that its tokens are not
+    // assigned yet.
     let (mut start, mut first, mut is_complete) = (0, n_prefix, true);
     for word in words {
         let end = start + word.word.len();
         if end > prefix_end {
-            // If the prefix ends within the word, only the part after it counts.
+            // If the prefix ends within this word, keep only the part of the word after the prefix.
             let after_prefix = word.word.get(prefix_end.saturating_sub(start)..).unwrap_or(&word.word).to_owned();
             let word = Word { word: after_prefix, ..word };
             match decoded.last_mut().filter(|_| !is_complete) {
@@ -52,8 +54,8 @@ fn divide_tokens(n_prefix: usize, words: Vec<Word>, tokens: &[u32], lengths: &[u
                 }
                 None => decoded.push(DecodedWord { word, tokens: Vec::new() }),
             }
-            // A word that holds invalid UTF-8 is shown as U+FFFD, so its length differs from that of its tokens. It may
-            // not end where a token ends, and then it is joined with the next word.
+            // Invalid UTF-8 in a word is replaced by U+FFFD, so the length of the word may differ from the length of
+            // its tokens. If the word then ends in the middle of a token, it is joined with the next word.
             let end_token = ends.partition_point(|token_end| *token_end <= end);
             is_complete = end_token > first && ends[end_token - 1] == end;
             if let Some(last) = decoded.last_mut().filter(|_| is_complete) {
@@ -82,12 +84,13 @@ mod tests {
     #[test]
     fn each_word_gets_its_tokens() {
         let words = || vec![word(" country,"), word(" can"), word("\u{fffd}"), word(" do")];
-        // The tokens are " country", ",", " c", "an", half a character, " do"; the first is the prefix.
+        // The tokens are " country", ",", " c", "an", an incomplete UTF-8 character, and " do". The first token is
+        // the prefix.
         let (tokens, lengths) = ([1, 2, 3, 4, 5, 6], [8, 1, 2, 2, 1, 3]);
         let decoded = divide_tokens(1, words(), &tokens, &lengths);
         let decoded: Vec<_> = decoded.iter().map(|word| (word.word.word.as_str(), word.tokens.as_slice())).collect();
         assert_eq!(decoded, [(",", &[2][..]), (" can", &[3, 4]), ("\u{fffd} do", &[5, 6])]);
-        // With a prefix of all tokens, one word is left, because U+FFFD has more bytes than the token it stands for.
+        // If all tokens are prefix, one word is left, because U+FFFD has more bytes than the token that it replaces.
         assert_eq!(divide_tokens(9, words(), &tokens, &lengths[..]).len(), 1);
     }
 

@@ -1,4 +1,4 @@
-//! Advanced `SubStation` Alpha subtitles (script type v4.00+), as `libass` renders them.
+//! Advanced `SubStation` Alpha subtitles (script type v4.00+), in the form that `libass` renders.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -8,7 +8,8 @@ use super::cues::{Cue, SubtitleOptions, cues};
 use super::highlight::highlights;
 use crate::Transcript;
 
-/// White text with a dark outline at the bottom. With karaoke tags, words not yet spoken are grey (`SecondaryColour`).
+/// White text with a dark outline at the bottom of the screen. With karaoke tags, words that are not spoken yet are
+/// grey (`SecondaryColour`).
 const HEADER: &str = "\
 [Script Info]
 ScriptType: v4.00+
@@ -35,12 +36,13 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
     Ok(())
 }
 
-/// The text with a karaoke tag `{\k<duration>}` in front of each word, in hundredths of a second. A pause before a word has
-/// a tag of its own.
+/// The text of a cue with a karaoke tag `{\k<duration>}` in front of each word. Durations are in hundredths of a
+/// second. A pause before a word gets its own tag.
 fn karaoke(cue: &Cue) -> String {
     let mut durations = Vec::new();
     let mut total = 0;
-    // Durations are differences of rounded times since the start of the cue, so that rounding errors do not add up.
+    // A duration is the difference of two rounded times since the start of the cue, so that rounding errors do not
+    // accumulate.
     let mut duration_until = |end: f64| {
         let before = total;
         total = centiseconds(end - cue.start);
@@ -73,12 +75,13 @@ fn karaoke(cue: &Cue) -> String {
     lines.join("\\N")
 }
 
-/// Escapes braces. A backslash has no escape, so an invisible word joiner separates it from the next letter.
+/// Escapes braces. The format has no escape for a backslash, so an invisible word joiner is put between the backslash
+/// and the next letter.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\u{2060}").replace('{', "\\{").replace('}', "\\}")
 }
 
-/// `hours:minutes:seconds.hundredths`.
+/// Formats a time as `hours:minutes:seconds.hundredths`.
 fn clock(seconds: f64) -> String {
     let centis = centiseconds(seconds);
     format!("{}:{:02}:{:02}.{:02}", centis / 360_000, centis / 6000 % 60, centis / 100 % 60, centis % 100)

@@ -1,6 +1,6 @@
-//! Times as the formats write them.
+//! Formatting and rounding of times, for several output formats.
 
-/// `hours:minutes:seconds`, then `separator` and three digits of milliseconds.
+/// Formats a time as `hours:minutes:seconds`, then `separator` and three digits of milliseconds.
 pub(super) fn timecode(seconds: f64, separator: char) -> String {
     let ms = milliseconds(seconds);
     format!("{:02}:{:02}:{:02}{separator}{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)

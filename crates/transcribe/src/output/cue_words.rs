@@ -1,18 +1,18 @@
-//! The words of a segment as cues show them.
+//! The words of a segment, prepared for cues.
 
 use crate::transcript::on_one_line;
 use crate::{Segment, Word};
 
-/// The words of a segment without line breaks. Words that are only whitespace are left out. A segment without timed words
-/// gives the words of its text, with estimated times.
+/// Returns the words of a segment without line breaks, and leaves out words that are only whitespace. If the segment
+/// has no timed words, its text is split into words with estimated times.
 pub(super) fn cue_words(segment: &Segment) -> Vec<Word> {
     let timed = if segment.words.is_empty() { estimated_words(segment) } else { segment.words.clone() };
     let one_line = timed.into_iter().map(|word| Word { word: on_one_line(&word.word), ..word });
     one_line.filter(|word| !word.word.trim().is_empty()).collect()
 }
 
-/// Splits the text of a segment into words. The time of the segment is divided among them in proportion to their
-/// characters.
+/// Splits the text of a segment into words. The duration of the segment is divided among the words in proportion to
+/// their number of characters.
 fn estimated_words(segment: &Segment) -> Vec<Word> {
     let line = segment.line();
     let total = line.chars().count().max(1) as f64;
@@ -32,11 +32,11 @@ fn estimated_words(segment: &Segment) -> Vec<Word> {
     words
 }
 
-/// Splits a word in front of each Chinese character and Japanese syllable, where a line may be broken.
+/// Splits a word before each Chinese character and each Japanese syllable, because lines may be broken there.
 fn breakable_parts(word: &str) -> Vec<&str> {
     let is_syllable =
         |c: char| matches!(c, '\u{3041}'..='\u{30fa}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3fffd}');
-    // A line must not begin with a small kana.
+    // A line must not begin with a small kana, so there is no split before one.
     let may_begin = |c: char| is_syllable(c) && !"ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ".contains(c);
     let mut parts = Vec::new();
     let mut start = 0;

@@ -1,39 +1,40 @@
-//! Lays the segments of a transcript out as subtitle cues: lines of text that are on the screen for some time.
+//! Arranges the segments of a transcript as subtitle cues. A cue consists of lines of text that are shown on the
+//! screen for some time.
 //!
-//! Cues do not overlap, and each has a text and a duration. If the next cue leaves time for it, a cue stays on the screen
-//! as long as its text takes to read.
+//! Cues do not overlap, and every cue has text and a duration. A cue is shown for at least the time that it takes to
+//! read its text, unless the next cue begins earlier.
 
 use super::cue_words::cue_words;
 use crate::{Segment, Transcript, Word};
 
-/// How subtitles are laid out. By default, each segment is one cue with one line.
+/// Layout options for subtitles. By default, each segment is one cue with one line.
 ///
-/// For segments without [words](Segment::words), times within the segment are estimated from the length of the text.
+/// For segments without [words](Segment::words), the times of words are estimated from the length of the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SubtitleOptions {
-    /// Maximum characters per line. A longer word gets a line of its own.
+    /// Maximum characters per line. A word that is longer than this gets its own line.
     pub max_line_width: Option<usize>,
     /// Maximum lines per cue.
     pub max_line_count: Option<usize>,
-    /// Maximum words per line. If this is the only limit, each line is a cue.
+    /// Maximum words per line. If this is the only limit, each line becomes a cue.
     pub max_words_per_line: Option<usize>,
     /// Whether to mark each word while it is spoken.
     pub highlight_words: bool,
 }
 
-/// A text on the screen.
+/// A subtitle: text that is shown on the screen from `start` to `end`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cue {
-    /// In seconds.
+    /// The start time in seconds.
     pub(super) start: f64,
-    /// In seconds, after `start`.
+    /// The end time in seconds, which is after `start`.
     pub(super) end: f64,
-    /// At least one line; each has at least one word.
+    /// The lines of the cue. There is at least one line, and each line has at least one word.
     pub(super) lines: Vec<Vec<Word>>,
 }
 
 impl Cue {
-    /// The text, with lines joined by `line_break`. `write` escapes each word.
+    /// The text of the cue, with lines joined by `line_break`. `write` formats and escapes each word.
     pub(super) fn text(&self, line_break: &str, write: impl Fn(&Word) -> String) -> String {
         let line = |words: &Vec<Word>| words.iter().map(&write).collect::<String>().trim().to_owned();
         self.lines.iter().map(line).collect::<Vec<_>>().join(line_break)
@@ -45,13 +46,14 @@ impl Cue {
     }
 }
 
-/// How fast people read subtitles; a common limit of subtitling guides.
+/// The speed at which people read subtitles, a common limit in subtitling guides.
 const READING_SPEED_CHARS_PER_S: f64 = 20.0;
 
-/// A cue stays on the screen for at least this time, unless the next cue begins earlier.
+/// A cue is shown for at least this long, unless the next cue begins earlier.
 const MIN_CUE_S: f64 = 0.8;
 
-/// The duration of a cue that overlapping cues leave no time: two ticks of the coarsest clock of the formats.
+/// The minimum duration of a cue even if the next cue begins earlier: two ticks of the least precise clock of all
+/// formats.
 const MIN_TIME_LEFT_S: f64 = 0.02;
 
 /// The cues of a transcript in order.
@@ -59,7 +61,7 @@ pub(super) fn cues(transcript: &Transcript, options: &SubtitleOptions) -> Vec<Cu
     let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| segment_cues(segment, options)).collect();
     let mut previous_end = 0.0;
     for index in 0..cues.len() {
-        // The last cue ends with the recording, or with its segment if that ends later.
+        // The last cue may stay until the recording ends, or until its segment ends if that is later.
         let end = transcript.duration.max(cues[index].end);
         let next_start = cues.get(index + 1).map_or(end, |next| next.start);
         let cue = &mut cues[index];
@@ -81,13 +83,13 @@ fn segment_cues(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
     let mut cues: Vec<Cue> = Vec::new();
     for lines in lines.chunks(lines_per_cue) {
         let mut words = lines.iter().flatten();
-        // Every line has a word, so there always is a first one.
+        // Every line has at least one word, so there is always a first word.
         let Some(first) = words.next() else { continue };
         let last = words.next_back().unwrap_or(first);
         cues.push(Cue { start: first.start, end: last.end, lines: lines.to_vec() });
     }
-    // The cues cover the whole segment, also where its words begin later or end earlier. With a limit on words, the first
-    // cue begins with its first word instead.
+    // The cues cover the whole segment, even if the first word starts later than the segment, or the last word ends
+    // earlier. Exception: with a limit on words per line, the first cue starts at its first word.
     if let (Some(first), true) = (cues.first_mut(), options.max_words_per_line.is_none()) {
         first.start = first.start.min(segment.start);
     }
@@ -194,7 +196,7 @@ mod tests {
             for (id, (text, length, pause, is_timed)) in parts.iter().enumerate() {
                 let mut one = segment(id, at, at + length, text);
                 if *is_timed {
-                    // All words at the same time, without duration: the worst case.
+                    // The worst case: all words have the same time and no duration.
                     let word = |word: &str| Word { word: format!(" {word}"), start: at, end: at, probability: 0.5 };
                     one.words = text.split_whitespace().map(word).collect();
                 }

@@ -8,7 +8,7 @@ use super::cues::SubtitleOptions;
 use super::{ass, json, lrc, srt, tsv, txt, vtt};
 use crate::Transcript;
 
-/// A format that transcripts can be written in; parses from its name.
+/// An output format for transcripts. It can be parsed from its name.
 #[derive(Clone, Copy)]
 pub struct OutputFormat {
     name: &'static str,
@@ -32,12 +32,12 @@ impl OutputFormat {
     /// Plain text.
     pub const TXT: Self = FORMATS[0];
 
-    /// Every format, plain text first.
+    /// All formats; plain text is the first.
     pub fn all() -> impl Iterator<Item = Self> {
         FORMATS.iter().copied()
     }
 
-    /// The name, which is also the file extension.
+    /// The name of the format, which is also its file extension.
     pub fn name(self) -> &'static str {
         self.name
     }
@@ -52,10 +52,10 @@ impl OutputFormat {
         self.is_subtitles
     }
 
-    /// Writes `transcript` to `out`, without flushing it.
+    /// Writes `transcript` to `out`, without flushing `out`.
     ///
     /// # Errors
-    /// Those of writing to `out`.
+    /// If writing to `out` fails.
     pub fn write(self, transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
         (self.write)(transcript, options, out)
     }
@@ -81,7 +81,7 @@ impl fmt::Display for OutputFormat {
     }
 }
 
-/// The given name is not the name of an output format.
+/// The error for a name that is not an output format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an output format")]
 pub struct UnknownFormat(String);

@@ -1,24 +1,24 @@
-//! Marks the word being spoken, for formats that can only style a whole cue: the cue is repeated once per word, each time
-//! with another word marked.
+//! Marks the word that is being spoken, for formats that can only style a whole cue. The cue is repeated once for
+//! each word, each time with a different word marked.
 
 use super::cues::Cue;
 use crate::Word;
 
-/// A part of a cue's time during which one word is marked, or none.
+/// A part of a cue's duration in which one word is marked, or no word.
 #[derive(Debug, PartialEq)]
 pub(super) struct Highlight {
-    /// In seconds.
+    /// The start time in seconds.
     pub(super) start: f64,
-    /// In seconds.
+    /// The end time in seconds.
     pub(super) end: f64,
-    /// The index of the marked word among the words of the cue; none during a pause.
+    /// The index of the marked word among the words of the cue; `None` during a pause.
     pub(super) word: Option<usize>,
 }
 
-/// Parts shorter than this are left out: they vanish when times are rounded to milliseconds.
+/// Highlights shorter than this are left out, because their duration would be zero after rounding to milliseconds.
 const MIN_HIGHLIGHT_S: f64 = 0.001;
 
-/// The highlights of a cue in order. Together they cover its whole time.
+/// The highlights of a cue in order of time. Together they cover the whole duration of the cue.
 pub(super) fn highlights(cue: &Cue) -> Vec<Highlight> {
     let mut highlights: Vec<Highlight> = Vec::new();
     let mut now = cue.start;
@@ -33,8 +33,8 @@ pub(super) fn highlights(cue: &Cue) -> Vec<Highlight> {
     highlights
 }
 
-/// The text of a cue during a highlight. `write` escapes the text of a word; the tags go around the marked word, not
-/// around the spaces next to it.
+/// The text of a cue during a highlight. `write` escapes the text of a word. The tags enclose the marked word, but
+/// not the spaces next to it.
 pub(super) fn highlighted_text(
     cue: &Cue,
     highlight: &Highlight,

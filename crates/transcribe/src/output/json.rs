@@ -1,4 +1,4 @@
-//! `OpenAI`'s `verbose_json` on one line, extended by the name of the model and the timings.
+//! The `verbose_json` format of `OpenAI` on one line, with additional fields for the model name and the timings.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ struct VerboseJson<'a> {
     segments: Vec<Segment>,
     model: &'a str,
     timings: Timings,
-    /// Why the transcript ends before the recording does; left out if it is complete.
+    /// The reason why the transcript is incomplete; left out if the transcript is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<&'a str>,
 }
@@ -27,7 +27,7 @@ pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn 
         language: transcript.language,
         duration: transcript.duration,
         text: transcript.text(),
-        // Words already carry probabilities, so those of single tokens are left out.
+        // The output contains the probability of each word, so the log-probabilities of single tokens are left out.
         segments: transcript.segments.iter().map(without_logprobs).collect(),
         model: &transcript.model,
         timings: transcript.timings,

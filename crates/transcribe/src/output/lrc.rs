@@ -1,7 +1,8 @@
-//! LRC lyrics: one line per cue, with its start time in front. With `highlight_words` it is the enhanced form, which also
-//! has a time in front of each word.
+//! LRC lyrics: one line per cue, which starts with the start time of the cue. With `highlight_words`, the enhanced
+//! LRC format is written, which also has a time in front of each word.
 //!
-//! Players show a line until the next one begins. So a line before a pause is followed by one that has only a time.
+//! A player shows a line until the next line begins. Before a long pause and at the end, an additional line with only
+//! a time is written, so that the player removes the text from the screen.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -10,11 +11,11 @@ use super::clock::centiseconds;
 use super::cues::{Cue, SubtitleOptions, cues};
 use crate::Transcript;
 
-/// Text is taken off the screen before a pause longer than this.
+/// Before a pause that is longer than this, the text is removed from the screen.
 const MAX_PAUSE_S: f64 = 2.0;
 
 pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
-    // LRC has no line breaks within a cue.
+    // An LRC cue cannot have line breaks.
     let lines = SubtitleOptions { max_line_count: Some(1), ..*options };
     let cues = cues(transcript, &lines);
     for (index, cue) in cues.iter().enumerate() {
@@ -28,7 +29,7 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
     Ok(())
 }
 
-/// The text with the start time of each word in front of it, and the end of the cue after the last one.
+/// The text of a cue with the start time in front of each word, and the end time of the cue after the last word.
 fn with_word_times(cue: &Cue) -> String {
     let mut now = cue.start;
     let mut text = String::new();
@@ -41,12 +42,12 @@ fn with_word_times(cue: &Cue) -> String {
     text + &format!("<{}>", clock(cue.end))
 }
 
-/// Replaces the brackets that enclose times. The format has no escape for them.
+/// Replaces the brackets that enclose times in LRC, because the format has no escape for them.
 fn escaped(text: &str) -> String {
     text.replace('[', "(").replace(']', ")").replace('<', "‹").replace('>', "›")
 }
 
-/// `minutes:seconds.hundredths`. The format has no hours, so minutes go past 59.
+/// Formats a time as `minutes:seconds.hundredths`. The format has no hours, so minutes may be greater than 59.
 fn clock(seconds: f64) -> String {
     let centis = centiseconds(seconds);
     format!("{:02}:{:02}.{:02}", centis / 6000, centis / 100 % 60, centis % 100)
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_with_only_a_time_precedes_a_pause() {
+    fn a_line_with_only_a_time_is_written_before_a_pause() {
         let written = written("lrc", &[(0.0, 2.5, " One"), (3.0, 4.5, " [two] <3>"), (4000.0, 4001.239, " three")]);
         assert_eq!(written, "[00:00.00]One\n[00:03.00](two) ‹3›\n[00:04.50]\n[66:40.00]three\n[66:41.24]\n");
     }

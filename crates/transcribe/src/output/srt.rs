@@ -1,4 +1,5 @@
-//! `SubRip` subtitles. A cue is its number from 1, a line of times, its text and an empty line.
+//! `SubRip` subtitles. Each cue is written as its number (counting from 1), a line with its start and end time, its
+//! text and an empty line.
 
 use std::io::{self, Write};
 
@@ -27,11 +28,11 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
 }
 
 fn plain(cue: &Cue) -> String {
-    // The whole text is escaped at once, because an arrow may span two words.
+    // The whole text is escaped at once, because the characters of `-->` may be spread over two words.
     escaped(&cue.text("\n", |word| word.word.clone()))
 }
 
-/// Replaces `-->`, which marks a line of times. The format has no escape for it.
+/// Replaces `-->`, because this arrow marks a line with times and the format has no escape for it.
 fn escaped(text: &str) -> String {
     text.replace("-->", "→")
 }

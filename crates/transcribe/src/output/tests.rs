@@ -1,9 +1,9 @@
-//! Helpers for the tests of the formats, and what holds for all of them.
+//! Helpers for the tests of the formats, and tests that apply to all formats.
 
 use super::*;
 use crate::transcript::tests::{segment, transcript};
 
-/// The output of `format` for segments of `(start, end, text)`.
+/// The output of `format` for a transcript with these segments, given as `(start, end, text)`.
 pub(super) fn written(format: &str, segments: &[(f64, f64, &str)]) -> String {
     written_with(format, segments, &SubtitleOptions::default())
 }

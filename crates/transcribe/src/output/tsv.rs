@@ -1,4 +1,4 @@
-//! Tab-separated start (ms), end (ms) and text, as `openai-whisper` writes it.
+//! Tab-separated values: start (ms), end (ms) and text, as in `openai-whisper`.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::Transcript;
 pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "start\tend\ttext")?;
     for segment in &transcript.segments {
-        // `line` replaces control characters, so the text holds no tab.
+        // The method `line` replaces control characters, so the text contains no tab.
         writeln!(out, "{}\t{}\t{}", milliseconds(segment.start), milliseconds(segment.end), segment.line())?;
     }
     Ok(())

@@ -24,7 +24,7 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
     Ok(())
 }
 
-/// Escapes the characters of markup as character references.
+/// Replaces markup characters by character references.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

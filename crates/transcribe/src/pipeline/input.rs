@@ -1,4 +1,4 @@
-//! Reads a recording, finds speech in it, and hands out its windows one after the other.
+//! Reads a recording, finds speech in it, and returns its windows one after the other.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use crate::vad::SpeechProbabilities;
 use crate::windowing::{WindowSpan, Windower};
 use crate::{Strategy, Timings, TranscribeOptions};
 
-/// Windows shorter than this are skipped: nobody can say anything in 0.2 s, and models tend to invent text for them. In
-/// sequential mode, what is left after the last timestamp is often that short.
+/// Windows shorter than this are skipped: nobody can say a word in 0.2 s, and models tend to invent text for such
+/// windows. In sequential mode, the audio after the last timestamp is often this short.
 pub(super) const MIN_WINDOW: Frames = Frames(20);
 
-/// How much of the recording is read at a time.
+/// The amount of audio that is read at a time.
 const BLOCK: Frames = Frames::within(1.0);
 
 /// A recording and its division into windows.
@@ -28,7 +28,8 @@ pub(super) struct Input<'v, S> {
 }
 
 impl<'v, S: SampleSource> Input<'v, S> {
-    /// For windows of at most `max_window`. Without `vad`, all of the recording counts as speech.
+    /// Creates an input with windows of at most `max_window` frames. Without `vad`, the whole recording counts as
+    /// speech.
     pub(super) fn new(source: S, vad: Option<&'v SileroVad>, options: &TranscribeOptions, max_window: Frames) -> Self {
         Self {
             buffer: SampleBuffer::new(source),
@@ -38,12 +39,12 @@ impl<'v, S: SampleSource> Input<'v, S> {
         }
     }
 
-    /// The recording with what was read of it so far.
+    /// The recording, with the samples that are buffered.
     pub(super) fn recording(&self) -> &SampleBuffer<S> {
         &self.buffer
     }
 
-    /// Reads the recording until the next window is known. `None` at the end.
+    /// Reads the recording until the next window is known. `None` at the end of the recording.
     pub(super) fn next_window(&mut self, timings: &mut Timings) -> Result<Option<WindowSpan>, AudioError> {
         loop {
             let Some(window) = self.windower.next_window(self.buffer.position()) else {
@@ -55,7 +56,7 @@ impl<'v, S: SampleSource> Input<'v, S> {
                 continue;
             };
             self.buffer.advance_to(window.frames.start);
-            // The last chunk may end after the recording, or even begin after its last whole frame.
+            // The last chunk may end after the recording, or even begin after the last whole frame of the recording.
             let end_of_recording = self.buffer.read().whole_frames();
             let frames = window.frames.start..window.frames.end.min(end_of_recording);
             if frames.is_empty() {
@@ -71,19 +72,20 @@ impl<'v, S: SampleSource> Input<'v, S> {
     /// The samples of a window that [`Self::next_window`] returned.
     pub(super) fn samples(&mut self, window: &WindowSpan) -> Vec<f32> {
         let samples = self.buffer.samples(window.length()).to_vec();
-        // A sequential window is decoded before it is known where the next one begins.
+        // In sequential mode, the samples are kept, because the start of the next window is known only after this
+        // window was decoded.
         if self.strategy == Strategy::Batched {
             self.buffer.advance_to(window.frames.end);
         }
         samples
     }
 
-    /// Drops what comes before `position`.
+    /// Drops the samples before `position`.
     pub(super) fn advance_to(&mut self, position: Frames) {
         self.buffer.advance_to(position);
     }
 
-    /// Reads the next second and finds the speech in it.
+    /// Reads the next second of audio and computes its speech probabilities.
     fn read_block(&mut self, timings: &mut Timings) -> Result<(), AudioError> {
         let Self { buffer, probabilities: vad, windower, .. } = self;
         let (mut vad_s, mut probabilities) = (0.0, Vec::new());

@@ -1,4 +1,4 @@
-//! What a transcription tells its client: events while it runs, and the transcript at the end.
+//! The output of a transcription: the events while it runs, and the transcript at the end.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -7,21 +7,22 @@ use amanuensis_engine::Frames;
 
 use crate::{Ending, Event, Language, Segment, Timings, TranscribeOptions, Transcript, WindowCheckpoint};
 
-/// Collects the results, and sends each one as an event.
+/// Collects the results, and sends each result as an event.
 pub(super) struct Report<'a> {
     on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     segments: Vec<Segment>,
     warnings: Vec<String>,
-    /// The language of the transcript: the first one that is known.
+    /// The language of the transcript: the language that was given, or the first one that was detected.
     language: Option<Language>,
-    /// The duration in seconds that the file declares, if it does.
+    /// The duration in seconds that the file declares; `None` if it declares none.
     expected_duration: Option<f64>,
     is_cancelled: bool,
     pub(super) timings: Timings,
 }
 
 impl<'a> Report<'a> {
-    /// `language` is the language that was given, or the only one that the model knows.
+    /// `language` is the given language, or the only language that the model supports. `None` if the language has to
+    /// be detected.
     pub(super) fn new(
         on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
         language: Option<Language>,
@@ -38,7 +39,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Whether the client has asked to stop.
+    /// Whether the client has cancelled the transcription.
     pub(super) fn is_cancelled(&self) -> bool {
         self.is_cancelled
     }
@@ -61,7 +62,8 @@ impl<'a> Report<'a> {
         self.send(Event::Progress { done: done.seconds(), total: self.expected_duration });
     }
 
-    /// Numbers the segments of a window that was just decoded, sends them, and sends the window's checkpoint.
+    /// Assigns ids to the segments of a window that was just decoded, sends the segments, and then sends the
+    /// checkpoint of the window.
     pub(super) fn window(&mut self, mut window: WindowCheckpoint) -> WindowCheckpoint {
         for (segment, id) in window.segments.iter_mut().zip(self.segments.len()..) {
             segment.id = id;
@@ -71,7 +73,7 @@ impl<'a> Report<'a> {
         window
     }
 
-    /// Adds the warnings and the language of a window from an earlier run, without sending them.
+    /// Adds the warnings and the language of a window from an earlier run, without sending events for them.
     pub(super) fn replayed(&mut self, window: &WindowCheckpoint) {
         self.warnings.extend_from_slice(&window.warnings);
         self.language = self.language.or(window.language);
@@ -82,7 +84,7 @@ impl<'a> Report<'a> {
         self.segments.extend(segments);
     }
 
-    /// The transcript of the model called `model`.
+    /// Returns the transcript. `model` is the name of the model.
     pub(super) fn into_transcript(
         self,
         model: &str,
@@ -107,7 +109,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Runs `work` and adds the seconds that it took to `total_s`.
+/// Runs `work` and adds its run time in seconds to `total_s`.
 pub(super) fn timed<T>(total_s: &mut f64, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();

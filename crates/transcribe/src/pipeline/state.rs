@@ -1,4 +1,5 @@
-//! What the decoding of a window depends on besides its samples. A checkpoint restores exactly this.
+//! Everything that affects the decoding of a window, apart from its samples. A checkpoint restores exactly this
+//! state.
 
 use amanuensis_engine::Frames;
 
@@ -6,17 +7,19 @@ use crate::decoding::Prompt;
 use crate::model::Model;
 use crate::{Language, TranscribeOptions, WindowCheckpoint};
 
-/// The state between two windows. Equal states, and equal recordings from [`Self::position`] on, give equal transcripts.
+/// The state between two windows. If two transcriptions have equal states, and their recordings are equal from
+/// [`Self::position`] on, the rest of their transcripts is equal.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct State {
-    /// The language that was given or detected, or English for an English-only model. `None` if it is still to be detected.
+    /// The language that was given or detected, or English for an English-only model. `None` if it was not detected
+    /// yet.
     language: Option<Language>,
     prompt: Prompt,
-    /// What the first text has to begin with; empty after that text.
+    /// Tokens with which the first text must begin; empty once a window with text was transcribed.
     prefix: Vec<u32>,
-    /// How much of the recording is transcribed.
+    /// The position up to which the recording is transcribed.
     position: Frames,
-    /// Where the last segment ends.
+    /// The end of the last segment.
     last_segment_end: Frames,
 }
 
@@ -32,7 +35,7 @@ impl State {
         }
     }
 
-    /// Moves on to the state after a window, which was decoded just now or in an earlier run.
+    /// Updates the state after a window, which was decoded just now or in an earlier run.
     pub(super) fn advance(&mut self, window: &WindowCheckpoint) {
         *self = self.within(window);
         for segment in &window.segments {
@@ -44,8 +47,8 @@ impl State {
         self.position = Frames(window.end);
     }
 
-    /// The state for decoding a part of a window again, given what is known of the window so far. Its segments are not in the
-    /// prompt, because they may come after that part.
+    /// The state for decoding a part of a window again. `window` holds the results of the window so far. Its segments
+    /// are not added to the prompt, because they may come after the part.
     pub(super) fn within(&self, window: &WindowCheckpoint) -> Self {
         let mut state = self.clone();
         state.language = state.language.or(window.language);

@@ -1,6 +1,6 @@
 //! Transcriptions of long recordings with a scripted model.
 
-// Times are compared with the same multiples of 10 ms from which they were made.
+// Exact comparison is possible, because expected and actual times are computed from the same multiples of 10 ms.
 #![allow(clippy::float_cmp)]
 
 mod resume;
@@ -22,13 +22,14 @@ fn a_sequential_window_begins_at_the_last_timestamp_of_the_one_before() {
     ]);
     let transcript = model.transcribe(SilentSource::seconds(62)).unwrap();
     let expected = [(0.0, 4.54, "a b"), (4.54, 27.3, " c."), (27.3, 37.3, "a"), (58.3, 59.3, " b")];
-    // The second window begins at the last timestamp pair of the first, the third where the second ends.
+    // The second window begins at the last timestamp pair of the first window. The third window begins at the end of
+    // the second window.
     assert_eq!(summary(&transcript), expected);
     let ids_and_seeks: Vec<_> = transcript.segments.iter().map(|segment| (segment.id, segment.seek)).collect();
     assert_eq!(ids_and_seeks, [(0, 0), (1, 0), (2, 2730), (3, 5730)]);
     assert_eq!(transcript.segments[1].tokens, [at(4.54), 3, at(27.3)]);
     assert_eq!((transcript.duration, transcript.is_complete()), (62.0, true));
-    // One window begins at 0 s, one at 27.3 s, one at 57.3 s, and one at 59.3 s.
+    // The windows begin at 0 s, 27.3 s, 57.3 s and 59.3 s.
     assert_eq!(model.decoded_languages.borrow().len(), 4);
 }
 
@@ -48,8 +49,8 @@ fn batched_windows_do_not_depend_on_the_timestamps_before_them() {
         ControlFlow::Continue(())
     });
     let transcript = transcript.unwrap();
-    // All chunks have the same probability, so each window is split as late as possible. The last sentence of the first
-    // window has no closing timestamp, so it ends with the window.
+    // All chunks have the same speech probability, so each window is split as late as possible. The last sentence of
+    // the first window has no closing timestamp, so it ends at the end of the window.
     let expected =
         [(0.0, 4.54, "a b"), (4.54, 25.3, " c."), (26.1, 27.96, "a"), (27.96, 37.96, "a"), (56.93, 57.93, " b")];
     assert_eq!(summary(&transcript), expected);
@@ -102,14 +103,14 @@ fn silent_windows_have_no_segments() {
     let model = ScriptedModel::new(vec![Vec::new(), vec![at(0.0), 1, at(2.0)]]);
     model.hypotheses.borrow_mut()[0] = Ok(silent());
     assert_eq!(summary(&model.transcribe(SilentSource::seconds(40)).unwrap()), [(30.0, 32.0, "a")]);
-    // A probable text counts, even if the probability of no speech is high.
+    // A hypothesis with a high log-probability is kept, even if the probability of no speech is high.
     let model = ScriptedModel::new(vec![Vec::new()]);
     model.hypotheses.borrow_mut()[0] = Ok(DecodingResult { avg_logprob: -0.5, ..silent() });
     assert_eq!(summary(&model.transcribe(SilentSource::seconds(40)).unwrap()), [(0.0, 3.0, "a")]);
 }
 
 #[test]
-fn a_gap_is_decoded_again_and_an_improbable_text_is_ignored_there() {
+fn a_gap_is_decoded_again_and_its_text_is_ignored_if_improbable() {
     let options = TranscribeOptions::default();
     let text = vec![at(0.0), 2, at(2.0)];
     for (avg_logprob, expected) in [(-0.9, vec![(0.0, 4.0, "a"), (4.0, 6.0, " b")]), (-1.2, vec![(0.0, 4.0, "a")])] {
@@ -118,7 +119,8 @@ fn a_gap_is_decoded_again_and_an_improbable_text_is_ignored_there() {
         let mut on_event = |_: Event<'_>| ControlFlow::Continue(());
         let source = SilentSource::seconds(8);
         let mut pipeline = Pipeline::new(model.parts(), source, &options, &mut on_event);
-        // There is no detector, so everything counts as speech.
+        // Without a detector, the whole recording counts as speech. Treat this speech as detected, so that gaps are
+        // decoded again.
         pipeline.windows.set_uses_vad();
         assert_eq!(summary(&pipeline.run(Vec::new()).unwrap()), expected);
     }
@@ -144,7 +146,7 @@ fn only_the_first_text_begins_with_the_prefix() {
         let transcript =
             model.transcribe_with(SilentSource::seconds(140), &options, &mut |_| ControlFlow::Continue(()));
         assert_eq!(transcript.unwrap().segments.len(), 2);
-        // Neither silence nor a text that is only the prefix uses the prefix up.
+        // The prefix stays in use after a silent window, and after a window whose text is only the prefix.
         let prefixes = model.prefixes.borrow();
         assert!(prefixes.len() >= 4);
         for (index, prefix) in prefixes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Decodes one window: request -> hypothesis -> checks -> segments -> gaps decoded again.
+//! Decodes one window: build the request, wait for the hypothesis, check it, make segments, and decode gaps again.
 
 use amanuensis_audio::LogMel;
 use amanuensis_engine::units::length;
@@ -13,20 +13,21 @@ use crate::windowing::{WindowSpan, untranscribed_gaps};
 use crate::words::SilenceMap;
 use crate::{Error, Language, Segment, Strategy, TranscribeOptions, WindowCheckpoint};
 
-/// Text that was sampled at a higher temperature than this is not used as a prompt: it is too often wrong.
+/// A window that was sampled at a higher temperature than this is not used as a prompt, because its text is often
+/// wrong.
 const MAX_PROMPT_TEMPERATURE: f32 = 0.5;
 
-/// How often any part of the recording is decoded, at most: first as part of a window, then as a gap in it, then as a gap in
-/// that gap.
+/// The maximum number of times that any part of the recording is decoded: first as part of a window, then as a gap in
+/// that window, then as a gap in that gap.
 const MAX_PASSES: usize = 3;
 
 /// A window that was submitted to the decoder.
 pub(super) struct PendingWindow<T> {
     ticket: T,
     span: WindowSpan,
-    /// The window's samples, in case a part has to be decoded again.
+    /// The samples of the window, because parts of it may be decoded again.
     samples: Vec<f32>,
-    /// Where the window is silent; `None` without word timestamps.
+    /// The silences of the window; `None` without word timestamps.
     silence_map: Option<SilenceMap>,
 }
 
@@ -38,7 +39,7 @@ pub(super) struct WindowTranscriber<'a, M, D> {
     options: &'a TranscribeOptions,
     requests: RequestBuilder,
     mel: LogMel,
-    /// Whether speech is detected, and not just assumed everywhere.
+    /// Whether a voice activity detector is used. Without one, the whole recording counts as speech.
     uses_vad: bool,
 }
 
@@ -53,13 +54,14 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Self { model, decoder, model_name, options, requests: RequestBuilder::new(options), mel, uses_vad }
     }
 
-    /// As if a detector had found all that counts as speech.
+    /// For tests without a voice activity detector: treats the assumed speech as detected speech, so that gaps are
+    /// decoded again.
     #[cfg(test)]
     pub(super) fn set_uses_vad(&mut self) {
         self.uses_vad = true;
     }
 
-    /// How many windows may be decoded at once.
+    /// The number of windows that may be decoded at the same time.
     pub(super) fn slots(&self) -> usize {
         self.decoder.slots()
     }
@@ -87,13 +89,14 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
             language: state.language().filter(|_| !self.options.multilingual),
             prompt: state.prompt(),
             prefix: state.prefix().to_vec(),
-            // A hypothesis contains the prefix even if nobody says it, so its length must not be checked against the speech.
+            // The hypothesis contains the prefix even if nobody says it, so the length of the hypothesis is not
+            // compared with the speech.
             speech_s: (self.uses_vad && state.prefix().is_empty()).then(|| span.speech_s()),
         });
         Ok(PendingWindow { ticket: self.decoder.submit(request), span, samples, silence_map })
     }
 
-    /// Waits for a window, makes segments of it, and decodes its gaps again.
+    /// Waits for the hypothesis of a window, makes segments from it, and decodes its gaps again.
     pub(super) fn finish(
         &mut self,
         window: PendingWindow<D::Ticket>,
@@ -116,8 +119,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(found)
     }
 
-    /// Waits for a window or a gap, adds its segments to what was `found` in the window, and fills its gaps. Returns how far
-    /// the next window begins after this one.
+    /// Waits for the hypothesis of a window or gap, adds its segments to `found`, and decodes its gaps again. Returns
+    /// the distance from the start of this window to the start of the next one.
     fn pass(
         &mut self,
         window: PendingWindow<D::Ticket>,
@@ -128,14 +131,16 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
     ) -> Result<Frames, Error> {
         let PendingWindow { ticket, span, samples, silence_map } = window;
         let mut decoded = self.decode(ticket, report)?;
-        // A gap is a part for which the model gave no text at first. An improbable text for it is most likely invented.
+        // In a gap, the model found no text at first. If its text for the gap is improbable, the text is most likely
+        // invented.
         let is_gap = passes_left < MAX_PASSES;
         if decoded.check.is_silent || (is_gap && decoded.check.is_improbable) {
             return Ok(span.length());
         }
         self.remove_invented_text(&mut decoded.check, &span, report);
         let has_text = self.has_text(&decoded.check, state);
-        // A language that was detected in silence is meaningless. Then the next window decides.
+        // If the window has no text, the detected language is meaningless and is ignored. The language is then
+        // detected in the next window.
         decoded.detected = decoded.detected.filter(|_| has_text);
         record_language_and_prompt(&decoded, state, found, report);
 
@@ -150,7 +155,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(advance)
     }
 
-    /// Waits for a window.
+    /// Waits for the hypothesis of a window, and adds its run times to the timings.
     fn decode(&self, ticket: D::Ticket, report: &mut Report<'_>) -> Result<DecodedWindow, Error> {
         let decoded = self.decoder.wait(ticket).map_err(|failure| failure.into_error(self.model_name))?;
         report.timings.encode += decoded.encode_s;
@@ -158,8 +163,9 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(decoded)
     }
 
-    /// Removes text that was certainly not said, and that temperature fallback could not prevent: repetitions of a phrase
-    /// beyond the first, or all of a text that is too long for the speech in the window.
+    /// Removes text that was certainly not spoken and that temperature fallback did not prevent. If a phrase is
+    /// repeated over and over, only its first occurrence stays. If the text is too long for the speech in the window,
+    /// all of it is removed.
     fn remove_invented_text(&self, check: &mut DecodeCheck, span: &WindowSpan, report: &mut Report<'_>) {
         let describe = |removed: &[u32]| {
             let text: String = self.model.text(removed).trim().chars().take(60).collect();
@@ -179,19 +185,19 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         }
     }
 
-    /// Whether the hypothesis has a text, apart from the prefix that it was made to begin with.
+    /// Whether the hypothesis has text in addition to the given prefix.
     fn has_text(&self, check: &DecodeCheck, state: &State) -> bool {
         let text = self.model.text(&check.result.tokens);
         !text.trim().is_empty() && text.trim() != self.model.text(state.prefix()).trim()
     }
 
-    /// The spans of the segments, and how far the next window begins after this one.
+    /// The spans of the segments, and the distance from the start of this window to the start of the next one.
     fn split(&self, check: &DecodeCheck, window: Frames) -> (Vec<Span>, Frames) {
         let timestamp = |token| self.model.timestamp_frame(token);
         let TimestampSplit { mut spans, unfinished, advance } =
             split_at_timestamps(&check.result.tokens, window, timestamp);
         match self.options.strategy {
-            // The next window was submitted already, and it begins where this one ends.
+            // In batched mode the next window was already submitted. It begins at the end of this window.
             Strategy::Batched => {
                 spans.extend(unfinished);
                 (spans, window)
@@ -200,7 +206,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         }
     }
 
-    /// The segments of a window that begins at `start`, with words if there is a `silence_map`.
+    /// Makes the segments of a window that begins at `start`. The segments have word timestamps if there is a
+    /// `silence_map`.
     fn segments(
         &self,
         mut spans: Vec<Span>,
@@ -222,7 +229,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(builder.build(&spans, words))
     }
 
-    /// The words of each span. Moves the beginning and the end of each span to its first and last word.
+    /// Returns the words of each span. Moves the start of each span to the start of its first word, and the end to
+    /// the end of its last word.
     fn align(
         &self,
         builder: &SegmentBuilder<'_, M>,
@@ -244,8 +252,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(words.collect())
     }
 
-    /// The parts of a window to decode again: speech that none of its segments covers. There are none in a window without
-    /// any segment, since the model took all of it for silence.
+    /// The parts of a window to decode again: speech that is not covered by any segment. If the window has no
+    /// segments at all, there are no gaps, because the model treated the whole window as silence.
     fn gaps(&self, span: &WindowSpan, advance: Frames, segments: &[Segment]) -> Vec<WindowSpan> {
         if !self.uses_vad || segments.is_empty() {
             return Vec::new();
@@ -254,7 +262,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         untranscribed_gaps(span, advance, times).into_iter().map(|gap| span.part(gap)).collect()
     }
 
-    /// Decodes a gap by itself.
+    /// Decodes a gap as a window of its own.
     fn fill_gap(
         &mut self,
         gap: WindowSpan,
@@ -269,14 +277,14 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         let state_in_window = state.within(found);
         let window = self.submit(gap, samples, &state_in_window, report)?;
         if let Err(error) = self.pass(window, passes_left, &state_in_window, found, report) {
-            // The segments that were found before are kept.
+            // The segments that are already in `found` are kept.
             report.warn(format!("a part of the recording could not be decoded again: {error}"));
         }
         Ok(())
     }
 }
 
-/// Records in `found` what the windows after this one depend on: the language, and whether its text may be their prompt.
+/// Stores in `found` what affects later windows: the detected language, and whether the prompt must be reset.
 fn record_language_and_prompt(
     decoded: &DecodedWindow,
     state: &State,

@@ -22,7 +22,7 @@ pub(crate) struct SegmentBuilder<'a, M> {
 }
 
 impl<M: Model> SegmentBuilder<'_, M> {
-    /// Whether a span has a text and a duration. Other spans do not become segments.
+    /// Whether a span has both text and a duration. Only such spans become segments.
     pub(crate) fn has_content(&self, span: &Span) -> bool {
         span.start < span.end && !self.model.text(self.tokens(span)).trim().is_empty()
     }
@@ -32,8 +32,8 @@ impl<M: Model> SegmentBuilder<'_, M> {
         &self.check.result.tokens[span.tokens.clone()]
     }
 
-    /// One segment for each span. `words` holds the words of each span, or nothing at all without word timestamps. Segment
-    /// ids are 0 until the window is committed.
+    /// Builds one segment for each span. `words` holds the words of each span; it is empty without word timestamps.
+    /// Segment ids stay 0 until the window is committed.
     pub(crate) fn build(&self, spans: &[Span], mut words: Vec<SpanWords>) -> Vec<Segment> {
         words.resize(spans.len(), (Vec::new(), Vec::new()));
         spans.iter().zip(words).map(|(span, words)| self.segment(span, words)).collect()

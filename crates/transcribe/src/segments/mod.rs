@@ -1,4 +1,4 @@
-//! From the tokens of a window to segments.
+//! Makes segments from the tokens of a window.
 
 mod build;
 mod repetition;

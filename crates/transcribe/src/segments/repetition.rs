@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-/// A loop repeats its phrase at least this often after the first occurrence. People, too, say a phrase two or three times.
+/// A phrase counts as a loop only if it is repeated at least this often after its first occurrence. People also say a
+/// phrase two or three times.
 const MIN_REPETITIONS: usize = 3;
 
-/// The repetitions of a loop have at least this many tokens together.
+/// The minimum number of tokens in all repetitions of a loop together.
 const MIN_REPEATED_TOKENS: usize = 12;
 
-/// The positions of the longest loop in `text`, without its first occurrence; empty if there is none. `text` holds text
-/// tokens only.
+/// Returns the positions of the longest loop in `text`, without the first occurrence of its phrase. The range is
+/// empty if there is no loop. `text` must contain text tokens only.
 fn find_repetition(text: &[u32]) -> Range<usize> {
     let mut longest = 0..0;
     for period in 1..=text.len() / (MIN_REPETITIONS + 1) {
@@ -26,8 +27,8 @@ fn find_repetition(text: &[u32]) -> Range<usize> {
     longest
 }
 
-/// Keeps only the first occurrence of a phrase that is repeated over and over, and returns the text tokens that were
-/// removed. Timestamp tokens, which `is_timestamp` recognises, all stay.
+/// Removes the longest loop, except for the first occurrence of its phrase, and returns the removed text tokens. All
+/// timestamp tokens stay; `is_timestamp` tells whether a token is one.
 pub(crate) fn remove_repetition(tokens: &mut Vec<u32>, is_timestamp: impl Fn(u32) -> bool) -> Vec<u32> {
     let text_positions: Vec<usize> = (0..tokens.len()).filter(|&at| !is_timestamp(tokens[at])).collect();
     let text: Vec<u32> = text_positions.iter().map(|&at| tokens[at]).collect();

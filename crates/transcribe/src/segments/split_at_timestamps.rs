@@ -1,4 +1,4 @@
-//! Splits the tokens of a window into segments at the timestamp tokens, and finds where the next window begins.
+//! Splits the tokens of a window into segments at the timestamp tokens, and determines where the next window begins.
 //!
 //! The rules are those of `openai-whisper` (`whisper/transcribe.py`, Radford et al., arXiv 2212.04356, section 3.8).
 
@@ -6,18 +6,20 @@ use std::ops::Range;
 
 use amanuensis_engine::Frames;
 
-/// The tokens of a window, split at the timestamps.
+/// The tokens of a window, split at its timestamp tokens.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TimestampSplit {
     pub(crate) spans: Vec<Span>,
-    /// The tokens after the last pair of timestamps. In sequential mode the next window begins at that pair and decodes them
-    /// again.
+    /// The tokens after the last pair of timestamps. In sequential mode, the next window begins at that pair, and
+    /// this part is decoded again.
     pub(crate) unfinished: Option<Span>,
-    /// From the beginning of this window to that of the next; at least one frame, at most the whole window.
+    /// The distance from the start of this window to the start of the next window: at least one frame, and at most
+    /// the whole window.
     pub(crate) advance: Frames,
 }
 
-/// The tokens of one segment. Its times count from the beginning of the window, and `start <= end <=` the window's length.
+/// The tokens and times of one segment. `start` and `end` count from the beginning of the window, `start` is not
+/// after `end`, and `end` is not after the end of the window.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: Frames,
@@ -43,7 +45,7 @@ pub(crate) fn split_at_timestamps(
     let last_pair = ends.last().and_then(|&end| times[end - 1]);
     let ends_with_single = matches!(times[..], [.., None, Some(_)]);
 
-    // With a pair at time zero, the next window would be the same one again.
+    // If the last pair is at time zero, the next window would begin at the same position again.
     let Some(last_pair) = last_pair.filter(|&time| time > Frames::ZERO || ends_with_single) else {
         return one_span(&times, n_frames);
     };
@@ -53,7 +55,8 @@ pub(crate) fn split_at_timestamps(
     let mut spans: Vec<Span> = Vec::with_capacity(ends.len());
     for end in ends {
         let (first, earliest) = next_position(&spans);
-        // The token before each end is a timestamp. The first token is one too, unless the timestamp rules were violated.
+        // The token before each end is a timestamp. The first token is also a timestamp, unless the decoder violated
+        // the timestamp rules.
         let start = times[first].unwrap_or(earliest).max(earliest);
         let stop = times[end - 1].unwrap_or(start).max(start);
         spans.push(Span { start, end: stop, tokens: first..end });
@@ -67,7 +70,7 @@ pub(crate) fn split_at_timestamps(
     TimestampSplit { spans, unfinished, advance: if ends_with_single { n_frames } else { last_pair } }
 }
 
-/// All tokens as one span, up to the last timestamp.
+/// Returns all tokens as one span, which ends at the last timestamp.
 fn one_span(times: &[Option<Frames>], n_frames: Frames) -> TimestampSplit {
     let end = last_time(times).filter(|&time| time > Frames::ZERO).unwrap_or(n_frames);
     let whole = Span { start: Frames::ZERO, end, tokens: 0..times.len() };
@@ -78,7 +81,7 @@ fn last_time(times: &[Option<Frames>]) -> Option<Frames> {
     times.iter().rev().find_map(|&time| time)
 }
 
-/// The first token after the last span, and the time at which that span ends.
+/// The index of the first token after the last span, and the end time of that span.
 fn next_position(spans: &[Span]) -> (usize, Frames) {
     spans.last().map_or((0, Frames::ZERO), |span| (span.tokens.end, span.end))
 }
@@ -89,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Tokens from 1000 on are timestamps in steps of 20 ms.
+    /// Calls [`split_at_timestamps`] with a vocabulary in which tokens from 1000 on are timestamps in steps of 20 ms.
     fn split(tokens: &[u32], n_frames: usize) -> TimestampSplit {
         split_at_timestamps(tokens, Frames(n_frames), |token| token.checked_sub(1000).map(|i| Frames(2 * i as usize)))
     }
@@ -105,7 +108,7 @@ mod tests {
         assert_eq!(spans(&found), [(0, 200, 0..4), (200, 500, 4..7)]);
         assert_eq!(found.advance, Frames(500));
         assert_eq!(found.unfinished, Some(Span { start: Frames(600), end: Frames(3000), tokens: 7..9 }));
-        // The same with the pair at the end.
+        // The same tokens, but with a pair of timestamps at the end.
         let found = split(&[1000, 1, 2, 1100, 1100, 3, 1250, 1250], 3000);
         assert_eq!(spans(&found), [(0, 200, 0..4), (200, 500, 4..7)]);
         assert_eq!(found.advance, Frames(500));

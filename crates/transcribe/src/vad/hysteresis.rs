@@ -1,8 +1,8 @@
-//! A threshold with hysteresis: speech needs a higher probability to begin than to continue.
+//! A speech threshold with hysteresis: speech begins at a higher probability than it needs to continue.
 
 use super::options::VadOptions;
 
-/// Tells speech from silence, chunk by chunk.
+/// Decides for each chunk whether it is speech or silence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Hysteresis {
     onset: f32,
@@ -10,23 +10,23 @@ pub(crate) struct Hysteresis {
 }
 
 impl Hysteresis {
-    /// Speech begins at a probability of `threshold`; it continues down to [`VadOptions::HYSTERESIS`] below it, or to half
-    /// of it if that is higher.
+    /// Speech begins when the probability reaches `threshold`. It continues while the probability is at least
+    /// `threshold - HYSTERESIS` (see [`VadOptions::HYSTERESIS`]) or `threshold / 2`, whichever is higher.
     pub(crate) fn new(threshold: f32) -> Self {
         Self { onset: threshold, offset: (threshold - VadOptions::HYSTERESIS).max(threshold / 2.0) }
     }
 
-    /// Whether speech may begin at a chunk of this probability.
+    /// Whether speech may begin at a chunk with this probability.
     pub(crate) fn begins_speech(self, probability: f32) -> bool {
         probability >= self.onset
     }
 
-    /// Whether speech that has begun continues in a chunk of this probability.
+    /// Whether speech that has already begun continues in a chunk with this probability.
     pub(crate) fn continues_speech(self, probability: f32) -> bool {
         probability >= self.offset
     }
 
-    /// Whether each chunk is speech, from the probability of speech in each.
+    /// Whether each chunk is speech. `probabilities` holds the speech probability of each chunk.
     pub(crate) fn speech_chunks(self, probabilities: &[f32]) -> Vec<bool> {
         let mut is_speech = false;
         let next = |probability: &f32| {

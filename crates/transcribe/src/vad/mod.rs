@@ -1,4 +1,4 @@
-//! Voice activity detection: how probable speech is, and which chunks count as speech.
+//! Voice activity detection: computes speech probabilities, and decides which chunks count as speech.
 
 mod hysteresis;
 mod options;

@@ -1,23 +1,24 @@
-//! What counts as speech.
+//! Options of voice activity detection.
 
 use serde::{Deserialize, Serialize};
 
-/// What counts as speech.
+/// Options that determine which parts of a recording count as speech.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VadOptions {
-    /// Speech begins at a chunk of at least this probability. It ends below the threshold minus
-    /// [`VadOptions::HYSTERESIS`], or below half the threshold if that is higher.
+    /// Speech begins at a chunk with at least this speech probability. It ends when the probability falls below
+    /// `threshold - HYSTERESIS` (see [`VadOptions::HYSTERESIS`]) or below `threshold / 2`, whichever is higher.
     pub threshold: f32,
-    /// Minimum length of speech, in seconds; shorter speech counts as silence.
+    /// Minimum length of speech in seconds. Shorter speech counts as silence.
     pub min_speech: f64,
-    /// Minimum length of silence, in seconds; shorter silence counts as speech.
+    /// Minimum length of silence in seconds. Shorter silence counts as speech.
     pub min_silence: f64,
-    /// Seconds before and after speech that are transcribed with it.
+    /// Seconds of audio before and after speech that are transcribed together with it.
     pub padding: f64,
 }
 
 impl VadOptions {
-    /// How far the probability has to fall below the threshold before speech ends.
+    /// Speech ends when the probability is lower than the threshold by more than this. For thresholds below 0.3,
+    /// speech ends below half the threshold instead.
     pub const HYSTERESIS: f32 = 0.15;
 
     /// Whether every value is within its range.

@@ -1,20 +1,22 @@
-//! The probability of speech in every chunk of 32 ms, from the voice activity detector or, without one, from loudness.
+//! The speech probability of every chunk of 32 ms. It comes from the voice activity detector or, without a detector,
+//! from the loudness of the chunk.
 
 use amanuensis_engine::units::SAMPLES_PER_CHUNK;
 use amanuensis_engine::{SileroVad, VadStream};
 
-/// The probability of speech in silence, if there is no detector. The loudest chunk has 1.
+/// The speech probability of a silent chunk, if there is no detector. A chunk at full scale gets 1.
 const MIN_LOUDNESS_PROBABILITY: f32 = 0.6;
 
-/// Decibels below full scale at which a chunk counts as silent.
+/// A chunk counts as silent if its level is this many decibels below full scale.
 const DYNAMIC_RANGE_DB: f32 = 90.0;
 
-/// Turns a stream of samples into the probability of speech in each chunk.
+/// Converts a stream of samples to the speech probability of each chunk.
 pub(crate) enum SpeechProbabilities<'v> {
-    /// From the detector's network.
+    /// Probabilities computed by the neural network of the detector.
     Detected(VadStream<'v>),
-    /// From loudness, with the samples of a chunk that is not complete yet. Every chunk gets a probability above any usual
-    /// threshold, so all of the recording is transcribed. The differences only tell where to split windows.
+    /// Probabilities computed from loudness; holds the samples of an incomplete chunk. The probability of every chunk
+    /// is above all usual thresholds, so the whole recording is transcribed. The differences between chunks only
+    /// determine where windows are split.
     Loudness(Vec<f32>),
 }
 
@@ -23,8 +25,8 @@ impl<'v> SpeechProbabilities<'v> {
         vad.map_or_else(|| Self::Loudness(Vec::new()), |vad| Self::Detected(vad.stream()))
     }
 
-    /// Takes the next samples and appends the probabilities that are known now. The detector may keep some samples back
-    /// until it has enough of them for a batch.
+    /// Takes the next samples and appends the probabilities that are available now. The detector may hold samples
+    /// back until it has enough for a batch.
     pub(crate) fn push(&mut self, samples: &[f32], probabilities: &mut Vec<f32>) {
         match self {
             Self::Detected(stream) => stream.push(samples, probabilities),
@@ -37,14 +39,14 @@ impl<'v> SpeechProbabilities<'v> {
         }
     }
 
-    /// Appends the probabilities of all complete chunks, also of those that the detector kept back.
+    /// Appends the probabilities of all complete chunks, including chunks that the detector has held back.
     pub(crate) fn flush(&mut self, probabilities: &mut Vec<f32>) {
         if let Self::Detected(stream) = self {
             stream.flush(probabilities);
         }
     }
 
-    /// Ends the stream: appends the probabilities of all remaining samples, the last chunk possibly incomplete.
+    /// Ends the stream: appends the probabilities of all remaining samples. The last chunk may be incomplete.
     pub(crate) fn finish(&mut self, probabilities: &mut Vec<f32>) {
         match self {
             Self::Detected(stream) => stream.finish(probabilities),
@@ -54,7 +56,8 @@ impl<'v> SpeechProbabilities<'v> {
     }
 }
 
-/// [`MIN_LOUDNESS_PROBABILITY`] for silence, up to 1 for full scale, linear in decibels.
+/// The speech probability for the loudness of a chunk: [`MIN_LOUDNESS_PROBABILITY`] for silence, 1 for full scale,
+/// and linear in decibels between them.
 fn loudness_probability(samples: &[f32]) -> f32 {
     /// `1.0 - MIN_LOUDNESS_PROBABILITY`, rounded to the nearest `f32`.
     const RANGE: f32 = 0.4;

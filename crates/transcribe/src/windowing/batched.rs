@@ -1,4 +1,5 @@
-//! Windows of the batched strategy: each begins at the first speech after the one before. They do not depend on any text.
+//! Windows of the batched strategy. Each window begins at the first speech after the previous window. The windows do
+//! not depend on the transcribed text.
 
 use std::ops::Range;
 
@@ -9,27 +10,28 @@ use super::span::WindowSpan;
 use super::speech_map::{MAX_TRANSCRIBED_PAUSE, SpeechMap};
 use super::split_policy::SplitPolicy;
 
-/// Chunks on each side over which the probability is averaged to find where to split. With fewer, a window might be split in
-/// the closure of a stop consonant, in the middle of a word.
+/// To find the best split, the speech probability is averaged over this many chunks on each side. With fewer chunks,
+/// a window might be split in the middle of a word, in the closure of a stop consonant.
 const AVERAGED_CHUNKS: usize = 5;
 
-/// How much longer than [`SplitPolicy::split_at`] the last window may be, rather than be split.
+/// The last window may exceed the maximum of [`SplitPolicy::split_at`] by this much before it is split.
 const EXTRA_LENGTH_AT_END: Chunks = Chunks::within(2.0);
 
 pub(super) struct BatchedWindower {
     policy: SplitPolicy,
     max_window: Chunks,
-    /// Where the last window ended.
+    /// The end of the last window.
     last_end: Chunks,
 }
 
 impl BatchedWindower {
-    /// For windows of at most `max_window` frames.
+    /// Creates a windower for windows of at most `max_window` frames.
     pub(super) fn new(policy: SplitPolicy, max_window: Frames) -> Self {
         Self { policy, max_window: max_window.samples().whole_chunks(), last_end: Chunks::ZERO }
     }
 
-    /// The next window, and drops its chunks from the map. `None` if its end is not known yet, or if no speech is left.
+    /// Returns the next window, and drops its chunks from the map. `None` if the end of the window is not known yet,
+    /// or if no speech is left.
     pub(super) fn next_window(&mut self, map: &mut SpeechMap) -> Option<WindowSpan> {
         let speech = map.padded_speech();
         let Some(first_speech) = speech.iter().position(|is_speech| *is_speech) else {
@@ -44,7 +46,8 @@ impl BatchedWindower {
         Some(window)
     }
 
-    /// Where the window begins: at its first speech, or at the end of the last window if the pause between them is short.
+    /// The first chunk of the window: its first speech, or the end of the last window if the pause between them is
+    /// short.
     fn include_pause(&self, map: &SpeechMap, first_speech: usize) -> usize {
         let pause = (map.first() + Chunks(first_speech)).saturating_sub(self.last_end);
         if pause <= MAX_TRANSCRIBED_PAUSE && !map.has_clips() {
@@ -54,7 +57,8 @@ impl BatchedWindower {
         }
     }
 
-    /// The chunk after the window that begins at `start`; `None` if it depends on chunks that are not known yet.
+    /// The index of the first chunk after the window that begins at `start`. `None` if it depends on chunks that have
+    /// not arrived yet.
     fn window_end(&self, map: &SpeechMap, speech: &[bool], start: usize) -> Option<usize> {
         let certain = if map.is_complete() { speech.len() } else { speech.len().saturating_sub(map.margin()) };
         // The end of a clip is treated like the end of the recording.
@@ -74,8 +78,8 @@ impl BatchedWindower {
         (certain > start + max_last_window.0).then(|| self.split(map.probabilities(), start))
     }
 
-    /// The chunk at which to split a window that begins at `start`: where speech is least probable, the latest if several
-    /// are equal.
+    /// The chunk at which to split a window that begins at `start`: the chunk with the lowest averaged speech
+    /// probability, and the latest if there are several.
     fn split(&self, probabilities: &[f32], start: usize) -> usize {
         let mean_around = |index: usize| {
             let end = (index + AVERAGED_CHUNKS).min(probabilities.len());

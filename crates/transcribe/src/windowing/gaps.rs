@@ -1,4 +1,4 @@
-//! Finds speech in a window that no segment covers. Models sometimes skip sentences.
+//! Finds speech in a window that is not covered by any segment. Models sometimes skip sentences.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use amanuensis_engine::Frames;
 
 use super::span::{WindowSpan, speech_within};
 
-/// Gaps with less speech than this are ignored: they are breaths, or come from inexact timestamps.
+/// Gaps with less speech than this are ignored, because they are breaths or result from inexact timestamps.
 const MIN_SPEECH_IN_GAP: Frames = Frames(100);
 
-/// The parts of `window` with speech that is in none of the `segments`, which are in order of time. Only the first
-/// `advance` frames count: the next window covers the others.
+/// Returns the parts of `window` that contain speech and are not covered by `segments`. The segments must be ordered
+/// by time. Only the first `advance` frames of the window are searched, because the next window covers the rest.
 pub(crate) fn untranscribed_gaps(
     window: &WindowSpan,
     advance: Frames,

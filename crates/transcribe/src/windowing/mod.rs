@@ -1,8 +1,8 @@
 //! Divides a recording into windows around speech.
 //!
-//! A window begins and ends with speech, with some padding. It continues over short pauses and ends before long ones, which
-//! are not transcribed. If no long pause comes in time, the window is split where speech is least probable. How windows
-//! follow one another depends on the [`Strategy`].
+//! A window begins and ends with speech, plus some padding. Short pauses are part of a window. A long pause ends the
+//! window and is not transcribed. If there is no long pause before the window gets too long, it is split where the
+//! speech probability is lowest. Where the next window begins depends on the [`Strategy`].
 
 mod batched;
 mod gaps;
@@ -25,7 +25,7 @@ pub(crate) use span::WindowSpan;
 use speech_map::SpeechMap;
 use split_policy::SplitPolicy;
 
-/// Takes the probability of speech in each chunk, and hands out windows as soon as their ends are known.
+/// Takes the speech probability of each chunk, and returns windows as soon as their ends are known.
 pub(crate) struct Windower {
     map: SpeechMap,
     by_strategy: ByStrategy,
@@ -37,7 +37,7 @@ enum ByStrategy {
 }
 
 impl Windower {
-    /// For windows of at most `max_window` frames.
+    /// Creates a windower for windows of at most `max_window` frames.
     pub(crate) fn new(options: &TranscribeOptions, max_window: Frames) -> Self {
         let policy = if options.multilingual { SplitPolicy::AT_EVERY_PAUSE } else { SplitPolicy::LONG_WINDOWS };
         let map = SpeechMap::new(options.vad.unwrap_or_default(), &options.clips);
@@ -48,7 +48,7 @@ impl Windower {
         Self { map, by_strategy }
     }
 
-    /// Takes the probabilities of speech in the next chunks.
+    /// Appends the speech probabilities of the next chunks.
     pub(crate) fn push(&mut self, probabilities: &[f32]) {
         self.map.push(probabilities);
     }
@@ -58,8 +58,8 @@ impl Windower {
         self.map.finish();
     }
 
-    /// The next window. `None` if more of the recording has to be known first, or if no speech is left. In sequential mode
-    /// the window begins at `position` or later; in batched mode it begins after the last window.
+    /// Returns the next window. `None` if more of the recording has to be read first, or if no speech is left. In
+    /// sequential mode the window begins at `position` or later; in batched mode it begins after the last window.
     pub(crate) fn next_window(&mut self, position: Frames) -> Option<WindowSpan> {
         match &mut self.by_strategy {
             ByStrategy::Batched(windower) => windower.next_window(&mut self.map),
@@ -67,14 +67,14 @@ impl Windower {
         }
     }
 
-    /// Everything before this frame is done: no later window begins before it.
+    /// The frame before which no later window begins.
     pub(crate) fn done(&self) -> Frames {
         self.map.start()
     }
 }
 
-/// The windows of at most `n_frames` frames of 10 ms into which the batched strategy divides a recording, given as 16 kHz
-/// mono samples.
+/// Divides a recording into windows as the batched strategy does. `samples` are 16 kHz mono, and each window has at
+/// most `n_frames` frames of 10 ms.
 pub fn speech_windows(vad: &SileroVad, options: &VadOptions, n_frames: usize, samples: &[f32]) -> Vec<Range<usize>> {
     let (mut stream, mut probabilities) = (vad.stream(), Vec::new());
     stream.push(samples, &mut probabilities);

@@ -1,4 +1,5 @@
-//! Windows of the sequential strategy: each begins where the text of the one before ends, or at the next speech after it.
+//! Windows of the sequential strategy. Each window begins where the text of the previous window ends, or at the next
+//! speech after that.
 
 use amanuensis_engine::{Chunks, Frames};
 
@@ -13,13 +14,13 @@ pub(super) struct SequentialWindower {
 }
 
 impl SequentialWindower {
-    /// For windows of at most `max_window` frames.
+    /// Creates a windower for windows of at most `max_window` frames.
     pub(super) fn new(policy: SplitPolicy, max_window: Frames) -> Self {
         Self { policy, max_window }
     }
 
-    /// The window that begins at `position`, or at the next speech after it, and ends with the last speech that fits. `None`
-    /// if its end is not known yet, or if no speech is left.
+    /// The window that begins at `position`, or at the next speech after it. It ends with the last speech that fits
+    /// into the window. `None` if its end is not known yet, or if no speech is left.
     pub(super) fn window_from(&self, map: &mut SpeechMap, position: Frames) -> Option<WindowSpan> {
         map.drop_chunks(position.samples().whole_chunks().saturating_sub(map.first()).0);
         let speech = map.padded_speech();
@@ -41,7 +42,7 @@ impl SequentialWindower {
         Some(WindowSpan { frames, ..window })
     }
 
-    /// The chunk after the last speech before the first long pause.
+    /// The index after the last speech chunk before the first long pause.
     fn window_end(&self, speech: &[bool], start: usize) -> usize {
         let before_pause = find_silence(speech, start, self.policy.min_pause).map_or(speech, |pause| &speech[..pause]);
         let last = before_pause.iter().rposition(|is_speech| *is_speech);

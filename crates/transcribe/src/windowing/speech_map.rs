@@ -1,7 +1,7 @@
-//! Where speech is in the part of a recording that is not divided into windows yet.
+//! A map of the speech in the part of a recording that is not divided into windows yet.
 //!
-//! Plain indices count the chunks from [`SpeechMap::first`] on; [`Chunks`] and [`Frames`] count from the beginning of the
-//! recording.
+//! Plain indices count the chunks from [`SpeechMap::first`] on. [`Chunks`] and [`Frames`] count from the beginning of
+//! the recording.
 
 use std::ops::Range;
 
@@ -11,22 +11,23 @@ use super::runs::{invert_short_runs, runs};
 use super::span::WindowSpan;
 use crate::vad::{Hysteresis, VadOptions};
 
-/// Silence up to this length between two windows is transcribed too: it may hold speech that the detector missed.
+/// Silence between two windows is also transcribed if it is at most this long, because it may contain speech that the
+/// detector missed.
 pub(super) const MAX_TRANSCRIBED_PAUSE: Chunks = Chunks::within(1.0);
 
-/// Where speech is, from the probabilities of the chunks that are known.
+/// Stores the speech probabilities of chunks, and computes from them which chunks are speech.
 pub(super) struct SpeechMap {
     options: VadOptions,
-    /// The chunk that `probabilities` begins with.
+    /// The chunk of the first element of `probabilities`.
     first: Chunks,
     probabilities: Vec<f32>,
-    /// The parts of the recording to transcribe; empty means all of it.
+    /// The parts of the recording to transcribe; empty means the whole recording.
     clips: Vec<Range<Frames>>,
     is_complete: bool,
 }
 
 impl SpeechMap {
-    /// `clips` are in seconds.
+    /// Creates an empty map. `clips` are in seconds.
     pub(super) fn new(options: VadOptions, clips: &[Range<f64>]) -> Self {
         let clips = clips.iter().map(|clip| Frames::nearest(clip.start)..Frames::nearest(clip.end)).collect();
         Self { options, first: Chunks::ZERO, probabilities: Vec::new(), clips, is_complete: false }
@@ -42,7 +43,7 @@ impl SpeechMap {
         self.is_complete = true;
     }
 
-    /// Whether the end of the recording is known.
+    /// Whether the map was extended to the end of the recording.
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete
     }
@@ -66,7 +67,8 @@ impl SpeechMap {
         &self.probabilities
     }
 
-    /// Whether each chunk is speech, or near enough to speech to be transcribed with it.
+    /// For each chunk, whether it is speech or lies within the padding around speech. Chunks outside of all clips
+    /// count as silence.
     pub(super) fn padded_speech(&self) -> Vec<bool> {
         let speech = self.speech();
         let padding = Chunks::within(self.options.padding).0;
@@ -83,7 +85,7 @@ impl SpeechMap {
         padded
     }
 
-    /// Whether each chunk is speech.
+    /// For each chunk, whether it is speech.
     fn speech(&self) -> Vec<bool> {
         let VadOptions { threshold, min_speech, min_silence, .. } = self.options;
         let mut speech = Hysteresis::new(threshold).speech_chunks(&self.probabilities);
@@ -92,13 +94,14 @@ impl SpeechMap {
         speech
     }
 
-    /// How many chunks at the end of the map may still change between speech and silence when later chunks are known.
+    /// The number of chunks at the end of the map that may still change between speech and silence when later chunks
+    /// arrive.
     pub(super) fn margin(&self) -> usize {
         let VadOptions { padding, min_silence, min_speech, .. } = self.options;
         Chunks::within(padding + min_silence.max(min_speech)).0 + 1
     }
 
-    /// The chunks from `start` to `end` as a window, as far as they are in the clip.
+    /// The window from chunk `start` up to chunk `end`, limited to the clip.
     pub(super) fn span(&self, start: usize, end: usize) -> WindowSpan {
         let frames_of = |chunks: Range<usize>| self.frame(chunks.start)..self.frame(chunks.end);
         let frames = match self.clip_at(start) {
@@ -110,44 +113,46 @@ impl SpeechMap {
         WindowSpan { frames, speech: runs.map(|run| frames_of(start + run.start..start + run.end)).collect() }
     }
 
-    /// The clip that overlaps a chunk.
+    /// The clip that overlaps the chunk with this index.
     fn clip_at(&self, index: usize) -> Option<&Range<Frames>> {
         let (start, end) = (self.frame(index), self.frame(index + 1));
         self.clips.iter().find(|clip| clip.start < end && start < clip.end)
     }
 
-    /// The chunk after the clip that overlaps a chunk. Larger than any chunk if there is no clip.
+    /// The index after the last chunk of the clip that overlaps a chunk. If no clip overlaps the chunk, an index
+    /// larger than that of any chunk.
     pub(super) fn clip_end(&self, index: usize) -> usize {
         let end = self.clip_at(index).map_or(Chunks(usize::MAX), |clip| clip.end.samples().chunks_rounded_up());
         end.saturating_sub(self.first).0.max(index + 1)
     }
 
-    /// To be called if the map holds only silence. Drops the chunks that later ones cannot turn into speech, except those of a
-    /// pause that may be transcribed.
+    /// Drops chunks from a map that contains only silence. Chunks that may still become speech are kept, and so is a
+    /// pause at the end that may be transcribed.
     pub(super) fn drop_silence(&mut self) {
         let kept = if self.is_complete { 0 } else { self.margin() } + MAX_TRANSCRIBED_PAUSE.0;
         self.drop_chunks(self.probabilities.len().saturating_sub(kept));
-        // The map may now begin in the middle of a sound that is too short to be speech. At the edge of the map, where short
-        // runs are not inverted, it would count as speech.
+        // The map may now begin in the middle of a sound that is too short to be speech. Short runs at the edge of
+        // the map are not inverted, so this sound would count as speech. Setting its probability to zero prevents
+        // that.
         let threshold = self.options.threshold;
         let sound = self.probabilities.iter_mut().take_while(|probability| **probability >= threshold);
         sound.for_each(|probability| *probability = 0.0);
     }
 
-    /// Drops the first chunks, all of them at most.
+    /// Drops the first `count` chunks, or all chunks if there are fewer.
     pub(super) fn drop_chunks(&mut self, count: usize) {
         let count = count.min(self.probabilities.len());
         self.probabilities.drain(..count);
         self.first += Chunks(count);
     }
 
-    /// The first frame of a chunk.
+    /// The first frame of the chunk with this index.
     fn frame(&self, index: usize) -> Frames {
         frame_of(self.first + Chunks(index))
     }
 }
 
-/// The frame in which a chunk begins.
+/// The frame in which `chunk` begins.
 pub(super) fn frame_of(chunk: Chunks) -> Frames {
     chunk.samples().whole_frames()
 }

@@ -1,25 +1,26 @@
-//! Where windows end.
+//! Rules for where windows end.
 
 use std::ops::Range;
 
 use amanuensis_engine::Chunks;
 
-/// Where windows end.
+/// Rules for where windows end.
 #[derive(Debug, Clone)]
 pub(super) struct SplitPolicy {
     /// A pause of at least this length ends a window.
     pub(super) min_pause: Chunks,
-    /// A window without such a pause is split at a length in this range.
+    /// If a window has no such pause, it is split when its length is within this range.
     pub(super) split_at: Range<Chunks>,
 }
 
 impl SplitPolicy {
-    /// As few windows as possible. They are split before they are full: if speech fills a window up to its end, models often
-    /// leave out the last sentence, which may go on.
+    /// The policy for as few windows as possible. Windows are split before they reach the maximum length, because a
+    /// model often omits the last sentence if speech continues to the end of a full window.
     pub(super) const LONG_WINDOWS: Self =
         Self { min_pause: Chunks::within(5.0), split_at: Chunks::within(20.0)..Chunks::within(28.0) };
 
-    /// Short windows that end at every pause, because another speaker with another language may begin after it.
+    /// The policy for short windows that end at every pause, because after a pause another speaker may continue in
+    /// another language.
     pub(super) const AT_EVERY_PAUSE: Self =
         Self { min_pause: Chunks::within(0.1), split_at: Chunks::within(8.0)..Chunks::within(16.0) };
 }

@@ -1,4 +1,4 @@
-//! Windows of made-up recordings, given as probabilities of speech.
+//! Tests of the windows of artificial recordings, which are given as speech probabilities.
 
 use amanuensis_engine::Chunks;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn windower(strategy: Strategy, clips: Vec<Range<f64>>) -> Windower {
     Windower::new(&TranscribeOptions { strategy, clips, ..TranscribeOptions::default() }, MAX_WINDOW)
 }
 
-/// The windows of the batched strategy, if the probabilities come in blocks.
+/// The windows of the batched strategy, if the probabilities arrive in blocks of `block` chunks.
 fn batched_windows(probabilities: &[f32], block: usize) -> Vec<WindowSpan> {
     let mut windower = windower(Strategy::Batched, Vec::new());
     let mut windows = Vec::new();
@@ -28,7 +28,8 @@ fn batched_windows(probabilities: &[f32], block: usize) -> Vec<WindowSpan> {
     windows
 }
 
-/// Seconds of silence and speech, alternating; silence comes first.
+/// The speech probabilities of a recording in which silence and speech alternate. `seconds` are their lengths; the
+/// first one is silence.
 fn alternating(seconds: &[f64]) -> Vec<f32> {
     let part =
         |(index, seconds): (usize, &f64)| vec![if index % 2 == 0 { 0.01 } else { 0.95 }; Chunks::within(*seconds).0];
@@ -67,7 +68,7 @@ fn long_speech_is_split_where_speech_is_least_probable() {
 }
 
 #[test]
-fn a_recording_that_fits_is_one_window() {
+fn a_recording_that_fits_into_one_window_is_not_split() {
     assert_near(&seconds(&batched_windows(&alternating(&[0.0, 29.5]), 64)), &[(0.0, 29.5)]);
 }
 

@@ -1,8 +1,9 @@
 //! Moves the borders between words into the silences of a window.
 //!
-//! Attention knows the order of words and roughly when they are spoken. It runs ahead of the speech, and during a pause it
-//! may be anywhere. Silences are exact, but do not say which words they separate. So silences are assigned to the nearest
-//! borders (`pauses`), and the borders without a silence are corrected by how far attention runs ahead at the others.
+//! Cross-attention gives the order of words and the approximate time of each. Its times are usually too early, and
+//! during a pause they are arbitrary. Silences are exact, but do not tell which words they separate. So each silence
+//! is assigned to the nearest border (`pauses`). Then the mean distance between attention and silence is measured,
+//! and the borders without a silence are shifted by it.
 
 use std::iter::once;
 use std::ops::Range;
@@ -12,27 +13,28 @@ use amanuensis_engine::units::length;
 
 use super::pauses::{Pauses, Room, assign_silences};
 
-/// Attention is corrected by at most so many frames, in either direction.
+/// Times from attention are corrected by at most this many frames, in either direction.
 const MAX_LEAD: isize = 10;
 
-/// The step between the corrections that are tried: attention has one position for every two frames.
+/// The step between the corrections that are tried. Attention has one position for every two frames.
 const LEAD_STEP: usize = 2;
 
-/// Only pauses of at least this length are used to measure how far attention runs ahead.
+/// The lead of attention is only measured at pauses of at least this length.
 const MIN_MEASURED_PAUSE: Frames = Frames(20);
 
-/// The minimum duration of a word, unless the window has too many words for it.
+/// The minimum duration of a word. Words are shorter only if the window has too many of them.
 const MIN_WORD: Frames = Frames(4);
 
-/// Moves `words`, whose times come from attention, into `limits` and out of `silences`. Words stay in order and do not
-/// overlap; if there is room, each has the minimum duration. `words` and `silences` must be in order.
+/// Moves `words`, whose times come from attention, into `limits` and out of `silences`. Words stay in order and do
+/// not overlap. Each word has the minimum duration if there is room. `words` and `silences` must be ordered by time.
 pub(super) fn place_words(
     words: &[Range<Frames>],
     silences: &[Range<Frames>],
     limits: Range<Frames>,
 ) -> Vec<Range<Frames>> {
     let [Some(first), Some(last)] = [words.first(), words.last()] else { return Vec::new() };
-    // One border before each word, and one after the last: from the end of a word to the start of the next.
+    // There is one border before each word and one after the last word. A border is the range from the end of one
+    // word to the start of the next.
     let inner = words.windows(2).map(|pair| pair[0].end..pair[1].start);
     let borders: Vec<Range<Frames>> =
         once(first.start..first.start).chain(inner).chain(once(last.end..last.end)).collect();
@@ -45,9 +47,11 @@ pub(super) fn place_words(
     place_between(&borders, &pauses, &room)
 }
 
-/// The words between `borders`: at a pause they end and begin with it, elsewhere at the border as far as there is room.
+/// Places the words between `borders`. At a border with a pause, the word before ends where the pause starts, and the
+/// word after starts where the pause ends. Other borders keep their times as far as there is room.
 fn place_between(borders: &[Range<Frames>], pauses: &Pauses, room: &Room) -> Vec<Range<Frames>> {
-    // The latest position of each border. After it, there must be room for the words up to the next pause, or to the end.
+    // The latest position of each border. The words between a border and the next pause, or the end of the window,
+    // must fit after that position.
     let mut latest = vec![room.limits.end; borders.len()];
     for border in (0..room.words).rev() {
         let next = &pauses[border + 1];
@@ -71,27 +75,29 @@ fn place_between(borders: &[Range<Frames>], pauses: &Pauses, room: &Room) -> Vec
     placed
 }
 
-/// Shifts all borders by the same number of frames, tries several such shifts, and takes the cheapest assignment.
+/// Tries several shifts of all borders by the same number of frames, and returns the pauses of the cheapest
+/// assignment.
 fn best_pauses(borders: &[Range<Frames>], silences: &[Range<Frames>], room: &Room) -> Pauses {
     let assign = |shift: isize| {
         let (cost, pauses) = assign_silences(&shifted(borders, shift), silences, room);
-        // The shift itself costs a little, so that borders are not shifted without need.
+        // The shift itself has a small cost, so that borders are not shifted unnecessarily.
         (2 * cost + shift.unsigned_abs(), pauses)
     };
     let shifts = (-MAX_LEAD..=MAX_LEAD).step_by(LEAD_STEP);
     shifts.map(assign).min_by_key(|(cost, _)| *cost).map_or_else(|| assign(0).1, |(_, pauses)| pauses)
 }
 
-/// All borders, `shift` frames later.
+/// Moves all borders later by `shift` frames.
 fn shifted(borders: &[Range<Frames>], shift: isize) -> Vec<Range<Frames>> {
     let later = |frame: Frames| Frames(frame.0.saturating_add_signed(shift));
     borders.iter().map(|border| later(border.start)..later(border.end)).collect()
 }
 
-/// How many frames attention runs ahead of the speech, which differs between models; negative if it lags. Measured as the
-/// distance of borders from their pauses. A border inside its pause measures nothing.
+/// The number of frames by which attention is ahead of the speech; negative if it lags. The number differs between
+/// models, so it is measured as the distance of borders from their pauses. Borders that lie inside their pause are
+/// not counted.
 fn measured_lead(borders: &[Range<Frames>], pauses: &Pauses) -> isize {
-    // The first border is left out: alignment always begins at the start of the window.
+    // The first border is skipped, because alignment always begins at the start of the window.
     let pairs = borders.iter().zip(pauses).skip(1).filter_map(|(border, pause)| Some((border, pause.as_ref()?)));
     let leads = pairs.filter(|(_, pause)| length(pause) >= MIN_MEASURED_PAUSE).map(|(border, pause)| {
         let early = pause.start.saturating_sub(border.start).0 as isize;
@@ -99,7 +105,7 @@ fn measured_lead(borders: &[Range<Frames>], pauses: &Pauses) -> isize {
         early.min(MAX_LEAD) - late.min(MAX_LEAD)
     });
     let (sum, count) = leads.filter(|lead| *lead != 0).fold((0, 0), |(sum, count), lead| (sum + lead, count + 1));
-    // The mean with one measurement of zero added, so that a single pause counts for half.
+    // The mean of all measurements and one additional zero, so that a single measurement has only half of its effect.
     sum / (count + 1)
 }
 
@@ -115,7 +121,8 @@ mod tests {
         Frames(range.start)..Frames(range.end)
     }
 
-    /// Places words without gaps between them; `borders` are the start of the first word and the end of each.
+    /// Places words that follow one another without gaps. `borders` are the start of the first word and the end of
+    /// each word.
     fn place_at(borders: &[usize], silences: &[Range<usize>], limits: Range<usize>) -> Vec<(usize, usize)> {
         let words: Vec<Range<Frames>> = borders.windows(2).map(|pair| frames(&(pair[0]..pair[1]))).collect();
         let silences: Vec<Range<Frames>> = silences.iter().map(frames).collect();
@@ -131,14 +138,15 @@ mod tests {
 
     #[test]
     fn words_are_moved_out_of_silences() {
-        // By attention, the first word begins in the silence at the start, and the second in the silence before it.
+        // According to attention, the first word begins in the silence at the start, and the second word begins in
+        // the middle silence.
         let silences = [0..30, 60..90, 140..200];
         assert_eq!(place_at(&[0, 75, 150], &silences, 0..200), [(30, 60), (90, 140)]);
     }
 
     #[test]
     fn every_silence_gets_a_border_if_possible() {
-        // The second border lies in the first silence. Left there, the second silence would be inside a word.
+        // The second border lies in the first silence. If it stayed there, the second silence would be inside a word.
         let placed = place_at(&[20, 74, 125, 300], &[88..130, 150..230], 0..400);
         assert_eq!((placed[0].1, placed[1], placed[2].0), (88, (130, 150), 230));
     }

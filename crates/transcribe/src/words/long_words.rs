@@ -1,8 +1,8 @@
-//! Shortens words that are longer than words plausibly are.
+//! Shortens words that are implausibly long.
 //!
-//! Cross-attention assigns the silence of a pause to one of the words next to it. The rules against that are those of
-//! `openai-whisper` (`whisper/timing.py`, `add_word_timestamps`). A word whose start is exact, because a silence ends
-//! there, keeps its duration.
+//! Cross-attention assigns the silence of a pause to one of the words next to it, which makes that word too long. The
+//! rules for shortening such words are those of `openai-whisper` (`whisper/timing.py`, `add_word_timestamps`). A word
+//! that starts exactly at the end of a silence is not shortened, because its start is known to be exact.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use amanuensis_engine::units::length;
 use super::split::SENTENCE_END;
 use super::timed_word::TimedWord;
 
-/// A first or last word may begin this long before, or end this long after, the timestamps of its segment. Beyond it, the
-/// timestamp replaces the time of the word.
+/// The first word of a segment may begin this long before the segment's start timestamp, and the last word may end
+/// this long after its end timestamp. If the difference is larger, the timestamp replaces the time of the word.
 const MAX_OVERHANG: Frames = Frames(50);
 
 /// Limits the first word of each sentence to `max_duration`, by moving its start.
@@ -31,8 +31,8 @@ pub(super) fn shorten_sentence_starts(
     }
 }
 
-/// Shortens the first two words of a segment that follows a pause, if they are too long. `previous_end` is the end of the
-/// segment before, `median` the median duration of a word.
+/// Shortens the first two words of a segment that follows a pause, if they are too long. `previous_end` is the end of
+/// the previous segment. `median` is the median duration of a word.
 pub(super) fn shorten_after_pause(
     words: &mut [TimedWord],
     previous_end: Frames,
@@ -54,7 +54,7 @@ pub(super) fn shorten_after_pause(
     }
 }
 
-/// Replaces the start of the first word, or the end of the last one, by the timestamp of the segment where the two differ
+/// Replaces the start of the first word or the end of the last word by the timestamp of the segment, if they differ
 /// by more than [`MAX_OVERHANG`]. The word keeps at least the `median` duration.
 pub(super) fn clip_to_timestamps(words: &mut [TimedWord], segment: &Range<Frames>, median: Frames) {
     let is_early = |word: &&mut TimedWord| word.start + MAX_OVERHANG < segment.start && segment.start < word.end;

@@ -1,7 +1,7 @@
 //! Word timestamps: when each word of a segment begins and ends.
 //!
-//! The engine aligns every token with the audio by cross-attention ([`Alignment`](amanuensis_engine::Alignment)). From
-//! there, [`time_words`] takes three steps:
+//! The engine aligns every token with the audio by cross-attention ([`Alignment`](amanuensis_engine::Alignment)).
+//! From this alignment, [`time_words`] computes word times in three steps:
 //!
 //! 1. `split` joins tokens to words.
 //! 2. `borders` moves the borders between words into the silences of the window. `silence` finds these silences, and

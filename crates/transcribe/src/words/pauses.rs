@@ -1,51 +1,52 @@
-//! Which silence of a window belongs to which border between two words.
+//! Assigns the silences of a window to the borders between words.
 //!
-//! Dynamic programming over the silences in order: each one is either assigned to a border, which costs the distance
-//! between the two, or left inside a word, which costs its length. Borders and silences both keep their order.
+//! Uses dynamic programming over the silences in order. A silence is either assigned to a border, which costs the
+//! distance between the two, or left inside a word, which costs the length of the silence up to [`MAX_DISTANCE`].
+//! Silences and borders both keep their order.
 
 use std::ops::Range;
 
 use amanuensis_engine::Frames;
 use amanuensis_engine::units::length;
 
-/// A border is only moved to a silence that is at most this far away.
+/// A border is only moved to a silence if the distance between them is at most this.
 const MAX_DISTANCE: Frames = Frames(60);
 
-/// Two silences at one border become one pause, and the sound between them is ignored. Each frame of it costs as much as
-/// moving a border by this many frames.
+/// If two silences are assigned to the same border, they become one pause, and the sound between them is ignored.
+/// Each frame of that sound costs as much as moving a border by this many frames.
 const COST_OF_SOUND: usize = 2;
 
-/// The silence at each border; none where no silence was assigned to it.
+/// The silence that is assigned to each border; `None` if no silence is assigned to it.
 pub(super) type Pauses = Vec<Option<Range<Frames>>>;
 
-/// The room that the words of a window have.
+/// The range in which the words of a window must be placed, and the room that they need.
 pub(super) struct Room {
     /// The number of words.
     pub(super) words: usize,
     /// The minimum duration of a word.
     pub(super) min_word: Frames,
-    /// The frames that the words must lie in.
+    /// The frames within which all words must lie.
     pub(super) limits: Range<Frames>,
 }
 
 impl Room {
-    /// Whether `words` words of minimum duration fit between two frames.
+    /// Whether `words` words of minimum duration fit between `from` and `to`.
     fn fits(&self, words: usize, from: Frames, to: Frames) -> bool {
         from + Frames(words * self.min_word.0) <= to
     }
 }
 
-/// An assignment of the first silences of the window. Later silences are not considered yet.
+/// A partial assignment, which covers the silences from the start of the window up to some silence.
 struct Assignment {
     cost: usize,
-    /// The last border that has a silence, and that silence. None if no border has one.
+    /// The last border that has a silence, with that silence. `None` if no border has a silence.
     last: Option<(usize, Range<Frames>)>,
-    /// The index of the assignment that this one extends.
+    /// The index of the assignment that was extended to this one.
     previous: usize,
 }
 
-/// The cheapest assignment of silences to borders, and its cost. A border is the range from the end of a word to the
-/// start of the next one.
+/// Returns the cost of the cheapest assignment of silences to borders, and the assignment itself. A border is the
+/// range from the end of one word to the start of the next.
 pub(super) fn assign_silences(borders: &[Range<Frames>], silences: &[Range<Frames>], room: &Room) -> (usize, Pauses) {
     let mut assignments = vec![Assignment { cost: 0, last: None, previous: 0 }];
     for silence in silences {
@@ -63,8 +64,9 @@ pub(super) fn assign_silences(borders: &[Range<Frames>], silences: &[Range<Frame
     pauses_of_cheapest(&assignments, borders.len())
 }
 
-/// The cheapest extension of one of `assignments` that assigns `silence` to `border`, which has the index `index`. None if
-/// the border is too far away, or if the words on one of its sides would lack room.
+/// Assigns `silence` to `border`, which has the index `index`, by extending one of `assignments`. Returns the
+/// cheapest extension. `None` if the border is too far away, or if the words on one side of the silence would not
+/// have enough room.
 fn extend(
     assignments: &[Assignment],
     (index, border): (usize, &Range<Frames>),
@@ -91,7 +93,7 @@ fn pauses_of_cheapest(assignments: &[Assignment], n_borders: usize) -> (usize, P
     let mut at = (0..assignments.len()).min_by_key(|index| assignments[*index].cost).unwrap_or(0);
     let cost = assignments[at].cost;
     while let Some((border, silence)) = &assignments[at].last {
-        // Silences come in reverse order here. Several at one border become one pause.
+        // This loop visits the silences in reverse order. Several silences at one border become one pause.
         let end = pauses[*border].as_ref().map_or(silence.end, |later| later.end);
         pauses[*border] = Some(silence.start..end);
         at = assignments[at].previous;

@@ -1,4 +1,4 @@
-//! Segments of a window before and after word timing.
+//! The segments of a window, before and after word timing.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use crate::Word;
 /// The tokens of one segment of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SegmentTokens {
-    /// Start and end by the segment's timestamp tokens, from the start of the window.
+    /// The start and end timestamps of the segment, counted from the start of the window.
     pub(crate) span: Range<Frames>,
     /// The bytes of each text token.
     pub(crate) tokens: Vec<Vec<u8>>,
 }
 
 impl SegmentTokens {
-    /// Keeps only the text tokens of `tokens`.
+    /// Creates the segment from `tokens`. Only text tokens are kept.
     pub(crate) fn new(span: Range<Frames>, tokens: &[u32], vocabulary: &Vocabulary) -> Self {
         let bytes = |token: &u32| {
             let mut bytes = Vec::new();
@@ -30,7 +30,7 @@ impl SegmentTokens {
 /// The timed words of one segment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SegmentWords {
-    /// From the start of the first word to the end of the last one, from the start of the window.
+    /// The range from the start of the first word to the end of the last word, counted from the start of the window.
     pub(crate) span: Range<Frames>,
     /// The words; their times are seconds from the start of the recording.
     pub(crate) words: Vec<Word>,

@@ -1,45 +1,46 @@
-//! The silences of a window, found in its log-mel spectrogram.
+//! Finds the silences of a window in its log-mel spectrogram.
 //!
-//! The ends of silences are exact starts of words, which attention only approximates. A frame counts as
-//! silent if it hardly rises above the steady background. The background is estimated for each mel bin by itself, so that
-//! hiss and hum count as silence too.
+//! The end of a silence is the exact start of a word, which cross-attention only approximates. A frame counts as
+//! silent if it is hardly louder than the steady background. The background level is estimated separately for each
+//! mel bin, so that hiss and hum also count as silence.
 
 use std::ops::Range;
 
 use amanuensis_engine::Frames;
 
-/// Shorter silences are ignored: they may be the closure of a stop consonant.
+/// Silences shorter than this are ignored, because they may be the closure of a stop consonant.
 const MIN_SILENCE: Frames = Frames(10);
 
-/// Decibels of one unit of Whisper's log-mel scale, which is `log10(power) / 4`.
+/// One unit of Whisper's log-mel scale in decibels. The scale is `log10(power) / 4`.
 const DB_PER_UNIT: f32 = 40.0;
 
-/// The background level is this quantile of the frames.
+/// The quantile of the frame levels that is taken as the background level.
 const BACKGROUND_QUANTILE: f32 = 0.1;
 
-/// The level of loud speech is this quantile of the frames. It is high because a window may hold only a few words.
+/// The quantile of the frame levels that is taken as the level of loud speech. It is high because a window may
+/// contain only a few words.
 const SPEECH_QUANTILE: f32 = 0.98;
 
-/// The silence threshold, as a share of the way from the background level to that of loud speech.
+/// The position of the silence threshold between the background level (0) and the level of loud speech (1).
 const THRESHOLD_SHARE: f32 = 0.25;
 
-/// With less contrast than this between background and loud speech, no silence is reported.
+/// If loud speech is less than this many decibels above the background, no silence is reported.
 const MIN_CONTRAST_DB: f32 = 4.0;
 
-/// Where a window is silent.
+/// The silences of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SilenceMap {
     /// The start of the window in the recording.
     pub(super) window_start: Frames,
     /// Frames of the window that hold audio; the rest is padding.
     pub(crate) n_frames: Frames,
-    /// Silences in order, from the start of the window.
+    /// The silences in order, in frames from the start of the window.
     pub(super) silences: Vec<Range<Frames>>,
 }
 
 impl SilenceMap {
-    /// Finds the silences of a window that begins at the frame `window_start` of the recording. The first `n_frames`
-    /// frames of `mel`, `(n_frames, n_mels)`, hold audio.
+    /// Finds the silences of a window that begins at the frame `window_start` of the recording. `mel` has the shape
+    /// `(n_frames, n_mels)` and may end with padding; only its first `n_frames` frames hold audio.
     pub(crate) fn new(window_start: Frames, n_frames: Frames, mel: &[f32], n_mels: usize) -> Self {
         let mel = &mel[..mel.len().min(n_frames.0 * n_mels)];
         Self { window_start, n_frames, silences: find_silences(mel, n_mels) }
@@ -76,7 +77,7 @@ fn find_silences(mel: &[f32], n_mels: usize) -> Vec<Range<Frames>> {
     silences
 }
 
-/// The quantile `share` of `values`, which must not be empty.
+/// The quantile `share` (0 to 1) of `values`. `values` must not be empty.
 fn quantile(mut values: Vec<f32>, share: f32) -> f32 {
     let index = (share * (values.len() - 1) as f32) as usize;
     *values.select_nth_unstable_by(index, f32::total_cmp).1
@@ -86,7 +87,8 @@ fn quantile(mut values: Vec<f32>, share: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// 300 frames of 3 bins. Each bin has its own background level with a small ripple; `speech` adds `level` to two bins.
+    /// A spectrogram of 300 frames with 3 bins. Each bin has its own background level with a small ripple. In the
+    /// frames of `speech`, two bins are louder by `level`.
     fn mel(speech: &[Range<usize>], level: f32) -> Vec<f32> {
         let frame = |frame: usize| {
             let is_speech = speech.iter().any(|speech| speech.contains(&frame));

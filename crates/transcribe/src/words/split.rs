@@ -1,7 +1,7 @@
 //! Joins tokens to words.
 //!
 //! The rules are those of `openai-whisper` (`whisper/tokenizer.py`, `split_to_word_tokens`, and `whisper/timing.py`,
-//! `merge_punctuations`), except that no byte is lost: all words joined are the text of all tokens.
+//! `merge_punctuations`), with one difference: no byte is lost, so all words concatenated are the text of all tokens.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ const APPENDED: &str = "\"'.。,，!！?？:：”)]}、";
 /// The ASCII punctuation of Python's `string.punctuation`.
 const ASCII_PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
-/// Languages written without spaces between words. In these, each character is a word.
+/// Languages that are written without spaces between words. In these languages, each character is treated as a word.
 const WITHOUT_SPACES: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
 /// A word and its tokens.
@@ -24,22 +24,22 @@ const WITHOUT_SPACES: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 pub(super) struct SplitWord {
     /// The word with its punctuation; most words begin with a space.
     pub(super) text: String,
-    /// The tokens of the word itself, without joined punctuation.
+    /// The indices of the tokens of the word, without the tokens of punctuation that was joined to it.
     pub(super) tokens: Range<usize>,
 }
 
-/// Splits a text into words. `tokens` are the bytes of each token, `language` is a language code.
+/// Splits a text into words. `tokens` holds the bytes of each token. `language` is a language code.
 pub(super) fn split_words(tokens: &[Vec<u8>], language: &str) -> Vec<SplitWord> {
     let characters = whole_characters(tokens);
     let words = if WITHOUT_SPACES.contains(&language) { characters } else { join_by_spaces(characters) };
     append_closing(prepend_opening(words))
 }
 
-/// Groups tokens into the shortest runs that hold whole characters: a character may span several tokens. Invalid UTF-8
-/// becomes U+FFFD.
+/// Groups tokens into the shortest runs that contain only whole characters, because a character may be spread over
+/// several tokens. Invalid UTF-8 becomes U+FFFD.
 fn whole_characters(tokens: &[Vec<u8>]) -> Vec<SplitWord> {
     let bytes = tokens.concat();
-    // Byte positions at which a character, or a run of invalid bytes, ends.
+    // The byte positions at which a character or a run of invalid bytes ends.
     let mut is_end = vec![false; bytes.len() + 1];
     let mut at = 0;
     for chunk in bytes.utf8_chunks() {
@@ -63,7 +63,8 @@ fn whole_characters(tokens: &[Vec<u8>]) -> Vec<SplitWord> {
     parts
 }
 
-/// Joins characters to words. A space begins a new word, and punctuation is a word of its own.
+/// Joins groups of characters to words. A space begins a new word, and each punctuation character becomes a separate
+/// word.
 fn join_by_spaces(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     let mut words: Vec<SplitWord> = Vec::new();
     for part in parts {
@@ -79,7 +80,7 @@ fn join_by_spaces(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     words
 }
 
-/// Joins opening punctuation, and parts that are only spaces, to the word after them.
+/// Joins opening punctuation, and parts that contain only spaces, to the next word.
 fn prepend_opening(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     let mut words: Vec<SplitWord> = Vec::new();
     let mut opening: Option<SplitWord> = None;
@@ -102,7 +103,7 @@ fn prepend_opening(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     words
 }
 
-/// Joins closing punctuation to the word before it.
+/// Joins closing punctuation to the previous word.
 fn append_closing(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     let mut words: Vec<SplitWord> = Vec::new();
     for part in parts {
@@ -116,7 +117,7 @@ fn append_closing(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     words
 }
 
-/// Whether `text` is not empty and has no other characters than `characters`.
+/// Whether `text` is not empty and contains only characters of `characters`.
 fn consists_of(text: &str, characters: &str) -> bool {
     !text.is_empty() && text.chars().all(|character| characters.contains(character))
 }

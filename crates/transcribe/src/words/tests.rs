@@ -1,4 +1,4 @@
-//! Word timing on alignments made by hand.
+//! Tests of word timing with hand-made alignments.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ fn frames(range: &Range<usize>) -> Range<Frames> {
     Frames(range.start)..Frames(range.end)
 }
 
-/// Tokens between these times; the probability of the nth token is 1 / n.
+/// An alignment of tokens that lie between successive `times`. The probability of the nth token is 1 / n.
 fn alignment(times: &[usize]) -> Alignment {
     let probabilities = (1..times.len()).map(|index| 1.0 / index as f32).collect();
     Alignment { times: times.to_vec(), probabilities }
@@ -29,7 +29,7 @@ fn silence_map(window_start: usize, n_frames: usize, silences: &[Range<usize>]) 
     }
 }
 
-/// Text, start and end of each word.
+/// The text, start and end of each word.
 fn shown(timed: &[SegmentWords]) -> Vec<(&str, f64, f64)> {
     timed.iter().flat_map(|segment| &segment.words).map(|word| (word.word.as_str(), word.start, word.end)).collect()
 }
@@ -42,7 +42,7 @@ fn words_have_the_times_of_their_tokens() {
     let expected = [(" Hello,", 10.1, 10.5), (" 42!", 10.6, 11.0), (" Yes", 11.1, 11.4)];
     assert_eq!(shown(&timed), expected);
     assert_eq!((timed[0].span.clone(), timed[1].span.clone()), (frames(&(10..100)), frames(&(110..140))));
-    // The mean over " He" (1) and "llo" (1/2); the comma does not count.
+    // The mean probability of " He" (1) and "llo" (1/2). The comma does not count.
     assert_eq!(timed[0].words[0].probability.to_bits(), 0.75_f32.to_bits());
 }
 
@@ -66,12 +66,13 @@ fn a_long_word_after_a_sentence_is_shortened_unless_it_follows_a_silence() {
 
 #[test]
 fn timestamps_limit_the_first_and_the_last_word_of_a_segment() {
-    // There are no silences, and attention has the first word last from 0.2 to 3.2 s.
+    // There are no silences. According to attention, the first word lasts from 0.2 s to 3.2 s.
     let segments = [segment(300..450, &[" a", " b", " c", " d"])];
     let times = alignment(&[20, 320, 350, 380, 600]);
     let timed = time_words(&segments, &times, "en", &silence_map(0, 700, &[]), Frames(0));
-    // The median of 300, 30, 30 and 220 frames is capped at 70. The first word is cut to twice that, 180..320, and then to
-    // the start of the segment, but it keeps the median duration: 250..320. The last word ends with the segment: 380..450.
+    // All numbers are frames. The median duration of the words (300, 30, 30 and 220) is capped at 70. The first word
+    // is first shortened to twice the median (180..320), and then to the start of the segment, but it keeps the
+    // median duration (250..320). The last word is cut at the end of the segment (380..450).
     assert_eq!(timed[0].span, frames(&(250..450)));
 }
 
@@ -93,7 +94,7 @@ fn token() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn words_are_in_order_and_joined_they_are_the_text(
+    fn words_are_in_order_and_concatenate_to_the_text(
         segments in prop::collection::vec(
             ((0_usize..500, 0_usize..500), prop::collection::vec(token(), 0..12)), 0..5),
         steps in prop::collection::vec(prop_oneof![Just(0_usize), 1_usize..80], 61),

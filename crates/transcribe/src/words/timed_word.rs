@@ -1,16 +1,16 @@
-//! A word with its times in a window.
+//! A word with its times within a window.
 
 use amanuensis_engine::Frames;
 
 use crate::Word;
 
-/// A word whose times are frames from the start of its window.
+/// A word with its start and end in frames from the start of the window.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TimedWord {
     pub(super) text: String,
     pub(super) start: Frames,
     pub(super) end: Frames,
-    /// The mean probability of its tokens.
+    /// The mean probability of the tokens of the word.
     pub(super) probability: f32,
 }
 
@@ -19,14 +19,14 @@ impl TimedWord {
         self.end - self.start
     }
 
-    /// The word with times in seconds of the recording, of a window that begins at `window_start`.
+    /// Converts the times to seconds from the start of the recording. The window begins at `window_start`.
     pub(super) fn into_word(self, window_start: Frames) -> Word {
         let [start, end] = [self.start, self.end].map(|frame| (window_start + frame).seconds());
         Word { word: self.text, start, end, probability: self.probability }
     }
 }
 
-/// The median duration of all words that have a duration; zero if there are none.
+/// The median duration of the words, without words of duration zero. Zero if there are none.
 pub(super) fn median_duration(words: &[TimedWord]) -> Frames {
     let mut durations: Vec<Frames> =
         words.iter().map(TimedWord::duration).filter(|duration| *duration > Frames::ZERO).collect();

@@ -1,4 +1,4 @@
-//! The steps from token alignment to timed words; see the module above.
+//! Computes timed words from the alignment of tokens; the steps are described in the parent module.
 
 use std::ops::Range;
 
@@ -11,20 +11,19 @@ use super::silence::SilenceMap;
 use super::split::split_words;
 use super::timed_word::{TimedWord, median_duration};
 
-/// Cap on the median duration of words, which the limits on long words are multiples of.
+/// The upper limit for the median duration of words. The maximum durations of words are multiples of the median.
 const MAX_MEDIAN: Frames = Frames(70);
 
-/// Times the words of all segments of a window.
+/// Computes the times of the words of all segments of a window.
 ///
-/// `alignment` covers the text tokens of all `segments`, one segment after the other. `language` is the code of the
-/// language that the text is written in. `previous_end` is the end of the segment before this window, in frames of the
-/// recording.
+/// `alignment` covers the text tokens of all `segments`, one segment after the other. `language` is the language code
+/// of the text. `previous_end` is the end of the last segment before this window, in frames of the recording.
 ///
-/// What the result guarantees:
-/// - The words of a segment, joined, are its text.
+/// The result has these properties:
+/// - The words of a segment, concatenated, are its text.
 /// - Words are in order, do not overlap, and lie inside the window.
-/// - A segment begins with its first word and ends with its last.
-/// - A segment without text keeps its timestamps, limited by its neighbours.
+/// - A segment begins with its first word and ends with its last word.
+/// - A segment without text keeps its timestamps, but limited so that it does not overlap its neighbours.
 ///
 /// # Panics
 /// If the alignment covers fewer tokens than the segments have.
@@ -57,7 +56,7 @@ pub(crate) fn time_words(
         let span = if let (Some(first), Some(last)) = (own.first(), own.last()) {
             first.start..last.end
         } else {
-            // Without words, the segment must leave room for the words that follow.
+            // A segment without words must end before the first word of the following segments.
             let latest = words.as_slice().first().map_or(n_frames, |word| word.start);
             let start = segment.span.start.clamp(previous_end, latest);
             start..segment.span.end.clamp(start, latest)
@@ -72,7 +71,7 @@ pub(crate) fn time_words(
 /// The words of all segments of a window, with the times of their tokens.
 struct AlignedWords {
     words: Vec<TimedWord>,
-    /// Words of each segment.
+    /// The number of words of each segment.
     counts: Vec<usize>,
     /// Log-probabilities of the text tokens of each segment.
     logprobs: Vec<Vec<f32>>,
@@ -92,7 +91,7 @@ fn join_tokens(segments: &[SegmentTokens], alignment: &Alignment, language: &str
             TimedWord { text: word.text, start, end, probability }
         }));
         let probabilities = &alignment.probabilities[first..first + segment.tokens.len()];
-        // The logarithm of zero is infinite, which JSON cannot hold.
+        // The logarithm of zero is infinite, and JSON has no infinite numbers.
         aligned.logprobs.push(probabilities.iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect());
         first += segment.tokens.len();
     }

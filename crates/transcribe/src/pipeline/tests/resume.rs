@@ -1,5 +1,5 @@
-//! A transcription that is resumed after any window gives what it would have given without the interruption. The model's
-//! answers depend on everything in the request, so that any difference between the requests shows.
+//! Tests that a transcription gives the same result if it is interrupted after any window and resumed. The hypotheses
+//! of the scripted model depend on the content of the requests, so a difference in a request changes the result.
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,10 +15,10 @@ use crate::decoding::{DecodeFailure, DecodedWindow, Fallback, Request};
 use crate::words::{SegmentWords, SilenceMap};
 use crate::{Language, Timings, VadOptions};
 
-/// Tokens from this one on are timestamps in steps of 20 ms; lower ones are text.
+/// Tokens from this number on are timestamps in steps of 20 ms; lower tokens are text.
 const FIRST_TIMESTAMP: u32 = 1000;
 
-/// Makes each hypothesis from a hash of the request.
+/// Makes each hypothesis from a hash of its request.
 #[derive(Default)]
 struct HashingModel {
     n_requests: Cell<usize>,
@@ -87,7 +87,8 @@ impl WindowDecoder for HashingModel {
         let hash = hasher.finish();
         let byte = |index: u64, max: u64| ((hash >> (8 * index)) % max) as u32;
 
-        // Two sentences. After them comes nothing, or an unfinished third one, or a loop; or the window has no text at all.
+        // Some windows have no text. The others have two sentences, which may be followed by an unfinished third
+        // sentence or by a loop.
         let first = FIRST_TIMESTAMP;
         let mut tokens = vec![
             first + byte(0, 100),
@@ -124,7 +125,7 @@ impl WindowDecoder for HashingModel {
 
 /// A recording that alternates between loud and quiet parts.
 struct AlternatingSource {
-    /// The length of each part in tenths of a second; the first one is loud.
+    /// The lengths of the parts in tenths of a second. The first part is loud.
     parts: Vec<usize>,
     next_part: usize,
     buffer: Vec<f32>,
@@ -167,18 +168,19 @@ fn pipeline<'a>(
     let mel = LogMel::new(80).unwrap();
     let pipeline_parts = Parts { model, model_name: "hashing", decoder: model, vad: None, mel };
     let mut pipeline = Pipeline::new(pipeline_parts, AlternatingSource::new(parts), options, on_event);
-    // There is no detector, but gaps are to be decoded again.
+    // There is no detector in this test. Treat the whole recording as detected speech, so that gaps are decoded
+    // again.
     pipeline.windows.set_uses_vad();
     pipeline
 }
 
-/// The same checkpoint after it was written to JSON and read again.
+/// Writes a checkpoint to JSON and reads it back.
 fn stored(checkpoint: &WindowCheckpoint) -> WindowCheckpoint {
     serde_json::from_str(&serde_json::to_string(checkpoint).unwrap()).unwrap()
 }
 
-/// Resumes after the given checkpoints. Returns the transcript with its timings set to zero, all checkpoints, and the number
-/// of requests.
+/// Resumes the transcription after `checkpoints`. Returns the transcript with its timings set to zero, all
+/// checkpoints, and the number of requests.
 fn run(
     parts: &[usize],
     options: &TranscribeOptions,
@@ -196,7 +198,7 @@ fn run(
     (Transcript { timings: Timings::default(), ..transcript }, checkpoints, model.n_requests.get())
 }
 
-/// The state after `count` windows of an uninterrupted transcription.
+/// The state after `count` windows of a transcription that was not interrupted.
 fn state_after(count: usize, parts: &[usize], options: &TranscribeOptions) -> State {
     let (model, mut n_checkpoints) = (HashingModel::default(), 0);
     let mut cancel_after_count = |event: Event<'_>| {
@@ -208,7 +210,7 @@ fn state_after(count: usize, parts: &[usize], options: &TranscribeOptions) -> St
     pipeline.state
 }
 
-/// The state after these checkpoints were replayed.
+/// The state after replaying these checkpoints.
 fn replayed_state(checkpoints: &[WindowCheckpoint], parts: &[usize], options: &TranscribeOptions) -> State {
     let model = HashingModel::default();
     let mut on_event = |_: Event<'_>| ControlFlow::Continue(());
@@ -224,7 +226,7 @@ fn options(sequential: bool, multilingual: bool) -> TranscribeOptions {
         multilingual,
         initial_prompt: Some("names".to_owned()),
         prefix: Some("so".to_owned()),
-        // Between the probabilities of the loud and the quiet parts.
+        // A threshold between the probabilities of the loud and the quiet parts.
         vad: Some(VadOptions { threshold: 0.85, ..VadOptions::default() }),
         ..TranscribeOptions::default()
     }
@@ -245,7 +247,7 @@ proptest! {
             let (resumed, resumed_checkpoints, n_resumed_requests) = run(&parts, &options, &checkpoints[..count]);
             prop_assert_eq!(&resumed, &whole);
             prop_assert_eq!(&resumed_checkpoints, &checkpoints);
-            // No window is decoded twice.
+            // The windows of the checkpoints are not decoded again.
             prop_assert!(n_resumed_requests + count <= n_requests);
         }
     }

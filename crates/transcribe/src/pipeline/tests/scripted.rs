@@ -1,4 +1,4 @@
-//! A model whose hypotheses are given in advance.
+//! A scripted model: its hypotheses are given in advance.
 
 use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
@@ -13,7 +13,7 @@ use crate::sample_buffer::tests::SilentSource;
 use crate::words::{SegmentWords, SilenceMap};
 use crate::{Error, Event, Language, Strategy, TranscribeOptions, Transcript};
 
-/// Tokens from this one on are timestamps in steps of 20 ms; lower ones are text.
+/// Tokens from this number on are timestamps in steps of 20 ms; lower tokens are text.
 const FIRST_TIMESTAMP: u32 = 1000;
 
 /// The timestamp token for a time in seconds.
@@ -21,20 +21,20 @@ pub(crate) fn at(seconds: f64) -> u32 {
     FIRST_TIMESTAMP + (seconds / 0.02).round() as u32
 }
 
-/// Returns the given hypotheses one after the other, then empty ones.
+/// Returns the given hypotheses one after the other, and empty hypotheses after the last one.
 pub(crate) struct ScriptedModel {
     pub(crate) hypotheses: RefCell<Vec<Result<DecodingResult, &'static str>>>,
-    /// The languages that are detected, one after the other; the last one stays.
+    /// The languages to detect, one after the other. The last one is then detected in all further windows.
     pub(crate) languages: RefCell<Vec<&'static str>>,
     pub(crate) multilingual: bool,
-    /// The language of each window that was decoded.
+    /// The language of each decoded window.
     pub(crate) decoded_languages: RefCell<Vec<Option<String>>>,
-    /// The prefix of each window that was submitted.
+    /// The prefix of each submitted window.
     pub(crate) prefixes: RefCell<Vec<Vec<u32>>>,
 }
 
 impl ScriptedModel {
-    /// A multilingual model with these hypotheses, all of them probable.
+    /// Creates a multilingual model with these hypotheses, which all get a high log-probability.
     pub(crate) fn new(hypotheses: Vec<Vec<u32>>) -> Self {
         Self {
             hypotheses: RefCell::new(hypotheses.into_iter().map(|tokens| Ok(probable(tokens))).collect()),
@@ -45,7 +45,7 @@ impl ScriptedModel {
         }
     }
 
-    /// The parts of a pipeline with this model and without a voice activity detector.
+    /// The components of a pipeline that uses this model and no voice activity detector.
     pub(crate) fn parts(&self) -> Parts<'_, Self, Self> {
         let mel = LogMel::new(80).expect("80 mel bins are supported");
         Parts { model: self, model_name: "scripted", decoder: self, vad: None, mel }
@@ -151,7 +151,7 @@ pub(crate) fn sequential() -> TranscribeOptions {
     TranscribeOptions { strategy: Strategy::Sequential, ..TranscribeOptions::default() }
 }
 
-/// A hypothesis with a high probability.
+/// A hypothesis with a high log-probability.
 pub(crate) fn probable(tokens: Vec<u32>) -> DecodingResult {
     DecodingResult { tokens, avg_logprob: -0.3, no_speech_prob: 0.1, temperature: 0.0 }
 }
