@@ -154,7 +154,7 @@ fn supervise(worker: &WorkerHandle, mut pipe: ChildStdout, memory_mib: u64, outp
             worker.kill();
             // The kernel eventually delivers SIGKILL, even to a process that waits for a disk.
             let _ = worker.wait(Duration::MAX);
-            Ok(EarlyExit { reason: "its decoder says nothing more".to_owned(), was_killed: false })
+            Ok(EarlyExit { reason: "the decoder process stopped responding".to_owned(), was_killed: false })
         }
         Err(error) => Err(error),
     };

@@ -45,7 +45,7 @@ pub enum Error {
         language: Language,
     },
     /// Language detection failed, because the model supports none of the candidate languages.
-    #[error("the model {model:?} recognises no language that is known here; name the language of the recording")]
+    #[error("the model {model:?} detects no supported language; give the language of the recording")]
     NoLanguageDetected {
         /// The model's name.
         model: String,

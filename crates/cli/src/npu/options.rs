@@ -38,7 +38,6 @@ impl NpuArgs {
             device,
             npu_design: self.npu_design.clone(),
             npu_mode: self.npu_mode.unwrap_or(Mode::Batched),
-            ..DeviceOptions::default()
         })
     }
 }

@@ -177,10 +177,10 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
             let removed = remove_repetition(tokens, |token| self.model.timestamp(token).is_some());
             check.is_repetitive = !removed.is_empty();
             if check.is_repetitive {
-                report.warn(format!("left out what was repeated over and over {}", describe(&removed)));
+                report.warn(format!("left out repeated text {}", describe(&removed)));
             }
         } else if check.is_too_long {
-            report.warn(format!("left out more text than can have been said {}", describe(tokens)));
+            report.warn(format!("left out more text than can be spoken in that time {}", describe(tokens)));
             tokens.clear();
         }
     }
