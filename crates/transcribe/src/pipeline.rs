@@ -10,7 +10,7 @@
 mod input;
 mod report;
 mod state;
-mod window;
+mod window_transcriber;
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -27,7 +27,7 @@ use crate::{Ending, Error, Event, Strategy, TranscribeOptions, Transcript, Windo
 use input::{Input, MIN_WINDOW};
 use report::Report;
 use state::State;
-use window::{PendingWindow, WindowTranscriber};
+use window_transcriber::{PendingWindow, WindowTranscriber};
 
 /// The number of windows that are submitted in addition to those in the slots, so that the decoder never waits for
 /// the spectrogram of the next window.
