@@ -8,7 +8,7 @@ use super::cues::SubtitleOptions;
 use super::{ass, json, lrc, srt, tsv, txt, vtt};
 use crate::Transcript;
 
-/// A format that transcripts can be written in; parses from its name.
+/// An output format for transcripts. It is parsed from its name, such as `srt`.
 #[derive(Clone, Copy)]
 pub struct OutputFormat {
     name: &'static str,
@@ -19,25 +19,25 @@ pub struct OutputFormat {
 
 #[rustfmt::skip]
 const FORMATS: &[OutputFormat] = &[
-    OutputFormat { name: "txt",  description: "plain text, one segment per line",     write: txt::write,  is_subtitles: false },
-    OutputFormat { name: "srt",  description: "SubRip subtitles",                     write: srt::write,  is_subtitles: true },
-    OutputFormat { name: "vtt",  description: "WebVTT subtitles",                     write: vtt::write,  is_subtitles: true },
-    OutputFormat { name: "ass",  description: "Advanced SubStation Alpha subtitles",  write: ass::write,  is_subtitles: true },
-    OutputFormat { name: "lrc",  description: "LRC lyrics, one time per line",        write: lrc::write,  is_subtitles: true },
-    OutputFormat { name: "tsv",  description: "table of start, end (ms) and text",    write: tsv::write,  is_subtitles: false },
-    OutputFormat { name: "json", description: "everything, as OpenAI's verbose_json", write: json::write, is_subtitles: false },
+    OutputFormat { name: "txt",  description: "plain text, one line per segment",             write: txt::write,  is_subtitles: false },
+    OutputFormat { name: "srt",  description: "SubRip subtitles",                             write: srt::write,  is_subtitles: true },
+    OutputFormat { name: "vtt",  description: "WebVTT subtitles",                             write: vtt::write,  is_subtitles: true },
+    OutputFormat { name: "ass",  description: "Advanced SubStation Alpha subtitles",          write: ass::write,  is_subtitles: true },
+    OutputFormat { name: "lrc",  description: "LRC lyrics, with the start time of each line", write: lrc::write,  is_subtitles: true },
+    OutputFormat { name: "tsv",  description: "tab-separated start (ms), end (ms) and text",  write: tsv::write,  is_subtitles: false },
+    OutputFormat { name: "json", description: "all results, in OpenAI's verbose_json format", write: json::write, is_subtitles: false },
 ];
 
 impl OutputFormat {
-    /// Plain text.
+    /// The plain text format.
     pub const TXT: Self = FORMATS[0];
 
-    /// Every format, plain text first.
+    /// All formats. The first one is plain text.
     pub fn all() -> impl Iterator<Item = Self> {
         FORMATS.iter().copied()
     }
 
-    /// The name, which is also the file extension.
+    /// The name of the format. It is also the file extension.
     pub fn name(self) -> &'static str {
         self.name
     }
@@ -52,10 +52,10 @@ impl OutputFormat {
         self.is_subtitles
     }
 
-    /// Writes `transcript` to `out`, without flushing it.
+    /// Writes `transcript` to `out`. Does not flush `out`.
     ///
     /// # Errors
-    /// Those of writing to `out`.
+    /// Writing to `out` fails.
     pub fn write(self, transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
         (self.write)(transcript, options, out)
     }
@@ -81,7 +81,7 @@ impl fmt::Display for OutputFormat {
     }
 }
 
-/// The given name is not the name of an output format.
+/// The error for a name that is not the name of an output format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an output format")]
 pub struct UnknownFormat(String);
