@@ -33,7 +33,7 @@ pub enum Command {
     Bench(BenchArgs),
     /// Transcribe recordings with known text and report the error rate
     Eval(Box<EvalArgs>),
-    /// List the devices that can run the encoder, and why others cannot
+    /// List the devices that can run the encoder, and why other devices cannot
     Devices(DevicesArgs),
     /// Check whether an AMD NPU can be used, and what is missing
     Doctor(DoctorArgs),

@@ -1,4 +1,4 @@
-//! Output files that are written completely or not at all: a temporary file is renamed when it is finished.
+//! Writes output files atomically: a file is written under a temporary name and renamed when it is complete.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
-/// Creates `directory` with its parents, and checks that files can be created in it.
+/// Creates `directory` and its missing parents, and checks that files can be created in it.
 pub fn create_directory(directory: &Path) -> Result<(), Failure> {
     let name = directory.display();
     fs::create_dir_all(directory).map_err(|error| {
@@ -21,12 +21,12 @@ pub fn create_directory(directory: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("cannot write into the directory {name}: {error}")))
 }
 
-/// Checks that a new file can be created in `directory`, by creating and deleting one.
+/// Checks that files can be created in `directory`, by creating a temporary file and deleting it.
 fn check_directory(directory: &Path) -> io::Result<()> {
     temporary(directory).map(drop)
 }
 
-/// Checks that a file can be written to `path`, as far as possible without writing it.
+/// Checks that a file can be created or replaced at `path`, as far as this can be checked without writing the file.
 pub fn check_path(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -35,7 +35,8 @@ pub fn check_path(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the file at `path`, and replaces an existing one.
+/// Creates or replaces the file at `path` with the bytes that `write` produces. If `write` fails, an old file stays
+/// unchanged.
 pub fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = temporary(directory)?;
@@ -43,7 +44,7 @@ pub fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     write(&mut out)?;
     out.flush()?;
     drop(out);
-    // Without syncing, a power failure shortly after the rename could leave an empty file.
+    // Without this sync, a power failure shortly after the rename could leave an empty file.
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
@@ -52,10 +53,12 @@ pub fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".amanuensis-");
-    // The permissions of a normal new file: the umask is applied to this mode.
+    // Temporary files are private by default. This mode gives the file the permissions of a normal new file: the
+    // system applies the umask to it.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // The message of the error names the temporary file, which would confuse users, so only its kind is kept.
+    // The error message contains the name of the temporary file, which would confuse users. So only the error kind is
+    // kept.
     builder.tempfile_in(directory).map_err(|error| error.kind().into())
 }
 
@@ -75,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_leave_nothing_behind() {
+    fn checks_leave_no_files_behind() {
         let directory = tempfile::tempdir().unwrap();
         check_directory(directory.path()).unwrap();
         check_path(&directory.path().join("talk.txt")).unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Standard error, with an optional progress bar.
+/// Writes messages to standard error, and shows a progress bar there.
 pub struct Console {
     quiet: bool,
     /// Whether standard error is a terminal and `quiet` is off.
@@ -19,13 +19,13 @@ pub struct Console {
 }
 
 impl Console {
-    /// `quiet` suppresses everything except errors and warnings.
+    /// If `quiet` is set, only errors and warnings are printed.
     pub fn new(quiet: bool) -> Self {
         let interactive = !quiet && io::stderr().is_terminal();
         Self { quiet, interactive, progress_bar: RefCell::new(ProgressBar::hidden()) }
     }
 
-    /// Whether the progress bar and messages of [`Self::info_on_terminal`] are shown.
+    /// Whether the progress bar is shown, and the messages of [`Self::info_on_terminal`] are printed.
     pub fn is_interactive(&self) -> bool {
         self.interactive
     }
@@ -38,14 +38,14 @@ impl Console {
         self.without_progress(|| write_line(&format!("warning: {message}")));
     }
 
-    /// Prints a message unless the user asked for quiet.
+    /// Prints a message, unless `quiet` is set.
     pub fn info(&self, message: impl Display) {
         if !self.quiet {
             self.without_progress(|| write_line(&message.to_string()));
         }
     }
 
-    /// Prints a message on a terminal only, so that log files do not contain it.
+    /// Prints a message only if standard error is a terminal, so that log files do not contain it.
     pub fn info_on_terminal(&self, message: impl Display) {
         if self.interactive {
             self.without_progress(|| write_line(&message.to_string()));
@@ -58,16 +58,16 @@ impl Console {
         progress_bar.suspend(write)
     }
 
-    /// Replaces the current progress bar with a new one of `length` steps, or with a spinner if the length is unknown.
+    /// Replaces the progress bar with a new one of `length` steps. If the length is unknown, a spinner is shown.
     ///
-    /// `template` is a template of `indicatif`; `prefix` is inserted for `{prefix}`.
+    /// `template` is a template of the crate `indicatif`. Its placeholder `{prefix}` is replaced with `prefix`.
     pub fn start_progress(&self, length: Option<u64>, template: &str, prefix: String) {
         self.clear_progress();
         if !self.interactive {
             return;
         }
         let progress_bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        // An invalid template leaves the default style.
+        // If the template is invalid, the default style is used.
         if let Ok(style) = ProgressStyle::with_template(template) {
             progress_bar.set_style(style.progress_chars("=> "));
         }
@@ -87,19 +87,19 @@ impl Console {
     }
 }
 
-/// Writes a message to standard error. Errors are ignored: there is no other stream to report them on.
+/// Writes a message to standard error. Errors are ignored, because there is no other stream to report them on.
 pub fn write_line(message: &str) {
     let lines: Vec<String> = message.lines().map(printable).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
-/// The text with its control characters escaped. A file name may contain terminal escape sequences.
+/// Escapes the control characters in `text`, such as terminal escape sequences in a file name.
 pub fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
 }
 
-/// Formats seconds as `4:07` or `1:02:03`.
+/// Formats a duration in seconds as `4:07` or `1:02:03`.
 pub fn clock(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_shown_only_if_there_are_any() {
+    fn the_clock_shows_hours_only_from_one_hour_on() {
         assert_eq!(clock(0.4), "0:00");
         assert_eq!(clock(247.0), "4:07");
         assert_eq!(clock(3599.9), "1:00:00");

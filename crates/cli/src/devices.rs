@@ -1,4 +1,4 @@
-//! `amanuensis devices`: the devices that can run the encoder, and why others cannot.
+//! `amanuensis devices`: lists the devices that can run the encoder, and says why other devices cannot.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -15,11 +15,11 @@ const HELP: &str = "\
 JSON:
   devices: [{name, state: usable|unusable|absent, detail}]";
 
-/// List the devices that can run the encoder, and why others cannot.
+/// List the devices that can run the encoder, and why other devices cannot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct DevicesArgs {
-    /// Directory of a design for the NPU, which is checked too (see docs/npu.md)
+    /// Directory of a design for the NPU; the design is checked too (see docs/npu.md)
     #[arg(long, value_name = "DIR")]
     npu_design: Option<PathBuf>,
 
@@ -28,7 +28,7 @@ pub struct DevicesArgs {
     json: bool,
 }
 
-/// A line of the list.
+/// One line of the list.
 struct DeviceRow {
     device: Device,
     state: &'static str,

@@ -1,4 +1,4 @@
-//! Downloading models: progress for the user, and the speech detection model.
+//! Shows the progress of model downloads, and finds or downloads the speech detection model.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,7 +18,8 @@ pub struct DownloadProgress<'a> {
     console: &'a Console,
     interrupt: &'a Interrupt,
     model: &'a str,
-    /// Why the previous source failed. Printed when the next source is tried; if there is none, the final error says it.
+    /// Why the download from the previous source failed. It is printed when the next source is tried. After the last
+    /// source, the final error contains it instead.
     source_failure: Option<String>,
 }
 
@@ -27,7 +28,7 @@ impl<'a> DownloadProgress<'a> {
         Self { console, interrupt, model, source_failure: None }
     }
 
-    /// Callback of the model store. Returns `Break` if the user asked to stop.
+    /// The progress callback for the model store. Returns `Break` if the user asked the program to stop.
     pub fn show(&mut self, step: Progress<'_>) -> ControlFlow<()> {
         match step {
             Progress::Waiting { model } => self.console.info(format!("{model}: waiting for another process to finish")),
@@ -54,10 +55,11 @@ impl<'a> DownloadProgress<'a> {
     }
 }
 
-/// The directory of the speech detection model. It is downloaded if it is missing, unless `offline` is set.
+/// Returns the directory of the speech detection model. If the model is missing, it is downloaded, unless `offline`
+/// is set.
 ///
-/// Transcription works without this model, although less well. So if it is not available, this prints a warning with the
-/// reason and returns `None`.
+/// Transcription also works without this model, but less well. So if the model is not available, this function prints
+/// a warning with the reason and returns `None`.
 pub fn speech_detector(
     store: &Store,
     offline: bool,
@@ -78,7 +80,7 @@ pub fn speech_detector(
     }
 }
 
-/// Formats a number of bytes, such as `145.2 MB`.
+/// Formats a number of bytes, for example as `145.2 MB`.
 pub fn format_bytes(bytes: u64) -> String {
     DecimalBytes(bytes).to_string()
 }

@@ -1,4 +1,4 @@
-//! How a command can fail, and the exit code of each kind of failure.
+//! The ways in which a command can fail, and the exit code for each of them.
 
 use std::io;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use amanuensis_models::Error as StoreError;
 
 use crate::console;
 
-/// Why a command did not finish its work.
+/// Why a command stopped before its work was done.
 #[derive(Debug)]
 pub enum Failure {
     /// Wrong usage, such as options that contradict each other; exit code 2.
@@ -18,12 +18,12 @@ pub enum Failure {
     Reported,
     /// Interrupted by Ctrl-C or SIGTERM; exit code 130, which shells use for SIGINT.
     Interrupted,
-    /// The reader of standard output closed the pipe, as `head` does; exit code 0.
+    /// The program that reads standard output, such as `head`, closed the pipe; exit code 0.
     PipeClosed,
 }
 
 impl Failure {
-    /// The failure for an error that occurred while writing to standard output.
+    /// Converts an error that occurred while writing to standard output.
     pub fn from_stdout(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::PipeClosed
@@ -32,7 +32,8 @@ impl Failure {
         }
     }
 
-    /// The failure to end with if some of the work `has_failed` before: a closed pipe then ends with exit code 1, not 0.
+    /// Takes earlier failures into account: if some of the work `has_failed`, a closed pipe ends the program with
+    /// exit code 1 instead of 0.
     pub fn after_failures(self, has_failed: bool) -> Self {
         match self {
             Self::PipeClosed if has_failed => Self::Reported,

@@ -1,4 +1,4 @@
-//! The recordings named on the command line: checking, naming and opening them.
+//! Checks, names and opens the recordings given on the command line.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,7 +11,7 @@ use amanuensis_transcribe::{Audio, AudioError};
 use crate::console;
 use crate::failure::Failure;
 
-/// A recording named on the command line.
+/// A recording given on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     Stdin,
@@ -28,16 +28,16 @@ impl fmt::Display for Input {
 }
 
 impl Input {
-    /// The name of output files for this recording, without extension.
+    /// The name of the output files for this recording, without the extension.
     pub fn stem(&self) -> OsString {
         match self {
             Self::Stdin => "stdin".into(),
-            // A path without a file name, such as `..`, is a directory and is rejected later by `check`.
+            // A path without a file name, such as `..`, is a directory. `check` rejects it later.
             Self::File(path) => path.file_stem().unwrap_or(path.as_os_str()).to_owned(),
         }
     }
 
-    /// The file name, shortened to 30 characters for the progress bar.
+    /// The file name for the progress bar, shortened to 30 characters.
     pub fn short_name(&self) -> String {
         const MAX_CHARS: usize = 30;
         let name = self
@@ -57,7 +57,7 @@ impl Input {
         }
     }
 
-    /// Checks that the recording exists and can be opened, without reading it.
+    /// Checks that the recording exists and can be opened. Its contents are not read.
     pub fn check(&self) -> io::Result<()> {
         let Self::File(path) = self else { return Ok(()) };
         let metadata = fs::metadata(path).map_err(|error| {
@@ -66,8 +66,8 @@ impl Input {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        // A named pipe is not opened here: opening may block until a writer connects, and closing it again may
-        // discard data.
+        // Do not open a named pipe here. Opening it may block until a writer connects, and closing it may discard
+        // data.
         if metadata.is_file() {
             File::open(path)?;
         }
@@ -76,7 +76,8 @@ impl Input {
 
     /// Opens the recording.
     ///
-    /// Standard input and pipes cannot seek, so they are first copied to an anonymous temporary file.
+    /// The decoder must seek. Standard input and pipes cannot, so their data is first copied to an anonymous
+    /// temporary file.
     pub fn open(&self) -> Result<Audio, AudioError> {
         match self {
             Self::Stdin => Audio::from_source(copy_to_temporary_file(&mut io::stdin().lock())?),
@@ -95,7 +96,7 @@ fn is_url(path: &Path) -> bool {
     scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-/// Rejects `-` given twice, and a terminal as standard input.
+/// Rejects the input `-` if it is given twice, or if standard input is a terminal.
 pub fn check_stdin(inputs: &[Input]) -> Result<(), Failure> {
     match inputs.iter().filter(|input| **input == Input::Stdin).count() {
         1 if io::stdin().is_terminal() => Err(Failure::Usage(
@@ -106,7 +107,7 @@ pub fn check_stdin(inputs: &[Input]) -> Result<(), Failure> {
     }
 }
 
-/// Copies `source` to an anonymous temporary file, rewound to its beginning.
+/// Copies `source` to an anonymous temporary file. The returned file is positioned at its beginning.
 fn copy_to_temporary_file(source: &mut dyn Read) -> io::Result<File> {
     let name_directory = |error: io::Error| {
         io::Error::new(error.kind(), format!("copying it to {} failed: {error}", std::env::temp_dir().display()))
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_told_from_paths() {
+    fn urls_are_distinguished_from_paths() {
         let is_url = |path: &str| is_url(Path::new(path));
         assert!(is_url("https://example.org/talk.mp3") && is_url("s3://talks/1.wav"));
         assert!(!is_url("talk.mp3") && !is_url("a/b://c") && !is_url("://c"));

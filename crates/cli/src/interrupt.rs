@@ -1,7 +1,7 @@
-//! Ctrl-C and SIGTERM.
+//! Handling of Ctrl-C and SIGTERM.
 //!
-//! The first signal asks the current work to stop at the next point where it can; the second ends the program. A server
-//! installs its own handler instead.
+//! The first signal asks the running work to stop as soon as it can. The second signal ends the program at once. The
+//! server sets its own signal handler instead.
 
 #[cfg(unix)]
 use std::io;
@@ -22,17 +22,17 @@ use crate::failure::Failure;
 #[derive(Clone, Default)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
-    /// Whether work is running that checks `requested`, so that the first signal must not end the program.
+    /// Whether the running work checks `requested`. If it does, the first signal must not end the program.
     is_polled: Arc<AtomicBool>,
     handler: Arc<OnceLock<Handler>>,
 }
 
-/// Called for every signal in place of the default behaviour.
+/// A function that is called for every signal and replaces the default behaviour.
 type Handler = Box<dyn Fn() + Send + Sync>;
 
 impl Interrupt {
-    /// Installs the signal handler for the rest of the process. Outside [`Self::run_interruptible`], the first signal
-    /// ends the program.
+    /// Installs the signal handler for the rest of the process. While no work runs in [`Self::run_interruptible`],
+    /// the first signal ends the program.
     pub fn install() -> Result<Self, Failure> {
         let interrupt = Self::default();
         let Self { requested, is_polled, handler } = interrupt.clone();
@@ -57,7 +57,7 @@ impl Interrupt {
         result
     }
 
-    /// From now on, every signal calls `handler` and does nothing else. Must be called at most once.
+    /// Replaces the behaviour for all later signals: they only call `handler`. Must be called at most once.
     pub fn set_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
         assert!(self.handler.set(Box::new(handler)).is_ok(), "the signal handler is already set");
     }
@@ -69,7 +69,7 @@ impl Interrupt {
 
 /// Calls `handler` for every Ctrl-C or SIGTERM.
 ///
-/// SIGHUP is not handled: `nohup` starts programs with SIGHUP ignored, and a handler would undo that.
+/// SIGHUP is not handled: `nohup` makes programs ignore SIGHUP, and a signal handler would undo that.
 #[cfg(unix)]
 fn on_each_signal(handler: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;

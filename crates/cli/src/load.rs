@@ -1,4 +1,4 @@
-//! Finding, downloading and loading a speech model.
+//! Finds, downloads and loads speech models.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -15,12 +15,12 @@ const SPINNER: &str = "{spinner} {prefix} {msg}";
 
 /// Which model to load, and how.
 pub struct ModelRequest<'a> {
-    /// The name of a model, or a path.
+    /// The name of a model, or the path of a model.
     pub model: &'a str,
     pub engine: EngineOptions,
     /// Whether downloads are forbidden.
     pub offline: bool,
-    /// Whether the speech detection model is needed too.
+    /// Whether to load the speech detection model too.
     pub needs_vad: bool,
 }
 
@@ -42,7 +42,8 @@ impl ModelRequest<'_> {
         if !needs_vad {
             return Ok(transcriber);
         }
-        // A model that is given by its path must work without network access, as with `--offline`.
+        // If the model is given by its path, the program must work without network access. So the speech detection
+        // model is not downloaded.
         let offline = offline || store.catalogue().find(model).is_err();
         Ok(match download::speech_detector(&store, offline, console, interrupt)? {
             Some(path) => transcriber.with_vad(load_vad(&path)?),
@@ -51,7 +52,7 @@ impl ModelRequest<'_> {
     }
 }
 
-/// The path of a model. The model is downloaded if needed.
+/// Finds the path of a model. Downloads the model if needed.
 pub fn find_model(
     model: &str,
     offline: bool,
@@ -75,7 +76,7 @@ pub fn load_vad(path: &Path) -> Result<SileroVad, Failure> {
     SileroVad::load(path).map_err(|error| Failure::Failed(format!("cannot load the speech detection model: {error}")))
 }
 
-/// The number of threads requested, or the number of cores.
+/// The number of threads that the user requested, or the number of cores.
 pub fn thread_count(requested: Option<usize>) -> usize {
     requested.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into))
 }

@@ -1,4 +1,4 @@
-//! `amanuensis serve`.
+//! `amanuensis serve`: runs the HTTP server.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub struct ServeArgs {
     settings: Config,
 }
 
-/// Runs a server. `matches` is needed to tell arguments that the user gave from defaults.
+/// Runs the server. `matches` is needed to distinguish arguments that the user gave from defaults.
 pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure> {
     let is_given = |name: &str| {
         let source = matches.and_then(|matches| matches.value_source(name));
@@ -83,9 +83,10 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     }
 }
 
-/// The path of this program, which the server starts as a worker process.
+/// The path of this program. The server runs this program as a worker process.
 fn own_program() -> Result<PathBuf, Failure> {
-    // This link names the running file even if it was replaced by an update: a worker must have the server's version.
+    // The worker must have the same version as the server. This link names the running program even if an update has
+    // replaced its file.
     let running = Path::new("/proc/self/exe");
     if cfg!(target_os = "linux") && running.exists() {
         return Ok(running.to_owned());
@@ -93,7 +94,8 @@ fn own_program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| Failure::Failed(format!("cannot find this program: {error}")))
 }
 
-/// Downloads the default model and the speech detection model if they are missing. Returns the path of the default model.
+/// Downloads the default model and the speech detection model, if they are missing. Returns the path of the default
+/// model.
 fn download_models(
     store: &Store,
     config: &Config,
@@ -101,11 +103,13 @@ fn download_models(
     interrupt: &Interrupt,
 ) -> Result<PathBuf, Failure> {
     let mut progress = DownloadProgress::new(console, interrupt, &config.default_model);
-    // Not run_interruptible: a signal ends the program at once. The next start resumes the download.
+    // `run_interruptible` is not used here, so a signal ends the program at once. The next start resumes the
+    // download.
     let path = store.resolve(&config.default_model, config.offline, &mut |step| progress.show(step));
     console.clear_progress();
     let path = path?;
-    // A model that is given by its path must work without network access, as with `--offline`.
+    // If the model is given by its path, the program must work without network access. So the speech detection model
+    // is not downloaded.
     let offline = config.offline || store.catalogue().find(&config.default_model).is_err();
     download::speech_detector(store, offline, console, interrupt)?;
     Ok(path)

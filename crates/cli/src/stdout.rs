@@ -1,4 +1,4 @@
-//! Writing reports to standard output.
+//! Writes reports to standard output.
 
 use std::io::{self, Write as _};
 

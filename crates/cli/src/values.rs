@@ -1,4 +1,4 @@
-//! Parsers for option values that several commands share.
+//! Parsers for the values of options that several commands share.
 
 use std::ffi::OsString;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use strum::VariantNames;
 
 use crate::input::Input;
 
-/// One of the variant names of the enum `T`.
+/// Parses the name of a variant of the enum `T`.
 pub fn name_of<T>() -> impl TypedValueParser<Value = T>
 where
     T: VariantNames + FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static,
@@ -20,7 +20,7 @@ where
     PossibleValuesParser::new(T::VARIANTS).try_map(|name| name.parse::<T>())
 }
 
-/// The name of a model, or the path of a model directory or weight file.
+/// Parses the name of a model, or the path of a model directory or weight file.
 pub fn model() -> impl TypedValueParser<Value = String> {
     NonEmptyStringValueParser::new()
 }
@@ -33,7 +33,7 @@ pub fn batch_size() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..=32)
 }
 
-/// A duration in milliseconds, up to one minute.
+/// Parses a duration in milliseconds, up to one minute.
 pub fn milliseconds() -> impl TypedValueParser<Value = u64> {
     RangedU64ValueParser::<u64>::new().range(0..=60_000)
 }
@@ -43,7 +43,7 @@ pub fn output_format() -> impl TypedValueParser<Value = OutputFormat> {
     PossibleValuesParser::new(values).try_map(|name| name.parse::<OutputFormat>())
 }
 
-/// A recording: the path of a file, or `-` for standard input.
+/// Parses a recording: the path of a file, or `-` for standard input.
 pub fn recording() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().try_map(parse_recording)
 }
@@ -56,7 +56,7 @@ fn parse_recording(argument: OsString) -> Result<Input, &'static str> {
     }
 }
 
-/// A number of hypotheses of a window: the beam size, or the number of samples.
+/// Parses a number of hypotheses: the beam size, or the number of hypotheses to sample.
 pub fn hypotheses() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..=32)
 }

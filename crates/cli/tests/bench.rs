@@ -1,4 +1,4 @@
-//! `amanuensis bench`: the format and plausibility of its reports. The tests do not check speed.
+//! Tests of `amanuensis bench`: the reports have the right format and plausible values. The speed is not tested.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn json(workspace: &Workspace, arguments: &[&str]) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// The installed model `base`. Other tests use an empty model store.
+/// The path of the model `base`, if it is installed. The other tests use an empty model store.
 fn base() -> Option<PathBuf> {
     let path = Store::open_default().and_then(|store| store.path("base"));
     path.map_err(|error| println!("skipped: {error}")).ok()
@@ -62,7 +62,7 @@ fn matmul_results_are_correct_on_every_instruction_set() {
         assert_eq!(row["size"].is_null(), !is_cube, "{row}");
         assert_eq!(row["speedup"].is_null(), !is_cube || cfg!(not(feature = "npu")), "{row}");
     }
-    // There are three tile sizes and two modes for each instruction set.
+    // Each instruction set has six rows: three tile sizes in two modes.
     assert!(cfg!(not(feature = "npu")) || !tiles.is_empty());
     assert!(tiles.len().is_multiple_of(6) && tiles.iter().all(|row| row["equal"] == true));
     let table = workspace.run(&["bench", "matmul", "--sizes", "16", "--isa", "reference", "--threads", "1"]);
@@ -93,7 +93,8 @@ fn both_modes_of_tiled_products_are_measured_and_correct() {
         assert_eq!(row["equal"], true, "{row}");
         assert!(["ms", "gops", "speedup"].iter().all(|key| row[key].as_f64().unwrap() > 0.0), "{row}");
     }
-    // 40 needs two tiles of 32, or three of 16, in each dimension. The sequential mode synchronises twice per launch.
+    // A cube of size 40 needs 2 tiles of 32, or 3 tiles of 16, in each dimension: 8 or 27 launches. In sequential
+    // mode, each launch synchronises twice.
     for (row, launches) in rows.iter().zip([8, 8, 27, 27]) {
         let syncs = if row["mode"] == "batched" { 2 } else { 2 * launches };
         assert_eq!((&row["launches"], &row["syncs"]), (&launches.into(), &syncs.into()), "{row}");

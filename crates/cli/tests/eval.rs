@@ -1,4 +1,4 @@
-//! `amanuensis eval` from end to end: scoring, reports and exit codes.
+//! End-to-end tests of `amanuensis eval`: scoring, reports and exit codes.
 
 mod common;
 
@@ -9,7 +9,7 @@ use amanuensis_models::Store;
 use common::{Run, Workspace, names_in};
 use serde_json::{Value, json};
 
-/// A workspace with a model of random weights and a manifest with these lines.
+/// Creates a workspace with a model of random weights and a manifest with the given lines.
 fn workspace(manifest: &[Value]) -> Workspace {
     let workspace = Workspace::new();
     workspace.model("gibberish");
@@ -92,7 +92,7 @@ fn a_recording_that_fails_is_scored_as_empty_and_the_others_are_transcribed() {
     assert_eq!((&failed["flags"], &report["error_rate_percent"]["non_en"]), (&json!(["failed"]), &json!(100.0)));
     assert_eq!((&report["audio_s"], &report["clips"][2]["units"]), (&json!(2.0), &json!(1)));
     assert_eq!(names_in(&workspace.path("out")), ["good.json"]);
-    // --language overrides the languages of the manifest.
+    // The option --language overrides the languages in the manifest.
     let run = eval(&workspace, &["--language", "en"]);
     assert!(!run.stderr.contains("german"), "{run:?}");
 }
@@ -123,7 +123,7 @@ fn the_sample_recording_is_transcribed_with_few_errors() {
     let run = workspace.run(&[&arguments[..], &["--model", model.to_str().unwrap()]].concat());
     run.ended(0, &[]);
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
-    // The manifest names the wrong language on purpose: the language must be detected.
+    // The manifest names a wrong language on purpose. The test checks that the language is detected instead.
     assert_eq!((&report["clips"][0]["detected"], &report["clips"][0]["units"]), (&json!("en"), &json!(27)));
     let rate = report["error_rate_percent"]["non_en"].as_f64().unwrap();
     assert!(rate <= 8.0, "{report}");

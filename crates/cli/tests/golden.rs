@@ -1,8 +1,8 @@
-//! The engine compared with reference arrays of the original implementation (openai-whisper, float32, model `base`, the
-//! "jfk" recording), and tests with real models.
+//! Compares the engine with reference arrays of the original implementation (openai-whisper, float32, model `base`,
+//! the "jfk" recording), and tests real models.
 //!
-//! Models are taken from the model store, and arrays from the directory in `AMANUENSIS_TEST_DATA`. Tests are skipped if
-//! either is missing.
+//! The models are in the model store, and the reference arrays are in the directory that `AMANUENSIS_TEST_DATA`
+//! names. A test is skipped if its model or its arrays are missing.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::{Audio, TranscribeOptions, Transcriber};
 use amanuensis_weights::Checkpoint;
 
-/// The reference tokens of greedy decoding without timestamps.
+/// The tokens that the reference decodes greedily without timestamps.
 const JFK: [u32; 25] = [
     400, 370, 452, 7177, 6280, 11, 1029, 406, 437, 428, 1941, 393, 360, 337, 291, 11, 1029, 437, 291, 393, 360, 337,
     428, 1941, 13,
 ];
 const JFK_TEXT: &str =
     "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
-/// The tokens startoftranscript, en, transcribe and notimestamps.
+/// The prompt: startoftranscript, en, transcribe and notimestamps.
 const PROMPT: [u32; 4] = [50258, 50259, 50359, 50363];
 
 fn model(name: &str) -> Option<PathBuf> {
@@ -35,7 +35,8 @@ fn base(compute_type: ComputeType) -> Option<Engine> {
     )
 }
 
-/// A reference array in the format of `numpy.save`: little-endian f32, C order.
+/// Loads a reference array in the format of `numpy.save`: little-endian f32, C order. `None` means that the test must
+/// be skipped.
 fn golden(name: &str) -> Option<Vec<f32>> {
     let Some(folder) = std::env::var_os("AMANUENSIS_TEST_DATA") else {
         println!("skipped: AMANUENSIS_TEST_DATA is not set");
@@ -174,7 +175,7 @@ fn cached_decoding_equals_uncached_over_100_steps() {
         let mut largest = 0.0_f32;
         for length in PROMPT.len() + 1..=tokens.len() {
             let step = engine.step(&mut cached, &tokens[length - 1..length]).unwrap();
-            // Decode all tokens without a cache, but only at every ninth step, because the cost is quadratic.
+            // Compare only every ninth step, because decoding all tokens without a cache has quadratic cost.
             if (length - PROMPT.len()) % 9 == 1 {
                 let whole = engine.step(&mut engine.start(&window), &tokens[..length]).unwrap();
                 largest = largest.max(largest_difference(&step, &whole));
@@ -203,7 +204,8 @@ fn word_timestamps_match_the_recording() {
     let transcript = transcriber.transcribe(audio, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     let words: Vec<_> = transcript.segments.iter().flat_map(|segment| &segment.words).collect();
     assert_eq!(words.iter().map(|word| word.word.as_str()).collect::<String>().trim(), transcript.text());
-    // The start of words that follow a pause, and the end of the last word, can be seen in the waveform.
+    // The expected times were read from the waveform, where one can see the starts of words after a pause, and the
+    // end of the last word.
     for (index, word, start) in [(0, " And", 0.33), (5, " ask", 3.29), (7, " what", 5.4), (14, " ask", 8.19)] {
         assert_eq!(words[index].word, word);
         assert!((words[index].start - start).abs() < 0.15, "{:?}", words[index]);
@@ -228,8 +230,8 @@ fn multilingual_and_english_only_models_transcribe_the_sample() {
     }
 }
 
-/// Ggml files contain no list of non-speech tokens, so it is computed from the vocabulary. It must equal the list in the
-/// files of other formats.
+/// Ggml files contain no list of non-speech tokens, so the engine computes it from the vocabulary. The computed list
+/// must equal the list in `config.json`.
 #[test]
 fn computed_non_speech_tokens_equal_those_in_config_json() {
     for name in ["base", "tiny.en"] {
@@ -241,7 +243,7 @@ fn computed_non_speech_tokens_equal_those_in_config_json() {
         let listed: Vec<u32> = listed.filter(|id| vocabulary.is_text(*id)).collect();
         assert_eq!(vocabulary.non_speech_tokens(), listed, "{name}");
         let languages: Vec<&str> = vocabulary.languages().collect();
-        // English-only vocabularies contain an older code for Hebrew, but never use it.
+        // The vocabulary of English-only models contains an outdated code for Hebrew, but these models never use it.
         if vocabulary.is_multilingual() {
             assert_eq!(languages, LANGUAGE_CODES[..languages.len()], "{name}");
         }

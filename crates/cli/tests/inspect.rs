@@ -1,4 +1,4 @@
-//! `amanuensis inspect`: the contents of model files, as tables and as JSON.
+//! Tests of `amanuensis inspect`: it shows the contents of model files as tables and as JSON.
 
 mod common;
 
@@ -10,7 +10,7 @@ use amanuensis_weights::fixture::{Dimensions, whisper, write_ggml};
 use common::Workspace;
 use serde_json::Value;
 
-/// The path of an ONNX export among the test data of `amanuensis-weights`.
+/// The path of the ONNX export `name` in the test data of the crate `amanuensis-weights`.
 fn export(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/data/onnx").join(name)
 }
@@ -42,7 +42,7 @@ fn a_model_is_shown_with_sizes_tokens_and_tensors() {
         assert!(run.stdout.contains(text), "no {text:?} in {run:?}");
     }
 
-    // Without a vocabulary, the weights are shown, but the model is incomplete.
+    // If the vocabulary is missing, the weights are still shown, but the model is reported as incomplete.
     fs::remove_file(workspace.path("model/vocabulary.txt")).unwrap();
     let contents = json(&workspace, "./model/model.bin", 1);
     assert!(contents["vocabulary"].is_null() && contents["problem"].as_str().unwrap().contains("vocabulary.json"));
@@ -90,7 +90,7 @@ fn onnx_graphs_are_shown_with_inputs_and_outputs() {
     let names: Vec<&str> = outputs.iter().map(|output| output["name"].as_str().unwrap()).collect();
     assert_eq!(names[..2], ["logits", "present.0.decoder.key"]);
 
-    // A single graph, which is not a complete model.
+    // A single ONNX graph is not a complete model.
     fs::copy(whole.join("decoder_model.onnx"), workspace.path("decoder_with_past_model.onnx")).unwrap();
     let run = workspace.run(&["inspect", "./decoder_with_past_model.onnx"]);
     run.ended(1, &[]);

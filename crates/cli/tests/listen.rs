@@ -1,4 +1,4 @@
-//! `amanuensis listen` with samples from standard input.
+//! Tests of `amanuensis listen` with samples from standard input.
 
 mod common;
 
@@ -10,15 +10,15 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::Audio;
 use common::{Run, Workspace};
 
-/// Runs `listen` with these samples as standard input.
+/// Runs `listen` with `samples` as standard input.
 fn listen(workspace: &Workspace, arguments: &[&str], samples: Vec<u8>) -> Run {
     let mut command = workspace.amanuensis(&[&["listen", "--input", "-"], arguments].concat());
-    // The speech detection model is in the user's model store.
+    // Use the user's model store, because it contains the speech detection model.
     command.env_remove("AMANUENSIS_MODELS");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Writing fails if the program rejects its arguments and exits.
+    // Errors are ignored: writing fails if the program rejects its arguments and exits.
     let writer = thread::spawn(move || drop(stdin.write_all(&samples)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -44,7 +44,7 @@ fn live_speech_is_transcribed() {
     let arguments = ["--offline", "--sample-format", "f32", "--language", "en", "--model", model.to_str().unwrap()];
     let run = listen(&Workspace::new(), &arguments, bytes);
     run.ended(0, &[]);
-    // Punctuation is ignored: it depends on where pauses split the speech into utterances.
+    // Punctuation is ignored, because it depends on the pauses that split the speech into utterances.
     let letters = |c: char| c.is_alphabetic() || c.is_whitespace();
     let text = run.stdout.to_lowercase().chars().filter(|c| letters(*c)).collect::<String>();
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -69,7 +69,7 @@ fn invalid_arguments_are_rejected() {
     workspace.model("tiny");
     listen(&workspace, &["--model", "./tiny", "--offline", "--vad-threshold", "2"], Vec::new())
         .ended(2, &["the threshold of speech is a probability"]);
-    // These are rejected before the model is loaded.
+    // The program rejects these arguments before it loads the model.
     let run = |arguments: &[&str]| workspace.run(&[&["listen", "--model", "./tiny", "--offline"], arguments].concat());
     run(&["--rate", "8000"]).ended(2, &["--input -"]);
     if cfg!(not(feature = "microphone")) {

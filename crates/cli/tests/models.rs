@@ -1,4 +1,4 @@
-//! `amanuensis models` without network access.
+//! Tests of `amanuensis models` without network access.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! NPUs: the transcript does not depend on the device, and missing devices are reported.
+//! Tests of NPU support: the transcript does not depend on the device, and missing devices are reported.
 #![cfg(feature = "npu")]
 
 mod common;
@@ -9,7 +9,7 @@ use amanuensis_models::Store;
 use common::Workspace;
 use serde_json::Value;
 
-/// The segments of a recording, and the launches and synchronisations of the NPU.
+/// Transcribes a recording. Returns its segments, and the launches and synchronisations of the NPU.
 fn transcribe(workspace: &Workspace, arguments: &[&str]) -> (Value, Value) {
     let base = ["transcribe", "--offline", "--format", "json"];
     let run = workspace.run(&[&base[..], arguments].concat());
@@ -83,14 +83,14 @@ fn devices_that_cannot_be_used_are_rejected() {
         return println!("skipped: this machine has an NPU");
     }
     refused(&["--device", "npu"], 1, &["there is no AMD NPU"]);
-    // A user who did not ask for an NPU gets no message about a missing one.
+    // If the user did not select an NPU, no message about a missing NPU is printed.
     let run = workspace.run(&["transcribe", "--model", "gibberish", "tone.wav"]);
     run.ended(0, &[]);
     assert!(!run.stderr.contains("NPU"), "{run:?}");
 }
 
 #[test]
-fn devices_lists_every_device() {
+fn the_devices_command_lists_every_device() {
     let workspace = Workspace::new();
     let run = workspace.run(&["devices", "--json"]);
     run.ended(0, &[]);
@@ -129,7 +129,7 @@ fn doctor_checks_products_on_the_fake_npu_and_reports_what_is_missing() {
     let run = workspace.run(&["doctor"]);
     run.ended(1, &[]);
     assert!(run.stdout.contains("failed") && run.stdout.contains("there is no AMD NPU"), "{run:?}");
-    // The design is checked even without an NPU.
+    // The design is checked even on a machine without an NPU.
     for command in ["doctor", "devices"] {
         let run = workspace.run(&[command, "--npu-design", "nowhere"]);
         assert!(run.stdout.contains("there is no AMD NPU") && run.stdout.contains("design.json"), "{run:?}");

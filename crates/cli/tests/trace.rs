@@ -1,4 +1,5 @@
-//! `amanuensis trace`: different formats of a model agree, and an altered weight is reported in the stage it belongs to.
+//! Tests of `amanuensis trace`: different formats of a model give the same values, and an altered weight is reported
+//! in the stage that uses it.
 
 mod common;
 
@@ -21,7 +22,8 @@ const SIZES: Dimensions = Dimensions {
     n_vocab: 34 + 1501,
 };
 
-/// The path of an export of a small model with random weights, as ONNX or safetensors.
+/// The path of the export `name` of a small model with random weights. The exports are in ONNX and safetensors
+/// format.
 fn export(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/data/onnx").join(name)
 }
@@ -35,13 +37,13 @@ fn write(workspace: &Workspace, name: &str, tensors: &Tensors) {
     fs::write(directory.join("config.json"), config).unwrap();
 }
 
-/// Compares the first model with the second, over the same ten steps.
+/// Compares the model `model` with the model `with` over up to ten steps.
 fn compare(workspace: &Workspace, model: &str, with: &str, more: &[&str]) -> Run {
     let arguments = ["trace", "--start", "0", "--steps", "10", "--model", model, "--compare-model", with];
     workspace.run(&[&arguments, more, &["a.wav"]].concat())
 }
 
-/// Asserts that a comparison failed in `stage`.
+/// Asserts that the comparison failed in the stage `stage`.
 #[track_caller]
 fn fails_in(run: &Run, stage: &str) {
     run.ended(1, &[]);
@@ -49,7 +51,7 @@ fn fails_in(run: &Run, stage: &str) {
     assert!(verdict.starts_with(stage), "{run:?}");
 }
 
-/// The values of a tensor, to alter them.
+/// Mutable access to the values of a tensor.
 fn values_of<'t>(tensors: &'t mut Tensors, name: &str) -> &'t mut [f32] {
     &mut tensors.get_mut(name).unwrap().1
 }
@@ -73,7 +75,7 @@ fn an_altered_weight_is_reported_in_its_stage() {
     };
     fails_in(&altered("a", &|tensors| values_of(tensors, "encoder.layers.0.fc2.bias")[3] += 2.0), "encoder: ");
     fails_in(&altered("b", &|tensors| values_of(tensors, "decoder.layers.1.fc1.bias").fill(3.0)), "first logits: ");
-    // The prompt of an English-only model is one token, so that step 6 is the first to use the sixth position.
+    // The prompt of an English-only model is one token, so step 6 is the first step that uses the sixth position.
     fails_in(
         &altered("c", &|tensors| values_of(tensors, "decoder.embed_positions.weight")[5 * 16..6 * 16].fill(1.0)),
         "logits of step 6: ",
@@ -109,7 +111,7 @@ fn onnx_graphs_agree_with_the_native_engine_until_one_is_altered() {
         fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
     }
     against(&copy, &[]).ended(0, &[]);
-    // The first row of the encoder's positional embedding: sines of 0, then cosines of 0.
+    // The bytes of the first row of the encoder's positional embedding: sines of 0, followed by cosines of 0.
     let row: Vec<u8> = [0.0_f32, 1.0].into_iter().flat_map(|value| value.to_le_bytes().repeat(4)).collect();
     let mut graph = fs::read(copy.join("encoder_model.onnx")).unwrap();
     let at = graph.windows(row.len()).position(|bytes| bytes == row).unwrap();
@@ -164,7 +166,7 @@ fn invalid_combinations_are_rejected() {
     trace(&["--model", torch, "--language", "en", "--start", "0"]).ended(0, &[]);
     trace(&["--model", torch, "--start", "-1"]).ended(2, &[]);
     trace(&["--model", torch, "--tolerance", "NaN"]).ended(2, &[]);
-    // Models of different sizes are compared until the first stage with a different number of values.
+    // If models have different sizes, the comparison fails in the first stage where the number of values differs.
     workspace.model("other");
     fails_in(&compare(&workspace, torch, "./other", &[]), "encoder: 12000 values against 24000");
 }

@@ -1,4 +1,4 @@
-//! Wrong usage ends with exit code 2 and a helpful message.
+//! Tests of wrong usage: it ends with exit code 2 and a helpful message.
 
 mod common;
 

@@ -20,15 +20,15 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Limits of the machine: arithmetic in registers, and read bandwidth of caches and memory
+    /// Limits of the machine: speed of arithmetic in registers, and read bandwidth of caches and memory
     Roofline(BenchRooflineArgs),
-    /// Int8 matrix products, and their share of the machine's limit
+    /// Speed of int8 matrix products, also as a share of the machine's limit
     Matmul(BenchMatmulArgs),
-    /// Loading, mel spectrogram, encoder and decoder of an installed model
+    /// Speed of loading, mel spectrogram, encoder and decoder of an installed model
     Model(BenchModelArgs),
-    /// Transcription of whole recordings with an installed model
+    /// Speed of transcribing whole recordings with an installed model
     Transcribe(BenchTranscribeArgs),
-    /// Live transcription: the delay of words, and the error rate
+    /// Delay of words and error rate of live transcription
     Live(BenchLiveArgs),
 }
 

@@ -1,4 +1,4 @@
-//! Installed models. Benchmarks never download, because that is not part of what they measure.
+//! Finds the models to measure. Benchmarks never download a model: they use only installed models and model paths.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use amanuensis_transcribe::SileroVad;
 use crate::failure::Failure;
 use crate::load::load_vad;
 
-/// The path of an installed model, or of a model given by its path.
+/// The path of the model `model`, which is the name of an installed model or a path.
 pub fn model_path(model: &str) -> Result<PathBuf, Failure> {
     let store = Store::open_default()?;
     Ok(store.resolve(model, true, &mut |_| ControlFlow::Continue(()))?)
 }
 
-/// The speech detection model, or `None` if it is not installed.
+/// Loads the speech detection model. Returns `None` if it is not installed.
 pub fn vad() -> Result<Option<SileroVad>, Failure> {
     let store = Store::open_default()?;
     let Ok(path) = store.path(SPEECH_DETECTOR) else { return Ok(None) };

@@ -1,6 +1,7 @@
-//! `amanuensis bench live`: the delay of words in live transcription, and its error rate.
+//! `amanuensis bench live`: the delay of words in live transcription, and the error rate.
 //!
-//! The clock of the stream is simulated: computing takes its real time, but waiting for the next block is skipped.
+//! The benchmark uses a simulated clock. The time spent computing is measured and added to the clock. The time until
+//! the next block of audio arrives is added without waiting.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -21,7 +22,7 @@ use crate::load::thread_count;
 
 const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// Samples of a block: 100 ms, as a client would send them.
+/// Number of samples in a block. A block is 100 ms of audio, as a client would send it.
 const BLOCK_SAMPLES: usize = 1600;
 
 pub fn measure(args: &BenchLiveArgs) -> Result<String, Failure> {
@@ -41,18 +42,18 @@ pub fn measure(args: &BenchLiveArgs) -> Result<String, Failure> {
     Ok(if args.json { report.json() } else { report.table() })
 }
 
-/// Sums and delays of all recordings.
+/// Totals over all recordings, and the delays of all words.
 #[derive(Default)]
 struct Sums {
     /// Duration of the recordings in seconds.
     audio_s: f64,
     /// Time spent computing, in seconds.
     busy_s: f64,
-    /// Delays of words in seconds, until they were shown as they stayed.
+    /// For each committed word: seconds from the end of the word in the audio until its final text was first shown.
     provisional: Vec<f64>,
-    /// The same, for the first word of each utterance.
+    /// The values of `provisional` for the first word of each utterance.
     first: Vec<f64>,
-    /// Delays of words in seconds, until they were committed.
+    /// For each committed word: seconds from the end of the word in the audio until the word was committed.
     committed: Vec<f64>,
     live: Errors,
     file: Errors,
@@ -74,7 +75,7 @@ impl Sums {
         Ok(())
     }
 
-    /// Streams the samples to the model, records the delays, and returns the text.
+    /// Streams the samples to a [`LiveTranscriber`], records the delays, and returns the committed text.
     fn transcribe_live(
         &mut self,
         transcriber: &Transcriber,
@@ -83,12 +84,13 @@ impl Sums {
     ) -> Result<String, amanuensis_transcribe::Error> {
         let mut live = LiveTranscriber::new(transcriber, options, UtteranceOptions::default())?;
         let mut text = String::new();
-        // The simulated time of the stream in seconds, and how many samples were streamed.
+        // `now` is the simulated time of the stream in seconds. `streamed` is the number of samples streamed so far.
         let (mut now, mut streamed) = (0.0_f64, 0);
         let mut shown = ShownWords::default();
         let mut is_first = true;
         while streamed < samples.len() {
-            // All complete blocks that arrived by now, but at least one: if it is not complete yet, time advances.
+            // Stream all complete blocks that have arrived by `now`. If no block has arrived, advance the clock to
+            // the end of the next block and stream that one.
             let arrived = (now * SAMPLE_RATE_HZ) as usize / BLOCK_SAMPLES * BLOCK_SAMPLES;
             let end = arrived.max(streamed + BLOCK_SAMPLES).min(samples.len());
             now = now.max(end as f64 / SAMPLE_RATE_HZ);
@@ -124,12 +126,13 @@ impl Sums {
     }
 }
 
-/// The words on the screen that are not committed yet, without case and punctuation, and since when they are shown.
+/// The words that are shown but not committed, each with the time since when it is shown. Words are stored in lower
+/// case and without punctuation.
 #[derive(Default)]
 struct ShownWords(Vec<(String, f64)>);
 
 impl ShownWords {
-    /// Replaces the words. A word that does not change keeps its time.
+    /// Replaces the shown words. A word that stays the same at its position keeps its time.
     fn update<'w>(&mut self, words: impl Iterator<Item = &'w Word>, now: f64) {
         let mut count = 0;
         for (index, word) in words.enumerate() {
@@ -145,7 +148,7 @@ impl ShownWords {
         self.0.truncate(count);
     }
 
-    /// Removes the first `count` words, and returns since when they were shown.
+    /// Removes the first `count` words and returns the times since when they were shown.
     fn take(&mut self, count: usize) -> Vec<f64> {
         self.0.drain(..count).map(|(_, since)| since).collect()
     }
@@ -160,7 +163,7 @@ fn samples(clip: &Clip) -> Result<Vec<f32>, amanuensis_transcribe::AudioError> {
     Ok(samples)
 }
 
-/// The results.
+/// The results of the benchmark.
 struct Report<'a> {
     model: &'a str,
     isa: Isa,
@@ -172,9 +175,9 @@ struct Report<'a> {
     file: Errors,
 }
 
-/// The distribution of a kind of delay.
+/// The distribution of one kind of delay.
 struct Delays {
-    /// The key in JSON.
+    /// The key of this delay in the JSON report.
     key: &'static str,
     label: &'static str,
     words: usize,
@@ -235,7 +238,7 @@ fn percent(errors: Errors) -> f64 {
     100.0 * errors.total() as f64 / errors.units.max(1) as f64
 }
 
-/// The quantile of `values`; NaN if there are none.
+/// The quantile of `values`, where `quantile` is from 0 to 1. NaN if `values` is empty.
 fn quantile(values: &mut [f64], quantile: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_does_not_change_keeps_its_time() {
+    fn an_unchanged_word_keeps_the_time_when_it_was_first_shown() {
         let mut shown = ShownWords::default();
         shown.update(words("ask not.").iter(), 1.0);
         shown.update(words("Ask not what").iter(), 2.0);

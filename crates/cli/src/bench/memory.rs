@@ -1,16 +1,16 @@
-//! Memory of the process and of the machine, as Linux reports it.
+//! The memory use of the process and the available memory of the machine, as Linux reports them.
 
-/// The peak resident memory of this process in MB. `None` if the system does not report it.
+/// The peak resident memory of this process in MB, or `None` if the system does not report it.
 pub fn peak_rss_mb() -> Option<f64> {
     Some(kib_field("/proc/self/status", "VmHWM:")? as f64 * 1024.0 / 1e6)
 }
 
-/// The available memory in bytes. 2 GiB is assumed if the system does not report it.
+/// The available memory in bytes. If the system does not report it, 2 GiB is returned.
 pub fn available_bytes() -> u64 {
     kib_field("/proc/meminfo", "MemAvailable:").and_then(|kib| kib.checked_mul(1024)).unwrap_or(2 << 30)
 }
 
-/// The value of a field such as `VmHWM:   1234 kB`.
+/// The value of the field `name` in `file`, in KiB. A field looks like `VmHWM:   1234 kB`.
 fn kib_field(file: &str, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,4 +1,4 @@
-//! `amanuensis bench`: the speed of this machine, and how much of it a model uses.
+//! `amanuensis bench`: measures the speed of this machine, and how much of that speed a model reaches.
 
 pub mod args;
 mod installed;

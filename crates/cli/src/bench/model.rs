@@ -1,4 +1,4 @@
-//! `amanuensis bench model`: loading, mel spectrogram, encoder and decoder.
+//! `amanuensis bench model`: the speed of loading, mel spectrogram, encoder and decoder.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -15,13 +15,13 @@ use super::timing::{ROUNDS, fastest, int8_peak};
 use crate::failure::Failure;
 use crate::load::thread_count;
 
-/// Tokens decoded before the timed steps, so that the KV cache is not empty.
+/// Number of tokens that are decoded before the timed steps, so that the KV cache is not empty.
 const CONTEXT_TOKENS: usize = 16;
 
-/// Timed decoding steps of a round.
+/// Number of timed decoding steps in one round.
 const STEPS: usize = 8;
 
-/// Why calls cannot fail that would fail with another runtime.
+/// The reason for `expect`: some calls fail with other runtimes, but never with the native runtime.
 const NATIVE: &str = "the model was loaded with the native runtime";
 
 /// All measurements of a model.
@@ -32,7 +32,7 @@ struct Measurements {
     mel_ms: f64,
     encode_ms: f64,
     encode_tops: f64,
-    /// The limit of the int8 instructions in registers.
+    /// The limit of the int8 instructions in registers, in 10^12 operations per second.
     roofline_tops: f64,
     decode: Vec<DecodeSpeed>,
 }
@@ -117,9 +117,10 @@ fn table(measurements: &Measurements) -> String {
     table.join("\n") + "\n"
 }
 
-/// The speed of decoding steps in the middle of a window, for `batch` windows that are decoded together.
+/// The speed of decoding `batch` windows together. The timed steps are in the middle of each window.
 fn measure_decoding(engine: &Engine, mel: &[f32], batch: usize) -> DecodeSpeed {
-    // Each sequence has a window of its own: in practice, no two share their cross-attention keys and values.
+    // Encode the window once per sequence, because the sequences of a real batch do not share their cross-attention
+    // keys and values.
     let windows: Vec<_> = (0..batch).map(|_| engine.encode(mel).expect("the same window was encoded before")).collect();
     let mut buffers = engine.step_buffers();
     let mut round = || {
@@ -139,7 +140,7 @@ fn measure_decoding(engine: &Engine, mel: &[f32], batch: usize) -> DecodeSpeed {
     DecodeSpeed { batch, tokens_per_s: (batch * STEPS) as f64 / seconds, bytes_per_step }
 }
 
-/// 30 s of rising tones. The speed does not depend on the content.
+/// 30 s of rising tones. The measured speed does not depend on the audio.
 fn chirps() -> Vec<f32> {
     (0..WINDOW_SAMPLES).map(|i| ((i % 16_000) as f32 * i as f32 * 1e-5).sin() * 0.3).collect()
 }

@@ -1,4 +1,4 @@
-//! `amanuensis bench roofline`: the limits of the machine.
+//! `amanuensis bench roofline`: the limits of the machine for arithmetic and memory reads.
 
 use std::hint::black_box;
 use std::iter;
@@ -11,15 +11,16 @@ use super::args::BenchRooflineArgs;
 use super::timing::{fastest, int8_peak, tera_operations};
 use crate::load::thread_count;
 
-/// Buffers that each thread reads repeatedly, with the memory level that holds them: the first fits into every L2 cache,
-/// the second only into L3, and the last exceeds a core's share of L3.
+/// Names of memory levels, each with the size of the buffer that a thread reads repeatedly. The first buffer fits
+/// into every L2 cache, the second fits only into the L3 cache, and the last exceeds the share of the L3 cache that
+/// one core has.
 const BUFFERS: [(&str, usize); 3] =
     [("256 KiB, L2", 256 << 10), ("8 MiB, L3", 8 << 20), ("256 MiB, memory", 256 << 20)];
 
-/// Bytes that are read in a round.
+/// Number of bytes that are read in one round.
 const ROUND_BYTES: usize = 256 << 20;
 
-/// One limit, measured with each number of threads.
+/// One limit of the machine, measured with each number of threads.
 struct Row {
     what: String,
     unit: &'static str,

@@ -1,19 +1,20 @@
-//! Measuring time.
+//! Measures durations.
 //!
-//! Of several rounds, the fastest counts: a disturbance by other programs only ever makes a round slower.
+//! Work is measured in several rounds, and the fastest round counts. Other programs can only make a round slower,
+//! never faster.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use amanuensis_kernels::{Cpu, Pool};
 
-/// Number of rounds, of which the fastest counts.
+/// Number of rounds. The fastest one counts.
 pub const ROUNDS: usize = 7;
 
-/// Minimum duration of a round of repeatable work, so that the overhead of starting it does not matter.
+/// Minimum duration of a round. Short work is repeated, so that the cost of starting the work does not matter.
 const MIN_ROUND: Duration = Duration::from_millis(10);
 
-/// [`fastest_repeated`] starts no further round after this time.
+/// After this time, [`fastest_repeated`] starts no further round.
 const MAX_TOTAL: Duration = Duration::from_secs(2);
 
 /// The duration of `work` in seconds.
@@ -28,7 +29,8 @@ pub fn fastest(mut work: impl FnMut()) -> f64 {
     (0..ROUNDS).map(|_| seconds(&mut work)).fold(f64::INFINITY, f64::min)
 }
 
-/// The duration of `work` in the fastest round, in seconds. A first call warms up; short work is repeated in each round.
+/// The duration of one call of `work` in the fastest round, in seconds. The first call warms up the caches and is not
+/// measured as a round. Short work is called several times in each round.
 pub fn fastest_repeated(work: &mut dyn FnMut()) -> f64 {
     let start = Instant::now();
     let first = seconds(&mut *work).max(1e-9);
@@ -43,9 +45,9 @@ pub fn fastest_repeated(work: &mut dyn FnMut()) -> f64 {
     fastest
 }
 
-/// The operations per second, in 10^12, of `run_loop` on all threads of the pool.
+/// Runs `run_loop` on all threads of the pool, and returns the operations per second, in 10^12.
 ///
-/// `run_loop(n)` runs `n` iterations and returns how many operations these are.
+/// `run_loop(n)` must run `n` iterations and return the number of operations in them.
 pub fn tera_operations(pool: &Pool, run_loop: impl Fn(usize) -> u64 + Sync) -> f64 {
     let work = |iterations| {
         black_box(run_loop(iterations));

@@ -18,7 +18,7 @@ use crate::input::Input;
 use crate::load::thread_count;
 use crate::npu;
 
-/// Sums over all recordings, in seconds.
+/// Durations in seconds, summed over all recordings.
 #[derive(Default)]
 struct Sums {
     audio: f64,
@@ -26,7 +26,7 @@ struct Sums {
     phases: Timings,
 }
 
-/// The results, and the transcriber they were measured with.
+/// The results, and the transcriber that was measured.
 struct Measurements {
     transcriber: Transcriber,
     threads: usize,
@@ -61,7 +61,8 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     Ok(if args.json { measurements.json() } else { measurements.table() })
 }
 
-/// Loads the model in int8, and the speech detection model if it is installed. Also returns how many milliseconds it took.
+/// Loads the model in int8, and the speech detection model if it is installed. Also returns the loading time in
+/// milliseconds.
 fn load(args: &BenchTranscribeArgs) -> Result<(Transcriber, f64), Failure> {
     let device = args.device.options()?;
     let path = installed::model_path(&args.model)?;
@@ -77,7 +78,8 @@ fn load(args: &BenchTranscribeArgs) -> Result<(Transcriber, f64), Failure> {
     Ok((transcriber, 1e3 * start.elapsed().as_secs_f64()))
 }
 
-/// Rejects inputs that cannot be read, and pipes, whose speed depends on the program that writes them.
+/// Rejects recordings that cannot be read. Also rejects pipes, because their speed depends on the program that writes
+/// to them.
 fn check(input: &Input) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{input}: {error}"));
     let Some(path) = input.path() else {
@@ -90,7 +92,7 @@ fn check(input: &Input) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The complete transcript of a recording, or the reason why there is none.
+/// The complete transcript of a recording, or the reason why the transcription failed.
 fn transcribe(transcriber: &Transcriber, options: &TranscribeOptions, input: &Input) -> Result<Transcript, String> {
     let audio = input.open().map_err(|error| error.to_string())?;
     let transcript = transcriber.transcribe(audio, options, &mut |_| ControlFlow::Continue(()));
@@ -119,7 +121,7 @@ impl Sums {
         self.audio / self.wall
     }
 
-    /// Names and durations of the phases.
+    /// The names of the phases and their durations.
     fn named_phases(&self) -> [(&'static str, f64); 6] {
         let Timings { audio_decode, vad, mel, encode, decode, total } = self.phases;
         [

@@ -53,7 +53,7 @@ pub struct EvalArgs {
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
-    /// Write each transcript into this directory, as ID.json
+    /// Write each transcript into this directory, as the file ID.json
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub output_dir: Option<PathBuf>,
 

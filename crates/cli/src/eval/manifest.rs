@@ -1,4 +1,4 @@
-//! The manifest of an evaluation: recordings and their reference texts.
+//! Reads the manifest of an evaluation: a list of recordings and their reference texts.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,22 +11,22 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::options::language::LanguageChoice;
 
-/// A recording in the manifest.
+/// One recording of the manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Clip {
-    /// The unique name, which is a valid file name.
+    /// The unique id of the recording. It is a valid file name.
     pub id: String,
-    /// The path as written in the manifest.
+    /// The path of the recording as written in the manifest.
     pub file: String,
-    /// The path relative to the working directory.
+    /// The same path, relative to the working directory.
     pub path: PathBuf,
-    /// The language spoken, if the manifest contains it.
+    /// The language spoken, if the manifest names it.
     pub language: Option<Language>,
-    /// The text that is spoken, if all of it is known.
+    /// The spoken text, or `None` if the manifest does not contain all of it.
     pub reference: Option<String>,
 }
 
-/// A line of the manifest. Other fields are ignored.
+/// One line of the manifest. Other fields in the line are ignored.
 #[derive(Deserialize)]
 struct Entry {
     id: String,
@@ -37,7 +37,7 @@ struct Entry {
     prefix_of_reference: Value,
 }
 
-/// Reads the manifest.
+/// Reads the manifest at the path `manifest`.
 pub fn read(manifest: &Path) -> Result<Vec<Clip>, Failure> {
     let name = manifest.display();
     let text = fs::read_to_string(manifest)
@@ -48,7 +48,8 @@ pub fn read(manifest: &Path) -> Result<Vec<Clip>, Failure> {
     if clips.is_empty() { Err(Failure::Failed(format!("the manifest {name} names no recording"))) } else { Ok(clips) }
 }
 
-/// Parses a manifest that lies in `folder`. The error is the number of the invalid line and the reason.
+/// Parses the text of a manifest in the directory `folder`. The error holds the number of the invalid line and the
+/// reason.
 fn parse(text: &str, folder: &Path) -> Result<Vec<Clip>, (usize, String)> {
     let mut ids = HashSet::new();
     let mut clips = Vec::new();
@@ -64,7 +65,7 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<Clip>, (usize, String)> {
 
 fn clip(line: &str, folder: &Path) -> Result<Clip, String> {
     let entry: Entry = serde_json::from_str(line).map_err(|error| {
-        // serde_json counts lines within this string, which is always line 1.
+        // Each line is parsed on its own, so serde_json always reports line 1. That line number is removed.
         let error = error.to_string();
         error.replace(" at line 1 column", " at column")
     })?;
@@ -92,7 +93,7 @@ fn clip(line: &str, folder: &Path) -> Result<Clip, String> {
     })
 }
 
-/// Whether a JSON value is true in the sense of Python: not null, false, zero or empty.
+/// Whether Python would treat a JSON value as true: it is not null, false, zero or empty.
 fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_is_a_recording() {
+    fn each_line_describes_one_recording() {
         let text = r#"
             {"id": "a", "file": "x/a.wav", "language": "German", "reference": "Ja.", "seconds": 3}
 

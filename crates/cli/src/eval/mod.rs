@@ -1,4 +1,4 @@
-//! `amanuensis eval`: the error rate and speed of a model on recordings with known text.
+//! `amanuensis eval`: measures the error rate and speed of a model on recordings with known text.
 
 pub mod args;
 pub mod manifest;
@@ -48,7 +48,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Failure> {
 /// The state that all recordings share.
 struct Session<'a> {
     args: &'a EvalArgs,
-    /// The format of transcripts in `--output-dir`.
+    /// The format of the transcripts written into `--output-dir`.
     format: OutputFormat,
     transcriber: Transcriber,
     console: Console,
@@ -57,7 +57,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Transcribes and scores all recordings. Also returns whether one of them failed.
+    /// Transcribes and scores all recordings. The returned flag says whether a recording failed.
     fn evaluate<'c>(&self, clips: &'c [Clip]) -> Result<(Results<'c>, bool), Failure> {
         let mut results = Results {
             model: self.transcriber.name().to_owned(),
@@ -113,14 +113,16 @@ impl Session<'_> {
         }
     }
 
-    /// The language to transcribe a recording in: that of `--language`, otherwise that of the manifest.
+    /// The language in which to transcribe a recording: the language given with `--language`, or else the one in the
+    /// manifest.
     fn language_choice(&self, clip: &Clip) -> LanguageChoice {
-        // With --multilingual, every window detects its language, so that none may be given.
+        // With --multilingual, the language of every window is detected, so the language of the manifest must not be
+        // given.
         let known = clip.language.filter(|_| !self.args.decoding.multilingual());
         self.args.language.unwrap_or(known.map_or(LanguageChoice::Auto, LanguageChoice::Known))
     }
 
-    /// Writes the transcript into `--output-dir`, if given.
+    /// Writes the transcript into `--output-dir`, if that option is given.
     fn write_transcript(&self, clip: &Clip, transcript: &Transcript) -> Result<(), Failure> {
         let Some(directory) = self.args.output_dir.as_deref() else { return Ok(()) };
         let path = directory.join(format!("{}.{}", clip.id, self.format.name()));
@@ -143,7 +145,7 @@ impl Session<'_> {
         }
     }
 
-    /// The result of a recording that failed: it is scored as an empty transcript.
+    /// The result of a recording that failed. It is scored like an empty transcript.
     fn failed<'c>(&self, clip: &'c Clip, reason: String) -> ClipResult<'c> {
         let reference = clip.reference.as_deref();
         ClipResult {

@@ -1,4 +1,4 @@
-//! The results of an evaluation: errors per recording, per language and in total, as JSON.
+//! The results of an evaluation: the errors per recording, per language and in total. They can be written as JSON.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 
 use super::manifest::Clip;
 
-/// The result of a recording.
+/// The result of one recording.
 pub struct ClipResult<'a> {
     pub clip: &'a Clip,
-    /// The code of the detected language, if it was detected.
+    /// The code of the detected language. `None` if the language was not detected.
     pub detected: Option<&'static str>,
-    /// The errors, if the recording has a reference.
+    /// The errors of the transcript. `None` if the recording has no reference text.
     pub errors: Option<Errors>,
     pub text: String,
-    /// The names of the flags of suspicious segments.
+    /// The names of the flags that mark suspicious segments.
     pub flags: Vec<String>,
-    /// Messages for the user.
+    /// Warnings to show to the user.
     pub warnings: Vec<String>,
 }
 
@@ -42,15 +42,15 @@ pub struct Results<'a> {
     pub model: String,
     pub compute_type: String,
     pub strategy: String,
-    /// Total duration of the recordings that did not fail.
+    /// Total duration in seconds of the recordings that did not fail.
     pub audio_s: f64,
-    /// Total time to transcribe them.
+    /// Total time in seconds that the transcription took.
     pub wall_s: f64,
     pub clips: Vec<ClipResult<'a>>,
 }
 
 impl Results<'_> {
-    /// The errors of each language with scored recordings, by language code.
+    /// The errors summed per language code. Languages without a scored recording are left out.
     pub fn by_language(&self) -> BTreeMap<&'static str, Errors> {
         let mut languages: BTreeMap<&'static str, Errors> = BTreeMap::new();
         for result in &self.clips {
@@ -61,7 +61,8 @@ impl Results<'_> {
         languages
     }
 
-    /// The sum of the errors of all languages whose code is selected, or `None` if none of them was scored.
+    /// The sum of the errors of all languages for whose code `is_selected` returns true. `None` if no recording in
+    /// these languages was scored.
     pub fn of_languages(&self, is_selected: impl Fn(&str) -> bool) -> Option<Errors> {
         let languages = self.by_language();
         let selected: Vec<Errors> =
@@ -69,12 +70,12 @@ impl Results<'_> {
         (!selected.is_empty()).then(|| selected.into_iter().sum())
     }
 
-    /// Seconds of audio per second of wall time, or `None` if all recordings failed.
+    /// Seconds of audio transcribed per second of wall time. `None` if all recordings failed.
     pub fn speed(&self) -> Option<f64> {
         (self.wall_s > 0.0).then(|| self.audio_s / self.wall_s)
     }
 
-    /// One JSON object on one line.
+    /// The results as one line of JSON.
     pub fn json(&self) -> String {
         let languages = self.by_language();
         let mut rates: Map<String, Value> =
@@ -93,7 +94,8 @@ impl Results<'_> {
     }
 }
 
-/// The code of the language whose rules a recording is scored by: English if the manifest contains no language.
+/// The code of the language whose scoring rules apply to a recording. If the manifest names no language, the code of
+/// English is returned.
 pub fn scoring_language(clip: &Clip) -> &'static str {
     clip.language.unwrap_or(Language::ENGLISH).code()
 }

@@ -5,7 +5,7 @@ use amanuensis_score::{Errors, is_by_character};
 use super::results::{ClipResult, Results, scoring_language};
 use crate::console::printable;
 
-/// A table of the recordings, one of the languages, and the speed.
+/// Formats a table of the recordings, a table of the languages, and the speed.
 pub fn table(results: &Results<'_>) -> String {
     let mut lines = vec![format!("{}, {}, {}", results.model, results.compute_type, results.strategy), String::new()];
     let width =
@@ -42,7 +42,7 @@ pub fn table(results: &Results<'_>) -> String {
 
 const HEADER: &str = "language  errors %     sub     del     ins      of";
 
-/// The columns below [`HEADER`].
+/// The table columns whose titles are in [`HEADER`].
 fn row(code: &str, errors: Option<&Errors>) -> String {
     let Some(errors) = errors else { return format!("{code:<8}  not counted{:>29}", "") };
     let percent = errors.percent().map_or("-".to_owned(), |percent| format!("{percent:.2}"));

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// The contents of a model's files. For a single ONNX graph, only `graphs` and `problem` are set.
+/// The contents of a model's files. For a single ONNX graph, only the file's path and format, `graphs` and `problem`
+/// are set.
 #[derive(Serialize, Default)]
 pub struct Contents {
     pub path: String,
@@ -18,7 +19,7 @@ pub struct Contents {
     pub vocabulary: Option<VocabularyInfo>,
     pub graphs: Vec<Graph>,
     pub tensors: Vec<TensorInfo>,
-    /// Why the files are not a complete model.
+    /// Why the files are not a complete model, or `None` if they are.
     pub problem: Option<String>,
 }
 
@@ -27,9 +28,9 @@ pub struct NetworkSizes {
     pub positions: usize,
     pub width: usize,
     pub layers: usize,
-    /// Attention heads, if the weight file contains the number.
+    /// Number of attention heads. `None` if the weight file does not contain it.
     pub heads: Option<usize>,
-    /// Mel bins of the encoder, or tokens of the decoder's vocabulary.
+    /// Number of inputs: mel bins for the encoder, tokens of the vocabulary for the decoder.
     pub inputs: usize,
 }
 
@@ -62,7 +63,7 @@ pub struct Value {
     pub shape: Vec<Length>,
 }
 
-/// A dimension: a fixed length, or the name of a dynamic one.
+/// The length of a dimension. It is a fixed number, or a name if the length is dynamic.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Length {
@@ -107,7 +108,7 @@ impl Contents {
 }
 
 impl NetworkSizes {
-    /// `None` if a tensor that determines a size is missing.
+    /// The sizes of the network `name`. `None` if a tensor that determines a size is missing.
     fn of(checkpoint: &Checkpoint, name: &str) -> Option<Self> {
         let positions = checkpoint.get(&format!("{name}.embed_positions.weight"))?;
         let is_encoder = name == "encoder";
@@ -158,7 +159,7 @@ impl Value {
 }
 
 impl Length {
-    /// The length or the name.
+    /// The length as text: the number or the name.
     pub fn label(&self) -> String {
         match self {
             Self::Fixed(length) => length.to_string(),

@@ -1,4 +1,4 @@
-//! `amanuensis inspect`.
+//! `amanuensis inspect`: shows the contents of a model.
 
 pub mod args;
 mod contents;
@@ -24,6 +24,6 @@ pub fn run(args: &InspectArgs) -> Result<(), Failure> {
     };
     let has_problem = contents.problem.is_some();
     print(&text).map_err(|failure| failure.after_failures(has_problem))?;
-    // The problem is part of the printed contents.
+    // The problem was already printed with the contents.
     if has_problem { Err(Failure::Reported) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! The contents of a model as tables.
+//! Formats the contents of a model as tables.
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ pub fn tables(contents: &Contents) -> String {
     text
 }
 
-/// Appends a line. Names in a file may contain control characters, which are escaped.
+/// Appends a line. Control characters are escaped, because names in a model file may contain them.
 fn add_line(text: &mut String, line: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{}", printable(line).trim_end());

@@ -48,7 +48,7 @@ pub struct ListenArgs {
     #[arg(long, default_value = "transcribe", value_parser = name_of::<Task>(), help_heading = "Output")]
     pub task: Task,
 
-    /// Print warnings, errors and the text only
+    /// Print only warnings, errors and the text
     #[arg(short, long, help_heading = "Output")]
     pub quiet: bool,
 
@@ -68,7 +68,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "N", value_parser = values::thread_count(), help_heading = "Performance")]
     pub threads: Option<usize>,
 
-    /// Words to expect, such as names; they are added to the prompt
+    /// Words to expect, such as names; they are added to the prompt of every utterance
     #[arg(long, value_name = "WORDS", help_heading = "Prompt")]
     pub hotwords: Option<String>,
 
@@ -84,11 +84,11 @@ pub struct ListenArgs {
     #[arg(long, value_name = "PROBABILITY", default_value_t = UtteranceOptions::default().threshold, help_heading = "Speech detection")]
     pub vad_threshold: f32,
 
-    /// Padding before an utterance, in milliseconds
+    /// Padding before each utterance, in milliseconds
     #[arg(long, value_name = "MS", default_value = "300", value_parser = milliseconds(), help_heading = "Speech detection")]
     pub prefix_padding_ms: u64,
 
-    /// Silence that ends an utterance, in milliseconds
+    /// Duration of silence that ends an utterance, in milliseconds
     #[arg(long, value_name = "MS", default_value = "500", value_parser = milliseconds(), help_heading = "Speech detection")]
     pub silence_duration_ms: u64,
 }
@@ -113,7 +113,7 @@ impl FromStr for Source {
 }
 
 impl ListenArgs {
-    /// The options of the library for each utterance.
+    /// The transcription options for each utterance.
     pub fn options(&self) -> TranscribeOptions {
         let options = TranscribeOptions::default();
         TranscribeOptions {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_library() {
+    fn defaults_equal_those_of_the_library() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.input, Source::Microphone);
         assert_eq!(args.options(), TranscribeOptions::default());

@@ -1,4 +1,4 @@
-//! Samples from the default microphone.
+//! Records samples from the default microphone.
 
 use std::sync::mpsc::SyncSender;
 
@@ -8,11 +8,12 @@ use cpal::{FromSample, Sample, SampleFormat, SizedSample, Stream, StreamConfig};
 
 type BlockSender = SyncSender<Result<Vec<f32>, String>>;
 
-/// An open microphone, which records until it is dropped.
+/// An open microphone. It records until this value is dropped.
 pub struct Microphone(#[allow(dead_code, reason = "the stream records as long as it exists")] Stream);
 
 impl Microphone {
-    /// Opens the default microphone. Blocks of 16 kHz samples are sent to `blocks`, or an error if recording stops.
+    /// Opens the default microphone. Sends blocks of 16 kHz samples to `blocks`. If recording fails, an error is
+    /// sent.
     pub fn open(blocks: BlockSender) -> Result<Self, String> {
         let device = cpal::default_host().default_input_device().ok_or("the system has no microphone")?;
         let failed = |error: &dyn std::fmt::Display| format!("cannot use the microphone: {error}");
@@ -31,7 +32,7 @@ impl Microphone {
     }
 }
 
-/// Mixes all channels to mono and resamples to 16 kHz.
+/// Starts recording. All channels are mixed to mono and resampled to 16 kHz.
 fn record<T>(device: &cpal::Device, config: StreamConfig, blocks: BlockSender) -> Result<Stream, String>
 where
     T: SizedSample,
@@ -45,7 +46,7 @@ where
         let bytes: Vec<u8> = samples.chunks_exact(channels).map(mean).flat_map(f32::to_le_bytes).collect();
         let mut block = Vec::new();
         resampler.push(&bytes, &mut block);
-        // The audio callback must not block: if the queue is full, the samples are lost.
+        // The audio callback must not block, so the samples are dropped if the queue is full.
         let _ = blocks.try_send(Ok(block));
     };
     let on_error = move |error: cpal::Error| {

@@ -20,7 +20,7 @@ use args::{ListenArgs, Source};
 use screen::Screen;
 use source::SampleStream;
 
-/// How often to check for Ctrl-C while no samples arrive.
+/// The interval between checks for Ctrl-C while no samples arrive.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub fn run(args: &ListenArgs) -> Result<(), Failure> {
@@ -56,12 +56,13 @@ pub fn run(args: &ListenArgs) -> Result<(), Failure> {
 struct Session<'t> {
     live: LiveTranscriber<'t>,
     screen: Screen<StdoutLock<'static>>,
-    /// The first error of writing to standard output.
+    /// The first error that occurred while writing to standard output.
     stdout_result: io::Result<()>,
 }
 
 impl<'t> Session<'t> {
-    /// Transcribes until the input ends or the user asks to stop. The last utterance is written in both cases.
+    /// Transcribes until the input ends or the user asks the program to stop. In both cases, the last utterance is
+    /// transcribed and written.
     fn run(&mut self, samples: &SampleStream, interrupt: &Interrupt) -> Result<(), Failure> {
         let result = loop {
             if interrupt.is_requested() {
@@ -73,8 +74,8 @@ impl<'t> Session<'t> {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             };
-            // Take everything that arrived while the model was busy. If an error is among it, the sender has stopped
-            // and the next iteration ends.
+            // Take all blocks that arrived while the model was busy. If an error is received, the sender has stopped,
+            // and the next iteration ends the loop.
             block.extend(samples.blocks.try_iter().map_while(Result::ok).flatten());
             self.show_events(|live, on_event| live.push(&block, on_event))?;
         };
@@ -82,7 +83,7 @@ impl<'t> Session<'t> {
         result
     }
 
-    /// Runs `work` and writes the words of its events.
+    /// Runs `work` and writes the words in its events.
     fn show_events(
         &mut self,
         work: impl FnOnce(&mut LiveTranscriber<'t>, &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error>,

@@ -1,4 +1,5 @@
-//! Output of live words: on a terminal, words that may still change are grey; otherwise one line per utterance.
+//! Writes live words. On a terminal, words that may still change are shown in grey. Otherwise one line is written per
+//! utterance.
 
 use std::io::{self, Write};
 
@@ -6,10 +7,10 @@ use amanuensis_transcribe::Word;
 
 const GREY: &str = "\x1b[90m";
 const PLAIN: &str = "\x1b[0m";
-/// Clears from the cursor to the end of the line.
+/// The escape sequence that clears from the cursor to the end of the line.
 const CLEAR: &str = "\x1b[K";
 
-/// Writes words while they are transcribed.
+/// Writes the words of live transcription to `out`.
 pub struct Screen<W> {
     out: W,
     /// Width of the terminal in columns. `None` if the output is not a terminal.
@@ -36,7 +37,7 @@ impl<W: Write> Screen<W> {
         };
         for word in committed {
             let word = on_one_line(&word.word);
-            // The last column stays empty, because terminals differ in when they wrap a full line.
+            // The last column stays empty, because terminals wrap a full line at different moments.
             if !self.line.is_empty() && width(&self.line) + width(&word) >= columns {
                 writeln!(self.out, "\r{}{CLEAR}", self.line)?;
                 self.line.clear();
@@ -50,7 +51,7 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Ends the line of an utterance, if it has any words.
+    /// Ends the current line, if the utterance has any words.
     pub fn end_utterance(&mut self) -> io::Result<()> {
         if self.columns.is_some() {
             write!(self.out, "\r{}{CLEAR}", self.line)?;
@@ -74,7 +75,7 @@ fn truncated(text: &str, columns: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-/// Replaces control characters by spaces: they could change the terminal, or break the line.
+/// Replaces control characters with spaces, because they could break the line or change the terminal's settings.
 fn on_one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_an_utterance_is_a_line() {
+    fn without_a_terminal_each_utterance_is_one_line() {
         assert_eq!(written(None), "Ask not what your country\n");
     }
 

@@ -1,4 +1,5 @@
-//! The source of samples. A thread of its own reads them, so that none are lost while the model is busy.
+//! Reads samples from the microphone or standard input. They are received on a separate thread, so that no samples
+//! are lost while the model is busy.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,22 +12,23 @@ use super::args::{ListenArgs, Source};
 use super::microphone::Microphone;
 use crate::failure::Failure;
 
-/// Blocks in the queue. If the queue is full, reading from standard input waits, and blocks of the microphone are lost. A
-/// microphone sends a few dozen blocks a second.
+/// Maximum number of blocks in the queue. If the queue is full, standard input is not read until there is space, and
+/// blocks of the microphone are lost. A microphone sends a few dozen blocks per second.
 const QUEUE_LENGTH: usize = 1024;
 
-/// Maximum size of a read from standard input.
+/// Maximum number of bytes in one read from standard input.
 const BLOCK_BYTES: usize = 4096;
 
-/// A stream of 16 kHz mono samples. The channel closes when the input ends; an error means that the source failed.
+/// A stream of 16 kHz mono samples in blocks. The channel closes when the input ends. An error means that the source
+/// failed.
 pub struct SampleStream {
     pub blocks: Receiver<Result<Vec<f32>, String>>,
-    /// Records until it is dropped.
+    /// The open microphone. It records until it is dropped.
     #[cfg(feature = "microphone")]
     _microphone: Option<Microphone>,
 }
 
-/// Rejects arguments that cannot work. This runs before the model is loaded.
+/// Rejects invalid combinations of arguments. This check runs before the model is loaded.
 pub fn check(args: &ListenArgs) -> Result<(), Failure> {
     let problem = match args.input {
         Source::Stdin if io::stdin().is_terminal() => "the standard input is a terminal; redirect raw samples into it",
@@ -39,7 +41,7 @@ pub fn check(args: &ListenArgs) -> Result<(), Failure> {
     Err(Failure::Usage(problem.to_owned()))
 }
 
-/// Opens the source. [`check`] must have accepted `args`.
+/// Opens the source. `args` must have passed [`check`].
 pub fn open(args: &ListenArgs) -> Result<SampleStream, Failure> {
     if args.input == Source::Microphone {
         return microphone();
@@ -71,7 +73,7 @@ fn microphone() -> Result<SampleStream, Failure> {
     Err(Failure::Usage(NO_MICROPHONE.to_owned()))
 }
 
-/// Sends all samples of `input` until it ends or the receiver is dropped.
+/// Sends all samples of `input` to `blocks`. Stops when the input ends or the receiver is dropped.
 fn read(mut input: impl Read, mut stream: RawStream, blocks: &SyncSender<Result<Vec<f32>, String>>) {
     let mut bytes = vec![0; BLOCK_BYTES];
     loop {
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_samples_are_sent_and_then_the_channel_closes() {
+    fn all_samples_are_sent_before_the_channel_closes() {
         let bytes: Vec<u8> = (0..10_001_u16).flat_map(u16::to_le_bytes).collect();
         let (sender, blocks) = sync_channel(QUEUE_LENGTH);
         read(&bytes[..], RawStream::new(RawFormat::S16, 16_000).unwrap(), &sender);

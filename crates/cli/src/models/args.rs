@@ -31,7 +31,7 @@ pub enum ModelsCommand {
     },
     /// Download models and verify their checksums; an incomplete download is resumed
     Pull {
-        /// Names of models, see `amanuensis models list`
+        /// Names of models (see `amanuensis models list`)
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         /// Print warnings and errors only

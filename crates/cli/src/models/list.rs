@@ -1,4 +1,4 @@
-//! `amanuensis models list`: the catalogue as a table and as JSON.
+//! `amanuensis models list`: shows the model catalogue as a table or as JSON.
 
 use std::fmt::Write as _;
 
@@ -42,10 +42,10 @@ struct ListedModel<'a> {
     description: &'a str,
     purpose: &'static str,
     languages: &'a str,
-    /// Bytes.
+    /// The size in bytes.
     size: Option<u64>,
     state: &'static str,
-    /// The directory of an installed or damaged model.
+    /// The directory of the model, if it is installed or damaged.
     path: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `amanuensis models`.
+//! `amanuensis models`: lists, downloads, verifies and removes models.
 
 pub mod args;
 mod list;
@@ -35,8 +35,8 @@ fn pull(store: &Store, names: &[String], console: &Console) -> Result<(), Failur
         transcribes |= store.catalogue().find(name).is_ok_and(|model| model.purpose() == Purpose::Transcription);
         Ok(())
     })?;
-    // Transcription also needs the speech detection model. It is downloaded now, because models are often pulled to be
-    // used later without network access.
+    // Transcription also needs the speech detection model. Download it now, because the user may transcribe later
+    // without network access.
     if transcribes
         && store.path(SPEECH_DETECTOR).is_err()
         && let Some(path) = download::speech_detector(store, false, console, &interrupt)?
@@ -75,7 +75,7 @@ fn remove(store: &Store, names: &[String]) -> Result<(), Failure> {
     })
 }
 
-/// Runs `work` for every name, and continues after a failure. If a name is unknown, `work` is not run at all.
+/// Runs `work` for every name, and continues after a failure. If any name is unknown, `work` is never called.
 fn for_each_model(
     store: &Store,
     names: &[String],

@@ -1,5 +1,5 @@
-//! Replaces the module `npu` in a build without the cargo feature `npu`: the same options and commands, which fail with
-//! a message that names the feature.
+//! Replaces the module `npu` in a build without the cargo feature `npu`. It has the same options and commands, but
+//! using them fails with a message that names the feature.
 
 use crate::failure::Failure;
 
@@ -18,7 +18,7 @@ pub mod options {
     use super::unsupported;
     use crate::failure::Failure;
 
-    /// The options of NPUs, accepted so that the error message can name the missing feature.
+    /// The NPU options. They are accepted so that the error message can name the missing feature.
     #[derive(Debug, clap::Args)]
     pub struct NpuArgs {
         #[arg(long, value_name = "DIR", hide = true)]
@@ -29,7 +29,7 @@ pub mod options {
     }
 
     impl NpuArgs {
-        /// The device options of the engine. Fails for an NPU and for every NPU option.
+        /// Returns the device options of the engine. Fails if the device is an NPU or an NPU option is set.
         pub fn device_options(&self, device: Device) -> Result<DeviceOptions, Failure> {
             if matches!(device, Device::Npu | Device::NpuFake) {
                 return Err(unsupported(&format!("--device {device}")));
@@ -50,7 +50,7 @@ pub mod probe {
 
     use super::MESSAGE;
 
-    /// The result of looking for an NPU; always [`Self::Absent`] in this build.
+    /// The result of looking for an NPU. In this build, it is always [`Self::Absent`].
     pub enum Probe {
         #[expect(dead_code, reason = "the same variants as in a build with NPU support")]
         Usable(String),

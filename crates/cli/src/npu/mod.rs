@@ -1,6 +1,7 @@
-//! AMD XDNA NPUs: options, detection, `amanuensis doctor`, and usage reports.
+//! Support for AMD XDNA NPUs: options, detection, `amanuensis doctor`, and usage reports.
 //!
-//! Compiled with the cargo feature `npu`. Without it, `disabled.rs` has the same interface, and rejects NPUs.
+//! This module is compiled with the cargo feature `npu`. Without the feature, `disabled.rs` provides the same
+//! interface and rejects every use of an NPU.
 
 pub mod doctor;
 pub mod options;

@@ -1,4 +1,4 @@
-//! The options of NPUs.
+//! The command line options of NPUs.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use amanuensis_xdna::matmul::Mode;
 use crate::failure::Failure;
 use crate::values::name_of;
 
-/// How an NPU is used.
+/// Options that say how to use an NPU.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "NPU")]
 pub struct NpuArgs {
@@ -18,14 +18,14 @@ pub struct NpuArgs {
 
     /// How work is submitted to the NPU [default: batched]
     ///
-    /// `batched` queues many launches and waits for all of them. `sequential` waits for every launch; it is slower, and
-    /// meant for comparison.
+    /// `batched` queues many launches and waits for all of them together. `sequential` waits for every launch. It is
+    /// slower, and meant for comparison.
     #[arg(long, value_name = "MODE", value_parser = name_of::<Mode>())]
     npu_mode: Option<Mode>,
 }
 
 impl NpuArgs {
-    /// The device options of the engine. Fails if an NPU option is used with a device that it does not apply to.
+    /// Returns the device options of the engine. Fails if an NPU option is set that does not apply to `device`.
     pub fn device_options(&self, device: Device) -> Result<DeviceOptions, Failure> {
         let needs = |option: &str, devices: &str| Failure::Usage(format!("{option} needs {devices}"));
         if self.npu_design.is_some() && !matches!(device, Device::Npu | Device::Auto) {

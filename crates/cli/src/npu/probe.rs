@@ -1,4 +1,4 @@
-//! Whether the NPU of this machine can be used.
+//! Checks whether the NPU of this machine can be used.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use amanuensis_xdna::{Error, Machine};
 
 /// The result of looking for an NPU.
 pub enum Probe {
-    /// It can be used.
+    /// The NPU can be used. The text describes it.
     Usable(String),
-    /// The machine has an NPU that cannot be used.
+    /// The machine has an NPU, but it cannot be used. The text is the reason.
     Unusable(String),
-    /// The machine has no NPU.
+    /// The machine has no NPU. The text is a message about this for the user.
     Absent(String),
 }
 
@@ -25,7 +25,7 @@ pub fn probe(directory: Option<&Path>) -> Probe {
     }
 }
 
-/// A description of the NPU, or why it cannot be used.
+/// Returns a description of the NPU, or the reason why it cannot be used.
 fn check(machine: &Machine, directory: Option<&Path>) -> Result<String, String> {
     let message = |error: Error| error.to_string();
     // The design is checked even on machines without an NPU.

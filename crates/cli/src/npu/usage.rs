@@ -1,9 +1,9 @@
-//! What an NPU was used for, as text and as JSON.
+//! Reports the work that an NPU did, as text and as JSON.
 
 use amanuensis_engine::Engine;
 use serde_json::{Value, json};
 
-/// A line for the user. `None` if no NPU was used.
+/// A one-line summary for the user. `None` if no NPU was used.
 pub fn summary(engine: &Engine) -> Option<String> {
     let usage = engine.npu_usage()?;
     let (device, counters) = (engine.device(), usage.counters);
@@ -20,7 +20,7 @@ pub fn summary(engine: &Engine) -> Option<String> {
     ))
 }
 
-/// The same as JSON. `null` if no NPU was used.
+/// The same counters as JSON. `null` if no NPU was used.
 pub fn json(engine: &Engine) -> Value {
     let Some(usage) = engine.npu_usage() else { return Value::Null };
     let counters = usage.counters;

@@ -1,4 +1,4 @@
-//! The options of a transcription that `transcribe` and `eval` share.
+//! The transcription options that `transcribe` and `eval` share.
 
 use amanuensis_transcribe::{Strategy, Task, TranscribeOptions, Transcriber};
 
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::values::name_of;
 
-/// A model, and how it decodes recordings.
+/// Options that select a model and control how it decodes recordings.
 #[derive(Debug, clap::Args)]
 pub struct DecodingArgs {
     /// Detect the language again in every window, for recordings with several languages
@@ -28,8 +28,8 @@ pub struct DecodingArgs {
 
     /// Compute the start and end time of every word
     ///
-    /// They are written to json output, and used for subtitles that are split or highlighted by word. Otherwise, such
-    /// subtitles use estimated times.
+    /// The times are written to json output, and used for subtitles that are split or highlighted by word. Without
+    /// this option, such subtitles use estimated times.
     #[arg(long, help_heading = "Output")]
     word_timestamps: bool,
 
@@ -67,17 +67,17 @@ impl DecodingArgs {
         self.strategy
     }
 
-    /// Whether the language is detected in every window.
+    /// Whether the language is detected again in every window.
     pub fn multilingual(&self) -> bool {
         self.multilingual
     }
 
-    /// The number format of the computation, for reports.
+    /// The name of the number format, for reports.
     pub fn compute_type_name(&self) -> String {
         self.model.compute_type_name()
     }
 
-    /// The options of the library for a recording in `language`.
+    /// The library's options to transcribe a recording in `language`.
     pub fn options(&self, language: LanguageChoice) -> TranscribeOptions {
         let mut options = TranscribeOptions {
             language: language.language(),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_library() {
+    fn defaults_equal_those_of_the_library() {
         assert_eq!(options(&[]), TranscribeOptions::default());
     }
 

@@ -1,4 +1,4 @@
-//! `--device` and the options of NPUs.
+//! The option `--device`, and the options of NPUs.
 
 use amanuensis_transcribe::{Device, DeviceOptions};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -7,7 +7,7 @@ use strum::VariantArray;
 use crate::failure::Failure;
 use crate::npu::options::NpuArgs;
 
-/// The device for the encoder's matrix products.
+/// Options that select the device for the encoder's matrix products.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArgs {
     /// Device for the encoder's matrix products; the result does not depend on it
@@ -19,7 +19,7 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// The device options of the engine. Fails if the options contradict each other.
+    /// Returns the device options of the engine. Fails if the options contradict each other.
     pub fn options(&self) -> Result<DeviceOptions, Failure> {
         self.npu.device_options(self.device)
     }

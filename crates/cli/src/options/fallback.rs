@@ -1,4 +1,5 @@
-//! The options of temperature fallback: a window whose text fails the checks is decoded again at a higher temperature.
+//! The options of temperature fallback: if the text of a window fails the checks, the window is decoded again at a
+//! higher temperature.
 
 use std::str::FromStr;
 
@@ -6,7 +7,7 @@ use amanuensis_transcribe::TranscribeOptions;
 
 use crate::values::hypotheses;
 
-/// The temperatures to try, and the checks that decide whether to try the next one.
+/// Options for the temperatures to try, and for the checks that decide whether to try the next one.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Temperature fallback")]
 pub struct FallbackArgs {
@@ -45,7 +46,7 @@ impl FallbackArgs {
     }
 }
 
-/// A number, or `none`.
+/// The value of a threshold option: a number, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Threshold(Option<f32>);
 

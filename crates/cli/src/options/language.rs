@@ -1,4 +1,4 @@
-//! `--language`: the language spoken, or `auto`.
+//! The option `--language`: the language spoken, or `auto`.
 
 use std::str::FromStr;
 
@@ -9,12 +9,12 @@ use amanuensis_transcribe::{Language, UnknownLanguage};
 pub enum LanguageChoice {
     /// Detect the language.
     Auto,
-    /// The user knows the language.
+    /// The language that the user named.
     Known(Language),
 }
 
 impl LanguageChoice {
-    /// The language, or `None` if it must be detected.
+    /// The language that the user named, or `None` if it must be detected.
     pub fn language(self) -> Option<Language> {
         match self {
             Self::Auto => None,
@@ -26,7 +26,7 @@ impl LanguageChoice {
 impl FromStr for LanguageChoice {
     type Err = UnknownLanguage;
 
-    /// Parses `auto`, or a code or name of a [`Language`].
+    /// Parses `auto`, or the code or name of a [`Language`].
     fn from_str(text: &str) -> Result<Self, UnknownLanguage> {
         if text.trim().eq_ignore_ascii_case("auto") { Ok(Self::Auto) } else { text.parse().map(Self::Known) }
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_language_choice_is_auto_or_a_language() {
+    fn the_language_option_accepts_auto_codes_and_names() {
         let parsed = (" AUTO ".parse(), "en-US".parse());
         assert_eq!(parsed, (Ok(LanguageChoice::Auto), Ok(LanguageChoice::Known(Language::ENGLISH))));
         for unknown in ["", "klingon", "auto-en"] {

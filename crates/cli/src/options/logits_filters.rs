@@ -1,14 +1,15 @@
-//! The options of the logits filters, which decide what tokens can be generated.
+//! The options of the logits filters, which decide which tokens can be generated.
 
 use std::str::FromStr;
 
 use amanuensis_transcribe::LogitsFilterOptions;
 
-/// What tokens can be generated.
+/// Options that restrict which tokens can be generated.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Token filters")]
 pub struct LogitsFilterArgs {
-    /// Ids of tokens to suppress, separated by commas; -1 means the list in the model's files, `none` means no tokens
+    /// Ids of tokens to suppress, separated by commas; -1 stands for the list in the model's files, `none` suppresses
+    /// no tokens
     #[arg(long, value_name = "IDS", default_value = "-1", allow_hyphen_values = true)]
     suppress_tokens: TokenIds,
 
@@ -45,7 +46,7 @@ impl LogitsFilterArgs {
 /// The value of `--suppress-tokens`.
 #[derive(Debug, Clone, PartialEq)]
 struct TokenIds {
-    /// Whether the tokens listed in the model's files are included.
+    /// Whether the tokens listed in the model's files are suppressed too.
     includes_model_list: bool,
     ids: Vec<u32>,
 }
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn suppressed_tokens_are_a_list_with_or_without_that_of_the_model() {
+    fn suppressed_tokens_can_include_the_list_of_the_model() {
         let own = options(&["--suppress-tokens", "7,8"]).unwrap();
         assert_eq!((own.suppress_listed, own.suppress), (false, vec![7, 8]));
         let none = options(&["--suppress-tokens", "none"]).unwrap();

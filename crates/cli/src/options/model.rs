@@ -1,4 +1,4 @@
-//! The options that select a model and what runs it.
+//! The options that select a model and the engine that runs it.
 
 use amanuensis_transcribe::{ComputeType, EngineOptions, Runtime, Transcriber};
 
@@ -9,7 +9,7 @@ use crate::interrupt::Interrupt;
 use crate::load::ModelRequest;
 use crate::values;
 
-/// Which model to load, and what runs it.
+/// Options that select a model and the engine that runs it.
 #[derive(Debug, clap::Args)]
 pub struct ModelArgs {
     /// Model name (see `amanuensis models list`), or path of a model directory or weight file
@@ -32,7 +32,8 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The number format for reports. With ONNX, the graphs define their own: the name of the runtime is returned.
+    /// The name of the number format, for reports. For ONNX, the name of the runtime is returned, because the graphs
+    /// define their own number formats.
     pub fn compute_type_name(&self) -> String {
         match self.runtime {
             Runtime::Native => self.compute_type.unwrap_or_default().to_string(),
@@ -40,7 +41,8 @@ impl ModelArgs {
         }
     }
 
-    /// Finds the model, downloads it if needed, and loads it; with the speech detection model if `needs_vad`.
+    /// Finds the model, downloads it if needed, and loads it. Also loads the speech detection model if `needs_vad` is
+    /// set.
     pub fn load(
         &self,
         performance: &PerformanceArgs,

@@ -1,4 +1,4 @@
-//! The options that affect speed, but not the result.
+//! The options that affect the speed, but not the result.
 
 use amanuensis_transcribe::DeviceOptions;
 
@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::load::thread_count;
 use crate::values;
 
-/// Threads, batch size and device.
+/// Options for the threads, the batch size and the device.
 #[derive(Debug, clap::Args)]
 pub struct PerformanceArgs {
     /// Number of CPU threads [default: number of cores]
@@ -16,7 +16,7 @@ pub struct PerformanceArgs {
 
     /// Number of windows decoded together with --strategy batched [default: depends on the model size]
     ///
-    /// The result does not depend on it.
+    /// The result does not depend on this number.
     #[arg(long, value_name = "N", value_parser = values::batch_size(), help_heading = "Performance")]
     batch_size: Option<usize>,
 
@@ -29,12 +29,12 @@ impl PerformanceArgs {
         thread_count(self.threads)
     }
 
-    /// `None` means the default of the library.
+    /// The batch size that the user set. `None` means the default of the library.
     pub fn batch_size(&self) -> Option<usize> {
         self.batch_size
     }
 
-    /// The device options of the engine. Fails if the options contradict each other.
+    /// Returns the device options of the engine. Fails if the options contradict each other.
     pub fn device_options(&self) -> Result<DeviceOptions, Failure> {
         self.device.options()
     }

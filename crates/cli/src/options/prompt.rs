@@ -1,8 +1,8 @@
-//! The options that prompt the model with text.
+//! The options that set the prompt of the model.
 
 use amanuensis_transcribe::{Strategy, TranscribeOptions};
 
-/// Text given to the model as a prompt.
+/// Options for the text that is given to the model as a prompt.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Prompt")]
 pub struct PromptArgs {
@@ -20,13 +20,14 @@ pub struct PromptArgs {
 
     /// Use the text of the previous window as a prompt [default: true with --strategy sequential]
     ///
-    /// Only --strategy sequential supports it.
+    /// Only --strategy sequential supports this option.
     #[arg(long, value_name = "BOOL")]
     condition_on_previous_text: Option<bool>,
 }
 
 impl PromptArgs {
-    /// Sets the prompts. `options.strategy` must be set: it decides the default of `--condition-on-previous-text`.
+    /// Sets the prompts in `options`. `options.strategy` must be set before, because the default of
+    /// `--condition-on-previous-text` depends on it.
     pub fn apply(&self, options: &mut TranscribeOptions) {
         options.initial_prompt.clone_from(&self.initial_prompt);
         options.hotwords.clone_from(&self.hotwords);

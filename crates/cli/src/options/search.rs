@@ -4,7 +4,7 @@ use amanuensis_transcribe::TranscribeOptions;
 
 use crate::values::hypotheses;
 
-/// How the most probable hypothesis of a window is searched.
+/// Options for the search for the most probable hypothesis of a window.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Decoding")]
 pub struct SearchArgs {

@@ -1,4 +1,4 @@
-//! The options that select what parts of a recording are transcribed.
+//! The options that select which parts of a recording are transcribed.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use amanuensis_transcribe::VadOptions;
 
 use crate::values::milliseconds;
 
-/// What parts of a recording are transcribed.
+/// Options that select which parts of a recording are transcribed.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Speech detection")]
 pub struct SpeechArgs {
@@ -41,7 +41,7 @@ pub struct SpeechArgs {
 }
 
 impl SpeechArgs {
-    /// The options of speech detection, or `None` if it is off.
+    /// The options of speech detection, or `None` if speech detection is off.
     pub fn vad_options(&self) -> Option<VadOptions> {
         let seconds = |ms: u64| ms as f64 / 1000.0;
         self.vad_filter.then(|| VadOptions {
@@ -52,7 +52,7 @@ impl SpeechArgs {
         })
     }
 
-    /// The clips to transcribe, in seconds. Empty means the whole recording.
+    /// The clips to transcribe, in seconds. An empty list means the whole recording.
     pub fn clips(&self) -> Vec<Range<f64>> {
         self.clip_timestamps.0.clone()
     }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_library() {
+    fn defaults_equal_those_of_the_library() {
         let speech = parse(&[]).unwrap();
         assert_eq!((speech.vad_options(), speech.clips()), (Some(VadOptions::default()), Vec::new()));
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_are_pairs_of_start_and_end() {
+    fn clip_timestamps_are_pairs_of_start_and_end() {
         let clips = |text: &str| parse(&["--clip-timestamps", text]).map(|speech| speech.clips());
         assert_eq!(clips("0,10.5,60").unwrap(), [0.0..10.5, 60.0..f64::MAX]);
         for invalid in ["a", "5,4", "-1,3", "1,,2"] {

@@ -1,4 +1,5 @@
-//! `amanuensis trace`: the values a model computes for one window, and the first stage where two models differ.
+//! `amanuensis trace`: shows the values that a model computes for one window, and the first stage where two models
+//! differ.
 
 pub mod args;
 mod report;
@@ -23,10 +24,11 @@ use report::Report;
 use side::Side;
 use window::Window;
 
-/// Tolerance if both sides compute in f32. A different order of summation causes 0.0001, half precision 0.0006.
+/// The default tolerance if both models compute in f32. A different order of summation causes a difference of 0.0001,
+/// and half precision causes 0.0006.
 const TOLERANCE_F32: f32 = 1e-3;
 
-/// Tolerance if one side computes in int8, which causes 0.17.
+/// The default tolerance if one of the models computes in int8. Int8 causes a difference of 0.17.
 const TOLERANCE_INT8: f32 = 0.25;
 
 pub fn run(args: &TraceArgs) -> Result<(), Failure> {
@@ -61,7 +63,7 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
     };
     let text = if args.json { report.json() } else { report.table() };
     print(&text).map_err(|error| error.after_failures(failure.is_some()))?;
-    // The report itself names the failed stage.
+    // The printed report already names the failed stage.
     if failure.is_some() { Err(Failure::Reported) } else { Ok(()) }
 }
 
@@ -70,7 +72,8 @@ fn default_tolerance(sides: &[Side]) -> f32 {
     if is_int8 { TOLERANCE_INT8 } else { TOLERANCE_F32 }
 }
 
-/// The code of the language given with `--language`, which the first model must know. `None` detects the language.
+/// The code of the language given with `--language`, or `None` if the language must be detected. Fails if the first
+/// model does not know the language.
 fn language_code(args: &TraceArgs, side: &Side) -> Result<Option<String>, Failure> {
     match args.language.language() {
         None => Ok(None),
@@ -79,13 +82,14 @@ fn language_code(args: &TraceArgs, side: &Side) -> Result<Option<String>, Failur
     }
 }
 
-/// English-only models know English, although they have no token for it.
+/// Whether the model knows the language. English-only models know English, although their vocabulary has no token for
+/// it.
 fn knows(engine: &Engine, language: Language) -> bool {
     let code = language.code();
     engine.languages().any(|known| known == code) || !engine.is_multilingual() && language == Language::ENGLISH
 }
 
-/// The speech detection model, which is needed only without `--start`.
+/// Loads the speech detection model, unless `--start` is given. It is needed only to find the start of the window.
 fn vad_for_start(
     args: &TraceArgs,
     store: &Store,

@@ -1,4 +1,4 @@
-//! A trace as tables and as JSON.
+//! Formats a trace as tables or as JSON.
 
 use std::fmt::{Display, Write as _};
 
@@ -12,7 +12,7 @@ use crate::input::Input;
 
 const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// A trace with its inputs and its result.
+/// A trace, with the inputs and the result to report.
 pub struct Report<'a> {
     pub audio: &'a Input,
     pub window: &'a Window,
@@ -88,7 +88,7 @@ impl Report<'_> {
     }
 }
 
-/// The table row of a decoding step.
+/// The table row of one decoding step.
 fn row(number: usize, step: &Step) -> String {
     let Step { chosen: (token, logprob), top, caches, ms, cached_difference, difference } = step;
     let [rms, largest] = difference_columns(difference.as_ref());
@@ -113,7 +113,7 @@ fn row(number: usize, step: &Step) -> String {
     format!("{line}; {}", shapes.join(" "))
 }
 
-/// The columns with the root mean square and the largest difference.
+/// Two table columns: the root mean square and the largest value of the difference.
 fn difference_columns(difference: Option<&Comparison>) -> [String; 2] {
     match difference {
         None => [String::new(), String::new()],
@@ -148,7 +148,7 @@ fn token_json(token: &Token) -> Value {
     json!({ "token": token.id, "text": token.text })
 }
 
-/// `null` if there is no second model, or the two cannot be compared.
+/// The difference as JSON. `null` if there is no second model, or the values cannot be compared.
 fn difference_json(difference: Option<&Comparison>) -> Value {
     let difference = difference.and_then(|difference| difference.as_ref().ok());
     json!(difference.map(|Difference { rms, largest }| json!({ "rms": rms, "largest": largest })))

@@ -1,4 +1,4 @@
-//! The models of a trace: one, or two that are compared.
+//! Loads the models of a trace. A trace has one model, or two models to compare.
 
 use amanuensis_engine::Engine;
 use amanuensis_models::Store;
@@ -10,19 +10,19 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::load::{find_model, thread_count};
 
-/// A loaded model.
+/// One loaded model of a trace.
 pub struct Side {
     pub model: String,
     pub runtime: Runtime,
-    /// `None` for ONNX, whose graphs define their own number formats.
+    /// The number format. `None` for ONNX, because the graphs define their own number formats.
     pub compute_type: Option<ComputeType>,
     pub engine: Engine,
 }
 
-/// A model to load, what runs it, and its number format: `None` for ONNX.
+/// A model to load, the runtime that runs it, and its number format. The number format is `None` for ONNX.
 pub type SideRequest<'a> = (&'a str, Runtime, Option<ComputeType>);
 
-/// The models that the arguments name: one or two.
+/// The one or two models that the arguments select.
 pub fn requests(args: &TraceArgs) -> Result<Vec<SideRequest<'_>>, Failure> {
     let checked = |runtime, compute_type: Option<ComputeType>, option: &str| match (runtime, compute_type) {
         (Runtime::Onnx, Some(_)) => Err(Failure::Usage(format!(
@@ -52,7 +52,7 @@ pub fn load(
 ) -> Result<Side, Failure> {
     let path = find_model(model, args.offline, store, console, interrupt)?;
     let threads = thread_count(args.threads);
-    // All devices give the same bits, so only the CPU is traced.
+    // Only the CPU is traced, because all devices give the same bits.
     let device = Device::Cpu.into();
     let options = EngineOptions { compute_type: compute_type.unwrap_or_default(), threads, device, runtime };
     let engine = Engine::load(&path, &options)

@@ -1,11 +1,11 @@
-//! The results of a trace, and the first stage that exceeds the tolerance.
+//! The values of a trace, and the search for the first stage whose difference exceeds the tolerance.
 
 use super::statistics::{Difference, Statistics};
 
-/// The difference to the second model, or why the two cannot be compared.
+/// The difference between two sets of values, or the reason why they cannot be compared.
 pub type Comparison = Result<Difference, String>;
 
-/// What the models computed for a window.
+/// The values that the models computed for one window.
 pub struct Trace {
     pub language: Option<String>,
     pub mel: Stage,
@@ -14,10 +14,10 @@ pub struct Trace {
     pub steps: Vec<Step>,
 }
 
-/// A stage before decoding. Its many values are reported as statistics only.
+/// A stage before decoding. It has many values, so only statistics are reported.
 pub struct Stage {
     pub statistics: Statistics,
-    /// The difference to the second model, if there is one.
+    /// The difference from the second model. `None` if there is no second model.
     pub difference: Option<Comparison>,
 }
 
@@ -27,18 +27,18 @@ pub struct Token {
     pub text: String,
 }
 
-/// A decoding step.
+/// One decoding step.
 pub struct Step {
     /// The chosen token and its log-probability.
     pub chosen: (Token, f32),
-    /// The most probable tokens before logits filters, with their log-probabilities.
+    /// The most probable tokens and their log-probabilities, before the logits filters are applied.
     pub top: Vec<(Token, f32)>,
-    /// Names and shapes of the KV caches.
+    /// The names and shapes of the KV caches.
     pub caches: Vec<(String, Vec<usize>)>,
     pub ms: f64,
-    /// The difference to the logits of a decoder without KV cache.
+    /// The difference between the logits with and without KV cache.
     pub cached_difference: Comparison,
-    /// The difference to the second model, if there is one.
+    /// The difference from the second model. `None` if there is no second model.
     pub difference: Option<Comparison>,
 }
 
@@ -50,7 +50,7 @@ pub struct FailedStage {
 }
 
 impl Trace {
-    /// The first stage with values that are not finite, or with a difference above `tolerance`.
+    /// The first stage that has NaN or infinite values, cannot be compared, or has a difference above `tolerance`.
     pub fn failure(&self, tolerance: f32) -> Option<FailedStage> {
         let of_stage = |name: &str, stage: &Stage| match stage.statistics.non_finite {
             0 => check(name, stage.difference.as_ref(), tolerance),

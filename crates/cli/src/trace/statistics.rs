@@ -8,7 +8,7 @@ pub struct Statistics {
     pub mean: f64,
     /// The standard deviation.
     pub std: f64,
-    /// The number of NaN and infinite values, which the other statistics leave out.
+    /// The number of NaN and infinite values. The other statistics ignore these values.
     pub non_finite: usize,
 }
 
@@ -31,19 +31,19 @@ impl Statistics {
 /// The relative difference between two sets of values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
-    /// Root mean square of the differences, divided by the root mean square of the first set.
+    /// The root mean square of the differences, divided by the root mean square of the first set.
     ///
-    /// This is compared with the tolerance. Unlike the largest difference, it hardly changes when rounding errors flip a
-    /// few encoder states, which happens in every long silence.
+    /// This value is compared with the tolerance. In every long silence, rounding errors flip a few encoder states.
+    /// This hardly changes the root mean square, but it changes the largest difference.
     pub rms: f32,
-    /// Largest difference, divided by the largest absolute value of the first set.
+    /// The largest difference, divided by the largest absolute value of the first set.
     pub largest: f32,
 }
 
 /// The difference between two sets of values.
 ///
 /// # Errors
-/// The reason, if the sets have different lengths or contain values that are not finite.
+/// The sets have different lengths, or contain values that are not finite.
 pub fn difference(a: &[f32], b: &[f32]) -> Result<Difference, String> {
     if a.len() != b.len() {
         return Err(format!("{} values against {}", a.len(), b.len()));
@@ -54,7 +54,7 @@ pub fn difference(a: &[f32], b: &[f32]) -> Result<Difference, String> {
         (of_a, of_b) => return Err(format!("NaN or infinite values: {of_a} against {of_b}")),
     }
     let differences = || a.iter().zip(b).map(|(a, b)| a - b);
-    // No difference is 0, even if all values are 0.
+    // If the values do not differ, the ratio is 0, even if all values are 0. `MIN_POSITIVE` avoids a division by 0.
     let ratio = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { (part / whole.max(f64::MIN_POSITIVE)) as f32 };
     Ok(Difference {
         rms: ratio(norm(differences()), norm(a.iter().copied())),
@@ -64,7 +64,7 @@ pub fn difference(a: &[f32], b: &[f32]) -> Result<Difference, String> {
 
 /// The difference between two sets of logits, after subtracting the mean of each set.
 ///
-/// Softmax ignores a constant that is added to all logits, so it is no difference.
+/// Softmax does not change if a constant is added to all logits, so such a constant does not count as a difference.
 pub fn logits_difference(a: &[f32], b: &[f32]) -> Result<Difference, String> {
     let centred = |values: &[f32]| {
         let mean = values.iter().copied().map(f64::from).sum::<f64>() / values.len().max(1) as f64;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statistics_leave_out_values_that_are_not_finite() {
+    fn statistics_ignore_values_that_are_not_finite() {
         let statistics = Statistics::of(&[1.0, 3.0, f32::NAN, -1.0, f32::NEG_INFINITY]);
         assert_eq!((statistics.min, statistics.max, statistics.non_finite), (-1.0, 3.0, 2));
         assert!((statistics.mean - 1.0).abs() < 1e-12 && (statistics.std - (8.0_f64 / 3.0).sqrt()).abs() < 1e-12);

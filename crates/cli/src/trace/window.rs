@@ -1,4 +1,4 @@
-//! The window of a recording that is traced.
+//! Reads the window of a recording that is traced.
 
 use amanuensis_audio::WINDOW_SAMPLES;
 use amanuensis_engine::SileroVad;
@@ -9,23 +9,24 @@ use crate::failure::Failure;
 
 const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// A chunk with at least this speech probability is speech.
+/// A chunk with this speech probability or more counts as speech.
 const SPEECH_THRESHOLD: f32 = 0.5;
 
-/// The window starts this many samples before the first speech: 0.2 s.
+/// Number of samples (0.2 s) between the start of the window and the first speech.
 const PADDING_SAMPLES: usize = 3200;
 
-/// Up to 30 s of a recording.
+/// The traced window: up to 30 s of a recording.
 pub struct Window {
-    /// Start in the recording, in seconds.
+    /// The start of the window in the recording, in seconds.
     pub start: f64,
-    /// 16 kHz, mono.
+    /// The samples of the window: 16 kHz, mono.
     pub samples: Vec<f32>,
 }
 
 impl Window {
-    /// Reads a window that starts at `start` seconds, if given; else shortly before the first speech that `vad` detects;
-    /// without `vad`, at the beginning of the recording.
+    /// Reads a window of the recording. It starts at `start` seconds, if `start` is given. Otherwise it starts
+    /// shortly before the first speech that `vad` detects. Without `start` and `vad`, it starts at the beginning of
+    /// the recording.
     pub fn read(mut audio: Audio, start: Option<f64>, vad: Option<&SileroVad>) -> Result<Self, Failure> {
         let mut buffer = Buffer::default();
         let first = match (start, vad) {
@@ -46,7 +47,8 @@ impl Window {
     }
 }
 
-/// The first sample of a window that contains the first speech. `buffer` keeps all samples from there on.
+/// Finds the first speech, and returns the index of the first sample of a window that contains it. `buffer` then
+/// holds all samples read from this index on.
 fn first_speech(audio: &mut Audio, vad: &SileroVad, buffer: &mut Buffer) -> Result<usize, Failure> {
     let (mut stream, mut probabilities) = (vad.stream(), Vec::new());
     let (mut chunk, mut has_more) = (0, true);
@@ -68,10 +70,10 @@ fn first_speech(audio: &mut Audio, vad: &SileroVad, buffer: &mut Buffer) -> Resu
     Err(Failure::Failed("the recording contains no speech; choose a window with --start".to_owned()))
 }
 
-/// A part of the recording in memory.
+/// The part of the recording that is held in memory.
 #[derive(Default)]
 struct Buffer {
-    /// The index of the first sample in the recording.
+    /// The index in the recording of the first sample held.
     first: usize,
     samples: Vec<f32>,
 }
@@ -88,7 +90,7 @@ impl Buffer {
         Ok(block.is_some())
     }
 
-    /// Discards all samples before the sample `first` of the recording.
+    /// Discards all samples before the index `first` in the recording.
     fn discard_before(&mut self, first: usize) {
         let count = first.saturating_sub(self.first).min(self.samples.len());
         self.samples.drain(..count);

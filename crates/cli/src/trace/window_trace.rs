@@ -1,4 +1,4 @@
-//! Running one or two models on a window, from the mel spectrogram to the logits of each token.
+//! Runs one or two models on a window, from the mel spectrogram to the logits of each token.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -10,13 +10,14 @@ use super::stages::{Comparison, Stage, Step, Token, Trace};
 use super::statistics::{Statistics, difference, logits_difference};
 use super::window::Window;
 
-/// How many of the most probable tokens are reported for each step.
+/// Number of most probable tokens to report for each step.
 const TOP_TOKENS: usize = 5;
 
-/// Decodes up to `steps` tokens of a window. The second engine, if any, decodes the tokens that the first one chooses.
+/// Decodes up to `steps` tokens of a window. If there is a second engine, it decodes the tokens that the first engine
+/// chooses.
 ///
 /// # Errors
-/// The reason, if an engine cannot encode or decode the window.
+/// An engine cannot encode or decode the window.
 pub fn run(
     window: &Window,
     (engine, other): (&Engine, Option<&Engine>),
@@ -81,13 +82,13 @@ fn token(engine: &Engine, id: u32) -> Token {
     Token { id, text: engine.vocabulary().label(id) }
 }
 
-/// How many frames of the window both engines get.
+/// Numbers of frames that both engines get.
 #[derive(Clone, Copy)]
 struct Lengths {
-    /// Frames given to the encoder: as many as transcription would give it. An engine that takes only whole windows
-    /// determines the length for both.
+    /// Number of frames given to both encoders, the same as in a transcription. If one engine needs more frames than
+    /// the other, for example whole windows, both get the larger number.
     encoder_frames: usize,
-    /// Frames that count as recorded audio rather than padding.
+    /// Number of frames that count as recorded audio. The frames after them are padding.
     recorded_frames: usize,
 }
 
@@ -96,15 +97,16 @@ impl Lengths {
         let frames = Frames(window.samples.len() / HOP_LENGTH);
         let other_frames = other.map_or(Frames::ZERO, |other| other.window_frames(frames));
         let encoder_frames = engine.window_frames(frames).max(other_frames).0;
-        // Transcription may drop padding for one engine but not for the other. To compare them, both get all of it.
+        // In a transcription, one engine may drop padding while the other keeps it. To make the encoder outputs
+        // comparable, all frames count as recorded audio.
         let recorded_frames = if other.is_some() { encoder_frames } else { frames.0 };
         Self { encoder_frames, recorded_frames }
     }
 }
 
-/// The mel spectrogram of a window, and the encoder states of an engine.
+/// The mel spectrogram of a window, and the encoder states that one engine computes from it.
 struct Encoded {
-    /// `(n_frames, n_mels)`
+    /// The mel spectrogram, `(n_frames, n_mels)`.
     mel: Vec<f32>,
     states: Vec<f32>,
     output: EncoderOutput,
@@ -123,8 +125,8 @@ impl Encoded {
     }
 }
 
-/// The decoder of the second engine, which gets the tokens that the first one chooses. Holds an error if the engines
-/// cannot be compared.
+/// The decoder of the second engine. It decodes the tokens that the first engine chooses. It is an error if the
+/// engines cannot be compared.
 struct Follower<'e>(Result<StepwiseDecoder<'e>, String>);
 
 impl<'e> Follower<'e> {
@@ -137,7 +139,8 @@ impl<'e> Follower<'e> {
         }))
     }
 
-    /// The difference between the logits of both engines after the tokens so far.
+    /// The difference between the logits of both engines for the next token. `first` holds the logits of the first
+    /// engine.
     fn difference(&mut self, first: &[f32]) -> Comparison {
         let decoder = self.0.as_mut().map_err(|reason| reason.clone())?;
         logits_difference(first, &decoder.logits().map_err(message)?)

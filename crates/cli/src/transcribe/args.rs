@@ -55,7 +55,7 @@ pub struct TranscribeArgs {
 
     /// Output format
     ///
-    /// Several formats can be separated by commas; they need --output-dir.
+    /// Several formats can be separated by commas. Several formats need --output-dir.
     #[arg(short, long, value_name = "FORMAT", default_value = "txt", value_delimiter = ',', value_parser = values::output_format(), help_heading = "Output")]
     pub format: Vec<OutputFormat>,
 
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_text_in_the_detected_language() {
+    fn by_default_text_is_written_and_the_language_is_detected() {
         let args = parse(&["a.mp3", "-"]).unwrap();
         assert_eq!(args.files, [Input::File("a.mp3".into()), Input::Stdin]);
         assert_eq!((args.language, args.format), (LanguageChoice::Auto, vec![OutputFormat::TXT]));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_repeated_or_separated_by_commas() {
+    fn formats_can_be_repeated_or_separated_by_commas() {
         let names = |arguments: &[&str]| {
             parse(arguments).unwrap().format.into_iter().map(OutputFormat::name).collect::<Vec<_>>()
         };

@@ -1,4 +1,4 @@
-//! `amanuensis transcribe`.
+//! `amanuensis transcribe`: transcribes recordings to text, subtitles or JSON.
 
 pub mod args;
 mod outputs;
@@ -53,10 +53,10 @@ pub fn run(args: &TranscribeArgs) -> Result<(), Failure> {
     if has_failed { Err(Failure::Reported) } else { Ok(()) }
 }
 
-/// The recordings that can be read and whose transcripts can be written. Prints an error for each of the others, and
-/// fails if none is left.
+/// Returns the recordings that can be read and whose transcripts can be written. Prints an error for each of the
+/// other recordings. Fails if no recording is usable.
 ///
-/// This runs before the model is downloaded and loaded, so that a mistyped name is reported at once.
+/// These checks run before the model is downloaded and loaded, so that a mistyped file name is reported at once.
 fn usable_inputs<'a>(files: &'a [Input], outputs: &Outputs, console: &Console) -> Result<Vec<&'a Input>, Failure> {
     let report = |input: &Input, reason: &dyn Display| console.error(format!("{input}: {reason}"));
     let mut inputs: Vec<&Input> = files.iter().collect();
@@ -76,7 +76,7 @@ struct Session {
     subtitles: SubtitleOptions,
     console: Console,
     interrupt: Interrupt,
-    /// Whether a line with the name of the recording is printed before its text.
+    /// Whether to print a line with the name of each recording before its text.
     has_headers: bool,
 }
 
@@ -102,7 +102,7 @@ impl Session {
         self.report_ending(input, &transcript, display.elapsed_seconds())
     }
 
-    /// Reports how the transcription of `input` ended.
+    /// Reports whether the transcription of `input` finished, was interrupted or failed.
     fn report_ending(&self, input: &Input, transcript: &Transcript, seconds: f64) -> Result<(), Failure> {
         let duration = clock(transcript.duration);
         let kept = || format!("kept the first {duration}{}", self.partial_files(input, transcript));
@@ -121,13 +121,13 @@ impl Session {
         }
     }
 
-    /// `, in FILES` for an incomplete transcript that was written to files, otherwise empty.
+    /// Returns `, in FILES` if an incomplete transcript was written to files, otherwise an empty text.
     fn partial_files(&self, input: &Input, transcript: &Transcript) -> String {
         let files = self.outputs.partial_files(input).filter(|_| !transcript.segments.is_empty());
         files.map(|files| format!(", in {files}")).unwrap_or_default()
     }
 
-    /// Ends an interrupted run, and reports how many recordings were not started.
+    /// Reports how many recordings were not started, and returns the failure for an interrupted run.
     fn interrupted(&self, not_started: usize) -> Failure {
         if not_started > 0 {
             self.console.warning(format!("recordings not started: {not_started}"));

@@ -1,4 +1,4 @@
-//! Where transcripts are written: standard output, or one file for each recording and format.
+//! Writes transcripts to standard output, or to one file for each recording and format.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::console;
 use crate::failure::Failure;
 use crate::input::Input;
 
-/// Where transcripts are written, and in what formats.
+/// The place where transcripts are written, and their formats.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outputs {
     Stdout(OutputFormat),
@@ -20,7 +20,7 @@ pub enum Outputs {
 }
 
 impl Outputs {
-    /// Rejects combinations that would mix formats, or overwrite a transcript or a recording.
+    /// Rejects combinations of arguments that would mix formats, or overwrite a transcript or a recording.
     pub fn new(directory: Option<&Path>, formats: &[OutputFormat], inputs: &[Input]) -> Result<Self, Failure> {
         let mut distinct: Vec<OutputFormat> = Vec::new();
         for format in formats {
@@ -48,7 +48,7 @@ impl Outputs {
         atomic_file::create_directory(directory)
     }
 
-    /// Checks that the output files of `input` can be written, as far as possible without writing them.
+    /// Checks that the output files of `input` can be written, as far as this can be checked without writing them.
     pub fn check(&self, input: &Input) -> Result<(), String> {
         let Self::Directory(directory, formats) = self else { return Ok(()) };
         formats.iter().try_for_each(|format| {
@@ -57,14 +57,15 @@ impl Outputs {
         })
     }
 
-    /// Whether segments are printed to standard output when they are decoded.
+    /// Whether segments are printed to standard output as soon as they are decoded.
     pub fn is_live(&self) -> bool {
         *self == Self::Stdout(OutputFormat::TXT)
     }
 
-    /// Writes the transcript of `input`, unless its segments were already printed.
+    /// Writes the transcript of `input`. Does nothing if its segments were already printed.
     ///
-    /// If a file cannot be written, for example because the disk is full, the transcript goes to standard output.
+    /// If a file cannot be written, for example because the disk is full, the transcript is written to standard
+    /// output.
     pub fn write(&self, input: &Input, transcript: &Transcript, subtitles: &SubtitleOptions) -> Result<(), Failure> {
         match self {
             Self::Stdout(_) if self.is_live() => Ok(()),
@@ -88,7 +89,8 @@ impl Outputs {
         }
     }
 
-    /// The file names of an incomplete transcript, separated by commas. `None` for standard output.
+    /// The names of the files for an incomplete transcript, separated by commas. `None` if transcripts go to standard
+    /// output.
     pub fn partial_files(&self, input: &Input) -> Option<String> {
         let Self::Directory(directory, formats) = self else { return None };
         let path = |format: &OutputFormat| directory.join(file_name(input, *format, false)).display().to_string();
@@ -96,8 +98,8 @@ impl Outputs {
     }
 }
 
-/// Writes a transcript that could not be written to `path` to standard output instead, because it may have taken hours.
-/// Returns a message for the user about the result.
+/// Writes a transcript to standard output because it could not be written to `path`. It must not be lost: the
+/// transcription may have taken hours. Returns a message that tells the user where the transcript is.
 fn write_to_stdout(path: &Path, transcript: &Transcript, subtitles: &SubtitleOptions, format: OutputFormat) -> String {
     let mut out = BufWriter::new(io::stdout().lock());
     let heading = writeln!(out, "==> {} <==", console::printable(&path.to_string_lossy()));
@@ -108,13 +110,14 @@ fn write_to_stdout(path: &Path, transcript: &Transcript, subtitles: &SubtitleOpt
     }
 }
 
-/// Whether several transcripts of this format can be written to the same stream.
+/// Whether several transcripts in this format can be written to the same stream.
 fn is_joinable(format: OutputFormat) -> bool {
-    // A JSON transcript is one line, so that several form JSON Lines.
+    // Each JSON transcript is one line, so several of them are valid JSON Lines.
     ["txt", "json"].contains(&format.name())
 }
 
-/// `talk.txt`, or `talk.partial.txt` for an incomplete transcript, which must not replace a complete one.
+/// The file name of a transcript: `talk.txt`, or `talk.partial.txt` if it is incomplete. An incomplete transcript
+/// must not replace a complete one.
 fn file_name(input: &Input, format: OutputFormat, is_complete: bool) -> OsString {
     let mut name = input.stem();
     name.push(if is_complete { "." } else { ".partial." });
@@ -122,7 +125,7 @@ fn file_name(input: &Input, format: OutputFormat, is_complete: bool) -> OsString
     name
 }
 
-/// Rejects two recordings with the same output file, and an output file that would overwrite a recording.
+/// Rejects two recordings that have the same output file, and an output file that would overwrite a recording.
 fn check_names(directory: &Path, formats: &[OutputFormat], inputs: &[Input]) -> Result<(), Failure> {
     let mut recording_of: HashMap<OsString, &Input> = HashMap::new();
     let names = inputs.iter().flat_map(|input| [true, false].map(|whole| (input, file_name(input, formats[0], whole))));
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_output_takes_one_format() {
+    fn standard_output_supports_only_one_format() {
         let one = |format: &str, inputs: &[&str]| Outputs::new(None, &formats(&[format, format]), &files(inputs));
         assert_eq!(one("srt", &["a.mp3"]).unwrap(), Outputs::Stdout(formats(&["srt"])[0]));
         assert!(one("txt", &["a.mp3", "b.mp3"]).is_ok() && one("json", &["a.mp3", "b.mp3"]).is_ok());

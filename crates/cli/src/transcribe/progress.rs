@@ -1,4 +1,4 @@
-//! What the user sees while a recording is transcribed: the text, messages and the progress bar.
+//! Shows the user the progress of a transcription: the text, messages and the progress bar.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -18,10 +18,10 @@ pub struct ProgressDisplay<'a> {
     console: &'a Console,
     interrupt: &'a Interrupt,
     input: &'a Input,
-    /// Whether segments are printed to standard output when they are decoded.
+    /// Whether segments are printed to standard output as soon as they are decoded.
     prints_segments: bool,
     start: Instant,
-    /// The first error of writing to standard output.
+    /// The first error that occurred while writing to standard output.
     stdout_result: io::Result<()>,
     has_progress_bar: bool,
 }
@@ -32,7 +32,8 @@ impl<'a> ProgressDisplay<'a> {
         Self { console, interrupt, input, prints_segments, start, stdout_result: Ok(()), has_progress_bar: false }
     }
 
-    /// Shows an event. Returns `Break` if standard output is closed or the user asked to stop.
+    /// Shows an event. Returns `Break` if standard output cannot be written, or if the user asked the program to
+    /// stop.
     pub fn on_event(&mut self, event: Event<'_>) -> ControlFlow<()> {
         match event {
             Event::Segment(segment) => self.show_segment(segment),
@@ -52,12 +53,12 @@ impl<'a> ProgressDisplay<'a> {
         }
     }
 
-    /// The first error of printing a segment, if any.
+    /// The first error that occurred while printing segments, if any.
     pub fn stdout_result(&self) -> Result<(), &io::Error> {
         self.stdout_result.as_ref().copied()
     }
 
-    /// Seconds since the display was created.
+    /// Seconds since this display was created.
     pub fn elapsed_seconds(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
     }
@@ -72,7 +73,7 @@ impl<'a> ProgressDisplay<'a> {
         }
     }
 
-    /// `done` and `total` are seconds of the recording.
+    /// Updates the progress bar. `done` and `total` are positions in the recording, in seconds.
     fn show_progress(&mut self, done: f64, total: Option<f64>) {
         if !self.console.is_interactive() {
             return;

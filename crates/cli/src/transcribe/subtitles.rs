@@ -1,11 +1,11 @@
-//! The options that format subtitles.
+//! The options that control the format of subtitles.
 
 use amanuensis_transcribe::{OutputFormat, SubtitleOptions};
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 
 use crate::failure::Failure;
 
-/// How segments are split into the lines and cues of subtitles.
+/// Options that control how segments are split into the lines and cues of subtitles.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Subtitles")]
 pub struct SubtitleArgs {
@@ -19,7 +19,7 @@ pub struct SubtitleArgs {
 
     /// Maximum number of words in a line
     ///
-    /// Without --max-line-count and --max-line-width, every line becomes a cue of its own.
+    /// Without --max-line-count and --max-line-width, every line becomes a separate cue.
     #[arg(long, value_name = "N", value_parser = count())]
     max_words_per_line: Option<usize>,
 
@@ -29,7 +29,8 @@ pub struct SubtitleArgs {
 }
 
 impl SubtitleArgs {
-    /// The options of the library. Fails if an option is set but no format in `formats` is a subtitle format.
+    /// Returns the subtitle options of the library. Fails if a subtitle option is set, but `formats` contains no
+    /// subtitle format.
     pub fn options(&self, formats: &[OutputFormat]) -> Result<SubtitleOptions, Failure> {
         let options = SubtitleOptions {
             max_line_width: self.max_line_width,

@@ -50,11 +50,11 @@ Environment:
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct BenchMatmulArgs {
-    /// Sizes of cubes, N by N by N [default: 16,64,128,512,1024 without --shapes]
+    /// Sizes of cubes; N means a product of two N x N matrices [default: 16,64,128,512,1024 without --shapes]
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = Shape::cube)]
     pub sizes: Vec<Shape>,
 
-    /// Shapes [default: those of the layers of `base` without --sizes]
+    /// Shapes of products [default: shapes of the layers of `base` without --sizes]
     #[arg(long, value_name = "MxKxN,...", value_delimiter = ',')]
     pub shapes: Vec<Shape>,
 
@@ -62,7 +62,7 @@ pub struct BenchMatmulArgs {
     #[arg(long, value_name = "T,...", value_delimiter = ',', value_parser = tile_size(), hide_possible_values = true)]
     pub tiles: Vec<TileSize>,
 
-    /// Instruction sets, or `all` sets of this machine [default: the best one]
+    /// Instruction sets, or `all` for every set of this machine [default: the best one]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = isa())]
     pub isa: Vec<IsaChoice>,
 
@@ -75,7 +75,7 @@ pub struct BenchMatmulArgs {
     pub json: bool,
 }
 
-/// A value of `--isa`.
+/// One value of `--isa`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsaChoice {
     All,

@@ -1,4 +1,5 @@
-//! The product without epilogue, block by block, and its comparison with the reference.
+//! An int8 matrix product that only computes sums, block by block, and the comparison of the sums with the reference
+//! kernel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,16 +9,16 @@ use amanuensis_kernels::{Aligned, Context, Cpu, Isa, Pool};
 
 use super::shape::Shape;
 
-/// Rows of a block, whose sums stay in the L1 cache.
+/// Number of rows in a block. The sums of a block fit into the L1 cache.
 const BLOCK_ROWS: usize = 32;
 
-/// Maximum number of panels of a block, if threads divide the panels.
+/// Maximum number of panels in a block when threads divide the panels.
 const BLOCK_PANELS: usize = 16;
 
-/// A callback for each block of sums: `(first row, first panel, sums)`.
+/// A callback for each block of sums. Its arguments are the first row, the first panel and the sums.
 type OnBlock<'a> = dyn Fn(usize, usize, &[i32]) + Sync + 'a;
 
-/// A product whose sums are not written to memory: each thread overwrites a buffer of its own for every block.
+/// Computes a product without storing all sums. Each thread has one buffer, which it overwrites for every block.
 pub struct Blocks(Vec<Mutex<Aligned<i32>>>);
 
 impl Blocks {
@@ -25,7 +26,7 @@ impl Blocks {
         Self((0..pool.threads()).map(|_| Mutex::default()).collect())
     }
 
-    /// Computes all sums. Threads divide the rows, or the panels if there are too few rows.
+    /// Computes all sums. The threads divide the rows among themselves, or the panels if there are too few rows.
     pub fn multiply(&self, context: &Context, a: &QuantisedRows, b: &PackedI8, on_block: &OnBlock<'_>) {
         let (kernel, threads) = (kernel(context.cpu), context.pool.threads());
         let (m, panels) = (a.rows(), b.n().div_ceil(PANEL));
@@ -59,16 +60,16 @@ impl Blocks {
 /// Some rows of a product, computed by the reference kernel.
 pub struct Reference {
     shape: Shape,
-    /// The indices of the rows, ascending.
+    /// The indices of the rows, in ascending order.
     rows: Vec<usize>,
-    /// `(rows, padded_n)`
+    /// The sums of these rows, `(rows, padded_n)`.
     sums: Vec<i32>,
 }
 
 impl Reference {
     pub fn of(shape: Shape, a: &QuantisedRows, b: &PackedI8, pool: &Pool) -> Self {
         let count = shape.rows_compared();
-        // Evenly spaced, including the first and the last row.
+        // The rows are evenly spaced, and include the first and the last row of the product.
         let rows: Vec<usize> = (0..count).map(|index| index * (shape.m - 1) / (count - 1).max(1)).collect();
         let width = shape.padded_n();
         let mut sums = vec![0; count * width];
@@ -83,7 +84,8 @@ impl Reference {
         self.rows.len()
     }
 
-    /// Whether `product`, which calls its argument for each block, computes all sums of the reference.
+    /// Whether `product` computes the same sums as the reference. `product` must call its argument for each block of
+    /// sums.
     pub fn equals(&self, product: impl FnOnce(&OnBlock<'_>)) -> bool {
         let (equal_sums, width) = (AtomicUsize::new(0), self.shape.padded_n());
         product(&|row, panel, sums| {
@@ -108,7 +110,7 @@ mod tests {
     use super::super::data::byte;
     use super::*;
 
-    /// Covers many rows, few rows, and incomplete blocks and panel groups.
+    /// The shapes cover many rows, few rows, incomplete blocks and incomplete groups of panels.
     #[test]
     fn blocks_equal_the_reference_and_a_wrong_sum_is_found() {
         for (shape, threads) in [([70, 20, 300], 2), ([3, 64, 700], 2), ([33, 5, 17], 3), ([1, 1, 1], 1)] {

@@ -1,4 +1,5 @@
-//! Products in the full contract: exact i32 sums, and the variants with scales and bias.
+//! Measures products in the full contract (see docs/matmul.md): exact i32 sums, also scaled to f32 and quantised to
+//! int8.
 
 use std::hint::black_box;
 
@@ -11,11 +12,11 @@ use super::data::byte;
 use super::shape::Shape;
 use crate::bench::timing::fastest_repeated;
 
-/// The columns of [`FullRow::line`].
+/// The header of the columns that [`FullRow::line`] writes.
 pub const HEADER: &str =
     "full contract                             bare                 to f32              quantised          equal";
 
-/// One shape on one instruction set.
+/// The measurements of one shape on one instruction set.
 pub struct FullRow {
     pub shape: Shape,
     pub isa: Isa,
@@ -28,12 +29,13 @@ pub struct FullRow {
 }
 
 impl FullRow {
-    /// The duration of the f32 variant.
+    /// The duration of the product with f32 results, in seconds.
     pub fn seconds(&self) -> f64 {
         self.shape.operations() / self.f32_gops / 1e9
     }
 
-    /// `speedup` is that over the tile-exact product of the same cube, if there is one.
+    /// `speedup` is the speed-up over the tile-exact product of the same cube. It is `None` if that product was not
+    /// measured.
     pub fn json(&self, speedup: Option<f64>) -> Value {
         json!({
             "size": self.shape.cube_size(), "tile": null, "contract": "full", "mode": "kernel",
@@ -57,18 +59,19 @@ impl FullRow {
         format!("{:<18}{:<13}{bare}  {f32}  {quantise}  {equal}", self.shape, self.isa.name())
     }
 
-    /// The share of the limit in registers, from 0 to 1.
+    /// The speed as a share of the limit in registers, from 0 to 1.
     fn share(&self, gops: f64) -> f64 {
         gops / 1e3 / self.peak_tops
     }
 }
 
-/// Measures a shape on each instruction set.
+/// Measures one shape on each instruction set.
 pub fn measure(shape: Shape, peaks: &[(Cpu, f64)], context: &mut Context) -> Vec<FullRow> {
     let Shape { m, k, n } = shape;
     let mut a = QuantisedRows::default();
     {
-        // Every row starts with 127, the largest magnitude, so that quantisation keeps all values.
+        // The first value of every row is 127, the largest magnitude. Then the quantisation scale is 1, and all
+        // values stay the same.
         let value = |index: usize| if index.is_multiple_of(k) { 127.0 } else { f32::from(byte(index)) };
         let values: Vec<f32> = (0..m * k).map(value).collect();
         a.assign(context, RowsF32::new(&values, k));
@@ -84,7 +87,7 @@ pub fn measure(shape: Shape, peaks: &[(Cpu, f64)], context: &mut Context) -> Vec
     out.resize(m * n);
     let blocks = Blocks::new(&context.pool);
 
-    // Keeps the compiler from removing the computation.
+    // `black_box` keeps the compiler from removing the computation of the sums.
     let discard = |_: usize, _: usize, sums: &[i32]| {
         black_box(sums);
     };

@@ -1,4 +1,5 @@
-//! `amanuensis bench matmul`: the speed and correctness of int8 matrix products, in the full and tile-exact contracts.
+//! `amanuensis bench matmul`: the speed and correctness of int8 matrix products, in the full contract and in the
+//! tile-exact contract. docs/matmul.md defines both contracts.
 
 pub mod args;
 mod blocks;
@@ -25,20 +26,20 @@ use full::FullRow;
 use shape::Shape;
 use tiles::TileRow;
 
-/// Sizes of cubes that are measured by default.
+/// Sizes of the cubes that are measured by default.
 const SIZES: [usize; 5] = [16, 64, 128, 512, 1024];
 
-/// Shapes that are measured by default, of the model `base`: the attention and feed-forward layers for one window, and
-/// the logits of 16 windows.
+/// Shapes that are measured by default. They are those of the model `base`: the attention and feed-forward layers for
+/// one window, and the logits of 16 windows.
 const SHAPES: [[usize; 3]; 4] = [[1500, 512, 512], [1500, 512, 2048], [1500, 2048, 512], [16, 512, 51_865]];
 
-/// Larger cubes are not computed in tiles: one launch at a time, they take minutes.
+/// Maximum size of a cube that is computed in tiles. With one launch at a time, larger cubes take minutes.
 const MAX_TILED_SIZE: usize = 1024;
 
-/// The rows of both contracts.
+/// The measurements in both contracts.
 struct Results {
     threads: usize,
-    /// The instruction sets, with their limits in registers in 10^12 operations per second.
+    /// Each instruction set with its limit in registers, in 10^12 operations per second.
     peaks: Vec<(Cpu, f64)>,
     tiled: Vec<TileRow>,
     full: Vec<FullRow>,
@@ -110,13 +111,14 @@ impl Results {
         self.tiled.iter().filter(|row| row.isa() == isa).collect()
     }
 
-    /// The speed-up of a full product over the same cube in tiles, one launch at a time, with the first tile size.
+    /// The speed-up of a full product over the same cube computed in tiles. The tiles have the first tile size and
+    /// are launched one at a time.
     fn full_speedup(&self, full: &FullRow) -> Option<f64> {
         let same = |row: &&TileRow| Some(row.size()) == full.shape.cube_size() && row.isa() == full.isa;
         Some(self.tiled.iter().find(same)?.sequential_seconds() / full.seconds())
     }
 
-    /// The first product that differs from the reference, with its instruction set.
+    /// The first product that differs from the reference, as its instruction set and its description.
     fn wrong(&self) -> Option<(Isa, String)> {
         let tiled = self.tiled.iter().find(|row| !row.equal());
         let tiled = tiled.map(|row| (row.isa(), format!("{0} in tiles of {1}", row.size(), row.tile())));
@@ -124,7 +126,7 @@ impl Results {
     }
 }
 
-/// The shapes given by the user, or the default ones.
+/// The shapes that the user chose, or the default shapes.
 fn selected_shapes(args: &BenchMatmulArgs) -> Vec<Shape> {
     if args.sizes.is_empty() && args.shapes.is_empty() {
         let default = SIZES.map(|size| [size; 3]).into_iter().chain(SHAPES);
@@ -133,7 +135,7 @@ fn selected_shapes(args: &BenchMatmulArgs) -> Vec<Shape> {
     args.sizes.iter().chain(&args.shapes).copied().collect()
 }
 
-/// The instruction sets given by the user without duplicates, or the default one.
+/// The instruction sets that the user chose, without duplicates, or the default instruction set.
 fn selected_cpus(choices: &[IsaChoice]) -> Result<Vec<Cpu>, Failure> {
     if choices.is_empty() {
         return Ok(vec![Cpu::from_environment().map_err(|error| Failure::Usage(error.to_string()))?]);

@@ -7,13 +7,13 @@ use amanuensis_kernels::gemm::PANEL;
 
 use crate::failure::Failure;
 
-/// Maximum depth: an i32 sum of more products of 127 by 127 could overflow.
+/// Maximum of `k`. With a larger `k`, a sum of `k` products of 127 x 127 could overflow an i32.
 const MAX_K: usize = i32::MAX as usize / (127 * 127);
 
-/// Maximum number of operations that the reference kernel, which is slow, computes for a shape.
+/// Maximum number of operations that the slow reference kernel computes for one shape.
 const REFERENCE_OPERATIONS: usize = 1_000_000_000;
 
-/// `(m, k) x (k, n)`
+/// The shape of the product `(m, k) x (k, n)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     pub m: usize,
@@ -30,7 +30,7 @@ impl Shape {
         }
     }
 
-    /// Parses the size of a cube.
+    /// Parses the size of a cube, such as `512` for `512x512x512`.
     pub fn cube(text: &str) -> Result<Self, String> {
         Self::new([text.trim().parse().map_err(|_| "not an integer of 64 bits")?; 3])
     }
@@ -40,29 +40,29 @@ impl Shape {
         (self.m == self.k && self.k == self.n).then_some(self.m)
     }
 
-    /// The number of multiplications and additions.
+    /// The number of multiplications and additions in the product.
     pub fn operations(self) -> f64 {
         2.0 * self.m as f64 * self.k as f64 * self.n as f64
     }
 
-    /// The number of columns, padded to complete panels.
+    /// The number of columns `n`, rounded up to complete panels.
     pub fn padded_n(self) -> usize {
         self.n.next_multiple_of(PANEL)
     }
 
-    /// How many rows are compared with the reference.
+    /// The number of rows whose sums are compared with the reference.
     pub fn rows_compared(self) -> usize {
         (REFERENCE_OPERATIONS / (2 * self.k).saturating_mul(self.n)).clamp(1, self.m)
     }
 
-    /// An upper estimate of the bytes of all matrices that are in memory at the same time.
+    /// An upper bound of the bytes of all matrices that are in memory at the same time.
     fn bytes(self) -> u128 {
         let [m, k, n, compared] = [self.m, self.k, self.n, self.rows_compared()].map(|size| size as u128);
-        // Rows and panels are padded.
+        // Add the maximum padding of rows and panels.
         let (k, n) = (k + 64, n + 64);
         let activations_f32_and_int8 = 5 * m * k;
         let weights = n * k;
-        // In f32, in f32 before it is written, and in int8.
+        // 9 bytes per result: an f32 result, an f32 value before it is quantised, and an int8 result.
         let results = 9 * m * n;
         let reference = 4 * compared * n;
         activations_f32_and_int8 + weights + results + reference

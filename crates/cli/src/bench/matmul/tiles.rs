@@ -1,4 +1,5 @@
-//! Products in the tile-exact contract, computed by launches of a tile kernel with the CPU as the device.
+//! Measures products in the tile-exact contract (see docs/matmul.md). The CPU takes the place of the NPU: it runs the
+//! launches of a tile kernel.
 
 use amanuensis_kernels::tile::{SHIFT, TileSize, full_reference, tile_exact_reference};
 use amanuensis_kernels::{Cpu, Isa};
@@ -13,7 +14,7 @@ use super::data::byte;
 use crate::bench::timing::fastest_repeated;
 use crate::failure::Failure;
 
-/// One cube in tiles of one size, on one instruction set.
+/// The measurements of one cube with one tile size on one instruction set.
 pub struct TileRow {
     size: usize,
     tile: TileSize,
@@ -23,21 +24,22 @@ pub struct TileRow {
     shift_error: ShiftError,
 }
 
-/// The measurement of a mode.
+/// The measurement of one mode, sequential or batched.
 struct ModeResult {
     seconds: f64,
-    /// The duration without the queue: launches run on the calling thread.
+    /// The duration in seconds if launches run on the calling thread instead of in the queue.
     direct_seconds: f64,
     equal: bool,
     counters: Counters,
 }
 
-/// The difference between a correct result and clamp((A x B) >> 7). It depends on the data and the tile size.
+/// How much a correct tile-exact result differs from clamp((A x B) >> 7). The difference depends on the data and the
+/// tile size.
 #[derive(Clone, Copy)]
 struct ShiftError {
-    /// The mean absolute error.
+    /// The mean absolute difference.
     mae: f64,
-    /// The share of elements that differ by at most 1.
+    /// The share of elements that differ by at most 1, from 0 to 1.
     within_1: f64,
 }
 
@@ -58,7 +60,7 @@ impl TileRow {
         self.sequential.seconds
     }
 
-    /// Whether the results of both modes are those of the reference.
+    /// Whether the results of both modes equal the reference.
     pub fn equal(&self) -> bool {
         self.sequential.equal && self.batched.equal
     }
@@ -81,15 +83,15 @@ impl TileRow {
         })
     }
 
-    /// The number of operations in 10^9.
+    /// The number of operations, in 10^9.
     fn giga_operations(&self) -> f64 {
         2.0 * (self.size as f64).powi(3) / 1e9
     }
 
-    /// The predicted duration of the same launches on an NPU.
+    /// Predicts how long the launches of `result` would take on an NPU.
     fn predicted(&self, target: Target, result: &ModeResult) -> Predicted {
         let design = TileNpu::design_for_fake(target, self.tile);
-        // An NPU takes chains of launches, which are shorter than the batches of the CPU device.
+        // An NPU is given chains of launches. A chain is shorter than a batch of the CPU device.
         let chains = result.counters.launches.div_ceil(design.chain_length() as u64);
         predict(&design, &Counters { submissions: result.counters.submissions.max(chains), ..result.counters })
     }
@@ -124,7 +126,7 @@ impl TileRow {
         )
     }
 
-    /// The line of the same cube in the full contract.
+    /// The table line of the same cube in the full contract.
     fn full_line(&self, (seconds, equal): (f64, bool)) -> String {
         let speedup = self.sequential.seconds / seconds;
         let equal = yes_or_no(equal);
@@ -136,7 +138,7 @@ impl TileRow {
     }
 }
 
-/// The lower and upper end of a prediction.
+/// The lower and upper bound of a prediction in milliseconds.
 fn milliseconds(predicted: Predicted) -> [f64; 2] {
     [predicted.low * 1e3, predicted.high * 1e3]
 }
@@ -145,8 +147,9 @@ fn yes_or_no(equal: bool) -> &'static str {
     if equal { "yes" } else { "NO" }
 }
 
-/// The rows of one instruction set with a header. After the rows of each cube comes its product in the full contract:
-/// `full(size)` returns the seconds, and whether the result is correct.
+/// The table of one instruction set, with a header. The rows of each cube are followed by one line for the same
+/// product in the full contract. `full(size)` returns the duration of that product in seconds, and whether its result
+/// is correct.
 pub fn table(rows: &[&TileRow], full: impl Fn(usize) -> Option<(f64, bool)>) -> Vec<String> {
     let mut lines = vec![
         "               sequential              batched                     direct, ms                       one shift".to_owned(),
@@ -160,7 +163,7 @@ pub fn table(rows: &[&TileRow], full: impl Fn(usize) -> Option<(f64, bool)>) -> 
     lines
 }
 
-/// The predicted durations of the same launches on an NPU, with a header.
+/// A table with the predicted durations of the same launches on an NPU.
 pub fn predictions(rows: &[&TileRow]) -> Vec<String> {
     let modes = format!("{:>20}   {:>20}", "sequential", "batched");
     let mut lines = vec![
@@ -171,15 +174,15 @@ pub fn predictions(rows: &[&TileRow]) -> Vec<String> {
     lines
 }
 
-/// Fails if this build cannot compute in tiles.
+/// Fails if this build cannot compute products in tiles.
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as in a build without NPU support")]
 pub fn check_supported() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Measures a cube with each tile size and instruction set.
+/// Measures one cube with each tile size on each instruction set.
 pub fn measure(size: usize, tiles: &[TileSize], cpus: &[Cpu]) -> Result<Vec<TileRow>, Failure> {
-    // Values of -64..=63. With larger values, most results would saturate at -128 or 127.
+    // All values are in -64..=63. With larger values, most results would saturate at -128 or 127.
     let values = |first: usize| -> Vec<i8> { (first..first + size * size).map(|index| byte(index) >> 1).collect() };
     let cube = Cube { size, a: values(0), b: values(size * size) };
     let shifted: Vec<i32> = full_reference(&cube.a, &cube.b, [size; 3])
@@ -222,7 +225,7 @@ struct Cube {
 }
 
 impl Cube {
-    /// Measures a mode with and without the queue.
+    /// Measures one mode with and without the queue.
     fn run(
         &self,
         mode: Mode,
@@ -236,7 +239,8 @@ impl Cube {
         Ok(ModeResult { seconds, direct_seconds, equal: equal && direct_equal, counters })
     }
 
-    /// The seconds of a product, whether it is correct, and the work of the device for one product.
+    /// Measures one product on `device`. Returns the duration in seconds, whether the result is correct, and the
+    /// device's counters for one product.
     fn run_on(
         &self,
         device: CpuDevice,
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shift_error_is_a_mean_and_a_share() {
+    fn the_shift_error_is_the_mean_difference_and_the_share_within_1() {
         let ShiftError { mae, within_1 } = ShiftError::of(&[0, 5, -3, 127], &[0, 6, 3, 126]);
         assert!((mae - 2.0).abs() < 1e-12 && (within_1 - 0.75).abs() < 1e-12);
     }

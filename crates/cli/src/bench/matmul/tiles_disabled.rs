@@ -1,4 +1,5 @@
-//! Replaces the module `tiles` in a build without the cargo feature `npu`: nothing is measured in tiles.
+//! Replaces the module `tiles` in a build without the cargo feature `npu`. Such a build does not measure products in
+//! tiles.
 
 use amanuensis_kernels::tile::TileSize;
 use amanuensis_kernels::{Cpu, Isa};
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-/// There are no rows in this build.
+/// A type without values: this build has no measurements in tiles.
 pub enum TileRow {}
 
 impl TileRow {
@@ -43,7 +44,7 @@ pub fn predictions(_rows: &[&TileRow]) -> Vec<String> {
     Vec::new()
 }
 
-/// Fails if this build cannot compute in tiles.
+/// Fails if this build cannot compute products in tiles.
 pub fn check_supported() -> Result<(), Failure> {
     Err(Failure::Usage("--tiles: this program was built without NPU support, the cargo feature `npu`".to_owned()))
 }

@@ -24,7 +24,7 @@ JSON:
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct DoctorArgs {
-    /// `npu`, or `npu-fake` for the software model of an NPU (docs/npu.md)
+    /// Device to check: `npu`, or `npu-fake` for the software model of an NPU (see docs/npu.md)
     #[arg(long, default_value = "npu", value_parser = npu(), hide = true)]
     pub device: Device,
 

@@ -19,25 +19,26 @@ pub struct Check {
     pub detail: String,
 }
 
-/// A matrix product that was computed on the device.
+/// A test product that was computed on the device.
 pub struct Product {
     pub mode: Mode,
     pub test: SelfTest,
     pub predicted: Predicted,
 }
 
-/// All checks of a device.
+/// The results of all checks of one device.
 pub struct Examination {
     pub device: Device,
     pub machine: Machine,
     pub checks: Vec<Check>,
     pub products: Vec<Product>,
-    /// Whether all checks could be run.
+    /// Whether the examination ran to its end. A failed check may end it early, because later checks need its result.
     is_complete: bool,
 }
 
 impl Examination {
-    /// Checks the NPU of `machine` with the design in `design`, or the fake NPU.
+    /// Runs all checks. `device` is the NPU of `machine`, which needs the design in the directory `design`, or the
+    /// fake NPU.
     pub fn run(device: Device, machine: Machine, design: Option<&Path>) -> Self {
         let (checks, products) = (Vec::new(), Vec::new());
         let mut examination = Self { device, machine, checks, products, is_complete: false };
@@ -54,7 +55,7 @@ impl Examination {
         self.is_complete && self.checks.iter().all(|check| check.is_ok)
     }
 
-    /// Records the outcome of a check. `None` if it failed.
+    /// Records the outcome of a check. Returns its value, or `None` if the check failed.
     fn record<T>(&mut self, name: &'static str, outcome: Result<(T, String), Error>) -> Option<T> {
         let (value, is_ok, detail) = match outcome {
             Ok((value, detail)) => (Some(value), true, detail),
@@ -110,7 +111,7 @@ impl Examination {
         self.record("design", design)
     }
 
-    /// Loads a design and multiplies with it, in both modes.
+    /// Loads the design onto the device and computes a test product in both modes.
     fn check_products(&mut self, design: &Design, open: &dyn Fn() -> Result<Box<dyn Driver>, Error>) -> Option<()> {
         for (mode, name) in [(Mode::Batched, "product"), (Mode::Sequential, "one by one")] {
             let tested = open().and_then(|driver| {
@@ -134,8 +135,8 @@ fn describe_device(found: &Found) -> String {
     format!("{name} ({}, {target}) at {}", found.pci_id, found.path.display())
 }
 
-/// The limit of locked memory. A privileged process may exceed it, so a low limit is no failure: whether the heap can be
-/// allocated is checked later.
+/// Describes the limit of locked memory. A low limit is no failure, because a privileged process may exceed it. A
+/// later check tests whether the heap can be allocated.
 fn describe_memory_lock(limit: Option<u64>) -> String {
     match limit {
         Some(limit) if limit < HEAP_SIZE as u64 => {

@@ -1,4 +1,5 @@
-//! `amanuensis doctor`: checks everything an NPU needs, from the device up, and compares products bit for bit.
+//! `amanuensis doctor`: checks everything that an NPU needs, starting with the device, and compares test products
+//! with the expected results bit for bit.
 
 pub mod args;
 mod checks;
