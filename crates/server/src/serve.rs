@@ -31,7 +31,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen at {address}: {source}")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -42,7 +42,7 @@ pub enum ServeError {
     #[error("cannot decode recordings with this program and this decode_memory: {0}")]
     Decoder(OpenError),
     /// The data directory cannot be used.
-    #[error("cannot store jobs in {}: {source}", directory.display())]
+    #[error("cannot keep jobs in {}: {source}", directory.display())]
     Jobs {
         /// The data directory.
         directory: PathBuf,
@@ -50,7 +50,7 @@ pub enum ServeError {
         source: JobError,
     },
     /// The directory for temporary files cannot be used.
-    #[error("cannot store uploads in {} (set TMPDIR for another directory): {source}", directory.display())]
+    #[error("cannot keep uploads in {} (set TMPDIR for another directory): {source}", directory.display())]
     Uploads {
         /// The directory of temporary files.
         directory: PathBuf,
