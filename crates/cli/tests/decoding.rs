@@ -1,5 +1,5 @@
-//! Tests of the worker processes in which a server decodes recordings: their output, their limits, and what happens when
-//! they are killed or stopped.
+//! Tests of the worker processes that decode recordings for a server: their output, their limits, and what happens
+//! when a worker is killed or stopped.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -19,7 +19,7 @@ use http::{FORM, Server, form, head, read};
 const BASE: (&str, &str) = ("model", "whisper-1");
 const PATH: &str = "/v1/audio/transcriptions";
 
-/// The bits of the decoded samples, and the message of the error at the end if there is one.
+/// The bit patterns of the decoded samples. Also the error message if decoding ended with an error.
 fn samples_of(audio: Result<Audio, Error>) -> (Vec<u32>, Option<String>) {
     let mut samples = Vec::new();
     let error = audio.and_then(|mut audio| {
@@ -72,7 +72,7 @@ fn the_server_and_the_command_line_give_the_same_text() {
 }
 
 #[test]
-fn a_recording_that_needs_too_much_memory_does_not_harm_others() {
+fn a_recording_that_needs_too_much_memory_does_not_affect_other_requests() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--decode-memory", "64", "--max-duration", "100000"]);
     let tone = fs::read(workspace.recording("tone.wav", 1.0)).unwrap();
@@ -139,7 +139,7 @@ fn a_killed_worker_fails_its_request_with_a_retryable_error() {
 fn a_stream_reports_a_killed_worker() {
     let (_workspace, server, request) = busy_with(&[BASE, ("stream", "true")], &[]);
     signal("KILL", wait_for(|| workers(&server).first().copied()));
-    // As an event of the stream, or as the response if the stream has not started.
+    // The error is an event of the stream, or the response itself if the stream had not started.
     let response = read(request);
     assert!(response.body.contains("decoder_killed"), "{response:?}");
     server.transcribe(&[BASE, ("stream", "true")], b"no recording").assert_error(415, "file");
@@ -157,7 +157,8 @@ fn a_job_is_retried_after_its_worker_is_killed() {
     let reaches = |state: &str| wait_for(|| (server.get(&path).json()["state"] == state).then_some(()));
     reaches("running");
     signal("KILL", wait_for(|| workers(&server).first().copied()));
-    // The job is queued again for some seconds, because the worker may have been killed for lack of memory.
+    // The job waits in the queue for some seconds before the next attempt, because the worker may have been killed
+    // for lack of memory.
     reaches("queued");
     reaches("succeeded");
     assert_eq!(server.get(&format!("{path}/result?format=verbose_json")).json(), whole);
@@ -185,9 +186,9 @@ fn a_worker_exits_when_the_client_disconnects() {
 fn a_worker_exits_when_the_server_is_killed() {
     let (_workspace, server, _request) = busy(&[]);
     let worker = limited_worker(&server);
-    // A stopped worker cannot notice that its pipe was closed.
+    // A worker that was stopped by SIGSTOP cannot notice that its pipe was closed.
     signal("STOP", worker);
-    // Dropping the server sends SIGKILL, so the server cannot end its worker itself.
+    // Dropping the server sends SIGKILL, so the server has no chance to stop its worker.
     drop(server);
     wait_for_exit(worker);
 }
@@ -218,16 +219,16 @@ fn requests_leave_no_processes_and_no_open_files() {
     wait_for(|| (workers(&server).is_empty() && open() <= before).then_some(()));
 }
 
-/// Starts a server and sends it a recording of two hours, which it decodes one window at a time. Returns the connection.
+/// Starts a server, and sends it a recording of two hours, so that its worker stays busy. Returns the connection.
 fn busy(arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     busy_with(&[BASE], arguments)
 }
 
-/// Like [`busy`], with these form fields.
+/// Like [`busy`], but sends these form fields.
 fn busy_with(fields: &[(&str, &str)], arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[&["--batch-size", "1", "--threads", "1"], arguments].concat());
-    // At start the server tries one worker; wait until that one has exited.
+    // At start the server runs a worker as a test. Wait until this worker has exited.
     wait_for(|| workers(&server).is_empty().then_some(()));
     workspace.long_recording("long.wav", 2 * 3600);
     let body = form(fields, Some(&fs::read(workspace.path("long.wav")).unwrap()));
@@ -237,8 +238,8 @@ fn busy_with(fields: &[(&str, &str)], arguments: &[&str]) -> (Workspace, Server,
     (workspace, server, request)
 }
 
-/// A `QuickTime` file whose audio track is a single packet of 16 Mi samples at 1000 Hz. Resampled to 16 kHz these are 256 Mi
-/// samples, or 1 GiB.
+/// A `QuickTime` file whose audio track is a single packet of 16 Mi samples at 1000 Hz. Resampled to 16 kHz, the
+/// packet has 256 Mi samples, which take 1 GiB.
 fn needs_much_memory() -> Vec<u8> {
     const SAMPLES: u32 = 16 << 20;
     const RATE: u32 = 1000;
@@ -247,7 +248,7 @@ fn needs_much_memory() -> Vec<u8> {
         [&size.to_be_bytes()[..], kind, content].concat()
     };
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
-    // One channel of 8 bits.
+    // The sound description: one channel with 8 bits per sample.
     let sound = [&[0; 6][..], &[0, 1], &[0; 8], &[0, 1, 0, 8, 0, 0, 0, 0], &words(&[RATE << 16])].concat();
     let beginning = atom(b"ftyp", b"qt  \0\0\0\0qt  ");
     let movie = |offset: u32| {
@@ -272,17 +273,17 @@ fn needs_much_memory() -> Vec<u8> {
     [beginning, movie(offset), atom(b"mdat", &vec![128; SAMPLES as usize])].concat()
 }
 
-/// The child processes of a server, including zombies.
+/// The ids of the child processes of a server, including zombies.
 fn workers(server: &Server) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
     ids.filter(|&id| stat(id).is_some_and(|(_, parent)| parent == server.id())).collect()
 }
 
-/// Waits until the server has a worker whose resource limits are all set.
+/// Waits until the server has a worker, and until all resource limits of the worker are set.
 fn limited_worker(server: &Server) -> u32 {
     let worker = wait_for(|| workers(server).first().copied());
-    // The CPU time limit is set last.
+    // The CPU time limit is the last limit that the worker sets.
     let is_unlimited = |line: &str| line.starts_with("Max cpu time") && line.contains("unlimited            unlimited");
     wait_for(|| (!limits(worker).lines().any(is_unlimited)).then_some(()));
     worker
@@ -298,7 +299,7 @@ fn wait_for_exit(process: u32) {
     wait_for(|| stat(process).is_none_or(|(state, _)| state == 'Z').then_some(()));
 }
 
-/// A process's state and its parent's id.
+/// The state of a process, and the id of its parent process.
 fn stat(process: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -309,7 +310,7 @@ fn signal(name: &str, process: u32) {
     assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
 }
 
-/// Polls every 20 ms until `poll` returns a value; panics after 20 s.
+/// Calls `poll` every 20 ms until it returns a value. Panics after 20 s.
 #[track_caller]
 fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     for _ in 0..1000 {

@@ -15,15 +15,15 @@ use http::{FORM, Response, Server, form, head, read, wait_for};
 const BASE: (&str, &str) = ("model", "whisper-1");
 const PATH: &str = "/v1/audio/transcriptions";
 
-/// Sends bytes and reads the response.
+/// Sends bytes over a new connection, and reads the response.
 fn raw(server: &Server, bytes: &[u8]) -> Response {
     let mut stream = server.connect();
-    // The server may have responded and closed the connection already.
+    // Ignore a write error: the server may already have responded and closed the connection.
     let _ = stream.write_all(bytes);
     read(stream)
 }
 
-/// Posts these bytes as the body of a form.
+/// Sends these bytes as the body of a multipart form.
 fn post(server: &Server, body: &[u8]) -> Response {
     server.request("POST", PATH, &[FORM], body)
 }
@@ -37,13 +37,13 @@ fn bodies_that_contradict_their_headers_are_rejected() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let body = form(&[BASE], Some(&tone(&workspace)));
-    // The body is shorter than its Content-Length.
+    // The client stops sending before the body has the length stated in Content-Length.
     let mut short = server.connect();
     short.write_all(&head("POST", PATH, &[FORM], body.len() + 1000)).unwrap();
     short.write_all(&body[..body.len() - 20]).unwrap();
     short.shutdown(Shutdown::Write).unwrap();
     read(short).assert_error(400, "");
-    // Chunk sizes that are not numbers or too large, and a chunked body that ends early.
+    // Chunk sizes that are not numbers or are too large, and a chunked body that ends too early.
     let chunked = format!(
         "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
         FORM.0, FORM.1
@@ -51,7 +51,8 @@ fn bodies_that_contradict_their_headers_are_rejected() {
     raw(&server, (chunked.clone() + "no number\r\n--BOUNDARY\r\n").as_bytes()).assert_error(400, "");
     raw(&server, (chunked.clone() + "ffffffffffffffffff\r\n--BOUNDARY\r\n").as_bytes()).assert_error(400, "");
     raw(&server, (chunked + "4\r\n--BO\r\n0\r\n\r\n").as_bytes()).assert_error(400, "");
-    // Two lengths, and lengths that are not numbers. Proxies may interpret these differently, which allows request smuggling.
+    // Two different lengths, and lengths that are not numbers. Proxies may interpret such headers differently, which
+    // makes request smuggling possible.
     for headers in ["Content-Length: 4\r\nContent-Length: 5", "Content-Length: four", "Content-Length: -1"] {
         let request = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\nbody");
         assert_eq!(raw(&server, request.as_bytes()).status, 400, "{headers}");
@@ -72,13 +73,13 @@ fn malformed_forms_are_rejected() {
         .request("POST", PATH, &[("Content-Type", "multipart/form-data; boundary=OTHER")], &body)
         .assert_error(400, "");
     post(&server, b"").assert_error(400, "");
-    // Too many parts, with different names and with one name.
+    // Too many parts: first with different names, then all with the same name.
     let part = |name: &str| format!("--BOUNDARY\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n");
     let many = (0..10_000).map(|i| part(&format!("field{i}"))).collect::<String>() + "--BOUNDARY--\r\n";
     assert_eq!(post(&server, many.as_bytes()).status, 400);
     let same = part("keywords[]").repeat(10_000) + "--BOUNDARY--\r\n";
     post(&server, same.as_bytes()).assert_error(400, "keywords[]");
-    // A part with a huge header, a part without a name, and a part that is a multipart body itself.
+    // A part with a huge header, a part without a name, and a part whose content is a multipart body.
     let huge = format!("--BOUNDARY\r\nX-Huge: {}\r\n\r\nx\r\n--BOUNDARY--\r\n", "x".repeat(4 << 20));
     post(&server, huge.as_bytes()).assert_error(400, "");
     post(&server, b"--BOUNDARY\r\nContent-Disposition: form-data\r\n\r\nx\r\n--BOUNDARY--\r\n").assert_error(400, "");
@@ -115,11 +116,11 @@ fn http_1_0_expect_continue_and_pipelining_work() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let body = form(&[BASE], Some(&tone(&workspace)));
-    // HTTP/1.0 has no Host header and no chunked encoding.
+    // HTTP/1.0 has no Host header and no chunked transfer encoding.
     let head = format!("POST {PATH} HTTP/1.0\r\n{}: {}\r\nContent-Length: {}\r\n\r\n", FORM.0, FORM.1, body.len());
     let response = raw(&server, &[head.as_bytes(), &body].concat());
     assert_eq!((response.status, response.header("transfer-encoding")), (200, None));
-    // A client that waits for `100 Continue` before it sends the body, as curl does.
+    // A client that waits for `100 Continue` before it sends the body. curl does this.
     let mut stream = server.connect();
     let expecting = [FORM, ("Expect", "100-continue")];
     stream.write_all(&http::head("POST", PATH, &expecting, body.len())).unwrap();
@@ -128,7 +129,7 @@ fn http_1_0_expect_continue_and_pipelining_work() {
     assert_eq!(&first, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(&body).unwrap();
     assert_eq!(read(stream).status, 200);
-    // Pipelining: three requests are sent before the first response.
+    // Pipelining: the client sends three requests before it reads the first response.
     let get = |path: &str, rest: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{rest}\r\n");
     let requests = get("/health", "") + &get("/v1/models", "") + &get("/v1/nothing", "Connection: close\r\n");
     let mut stream = server.connect();
@@ -143,7 +144,8 @@ fn http_1_0_expect_continue_and_pipelining_work() {
 fn idle_connections_do_not_block_other_clients() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &["--max-connections", "90", "--header-timeout", "1"]);
-    // More connections than the server accepts. Half send nothing, half send the first byte of a request.
+    // Open more connections than the server accepts. Half of them send nothing, the others send the first byte of a
+    // request.
     let idle: Vec<TcpStream> = (0..100)
         .map(|i| {
             let mut stream = server.connect();
@@ -153,7 +155,7 @@ fn idle_connections_do_not_block_other_clients() {
             stream
         })
         .collect();
-    // They are closed after the header timeout of 1 s.
+    // The server closes these connections after the header timeout of 1 s. Then it accepts this request.
     let response = server.transcribe(&[BASE], &tone(&workspace));
     assert_eq!(response.status, 200);
     drop(idle);

@@ -26,12 +26,12 @@ fn submit(server: &Server, fields: &[(&str, &str)], file: Option<&[u8]>) -> Valu
     response.json()
 }
 
-/// Gets `/v1/jobs/{id}`, followed by `suffix`.
+/// Sends `GET /v1/jobs/{id}`, with `suffix` appended to the path.
 fn get(server: &Server, job: &Value, suffix: &str) -> Response {
     server.get(&format!("/v1/jobs/{}{suffix}", job["id"].as_str().unwrap()))
 }
 
-/// Follows a job until it ends. Returns each event's name, id and data.
+/// Follows a job until it ends. Returns the name, the id and the data of each event.
 fn events(server: &Server, job: &Value, headers: &[(&str, &str)]) -> Vec<(String, Option<String>, Value)> {
     let response = server.request("GET", &format!("/v1/jobs/{}/events", job["id"].as_str().unwrap()), headers, b"");
     assert_eq!((response.status, response.header("content-type")), (200, Some("text/event-stream")), "{response:?}");
@@ -89,7 +89,7 @@ fn jobs_continue_after_the_server_is_killed() {
         submit(&server, &[BASE, ("path", "tone.wav")], None),
         submit(&server, &[BASE, ("path", "long.wav")], None),
     ];
-    // Dropping the server sends SIGKILL, at whatever point the jobs are.
+    // Dropping the server sends SIGKILL. The jobs may be in any state at this moment.
     drop(server);
     let server = start(&workspace, &limited);
     let listed = server.get("/v1/jobs").json();

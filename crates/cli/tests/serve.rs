@@ -116,7 +116,7 @@ fn a_public_address_needs_an_api_key_or_allow_anyone() {
     workspace.model("model");
     let arguments = ["serve", "--port", "0", "--default-model", "./model", "--host", "0.0.0.0"];
     workspace.run(&arguments).ended(2, &["--api-key", "--allow-anyone"]);
-    // This is checked before the model is downloaded: the hub of this test cannot be reached.
+    // The settings are checked before the model is downloaded. In this test the model hub cannot be reached.
     workspace.run(&["serve", "--port", "0", "--host", "0.0.0.0"]).ended(2, &["--api-key", "--allow-anyone"]);
     Server::start(&workspace, &["--host", "0.0.0.0", "--allow-anyone"]);
 }
@@ -177,7 +177,7 @@ fn slow_headers_and_slow_uploads_time_out() {
 }
 
 #[test]
-fn only_cors_origins_get_cors_headers() {
+fn only_allowed_origins_get_cors_headers() {
     let workspace = Workspace::new();
     let origin = [("Origin", "https://chat.example.org")];
     let allows = |response: Response| response.header("access-control-allow-origin").map(str::to_owned);
@@ -270,8 +270,8 @@ fn sigterm_during_a_model_download_exits() {
     let mut child = workspace.amanuensis(&["serve", "--port", "0"]).env("HF_ENDPOINT", hub).spawn().unwrap();
     let _connection = mute.accept().unwrap();
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    // The program handles the signal and exits with a code of its own. The default action of a signal does not apply to the
-    // first process of a container.
+    // The program handles the signal and exits with its own exit code. It cannot rely on the default action of a
+    // signal, which does not apply to the first process of a container.
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
@@ -328,7 +328,7 @@ fn with_installed(workspace: &Workspace, models: &[&str], arguments: &[&str]) ->
     Some(Server::run(with_models(&arguments)))
 }
 
-/// Sends the first 100 bytes of an upload. Returns the connection and the remaining bytes.
+/// Sends the headers and the first 100 bytes of an upload. Returns the connection and the remaining bytes.
 fn begin_upload(server: &Server, workspace: &Workspace) -> (TcpStream, Vec<u8>) {
     let tone = recording(workspace, 1.0);
     let body = form(&[BASE], Some(&tone));

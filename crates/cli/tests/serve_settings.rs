@@ -26,7 +26,7 @@ fn invalid_settings_are_rejected_at_start() {
 }
 
 #[test]
-fn a_missing_directory_model_or_port_is_named_at_start() {
+fn start_errors_name_the_directory_model_or_port() {
     let workspace = Workspace::new();
     workspace.model("model");
     fs::write(workspace.path("file"), "").unwrap();
@@ -76,7 +76,7 @@ fn every_environment_variable_is_documented_and_used() {
     for name in names {
         assert!(document.contains(&format!("`{name}`")), "docs/server.md does not mention {name}");
         let value = match name {
-            // Not printed, because it is secret; tested in `serve.rs`.
+            // The program does not print API keys, because they are secret. `serve.rs` tests them.
             "AMANUENSIS_API_KEY" => continue,
             "AMANUENSIS_CORS_ORIGIN" => "https://chat.example.org",
             "AMANUENSIS_JOB_FOLDER" => ".",

@@ -1,4 +1,4 @@
-//! API keys.
+//! The API keys that clients send to be authenticated.
 
 use std::fs;
 
@@ -7,7 +7,8 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::config::{Config, ConfigError};
 
 impl Config {
-    /// Checks the settings of API keys, so that mistakes are found before a model is downloaded. Reads the key file.
+    /// Checks the settings of API keys and reads the key file. Called before a model is downloaded, so that a mistake
+    /// in the settings is reported first.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::Invalid`].
@@ -16,16 +17,16 @@ impl Config {
     }
 }
 
-/// The valid API keys. If there are none, requests need no key.
+/// The valid API keys. If the list is empty, requests need no key.
 #[derive(Clone, Default)]
 pub struct ApiKeys(Vec<String>);
 
 impl ApiKeys {
-    /// The keys of the settings and of their key file.
+    /// Collects the API keys from the settings and from the key file.
     ///
     /// # Errors
-    /// [`ConfigError::Read`]. [`ConfigError::Invalid`] if a key is empty, if the file has none, or if a server without keys
-    /// would be reachable from other machines.
+    /// [`ConfigError::Read`]. [`ConfigError::Invalid`] if a key is empty, if the key file has no keys, or if a server
+    /// without keys would be reachable from other machines.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let mut keys = config.api_key.clone();
         if let Some(path) = &config.api_key_file {
@@ -54,8 +55,8 @@ impl ApiKeys {
         !self.0.is_empty()
     }
 
-    /// The index of the key in an `Authorization` header, as the client's identity for rate limits. `None` if the header has no
-    /// valid key. If no key is required, all clients have the index 0.
+    /// The index of the API key in an `Authorization` header. It identifies the client for the rate limit. `None` if
+    /// the header has no valid key. If no key is required, the index is 0 for all clients.
     pub fn authenticate(&self, authorization: Option<&str>) -> Option<usize> {
         if !self.are_required() {
             return Some(0);
@@ -64,7 +65,7 @@ impl ApiKeys {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        // In constant time, and with every key, so that the time does not reveal how much of a guess is right.
+        // Compare with every key in constant time, so that the response time reveals nothing about the keys.
         let credentials = credentials.trim().as_bytes();
         let equal: Vec<Choice> = self.0.iter().map(|key| key.as_bytes().ct_eq(credentials)).collect();
         equal.into_iter().position(bool::from)

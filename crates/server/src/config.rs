@@ -1,5 +1,5 @@
-//! The settings of the server. Each is one field of [`Config`]: the doc comment is the help text of the flag. The flag, the
-//! environment variable and the key in the configuration file are named after the field.
+//! The settings of the server. Each setting is one field of [`Config`]. The field's doc comment is the help text of
+//! the flag. The flag, the environment variable and the key in the configuration file are named after the field.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,19 +12,21 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use strum::VariantNames;
 
-/// Upper bound of all counts, sizes and durations: more than anyone needs, and small enough that no arithmetic overflows.
+/// Upper limit of all counts, sizes and durations. It is far above useful values, and small enough that no arithmetic
+/// overflows.
 const MAX_VALUE: u64 = 1 << 30;
 
-/// The settings. Flags override environment variables, which override the configuration file, which overrides the defaults.
+/// The settings. Flags have the highest priority, then environment variables, then the configuration file, then the
+/// defaults.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// IP address to listen on; any other than a loopback address requires API keys
+    /// IP address to listen on; an address other than a loopback address requires API keys
     #[arg(long, env = "AMANUENSIS_HOST", value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
     #[serde(deserialize_with = "deserialize_address")]
     pub host: IpAddr,
 
-    /// Port to listen on; 0 picks a free port
+    /// Port to listen on; 0 selects a free port
     #[arg(long, env = "AMANUENSIS_PORT", default_value_t = 8000)]
     pub port: u16,
 
@@ -34,28 +36,29 @@ pub struct Config {
     #[serde(default)]
     pub api_key: Vec<String>,
 
-    /// File with more API keys, one per line; empty lines and lines that start with # are ignored
+    /// File with more API keys, one key per line; empty lines and lines that start with # are ignored
     #[arg(long, env = "AMANUENSIS_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Allow requests without an API key on a non-loopback address and for any host name
+    /// Allow requests without an API key, on every address and for every host name
     #[arg(long, env = "AMANUENSIS_ALLOW_ANYONE", value_parser = BoolishValueParser::new())]
     pub allow_anyone: bool,
 
-    /// Origins of web pages that may use the server, such as `https://chat.example.org`; `*` allows all
+    /// Origins of web pages that may use the server, such as `https://chat.example.org`; `*` allows all origins
     #[arg(long, env = "AMANUENSIS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     #[serde(default)]
     pub cors_origin: Vec<String>,
 
-    /// Model that `whisper-1` and similar names stand for: a name from `amanuensis models list`, a directory, or a weight file
+    /// Model that `whisper-1` and similar names select: a name from `amanuensis models list`, a directory, or a
+    /// weight file
     #[arg(long, env = "AMANUENSIS_DEFAULT_MODEL", value_name = "NAME|PATH", default_value = "base")]
     pub default_model: String,
 
-    /// Never download anything; the default model has to be installed
+    /// Download nothing; the default model must already be installed
     #[arg(long, env = "AMANUENSIS_OFFLINE", value_parser = BoolishValueParser::new())]
     pub offline: bool,
 
-    /// Compute type: int8 is fast, f32 is the slower reference
+    /// Compute type: int8 is fast; f32 is slower and serves as the reference
     #[arg(long, env = "AMANUENSIS_COMPUTE_TYPE", value_name = "TYPE", default_value = "int8", value_parser = compute_types())]
     pub compute_type: ComputeType,
 
@@ -63,12 +66,12 @@ pub struct Config {
     #[arg(long, env = "AMANUENSIS_THREADS", value_name = "N")]
     pub threads: Option<usize>,
 
-    /// Maximum number of windows of all requests that a model decodes in one batch; does not change the results [default: by
-    /// memory]
+    /// Maximum number of windows that a model decodes in one batch, over all requests; does not change the results
+    /// [default: by memory]
     #[arg(long, env = "AMANUENSIS_BATCH_SIZE", value_name = "N")]
     pub batch_size: Option<usize>,
 
-    /// Memory for loaded models, in MiB of their files; the least recently used model is unloaded to make room
+    /// Memory limit for loaded models, in MiB of their files; the least recently used model is unloaded to make room
     #[arg(long, env = "AMANUENSIS_MODEL_MEMORY", value_name = "MIB", default_value_t = 4096)]
     pub model_memory: u64,
 
@@ -80,7 +83,8 @@ pub struct Config {
     #[arg(long, env = "AMANUENSIS_MAX_DURATION", value_name = "SECONDS", default_value_t = 4 * 3600)]
     pub max_duration: u64,
 
-    /// Memory limit for decoding one recording, in MiB; a recording that needs more is rejected, without effect on others
+    /// Memory limit for decoding one recording, in MiB; a recording that needs more is rejected, and other requests
+    /// are not affected
     #[arg(long, env = "AMANUENSIS_DECODE_MEMORY", value_name = "MIB", default_value_t = 512)]
     pub decode_memory: u64,
 
@@ -92,20 +96,20 @@ pub struct Config {
     #[arg(long, env = "AMANUENSIS_MAX_ACTIVE", value_name = "N", default_value_t = 16)]
     pub max_active: usize,
 
-    /// Maximum number of queued requests; more are rejected with status 503
+    /// Maximum number of queued requests; further requests are rejected with status 503
     #[arg(long, env = "AMANUENSIS_MAX_QUEUE", value_name = "N", default_value_t = 64)]
     pub max_queue: usize,
 
-    /// Maximum number of concurrent live sessions; more are rejected with status 503
+    /// Maximum number of concurrent live sessions; further sessions are rejected with status 503
     #[arg(long, env = "AMANUENSIS_MAX_LIVE", value_name = "N", default_value_t = 8)]
     pub max_live: usize,
 
-    /// Maximum number of open connections; more wait to be accepted
+    /// Maximum number of open connections; further connections wait until one is closed
     #[arg(long, env = "AMANUENSIS_MAX_CONNECTIONS", value_name = "N", default_value_t = 512)]
     pub max_connections: usize,
 
-    /// Maximum number of requests per minute of each API key, or of all clients together if no keys are set; more are
-    /// rejected with status 429; 0 means no limit
+    /// Maximum number of requests per minute for each API key, or for all clients together if no keys are set;
+    /// further requests are rejected with status 429; 0 means no limit
     #[arg(long, env = "AMANUENSIS_REQUESTS_PER_MINUTE", value_name = "N", default_value_t = 0)]
     pub requests_per_minute: u32,
 
@@ -117,39 +121,39 @@ pub struct Config {
     #[arg(long, env = "AMANUENSIS_UPLOAD_TIMEOUT", value_name = "SECONDS", default_value_t = 600)]
     pub upload_timeout: u64,
 
-    /// Timeout of a transcription, in seconds, without the time in the queue
+    /// Timeout of a transcription, in seconds, not counting the time in the queue
     #[arg(long, env = "AMANUENSIS_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 3600)]
     pub request_timeout: u64,
 
-    /// How long running requests may take to finish when the server shuts down, in seconds
+    /// Time that running requests get to finish when the server shuts down, in seconds
     #[arg(long, env = "AMANUENSIS_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
     pub shutdown_timeout: u64,
 
-    /// Directory for jobs; only one server may use it [default: in the user's data directory]
+    /// Directory where jobs are stored; only one server may use it [default: in the user's data directory]
     #[arg(long, env = "AMANUENSIS_DATA_DIR", value_name = "DIRECTORY")]
     pub data_dir: Option<PathBuf>,
 
-    /// Folder of recordings that jobs may name instead of uploading a file
+    /// Folder of recordings; a job may name a file in it instead of uploading one
     #[arg(long, env = "AMANUENSIS_JOB_FOLDER", value_name = "DIRECTORY")]
     pub job_folder: Option<PathBuf>,
 
-    /// Maximum number of jobs that run concurrently; their windows are batched with those of requests
+    /// Maximum number of jobs that run concurrently; their windows are batched with the windows of requests
     #[arg(long, env = "AMANUENSIS_MAX_ACTIVE_JOBS", value_name = "N", default_value_t = 2)]
     pub max_active_jobs: usize,
 
-    /// Maximum number of queued jobs; more are rejected with status 503
+    /// Maximum number of queued jobs; further jobs are rejected with status 503
     #[arg(long, env = "AMANUENSIS_MAX_QUEUED_JOBS", value_name = "N", default_value_t = 100)]
     pub max_queued_jobs: usize,
 
-    /// Maximum duration of the recording of a job, in seconds
+    /// Maximum duration of a job's recording, in seconds
     #[arg(long, env = "AMANUENSIS_MAX_JOB_DURATION", value_name = "SECONDS", default_value_t = 24 * 3600)]
     pub max_job_duration: u64,
 
-    /// Timeout of a job, in seconds, without the time in the queue; starts again when the server restarts
+    /// Timeout of a job, in seconds, not counting the time in the queue; starts again when the server restarts
     #[arg(long, env = "AMANUENSIS_JOB_TIMEOUT", value_name = "SECONDS", default_value_t = 7 * 24 * 3600)]
     pub job_timeout: u64,
 
-    /// How long a finished job and its transcript are kept, in seconds; 0 means forever
+    /// Time that a finished job and its transcript are kept, in seconds; 0 means forever
     #[arg(long, env = "AMANUENSIS_KEEP_JOBS", value_name = "SECONDS", default_value_t = 7 * 24 * 3600)]
     pub keep_jobs: u64,
 
@@ -162,33 +166,33 @@ fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
     PossibleValuesParser::new(ComputeType::VARIANTS).try_map(|name| name.parse::<ComputeType>())
 }
 
-/// Settings that are invalid or cannot be read.
+/// An error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file cannot be read.
+    /// A settings file or key file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The configuration file is no valid TOML, or has an unknown key or an invalid value.
+    /// The configuration file is not valid TOML, or has an unknown key or an invalid value.
     #[error("{}: {reason}", path.display())]
     File {
-        /// The file.
+        /// The path of the configuration file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error message.
         reason: String,
     },
-    /// The value of a setting, or a combination of settings, is invalid.
+    /// A setting, or a combination of settings, is invalid.
     #[error("{0}")]
     Invalid(String),
 }
 
 impl Config {
-    /// Merges the TOML file `path` into these settings. Settings in `given`, by name, are not overridden: they come from flags or
-    /// environment variables.
+    /// Merges the TOML file `path` into these settings. `given` has the names of the settings that come from flags or
+    /// environment variables. The file does not override these settings.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::File`].
@@ -201,7 +205,7 @@ impl Config {
         let text = read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let file: toml::Table = text.parse().map_err(|error| invalid(&error))?;
         let mut table = self.table();
-        // First with all keys of the file, so that an invalid value is an error even if a flag overrides it.
+        // First merge all keys of the file, so that an invalid value is an error even if a flag overrides it.
         let mut all = table.clone();
         all.extend(file.clone());
         all.try_into::<Self>().map_err(|error| invalid(&error))?;
@@ -254,7 +258,7 @@ impl Config {
         Ok(())
     }
 
-    /// The settings in the format of the configuration file, without the API keys.
+    /// Writes the settings in the format of the configuration file, without the API keys.
     pub fn to_toml(&self) -> String {
         let mut table = self.table();
         table.remove("api_key");
@@ -269,7 +273,7 @@ impl Config {
         self.max_upload << 20
     }
 
-    /// The decoder for recordings: processes of the program `worker`, or this process if it is `None`.
+    /// The audio decoder: worker processes that run the program `worker`, or this process if `worker` is `None`.
     pub(crate) fn decoder(&self, worker: Option<PathBuf>) -> Decoder {
         worker.map_or(Decoder::InProcess, |program| Decoder::Worker { program, memory_mib: self.decode_memory })
     }
@@ -279,7 +283,7 @@ impl Config {
     }
 }
 
-/// Parses an address to listen on.
+/// Parses the address to listen on.
 fn address(text: &str) -> Result<IpAddr, &'static str> {
     if text == "localhost" {
         return Ok(Ipv4Addr::LOCALHOST.into());
@@ -291,7 +295,7 @@ fn deserialize_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpA
     address(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-/// Whether `text` has the form in which browsers send the origin of a page: the server compares origins as strings.
+/// Whether `text` is an origin in exactly the form that browsers send. The server compares origins as strings.
 fn is_origin(text: &str) -> bool {
     let consists_of = |text: &str, marks: &str| {
         let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || marks.contains(c);
@@ -299,7 +303,7 @@ fn is_origin(text: &str) -> bool {
     };
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let (host, port) = match authority.rsplit_once(':') {
-        // The last colon of an IPv6 address without a port is within its brackets.
+        // In an IPv6 address without a port, the last colon is inside the brackets.
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     };

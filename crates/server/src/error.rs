@@ -1,4 +1,5 @@
-//! Error responses in the format of the `OpenAI` API: a status, and `{"error": {"message", "type", "param", "code"}}`.
+//! Error responses in the format of the `OpenAI` API: a status and the body `{"error": {"message", "type", "param",
+//! "code"}}`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,33 +7,33 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An error response.
+/// An error that is sent to the client as a response.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
     detail: ErrorDetail,
-    /// Value of the `Retry-After` header, in seconds.
+    /// The value of the `Retry-After` header, in seconds.
     retry_after: Option<u64>,
 }
 
 /// The body of an error response.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ErrorBody {
-    /// The details.
+    /// The details of the error.
     pub error: ErrorDetail,
 }
 
-/// The error.
+/// The details of an error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ErrorDetail {
-    /// An explanation for people.
+    /// An explanation for the user.
     pub message: String,
     /// The kind of error.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The parameter that caused the error.
     pub param: Option<String>,
-    /// An error code for programs.
+    /// An error code that programs can compare.
     pub code: Option<&'static str>,
 }
 
@@ -57,7 +58,7 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "invalid_request_error", message).with_code("forbidden")
     }
 
-    /// 404: no such endpoint, model, job or file.
+    /// 404: there is no such endpoint, model, job or file.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message).with_code("not_found")
     }
@@ -67,12 +68,12 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message).with_code("request_timeout")
     }
 
-    /// 413: the upload is too large or the recording too long.
+    /// 413: the upload is too large, or the recording is too long.
     pub fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message).with_code("too_large")
     }
 
-    /// 415: the body has the wrong media type, or the file is no recording.
+    /// 415: the body has the wrong media type, or the file is not a recording.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", message).with_code("unsupported_media")
     }
@@ -82,7 +83,7 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request_error", message).with_code("unprocessable")
     }
 
-    /// 429: the client exceeds its rate limit.
+    /// 429: the client has exceeded its rate limit.
     pub fn rate_limited(message: impl Into<String>, retry_after: u64) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
         Self { retry_after: Some(retry_after), ..error.with_code("rate_limit_exceeded") }
@@ -94,18 +95,18 @@ impl ApiError {
         Self { retry_after: Some(retry_after), ..error.with_code("overloaded") }
     }
 
-    /// 500: the server failed.
+    /// 500: an error inside the server.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
-    /// Replaces the status.
+    /// Replaces the HTTP status.
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// Names the parameter that caused the error.
+    /// Sets the name of the parameter that caused the error.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.detail.param = Some(param.into());
@@ -119,12 +120,12 @@ impl ApiError {
         self
     }
 
-    /// The status.
+    /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The body. Streams that have begun send it as an event.
+    /// The response body. A stream that has already started sends it as an event.
     pub fn body(&self) -> ErrorBody {
         ErrorBody { error: self.detail.clone() }
     }

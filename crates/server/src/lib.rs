@@ -1,12 +1,13 @@
 //! Speech to text over HTTP, compatible with the `OpenAI` API.
 //!
-//! A [`Server`] runs until it is asked to shut down. From the lowest module to the highest:
+//! A [`Server`] runs until a shutdown is requested. The modules, from the lowest to the highest:
 //!
-//! - `config`: the settings ([`Config`]); `error`: error responses; `metrics`: counters; `auth`: API keys;
-//!   `limits`: slots and the rate limit
+//! - `config`: the settings ([`Config`]); `error`: error responses; `metrics`: counters; `auth`: API keys; `limits`:
+//!   slots and the rate limit
 //! - `pool`: the loaded models
-//! - `transcription`: transcribes one recording; `jobs`: long recordings in the background; `live`: live sessions
-//! - `state`: what all requests share
+//! - `transcription`: transcribes one recording; `jobs`: transcribes long recordings in the background; `live`:
+//!   transcribes live speech
+//! - `state`: the state that all requests share
 //! - `api`: the endpoints
 //! - `serve`: start-up, connections, shutdown
 #![forbid(unsafe_code)]

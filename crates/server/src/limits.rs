@@ -1,4 +1,5 @@
-//! Admission control: how many uploads, requests and live sessions run at once, how many requests wait, and the rate limit.
+//! Admission control: limits how many uploads, requests and live sessions are active at the same time, how many
+//! requests wait in the queue, and the request rate.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
-/// The slots for uploads, requests and live sessions. A slot is freed when it is dropped.
+/// The slots for uploads, requests and live sessions. Dropping a slot frees it.
 pub struct Limits {
     uploads: Arc<Semaphore>,
-    /// One for each queued or active request.
+    /// Each queued or active request holds one permit.
     requests: Arc<Semaphore>,
-    /// One for each active request.
+    /// Each active request holds one permit.
     active: Arc<Semaphore>,
     live: Arc<Semaphore>,
     max_uploads: usize,
@@ -23,7 +24,7 @@ pub struct Limits {
     rate_limit: Option<RateLimit>,
 }
 
-/// The slot of a request in the queue.
+/// The slot of a request that waits in the queue.
 pub struct QueueSlot {
     request: OwnedSemaphorePermit,
     active: Arc<Semaphore>,
@@ -36,7 +37,7 @@ pub struct ActiveSlot {
 }
 
 impl Limits {
-    /// The limits of the settings.
+    /// Creates the limits that `config` sets.
     pub fn new(config: &Config) -> Self {
         let max_requests = config.max_active + config.max_queue;
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
@@ -53,23 +54,23 @@ impl Limits {
         }
     }
 
-    /// A slot for an upload; `None` if all are taken.
+    /// Takes a slot for an upload. `None` if all slots are taken.
     pub fn try_upload_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
     }
 
-    /// A slot for a live session; `None` if all are taken.
+    /// Takes a slot for a live session. `None` if all slots are taken.
     pub fn try_live_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.live).try_acquire_owned().ok()
     }
 
-    /// A slot in the queue of requests; `None` if the queue is full.
+    /// Takes a slot in the request queue. `None` if the queue is full.
     pub fn try_queue_slot(&self) -> Option<QueueSlot> {
         let request = Arc::clone(&self.requests).try_acquire_owned().ok()?;
         Some(QueueSlot { request, active: Arc::clone(&self.active) })
     }
 
-    /// Whether [`Self::try_queue_slot`] would fail.
+    /// Whether [`Self::try_queue_slot`] would return `None` now.
     pub fn is_queue_full(&self) -> bool {
         self.requests.available_permits() == 0
     }
@@ -84,9 +85,9 @@ impl Limits {
         self.max_active - self.active.available_permits()
     }
 
-    /// Number of requests that wait for an active slot.
+    /// Number of requests in the queue that wait for an active slot.
     pub fn queued_requests(&self) -> usize {
-        // The two counts are not read at the same moment, so the difference could be negative.
+        // The two semaphores are read one after the other, so the difference could be negative.
         (self.max_requests - self.requests.available_permits()).saturating_sub(self.active_requests())
     }
 
@@ -95,31 +96,31 @@ impl Limits {
         self.max_live - self.live.available_permits()
     }
 
-    /// Waits until all live sessions are closed. No new one can be opened after that.
+    /// Waits until all live sessions are closed. After that, no session can be opened.
     pub async fn close_live_sessions(&self) {
-        // The semaphore was created with exactly this many permits, so they fit in a u32 here as they did there.
+        // The semaphore was created with `max_live` permits, so the number of permits fits in a u32.
         let all = self.live.acquire_many(self.max_live as u32).await.expect("the semaphore is never closed");
         all.forget();
     }
 
-    /// Counts a request of the client with this key index against the rate limit.
+    /// Counts a request against the rate limit of the client with the key index `key`.
     ///
     /// # Errors
-    /// If the limit is exceeded: the seconds until the next request is allowed.
+    /// If the client has exceeded the limit: the number of seconds until it may send the next request.
     pub fn count_request(&self, key: usize) -> Result<(), u64> {
         self.rate_limit.as_ref().map_or(Ok(()), |limit| limit.take(key, Instant::now()))
     }
 }
 
 impl QueueSlot {
-    /// Waits for an active slot. Requests get one in the order of their arrival.
+    /// Waits for an active slot. Requests get a slot in the order in which they started to wait.
     pub async fn activate(self) -> ActiveSlot {
         let active = self.active.acquire_owned().await.expect("the semaphore is never closed");
         ActiveSlot { _request: self.request, _active: active }
     }
 }
 
-/// A token bucket for each client. It holds the requests of one minute and is refilled continuously.
+/// One token bucket per client. A full bucket has the requests of one minute. It is refilled continuously.
 struct RateLimit {
     per_minute: f64,
     buckets: Mutex<HashMap<usize, Bucket>>,
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_client_may_make_its_requests_per_minute() {
+    fn each_client_has_its_own_limit_of_requests_per_minute() {
         let (limit, start) = (RateLimit::new(2), Instant::now());
         assert_eq!((limit.take(0, start), limit.take(0, start), limit.take(0, start)), (Ok(()), Ok(()), Err(30)));
         assert_eq!(limit.take(1, start), Ok(()), "each key has its own bucket");

@@ -1,17 +1,18 @@
-//! Counters and gauges, and their export in the text format of Prometheus.
+//! Counters and gauges, and their output in the text format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Counters since the start of the server.
+/// The counters, which start at 0 when the server starts.
 #[derive(Default)]
 pub struct Metrics(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// Number and total seconds of requests, by endpoint and status. The time ends when the response headers are ready.
+    /// Number of requests and their total duration in seconds, per endpoint and status. The duration ends when the
+    /// response headers are ready.
     requests: BTreeMap<(String, u16), (u64, f64)>,
     audio_seconds: f64,
     work_seconds: f64,
@@ -20,33 +21,33 @@ struct Counts {
     utterance_seconds: f64,
 }
 
-/// The load of the server at one moment.
+/// The current load of the server.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
-    /// Uploads that are being received.
+    /// Number of uploads that are being received.
     pub uploading: usize,
-    /// Requests that are being transcribed.
+    /// Number of requests that are being transcribed.
     pub active: usize,
-    /// Requests in the queue.
+    /// Number of requests in the queue.
     pub waiting: usize,
-    /// Open live sessions.
+    /// Number of open live sessions.
     pub live: usize,
-    /// Queued and running jobs; `None` if this server has no jobs.
+    /// Number of queued jobs and number of running jobs. `None` if this server has no jobs.
     pub jobs: Option<(usize, usize)>,
-    /// The loaded models.
+    /// The load of each loaded model.
     pub models: Vec<ModelLoad>,
-    /// Resident memory of the process in bytes; `None` if the system does not report it.
+    /// Resident memory of the process in bytes. `None` if the operating system does not report it.
     pub resident: Option<u64>,
 }
 
-/// The load of a model.
+/// The load of one model.
 #[derive(Debug, Clone)]
 pub struct ModelLoad {
     /// The model's name.
     pub name: String,
-    /// Windows that are being decoded.
+    /// Number of windows that are being decoded.
     pub decoding: usize,
-    /// Windows that wait for a slot in the batch.
+    /// Number of windows that wait for a batch slot.
     pub waiting: usize,
     /// The maximum number of windows in a batch.
     pub batch_size: usize,
@@ -62,7 +63,7 @@ impl Metrics {
         });
     }
 
-    /// Counts a transcription that has succeeded.
+    /// Counts a successful transcription.
     pub fn record_transcription(&self, audio_seconds: f64, work_seconds: f64) {
         self.with_counts(|counts| {
             counts.transcriptions += 1;
@@ -71,7 +72,7 @@ impl Metrics {
         });
     }
 
-    /// Counts a transcribed utterance of a live session, of this duration.
+    /// Counts a transcribed utterance of a live session. `seconds` is its duration.
     pub fn record_utterance(&self, seconds: f64) {
         self.with_counts(|counts| {
             counts.utterances += 1;
@@ -79,14 +80,14 @@ impl Metrics {
         });
     }
 
-    /// Average processing time of a transcription in seconds; `None` before the first.
+    /// Average processing time of a transcription, in seconds. `None` before the first transcription.
     pub fn mean_transcription_seconds(&self) -> Option<f64> {
         self.with_counts(|counts| {
             (counts.transcriptions > 0).then(|| counts.work_seconds / counts.transcriptions as f64)
         })
     }
 
-    /// All metrics in the text format of Prometheus, version 0.0.4.
+    /// Writes all metrics in the text format of Prometheus, version 0.0.4.
     pub fn text(&self, now: &Gauges) -> String {
         let mut page = Page::default();
         self.with_counts(|counts| {
@@ -155,7 +156,7 @@ impl Metrics {
     }
 }
 
-/// The text that is being written.
+/// The metrics text while it is written.
 #[derive(Default)]
 struct Page(String);
 
@@ -173,7 +174,7 @@ impl Page {
     }
 }
 
-/// Resident memory of this process in bytes. Known on Linux only.
+/// Resident memory of this process in bytes. `None` except on Linux.
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_value_has_its_line_in_the_text_format() {
+    fn every_metric_has_a_line_in_the_text_format() {
         let metrics = Metrics::default();
         metrics.record_request("/v1/models", 200, Duration::from_millis(250));
         metrics.record_request("/v1/models", 200, Duration::from_millis(250));

@@ -1,4 +1,4 @@
-//! The server's life cycle: start-up checks, accepting connections, and graceful shutdown.
+//! The life cycle of the server: checks at start, accepting connections, and graceful shutdown.
 
 use std::env;
 use std::io;
@@ -24,7 +24,7 @@ use crate::jobs::{JobError, JobSettings, Jobs};
 use crate::state::AppState;
 use amanuensis_decode_worker::{Decoder, OpenError};
 
-/// Why a server cannot start.
+/// The reason why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The settings are invalid.
@@ -35,10 +35,10 @@ pub enum ServeError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The decoder fails even for a recording of four samples.
+    /// The audio decoder fails even for a test recording of four samples.
     #[error("cannot decode recordings with this program and this decode_memory: {0}")]
     Decoder(OpenError),
     /// The data directory cannot be used.
@@ -46,15 +46,15 @@ pub enum ServeError {
     Jobs {
         /// The data directory.
         directory: PathBuf,
-        /// The reason.
+        /// The error of the job queue.
         source: JobError,
     },
     /// The directory for temporary files cannot be used.
     #[error("cannot keep uploads in {} (set TMPDIR for another directory): {source}", directory.display())]
     Uploads {
-        /// The directory of temporary files.
+        /// The directory for temporary files.
         directory: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The async runtime cannot be created.
@@ -62,30 +62,32 @@ pub enum ServeError {
     Start(io::Error),
 }
 
-/// A server that listens. It accepts connections in [`Self::run`].
+/// A server that listens on its address. [`Self::run`] accepts the connections.
 pub struct Server {
     state: Arc<AppState>,
     listener: TcpListener,
-    /// How often a shutdown was requested.
+    /// The number of times that a shutdown was requested.
     shutdown_requests: watch::Sender<u32>,
     runtime: Runtime,
 }
 
-/// How a server has stopped.
+/// How a server was shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum ShutdownOutcome {
-    /// On the first request, after the running requests have finished or the shutdown timeout has passed.
+    /// After the first shutdown request, the running requests have finished, or the shutdown timeout has passed.
     Graceful,
-    /// On a second request, before the running requests had finished.
+    /// A second shutdown request stopped the server before the running requests had finished.
     Forced,
 }
 
 impl Server {
-    /// Binds the address of the settings. Models are in `store`, the default model at `default_path`.
+    /// Creates a server that listens on the address in the settings. The models are in `store`, and the default model
+    /// is at `default_path`.
     ///
-    /// Recordings are decoded by processes of the program `worker`, which has to call
-    /// [`run_worker`](amanuensis_decode_worker::run_worker). Without one they are decoded in this process.
+    /// Recordings are decoded by worker processes that run the program `worker`. This program must call
+    /// [`run_worker`](amanuensis_decode_worker::run_worker). If `worker` is `None`, recordings are decoded in this
+    /// process.
     ///
     /// # Errors
     /// Any [`ServeError`].
@@ -110,23 +112,24 @@ impl Server {
         Ok(Self { state, listener, shutdown_requests: watch::Sender::new(0), runtime })
     }
 
-    /// The address that the server listens on, with the port that was picked if the setting is 0.
+    /// The address that the server listens on. If the port in the settings is 0, this address has the port that was
+    /// selected.
     ///
     /// # Errors
-    /// Those of the operating system.
+    /// Errors of the operating system.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// A function that requests a shutdown, from any thread. After the first call running requests may finish. A second call
-    /// stops the server at once.
+    /// Returns a function that requests a shutdown. It can be called from any thread. After the first call, running
+    /// requests may still finish. A second call stops the server immediately.
     pub fn shutdown_handle(&self) -> impl Fn() + Send + Sync + 'static {
         let requests = self.shutdown_requests.clone();
         move || requests.send_modify(|count| *count += 1)
     }
 
-    /// Serves requests until a [shutdown](Self::shutdown_handle), then waits for the running ones to finish, for
-    /// [`Config::shutdown_timeout`] at most.
+    /// Serves requests until [a shutdown is requested](Self::shutdown_handle). Then waits until the running requests
+    /// have finished, but at most for [`Config::shutdown_timeout`].
     pub fn run(self) -> ShutdownOutcome {
         let Self { state, listener, shutdown_requests, runtime } = self;
         let requested = async |times| drop(shutdown_requests.subscribe().wait_for(|count| *count >= times).await);
@@ -142,11 +145,11 @@ impl Server {
             state.begin_shutdown();
             let timeout = Duration::from_secs(state.config.shutdown_timeout);
             let all_finished = async {
-                // Each open connection holds one of the permits.
+                // Each open connection holds one permit, so this waits until all connections are closed.
                 let _ = connections.acquire_many(state.config.max_connections as u32).await;
                 state.limits.close_live_sessions().await;
                 if let Some(jobs) = jobs {
-                    // If the task panicked, the next server resumes its jobs.
+                    // Ignore a panic of the task: the next server resumes its jobs.
                     let _ = jobs.await;
                 }
             };
@@ -159,26 +162,30 @@ impl Server {
                 () = requested(2) => ShutdownOutcome::Forced,
             }
         });
-        // Transcriptions that still run were cancelled when their connections were dropped. They need not be waited for.
+        // Transcriptions that are still running were cancelled when their connections were dropped. There is no need
+        // to wait for them.
         runtime.shutdown_background();
         outcome
     }
 }
 
-/// Decodes a tiny recording, so that a decoder that cannot work is found before the first request.
+/// Decodes a tiny recording, so that a decoder that does not work is detected at start instead of at the first
+/// request.
 fn check_decoder(runtime: &Runtime, decoder: &Decoder) -> Result<(), ServeError> {
     let decoder = decoder.clone();
     let checked = runtime.block_on(runtime.spawn_blocking(move || decoder.check()));
     checked.map_err(|panic| ServeError::Start(panic.into()))?.map_err(ServeError::Decoder)
 }
 
-/// Creates a temporary file, so that an unusable directory for uploads is found before the first request.
+/// Creates a temporary file, so that an unusable directory for uploads is detected at start instead of at the first
+/// request.
 fn check_uploads() -> Result<(), ServeError> {
     let created = NamedTempFile::new().map(drop);
     created.map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })
 }
 
-/// Opens the job queue. A failure is an error if the data directory is set explicitly. Otherwise the server runs without jobs.
+/// Opens the job queue. If this fails, the result is an error if the settings name a data directory. Otherwise the
+/// server runs without jobs.
 fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, ServeError> {
     let open = |directory: PathBuf| match Jobs::open(JobSettings::new(config, directory.clone()), decoder.clone()) {
         Ok(jobs) => Ok(Some(Arc::new(jobs))),
@@ -198,7 +205,7 @@ fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, Se
     Ok(None)
 }
 
-/// Loads the default model in the background, so that the first request need not wait for it.
+/// Loads the default model in the background, so that the first request does not have to wait for it.
 fn warm_up(state: &Arc<AppState>) {
     let state = Arc::clone(state);
     tokio::spawn(async move {
@@ -209,26 +216,26 @@ fn warm_up(state: &Arc<AppState>) {
     });
 }
 
-/// Accepts connections until it is cancelled. Each holds one of the `permits` until it is closed.
+/// Accepts connections until this future is dropped. Each connection holds one of the `permits` until it is closed.
 async fn accept(state: &Arc<AppState>, listener: &TcpListener, permits: &Arc<Semaphore>) {
     let service = TowerToHyperService::new(api::router(state));
     let mut http = http1::Builder::new();
-    // The timeout starts with the connection and after each response.
+    // The timeout for request headers starts when the connection is opened and after each response.
     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(state.config.header_timeout));
     loop {
         let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
         let Ok((stream, _)) = listener.accept().await else {
-            // Most often there are too many open files. Some of them will be closed soon.
+            // The usual reason is too many open files. Wait until other connections have closed theirs, then retry.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // Events of a stream are small and must not wait for more data.
+        // Disable Nagle's algorithm: events of a stream are small and must be sent immediately.
         let _ = stream.set_nodelay(true);
         let connection = http.serve_connection(TokioIo::new(stream), service.clone()).with_upgrades();
         let state = Arc::clone(state);
         tokio::spawn(async move {
             let mut connection = pin!(connection);
-            // Errors of a connection are caused by the client.
+            // Ignore errors of a connection: they are caused by the client.
             tokio::select! {
                 _ = &mut connection => {}
                 () = state.shutdown_started() => {

@@ -17,30 +17,32 @@ use crate::pool::ModelPool;
 use crate::transcription::TranscriptionLimits;
 use amanuensis_decode_worker::Decoder;
 
-/// The parts of the server. Each request handler gets an `Arc` of it.
+/// The components of the server. Request handlers share it through an `Arc`.
 pub struct AppState {
     /// The settings.
     pub config: Config,
-    /// The models.
+    /// The installed and loaded models.
     pub pool: Arc<ModelPool>,
-    /// Opens recordings.
+    /// Opens and decodes recordings.
     pub decoder: Decoder,
-    /// The job queue; `None` if there is no directory for it.
+    /// The job queue. `None` if the server has no data directory for jobs.
     pub jobs: Option<Arc<Jobs>>,
     /// The valid API keys.
     pub keys: ApiKeys,
     /// Slots and the rate limit.
     pub limits: Limits,
-    /// The counters.
+    /// The counters for the metrics.
     pub metrics: Metrics,
     stopping: watch::Sender<bool>,
     requests: AtomicU64,
-    /// Start time in milliseconds since 1970. It keeps request ids unique across restarts.
+    /// Start time of the server in milliseconds since 1970. It is part of request ids, so that they stay unique after
+    /// a restart.
     started_ms: u64,
 }
 
 impl AppState {
-    /// The state of a server with these settings, which were checked. `default_path` is the path of the default model.
+    /// The state of a server with the settings `config`, which have been checked before. `default_path` is the path
+    /// of the default model.
     pub fn new(
         config: Config,
         keys: ApiKeys,
@@ -64,29 +66,29 @@ impl AppState {
         })
     }
 
-    /// From now on requests are rejected, and jobs stop after their current window.
+    /// Starts the shutdown: new requests are rejected, and jobs stop after their current window.
     pub fn begin_shutdown(&self) {
         self.stopping.send_replace(true);
         self.jobs.iter().for_each(|jobs| jobs.stop());
     }
 
-    /// Whether the server shuts down.
+    /// Whether the shutdown of the server has started.
     pub fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
-    /// Waits until the server shuts down.
+    /// Waits until the shutdown of the server starts.
     pub async fn shutdown_started(&self) {
         let stopped = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await.is_ok();
         debug_assert!(stopped, "the sender lives as long as self");
     }
 
-    /// A new id for a request.
+    /// Creates a unique id for a request.
     pub fn next_request_id(&self) -> String {
         format!("req_{:x}{:06x}", self.started_ms, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The limits of a transcription that a request asks for.
+    /// The limits of a transcription that belongs to a request, not to a job.
     pub fn transcription_limits(&self) -> TranscriptionLimits {
         let seconds = Duration::from_secs;
         TranscriptionLimits {
@@ -95,14 +97,14 @@ impl AppState {
         }
     }
 
-    /// The error 503 for a request that gets no slot, with an estimate of when to retry.
+    /// The error with status 503 for a request that gets no slot. It contains an estimate of when to retry.
     pub fn overloaded(&self, message: &str) -> ApiError {
         let mean_seconds = self.metrics.mean_transcription_seconds().unwrap_or(1.0);
         let rounds = 1 + self.limits.queued_requests() / self.config.max_active.max(1);
         ApiError::overloaded(message, (mean_seconds * rounds as f64).ceil().clamp(1.0, 60.0) as u64)
     }
 
-    /// The current load.
+    /// The current load of the server.
     pub fn gauges(&self) -> Gauges {
         let models = self.pool.loaded(|model| {
             let (decoding, waiting) = model.windows();

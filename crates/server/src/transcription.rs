@@ -1,4 +1,5 @@
-//! Transcribes one recording on a blocking thread. Events arrive through a channel; dropping the receiver cancels the work.
+//! Transcribes one recording on a blocking thread. The events are sent through a channel. Dropping the receiver
+//! cancels the transcription.
 
 use std::fs::File;
 use std::io;
@@ -23,31 +24,32 @@ pub enum TranscriptionEvent {
     Language(Language),
     /// A segment is complete.
     Segment(Segment),
-    /// The transcription has finished or failed. No event follows.
+    /// The transcription has finished or failed. This is the last event.
     Finished(Result<Transcript, TranscriptionError>),
 }
 
-/// Why a transcription has no transcript.
+/// The reason why a transcription has no transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum TranscriptionError {
     /// The recording cannot be opened or decoded.
     #[error(transparent)]
     Audio(AudioError),
-    /// The system cannot start a worker process. The recording is not the cause.
+    /// The operating system cannot start a worker process. The recording is not the cause.
     #[error("cannot start a decoder: {0}")]
     DecoderStart(io::Error),
-    /// The worker process was killed from outside, for example by the kernel's out-of-memory killer. A retry may succeed.
+    /// The worker process was killed from outside, for example by the kernel's out-of-memory killer. A retry may
+    /// succeed.
     #[error("{0}; try again")]
     DecoderKilled(String),
-    /// The options do not suit the model, or the model failed.
+    /// The model does not support the options, or the model failed.
     #[error(transparent)]
     Transcribe(TranscribeError),
-    /// Decoding of the recording failed part-way.
+    /// The recording could only be decoded up to some point.
     #[error("the recording cannot be transcribed beyond {done:.1} s: {reason}")]
     Incomplete {
-        /// Seconds that were transcribed before the failure.
+        /// Seconds of the recording that were transcribed before the failure.
         done: f64,
-        /// The decoder's error message.
+        /// The error message of the audio decoder.
         reason: String,
     },
     /// The recording is longer than [`TranscriptionLimits::max_duration`].
@@ -64,20 +66,20 @@ pub enum TranscriptionError {
 /// The limits of one transcription.
 #[derive(Debug, Clone, Copy)]
 pub struct TranscriptionLimits {
-    /// The longest recording that is accepted.
+    /// Maximum duration of a recording.
     pub max_duration: Duration,
-    /// The longest time that the transcription may take.
+    /// Maximum time that the transcription may take.
     pub timeout: Duration,
 }
 
-/// A running transcription. Dropping it cancels the work after the current window.
+/// A running transcription. Dropping it cancels the transcription after the current window.
 pub struct RunningTranscription {
     events: UnboundedReceiver<TranscriptionEvent>,
     cancelled: Arc<AtomicBool>,
 }
 
 impl RunningTranscription {
-    /// The next event; `None` after [`TranscriptionEvent::Finished`].
+    /// Waits for the next event. Returns `None` after [`TranscriptionEvent::Finished`].
     pub async fn next(&mut self) -> Option<TranscriptionEvent> {
         self.events.recv().await
     }
@@ -92,7 +94,7 @@ impl RunningTranscription {
                 return result;
             }
         }
-        // The channel closes without `Finished` only if the thread panicked.
+        // The channel is closed without a `Finished` event only if the thread panicked.
         Err(TranscriptionError::Transcribe(TranscribeError::Stopped))
     }
 }
@@ -103,8 +105,8 @@ impl Drop for RunningTranscription {
     }
 }
 
-/// Starts to transcribe the recording at `path`, which `decoder` opens. `guard` (queue slot, uploaded file) is dropped when the
-/// thread finishes, also after a cancellation.
+/// Starts to transcribe the recording at `path`. `decoder` opens the recording. `guard` holds the queue slot and the
+/// uploaded file. It is dropped when the thread finishes, even after a cancellation.
 pub fn start<G: Send + 'static>(
     transcriber: Arc<Transcriber>,
     decoder: Decoder,
@@ -119,9 +121,10 @@ pub fn start<G: Send + 'static>(
     let token = CancellationToken { deadline: Instant::now() + limits.timeout, cancelled };
     spawn_blocking(move || {
         let result = transcribe(&transcriber, &decoder, path, &options, limits, &token, &sender);
-        // Before the last event: a client that sees it finds the slot free and the model idle.
+        // Drop these before sending the last event, so that the slot is free and the model is idle when the client
+        // receives the event.
         drop((guard, transcriber));
-        // Fails only if the receiver was dropped, that is, after a cancellation.
+        // Sending fails only if the receiver was dropped, which means that the transcription was cancelled.
         let _ = sender.send(TranscriptionEvent::Finished(result));
     });
     running
@@ -158,7 +161,7 @@ fn transcribe(
     let mut is_too_long = false;
     let transcript = transcriber.transcribe(audio, options, &mut |event| {
         match event {
-            // The samples end early, so this event may be of a window that was cut off.
+            // A killed worker truncates the audio, so this event may belong to an incomplete window.
             _ if exit.killed().is_some() => return ControlFlow::Break(()),
             Event::Segment(segment) => drop(events.send(TranscriptionEvent::Segment(segment.clone()))),
             Event::Language { language, .. } => drop(events.send(TranscriptionEvent::Language(language))),
@@ -185,7 +188,7 @@ fn transcribe(
     }
 }
 
-/// Says whether a transcription has to stop: it was cancelled, or its deadline has passed.
+/// Whether a transcription must stop, because it was cancelled or its deadline has passed.
 #[derive(Clone)]
 struct CancellationToken {
     deadline: Instant,

@@ -1,5 +1,5 @@
-//! Starts `amanuensis serve` and sends it HTTP requests over real sockets.
-#![allow(dead_code)] // Each test file uses some of it.
+//! Starts `amanuensis serve`, and sends HTTP requests to it over real sockets.
+#![allow(dead_code)] // Each test file uses only some of these helpers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use super::Workspace;
 /// A server process on a free port. Dropping it kills the process.
 pub struct Server {
     child: Child,
-    /// The data directory of servers that are started without `--data-dir`.
+    /// The data directory of a server that was started without `--data-dir`.
     _data: TempDir,
     pub address: String,
 }
@@ -36,7 +36,7 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Asserts that this is an error with this status and this `param`. An empty `param` stands for `null`.
+    /// Asserts that this response is an error with this status and this `param`. An empty `param` stands for `null`.
     #[track_caller]
     pub fn assert_error(&self, status: u16, param: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -49,7 +49,7 @@ impl Response {
 }
 
 impl Server {
-    /// Starts a server whose default model is the workspace's model of random weights.
+    /// Starts a server. Its default model is the workspace's model with random weights.
     pub fn start(workspace: &Workspace, arguments: &[&str]) -> Self {
         if !workspace.path("model").exists() {
             workspace.model("model");
@@ -72,7 +72,7 @@ impl Server {
                 break rest.split(',').next().unwrap().trim().to_owned();
             }
         };
-        // Keep reading stderr: once the pipe is full, the server would block.
+        // Read stderr all the time, because the server would block if the pipe were full.
         std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::stderr()));
         Self { child, _data: data, address }
     }
@@ -95,12 +95,12 @@ impl Server {
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut stream = self.connect();
         stream.write_all(&head(method, path, headers, body.len())).unwrap();
-        // The server may have responded and closed the connection already.
+        // Ignore a write error: the server may already have responded and closed the connection.
         let _ = stream.write_all(body);
         read(stream)
     }
 
-    /// Posts a multipart form with these fields and, if given, this file.
+    /// Sends a multipart form with these fields, and with this file if there is one.
     pub fn form(&self, path: &str, fields: &[(&str, &str)], file: Option<&[u8]>) -> Response {
         self.request("POST", path, &[FORM], &form(fields, file))
     }
@@ -109,7 +109,7 @@ impl Server {
         self.form("/v1/audio/transcriptions", fields, Some(file))
     }
 
-    /// Sends SIGTERM. The thread returns the exit code once the process has exited.
+    /// Sends SIGTERM. The returned thread waits until the process has exited, and returns the exit code.
     pub fn stop(mut self) -> std::thread::JoinHandle<Option<i32>> {
         Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         std::thread::spawn(move || self.child.wait().unwrap().code())
@@ -152,7 +152,8 @@ pub fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -
 /// Reads a response until the server closes the connection.
 pub fn read(mut stream: TcpStream) -> Response {
     let mut bytes = Vec::new();
-    // If the server rejected a body before its end, the connection may be reset after the response.
+    // Ignore a read error: if the server rejects a request before it has read the whole body, the connection may be
+    // reset after the response.
     let _ = stream.read_to_end(&mut bytes);
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
@@ -173,7 +174,7 @@ fn dechunked(mut body: &str) -> String {
     whole
 }
 
-/// Polls every 20 ms until `poll` returns a value; panics after 10 s.
+/// Calls `poll` every 20 ms until it returns a value. Panics after 10 s.
 #[track_caller]
 pub fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     for _ in 0..500 {

@@ -1,5 +1,6 @@
-//! Helpers of the command-line tests: they run the program, write a small model with random weights, and write recordings.
-#![allow(dead_code)] // Each test file uses some of it.
+//! Helpers for the command-line tests. They run the program, create a small model with random weights, and create
+//! recordings.
+#![allow(dead_code)] // Each test file uses only some of these helpers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,12 @@ use std::process::{Command, Output};
 use amanuensis_weights::fixture::write_random_model;
 use tempfile::TempDir;
 
-/// Options of `transcribe` that switch off voice activity detection and temperature fallback: every window is decoded
-/// exactly once, and its result is accepted.
+/// Options of `transcribe` that disable voice activity detection and temperature fallback, so that every window is
+/// decoded exactly once and its hypothesis is accepted.
 pub const WITHOUT_VAD_AND_FALLBACK: [&str; 3] =
     ["--vad-filter=false", "--temperature=0", "--compression-ratio-threshold=none"];
 
-/// A directory for one test, with an empty model store in it.
+/// A directory for one test. It contains an empty model store.
 pub struct Workspace(TempDir);
 
 impl Workspace {
@@ -25,9 +26,10 @@ impl Workspace {
         self.0.path().join(name)
     }
 
-    /// A command that runs the program in this directory, with a model hub that cannot be reached. The recordings of these
-    /// tests are tones and the model's text is gibberish, so `transcribe` gets [`WITHOUT_VAD_AND_FALLBACK`]: otherwise voice activity
-    /// detection would skip the tones and temperature fallback would reject the text.
+    /// A command that runs the program in this directory, with a model hub that cannot be reached. `transcribe` gets
+    /// the options [`WITHOUT_VAD_AND_FALLBACK`], because the recordings of these tests are tones and the model's text
+    /// is gibberish. With the default options, voice activity detection would skip the tones, and temperature
+    /// fallback would reject the text.
     pub fn amanuensis(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amanuensis"));
         command.args(arguments).current_dir(self.0.path());
@@ -43,14 +45,15 @@ impl Workspace {
         Run::of(&self.amanuensis(arguments).output().unwrap())
     }
 
-    /// Writes an English-only model with random weights. It decodes gibberish, but the same gibberish for the same audio.
+    /// Writes an English-only model with random weights. Its text is gibberish, but always the same for the same
+    /// audio.
     pub fn model(&self, name: &str) {
         let directory = self.path(name);
         fs::create_dir(&directory).unwrap();
         write_random_model(&directory).unwrap();
     }
 
-    /// Writes a 16-bit WAV file at 16 kHz: a tone whose pitch slides up and down.
+    /// Writes a 16-bit WAV file at 16 kHz that contains a tone whose pitch rises and falls.
     pub fn recording(&self, name: &str, seconds: f32) -> PathBuf {
         let n = (16_000.0 * seconds) as u32;
         let sample = |i: u32| {
@@ -64,7 +67,8 @@ impl Workspace {
         path
     }
 
-    /// Writes an 8-bit WAV file at 8 kHz whose sample bytes are all zero. The file is sparse, so it needs almost no disk space.
+    /// Writes an 8-bit WAV file at 8 kHz whose sample bytes are all zero. The file is sparse, so it takes up almost
+    /// no disk space.
     pub fn long_recording(&self, name: &str, seconds: u32) {
         let path = self.path(name);
         let bytes = 8000 * seconds;
@@ -89,7 +93,7 @@ pub fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
     wav
 }
 
-/// The exit code and the output of a run of the program.
+/// The exit code and the output of the program.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -103,7 +107,7 @@ impl Run {
         Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
-    /// Asserts the exit code, and that the standard error contains these messages.
+    /// Asserts that the program exited with `code`, and that its standard error contains all of these messages.
     #[track_caller]
     pub fn ended(&self, code: i32, messages: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");

@@ -1,4 +1,4 @@
-//! A minimal WebSocket client, which can also send frames that break the protocol.
+//! A minimal WebSocket client. It can also send frames that violate the protocol.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,11 +10,11 @@ use super::http::Server;
 pub const TEXT: u8 = 1;
 pub const CLOSE: u8 = 8;
 
-/// A connection that has become a WebSocket.
+/// A WebSocket connection.
 pub struct Socket(pub TcpStream);
 
 impl Socket {
-    /// Opens a transcription session.
+    /// Connects to the server and opens a transcription session.
     pub fn open(server: &Server) -> Self {
         let mut stream = server.connect();
         let request = "GET /v1/realtime?intent=transcription HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
@@ -32,7 +32,8 @@ impl Socket {
         socket
     }
 
-    /// Sends a frame. Clients have to mask their frames; this one uses a mask of zeros. Returns false if the write fails.
+    /// Sends a frame. Clients must mask their frames. This client uses a mask of zeros, which does not change the
+    /// data. Returns false if the write fails.
     pub fn send(&mut self, opcode: u8, is_last: bool, payload: &[u8]) -> bool {
         let mut frame = vec![opcode | if is_last { 0x80 } else { 0 }];
         match payload.len() {

@@ -1,4 +1,5 @@
-//! `GET /openapi.json`, and `GET /docs`, a page that shows it. The page loads nothing from other servers.
+//! `GET /openapi.json` returns the `OpenAPI` document. `GET /docs` returns a page that displays it. The page loads
+//! nothing from other servers.
 
 use std::sync::Arc;
 
@@ -18,15 +19,15 @@ pub const DOCUMENT: &str = "/openapi.json";
 /// The path of the documentation page.
 pub const PAGE: &str = "/docs";
 
-/// The name of the security scheme for API keys.
+/// The name of the security scheme for API keys in the `OpenAPI` document.
 const SECURITY_SCHEME: &str = "key";
 
-/// The document without endpoints.
+/// The `OpenAPI` document without endpoints.
 #[derive(OpenApi)]
 #[openapi(info(title = "Amanuensis", description = "Private, offline speech to text."))]
 struct Document;
 
-/// The document without endpoints, with or without API keys.
+/// The `OpenAPI` document without the endpoints. With `needs_key` it declares that requests need an API key.
 pub fn base_document(needs_key: bool) -> OpenApiDocument {
     let mut document = Document::openapi();
     if needs_key {
@@ -37,7 +38,7 @@ pub fn base_document(needs_key: bool) -> OpenApiDocument {
     document
 }
 
-/// The routes of the complete document and of the page.
+/// The routes of the `OpenAPI` document and of the documentation page.
 pub fn router(document: &OpenApiDocument) -> Router<Arc<AppState>> {
     let json = document.to_json().expect("the document has only strings and numbers, which can be written as JSON");
     let document = get(async || ([(header::CONTENT_TYPE, "application/json")], json));

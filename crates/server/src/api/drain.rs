@@ -1,5 +1,6 @@
-//! Reads the body of a rejected request. Many clients read no response before they have sent their whole request: if the
-//! server closed the connection at once, they would see a connection error instead of the response.
+//! Reads the body of a rejected request before the error response is sent. Many clients read no response before they
+//! have sent the whole request. If the server closed the connection immediately, they would see a connection error
+//! instead of the response.
 
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use futures_util::StreamExt;
 
 use crate::error::ApiError;
 
-/// How much of a body is read, and for how long.
+/// Limits for reading the body of a rejected request.
 const MAX_BYTES: usize = 16 << 20;
 const MAX_TIME: Duration = Duration::from_secs(5);
 
-/// Reads and discards the body, within limits. Returns the error that is then sent to the client.
+/// Reads the request body within the limits and discards it. Returns `error`, which can then be sent to the client.
 pub async fn before_error(error: ApiError, request: Request) -> ApiError {
     let drain = async |body: Body| {
         let (mut chunks, mut drained) = (body.into_data_stream(), 0);

@@ -13,7 +13,7 @@ use crate::state::AppState;
 /// The server's health.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or why the server accepts no requests: `stopping`, `full` or `no model`.
+    /// `ok`, or the reason why the server accepts no requests: `stopping`, `full` or `no model`.
     status: &'static str,
     /// Whether the server is running.
     live: bool,

@@ -1,4 +1,5 @@
-//! The middleware of all requests: request ids, metrics, and access control by API key, rate, host name and origin.
+//! The middleware for all requests. It adds request ids, counts requests, and controls access by API key, rate limit,
+//! host name and origin.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use super::{docs, drain};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The header with the request id.
+/// The response header with the request id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Paths that need no API key: they reveal nothing about the server's users.
+/// Paths that need no API key, because they reveal nothing about the server's users.
 const PUBLIC_PATHS: [&str; 5] = ["/", "/health", "/health/live", docs::PAGE, docs::DOCUMENT];
 
-/// Adds a request id to the response, and counts the request.
+/// Adds a request id to the response, and counts the request in the metrics.
 pub async fn record(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = state.next_request_id();
@@ -38,7 +39,7 @@ pub async fn record(State(state): State<Arc<AppState>>, request: Request, next: 
     response
 }
 
-/// Rejects requests that are not allowed.
+/// Rejects requests without a valid API key, above the rate limit, or with a host name or origin that is not allowed.
 pub async fn authorize(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if PUBLIC_PATHS.contains(&request.uri().path()) {
         return next.run(request).await;
@@ -66,20 +67,21 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     state.limits.count_request(key).map_err(too_many)
 }
 
-/// The API key among the subprotocols of a WebSocket, in the form of an `Authorization` header. Web pages cannot set headers
-/// of a WebSocket, so `OpenAI`'s browser clients send the key as a subprotocol.
+/// Finds the API key among the subprotocols of a WebSocket. Returns it in the form of an `Authorization` header. Web
+/// pages cannot set headers for a WebSocket, so `OpenAI`'s browser clients send the key as a subprotocol.
 fn key_of_protocols(headers: &HeaderMap) -> Option<String> {
     let mut protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?.split(',');
     let key = protocols.find_map(|protocol| protocol.trim().strip_prefix("openai-insecure-api-key."))?;
     Some(format!("Bearer {key}"))
 }
 
-/// Rejects requests from web pages of other origins, and requests to a private server under a foreign host name.
+/// Rejects requests from web pages of other origins. If the server needs no API key and listens only on this machine,
+/// also rejects requests whose host name is not a name of this machine.
 ///
-/// Any web page can make the browser send requests to servers that the user can reach. CORS only stops the page from reading
-/// the response: the request itself is carried out, and a WebSocket is not covered by CORS at all. With DNS rebinding, a page
-/// can also make the name of its own host resolve to this machine and then read all responses; the check of the host name
-/// prevents that.
+/// Any web page can make the browser send requests to every server that the user can reach. CORS only stops the page
+/// from reading the response: the server still executes the request, and CORS does not apply to a WebSocket at all.
+/// With DNS rebinding, a page can also make the host name of its own site resolve to this machine, and then read all
+/// responses. The check of the host name prevents this.
 fn check_origin(state: &AppState, request: &Request) -> Result<(), ApiError> {
     let config = &state.config;
     let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
@@ -100,7 +102,7 @@ fn check_origin(state: &AppState, request: &Request) -> Result<(), ApiError> {
     Err(ApiError::forbidden("web pages of this origin are not allowed; set --cors-origin to allow it"))
 }
 
-/// Whether a host, with or without a port, always means this machine, whatever a DNS server says.
+/// Whether `host`, with or without a port, means this machine for certain, independent of DNS.
 fn is_loopback_name(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host().trim_matches(['[', ']']);

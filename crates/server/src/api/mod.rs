@@ -1,4 +1,5 @@
-//! The HTTP interface: endpoints, middleware, and the types of `OpenAI`'s interface. No other module knows about HTTP.
+//! The HTTP API: endpoints, middleware, and the request and response types of `OpenAI`'s API. Only this module
+//! handles HTTP requests.
 
 mod docs;
 mod drain;

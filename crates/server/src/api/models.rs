@@ -1,4 +1,4 @@
-//! `GET /v1/models`, `GET /v1/models/{id}`.
+//! `GET /v1/models` and `GET /v1/models/{id}`.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::state::AppState;
 /// An available model.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Model {
-    /// The name for requests.
+    /// The name by which requests select the model.
     id: String,
-    /// `model`.
+    /// Always `model`.
     object: &'static str,
     /// When the model was installed, in seconds since 1970.
     created: u64,
@@ -30,15 +30,16 @@ pub struct Model {
 /// A list of models.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelList {
-    /// `list`.
+    /// Always `list`.
     object: &'static str,
-    /// The models.
+    /// The available models.
     data: Vec<Model>,
 }
 
 /// List the models
 ///
-/// The installed models, and the names of `OpenAI`'s models, such as `whisper-1`, which mean the default model.
+/// The list has the installed models, and the names of `OpenAI` models, such as `whisper-1`, which select the default
+/// model.
 #[utoipa::path(
     get, path = "/v1/models", tag = "Models", operation_id = "listModels",
     responses((status = 200, body = ModelList), ErrorResponses)

@@ -1,11 +1,11 @@
-//! Errors of the extractors for queries and paths.
+//! Errors for invalid query strings and paths.
 
 use axum::extract::Path;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 
 use crate::error::ApiError;
 
-/// The error for a query that does not match its parameters.
+/// The error for an invalid query parameter.
 pub fn query_error(rejection: &QueryRejection) -> ApiError {
     let text = rejection.body_text();
     let reason = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, reason)| reason);
@@ -15,10 +15,10 @@ pub fn query_error(rejection: &QueryRejection) -> ApiError {
     }
 }
 
-/// Rejects a query at endpoints whose options are form fields.
+/// Rejects all query parameters. For endpoints that take their options as form fields.
 ///
 /// # Errors
-/// An [`ApiError`] with status 400 that names the first parameter.
+/// An [`ApiError`] with status 400 that names the first query parameter.
 pub fn no_query(query: Option<&str>) -> Result<(), ApiError> {
     let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(()) };
     let name = query.split(['=', '&']).next().unwrap_or_default();
@@ -26,10 +26,10 @@ pub fn no_query(query: Option<&str>) -> Result<(), ApiError> {
     Err(ApiError::invalid(message).with_param(name).with_code("unknown_parameter"))
 }
 
-/// The parameter `id` of a path.
+/// The path parameter `id`.
 ///
 /// # Errors
-/// An [`ApiError`] with status 400 if it is not valid UTF-8.
+/// An [`ApiError`] with status 400 if the id is not valid UTF-8.
 pub fn path_id(id: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
     let Path(id) = id.map_err(|rejection| ApiError::invalid(rejection.body_text()).with_param("id"))?;
     Ok(id)

@@ -1,4 +1,4 @@
-//! The response bodies of a transcript, as `OpenAI`'s clients expect them.
+//! The responses that contain a transcript, in the formats of `OpenAI`'s API.
 
 use amanuensis_transcribe::{Language, OutputFormat, Segment, SubtitleOptions, Task, Transcriber, Transcript, Word};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 use super::response_format::ResponseFormat;
 use crate::error::ApiError;
 
-/// The header with warnings about the recording. All response formats have it.
+/// The response header with warnings about the recording. It is sent with every response format.
 pub const WARNINGS: HeaderName = HeaderName::from_static("x-amanuensis-warnings");
 
-/// The length limit of the warnings header. Proxies reject headers of several kilobytes.
+/// The maximum length of the warnings header. Proxies reject headers of several kilobytes.
 const MAX_HEADER_BYTES: usize = 1024;
 
-/// The optional parts of a response.
+/// Which optional parts a response contains.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each part is requested on its own")]
 pub struct ResponseParts {
@@ -25,18 +25,18 @@ pub struct ResponseParts {
     pub languages: bool,
 }
 
-/// The body of `json` and `verbose_json`.
+/// The body of a response in the format `json` or `verbose_json`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Json)]
 pub enum JsonBody {
-    /// The text with timestamps.
+    /// The text with timestamps: `verbose_json`.
     Verbose(VerboseBody),
-    /// The text.
+    /// The text only: `json`.
     Plain(PlainBody),
 }
 
-/// The body of `json`.
+/// The body of a response in the format `json`.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Plain)]
@@ -50,15 +50,15 @@ pub struct PlainBody {
     usage: Option<Usage>,
 }
 
-/// The body of `verbose_json`.
+/// The body of a response in the format `verbose_json`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Verbose)]
 pub struct VerboseBody {
     #[schema(value_type = String)]
     task: Task,
-    /// The language's English name.
+    /// The English name of the language.
     language: String,
-    /// Seconds.
+    /// The duration of the recording, in seconds.
     duration: f64,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,11 +72,11 @@ pub struct VerboseBody {
     warnings: Vec<String>,
 }
 
-/// A segment. The last four values are those of the 30 s window that it was decoded in.
+/// A segment. The last four fields describe the 30 s window in which the segment was decoded.
 #[derive(Serialize, ToSchema)]
 pub struct TimedSegment {
     id: usize,
-    /// Where the window starts, in frames of 10 ms.
+    /// The start of the window, in frames of 10 ms.
     seek: usize,
     start: f64,
     end: f64,
@@ -100,29 +100,30 @@ pub struct TimedWord {
 #[allow(clippy::struct_field_names, reason = "the name is that of OpenAI's interface")]
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Logprob {
-    /// The token's text. Bytes that are not valid UTF-8 by themselves are replaced by U+FFFD.
+    /// The token's text. Bytes that are not valid UTF-8 without the neighbouring tokens are replaced by U+FFFD.
     token: String,
     bytes: Vec<u8>,
     logprob: f32,
 }
 
-/// The code of a language.
+/// A language, given by its code.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Code)]
 pub struct LanguageCode {
     code: &'static str,
 }
 
-/// How much audio was transcribed.
+/// The amount of audio that was transcribed.
 #[derive(Serialize, ToSchema)]
 pub struct Usage {
-    /// `duration`.
+    /// Always `duration`.
     #[serde(rename = "type")]
     kind: &'static str,
     seconds: f64,
 }
 
-/// The response with a transcript. `transcriber` maps tokens to text; without it there are no log-probabilities.
+/// The response with a transcript. `transcriber` converts tokens to text. Without it, the response has no
+/// log-probabilities.
 ///
 /// # Errors
 /// An [`ApiError`] with status 500 if the transcript cannot be written in the format.
@@ -148,7 +149,7 @@ pub fn transcript_response(
     Ok(response)
 }
 
-/// Warnings as the value of a header, which may have only printable ASCII characters.
+/// Converts warnings to a header value, which may contain only printable ASCII characters.
 fn warnings_header(warnings: &[String]) -> HeaderValue {
     let mut text = warnings.join("; ").replace(|letter: char| !matches!(letter, ' '..='~'), "?");
     text.truncate(MAX_HEADER_BYTES);
@@ -176,7 +177,7 @@ fn plain_body(transcript: &Transcript, parts: ResponseParts, transcriber: Option
 }
 
 fn verbose_body(transcript: &Transcript, parts: ResponseParts) -> VerboseBody {
-    // A translation is in English, whatever language was spoken.
+    // The text of a translation is English, independent of the spoken language.
     let is_translation = transcript.task == Task::Translate;
     let language = if is_translation { Some(Language::ENGLISH) } else { transcript.language };
     let segments = transcript.segments.iter();
@@ -213,18 +214,18 @@ fn timed_segment(segment: &Segment) -> TimedSegment {
     }
 }
 
-/// The usage of a transcription. `OpenAI`'s translations have none.
+/// The `usage` field of a transcription. Translations in `OpenAI`'s API have no such field.
 fn usage(transcript: &Transcript) -> Option<Usage> {
     let usage = Usage { kind: "duration", seconds: (transcript.duration * 1000.0).round() / 1000.0 };
     Some(usage).filter(|_| transcript.task == Task::Transcribe)
 }
 
-/// The spoken languages; empty if none was detected.
+/// The detected languages. Empty if no language was detected.
 pub fn language_codes(language: Option<Language>) -> Vec<LanguageCode> {
     language.into_iter().map(|language| LanguageCode { code: language.code() }).collect()
 }
 
-/// The text tokens of segments with their log-probabilities.
+/// The text tokens of the segments, with their log-probabilities.
 pub fn logprobs(segments: &[Segment], transcriber: &Transcriber) -> Vec<Logprob> {
     let vocabulary = transcriber.engine().vocabulary();
     let of_segment = |segment: &Segment| {

@@ -1,4 +1,4 @@
-//! `response_format`: the formats of a transcript.
+//! The parameter `response_format`: the formats of a transcript.
 
 use amanuensis_transcribe::OutputFormat;
 use strum::{Display, EnumString, VariantNames};
@@ -23,7 +23,7 @@ pub enum ResponseFormat {
 }
 
 impl ResponseFormat {
-    /// The output format with the same name; `None` for the formats of `OpenAI`'s interface.
+    /// The subtitle format that writes this response. `None` for the other response formats.
     pub fn output_format(self) -> Option<OutputFormat> {
         match self {
             Self::Srt | Self::Vtt => self.to_string().parse().ok(),

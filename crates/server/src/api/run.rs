@@ -17,19 +17,19 @@ use crate::transcription::{self, TranscriptionError};
 /// The parameters of a transcription or translation request.
 pub struct RequestParams {
     pub upload: Upload,
-    /// The model's name as the client wrote it.
+    /// The model's name as the client sent it.
     pub model: String,
     pub options: TranscribeOptions,
     pub format: ResponseFormat,
-    /// Whether to stream the text as it is decoded.
+    /// Whether to stream the text while the recording is transcribed.
     pub stream: bool,
     pub parts: ResponseParts,
 }
 
-/// Waits for a slot, transcribes the recording, and returns the response.
+/// Waits for an active slot, transcribes the recording, and returns the response.
 ///
 /// # Errors
-/// An [`ApiError`] if the queue is full, or the request cannot be transcribed.
+/// An [`ApiError`] if the queue is full, or if the recording cannot be transcribed.
 pub async fn run(state: &Arc<AppState>, params: RequestParams) -> Result<Response, ApiError> {
     let RequestParams { upload, model, options, format, stream, parts } = params;
     state.pool.find(&model)?;
@@ -38,7 +38,8 @@ pub async fn run(state: &Arc<AppState>, params: RequestParams) -> Result<Respons
     let transcriber = state.pool.get(&model).await?;
     transcriber.check(&options).map_err(TranscriptionError::Transcribe)?;
     let (start, path) = (Instant::now(), upload.path().to_owned());
-    // The slot is freed and the upload is deleted when the work has ended, even if the client disconnects before that.
+    // The slot is freed and the uploaded file is deleted when the transcription thread finishes, even if the client
+    // disconnects earlier.
     let guards = (active_slot, upload);
     let running = transcription::start(
         Arc::clone(&transcriber),

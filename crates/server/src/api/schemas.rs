@@ -1,4 +1,4 @@
-//! Schemas of the `OpenAPI` document for values that have no type of their own in this module.
+//! `OpenAPI` schemas for values whose Rust types have no schema of their own.
 
 use amanuensis_transcribe::{Language, Task};
 use strum::VariantNames;
@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The name of a language.
+/// The schema of a language's name.
 pub struct LanguageName;
 
 impl ToSchema for LanguageName {
@@ -24,7 +24,7 @@ impl PartialSchema for LanguageName {
     }
 }
 
-/// The name of a task.
+/// The schema of a task's name.
 pub struct TaskName;
 
 impl ToSchema for TaskName {}
@@ -38,20 +38,20 @@ impl PartialSchema for TaskName {
     }
 }
 
-/// Server-sent events.
+/// The schema of a stream of server-sent events.
 pub struct Events;
 
 impl ToSchema for Events {}
 
 impl PartialSchema for Events {
     fn schema() -> RefOr<Schema> {
-        // The stream is text, and each event in it is an object. Some tools validate the one and some the other, so the
-        // schema allows any type.
+        // The response body is text, but each event in it is an object. Some validation tools check the body and
+        // others check the events, so the schema allows any type.
         ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("Server-sent events.")).into()
     }
 }
 
-/// The schema of a string that is one of these names.
+/// The schema of a string that must be one of `names`.
 pub fn names_schema(names: impl IntoIterator<Item: Into<serde_json::Value>>, description: &str) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).description(Some(description)).into()
 }

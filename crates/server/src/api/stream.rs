@@ -1,4 +1,4 @@
-//! `stream=true`: the text as server-sent events while it is decoded.
+//! `stream=true` sends the text as server-sent events while the recording is decoded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::error::ApiError;
 use crate::state::AppState;
 use crate::transcription::{RunningTranscription, TranscriptionError, TranscriptionEvent};
 
-/// How long a stream may be idle before a keep-alive comment is sent. Proxies close idle connections.
+/// A keep-alive comment is sent when no event was sent for this long, because proxies close idle connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// An event, as `OpenAI`'s clients expect it.
+/// An event in the format of `OpenAI`'s API.
 #[derive(Serialize)]
 #[serde(tag = "type")]
 enum StreamEvent {
@@ -56,8 +56,8 @@ struct Stream {
 /// Responds with the events of a transcription. The transcription is cancelled when the client disconnects.
 ///
 /// # Errors
-/// The error of a transcription that fails before its first event and within [`KEEP_ALIVE_INTERVAL`]. Later errors are sent
-/// as events, because the stream already has the status 200.
+/// The error of a transcription that fails before its first event and within [`KEEP_ALIVE_INTERVAL`]. Later errors
+/// are sent as events, because the response has already started with status 200.
 pub async fn event_stream(
     state: &Arc<AppState>,
     running: RunningTranscription,
@@ -98,7 +98,7 @@ impl Stream {
                     }
                 }
                 Some(TranscriptionEvent::Finished(result)) => return Some(self.finish(result)),
-                // The thread of the transcription has panicked.
+                // The channel was closed without a result: the transcription thread has panicked.
                 None => return Some(self.finish(Err(TranscriptionError::Transcribe(TranscribeError::Stopped)))),
             }
         }
@@ -118,17 +118,17 @@ impl Stream {
     }
 }
 
-/// Splits a text into deltas. Joined, the deltas are the text without whitespace at its start and end.
+/// Converts segment texts to deltas. The joined deltas are the whole text without leading and trailing whitespace.
 #[derive(Default)]
 struct DeltaText {
-    /// All deltas so far.
+    /// All deltas so far, joined.
     text: String,
-    /// Whitespace after them, which is sent only if more text follows.
+    /// Whitespace at the end of the last segment. It is sent only if more text follows.
     trailing: String,
 }
 
 impl DeltaText {
-    /// Adds the text of a segment, and returns the delta.
+    /// Adds the text of a segment, and returns the next delta.
     fn push(&mut self, text: &str) -> String {
         let text = if self.text.is_empty() { text.trim_start() } else { text };
         let trimmed = text.trim_end();

@@ -21,10 +21,10 @@ use super::schemas::Events;
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The model whose responses list the detected languages.
+/// The `OpenAI` model whose responses contain the detected languages.
 const MODEL_WITH_LANGUAGES: &str = "gpt-transcribe";
 
-/// The form of a transcription: [`RequestFields`] and the decoding options.
+/// The schema of the form: [`RequestFields`] and the decoding options.
 pub struct TranscriptionForm;
 
 impl ToSchema for TranscriptionForm {
@@ -39,30 +39,31 @@ impl PartialSchema for TranscriptionForm {
     }
 }
 
-/// A recording and how to transcribe it.
+/// A recording, and how to transcribe it.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "documentation only: `read` takes the fields from the form")]
 struct RequestFields {
-    /// The recording, in any format that `amanuensis transcribe` can decode. The format is detected from the contents, not
-    /// from the file name.
+    /// The recording, in any format that `amanuensis transcribe` can decode. The format is detected from the content,
+    /// not from the file name.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// A model from `/v1/models`. `whisper-1` and other names of `OpenAI`'s models mean the default model.
+    /// The name of a model from `/v1/models`. `whisper-1` and the names of other `OpenAI` models select the default
+    /// model.
     #[schema(min_length = 1, example = "whisper-1")]
     model: String,
-    /// The response format; `json` by default.
+    /// The format of the response. The default is `json`.
     #[schema(nullable = false)]
     response_format: Option<ResponseFormat>,
-    /// Whether to stream the text while it is decoded. Possible with `json` and `text`.
+    /// Whether to stream the text while the recording is decoded. Allowed with the formats `json` and `text`.
     #[schema(nullable = false)]
     stream: Option<bool>,
-    /// `logprobs` adds the log-probabilities of tokens. Possible with `json`.
+    /// `logprobs` adds the log-probabilities of tokens to the response. Allowed with the format `json`.
     #[schema(nullable = false, rename = "include[]")]
     include: Option<Vec<Included>>,
 }
 
-/// Additional parts of a response.
+/// An optional part of a response.
 #[derive(PartialEq, EnumString, VariantNames, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[schema(rename_all = "snake_case")]
@@ -72,8 +73,9 @@ enum Included {
 
 /// Transcribe a recording
 ///
-/// Request and response are those of `OpenAI`'s interface. With `stream=true` the response is a stream of server-sent events:
-/// `transcript.text.delta` for each piece of text, and `transcript.text.done` at the end.
+/// The request and the response have the format of `OpenAI`'s API. With `stream=true` the response is a stream of
+/// server-sent events: a `transcript.text.delta` event for each piece of text, and a `transcript.text.done` event at
+/// the end.
 #[utoipa::path(
     post, path = "/v1/audio/transcriptions", tag = "Audio", operation_id = "createTranscription",
     request_body(content = TranscriptionForm, content_type = "multipart/form-data"),
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_fields_mean_the_default() {
+    fn missing_fields_get_the_default_values() {
         let params = read_fields(&[]).unwrap();
         assert_eq!(params.options, TranscribeOptions::default());
         assert_eq!((params.format, params.stream, params.parts.segments), (ResponseFormat::Json, false, true));

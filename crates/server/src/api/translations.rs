@@ -20,7 +20,7 @@ use super::run::{RequestParams, run};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The form of a translation: [`RequestFields`] and the decoding options.
+/// The schema of the form: [`RequestFields`] and the decoding options.
 pub struct TranslationForm;
 
 impl ToSchema for TranslationForm {
@@ -35,18 +35,19 @@ impl PartialSchema for TranslationForm {
     }
 }
 
-/// A recording and how to translate it.
+/// A recording, and how to translate it.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "documentation only: `read` takes the fields from the form")]
 struct RequestFields {
-    /// The recording.
+    /// The recording, in any format that `amanuensis transcribe` can decode.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// A multilingual model from `/v1/models`. `whisper-1` and other names of `OpenAI`'s models mean the default model.
+    /// The name of a multilingual model from `/v1/models`. `whisper-1` and the names of other `OpenAI` models select
+    /// the default model.
     #[schema(min_length = 1, example = "whisper-1")]
     model: String,
-    /// The response format; `json` by default.
+    /// The format of the response. The default is `json`.
     #[schema(nullable = false)]
     response_format: Option<ResponseFormat>,
 }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn translations_reject_the_options_of_transcriptions() {
+    fn translations_reject_options_that_only_transcriptions_have() {
         let model = ("model", "whisper-1");
         let params = read(Form::of(&[model, ("response_format", "vtt"), ("temperature", "1")])).unwrap();
         assert_eq!((params.options.task, params.options.temperatures.as_slice()), (Task::Translate, &[1.0][..]));

@@ -1,4 +1,5 @@
-//! Checks the recording of a job before the job is accepted, so that the client learns at once about a file that is no recording.
+//! Checks the recording of a job before the job is accepted, so that the client gets an error immediately if the file
+//! is not a recording.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,16 +14,17 @@ use super::error::JobError;
 use super::job::JobParams;
 use super::queue::Jobs;
 
-/// Time limit of a check.
+/// Time limit for one check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Jobs {
-    /// Opens the recording of a job in the way the runner will: `upload`, or a file of the folder. The number of checks at once
-    /// is limited to the number of jobs that run at once.
+    /// Opens the recording of a job in the same way as the runner: the file `upload`, or the file in the folder of
+    /// recordings that the job names. The number of concurrent checks is limited to the maximum number of concurrent
+    /// jobs.
     ///
     /// # Errors
-    /// [`JobError::Recording`]; without an upload [`JobError::NoFolder`], [`JobError::NotInFolder`]. A check that times out, or
-    /// cannot be done now, is no error.
+    /// [`JobError::Recording`]. Without an upload also [`JobError::NoFolder`] and [`JobError::NotInFolder`]. A check
+    /// that times out or cannot be made returns no error.
     pub async fn check(self: &Arc<Self>, params: &JobParams, upload: Option<&Path>) -> Result<(), JobError> {
         let path = match upload {
             Some(upload) => upload.to_owned(),
@@ -31,11 +33,11 @@ impl Jobs {
         let slot = Arc::clone(&self.check_slots).acquire_owned().await;
         let jobs = Arc::clone(self);
         let check = move || {
-            // Held until the check has finished, even if the client disconnects.
+            // The slot is held until the check has finished, even if the client disconnects.
             let _slot = slot;
             jobs.check_recording(path)
         };
-        // A panic happens again when the job runs, and is then the job's error.
+        // Ignore a panic: it will happen again when the job runs, and the job will then fail with an error.
         spawn_blocking(check).await.unwrap_or(Ok(()))
     }
 

@@ -1,4 +1,5 @@
-//! The data directory: uploaded recordings and transcripts. Files are named after job ids, never after anything a client sent.
+//! The data directory with uploaded recordings and transcripts. Files are named after job ids. No name comes from a
+//! client.
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -43,12 +44,12 @@ impl JobFiles {
         &self.database
     }
 
-    /// The directory of uploads, also for temporary files of uploads that are being received.
+    /// The directory for uploaded recordings, and for uploads that are still being received.
     pub fn uploads(&self) -> &Path {
         &self.uploads
     }
 
-    /// Renames a received upload to the recording of a job, durably.
+    /// Makes a received upload the recording of a job. The file survives a power failure after this.
     pub fn keep_upload(&self, upload: TempPath, id: &str) -> io::Result<()> {
         File::open(&upload)?.sync_all()?;
         upload.persist(self.upload(id))?;
@@ -65,7 +66,7 @@ impl JobFiles {
         remove(&self.upload(id))
     }
 
-    /// Writes the transcript of a job atomically.
+    /// Writes the transcript of a job. An existing file is replaced atomically.
     pub fn write_result(&self, id: &str, transcript: &Transcript) -> Result<(), JobError> {
         let file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.results)?;
         let mut out = BufWriter::new(file.as_file());
@@ -87,8 +88,8 @@ impl JobFiles {
         remove(&self.result(id))
     }
 
-    /// Removes files that a killed server left behind: all uploads except those of the jobs `queued`, and all transcripts except
-    /// those of the jobs `succeeded`.
+    /// Removes files that remain after a server was killed. All uploads are removed except the uploads of the jobs in
+    /// `queued`, and all transcripts except the transcripts of the jobs in `succeeded`.
     pub fn remove_orphans(&self, queued: &HashSet<String>, succeeded: &HashSet<String>) -> io::Result<()> {
         for (folder, kept) in [(&self.uploads, queued), (&self.results, succeeded)] {
             for entry in fs::read_dir(folder)? {
@@ -108,7 +109,7 @@ impl JobFiles {
     }
 }
 
-/// Creates a directory that other users cannot read, if it does not exist.
+/// Creates a directory that only this user can read, unless it exists.
 fn make_private(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -117,7 +118,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// Creates an empty file that other users cannot read, if it does not exist.
+/// Creates an empty file that only this user can read, unless it exists.
 fn make_private_file(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.append(true).create(true);
@@ -133,16 +134,18 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes new names in a directory durable, so that they survive a power failure.
+/// Writes the entries of a directory to disk, so that new files in it survive a power failure.
 fn sync(directory: &Path) -> io::Result<()> {
-    // Windows cannot open a directory as a file, and needs no such call.
+    // On Windows, a directory cannot be opened as a file, and this call is not needed.
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-/// The real path of the file `path` in `folder`. Symbolic links are resolved, and the result has to be a file inside the folder.
+/// The path of the file `path` in `folder`, with all symbolic links resolved. The resolved path must be a file inside
+/// the folder.
 ///
 /// # Errors
-/// [`JobError::NotInFolder`] in all other cases. The reason is not told, since clients must not learn which files exist.
+/// [`JobError::NotInFolder`] in all other cases. The error does not state the reason, because clients must not learn
+/// which other files exist.
 pub fn in_folder(folder: &Path, path: &str) -> Result<PathBuf, JobError> {
     let resolved = || {
         let folder = folder.canonicalize().ok()?;
@@ -174,7 +177,7 @@ mod tests {
             files.keep_upload(upload().into_temp_path(), id).unwrap();
             fs::write(files.result(id), "{}").unwrap();
         }
-        // A server that is killed during an upload leaves such a file.
+        // A server that is killed during an upload leaves a temporary file like this one.
         let orphan = upload().into_temp_path().keep().unwrap();
         files.remove_orphans(&HashSet::from(["a".to_owned()]), &HashSet::from(["b".to_owned()])).unwrap();
         let there = [files.upload("a"), files.upload("b"), files.result("a"), files.result("b"), orphan];

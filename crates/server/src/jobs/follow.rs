@@ -1,4 +1,4 @@
-//! Follows one job: each segment once and in order, the progress, and the final state.
+//! Follows one job: returns each segment once and in order, the progress, and the final state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,26 +18,27 @@ pub enum JobEvent {
     Segment(Segment),
     /// The job has made progress.
     Progress(Job),
-    /// The job has succeeded, failed or was cancelled. No event follows.
+    /// The job has succeeded, has failed or was cancelled. This is the last event.
     Finished(Job),
 }
 
-/// The event stream of a job. All events come from the database; the notification channel only says when to look there.
+/// The event stream of a job. All events are read from the database. The notification channel only tells when the
+/// database has changed.
 pub struct Follower {
     jobs: Arc<Jobs>,
     id: String,
-    /// Number of segments that were returned, or that the client has from an earlier stream.
+    /// The number of segments that this follower has returned, or that the client already has from an earlier stream.
     n_segments: usize,
-    /// `None` if the job is finished or the server shuts down.
+    /// Notifies of changes of the job. `None` if the job has finished or the server is shutting down.
     changes: Option<watch::Receiver<()>>,
-    /// Events that were found and not yet returned.
+    /// Events that were read from the database and have not been returned yet.
     pending: VecDeque<JobEvent>,
     is_first: bool,
     is_complete: bool,
 }
 
 impl Jobs {
-    /// Follows a job from the segment with the index `n_segments` on.
+    /// Follows a job. The first segment that is returned has the index `n_segments`.
     ///
     /// # Errors
     /// [`JobError::NotFound`].
@@ -50,10 +51,10 @@ impl Jobs {
 }
 
 impl Follower {
-    /// The next event; `None` after [`JobEvent::Finished`], or when the server shuts down.
+    /// Waits for the next event. Returns `None` after [`JobEvent::Finished`], or when the server shuts down.
     ///
     /// # Errors
-    /// [`JobError::NotFound`] if the job was removed, and errors of the database.
+    /// [`JobError::NotFound`] if the job was removed. Errors of the database.
     pub async fn next(&mut self) -> Result<Option<JobEvent>, JobError> {
         loop {
             if let Some(event) = self.pending.pop_front() {
@@ -68,13 +69,13 @@ impl Follower {
     }
 
     async fn wait_for_change(&mut self) {
-        // The first query needs no change: it returns what is there already.
+        // The first query does not wait for a change: it returns the segments that are already stored.
         if std::mem::take(&mut self.is_first) {
             return;
         }
         let Some(changes) = &mut self.changes else { return };
         if changes.changed().await.is_err() {
-            // The sender was dropped: one last query, then the stream ends.
+            // The sender was dropped, so there will be no more changes. Query once more, then end the stream.
             self.changes = None;
         }
     }
@@ -82,7 +83,7 @@ impl Follower {
     async fn query(&mut self) -> Result<(), JobError> {
         let (jobs, id, n_segments) = (Arc::clone(&self.jobs), self.id.clone(), self.n_segments);
         let query = move || {
-            // The job first. If it is finished, the segments after it are complete.
+            // Read the job before its segments. If the job has finished, the segments read afterwards are complete.
             let job = jobs.get(&id)?;
             Ok((job, jobs.segments(&id, n_segments)?))
         };

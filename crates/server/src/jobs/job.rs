@@ -5,63 +5,65 @@ use std::str::FromStr;
 
 use amanuensis_transcribe::TranscribeOptions;
 
-/// What a client asks for when it submits a job.
+/// The parameters with which a client submits a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobParams {
     /// A display name, chosen by the client.
     pub name: Option<String>,
-    /// The recording, relative to the server's folder of recordings. `None` if the recording was uploaded.
+    /// The path of the recording, relative to the server's folder of recordings. `None` if the recording was
+    /// uploaded.
     pub path: Option<String>,
     /// The name of an installed model.
     pub model: String,
-    /// The transcription options.
+    /// The options for transcribing the recording.
     pub options: TranscribeOptions,
 }
 
 /// A job and its progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// `job_` and 32 hexadecimal digits.
+    /// The id: `job_` and 32 hexadecimal digits.
     pub id: String,
-    /// What the client asked for.
+    /// The parameters with which the job was submitted.
     pub params: JobParams,
-    /// The state.
+    /// The state of the job.
     pub state: JobState,
-    /// When it was submitted, in seconds since 1970.
+    /// When the job was submitted, in seconds since 1970.
     pub created: i64,
-    /// When it was first started, in seconds since 1970.
+    /// When the job was first started, in seconds since 1970.
     pub started: Option<i64>,
-    /// When it succeeded, failed or was cancelled, in seconds since 1970.
+    /// When the job succeeded, failed or was cancelled, in seconds since 1970.
     pub finished: Option<i64>,
-    /// Seconds of the recording that are transcribed.
+    /// How many seconds of the recording have been transcribed.
     pub done: f64,
-    /// Duration of the recording in seconds. An estimate of the file's header until the job has succeeded.
+    /// The duration of the recording in seconds. Until the job has succeeded, this is an estimate from the file's
+    /// header.
     pub total: Option<f64>,
-    /// Why it failed.
+    /// The reason why the job failed.
     pub error: Option<String>,
-    /// Warnings about the recording, once the job has succeeded.
+    /// Warnings about the recording. Empty until the job has succeeded.
     pub warnings: Vec<String>,
 }
 
 /// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
-    /// It waits in the queue.
+    /// The job waits in the queue.
     Queued,
-    /// It is being transcribed.
+    /// The job is being transcribed.
     Running,
-    /// Its transcript is complete.
+    /// The transcript of the job is complete.
     Succeeded,
-    /// It could not be transcribed to the end.
+    /// The recording could not be transcribed completely.
     Failed,
-    /// A client cancelled it.
+    /// A client cancelled the job.
     Cancelled,
 }
 
 impl JobState {
     const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
-    /// The name in the API and in the database.
+    /// The name of the state in the API and in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -72,7 +74,7 @@ impl JobState {
         }
     }
 
-    /// Whether the state cannot change any more.
+    /// Whether the state cannot change any more: succeeded, failed or cancelled.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
@@ -84,7 +86,7 @@ impl fmt::Display for JobState {
     }
 }
 
-/// The text is no name of a [`JobState`].
+/// The error for text that is not the name of a [`JobState`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a job is queued, running, succeeded, failed or cancelled")]
 pub struct UnknownState;

@@ -1,10 +1,11 @@
-//! Jobs: long recordings that are transcribed in the background and survive a restart of the server.
+//! Jobs: long recordings that are transcribed in the background. Jobs survive a restart of the server.
 //!
-//! A job is a row in a database (`store`, `schema`). Its uploaded recording and its transcript are files beside the database
-//! (`files`). `queue` has the operations that clients ask for. `runner` transcribes the jobs and stores a checkpoint after every
-//! window, so a restarted server resumes after the last one. `follow` streams the progress of one job.
+//! A job is a row in a database (`store`, `schema`). Its uploaded recording and its transcript are files next to the
+//! database (`files`). `queue` has the operations on jobs that clients request. `runner` transcribes the jobs and
+//! stores a checkpoint after every window, so that a restarted server can resume after the last checkpoint. `follow`
+//! streams the progress of one job.
 //!
-//! Nothing here knows HTTP.
+//! This module does not depend on HTTP.
 
 mod check;
 mod error;

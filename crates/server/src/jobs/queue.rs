@@ -1,4 +1,4 @@
-//! The job queue: submit, list, cancel, and look up results.
+//! The job queue: operations to submit, list and cancel jobs, and to get their results.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,28 +17,31 @@ use super::store::JobStore;
 
 /// The jobs of a server.
 ///
-/// All methods block for a few milliseconds while they wait for the disk, except [`Self::run`] and [`Self::check`].
+/// All methods except [`Self::run`] and [`Self::check`] access the disk and may block the thread for a few
+/// milliseconds.
 pub struct Jobs {
     pub(super) settings: JobSettings,
     pub(super) decoder: Decoder,
     pub(super) files: JobFiles,
     pub(super) store: JobStore,
     active: Mutex<ActiveJobs>,
-    /// Wakes the runner after a job was added, or when the server shuts down.
+    /// Wakes the runner when a job was added, or when the server shuts down.
     pub(super) wake_runner: Notify,
-    /// Limits how many recordings are checked at once before their jobs are accepted.
+    /// Limits how many recordings are checked at the same time. A recording is checked before its job is accepted.
     pub(super) check_slots: Arc<Semaphore>,
 }
 
-/// The queued and running jobs. Empty once the server shuts down.
+/// The queued and running jobs. Empty when the server is shutting down.
 struct ActiveJobs {
-    /// By job id: notifies followers that the database has something new. Dropping the sender tells them that nothing follows.
+    /// One sender per job id. It notifies followers that the job has changed in the database. Dropping the sender
+    /// tells them that there will be no more changes.
     change_senders: HashMap<String, watch::Sender<()>>,
     is_stopping: bool,
 }
 
 impl Jobs {
-    /// Locks the data directory and requeues the jobs that an earlier server left unfinished. `decoder` opens the recordings.
+    /// Locks the data directory, and requeues the jobs that an earlier server did not finish. `decoder` opens the
+    /// recordings.
     ///
     /// # Errors
     /// [`JobError::InUse`], [`JobError::TooNew`], [`JobError::Database`], [`JobError::Io`].
@@ -46,7 +49,7 @@ impl Jobs {
         let files = JobFiles::open(&settings.directory)?;
         let store = JobStore::open(files.database())?;
         let ids = |state| -> Result<HashSet<String>, JobError> {
-            // SQLite's integers are signed.
+            // `i64::MAX` instead of `usize::MAX`, because SQLite's integers are signed.
             let no_limit = i64::MAX as usize;
             Ok(store.list(no_limit, None, Some(state))?.into_iter().map(|job| job.id).collect())
         };
@@ -58,22 +61,23 @@ impl Jobs {
         Ok(Self { settings, decoder, files, store, active, wake_runner: Notify::new(), check_slots })
     }
 
-    /// The directory for temporary files of uploads. [`Self::submit`] renames them, so they must be in the same file system.
+    /// The directory for temporary files of uploads. [`Self::submit`] renames these files, so they must be in the
+    /// file system of the data directory.
     pub fn uploads(&self) -> &Path {
         self.files.uploads()
     }
 
-    /// Adds a job to the queue. When this returns, the job is on disk and survives a crash.
+    /// Adds a job to the queue. When this method returns, the job is on disk and survives a crash.
     ///
     /// # Errors
-    /// [`JobError::QueueFull`]; without an upload [`JobError::NoFolder`], [`JobError::NotInFolder`].
+    /// [`JobError::QueueFull`]. Without an upload also [`JobError::NoFolder`] and [`JobError::NotInFolder`].
     pub fn submit(&self, params: &JobParams, upload: Option<TempPath>) -> Result<Job, JobError> {
         let id = self.store.new_id()?;
         match (upload, &params.path) {
             (Some(upload), _) => self.files.keep_upload(upload, &id)?,
             (None, path) => drop(self.find_in_folder(path.as_deref().unwrap_or_default())?),
         }
-        // Before the job is in the database, where the runner may find it at once.
+        // Add the sender before the job: the runner may start the job as soon as it is in the database.
         let is_stopping = {
             let mut active = self.lock();
             active.change_senders.insert(id.clone(), watch::Sender::new(()));
@@ -99,7 +103,8 @@ impl Jobs {
         self.store.get(id)
     }
 
-    /// Up to `limit` jobs, the newest first. `after` skips that job and all newer ones; `state` filters.
+    /// Returns up to `limit` jobs, the newest first. With `after`, only jobs that are older than the job with this
+    /// id. With `state`, only jobs in this state.
     ///
     /// # Errors
     /// [`JobError::NotFound`] if no job has the id `after`.
@@ -107,17 +112,17 @@ impl Jobs {
         self.store.list(limit, after, state)
     }
 
-    /// Whether [`Self::submit`] would fail with [`JobError::QueueFull`].
+    /// Whether [`Self::submit`] would fail now with [`JobError::QueueFull`].
     pub fn is_queue_full(&self) -> Result<bool, JobError> {
         Ok(self.store.count(JobState::Queued)? >= self.settings.max_queued)
     }
 
-    /// The numbers of queued and of running jobs.
+    /// The number of queued jobs and the number of running jobs.
     pub fn unfinished(&self) -> Result<(usize, usize), JobError> {
         Ok((self.store.count(JobState::Queued)?, self.store.count(JobState::Running)?))
     }
 
-    /// The segments so far, without the first `skip`.
+    /// The segments that have been transcribed so far, without the first `skip` segments.
     pub fn segments(&self, id: &str, skip: usize) -> Result<Vec<Segment>, JobError> {
         let checkpoints = self.store.checkpoints(id, skip)?;
         Ok(checkpoints.into_iter().flat_map(|window| window.segments).filter(|segment| segment.id >= skip).collect())
@@ -134,7 +139,8 @@ impl Jobs {
         }
     }
 
-    /// Cancels a queued or running job and returns it. Removes any other job with its transcript, and returns `None`.
+    /// Cancels a queued or running job and returns it. A job in any other state is removed together with its
+    /// transcript, and `None` is returned.
     ///
     /// # Errors
     /// [`JobError::NotFound`].
@@ -147,7 +153,7 @@ impl Jobs {
         Ok(None)
     }
 
-    /// Starts no further job, stops the running ones after their current window, and ends all followers.
+    /// Starts no more jobs, stops the running jobs after their current window, and ends the streams of all followers.
     pub fn stop(&self) {
         let mut active = self.lock();
         active.is_stopping = true;
@@ -167,25 +173,27 @@ impl Jobs {
         Ok(self.files.remove_result(id)?)
     }
 
-    /// Ends the followers of a job whose final state is stored, and removes its uploaded recording.
+    /// Ends the streams of a job's followers and removes the job's uploaded recording. The final state must have been
+    /// stored before.
     pub(super) fn close(&self, id: &str) -> Result<(), JobError> {
         self.lock().change_senders.remove(id);
         Ok(self.files.remove_upload(id)?)
     }
 
-    /// Tells the followers of a job that the database has something new.
+    /// Notifies the followers of a job that the job has changed in the database.
     pub(super) fn notify_followers(&self, id: &str) {
         if let Some(sender) = self.lock().change_senders.get(id) {
             sender.send_replace(());
         }
     }
 
-    /// A receiver of the job's change notifications; `None` if it is finished or the server shuts down.
+    /// A receiver of the change notifications of a job. `None` if the job has finished or the server is shutting
+    /// down.
     pub(super) fn subscribe(&self, id: &str) -> Option<watch::Receiver<()>> {
         self.lock().change_senders.get(id).map(watch::Sender::subscribe)
     }
 
-    /// Whether a running job has to go on: it was not cancelled and the server does not shut down.
+    /// Whether a running job should continue. False if the job was cancelled or the server is shutting down.
     pub(super) fn is_wanted(&self, id: &str) -> bool {
         self.lock().change_senders.contains_key(id)
     }
@@ -199,7 +207,8 @@ impl Jobs {
     }
 
     fn lock(&self) -> MutexGuard<'_, ActiveJobs> {
-        // No code panics between two changes of it, so it is consistent even after a panic elsewhere.
+        // No code panics while it changes the active jobs. The data is therefore consistent even if a thread has
+        // panicked.
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

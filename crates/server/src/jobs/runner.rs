@@ -1,4 +1,4 @@
-//! Runs jobs: a few at a time, each from its last checkpoint on.
+//! Runs a limited number of jobs at the same time. Each job resumes from its last checkpoint.
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -17,32 +17,32 @@ use super::job::Job;
 use super::queue::Jobs;
 use crate::pool::{ModelPool, PoolError};
 
-/// Delay before the next attempt if there is no memory for a model, or the disk fails.
+/// Delay before the next attempt if there is no memory for a model, or if the disk fails.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// How often expired jobs are removed.
+/// Interval at which expired jobs are removed.
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The error of a job that exceeds its time limit.
 const TIMED_OUT: &str = "the job took longer than its time limit";
 
-/// How often the worker process of a job may be killed without a new checkpoint before the job fails. The recording may be what
-/// uses up the memory of the machine.
+/// How often the worker process of a job may be killed without a new checkpoint until the job fails. The recording
+/// itself may be the reason why the machine runs out of memory.
 const MAX_KILLS: u32 = 3;
 
-/// How an attempt to transcribe a job ended.
+/// The result of an attempt to transcribe a job.
 enum Outcome {
     Transcribed(Transcript),
-    /// With the error message.
+    /// The job failed, with this error message.
     Failed(String),
-    /// The worker process was killed from outside; with a message.
+    /// The worker process was killed by another process or by the kernel, with this message.
     Killed(String),
-    /// The job was cancelled, or the server shuts down.
+    /// The job was cancelled, or the server is shutting down.
     Cancelled,
 }
 
 impl Jobs {
-    /// Runs jobs until the server [stops](Self::stop).
+    /// Runs jobs until [`Self::stop`] is called.
     pub async fn run(self: Arc<Self>, models: Arc<ModelPool>) {
         let mut workers = JoinSet::new();
         for _ in 0..self.settings.workers {
@@ -64,7 +64,8 @@ impl Jobs {
 
     async fn run_worker(self: Arc<Self>, models: Arc<ModelPool>) {
         loop {
-            // Registered before the queue is examined, so that no job added after that is missed.
+            // Register for notifications before looking at the queue. Otherwise a job that is added in between would
+            // be missed.
             let mut wake = std::pin::pin!(self.wake_runner.notified());
             wake.as_mut().enable();
             if self.is_stopping() {
@@ -82,7 +83,7 @@ impl Jobs {
         }
     }
 
-    /// Transcribes a job and stores the outcome, or requeues it.
+    /// Transcribes a job. Then stores the outcome or requeues the job.
     async fn run_job(self: &Arc<Self>, job: Job, models: &ModelPool) {
         self.notify_followers(&job.id);
         let id = job.id.clone();
@@ -101,7 +102,7 @@ impl Jobs {
         });
         let result = match result.await {
             Ok(result) => result,
-            // The thread panicked. Another attempt would panic, too.
+            // The thread panicked. Fail the job, because another attempt would panic too.
             Err(_) => self.store_outcome(&id, Outcome::Failed("an error in the program".to_owned())),
         };
         let retry = result.unwrap_or_else(|error| {
@@ -115,7 +116,7 @@ impl Jobs {
         }
     }
 
-    /// Transcribes a job from its last checkpoint on, or from the beginning if the checkpoints are unusable.
+    /// Transcribes a job from its last checkpoint, or from the beginning if the checkpoints are unusable.
     fn transcribe(self: &Arc<Self>, job: &Job, transcriber: &Transcriber) -> Result<Outcome, JobError> {
         let mut checkpoints = match self.store.checkpoints(&job.id, 0) {
             Err(JobError::InvalidContent(_)) => {
@@ -128,14 +129,14 @@ impl Jobs {
             if let Some(outcome) = self.resume(job, transcriber, checkpoints)? {
                 return Ok(outcome);
             }
-            // They are of another version of the program, or the file in the folder was replaced.
+            // The checkpoints are from another version of the program, or the file in the folder was replaced.
             self.store.delete_checkpoints(&job.id)?;
             checkpoints = Vec::new();
         }
     }
 
-    /// Transcribes the recording after `checkpoints`, and stores each further checkpoint. `None` if `checkpoints` do not belong
-    /// to the recording.
+    /// Transcribes the part of the recording after `checkpoints`, and stores each new checkpoint. Returns `None` if
+    /// `checkpoints` do not belong to the recording.
     fn resume(
         self: &Arc<Self>,
         job: &Job,
@@ -154,7 +155,7 @@ impl Jobs {
         let mut stored = Ok(());
         let transcript = transcriber.resume(audio, &job.params.options, checkpoints, &mut |event| {
             match event {
-                // The samples end early, so this event may be of a window that was cut off.
+                // A killed worker truncates the audio, so this event may belong to an incomplete window.
                 _ if exit.killed().is_some() => return ControlFlow::Break(()),
                 Event::Progress { done, total: expected } => {
                     total = expected;
@@ -182,8 +183,8 @@ impl Jobs {
         })
     }
 
-    /// Opens the recording of a job. The inner error is the job's outcome if that fails; the outer one is a failure of the
-    /// server, after which the job is requeued.
+    /// Opens the recording of a job. The inner error is the outcome of the job if the recording cannot be opened. The
+    /// outer error is a failure of the server, after which the job is requeued.
     fn open_recording(
         self: &Arc<Self>,
         job: &Job,
@@ -207,11 +208,13 @@ impl Jobs {
         }
     }
 
-    /// Stores the outcome of a job and ends its followers. True if the job was requeued and should be tried again later.
+    /// Stores the outcome of a job and ends the streams of its followers. Returns true if the job was requeued and
+    /// should be tried again later.
     fn store_outcome(&self, id: &str, outcome: Outcome) -> Result<bool, JobError> {
         let is_finished = match outcome {
             Outcome::Transcribed(transcript) => {
-                // The file first, then the state. A server that is killed in between transcribes the last window again.
+                // Write the file before the state. If the server is killed in between, the next server only
+                // transcribes the last window again.
                 self.files.write_result(id, &transcript)?;
                 let is_finished = self.store.finish(id, Ok((transcript.duration, &transcript.warnings)))?;
                 if !is_finished {
@@ -237,7 +240,7 @@ impl Jobs {
     }
 }
 
-/// Prints a warning about a failure of the server itself, which no client is told.
+/// Prints a warning about a failure of the server itself. Clients do not get these errors.
 fn warn_on_error(what: &str, result: Result<(), JobError>) {
     if let Err(error) = result {
         eprintln!("warning: {what}: {error}");

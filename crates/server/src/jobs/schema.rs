@@ -1,11 +1,11 @@
-//! The tables of the job database, and their migrations.
+//! The tables of the job database, and the migrations from older versions.
 
 use rusqlite::Connection;
 
 use super::error::JobError;
 
-/// The SQL that upgrades the tables to each version from the one before. The first creates them. Entries never change: the
-/// databases of users depend on them.
+/// Each entry is the SQL that upgrades the tables from the previous version to the next. The first entry creates the
+/// tables. Existing entries must never change, because databases of users were created with them.
 const VERSIONS: &[&str] = &[
     "
     CREATE TABLE jobs (
@@ -44,13 +44,13 @@ const VERSIONS: &[&str] = &[
 ",
 ];
 
-/// Configures a connection and upgrades its tables to the newest version.
+/// Configures a connection, and upgrades its tables to the newest version.
 ///
 /// # Errors
-/// [`JobError::TooNew`] if a newer program has written the database; [`JobError::Database`].
+/// [`JobError::TooNew`] if a newer version of the program has written the database. [`JobError::Database`].
 pub fn prepare(connection: &mut Connection) -> Result<(), JobError> {
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // So that an accepted job survives a power failure.
+    // With this setting, an accepted job survives a power failure.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

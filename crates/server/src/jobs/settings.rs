@@ -10,17 +10,17 @@ use crate::config::Config;
 pub struct JobSettings {
     /// The data directory. Only one server may use it at a time.
     pub directory: PathBuf,
-    /// A folder of recordings that jobs may name instead of uploading one.
+    /// The folder of recordings. A job may name a file in it instead of uploading one.
     pub folder: Option<PathBuf>,
-    /// Number of jobs that run at once.
+    /// Number of jobs that run at the same time.
     pub workers: usize,
     /// Maximum number of queued jobs.
     pub max_queued: usize,
-    /// The longest recording that is transcribed.
+    /// Maximum duration of a recording.
     pub max_duration: Duration,
-    /// The longest time that a job may take since it was last started.
+    /// Maximum time that a job may take, counted from its last start.
     pub timeout: Duration,
-    /// How long a finished job is kept; `None` keeps it forever.
+    /// How long a finished job is kept. `None` means forever.
     pub retention: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! The job database. Every change is one `SQLite` transaction.
+//! The job database. Every change is a single `SQLite` transaction.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,20 +12,21 @@ use super::error::JobError;
 use super::job::{Job, JobParams, JobState, UnknownState};
 use super::schema;
 
-/// The bounds of windows are counted in frames of 10 ms.
+/// Converts the bounds of windows, which are frames of 10 ms, to seconds.
 const FRAMES_PER_SECOND: f64 = 100.0;
 
-/// A job that was started this often without reaching a checkpoint is started after all other jobs: it may be what crashes the
-/// server. It does not fail, because someone may simply have restarted the server repeatedly.
+/// A job that was started this often without a new checkpoint is started only after all other jobs, because it may be
+/// the job that crashes the server. It does not fail, because the cause may also be repeated restarts of the server.
 const MAX_STARTS_WITHOUT_PROGRESS: u32 = 3;
 
-/// The database of one data directory.
+/// The job database of a data directory.
 pub struct JobStore {
     connection: Mutex<Connection>,
 }
 
 impl JobStore {
-    /// Opens the database at `path`, or creates it. Jobs that were running when the last server ended are queued again.
+    /// Opens the database at `path`, or creates it. Jobs that were running when the previous server ended are queued
+    /// again.
     ///
     /// # Errors
     /// [`JobError::Database`], [`JobError::TooNew`].
@@ -44,7 +45,7 @@ impl JobStore {
     /// Adds a queued job.
     ///
     /// # Errors
-    /// [`JobError::QueueFull`] if `max_queued` or more jobs are queued already; [`JobError::Database`].
+    /// [`JobError::QueueFull`] if at least `max_queued` jobs are already queued. [`JobError::Database`].
     pub fn add(&self, id: &str, params: &JobParams, max_queued: usize) -> Result<Job, JobError> {
         let added = self.lock().execute(
             "INSERT INTO jobs (id, state, name, path, model, options, created)
@@ -67,10 +68,11 @@ impl JobStore {
         found.ok_or(JobError::NotFound)
     }
 
-    /// Up to `limit` jobs, the newest first. `after` skips that job and all newer ones; `state` filters.
+    /// Returns up to `limit` jobs, the newest first. With `after`, only jobs that are older than the job with this
+    /// id. With `state`, only jobs in this state.
     ///
     /// # Errors
-    /// [`JobError::NotFound`] if no job has the id `after`; [`JobError::Database`].
+    /// [`JobError::NotFound`] if no job has the id `after`. [`JobError::Database`].
     pub fn list(&self, limit: usize, after: Option<&str>, state: Option<JobState>) -> Result<Vec<Job>, JobError> {
         let connection = self.lock();
         let number = |id: &str| {
@@ -92,8 +94,8 @@ impl JobStore {
         Ok(self.lock().query_row("SELECT count(*) FROM jobs WHERE state = ?", [state], |row| row.get(0))?)
     }
 
-    /// Changes the oldest queued job to running and returns it; `None` if the queue is empty. Jobs that were started
-    /// [`MAX_STARTS_WITHOUT_PROGRESS`] times come last.
+    /// Marks the oldest queued job as running, and returns it. Returns `None` if the queue is empty. Jobs that were
+    /// started [`MAX_STARTS_WITHOUT_PROGRESS`] times without a new checkpoint are taken last.
     pub fn claim(&self) -> Result<Option<Job>, JobError> {
         let connection = self.lock();
         let claimed = connection.query_row(
@@ -106,8 +108,8 @@ impl JobStore {
         Ok(claimed.optional()?)
     }
 
-    /// Stores the checkpoint of a decoded window of a running job. `total` is the recording's expected duration in seconds. False
-    /// if the job does not run any more.
+    /// Stores the checkpoint of a window that a running job has decoded. `total` is the expected duration of the
+    /// recording in seconds. Returns false if the job is not running any more.
     pub fn add_checkpoint(&self, id: &str, window: &WindowCheckpoint, total: Option<f64>) -> Result<bool, JobError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -131,7 +133,8 @@ impl JobStore {
         Ok(true)
     }
 
-    /// The checkpoints of a job, in order, without those that hold only segments among the first `skip_segments`.
+    /// The checkpoints of a job, in order, starting at the window with the segment of index `skip_segments`. If
+    /// `skip_segments` is 0, all checkpoints.
     pub fn checkpoints(&self, id: &str, skip_segments: usize) -> Result<Vec<WindowCheckpoint>, JobError> {
         let connection = self.lock();
         let mut statement = connection.prepare(
@@ -142,7 +145,7 @@ impl JobStore {
         found.map(|content| Ok(serde_json::from_str(&content?)?)).collect()
     }
 
-    /// Deletes the checkpoints of a job, which then starts from the beginning.
+    /// Deletes the checkpoints of a job, so that it starts from the beginning.
     pub fn delete_checkpoints(&self, id: &str) -> Result<(), JobError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -151,8 +154,9 @@ impl JobStore {
         Ok(transaction.commit()?)
     }
 
-    /// Stores the final state of a running job: succeeded with the recording's duration in seconds and the warnings, or failed
-    /// with an error message. False if the job does not run any more.
+    /// Stores the final state of a running job. `Ok` means succeeded, with the duration of the recording in seconds
+    /// and the warnings. `Err` means failed, with the error message. Returns false if the job is not running any
+    /// more.
     pub fn finish(&self, id: &str, result: Result<(f64, &[String]), &str>) -> Result<bool, JobError> {
         let state = if result.is_ok() { JobState::Succeeded } else { JobState::Failed };
         let (duration, warnings) = result.map_or((None, &[][..]), |(duration, warnings)| (Some(duration), warnings));
@@ -168,7 +172,7 @@ impl JobStore {
         Ok(changed > 0)
     }
 
-    /// Queues a running job again. The start that is undone does not count.
+    /// Queues a running job again. This start of the job is not counted.
     pub fn requeue(&self, id: &str) -> Result<(), JobError> {
         self.lock().execute(
             "UPDATE jobs SET state = 'queued', starts = max(starts - 1, 0) WHERE id = ? AND state = 'running'",
@@ -177,8 +181,8 @@ impl JobStore {
         Ok(())
     }
 
-    /// Queues a running job again after its worker process was killed. False if it was killed `max_kills` times since its last
-    /// checkpoint, or if the job does not run any more.
+    /// Queues a running job again after its worker process was killed. Returns false if the worker was killed
+    /// `max_kills` times since the last checkpoint, or if the job is not running any more.
     pub fn requeue_killed(&self, id: &str, max_kills: u32) -> Result<bool, JobError> {
         let changed = self.lock().execute(
             "UPDATE jobs SET state = 'queued', kills = kills + 1 WHERE id = ? AND state = 'running' AND kills + 1 < ?",
@@ -187,7 +191,7 @@ impl JobStore {
         Ok(changed > 0)
     }
 
-    /// Cancels a queued or running job. False if it is in another state.
+    /// Cancels a queued or running job. Returns false if the job is in another state.
     pub fn cancel(&self, id: &str) -> Result<bool, JobError> {
         let changed = self.lock().execute(
             "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state IN ('queued', 'running')",
@@ -199,7 +203,7 @@ impl JobStore {
     /// Deletes a finished job and its checkpoints.
     ///
     /// # Errors
-    /// [`JobError::NotFound`] if there is none, or if it is queued or running; [`JobError::Database`].
+    /// [`JobError::NotFound`] if there is no such job, or if it is queued or running. [`JobError::Database`].
     pub fn remove(&self, id: &str) -> Result<(), JobError> {
         let sql = "DELETE FROM jobs WHERE id = ? AND state NOT IN ('queued', 'running')";
         let removed = self.lock().execute(sql, [id])?;
@@ -215,7 +219,8 @@ impl JobStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        // After a panic the connection is still usable: SQLite rolls an unfinished transaction back.
+        // The connection is usable even if a thread has panicked, because SQLite rolls back an unfinished
+        // transaction.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -254,7 +259,7 @@ impl FromSql for JobState {
     }
 }
 
-/// Seconds since 1970.
+/// The current time, in seconds since 1970.
 fn now() -> i64 {
     UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() as i64
 }

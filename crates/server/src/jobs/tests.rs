@@ -1,4 +1,5 @@
-//! Jobs that are transcribed with a small model of random weights. Its text is gibberish, but always the same.
+//! Tests that transcribe jobs with a small model that has random weights. The model's text is gibberish, but it is
+//! always the same for the same recording.
 
 mod stored_jobs;
 
@@ -53,7 +54,7 @@ impl Workspace {
         }
     }
 
-    /// Starts to run jobs in the background.
+    /// Runs jobs in the background.
     fn start(&self, jobs: &Arc<Jobs>) -> JoinHandle<()> {
         let matches = Config::augment_args(Command::new("serve")).get_matches_from(["serve", "--threads=1"]);
         let config = Config::from_arg_matches(&matches).unwrap();
@@ -62,12 +63,12 @@ impl Workspace {
         tokio::spawn(Arc::clone(jobs).run(models))
     }
 
-    /// Writes a recording to the folder of recordings.
+    /// Writes a recording to the workspace's folder of recordings.
     fn recording(&self, name: &str, seconds: u32) {
         fs::write(self.path("recordings").join(name), wav(seconds)).unwrap();
     }
 
-    /// The transcript, without timings, and the checkpoints of a recording in the folder.
+    /// Transcribes a recording in the folder. Returns the transcript without timings, and the checkpoints.
     fn transcribe(&self, name: &str) -> (Transcript, Vec<WindowCheckpoint>) {
         let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
         let transcriber = Transcriber::load(&self.path("tiny"), &engine).unwrap().with_name("base");
@@ -88,7 +89,7 @@ fn write_model(directory: &Path) {
     write_random_model(directory).unwrap();
 }
 
-/// A WAV file with a tone of varying pitch, 8 kHz, 8 bit.
+/// A WAV file with a tone of varying pitch: 8-bit samples at 8 kHz.
 fn wav(seconds: u32) -> Vec<u8> {
     let n = 8000 * seconds;
     let mut wav = Vec::new();
@@ -107,7 +108,7 @@ fn wav(seconds: u32) -> Vec<u8> {
     wav
 }
 
-/// Each window is decoded once, and the result is accepted in any case.
+/// Options with which each window is decoded exactly once and its hypothesis is always accepted.
 fn options() -> TranscribeOptions {
     TranscribeOptions { temperatures: vec![0.0], compression_ratio_threshold: None, vad: None, ..Default::default() }
 }
@@ -120,7 +121,7 @@ fn untimed(transcript: Transcript) -> Transcript {
     Transcript { timings: Timings::default(), ..transcript }
 }
 
-/// Waits for the end of the event stream. Returns its segments, and the job if it has finished.
+/// Waits until the event stream ends. Returns the segments of the stream, and the job if it has finished.
 async fn follow_to_end(follower: &mut Follower) -> (Vec<Segment>, Option<Job>) {
     let (mut segments, mut ended) = (Vec::new(), None);
     while let Some(event) = follower.next().await.unwrap() {
@@ -155,7 +156,7 @@ async fn an_uploaded_recording_is_transcribed() {
     jobs.stop();
     workers.await.unwrap();
     assert!(!jobs.files.upload(&job.id).exists());
-    // A client that reconnects gets the segments that it has not received yet.
+    // A client that reconnects gets only the segments that it has not received yet.
     let (rest, ended) = follow_to_end(&mut jobs.follow(&job.id, 2).unwrap()).await;
     assert!(rest == whole.segments[2..] && ended.is_some());
 
@@ -203,7 +204,7 @@ async fn a_job_that_a_shutdown_interrupts_is_finished_by_the_next_server() {
     while !matches!(follower.next().await.unwrap(), Some(JobEvent::Segment(_))) {}
     jobs.stop();
     workers.await.unwrap();
-    // Queued again, or succeeded already on a fast machine.
+    // The job is queued again. On a fast machine it may have succeeded already.
     assert_ne!(jobs.get(&id).unwrap().state, JobState::Running);
     follow_to_end(&mut follower).await;
     drop((follower, jobs));
@@ -252,15 +253,15 @@ async fn a_failed_job_has_an_error_message() {
     }
 }
 
-/// The worker process is killed at once. The job has failed twice in this way before.
+/// Every worker process in this test kills itself immediately. Two kills are recorded before the job runs.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_job_whose_decoder_is_always_killed_fails() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1);
     let program = workspace.path("killed");
-    // A separate process writes the file. If this one did, a child that another test forks at that moment would inherit the
-    // open file, and the kernel refuses to execute a file that is open for writing.
+    // A separate process writes the script. If this process wrote it, a child that another test forks at the same
+    // time would inherit the open file, and the kernel refuses to execute a file that is open for writing.
     let write = r#"printf '#!/bin/sh\nkill -s KILL $$\n' > "$0" && chmod +x "$0""#;
     assert!(std::process::Command::new("sh").args(["-c", write]).arg(&program).status().unwrap().success());
     let jobs = Arc::new(Jobs::open(workspace.settings(), Decoder::Worker { program, memory_mib: 64 }).unwrap());
@@ -291,7 +292,7 @@ async fn queued_and_running_jobs_can_be_cancelled() {
         assert!(!jobs.is_wanted(id));
         assert_eq!(follow_to_end(&mut follower).await.1.unwrap().state, JobState::Cancelled);
         assert!(matches!(jobs.result(id), Err(JobError::NoResult(JobState::Cancelled))));
-        // The segments so far are kept until the job is removed.
+        // The segments of a cancelled job are kept until the job is removed.
         assert_eq!(jobs.segments(id, 0).unwrap().len(), segments);
         assert_eq!(jobs.cancel(id).unwrap(), None);
     }
@@ -312,7 +313,7 @@ fn finished_jobs_are_removed_after_the_retention_time() {
     jobs.remove_expired().unwrap();
     assert!(jobs.get(&finished).is_ok());
     drop(jobs);
-    // As if an hour had passed.
+    // Change the time in the database, as if an hour had passed.
     let database = rusqlite::Connection::open(workspace.path("data/jobs.sqlite")).unwrap();
     database.execute("UPDATE jobs SET created = created - 3610, finished = finished - 3610", []).unwrap();
     let jobs = Jobs::open(

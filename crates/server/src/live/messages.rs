@@ -1,4 +1,4 @@
-//! The messages between a live session and its client.
+//! The messages between a client and its live session.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use amanuensis_transcribe::{Language, RawFormat, TranscribeOptions, Transcriber,
 /// The settings of a session.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// The model.
+    /// The model that transcribes the audio.
     pub transcriber: Arc<Transcriber>,
     /// The transcription options.
     pub options: TranscribeOptions,
-    /// How utterances are detected; `None` if the client commits them.
+    /// How utterances are detected. `None` if the client commits utterances itself.
     pub utterances: Option<UtteranceOptions>,
     /// The sample format of the audio.
     pub format: RawFormat,
@@ -22,39 +22,39 @@ pub struct SessionSettings {
 /// A command to a session.
 #[derive(Debug)]
 pub enum Command {
-    /// More audio.
+    /// Audio that follows the previous audio.
     Bytes(Vec<u8>),
-    /// Ends the utterance here.
+    /// Ends the current utterance.
     Commit,
-    /// Discards the audio that is not committed.
+    /// Discards the audio that has not been committed.
     Clear,
-    /// Ends the utterance here and changes the settings.
+    /// Ends the current utterance and changes the settings.
     Configure(Box<SessionSettings>),
-    /// Ends the utterance here, and the session once it is transcribed.
+    /// Ends the current utterance. The session ends when this utterance has been transcribed.
     End,
 }
 
-/// An event of a session. Utterances are numbered from 1. Times are in seconds from the start of the session.
+/// An event of a session. Utterances are numbered from 1. Times are in seconds since the start of the session.
 #[derive(Debug, PartialEq)]
 pub enum SessionEvent {
     /// Speech has started.
     SpeechStarted { utterance: u64, at: f64 },
     /// Speech has stopped.
     SpeechStopped { utterance: u64, at: f64 },
-    /// The audio of an utterance is complete. The rest of its text follows.
+    /// The audio of an utterance is complete. More text of the utterance may follow.
     Committed { utterance: u64 },
-    /// More final text of an utterance.
+    /// Final text of an utterance, which continues its previous deltas.
     Delta { utterance: u64, text: String, words: Vec<Word> },
-    /// Text that may still change. It continues the deltas so far and replaces the previous provisional text.
+    /// Text that may still change. It continues the deltas, and replaces the previous provisional text.
     Provisional { utterance: u64, text: String },
     /// The whole text of an utterance. `seconds` is the duration of its audio.
     Completed { utterance: u64, text: String, words: Vec<Word>, seconds: f64, language: Option<Language> },
     /// The transcription of an utterance has failed.
     Failed { utterance: u64, reason: String },
-    /// A commit had no effect: there was too little audio, or no speech.
+    /// A commit had no effect, because there was too little audio or no speech.
     NothingToCommit,
-    /// The audio that was not committed is discarded.
+    /// The audio that had not been committed was discarded.
     Cleared,
-    /// The buffer of audio that is not committed is full. Further audio is discarded.
+    /// The buffer for audio that has not been committed is full. Further audio is discarded.
     BufferFull,
 }

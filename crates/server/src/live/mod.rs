@@ -1,4 +1,5 @@
-//! Live transcription: a session receives audio while someone speaks, and sends text back. Nothing here knows HTTP.
+//! Live transcription: a session receives audio while someone speaks, and returns the text. This module does not
+//! depend on HTTP.
 
 mod messages;
 mod session;

@@ -1,6 +1,6 @@
-//! A live session on a thread of its own. Commands arrive through one channel, events leave through another. Both are bounded: a
-//! client that sends faster than the model transcribes, or does not read its events, has to wait. The session ends when the
-//! client drops its end of either channel.
+//! A live session, which runs on its own thread. It receives commands through one channel and sends events through
+//! another. Both channels are bounded, so a client that sends faster than the model transcribes, or that does not
+//! read its events, has to wait. The session ends when the client drops its side of either channel.
 
 use std::ops::ControlFlow;
 use std::thread;
@@ -12,21 +12,21 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::messages::{Command, SessionEvent, SessionSettings};
 
-/// Capacity of each channel.
+/// Capacity of each of the two channels.
 const MAX_WAITING_MESSAGES: usize = 64;
 
 const SAMPLE_RATE: u32 = 16_000;
 
-/// The shortest utterance that a client may commit, in samples: 0.1 s.
+/// The minimum length of an utterance that a client commits, in samples (0.1 s).
 const MIN_COMMIT_SAMPLES: usize = SAMPLE_RATE as usize / 10;
 
-/// Size of the buffer for audio that is not committed, in samples: ten minutes, 38 MB.
+/// Maximum amount of audio that is buffered before a commit, in samples (10 minutes, 38 MB).
 const MAX_BUFFERED_SAMPLES: usize = 600 * SAMPLE_RATE as usize;
 
-/// Starts a session. Returns the channel for commands and the channel of events.
+/// Starts a session. Returns the sender of commands and the receiver of events.
 ///
 /// # Errors
-/// If the system cannot create a thread.
+/// If the operating system cannot create a thread.
 pub fn start(settings: SessionSettings) -> std::io::Result<(Sender<Command>, Receiver<SessionEvent>)> {
     let (command_sender, commands) = channel(MAX_WAITING_MESSAGES);
     let (events, event_receiver) = channel(MAX_WAITING_MESSAGES);
@@ -47,16 +47,17 @@ pub fn start(settings: SessionSettings) -> std::io::Result<(Sender<Command>, Rec
 struct Session {
     commands: Receiver<Command>,
     events: Sender<SessionEvent>,
-    /// The number of the last utterance.
+    /// The number of the most recent utterance.
     utterance: u64,
-    /// Seconds of audio before the current settings.
+    /// Duration of the audio before the current settings took effect, in seconds.
     offset_s: f64,
-    /// Start and end of the last utterance, in seconds.
+    /// Start and end of the most recent utterance, in seconds.
     started_s: f64,
     stopped_s: f64,
-    /// A command that was received and has to be executed later.
+    /// A command that has been received but not executed yet.
     next_command: Option<Command>,
-    /// Samples that are not committed. If the settings change to detected utterances, detection starts with these samples.
+    /// Samples that have not been committed. If the settings change to detected utterances, detection starts with
+    /// these samples.
     buffer: Vec<f32>,
 }
 
@@ -74,28 +75,29 @@ impl Session {
         }
     }
 
-    /// Detects utterances and transcribes them while they are spoken. Returns the new settings, or `None` at the end of the
-    /// session.
+    /// Detects utterances, and transcribes them while they are spoken. Returns the new settings when the settings
+    /// change, or `None` when the session ends.
     fn run_detected(&mut self, settings: &SessionSettings, utterances: UtteranceOptions) -> Option<SessionSettings> {
-        // Neither can fail: the settings were checked before the session got them.
+        // These constructors cannot fail, because the settings were checked before they were sent to the session.
         let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, utterances).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
         let mut samples = std::mem::take(&mut self.buffer);
-        // The transcriber counts the buffered samples again.
+        // The buffered samples are already part of the offset. Subtract them, because the transcriber counts them
+        // again.
         self.offset_s -= seconds_of(samples.len());
         let (mut next, mut has_ended) = (None, false);
         while next.is_none() && !has_ended && !self.events.is_closed() {
             let result = match self.receive()? {
                 Command::Bytes(bytes) => {
                     raw.push(&bytes, &mut samples);
-                    // All audio that arrived during the last decoding is processed together.
+                    // Process all audio together that has arrived while the model was decoding.
                     while let Some(Command::Bytes(bytes)) = self.try_receive_bytes() {
                         raw.push(&bytes, &mut samples);
                     }
                     live.push(&samples, &mut |event| self.send_live_event(event))
                 }
                 command @ (Command::Commit | Command::Configure(_) | Command::End) => {
-                    // The resampler still holds the last samples of the utterance.
+                    // Flush the resampler, which still holds the last samples of the utterance.
                     raw.finish(&mut samples);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
                     let mut result = live.push(&samples, &mut |event| self.send_live_event(event));
@@ -155,7 +157,8 @@ impl Session {
         }
     }
 
-    /// Buffers audio and transcribes it when the client commits it. Returns the new settings, or `None` at the end of the session.
+    /// Buffers audio, and transcribes it when the client commits it. Returns the new settings when the settings
+    /// change, or `None` when the session ends.
     fn run_committed(&mut self, settings: &SessionSettings) -> Option<SessionSettings> {
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
         let mut is_full = self.buffer.len() > MAX_BUFFERED_SAMPLES;
@@ -189,7 +192,8 @@ impl Session {
                     self.send(SessionEvent::Cleared);
                 }
                 Command::Configure(next) => {
-                    // The samples stay in the buffer. Bytes after this may have another format, so the stream is finished.
+                    // The samples stay in the buffer. The stream is finished, because the following bytes may have
+                    // another audio format.
                     let n_before = self.buffer.len();
                     raw.finish(&mut self.buffer);
                     self.offset_s += seconds_of(self.buffer.len() - n_before);
@@ -210,7 +214,7 @@ impl Session {
         }
     }
 
-    /// Transcribes a committed utterance in the way of a recording.
+    /// Transcribes a committed utterance in the same way as a recording.
     fn transcribe(&mut self, settings: &SessionSettings, samples: Vec<f32>) {
         self.utterance += 1;
         let utterance = self.utterance;
@@ -245,16 +249,17 @@ impl Session {
     }
 
     fn send(&self, event: SessionEvent) {
-        // Fails only if the client has gone. The session then ends after the current command.
+        // Sending fails only if the client has disconnected. The session then ends after the current command.
         let _ = self.events.blocking_send(event);
     }
 
-    /// Waits for the next command; `None` if the client has gone.
+    /// Waits for the next command. Returns `None` if the client has disconnected.
     fn receive(&mut self) -> Option<Command> {
         self.next_command.take().or_else(|| self.commands.blocking_recv())
     }
 
-    /// The next command, if it is audio and has arrived already. Any other command stays for [`Self::receive`].
+    /// Returns the next command if it is audio and has already arrived. Keeps any other command for
+    /// [`Self::receive`].
     fn try_receive_bytes(&mut self) -> Option<Command> {
         if self.next_command.is_some() {
             return None;
@@ -273,7 +278,7 @@ fn text_of(words: &[Word]) -> String {
     words.iter().map(|word| word.word.as_str()).collect()
 }
 
-/// The duration of this number of samples, in seconds.
+/// The duration of `n_samples` samples, in seconds.
 fn seconds_of(n_samples: usize) -> f64 {
     n_samples as f64 / f64::from(SAMPLE_RATE)
 }
@@ -287,7 +292,7 @@ mod tests {
 
     use super::*;
 
-    /// The events of a session that receives three seconds of a tone and ends.
+    /// Runs a session that receives three seconds of a tone and then ends. Returns its events.
     async fn session_events(utterances: Option<UtteranceOptions>) -> Vec<SessionEvent> {
         let directory = tempfile::tempdir().unwrap();
         write_random_model(directory.path()).unwrap();

@@ -1,4 +1,5 @@
-//! The cache of loaded models: which are in memory, how much they use, and which is unloaded for another.
+//! The cache of loaded models. It tracks which models are in memory and how much memory they use, and unloads models
+//! to make room for others.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,39 +11,41 @@ use std::time::SystemTime;
 use amanuensis_transcribe::Transcriber;
 use tokio::sync::OnceCell;
 
-/// Holds a model once it is loaded. Requests that wait for the same model share the cell.
+/// Holds a model when it has been loaded. All requests that wait for the same model share one cell.
 pub type ModelCell = Arc<OnceCell<Arc<Transcriber>>>;
 
-/// The loaded models, by path.
+/// The loaded models. The key is the path of the model.
 #[derive(Default)]
 pub struct ModelCache {
     entries: HashMap<PathBuf, Entry>,
     retired: Vec<Retired>,
-    /// Incremented at each use: a timestamp for `last_used`.
+    /// Incremented at each use of a model. `last_used` is the value at the last use.
     clock: u64,
 }
 
 /// A model that is loaded or being loaded.
 struct Entry {
     cell: ModelCell,
-    /// The files at the time of loading.
+    /// The state of the model's files when it was loaded.
     files: ModelFiles,
     last_used: u64,
 }
 
-/// A model whose files were replaced or removed. Requests that use it or wait for it keep it in memory until they finish.
+/// A model whose files were replaced or removed. It stays in memory until all requests that use it or wait for it
+/// have finished.
 enum Retired {
     Loading(Entry),
     Loaded { transcriber: Weak<Transcriber>, bytes: u64 },
 }
 
 impl ModelCache {
-    /// The models that are completely loaded.
+    /// The models that have been loaded completely.
     pub fn models(&self) -> impl Iterator<Item = &Transcriber> {
         self.entries.values().filter_map(|entry| entry.cell.get().map(Arc::as_ref))
     }
 
-    /// Retires models that no longer match the files at their path, as `is_outdated` says. Running requests keep them.
+    /// Retires the models for which `is_outdated` returns true, because their files have changed. Running requests
+    /// keep their model.
     pub fn retire(&mut self, mut is_outdated: impl FnMut(&PathBuf, &ModelFiles) -> bool) {
         let outdated = self.entries.extract_if(|path, entry| is_outdated(path, &entry.files));
         let outdated = outdated.map(|(_, entry)| Retired::Loading(entry));
@@ -50,7 +53,7 @@ impl ModelCache {
         self.retired = retired.into_iter().chain(outdated).filter_map(Retired::update).collect();
     }
 
-    /// The cell of the model at `path`.
+    /// The cell of the model at `path`. `None` if the model is not in the cache.
     pub fn find(&mut self, path: &Path) -> Option<ModelCell> {
         self.clock += 1;
         let entry = self.entries.get_mut(path)?;
@@ -58,8 +61,8 @@ impl ModelCache {
         Some(Arc::clone(&entry.cell))
     }
 
-    /// Adds an empty cell for the model at `path`, and unloads others until all together use at most `budget_bytes`. `None` if the
-    /// models in use leave too little memory.
+    /// Adds an empty cell for the model at `path`. Unloads other models until all models together use at most
+    /// `budget_bytes`. Returns `None` if the models in use leave too little memory.
     pub fn add(&mut self, path: &Path, files: ModelFiles, budget_bytes: u64) -> Option<ModelCell> {
         while self.bytes() + files.bytes() > budget_bytes {
             let idle = self.entries.iter().filter(|(_, entry)| entry.is_idle());
@@ -73,8 +76,8 @@ impl ModelCache {
 
     /// Removes the cell of a model that failed to load.
     pub fn remove_failed(&mut self, path: &Path, cell: &ModelCell) {
-        // Not if the path has a new cell by now, or if other requests hold the cell and try to load the model again. Two holders
-        // are this cache and the request that failed.
+        // Keep the cell if it has been replaced by a new one, or if other requests hold it and try to load the model
+        // again. If the strong count is 2, only this cache and the failed request hold it.
         let is_removable = |entry: &Entry| Arc::ptr_eq(&entry.cell, cell) && Arc::strong_count(cell) == 2;
         if self.entries.get(path).is_some_and(is_removable) {
             self.entries.remove(path);
@@ -97,7 +100,7 @@ impl ModelCache {
 }
 
 impl Entry {
-    /// Whether no request uses the model or waits for it.
+    /// Whether no request uses this model or waits for it.
     fn is_idle(&self) -> bool {
         Arc::strong_count(&self.cell) == 1
             && self.cell.get().is_none_or(|transcriber| Arc::strong_count(transcriber) == 1)
@@ -105,7 +108,8 @@ impl Entry {
 }
 
 impl Retired {
-    /// Follows the model from loading to loaded; `None` once no request uses it.
+    /// Changes `Loading` to `Loaded` when the model has been loaded. Returns `None` when no request uses the model
+    /// any more.
     fn update(self) -> Option<Self> {
         match self {
             Self::Loading(entry) if entry.is_idle() => {
@@ -121,33 +125,33 @@ impl Retired {
     }
 }
 
-/// Drops a model on a thread of its own. Dropping waits for the model's decoding thread, and no request should wait for that.
+/// Drops a model on a separate thread. Dropping waits for the model's decoding thread, which would delay a request.
 fn drop_in_background(entry: Entry) {
-    // If no thread can be created, the closure is dropped here, and the model with it.
+    // If no thread can be created, the closure is dropped here together with the model.
     let _ = thread::Builder::new().name("amanuensis-unload".to_owned()).spawn(|| drop(entry));
 }
 
-/// The state of the files of a model. If it has changed, the model has to be loaded again.
+/// The state of a model's files. If it changes, the model must be loaded again.
 #[derive(PartialEq)]
 pub struct ModelFiles {
     /// The model's own files.
     pub model: Vec<FileState>,
-    /// The files of the VAD model that is loaded with it; `None` if that is not installed.
+    /// The files of the VAD model that is loaded together with the model. `None` if no VAD model is installed.
     pub vad: Option<Vec<FileState>>,
 }
 
-/// Metadata by which a changed file is recognised.
+/// Metadata of a file. If it differs, the file has changed.
 #[derive(PartialEq, PartialOrd, Eq, Ord)]
 pub struct FileState {
     path: PathBuf,
     bytes: u64,
     modified: Option<SystemTime>,
-    /// The inode number on Unix, otherwise 0.
+    /// The inode number on Unix. 0 on other systems.
     inode: u64,
 }
 
 impl ModelFiles {
-    /// Size of the model's own files in bytes: the measure of its memory use.
+    /// Size of the model's own files in bytes. It serves as the measure of the model's memory use.
     pub fn bytes(&self) -> u64 {
         self.model.iter().map(|file| file.bytes).sum()
     }

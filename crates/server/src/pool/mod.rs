@@ -1,5 +1,5 @@
-//! The loaded models. A model is loaded for its first request and shared by all requests. It is reloaded when its files change. The
-//! least recently used model is unloaded when another needs its memory.
+//! The pool of loaded models. A model is loaded when it is first requested, and all requests share it. It is reloaded
+//! when its files change. The least recently used model is unloaded when another model needs its memory.
 
 mod cache;
 
@@ -14,11 +14,11 @@ use tokio::task::spawn_blocking;
 use self::cache::{ModelCache, ModelCell, ModelFiles, files_of};
 use crate::config::Config;
 
-/// Names of `OpenAI`'s models. Here each stands for the default model.
+/// Names of `OpenAI` models. On this server, each of them selects the default model.
 pub const DEFAULT_MODEL_ALIASES: [&str; 5] =
     ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-transcribe"];
 
-/// Why a model cannot be used.
+/// The reason why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// No installed model has this name.
@@ -29,17 +29,17 @@ pub enum PoolError {
         /// The names of the installed models.
         installed: Vec<String>,
     },
-    /// Other models are in use and take up the memory.
+    /// The models in use leave too little memory for this model.
     #[error("the models in use take up all memory for models; try again later")]
     MemoryFull,
-    /// The model alone exceeds the memory for models.
+    /// The model is larger than the memory limit for all models.
     #[error("the model {name:?} needs {needed} MiB, but the limit for models is {budget} MiB")]
     TooLarge {
         /// The model's name.
         name: String,
-        /// Size of its files, in MiB.
+        /// Size of the model's files, in MiB.
         needed: u64,
-        /// The memory for models, in MiB.
+        /// The memory limit for all models, in MiB.
         budget: u64,
     },
     /// The model cannot be loaded.
@@ -47,12 +47,12 @@ pub enum PoolError {
     Load {
         /// The model's name.
         name: String,
-        /// The reason.
+        /// The error that occurred while the model was loaded.
         source: TranscribeError,
     },
 }
 
-/// A list of names in an error message.
+/// Writes a list of names for an error message.
 struct NameList<'a>(&'a [String]);
 
 impl std::fmt::Display for NameList<'_> {
@@ -64,25 +64,26 @@ impl std::fmt::Display for NameList<'_> {
 /// An installed model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledModel {
-    /// Its name in the API.
+    /// The name of the model in the API.
     pub name: String,
-    /// Its directory or file.
+    /// The directory or weight file of the model.
     pub path: PathBuf,
 }
 
-/// The installed models, and the cache of loaded ones.
+/// The installed models, and the cache of loaded models.
 pub struct ModelPool {
     store: Store,
     default: InstalledModel,
     options: EngineOptions,
     batch_size: Option<usize>,
-    /// Memory for models, in bytes of their files.
+    /// The memory limit for loaded models, as the total size of their files in bytes.
     budget_bytes: u64,
     cache: Mutex<ModelCache>,
 }
 
 impl ModelPool {
-    /// A pool for the models of `store` and the default model at `default_path`, which may be outside the store.
+    /// A pool with the models of `store` and the default model at `default_path`. The default model may be outside
+    /// the store.
     pub fn new(store: Store, default_path: PathBuf, config: &Config) -> Self {
         let name = match store.catalogue().find(&config.default_model) {
             Ok(model) => model.name().to_owned(),
@@ -99,12 +100,12 @@ impl ModelPool {
         }
     }
 
-    /// The default model: the one that [`DEFAULT_MODEL_ALIASES`] stand for.
+    /// The default model. All [`DEFAULT_MODEL_ALIASES`] select it.
     pub fn default_model(&self) -> &InstalledModel {
         &self.default
     }
 
-    /// Checks that the default model fits into the memory for models.
+    /// Checks that the default model alone fits into the memory limit for models.
     ///
     /// # Errors
     /// [`PoolError::TooLarge`].
@@ -121,12 +122,12 @@ impl ModelPool {
         Err(PoolError::TooLarge { name, needed, budget })
     }
 
-    /// Whether the model for voice activity detection is installed.
+    /// Whether the voice activity detection model is installed.
     pub fn has_vad(&self) -> bool {
         self.store.path(SPEECH_DETECTOR).is_ok()
     }
 
-    /// All installed models that can transcribe, the default model first. Reads the disk.
+    /// All installed models that can transcribe. The default model is the first. This function reads the disk.
     pub fn installed(&self) -> Vec<InstalledModel> {
         let is_usable = |model: &amanuensis_models::Entry<'_>| {
             model.model.purpose() == Purpose::Transcription && matches!(model.state, State::Installed(_))
@@ -137,7 +138,8 @@ impl ModelPool {
         default.into_iter().chain(others.filter(|model| model.name != self.default.name)).collect()
     }
 
-    /// Finds an installed model by its name or alias, or by one of [`DEFAULT_MODEL_ALIASES`]. A name is never a path.
+    /// Finds an installed model by its name, its alias, or one of [`DEFAULT_MODEL_ALIASES`]. `name` is never used as
+    /// a path.
     ///
     /// # Errors
     /// [`PoolError::Unknown`].
@@ -152,10 +154,11 @@ impl ModelPool {
         Err(PoolError::Unknown { name, installed: installed.into_iter().map(|model| model.name).collect() })
     }
 
-    /// The model with this name. Loads it if necessary, or waits if another request is loading it.
+    /// Returns the model with this name. Loads it if necessary. If another request is already loading it, waits for
+    /// that request.
     ///
     /// # Errors
-    /// Those of [`Self::find`]; [`PoolError::MemoryFull`], [`PoolError::TooLarge`], [`PoolError::Load`].
+    /// All errors of [`Self::find`]. [`PoolError::MemoryFull`], [`PoolError::TooLarge`], [`PoolError::Load`].
     pub async fn get(&self, name: &str) -> Result<Arc<Transcriber>, PoolError> {
         let model = self.find(name)?;
         let cell = self.cell(&model, self.files(&model.path))?;
@@ -166,7 +169,8 @@ impl ModelPool {
         loaded
     }
 
-    /// Calls `inspect` for each loaded model. It gets a reference and no `Arc`, since the cache counts these as uses.
+    /// Calls `inspect` for each loaded model, and returns the results. `inspect` gets a reference instead of an
+    /// `Arc`, because the cache treats every `Arc` as a use of the model.
     pub fn loaded<T>(&self, inspect: impl Fn(&Transcriber) -> T) -> Vec<T> {
         self.lock().models().map(inspect).collect()
     }
@@ -189,13 +193,13 @@ impl ModelPool {
         loaded.map(Arc::new).map_err(|source| PoolError::Load { name: model.name.clone(), source })
     }
 
-    /// The files of the model at `path`, and those of the VAD model that is loaded with it.
+    /// The state of the files of the model at `path`, and of the VAD model that is loaded together with it.
     fn files(&self, path: &Path) -> ModelFiles {
         let vad = self.store.path(SPEECH_DETECTOR).ok();
         ModelFiles { model: files_of(path), vad: vad.map(|path| files_of(&path)) }
     }
 
-    /// The cell of a model with these files. If it is new, room is made for it in the cache.
+    /// The cell of a model with these files. If the model has no cell yet, adds one and makes room in the cache.
     fn cell(&self, model: &InstalledModel, files: ModelFiles) -> Result<ModelCell, PoolError> {
         let mut cache = self.lock();
         cache.retire(|path, loaded_files| if *path == model.path { *loaded_files != files } else { !path.exists() });
@@ -207,7 +211,7 @@ impl ModelPool {
     }
 
     fn lock(&self) -> MutexGuard<'_, ModelCache> {
-        // No code panics between two changes of it, so it is consistent even after a panic elsewhere.
+        // No code panics while it changes the cache, so the cache is consistent even if a thread has panicked.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -221,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory with a small model, which is the default model of the pool.
+    /// A test directory with a small model. The model is the default model of the pool.
     struct Workspace {
         directory: tempfile::TempDir,
         pool: ModelPool,
@@ -248,14 +252,14 @@ mod tests {
             write_random_model(self.path()).unwrap();
         }
 
-        /// Changes a file of the model, so that it counts as another model.
+        /// Changes a file of the model, so that the model counts as replaced.
         fn replace(&self) {
             let file = self.path().join("config.json");
             let other = fs::read_to_string(&file).unwrap() + "\n";
             fs::write(&file, other).unwrap();
         }
 
-        /// The cell of the model, as a request holds it while it waits for the model.
+        /// The cell of the model. A request holds this cell while it waits for the model.
         fn loading(&self) -> ModelCell {
             self.pool.cell(&self.pool.default, self.pool.files(self.path())).unwrap()
         }

@@ -1,4 +1,4 @@
-//! `chunking_strategy`: the settings of voice activity detection.
+//! The form field `chunking_strategy`: the settings of voice activity detection.
 
 use std::fmt::Display;
 
@@ -11,10 +11,10 @@ use crate::error::ApiError;
 
 const NAME: &str = "chunking_strategy";
 
-/// The largest padding and the longest silence in milliseconds.
+/// The maximum of the padding and of the silence duration, in milliseconds.
 const MAX_MS: u32 = 60_000;
 
-/// How speech is detected: `auto` for the server's default settings, or an object with settings.
+/// Voice activity detection: `auto` for the server's default settings, or an object with settings.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "documentation only: `read` accepts more notations")]
@@ -23,7 +23,7 @@ pub enum Chunking {
     ServerVad(ServerVad),
 }
 
-/// The server's default settings.
+/// `auto`: the server's default settings.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "documentation only: `read` accepts more notations")]
@@ -38,13 +38,13 @@ pub struct ServerVad {
     #[schema(inline)]
     #[serde(rename = "type")]
     kind: Kind,
-    /// The speech probability from which audio counts as speech.
+    /// Audio with at least this speech probability counts as speech.
     #[schema(minimum = 0, maximum = 1)]
     threshold: Option<f32>,
-    /// Milliseconds of audio before and after speech that are transcribed with it.
+    /// Duration of audio before and after each speech segment that is transcribed too, in milliseconds.
     #[schema(maximum = 60_000)]
     prefix_padding_ms: Option<u32>,
-    /// Milliseconds; a shorter pause does not end a speech segment.
+    /// Pauses shorter than this do not end a speech segment, in milliseconds.
     #[schema(maximum = 60_000)]
     silence_duration_ms: Option<u32>,
 }
@@ -55,10 +55,10 @@ enum Kind {
     ServerVad,
 }
 
-/// Reads the field: `auto`, a JSON object, or the members of an object as `chunking_strategy[threshold]` and so on.
+/// Reads the field: `auto`, a JSON object, or separate form fields such as `chunking_strategy[threshold]`.
 ///
 /// # Errors
-/// An [`ApiError`] with status 400 if the value is none of these or has invalid settings.
+/// An [`ApiError`] with status 400 if the value has none of these forms, or if a setting is invalid.
 pub fn read(fields: &mut dyn Fields) -> Result<VadOptions, ApiError> {
     let (text, members) = (fields.text(NAME)?, fields.object(NAME));
     let value = match text.as_deref().map(str::trim) {
@@ -67,7 +67,7 @@ pub fn read(fields: &mut dyn Fields) -> Result<VadOptions, ApiError> {
         Some("auto" | "\"auto\"") => return Ok(VadOptions::default()),
         Some(json) => serde_json::from_str(json).map_err(|_| error("is neither `auto` nor a JSON object"))?,
         None => {
-            // Form fields have no types. All members except `type` are numbers, which parse as JSON.
+            // All values of a form are strings. Every member except `type` is a number, so it is parsed as JSON.
             let value = |text: String| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
             members.into_iter().map(|(key, text)| (key, value(text))).collect::<serde_json::Value>()
         }

@@ -1,7 +1,7 @@
 //! The decoding options of all endpoints.
 //!
-//! Requests are read with the table [`OPTIONS`], and the schemas of the `OpenAPI` document are made from it. To add an option,
-//! add an entry.
+//! The table [`OPTIONS`] is used to read requests and to generate the schemas of the `OpenAPI` document. To add an
+//! option, add an entry to the table.
 
 use amanuensis_transcribe::{Language, Task, TranscribeOptions};
 use strum::{EnumString, VariantNames};
@@ -28,13 +28,13 @@ pub enum Endpoint {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DecodingParams {
     pub options: TranscribeOptions,
-    /// The keywords one by one; `options` has them as one text.
+    /// The list of keywords. `options.hotwords` has the same keywords, joined to one string.
     pub keywords: Vec<String>,
-    /// The requested timestamps; empty if the request does not say.
+    /// The units for which the request wants timestamps. Empty if the request names none.
     pub granularities: Vec<Granularity>,
 }
 
-/// Units that can have timestamps.
+/// A unit that can get timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[schema(rename_all = "snake_case")]
@@ -43,9 +43,9 @@ pub enum Granularity {
     Segment,
 }
 
-/// A decoding option.
+/// One decoding option: its form field, and how to read it.
 struct DecodingOption {
-    /// The name of its field. Names of lists end in `[]`.
+    /// The name of the form field. The name of a list ends in `[]`.
     field: &'static str,
     description: &'static str,
     value: ValueSchema,
@@ -71,7 +71,7 @@ const OPTIONS: &[DecodingOption] = &[
     },
     DecodingOption {
         field: "language",
-        description: "The spoken language. Detected if it is missing.",
+        description: "The spoken language. If it is not given, it is detected.",
         value: ValueSchema::reference::<LanguageName>(),
         endpoints: UPLOADS_AND_REALTIME,
         read: |fields, params| {
@@ -91,7 +91,7 @@ const OPTIONS: &[DecodingOption] = &[
     },
     DecodingOption {
         field: "prompt",
-        description: "Text that the model gets as context of every window: names, spelling, style. In English for translations.",
+        description: "Text that the model gets as context of every window: names, spelling, style. For translations, the prompt must be in English.",
         value: ValueSchema::STRING,
         endpoints: ALL,
         read: |fields, params| {
@@ -147,10 +147,10 @@ const OPTIONS: &[DecodingOption] = &[
 ];
 
 impl DecodingParams {
-    /// Reads the options that this endpoint has.
+    /// Reads the options that `endpoint` supports.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 that names the field at fault.
+    /// An [`ApiError`] with status 400 that names the invalid field.
     pub fn read(fields: &mut dyn Fields, endpoint: Endpoint) -> Result<Self, ApiError> {
         let mut params = Self::default();
         for option in options_of(endpoint) {
@@ -159,10 +159,11 @@ impl DecodingParams {
         Ok(params)
     }
 
-    /// Replaces a single candidate language by the language itself: there is nothing to detect.
+    /// If there is exactly one candidate language, makes it the spoken language, so that no language detection is
+    /// needed.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 if there are both a language and candidates.
+    /// An [`ApiError`] with status 400 if the request has both `language` and `languages`.
     pub fn resolve_language(&mut self) -> Result<(), ApiError> {
         let TranscribeOptions { language, languages, .. } = &mut self.options;
         if language.is_some() && !languages.is_empty() {
@@ -183,11 +184,11 @@ fn options_of(endpoint: Endpoint) -> impl Iterator<Item = &'static DecodingOptio
 /// Named schemas of the `OpenAPI` document.
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// The schema of an option's value, or of the items of a list.
+/// How to build the schema of an option's value. For a list it is the schema of one item.
 struct ValueSchema {
-    /// The schema, or a reference to it with this description.
+    /// Takes a description. Returns the schema, or a reference to a named schema, with this description.
     schema: fn(&str) -> RefOr<Schema>,
-    /// Adds the schemas that `schema` refers to.
+    /// Adds the named schemas that `schema` refers to.
     add_referenced: fn(&mut Schemas),
 }
 
@@ -200,7 +201,7 @@ impl ValueSchema {
         add_referenced: |_| {},
     };
 
-    /// A reference to the named schema of a type.
+    /// A schema that only refers to the named schema of the type `T`.
     const fn reference<T: ToSchema>() -> Self {
         Self {
             schema: |description| {
@@ -216,7 +217,7 @@ impl ValueSchema {
     }
 }
 
-/// The schema of an endpoint's form: the fields of `T`, and the endpoint's decoding options.
+/// The schema of the form of `endpoint`: the fields of `T` and the decoding options that the endpoint supports.
 pub fn form_schema<T: PartialSchema>(endpoint: Endpoint) -> RefOr<Schema> {
     let mut schema = T::schema();
     if let RefOr::T(Schema::Object(form)) = &mut schema {
@@ -227,7 +228,7 @@ pub fn form_schema<T: PartialSchema>(endpoint: Endpoint) -> RefOr<Schema> {
     schema
 }
 
-/// Adds the schemas that [`form_schema`] refers to.
+/// Adds the named schemas that the result of [`form_schema`] refers to.
 pub fn add_form_schemas<T: ToSchema>(endpoint: Endpoint, schemas: &mut Schemas) {
     T::schemas(schemas);
     options_of(endpoint).for_each(|option| (option.value.add_referenced)(schemas));
@@ -276,13 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_empty_fields_mean_the_default() {
+    fn missing_and_empty_fields_get_the_default_values() {
         assert_eq!(read(&[]).unwrap(), TranscribeOptions::default());
         assert_eq!(read(&[("language", ""), ("prompt", " ")]).unwrap(), TranscribeOptions::default());
     }
 
     #[test]
-    fn a_single_candidate_language_is_the_language() {
+    fn a_single_candidate_language_becomes_the_spoken_language() {
         let several = read(&[("languages[]", "de"), ("languages[]", "fr")]).unwrap();
         assert_eq!((several.language, several.languages.len()), (None, 2));
         let one = read(&[("languages[]", "de")]).unwrap();
@@ -310,11 +311,11 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_ignores_the_options_of_others() {
+    fn an_endpoint_does_not_read_options_of_other_endpoints() {
         let mut form = Form::of(&[("language", "de"), ("prompt", "Hello.")]);
         let params = DecodingParams::read(&mut form, Endpoint::Translations).unwrap();
         assert_eq!((params.options.language, params.options.initial_prompt.as_deref()), (None, Some("Hello.")));
-        // The form still has the option that was not read, and therefore rejects it.
+        // The option has not been read, so it is still in the form, and `finish` rejects it.
         assert!(form.finish().is_err());
     }
 }

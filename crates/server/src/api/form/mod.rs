@@ -1,4 +1,4 @@
-//! Multipart forms: receiving them, and reading the options in them.
+//! Receives multipart forms and reads the options in them.
 
 pub mod chunking_strategy;
 pub mod decoding_options;

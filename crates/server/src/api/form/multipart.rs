@@ -1,4 +1,4 @@
-//! Receiving a multipart form: the recording is written to disk as it arrives, the other fields are kept in memory.
+//! Receives a multipart form. The recording is written to disk as it arrives. The other fields are kept in memory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use crate::api::{drain, rejections};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The size limit of a field other than the recording, and the limit of the number of such fields.
+/// Limits of the fields other than the recording: the size of each field, and the number of fields.
 const MAX_FIELD_BYTES: usize = 64 << 10;
 const MAX_FIELDS: usize = 256;
 
-/// A received form. Reading a field removes it; [`Self::finish`] rejects the fields that have not been read.
+/// A received form. Reading a field removes it, and [`Self::finish`] rejects the fields that have not been read.
 pub struct Form {
-    /// The folder for the recording; `None` means the system's directory for temporary files.
+    /// The directory in which the recording is stored. `None` means the system's directory for temporary files.
     folder: Option<PathBuf>,
     upload: Option<Upload>,
     fields: Vec<(String, String)>,
 }
 
 impl Form {
-    /// Receives the form of a request that will wait in the queue.
+    /// Receives the form of a request that needs a slot in the request queue.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 503 if the queue is full, and any of [`Self::receive_in`].
+    /// An [`ApiError`] with status 503 if the queue is full. All errors of [`Self::receive_in`].
     pub async fn receive(state: &Arc<AppState>, request: Request) -> Result<Self, ApiError> {
         if state.limits.is_queue_full() {
             return Err(drain::before_error(state.overloaded("too many requests are waiting"), request).await);
@@ -37,10 +37,11 @@ impl Form {
         Self::receive_in(None, state, request).await
     }
 
-    /// Receives the form of a request, and stores the recording in `folder`.
+    /// Receives the form of a request, and stores the recording in the directory `folder`.
     ///
     /// # Errors
-    /// An [`ApiError`] if the request is not a form, is malformed, too large or too slow, or if too many uploads are running.
+    /// An [`ApiError`] if the body is not a multipart form, is malformed or too large, or arrives too slowly, or if
+    /// too many uploads are running.
     pub async fn receive_in(
         folder: Option<PathBuf>,
         state: &Arc<AppState>,
@@ -93,7 +94,8 @@ impl Form {
         let is_file = field.file_name().is_some();
         let mut bytes = Vec::new();
         while let Some(chunk) = field.chunk().await.map_err(|error| multipart_error(&error, state))? {
-            // A field that is too long is received to its end, but not stored.
+            // A field that is too long is received completely, so that the upload can continue, but only its
+            // beginning is kept.
             if bytes.len() <= MAX_FIELD_BYTES {
                 bytes.extend_from_slice(&chunk);
             }
@@ -111,10 +113,10 @@ impl Form {
         Ok(())
     }
 
-    /// The recording.
+    /// Removes the recording from the form and returns it.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 if the form has none.
+    /// An [`ApiError`] with status 400 if the form has no recording.
     pub fn upload(&mut self) -> Result<Upload, ApiError> {
         self.upload.take().ok_or_else(|| ApiError::invalid("the recording is missing").with_param("file"))
     }
@@ -124,7 +126,7 @@ impl Form {
         self.upload.is_some()
     }
 
-    /// Looks at a field without removing it.
+    /// The value of a field, which stays in the form.
     pub fn peek(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
     }
@@ -132,7 +134,7 @@ impl Form {
     /// The name of the model.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 if the form has none.
+    /// An [`ApiError`] with status 400 if the form names no model.
     pub fn model(&mut self) -> Result<String, ApiError> {
         self.text("model")?.ok_or_else(|| ApiError::invalid("the model is missing").with_param("model"))
     }
@@ -149,10 +151,10 @@ impl Form {
         }
     }
 
-    /// Rejects the fields that have not been read.
+    /// Rejects the form if it has fields that have not been read.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 that names the first of them.
+    /// An [`ApiError`] with status 400 that names the first of these fields.
     pub fn finish(self) -> Result<(), ApiError> {
         match self.fields.first() {
             Some((name, _)) => Err(ApiError::invalid(format!("unknown option {name:?}"))
@@ -162,13 +164,13 @@ impl Form {
         }
     }
 
-    /// Removes the fields whose names match, and returns their values.
+    /// Removes the fields whose names satisfy `matches`, and returns their values.
     fn take(&mut self, matches: impl Fn(&str) -> bool) -> Vec<String> {
         let taken = self.fields.extract_if(.., |(field, _)| matches(field));
         taken.map(|(_, text)| text).collect()
     }
 
-    /// A form with these fields and an empty recording, for tests.
+    /// A form with these fields and an empty recording. For tests.
     #[cfg(test)]
     pub fn of(fields: &[(&str, &str)]) -> Self {
         let fields = fields.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect();
@@ -185,7 +187,7 @@ impl Fields for Form {
         Ok(found.pop().filter(|text| !text.trim().is_empty()))
     }
 
-    /// Every field with this name, with `[]` or without.
+    /// The values of all fields with this name, with or without `[]` at its end.
     fn list(&mut self, name: &str) -> Vec<String> {
         let bracketed = format!("{name}[]");
         let found = self.take(|field| field == name || field == bracketed);
@@ -203,7 +205,7 @@ impl Fields for Form {
     }
 }
 
-/// Rejects a request that is not a multipart form, or has options in its query.
+/// Rejects a request that has query parameters, or whose body is not a multipart form.
 fn check_headers(request: &Request) -> Result<(), ApiError> {
     rejections::no_query(request.uri().query())?;
     let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());

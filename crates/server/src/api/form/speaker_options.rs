@@ -1,10 +1,10 @@
-//! `OpenAI`'s options for speaker diarization, which this server does not support.
+//! The options for speaker diarization in `OpenAI`'s API. This server does not support diarization.
 
 use super::fields::Fields;
 use super::multipart::Form;
 use crate::error::ApiError;
 
-/// The model that labels speakers, and the response format that has the labels.
+/// The name of `OpenAI`'s diarization model, and the response format with speaker labels.
 const DIARIZING_MODEL: &str = "gpt-4o-transcribe-diarize";
 const DIARIZED_FORMAT: &str = "diarized_json";
 

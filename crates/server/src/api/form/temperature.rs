@@ -7,7 +7,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The smallest temperature above 0 that a request may have. Smaller ones would be too close to a division by zero.
+/// The smallest temperature above 0 that is allowed. The logits are divided by the temperature, so it must not be too
+/// close to 0.
 const MIN_SAMPLING: f32 = 0.01;
 
 /// A temperature: 0, or between 0.01 and 1.
@@ -15,15 +16,15 @@ const MIN_SAMPLING: f32 = 0.01;
 pub struct Temperature(f32);
 
 impl Temperature {
-    /// The temperatures at which a window is decoded until its hypothesis is accepted: this one, then the default ones
-    /// above it.
+    /// The temperatures at which a window is decoded, in order, until a hypothesis is accepted: this temperature,
+    /// then all higher default temperatures.
     pub fn with_fallback(self) -> Vec<f32> {
         let default = TranscribeOptions::default().temperatures;
         std::iter::once(self.0).chain(default.into_iter().filter(|next| *next > self.0)).collect()
     }
 }
 
-/// The text is not a temperature that a request may have.
+/// The error for text that is not a valid temperature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 0, or between 0.01 and 1")]
 pub struct InvalidTemperature;

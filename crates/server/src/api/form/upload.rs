@@ -23,16 +23,17 @@ impl Upload {
         &self.0
     }
 
-    /// The file without this wrapper, to keep it longer than the request.
+    /// Returns the file, so that it can be kept after the request has ended.
     pub fn into_path(self) -> TempPath {
         self.0
     }
 
-    /// Writes a form field to a file in `folder`, or in the system's directory for temporary files. The client's file name
-    /// is not used.
+    /// Writes a form field to a new file in the directory `folder`, or in the system's directory for temporary files
+    /// if it is `None`. The file name that the client has sent is not used.
     ///
     /// # Errors
-    /// An [`ApiError`] if the recording is empty or too large, the request is malformed, or the file cannot be written.
+    /// An [`ApiError`] if the recording is empty or too large, if the request is malformed, or if the file cannot be
+    /// written.
     pub async fn save(folder: Option<PathBuf>, state: &AppState, mut field: Field<'_>) -> Result<Self, ApiError> {
         let failed = |error: &dyn Display| ApiError::internal(format!("the recording cannot be stored: {error}"));
         let create = || match folder {
@@ -56,7 +57,7 @@ impl Upload {
         Ok(Self(path))
     }
 
-    /// An empty recording, for tests.
+    /// An empty recording. For tests.
     #[cfg(test)]
     pub fn empty() -> Self {
         Self(NamedTempFile::new().unwrap().into_temp_path())

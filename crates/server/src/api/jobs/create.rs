@@ -20,8 +20,9 @@ use crate::transcription::TranscriptionError;
 
 /// Submit a long recording
 ///
-/// The recording is uploaded as `file`, or named by `path` in the server's folder of recordings, if it has one. After the
-/// response the job is stored on disk, and is transcribed even if the server is restarted.
+/// The recording is either uploaded as `file`, or it is a file in the server's folder of recordings that is named by
+/// `path`. When the response arrives, the job has been stored on disk. It will be transcribed even if the server is
+/// restarted.
 #[utoipa::path(
     post, path = "/v1/jobs", tag = "Jobs", operation_id = "createJob",
     request_body(content = JobForm, content_type = "multipart/form-data"),
@@ -35,18 +36,19 @@ pub async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<JobStatus>), ApiError> {
     let uploads = jobs(&state)?.uploads().to_owned();
-    // Check this before the upload: the client should not send a gigabyte in vain.
+    // Check the queue before the upload, so that the client does not upload a large file for nothing.
     if run_blocking(&state, |jobs| jobs.is_queue_full()).await? {
         return Err(drain::before_error(JobError::QueueFull.into(), request).await);
     }
     let (mut params, upload) = form::read(Form::receive_in(Some(uploads), &state, request).await?)?;
-    // Store the model's real name: the default model may be another one by the time the job is started.
+    // Store the name of the model itself instead of an alias: the default model may have changed when the job is
+    // started.
     params.model = state.pool.find(&params.model)?.name;
     let checked = jobs(&state)?.check(&params, upload.as_deref()).await.map_err(ApiError::from);
     checked.map_err(|error| if upload.is_some() { error } else { error.with_param("path") })?;
     match state.pool.get(&params.model).await {
         Ok(transcriber) => transcriber.check(&params.options).map_err(TranscriptionError::Transcribe)?,
-        // There is no memory for the model at the moment, but the job can wait.
+        // The models in use leave no memory for this model at the moment, but the job can wait.
         Err(PoolError::MemoryFull) => {}
         Err(error) => return Err(error.into()),
     }

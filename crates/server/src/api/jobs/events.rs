@@ -24,23 +24,23 @@ use crate::error::{ApiError, ErrorBody};
 use crate::jobs::JobEvent;
 use crate::state::AppState;
 
-/// The header in which a reconnecting client sends the id of the last event that it has received.
+/// The header in which a reconnecting client sends the id of the last event that it received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// How long a stream may be idle before a keep-alive comment is sent. Proxies close idle connections.
+/// A keep-alive comment is sent when no event was sent for this long, because proxies close idle connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Where the stream starts.
+/// The header that says where the stream starts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "documentation only: `last_segment` parses the header")]
 struct StartParams {
-    /// The id of the last segment that the client has received.
+    /// The id of the last segment that the client received. The stream continues after this segment.
     #[param(rename = "Last-Event-ID", nullable = false, minimum = 0, maximum = 4_294_967_295_u32)]
     last_event_id: Option<i64>,
 }
 
-/// A segment of a job. Times are in seconds.
+/// A segment of a job's transcript. Times are in seconds.
 #[derive(Serialize)]
 struct JobSegment {
     id: usize,
@@ -60,9 +60,10 @@ impl From<Segment> for JobSegment {
 
 /// Follow a job
 ///
-/// A stream of server-sent events. `segment` is sent for each segment, starting with the first one, or with the one after
-/// `Last-Event-ID`. `progress` has the job whenever it has made progress. `done` has the job after it has ended. If the server
-/// is stopped, the stream ends without `done`; clients that reconnect get the remaining events.
+/// The response is a stream of server-sent events. A `segment` event is sent for each segment; the first one is the
+/// first segment, or the segment after `Last-Event-ID`. A `progress` event contains the job and is sent whenever the
+/// job has made progress. A `done` event contains the job and is sent when the job has ended. If the server shuts
+/// down, the stream ends without `done`. Clients that reconnect get the remaining events.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/events", tag = "Jobs", operation_id = "followJob",
     params(
@@ -93,7 +94,7 @@ pub async fn follow(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response())
 }
 
-/// The id in the header `Last-Event-ID`.
+/// The segment id in the header `Last-Event-ID`, if the request has this header.
 fn last_segment(headers: &HeaderMap) -> Result<Option<u32>, ApiError> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());

@@ -1,4 +1,4 @@
-//! The form of a job.
+//! The multipart form with which a job is submitted.
 
 use tempfile::TempPath;
 use utoipa::openapi::RefOr;
@@ -13,10 +13,10 @@ use crate::api::form::upload::Upload;
 use crate::error::ApiError;
 use crate::jobs::JobParams;
 
-/// The length limit of a job's name in characters.
+/// The maximum length of a job's name, in characters.
 const MAX_NAME_CHARS: usize = 200;
 
-/// The form of a job: [`RequestFields`] and the decoding options.
+/// The schema of the form: [`RequestFields`] and the decoding options.
 pub struct JobForm;
 
 impl ToSchema for JobForm {
@@ -31,7 +31,7 @@ impl PartialSchema for JobForm {
     }
 }
 
-/// A recording and how to transcribe it.
+/// A recording, and how to transcribe it.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "documentation only: `read` takes the fields from the form")]
@@ -39,21 +39,22 @@ struct RequestFields {
     /// The recording, in any format that `amanuensis transcribe` can decode. Either this or `path` is required.
     #[schema(value_type = Option<String>, format = Binary, nullable = false)]
     file: Option<Vec<u8>>,
-    /// The recording's path in the server's folder of recordings.
+    /// The path of the recording, relative to the server's folder of recordings.
     #[schema(nullable = false)]
     path: Option<String>,
-    /// A model from `/v1/models`. `whisper-1` and other names of `OpenAI`'s models mean the default model.
+    /// The name of a model from `/v1/models`. `whisper-1` and the names of other `OpenAI` models select the default
+    /// model.
     #[schema(min_length = 1, example = "whisper-1")]
     model: String,
-    /// A name for the job.
+    /// A display name for the job.
     #[schema(nullable = false, max_length = 200)]
     name: Option<String>,
 }
 
-/// Reads the form. Returns the job and the uploaded recording, if there is one.
+/// Reads the form. Returns the parameters of the job, and the recording if one was uploaded.
 ///
 /// # Errors
-/// An [`ApiError`] with status 400 that names the field at fault.
+/// An [`ApiError`] with status 400 that names the invalid field.
 pub fn read(mut form: Form) -> Result<(JobParams, Option<TempPath>), ApiError> {
     speaker_options::reject(&mut form)?;
     let path = form.text("path")?;

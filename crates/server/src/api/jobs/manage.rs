@@ -1,4 +1,4 @@
-//! `GET /v1/jobs`, and `GET` and `DELETE` of `/v1/jobs/{id}`.
+//! `GET /v1/jobs`, `GET /v1/jobs/{id}` and `DELETE /v1/jobs/{id}`.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use crate::api::rejections::{path_id, query_error};
 use crate::error::{ApiError, ErrorBody};
 use crate::state::AppState;
 
-/// The number of jobs in a list.
+/// The maximum number of jobs in a list if the request has no `limit`.
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
 
 /// A list of jobs, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobList {
-    /// `list`.
+    /// Always `list`.
     object: &'static str,
     data: Vec<JobStatus>,
-    /// Whether there are older jobs. To get them, set `after` to the id of the last job in this list.
+    /// Whether there are older jobs. To list them, set `after` to the id of the last job in this list.
     has_more: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct JobList {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
-    /// The maximum number of jobs.
+    /// The maximum number of jobs in the list.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<usize>,
     /// List only jobs that are older than the job with this id.
@@ -44,13 +44,13 @@ pub struct ListParams {
     state: Option<String>,
 }
 
-/// A removed job.
+/// A job that was removed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Removed {
     id: String,
-    /// `job`.
+    /// Always `job`.
     object: &'static str,
-    /// `true`.
+    /// Always `true`.
     deleted: bool,
 }
 
@@ -83,14 +83,14 @@ pub async fn list(
         return Err(ApiError::invalid(format!("limit must be between 1 and {MAX_LIMIT}")).with_param("limit"));
     }
     let in_state = in_state.map(|name| StateName::parse(&name)).transpose()?;
-    // One more than the limit, to find out whether there are more.
+    // Query one job more than the limit, to find out whether there are older jobs.
     let mut found = run_blocking(&state, move |jobs| jobs.list(limit + 1, after.as_deref(), in_state)).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
     Ok(Json(JobList { object: "list", data: found.into_iter().map(JobStatus::from).collect(), has_more }))
 }
 
-/// Get a job with its text so far
+/// Get a job and its text so far
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", tag = "Jobs", operation_id = "retrieveJob",
     params(("id" = String, Path, description = "The job's id")),
@@ -112,7 +112,8 @@ pub async fn retrieve(
 
 /// Cancel or remove a job
 ///
-/// A queued or running job is cancelled, and keeps its text so far. A job that has ended is removed with its transcript.
+/// A queued or running job is cancelled, and its text so far is kept. A job that has ended is removed together with
+/// its transcript.
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}", tag = "Jobs", operation_id = "deleteJob",
     params(("id" = String, Path, description = "The job's id")),

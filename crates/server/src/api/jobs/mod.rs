@@ -1,4 +1,4 @@
-//! The endpoints of jobs: recordings that are transcribed in the background.
+//! The endpoints for jobs. A job transcribes a recording in the background.
 
 pub mod create;
 pub mod events;

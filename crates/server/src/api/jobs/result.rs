@@ -17,12 +17,12 @@ use crate::api::response_format::ResponseFormat;
 use crate::error::{ApiError, ErrorBody};
 use crate::state::AppState;
 
-/// The format of a result.
+/// The parameters of a result.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ResultParams {
-    /// Like `response_format` of a transcription; `json` by default.
+    /// The format of the transcript, as `response_format` of a transcription. The default is `json`.
     #[param(value_type = Option<ResponseFormat>, nullable = false)]
     format: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The state of a job, as clients see it.
+//! The job object in responses.
 
 use amanuensis_transcribe::Task;
 use serde::Serialize;
@@ -10,18 +10,18 @@ use crate::api::schemas::{TaskName, names_schema};
 use crate::error::ApiError;
 use crate::jobs::{Job, JobState};
 
-/// Every state of a job.
+/// All states that a job can have.
 const STATES: [JobState; 5] =
     [JobState::Queued, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Cancelled];
 
-/// The name of a job's state.
+/// The schema of the names of job states.
 pub struct StateName;
 
 impl StateName {
-    /// The state with this name.
+    /// The job state with this name.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 for the parameter `state` if there is none.
+    /// An [`ApiError`] with status 400 for the parameter `state` if no state has this name.
     pub fn parse(name: &str) -> Result<JobState, ApiError> {
         let names = || STATES.map(|state| state.to_string()).join(", ");
         let error = |_| ApiError::invalid(format!("state: expected one of {}", names())).with_param("state");
@@ -41,33 +41,33 @@ impl PartialSchema for StateName {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobStatus {
     id: String,
-    /// `job`.
+    /// Always `job`.
     object: &'static str,
     #[schema(value_type = StateName)]
     state: String,
-    /// The name that the client has given the job.
+    /// The display name that the client has given the job.
     name: Option<String>,
-    /// The path in the server's folder of recordings; null if the recording was uploaded.
+    /// The path of the recording in the server's folder of recordings. Null if the recording was uploaded.
     path: Option<String>,
     model: String,
     #[schema(value_type = TaskName)]
     task: Task,
     /// When the job was submitted, in seconds since 1970.
     created_at: i64,
-    /// When the job was started.
+    /// When the job was started, in seconds since 1970.
     started_at: Option<i64>,
-    /// When the job ended.
+    /// When the job ended, in seconds since 1970.
     finished_at: Option<i64>,
     /// How many seconds of the recording have been transcribed.
     done: f64,
-    /// The duration of the recording in seconds, if the file states it.
+    /// The duration of the recording in seconds. Null if it is not known.
     duration: Option<f64>,
-    /// The transcribed fraction of the recording, if the file states its duration.
+    /// The fraction of the recording that has been transcribed. Null if the duration is not known.
     #[schema(minimum = 0, maximum = 1)]
     progress: Option<f64>,
-    /// Why the job failed.
+    /// The reason why the job failed.
     error: Option<String>,
-    /// The text so far. Only in the response for a single job.
+    /// The text so far. It is sent only in responses for a single job.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// Warnings about the recording of a job that has succeeded.
@@ -104,7 +104,7 @@ impl From<Job> for JobStatus {
 }
 
 impl JobStatus {
-    /// The same with the text so far.
+    /// This job object with `text` added.
     #[must_use]
     pub fn with_text(self, text: String) -> Self {
         Self { text: Some(text), ..self }

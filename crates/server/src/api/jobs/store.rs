@@ -1,4 +1,4 @@
-//! Access to the jobs from handlers.
+//! Gives request handlers access to the jobs.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::state::AppState;
 /// The jobs of the server.
 ///
 /// # Errors
-/// An [`ApiError`] with status 503 if another server uses the data directory.
+/// An [`ApiError`] with status 503 if this server has no jobs.
 pub fn jobs(state: &AppState) -> Result<&Arc<Jobs>, ApiError> {
     let error = || ApiError::overloaded("this server accepts no jobs because it has no data directory", 60);
     state.jobs.as_ref().ok_or_else(error)
 }
 
-/// Runs a function that waits for the disk, on a thread that may block.
+/// Runs a function that accesses the disk on a thread for blocking work.
 ///
 /// # Errors
-/// The function's error, and an [`ApiError`] with status 500 if it panics.
+/// The errors of the function. An [`ApiError`] with status 500 if the function panics.
 pub async fn run_blocking<T: Send + 'static>(
     state: &AppState,
     work: impl FnOnce(&Arc<Jobs>) -> Result<T, JobError> + Send + 'static,

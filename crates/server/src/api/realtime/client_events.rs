@@ -1,4 +1,4 @@
-//! The events that clients send.
+//! The events that clients send over the WebSocket.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,20 +7,20 @@ use serde_json::{Map, Value};
 use super::wire::Dialect;
 use crate::error::ApiError;
 
-/// An event of a client.
+/// An event from the client.
 #[derive(Debug, PartialEq)]
 pub enum ClientEvent {
-    /// Change the session's settings. The settings are in this dialect.
+    /// Change the session's settings. The value has the format of this dialect.
     Update(Dialect, Value),
     /// Append audio to the buffer.
     Append(Vec<u8>),
-    /// Commit the buffer as an utterance.
+    /// Commit the audio in the buffer as an utterance.
     Commit,
-    /// Empty the buffer.
+    /// Discard the audio in the buffer.
     Clear,
 }
 
-/// Parses an event. Also returns the event's id, if it has one.
+/// Parses an event. The second result is the id that the client gave the event, if any.
 pub fn parse(text: &str) -> (Result<ClientEvent, ApiError>, Option<String>) {
     let Ok(Value::Object(mut event)) = serde_json::from_str(text) else {
         return (Err(ApiError::invalid("an event must be a JSON object").with_code("invalid_json")), None);

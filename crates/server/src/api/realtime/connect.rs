@@ -1,4 +1,4 @@
-//! The handler that accepts a WebSocket.
+//! The request handler that accepts a WebSocket connection.
 
 use std::sync::Arc;
 
@@ -22,30 +22,30 @@ use crate::error::{ApiError, ErrorBody};
 use crate::live;
 use crate::state::AppState;
 
-/// The value of the header `OpenAI-Beta` that selects the beta's dialect.
+/// The value of the header `OpenAI-Beta` that selects the beta dialect.
 const BETA: &str = "realtime=v1";
 
-/// The size limit of an event: some minutes of audio in base64.
+/// The size limit of one event. An event of this size holds several minutes of audio in base64.
 const MAX_EVENT_BYTES: usize = 16 << 20;
 
-/// The parameters of a session.
+/// The query parameters of a session.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Params {
-    /// `transcription`, which is also the default. No other intent is supported.
+    /// Must be `transcription` if it is given. No other intent is supported.
     #[param(pattern = "^transcription$")]
     intent: Option<String>,
-    /// The model until the first session update; by default the server's default model.
+    /// The model that is used until a session update names another one. The default is the server's default model.
     model: Option<String>,
-    /// Whether to send words that may still change, as events `conversation.item.input_audio_transcription.provisional`.
-    /// `OpenAI`'s interface does not have these events.
+    /// Whether to send words that may still change, as events
+    /// `conversation.item.input_audio_transcription.provisional`. `OpenAI`'s API does not have these events.
     provisional: Option<bool>,
 }
 
 /// Transcribe live speech
 ///
-/// A WebSocket with the events of `OpenAI`'s interface for transcription sessions.
+/// The connection becomes a WebSocket with the events of transcription sessions in `OpenAI`'s API.
 #[utoipa::path(
     get, path = "/v1/realtime", tag = "Audio", operation_id = "connect", params(Params),
     responses(

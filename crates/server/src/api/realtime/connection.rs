@@ -1,4 +1,4 @@
-//! The connection between a client and its live session.
+//! Connects a client's WebSocket to its live session.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -22,13 +22,13 @@ use crate::error::ApiError;
 use crate::live::{Command, SessionEvent};
 use crate::state::AppState;
 
-/// How long a client may send nothing.
+/// The connection is closed if the client sends nothing for this long.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How long the client may take to receive an event.
+/// The connection is closed if the client takes longer than this to receive an event.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the client may take to close the connection.
+/// How long to wait for the client to close the connection after the session has ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A WebSocket and its live session.
@@ -38,13 +38,14 @@ pub struct Connection {
     events: Receiver<SessionEvent>,
     writer: EventWriter,
     params: SessionParams,
-    /// Commands for which the session's queue has no room. Until they have been sent, no messages are read from the client.
+    /// Commands that wait until the session's queue has room. No messages are read from the client while there are
+    /// any.
     pending: VecDeque<Command>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// The connection of a new session. `slot` is freed at its end.
+    /// Connects a new session to its client. Dropping the connection frees `slot`.
     pub fn new(
         state: Arc<AppState>,
         socket: WebSocket,
@@ -56,9 +57,9 @@ impl Connection {
         Self { state, socket, events, writer, params, pending: VecDeque::new(), _slot: slot }
     }
 
-    /// Forwards the client's messages to the session and the session's events to the client, until one of the two ends. When
-    /// the server shuts down, no more messages are read, but the client still gets the transcript of the audio that it has
-    /// sent.
+    /// Forwards messages from the client to the session, and events from the session to the client. Returns when
+    /// either side has ended. When the server shuts down, no more messages are read, but the client still gets the
+    /// transcript of the audio that it has sent.
     pub async fn run(mut self, commands: &Sender<Command>) {
         let state = Arc::clone(&self.state);
         let (mut shutdown, mut is_ending) = (pin!(state.shutdown_started()), false);
@@ -80,8 +81,8 @@ impl Connection {
                 event = self.events.recv() => is_open = self.on_session_event(event, is_ending).await,
             }
         }
-        // Read what the client has still sent: closing a connection with unread data resets it, and the client would lose
-        // the last events.
+        // Read the remaining data of the client. Closing a connection with unread data resets it, and the client
+        // could lose the last events.
         let _ = timeout(CLOSE_TIMEOUT, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await;
     }
 
@@ -94,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// Sends the client an event of the session. Returns whether the connection stays open.
+    /// Sends an event of the session to the client. Returns whether the connection stays open.
     async fn on_session_event(&mut self, event: Option<SessionEvent>, is_ending: bool) -> bool {
         match event {
             Some(event) => {
@@ -109,7 +110,7 @@ impl Connection {
         }
     }
 
-    /// Handles a message of the client. Returns whether the connection stays open.
+    /// Handles a message from the client. Returns whether the connection stays open.
     async fn on_message(&mut self, message: Message) -> bool {
         let text = match message {
             Message::Text(text) => text,
@@ -151,7 +152,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends events. Returns false if the client is gone or does not receive them in time.
+    /// Sends events to the client. Returns false if the client has disconnected, or if sending takes too long.
     async fn send(&mut self, events: Vec<Value>) -> bool {
         for event in events {
             let sent = timeout(SEND_TIMEOUT, self.socket.send(Message::text(event.to_string()))).await;
@@ -162,10 +163,10 @@ impl Connection {
         true
     }
 
-    /// Sends a close frame. Always returns false, because the connection does not stay open.
+    /// Sends a close frame. Always returns false, because the connection does not stay open after it.
     async fn close(&mut self, code: u16, reason: &'static str) -> bool {
         let frame = CloseFrame { code, reason: reason.into() };
-        // It does not matter if the client is gone already.
+        // Ignore the error: it only means that the client has already disconnected.
         let _ = timeout(SEND_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await;
         false
     }

@@ -1,4 +1,4 @@
-//! `WS /v1/realtime`: transcription of live speech over a WebSocket, with the events of `OpenAI`'s realtime interface.
+//! `WS /v1/realtime` transcribes live speech over a WebSocket, with the events of `OpenAI`'s realtime API.
 
 mod client_events;
 pub mod connect;

@@ -1,4 +1,4 @@
-//! The events that the server sends.
+//! The events that the server sends over the WebSocket.
 
 use amanuensis_transcribe::{Language, Word};
 use serde_json::{Value, json};
@@ -9,37 +9,38 @@ use super::wire::Dialect;
 use crate::error::ApiError;
 use crate::live::SessionEvent;
 
-/// Converts the events of a live session to those of `OpenAI`'s interface. `OpenAI` calls an utterance an item.
+/// Converts the events of a live session to events of `OpenAI`'s API. In that API an utterance is called an item.
 pub struct EventWriter {
-    /// The session's id; the ids of items and events contain it.
+    /// The session's id. It is part of the ids of items and events.
     session_id: String,
     dialect: Dialect,
     /// Whether the client wants words that may still change.
     shows_provisional: bool,
     /// Whether the client wants the log-probabilities of words.
     shows_logprobs: bool,
-    /// The number of events so far.
+    /// The number of events that have been written.
     n_events: u64,
-    /// Whether a delta of the current utterance has been sent. The first delta loses its leading space.
+    /// Whether a delta of the current utterance has been sent. The leading space is removed only from the first
+    /// delta.
     has_text: bool,
-    /// The id of the item that was committed last.
+    /// The id of the item that was committed most recently.
     last_item: Option<String>,
 }
 
 impl EventWriter {
-    /// The writer of a new session.
+    /// A writer for a new session.
     pub fn new(session_id: String, dialect: Dialect, shows_provisional: bool) -> Self {
         let (shows_logprobs, n_events, has_text, last_item) = (false, 0, false, None);
         Self { session_id, dialect, shows_provisional, shows_logprobs, n_events, has_text, last_item }
     }
 
-    /// Uses this dialect from now on, with or without log-probabilities.
+    /// Sets the dialect of the following events, and whether they contain log-probabilities.
     pub fn configure(&mut self, dialect: Dialect, shows_logprobs: bool) {
         self.dialect = dialect;
         self.shows_logprobs = shows_logprobs;
     }
 
-    /// The event for a new session, or for changed settings.
+    /// The event that reports the settings of a new session, or changed settings.
     pub fn session(&mut self, params: &SessionParams, is_new: bool) -> Value {
         let kind = match (is_new, self.dialect) {
             (true, _) => "session.created",
@@ -50,7 +51,7 @@ impl EventWriter {
         self.event(kind, json!({ "session": session }))
     }
 
-    /// The event for an error. `client_event` is the id of the client's event that caused it.
+    /// The event that reports an error. `client_event` is the id of the client event that caused the error.
     pub fn error(&mut self, error: &ApiError, client_event: Option<&str>) -> Value {
         let detail = error.body().error;
         self.event(
@@ -62,7 +63,7 @@ impl EventWriter {
         )
     }
 
-    /// The events for an event of the live session.
+    /// Converts an event of the live session to the events for the client.
     pub fn events(&mut self, event: SessionEvent) -> Vec<Value> {
         match event {
             SessionEvent::SpeechStarted { utterance, at } => {
@@ -157,8 +158,8 @@ impl EventWriter {
         events
     }
 
-    /// Adds the log-probabilities of words to the fields of an event, if the client wants them. The interface has them for
-    /// tokens; here each word is one token.
+    /// Adds the log-probabilities of words to the fields of an event, if the client wants them. In `OpenAI`'s API
+    /// each entry is a token. Here each entry is a word.
     fn add_logprobs(&self, words: &[Word], fields: &mut Value) {
         if self.shows_logprobs {
             let logprob = |Word { word, probability, .. }: &Word| {
@@ -169,7 +170,7 @@ impl EventWriter {
         }
     }
 
-    /// Removes the leading space of an utterance's first text.
+    /// Removes the leading space of `text` if it is the first text of an utterance.
     fn trim_first<'a>(&self, text: &'a str) -> &'a str {
         if self.has_text { text } else { text.trim_start() }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::session_params::SessionParams;
 use super::wire::{Dialect, LOGPROBS};
 
-/// The session object of a dialect.
+/// The session object in the format of a dialect.
 pub fn session_object(params: &SessionParams, dialect: Dialect, id: &str) -> Value {
     match dialect {
         Dialect::Current => current_object(params, id),
@@ -48,12 +48,13 @@ fn beta_object(params: &SessionParams, id: &str) -> Value {
         "id": id, "object": "realtime.transcription_session", "modalities": ["text"],
         "input_audio_format": format, "input_audio_transcription": transcription(params),
         "turn_detection": params.utterances.map(turn_detection),
-        // The clients' types require this field. A WebSocket that is already open needs no secret.
+        // The types of `OpenAI`'s clients require this field. It is empty, because the WebSocket is already open and
+        // needs no secret.
         "client_secret": {"value": "", "expires_at": 0},
     })
 }
 
-/// The fields of `transcription` that both dialects have.
+/// The members of `transcription` that are the same in both dialects.
 fn transcription(params: &SessionParams) -> Value {
     let options = &params.decoding.options;
     json!({
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_object_has_all_settings_of_an_update() {
+    fn the_object_shows_every_setting_of_an_update() {
         let transcription = json!({"model": "base", "language": "de", "prompt": "Guten Tag.", "keywords": ["Gänge"]});
         let detection =
             json!({"type": "server_vad", "threshold": 0.25, "prefix_padding_ms": 100, "silence_duration_ms": 700});

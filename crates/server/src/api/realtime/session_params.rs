@@ -1,4 +1,4 @@
-//! The settings of a session as the client sees them, and how updates change them.
+//! The settings of a session in `OpenAI`'s format, and how session updates change them.
 
 use amanuensis_transcribe::{TranscribeOptions, UtteranceOptions};
 use serde_json::Value;
@@ -10,10 +10,10 @@ use crate::error::ApiError;
 /// The settings of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionParams {
-    /// The model's name as the client wrote it.
+    /// The model's name as the client sent it.
     pub model: String,
     pub audio: AudioFormat,
-    /// How utterances are detected; `None` if the client commits them itself.
+    /// How utterances are detected. `None` if the client commits utterances itself.
     pub utterances: Option<UtteranceOptions>,
     pub decoding: DecodingParams,
     /// Whether events include the log-probabilities of words.
@@ -32,10 +32,11 @@ impl SessionParams {
         }
     }
 
-    /// These settings with the changes in `session`. Missing fields keep their values.
+    /// Returns these settings with the changes of the session update `session`. Fields that are missing in the update
+    /// keep their values.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 that names the field at fault.
+    /// An [`ApiError`] with status 400 that names the invalid field.
     pub fn updated(&self, dialect: Dialect, session: Value) -> Result<Self, ApiError> {
         let update = SessionUpdate::parse(dialect, session)?;
         let mut params = self.clone();
@@ -63,8 +64,8 @@ impl SessionParams {
         Ok(())
     }
 
-    /// Sets the model and the decoding options. Decoding options that are missing get their default values, because clients
-    /// always send the whole object.
+    /// Sets the model and the decoding options. Missing decoding options get their default values, because clients
+    /// always send the whole `transcription` object.
     fn set_transcription(&mut self, transcription: Option<Transcription>, param: &str) -> Result<(), ApiError> {
         let Some(mut transcription) = transcription else {
             return Err(param_error("transcription sessions need `transcription`", param));
@@ -84,8 +85,8 @@ impl SessionParams {
 
     /// The options for transcribing the session's audio.
     pub fn options(&self) -> TranscribeOptions {
-        // Word timestamps give the probabilities of words. Detected utterances have them in any case; this is for
-        // utterances that the client commits.
+        // Utterances that the client commits have word probabilities only with word timestamps. Detected utterances
+        // always have word probabilities.
         TranscribeOptions { word_timestamps: self.logprobs, ..self.decoding.options.clone() }
     }
 }
@@ -117,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// A new session after an update with this `input`.
+    /// The settings of a new session after an update with this `audio.input` object.
     fn updated(input: &Value) -> Result<SessionParams, ApiError> {
         let session = json!({"type": "transcription", "audio": {"input": input}});
         SessionParams::new("whisper-1", true).updated(Dialect::Current, session)

@@ -1,5 +1,5 @@
-//! The session settings that clients send. `OpenAI`'s interface has two dialects for them: the current one
-//! (`session.update`), and that of the beta (`transcription_session.update`).
+//! The JSON format of session settings. `OpenAI`'s API has two dialects: the current one (`session.update`), and the
+//! one of the beta version (`transcription_session.update`).
 
 use amanuensis_transcribe::RawFormat;
 use serde::{Deserialize, Deserializer};
@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::api::form::fields::Fields;
 use crate::error::ApiError;
 
-/// The only value of `include` that transcription sessions support.
+/// The only value of `include` that transcription sessions accept.
 pub const LOGPROBS: &str = "item.input_audio_transcription.logprobs";
 
-/// The default sample rate of PCM, and the sample rate of G.711.
+/// The sample rates of the two formats: the default rate of PCM, and the rate of G.711.
 const PCM_RATE_HZ: u32 = 24_000;
 const G711_RATE_HZ: u32 = 8_000;
 
@@ -52,17 +52,17 @@ pub struct SessionUpdate {
     pub audio: Option<AudioFormat>,
     pub transcription: Field<Transcription>,
     pub turn_detection: Field<TurnDetection>,
-    /// The paths of `transcription` and `turn_detection` in the JSON object, for error messages.
+    /// The JSON paths of `transcription` and `turn_detection`, for error messages.
     pub transcription_param: &'static str,
     pub turn_detection_param: &'static str,
 }
 
 impl SessionUpdate {
-    /// Parses the field `session` of an event.
+    /// Parses the field `session` of an update event.
     ///
     /// # Errors
-    /// An [`ApiError`] with status 400 if it does not match the dialect, or asks for something that this server does not
-    /// support.
+    /// An [`ApiError`] with status 400 if the value does not match the dialect, or has a setting that this server
+    /// does not support.
     pub fn parse(dialect: Dialect, session: Value) -> Result<Self, ApiError> {
         let invalid = |error: serde_json::Error| param_error(format!("session: {error}"), "session");
         match dialect {
@@ -72,17 +72,17 @@ impl SessionUpdate {
     }
 }
 
-/// An error with status 400 for this parameter.
+/// An error with status 400 that names the parameter `param`.
 pub fn param_error(message: impl Into<String>, param: &str) -> ApiError {
     ApiError::invalid(message).with_param(param)
 }
 
-/// Whether a field is neither missing nor null.
+/// Whether a field has a value other than null.
 pub fn is_set(field: Option<&Value>) -> bool {
     field.is_some_and(|value| !value.is_null())
 }
 
-/// `session` of `session.update`.
+/// The field `session` of the event `session.update`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CurrentSession {
@@ -155,7 +155,7 @@ impl CurrentSession {
     }
 }
 
-/// `session` of `transcription_session.update`.
+/// The field `session` of the event `transcription_session.update`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BetaSession {
@@ -217,7 +217,7 @@ fn reject_noise_reduction(noise_reduction: Option<&Value>, param: &str) -> Resul
     Ok(())
 }
 
-/// `transcription` of a session: the model and the decoding options.
+/// The field `transcription` of a session: the model and the decoding options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transcription {
@@ -259,7 +259,7 @@ impl Fields for Transcription {
     }
 }
 
-/// `turn_detection` of a session.
+/// The field `turn_detection` of a session.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnDetection {

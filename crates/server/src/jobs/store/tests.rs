@@ -13,7 +13,7 @@ fn params(name: &str) -> JobParams {
     JobParams { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
 }
 
-/// The checkpoint of a window of one second with these segments.
+/// A checkpoint for the one-second window that starts at `second`, with these segment ids.
 fn window(second: usize, segments: std::ops::Range<usize>) -> WindowCheckpoint {
     let segment = |id| -> Segment {
         serde_json::from_value(serde_json::json!({
@@ -128,7 +128,7 @@ fn a_job_is_requeued_a_limited_number_of_times_after_its_worker_was_killed() {
 }
 
 #[test]
-fn running_jobs_are_requeued_at_a_restart_and_last_if_they_made_no_progress() {
+fn a_restart_requeues_running_jobs_and_puts_jobs_without_progress_last() {
     let (directory, store) = store();
     store.add("a", &params("a"), 9).unwrap();
     drop(store);
@@ -140,7 +140,7 @@ fn running_jobs_are_requeued_at_a_restart_and_last_if_they_made_no_progress() {
     store.add("b", &params("b"), 9).unwrap();
     let started = [(); 2].map(|()| store.claim().unwrap().unwrap().id);
     assert_eq!(started, ["b", "a"]);
-    // A checkpoint is progress.
+    // After a checkpoint, the job counts as having made progress.
     store.add_checkpoint("a", &window(0, 0..1), None).unwrap();
     drop(store);
     let store = restart();

@@ -1,18 +1,19 @@
-//! Data directories of earlier versions of the program stay usable.
+//! Tests that data directories of earlier versions of the program can still be used.
 
 use amanuensis_transcribe::{Language, VadOptions};
 
 use super::*;
 
 const DATABASE: &str = include_str!("stored_jobs.sql");
-/// The transcript file of the job that has succeeded.
+/// The stored transcript of the job that has succeeded.
 const RESULT: &str = include_str!("stored_result.json");
 
 const SUCCEEDED: &str = "job_31d69055ab83e43331b6203200318818";
 const HALF_DONE: &str = "job_0a0119b53814cc0f0be515f8fb3c25ce";
 const QUEUED: &str = "job_fc2cc1b5483748558d5546219f658201";
 
-/// A workspace with the recordings of the stored jobs, and the job queue of their data directory.
+/// A workspace whose data directory was written by an earlier version, with the recordings of its jobs. Also returns
+/// its job queue.
 fn stored_jobs() -> (Workspace, Arc<Jobs>) {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 70);
@@ -70,7 +71,8 @@ async fn a_stored_job_resumes_from_its_checkpoints() {
     let checkpoints = jobs.store.checkpoints(HALF_DONE, 0).unwrap();
     assert!(checkpoints.len() > 2 && checkpoints[..2] == stored);
     assert_eq!((checkpoints[2].start, checkpoints.last().unwrap().end), (3462, 7000));
-    // The model does not produce this text, so the first windows were not decoded again.
+    // The model does not produce this text, so the segment comes from the stored checkpoint: its window was not
+    // decoded again.
     assert_eq!(segments[2].text, " stored");
     assert_eq!(jobs.result(HALF_DONE).unwrap().segments, segments);
 
