@@ -156,7 +156,10 @@ fn supervise(worker: &WorkerHandle, mut pipe: ChildStdout, memory_mib: u64, outp
             let _ = worker.wait(Duration::MAX);
             Ok(EarlyExit { reason: "the decoder process stopped responding".to_owned(), was_killed: false })
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            worker.kill();
+            Err(error)
+        }
     };
     // Sending fails if the reader has killed the worker or has already read the whole recording. In both cases the
     // reason is not needed.

@@ -98,7 +98,6 @@ fn read(mut form: Form) -> Result<RequestParams, ApiError> {
     let included = variants::<Included>(&mut form, "include")?;
     let mut decoding = DecodingParams::read(&mut form, Endpoint::Transcriptions)?;
     decoding.resolve_language()?;
-    form.finish()?;
     let DecodingParams { mut options, granularities, .. } = decoding;
     if !granularities.is_empty() && format != ResponseFormat::VerboseJson {
         let message = "timestamps are available only with the response format `verbose_json`";
@@ -108,6 +107,7 @@ fn read(mut form: Form) -> Result<RequestParams, ApiError> {
         let message = "`logprobs` are available only with the response format `json`";
         return Err(ApiError::invalid(message).with_param("include"));
     }
+    form.finish()?;
     if stream && !matches!(format, ResponseFormat::Json | ResponseFormat::Text) {
         let message = "only the response formats `json` and `text` can be streamed";
         return Err(ApiError::invalid(message).with_param("stream"));

@@ -42,6 +42,10 @@ const VERSIONS: &[&str] = &[
     -- Warnings about the recording of a job that has succeeded: a JSON list of strings.
     ALTER TABLE jobs ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';
 ",
+    "
+    -- The tables are unchanged. The JSON of options and checkpoints has new field names (logits_filters, resets_prompt).
+    -- This version reads the old names too, but earlier versions of the program cannot read the new ones.
+",
 ];
 
 /// Configures a connection, and upgrades its tables to the newest version.
