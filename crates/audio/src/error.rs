@@ -24,7 +24,7 @@ pub enum Error {
     Empty,
     /// The container format is unknown.
     #[error(
-        "this is no recording in a known format (found: {found}); known are WAV, AIFF, CAF, FLAC, MP3, AAC, Ogg, Opus, MP4, M4A, MOV, MKV and WebM"
+        "not a supported audio format (found: {found}); supported are WAV, AIFF, CAF, FLAC, MP3, AAC, Ogg, Opus, MP4, M4A, MOV, MKV and WebM"
     )]
     UnknownFormat {
         /// A description of the first bytes.

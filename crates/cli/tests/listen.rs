@@ -68,7 +68,7 @@ fn invalid_arguments_are_rejected() {
     let workspace = Workspace::new();
     workspace.model("tiny");
     listen(&workspace, &["--model", "./tiny", "--offline", "--vad-threshold", "2"], Vec::new())
-        .ended(2, &["the threshold of speech is a probability"]);
+        .ended(2, &["the speech threshold must be between 0 and 1"]);
     // The program rejects these arguments before it loads the model.
     let run = |arguments: &[&str]| workspace.run(&[&["listen", "--model", "./tiny", "--offline"], arguments].concat());
     run(&["--rate", "8000"]).ended(2, &["--input -"]);

@@ -130,7 +130,7 @@ impl TranscribeOptions {
         let is_count = |count| (1..=MAX_HYPOTHESES).contains(&count);
         if self.strategy == Strategy::Batched && self.condition_on_previous_text {
             return Some(
-                "only the sequential strategy can condition on previous text; windows in a batch do not have it",
+                "conditioning on the previous text needs the sequential strategy; batched windows do not know the text before them",
             );
         }
         if self.temperatures.is_empty() || !self.temperatures.iter().all(is_temperature) {
@@ -158,7 +158,7 @@ impl TranscribeOptions {
         }
         if self.vad.is_some_and(|vad| !vad.is_valid()) {
             return Some(
-                "the threshold of speech is a probability, from 0 to 1, and its times lie between 0 and 60 seconds",
+                "the speech threshold must be between 0 and 1, and the durations of speech, silence and padding between 0 and 60 s",
             );
         }
         if !self.clips.iter().all(|clip| 0.0 <= clip.start && clip.start < clip.end) {
@@ -172,7 +172,7 @@ impl TranscribeOptions {
             return Some("give either the language, or candidates for its detection");
         }
         if self.multilingual && self.language.is_some() {
-            return Some("give either the language, or have it detected in every window");
+            return Some("a language cannot be given if the language is detected in every window (multilingual)");
         }
         None
     }

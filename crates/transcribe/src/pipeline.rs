@@ -201,7 +201,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
             warnings.push(format!("the recording is too short for speech ({:.0} ms)", 1000.0 * duration_s));
         }
         if recording.is_at_end() && self.options.clips.iter().any(|clip| clip.start >= duration_s) {
-            warnings.push("a part that was asked for begins after the end of the recording".to_owned());
+            warnings.push("a clip begins after the end of the recording".to_owned());
         }
         for warning in warnings {
             self.report.warn(warning);

@@ -33,7 +33,7 @@ impl UtteranceOptions {
             return Ok(());
         }
         let problem =
-            "the threshold of speech is a probability, from 0 to 1; its padding and silence last from 0 to 60 seconds";
+            "the speech threshold must be between 0 and 1, and the durations of padding and silence between 0 and 60 s";
         Err(Error::Options(problem.to_owned()))
     }
 }
