@@ -1,5 +1,6 @@
-//! Vectors aligned to a cache line. A wide load or store that crosses two cache lines takes twice as long. Memory from
-//! the allocator is aligned to 16 bytes, so nearly every wide access to it would cross a line.
+//! Vectors whose elements start at a cache line (64 bytes). A wide load or store that crosses two cache lines takes
+//! twice as long. The allocator aligns memory to only 16 bytes, so without this type nearly every 64-byte access
+//! would cross two cache lines.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -34,7 +35,7 @@ struct Line([u8; 64]);
 /// A vector of numbers that starts at a cache line.
 #[derive(Clone)]
 pub struct Aligned<T> {
-    /// Exactly as many lines as `length` numbers need.
+    /// The memory of the vector: exactly as many 64-byte lines as `length` numbers need.
     lines: Vec<Line>,
     length: usize,
     numbers: PhantomData<T>,
@@ -47,9 +48,10 @@ impl<T> Default for Aligned<T> {
 }
 
 impl<T: Number> Aligned<T> {
-    /// Sets the length. Numbers that were there before stay, new ones are zero.
+    /// Sets the number of elements to `length`. Existing elements keep their values, and new elements are zero.
     ///
     /// # Panics
+    ///
     /// If the size in bytes overflows.
     pub fn resize(&mut self, length: usize) {
         let bytes = length.checked_mul(size_of::<T>()).expect("the size in bytes fits into usize");
@@ -59,7 +61,8 @@ impl<T: Number> Aligned<T> {
         self.lines.resize(lines, Line([0; 64]));
         let old = std::mem::replace(&mut self.length, length);
         if old < length {
-            // The last line may still hold numbers from before an earlier resize made the vector shorter.
+            // The final 64-byte line may still hold numbers from before an earlier call made the vector shorter, so
+            // set all new elements to zero.
             self[old..].fill(T::ZERO);
         }
     }

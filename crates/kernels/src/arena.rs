@@ -1,7 +1,8 @@
-//! Memory for packed weights, keys and values. The matrix products read them sequentially, many times.
+//! Memory for packed weights and for the keys and values of attention. The matrix products read this memory
+//! sequentially, many times.
 //!
-//! It is allocated in large pieces, on huge pages if the system supports them. On ordinary 4 KiB pages, address
-//! translation (TLB misses) costs a quarter of the read bandwidth.
+//! The memory is allocated in large pieces, on huge pages if the system supports them. On ordinary 4 KiB pages,
+//! address translation (TLB misses) costs a quarter of the read bandwidth.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -14,21 +15,24 @@ use crate::lines::{LineBf16, LineI8};
 
 /// Size of a huge page in bytes, on x86-64 and most other architectures.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
-/// Size of a piece in bytes. A larger single allocation gets a larger piece.
+/// Size in bytes of the memory pieces that an [`Arena`] requests from the allocator. If a single allocation is
+/// larger, its piece is larger too.
 const PIECE_BYTES: usize = 16 << 20;
 
 mod sealed {
-    /// Implemented only for types of 64 bytes, aligned to 64, for which all-zero bytes are a valid value.
+    /// A 64-byte unit of packed weights. Implemented only for types of 64 bytes, aligned to 64, for which all-zero
+    /// bytes are a valid value.
     pub trait Line: Copy + Send + Sync {}
 }
 
 impl sealed::Line for LineI8 {}
 impl sealed::Line for LineBf16 {}
 
-/// Allocates lines from large pieces of memory. A piece is freed when the last allocation in it is dropped.
+/// Allocates lines (64-byte units of packed weights) from large pieces of memory. A piece is freed when the arena no
+/// longer allocates from it and all its allocations are dropped.
 #[derive(Default)]
 pub struct Arena {
-    /// The piece that allocations come from, and how many bytes of it are allocated.
+    /// The piece of memory that new allocations are taken from, and how many of its bytes are already in use.
     current: Mutex<Option<(Arc<Piece>, usize)>>,
 }
 
@@ -39,7 +43,7 @@ impl fmt::Debug for Arena {
 }
 
 impl Arena {
-    /// Allocates `length` lines, all zero.
+    /// Allocates `length` lines of 64 bytes, filled with zeros.
     pub(crate) fn lines<L: sealed::Line>(&self, length: usize) -> Lines<L> {
         let bytes = length.checked_mul(size_of::<L>()).expect("the size in bytes fits into usize");
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +61,7 @@ impl Arena {
     }
 }
 
-/// One allocation, aligned to a huge page.
+/// One large piece of memory, aligned to a huge page. It is freed when it is dropped.
 struct Piece {
     start: NonNull<u8>,
     layout: Layout,
@@ -66,7 +70,7 @@ struct Piece {
 // SAFETY: a `Piece` only frees its allocation; it never accesses the memory. The memory is accessed through `Lines`,
 // each of which owns its own part.
 unsafe impl Send for Piece {}
-// SAFETY: the memory cannot be accessed through a shared `Piece`, for the same reason as for `Send`.
+// SAFETY: a shared `Piece` gives no access to the memory, for the same reason as for `Send`.
 unsafe impl Sync for Piece {}
 
 impl Piece {
@@ -75,8 +79,8 @@ impl Piece {
         let layout = Layout::from_size_align(size, HUGE_PAGE_BYTES).expect("the size in bytes fits into isize");
         // SAFETY: the size of the layout is not zero.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        // The advice must come before the first access, because the system allocates a page when the page is first
-        // accessed. Errors are ignored: ordinary pages work too, only slower.
+        // The advice must come before the first access, because the system decides on the page size when a page is
+        // first accessed. Errors are ignored: ordinary pages work too, only slower.
         #[cfg(target_os = "linux")]
         // SAFETY: the range is exactly this allocation, and `MADV_HUGEPAGE` does not change its contents.
         unsafe {
@@ -88,17 +92,17 @@ impl Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout. No `Lines` refers to it any more, because each of them holds an
-        // `Arc` of the piece.
+        // SAFETY: `new` allocated this memory with this layout. No `Lines` refers to it any more, because each of
+        // them holds an `Arc` of the piece.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };
     }
 }
 
-/// An owned slice of lines inside a piece; behaves like a boxed slice.
+/// An owned slice of 64-byte lines inside a [`Piece`]. It behaves like a boxed slice.
 pub(crate) struct Lines<L> {
     start: NonNull<L>,
     length: usize,
-    /// Number of allocated lines, at least `length`.
+    /// Number of lines that are allocated for this slice, at least `length`.
     capacity: usize,
     _piece: Arc<Piece>,
     owned: PhantomData<L>,
@@ -116,23 +120,24 @@ impl<L: sealed::Line> Lines<L> {
     }
 
     fn clear(&mut self) {
-        // SAFETY: `Arena::lines` reserved `capacity >= length` lines of the piece for this value alone, and all-zero
+        // SAFETY: `Arena::lines` reserved `capacity >= length` lines of the piece for this slice alone, and all-zero
         // bytes are a valid line (`sealed::Line`).
         unsafe { self.start.write_bytes(0, self.length) };
     }
 }
 
-// SAFETY: like a boxed slice, this owns its lines, and lines are `Send` (`sealed::Line`).
+// SAFETY: like a boxed slice, `Lines` owns its elements, and every line type is `Send` (`sealed::Line`).
 unsafe impl<L: sealed::Line> Send for Lines<L> {}
-// SAFETY: like a boxed slice, a shared reference to this gives only shared references to its lines, which are `Sync`.
+// SAFETY: like a boxed slice, a shared `Lines` gives only shared references to its elements, and every line type is
+// `Sync`.
 unsafe impl<L: sealed::Line> Sync for Lines<L> {}
 
 impl<L: sealed::Line> Deref for Lines<L> {
     type Target = [L];
 
     fn deref(&self) -> &[L] {
-        // SAFETY: `Arena::lines` reserved this part of the piece for this value alone, and `clear` initialised `length`
-        // lines.
+        // SAFETY: `Arena::lines` reserved this part of the piece for this slice alone, and `clear` initialised
+        // `length` lines.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }

@@ -1,4 +1,4 @@
-//! The context of an operation: instruction set, threads and memory.
+//! The context that every operation needs: instruction set, threads and memory.
 
 use crate::{Arena, Cpu, IsaError, Pool};
 
@@ -14,13 +14,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with `threads` threads (the calling thread is one of them; 0 counts as 1). The environment variable
-    /// `AMANUENSIS_ISA` names the instruction set. By default, it is the fastest one of this machine.
+    /// Creates a context with `threads` threads (the calling thread is one of them; 0 counts as 1). The environment
+    /// variable `AMANUENSIS_ISA` names the instruction set. By default, it is the fastest one of this machine.
+    ///
+    /// # Errors
+    ///
+    /// If the variable names an unknown instruction set, or one that this machine does not have.
     pub fn new(threads: usize) -> Result<Self, IsaError> {
         Ok(Self::with(Cpu::from_environment()?, threads))
     }
 
-    /// A context with a given instruction set and `threads` threads, counted as in [`Self::new`].
+    /// Creates a context with the given instruction set and `threads` threads, counted as in [`Self::new`].
     pub fn with(cpu: Cpu, threads: usize) -> Self {
         Self { cpu, pool: Pool::new(threads), arena: Arena::default() }
     }

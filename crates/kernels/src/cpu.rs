@@ -5,7 +5,8 @@ use std::fmt;
 /// An instruction set that the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// Plain Rust, compiled for the target's baseline. Runs on every machine; the other sets are tested against it.
+    /// Plain Rust, compiled for the baseline of the compilation target. This set runs on every machine, and tests
+    /// compare the other sets with it.
     Reference,
     /// x86-64 with AVX2 and FMA.
     Avx2,
@@ -23,7 +24,7 @@ impl Isa {
     /// Every instruction set, fastest first.
     pub const ALL: &'static [Isa] = &[Isa::Amx, Isa::Avx512Vnni, Isa::AvxVnni, Isa::Avx2, Isa::Neon, Isa::Reference];
 
-    /// The name used in `AMANUENSIS_ISA` and in reports, such as `avx512_vnni`.
+    /// The name of the set in `AMANUENSIS_ISA` and in reports, such as `avx512_vnni`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Reference => "reference",
@@ -86,8 +87,8 @@ fn names() -> String {
 
 /// Proof that this machine has an instruction set.
 ///
-/// A value can be constructed only after the set was detected. This is the reason why `unsafe` calls of functions
-/// that are compiled for the set are sound.
+/// A value can be constructed only after the set was detected. Therefore it is sound to call (with `unsafe`) a
+/// function that is compiled for the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     isa: Isa,
@@ -100,13 +101,17 @@ impl Cpu {
         Self { isa: best.unwrap_or(Isa::Reference) }
     }
 
-    /// The given instruction set, or [`IsaError::Unavailable`] if the machine does not have it.
+    /// Returns the given instruction set, or [`IsaError::Unavailable`] if the machine does not have it.
     pub fn with(isa: Isa) -> Result<Self, IsaError> {
         if isa.is_available() { Ok(Self { isa }) } else { Err(IsaError::Unavailable(isa)) }
     }
 
-    /// The instruction set named by the environment variable `AMANUENSIS_ISA`. If the variable is unset or empty, the
-    /// fastest instruction set of this machine.
+    /// Returns the instruction set that the environment variable `AMANUENSIS_ISA` names, or the fastest instruction
+    /// set of this machine if the variable is unset or empty.
+    ///
+    /// # Errors
+    ///
+    /// If the name is unknown, or this machine does not have the set.
     pub fn from_environment() -> Result<Self, IsaError> {
         match std::env::var("AMANUENSIS_ISA") {
             Ok(name) if !name.is_empty() => Self::named(&name),
@@ -119,12 +124,12 @@ impl Cpu {
         isa.map_or_else(|| Err(IsaError::Unknown(name.to_owned())), |isa| Self::with(*isa))
     }
 
-    /// Every instruction set that this machine has, fastest first. Tests run over all of them.
+    /// Every instruction set that this machine has, fastest first. Tests check each of them.
     pub fn all() -> impl Iterator<Item = Self> {
         Isa::ALL.iter().filter_map(|isa| Self::with(*isa).ok())
     }
 
-    /// The instruction set that was detected.
+    /// The instruction set that this value is the proof of.
     pub fn isa(self) -> Isa {
         self.isa
     }
@@ -136,12 +141,12 @@ mod amx {
     use std::arch::x86_64::__cpuid_count;
     use std::sync::LazyLock;
 
-    /// EDX of CPUID leaf 7: AMX-BF16, AMX-TILE, AMX-INT8.
+    /// The bits of register EDX of CPUID leaf 7 for AMX-BF16, AMX-TILE and AMX-INT8.
     const FEATURES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
 
     pub(super) fn is_available() -> bool {
-        // Once permitted, Linux reserves space for the tile registers of every thread. So permission is requested once,
-        // and before worker threads start.
+        // Once a process has permission, Linux reserves space for the tile registers of every thread. So permission
+        // is requested once, and before worker threads start.
         static AVAILABLE: LazyLock<bool> =
             LazyLock::new(|| __cpuid_count(7, 0).edx & FEATURES == FEATURES && is_permitted());
         *AVAILABLE

@@ -18,12 +18,14 @@ impl<'a, T> Disjoint<'a, T> {
         Self { start: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
     }
 
-    /// The elements `start..start + length`.
+    /// Borrows the elements `start..start + length`.
     ///
     /// # Safety
+    ///
     /// No element may be part of two slices that are alive at once.
     ///
     /// # Panics
+    ///
     /// If the range does not lie inside the slice.
     #[allow(clippy::mut_from_ref, reason = "the safety contract keeps the slices disjoint")]
     pub(crate) unsafe fn slice(&self, start: usize, length: usize) -> &mut [T] {
@@ -33,15 +35,17 @@ impl<'a, T> Disjoint<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
     }
 
-    /// A block of `N` columns of a matrix: `count` rows of `N` elements. The first row starts at `start`, and rows
-    /// are `stride` apart.
+    /// Borrows a block of `N` columns of a matrix: `count` rows of `N` elements. The first row starts at `start`, and
+    /// rows start `stride` elements apart.
     ///
     /// # Safety
+    ///
     /// No element may be part of two slices that are alive at once, as for [`Self::slice`]. So if several rows are
     /// alive at once, `stride` must be at least `N`.
     ///
     /// # Panics
-    /// If the last row does not lie inside the slice.
+    ///
+    /// If the final row does not lie inside the slice.
     pub(crate) unsafe fn columns<const N: usize>(
         &self,
         start: usize,
@@ -51,8 +55,8 @@ impl<'a, T> Disjoint<'a, T> {
         let last = count.saturating_sub(1).checked_mul(stride).and_then(|last| last.checked_add(start));
         let is_inside = last.and_then(|last| last.checked_add(N)).is_some_and(|end| end <= self.length);
         assert!(count == 0 || is_inside, "columns outside the slice");
-        // SAFETY: the last row, and so every row, was just checked to be inside the slice. By this function's contract
-        // no row overlaps another slice that is alive.
+        // SAFETY: the final row, and so every row, was just checked to be inside the slice. By this function's
+        // contract no row overlaps another slice that is alive.
         (0..count).map(move |index| unsafe { &mut *self.start.add(start + index * stride).cast() })
     }
 }

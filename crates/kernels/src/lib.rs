@@ -1,9 +1,9 @@
-//! Arithmetic on slices, and nothing else: no audio, no tensor names, no files.
+//! Arithmetic on slices, and nothing else: the crate knows no audio, no tensor names and no files.
 //!
-//! The crate holds every computation of a Whisper model: int8 and f32 matrix products with a fused epilogue ([`gemm`]),
-//! blockwise attention ([`attention`]), layer norm ([`norm`]), softmax and GELU ([`vector`]), quantisation
-//! ([`quantise`]), and the thread pool that all of them run on ([`Pool`]). The instruction set is chosen once, at run
-//! time, and is passed to every operation as a [`Cpu`].
+//! The crate holds every computation of a Whisper model: int8 and f32 matrix products with a fused epilogue
+//! ([`gemm`]), blockwise attention ([`attention`]), layer norm ([`norm`]), softmax and GELU ([`vector`]),
+//! quantisation ([`quantise`]), and the thread pool that all of them run on ([`Pool`]). The instruction set is chosen
+//! once, at run time, and is passed to every operation as a [`Cpu`].
 //!
 //! Two guarantees hold for every operation:
 //!

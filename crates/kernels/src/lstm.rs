@@ -5,13 +5,14 @@ use crate::cpu::multiversion;
 use crate::vector::exp;
 
 multiversion! {
-    /// One time step of an LSTM cell with `n` units.
+    /// Computes one time step of an LSTM cell with `n` units.
     ///
-    /// `gates` is `(4, n)`: the input gate, forget gate, cell candidate and output gate, each the sum of the input and
-    /// the hidden-state projection, before the activation function. `cell` and `hidden`, each `(n)`, hold the state and
-    /// are updated in place.
+    /// `gates` is `(4, n)`: the input gate, forget gate, cell candidate and output gate. Each is the sum of the
+    /// projections of the input and of the hidden state, before the activation function. `cell` and `hidden`, each
+    /// `(n)`, hold the state and are updated in place.
     ///
     /// # Panics
+    ///
     /// If the lengths do not agree.
     pub fn lstm_cell(gates: &[f32], cell: &mut [f32], hidden: &mut [f32]) {
         let n = cell.len();
@@ -27,8 +28,8 @@ multiversion! {
     }
 }
 
-/// Beyond this magnitude, sigmoid and tanh equal their limits in f32. Clamping keeps the argument inside the range of
-/// [`exp`].
+/// For arguments of a larger magnitude, sigmoid and tanh equal their limits in f32. Clamping keeps the argument
+/// inside the range of [`exp`].
 const LIMIT: f32 = 40.0;
 
 #[inline(always)]

@@ -11,7 +11,7 @@ use crate::vector::{LANES, reduce};
 /// with.
 const EPSILON: f32 = 1e-5;
 
-/// Layer norm of every row: `rows` and `out` are `(rows, k)`, `weight` and `bias` are `(k)`.
+/// Computes the layer norm of every row: `rows` and `out` are `(rows, k)`, `weight` and `bias` are `(k)`.
 pub fn layer_norm(context: &Context, rows: RowsF32<'_>, weight: &[f32], bias: &[f32], out: &mut [f32]) {
     context.pool.chunks_mut(out, rows.k, &|row, out, _| {
         layer_norm_row(context.cpu, rows.row(row), weight, bias, out);
@@ -32,7 +32,7 @@ impl QuantisedRows {
 }
 
 multiversion! {
-    /// `out = (row - mean) / sqrt(variance + 1e-5) * weight + bias`. All slices are `(k)`.
+    /// Computes `out = (row - mean) / sqrt(variance + 1e-5) * weight + bias`. All slices are `(k)`.
     pub fn layer_norm_row(row: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
         let count = row.len() as f32;
         let mean = sum_of(row, |value| value) / count;
@@ -44,7 +44,7 @@ multiversion! {
     }
 }
 
-/// The sum of `of(value)` over a row, in 16 partial sums that are added at the end.
+/// The sum of `of(value)` over all values of a row, in 16 partial sums that are added at the end.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {

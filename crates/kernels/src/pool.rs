@@ -1,8 +1,8 @@
-//! A thread pool for operations that last microseconds: persistent threads that spin briefly before they sleep.
+//! A thread pool for operations that take microseconds: persistent threads that spin briefly before they sleep.
 //!
-//! Every thread starts with a fixed share of the tasks. So when consecutive operations are split in the same way, each
-//! thread finds its data in the cache of its core. A thread that has finished its own share takes tasks from the shares
-//! of the others.
+//! Every thread starts with a fixed share of the tasks. So when consecutive operations are split in the same way,
+//! each thread finds its data in the cache of its core. A thread that has finished its own share takes tasks from the
+//! shares of the others.
 //!
 //! An operation never waits for a worker that has not started on it. On a busy machine a worker may not be scheduled
 //! for milliseconds; the calling thread then does all the work itself.
@@ -18,16 +18,16 @@ use std::thread::JoinHandle;
 use crate::Scratch;
 use crate::disjoint::Disjoint;
 
-/// Number of times that a worker polls for its next job before it sleeps. This takes about 100 us: longer than the
-/// gap between two operations of a decoding step, and too short to show up as CPU load.
+/// Number of times that a worker polls for its next job before it sleeps. This takes about 100 us. It is longer than
+/// the time between two operations of a decoding step, but too short to show up as CPU load.
 const MAX_SPINS: usize = 5_000;
 
 type Task<'a> = dyn Fn(usize, &mut Scratch) + Sync + 'a;
 
 /// The current operation, in the form in which workers receive it.
 ///
-/// The pointer is dereferenced only by threads that have joined the job. [`Pool::run`] does not return before all of
-/// them have left it.
+/// Only threads that have joined the job dereference the pointer. [`Pool::run`] does not return before all of these
+/// threads have left the job.
 #[derive(Clone, Copy)]
 struct Job {
     task: *const Task<'static>,
@@ -37,29 +37,29 @@ struct Job {
 unsafe impl Send for Job {}
 
 struct State {
-    /// The job that workers may join.
+    /// The job that workers may join, if an operation is running.
     job: Option<Job>,
-    /// The payload of a task's panic in a worker.
+    /// The payload of a panic that a task caused in a worker.
     panic: Option<Box<dyn Any + Send>>,
-    /// Tells the workers to exit.
+    /// If true, the workers exit.
     stop: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    /// Number of jobs so far. A worker waits for it to change.
+    /// Number of jobs so far. An idle worker waits until this number changes.
     epoch: AtomicUsize,
-    /// Number of workers that have joined the job and have not left it. Incremented only while `state` is locked and
-    /// holds a job.
+    /// Number of workers that have joined the current job and have not left it. Incremented only while `state` is
+    /// locked and holds a job.
     joined: AtomicUsize,
     /// Number of workers that sleep or are about to sleep.
     sleepers: AtomicUsize,
-    /// For each thread, the next task of its share.
+    /// For each thread, the index of the next task in the thread's share.
     cursors: Vec<Cursor>,
 }
 
-/// A task counter. It has a cache line of its own because each thread increments mostly its own cursor.
+/// A counter of tasks. It has a cache line of its own, because each thread increments mostly its own counter.
 #[repr(align(64))]
 #[derive(Default)]
 struct Cursor(AtomicUsize);
@@ -81,8 +81,9 @@ impl Shared {
         for share in (thread..threads).chain(0..thread) {
             let end = job.tasks * (share + 1) / threads;
             loop {
-                // Relaxed is enough, because the cursor only hands out indices. The lock on `state` synchronises the
-                // data of the tasks when a thread joins the job, and `joined` synchronises it when the thread leaves.
+                // Relaxed ordering is enough, because the cursor only hands out indices. When a thread joins the job,
+                // the lock on `state` synchronises the data of the tasks. When the thread leaves, `joined`
+                // synchronises it.
                 let index = self.cursors[share].0.fetch_add(1, Ordering::Relaxed);
                 if index >= end {
                     break;
@@ -99,7 +100,8 @@ impl Shared {
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// Scratch buffers of the calling thread, which also runs tasks. The lock also serialises operations.
+    /// Scratch buffers of the calling thread, which also runs tasks. The lock also makes sure that only one operation
+    /// runs at a time.
     caller: Mutex<Scratch>,
 }
 
@@ -110,8 +112,8 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of `threads` threads. The calling thread is one of them; 0 counts as 1. If the system refuses to start a
-    /// thread, the pool has the calling thread only.
+    /// Creates a pool of `threads` threads. The calling thread is one of them; 0 counts as 1. If the system refuses
+    /// to start a thread, the pool has the calling thread only.
     pub fn new(threads: usize) -> Self {
         let wanted = threads.max(1);
         let shared = |threads: usize| {
@@ -147,10 +149,11 @@ impl Pool {
         self.shared.threads()
     }
 
-    /// Runs `task(index, scratch)` once for each index in `0..tasks` and returns when all have finished.
+    /// Calls `task(index, scratch)` once for each index in `0..tasks` and returns when all calls have finished.
     ///
     /// # Panics
-    /// If a task panics. The panic is resumed here after all other threads have left the operation.
+    ///
+    /// If a task panics. The panic is resumed in the calling thread after all other threads have left the operation.
     pub fn run(&self, tasks: usize, task: &Task<'_>) {
         let mut scratch = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
         if self.workers.is_empty() || tasks <= 1 {
@@ -169,8 +172,8 @@ impl Pool {
         }
     }
 
-    /// Splits `data` into chunks of `length` elements (the last may be shorter) and runs `task(index, chunk, scratch)`
-    /// on each of them.
+    /// Splits `data` into chunks of `length` elements (the final chunk may be shorter) and calls `task(index, chunk,
+    /// scratch)` for each of them.
     pub fn chunks_mut<T: Send>(
         &self,
         data: &mut [T],
@@ -203,8 +206,8 @@ impl Pool {
         }
     }
 
-    /// Ends a job, so that no worker can join it any more. Waits for the workers that have joined, and returns the
-    /// panic of one of them.
+    /// Ends a job, so that no worker can join it any more. Waits for the workers that have joined. Returns the
+    /// payload of a panic in one of them, if any.
     fn close(&self) -> Option<Box<dyn Any + Send>> {
         self.shared.state().job = None;
         let mut spins = 0;
@@ -260,7 +263,8 @@ fn work(shared: &Shared, index: usize) {
     }
 }
 
-/// Waits until the epoch differs from `seen`, spinning first and then sleeping. Returns the new epoch.
+/// Waits until the epoch (the number of jobs so far) differs from `seen`, spinning first and then sleeping. Returns
+/// the new epoch.
 fn next_epoch(shared: &Shared, seen: usize) -> usize {
     for _ in 0..MAX_SPINS {
         let epoch = shared.epoch.load(Ordering::Acquire);

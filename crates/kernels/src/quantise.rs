@@ -3,9 +3,10 @@
 use crate::cpu::multiversion;
 use crate::vector::{LANES, larger, reduce};
 
-/// The nearest integer to `value`, ties to even, in the low bits of the result. Valid for magnitudes up to 2^21.
+/// Rounds `value` to the nearest integer, ties to even. The integer is in the low bits of the result. Valid for
+/// magnitudes up to 2^21.
 ///
-/// Cheaper than `as i32`, which adds instructions to define the result for NaN and infinity.
+/// This is cheaper than `as i32`, which adds instructions to define the result for NaN and infinity.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 pub(crate) fn round_to_bits(value: f32) -> u32 {

@@ -1,10 +1,10 @@
-//! Scratch buffers: memory that a thread reuses from one operation to the next.
+//! Scratch buffers: memory for intermediate results that a thread reuses from one operation to the next.
 
 use crate::aligned::{Aligned, Number};
 
 /// The scratch buffers of one thread, so that intermediate results are not allocated anew for every operation.
 ///
-/// A buffer still holds values of earlier operations.
+/// A buffer is not cleared: it still holds values of earlier operations.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) sums: Aligned<i32>,
@@ -15,7 +15,8 @@ pub struct Scratch {
     pub(crate) block2: Aligned<f32>,
 }
 
-/// The first `length` elements of a scratch buffer, which grows if it is shorter. Old contents are not cleared.
+/// Returns the first `length` elements of a scratch buffer. Grows the buffer if it is shorter. Old contents are not
+/// cleared.
 pub(crate) fn scratch_of<T: Number>(buffer: &mut Aligned<T>, length: usize) -> &mut [T] {
     if buffer.len() < length {
         buffer.resize(length);

@@ -1,8 +1,9 @@
 //! Element-wise functions and reductions of a row: exp, GELU, softmax, log-sum-exp, median.
 //!
 //! The functions are polynomials without branches, which the compiler turns into vector code. They consist of IEEE
-//! operations in a fixed order, so every instruction set gives the same bits. A multiplication and an addition are
-//! fused only where `mul_add` is written; on a processor without FMA a library function computes the same bits, slowly.
+//! operations in a fixed order, so every instruction set gives the same bits. The compiler fuses a multiplication and
+//! an addition only where the code says `mul_add`. On a processor without FMA, a slow library function computes the
+//! same bits.
 
 #![allow(clippy::inline_always, reason = "helpers must be compiled for the instruction set of each caller")]
 
@@ -12,7 +13,7 @@ use crate::cpu::multiversion;
 /// machines add in the same order.
 pub(crate) const LANES: usize = 16;
 
-/// Combines all lanes into one value: the upper half with the lower half, until one lane is left.
+/// Combines all lanes into one value: combines the upper half with the lower half, until one lane is left.
 #[inline(always)]
 pub(crate) fn reduce<T: Copy>(mut lanes: [T; LANES], combine: impl Fn(T, T) -> T) -> T {
     let mut half = LANES / 2;
@@ -31,7 +32,7 @@ pub(crate) fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// The bits of the nearest bf16, ties away from zero.
+/// Converts a number to the bits of the nearest bf16, ties away from zero.
 #[inline(always)]
 pub(crate) fn to_bf16(value: f32) -> u16 {
     (value.to_bits().wrapping_add(0x8000) >> 16) as u16
@@ -43,12 +44,12 @@ pub(crate) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// `e^x` for `x <= 88`, with a relative error below 2e-7; zero below -87.3.
+/// Computes `e^x` for `x <= 88`, with a relative error below 2e-7. The result is zero for `x` below -87.3.
 ///
-/// The method of `expf` in the Cephes library: split off a power of two, then evaluate a polynomial.
+/// The method is that of `expf` in the Cephes library: split off a power of two, then evaluate a polynomial.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it rounds to an integer.
+    // This is 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let clamped = if x > -87.3 { x } else { -87.3 };
     // The low bits of `rounded` hold the exponent of two as an integer.
@@ -66,12 +67,12 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x > -87.3 { fraction * two_to_power } else { 0.0 }
 }
 
-/// The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel, arXiv 1606.08415), absolute error below
-/// 2e-6.
+/// Computes the exact GELU, `x * (1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel, arXiv 1606.08415), with an
+/// absolute error below 2e-6.
 ///
-/// `erf(x / sqrt 2) / (2 x)` is approximated by a polynomial in `x^2`. It is fitted to minimise the error of the GELU
-/// for magnitudes up to `LIMIT`. For larger magnitudes, the polynomial is evaluated at the limit, where the result is
-/// `x` or 0.
+/// A polynomial in `x^2` approximates `erf(x / sqrt 2) / (2 x)`. It is fitted to minimise the error of the GELU for
+/// magnitudes of `x` up to `LIMIT`. For larger magnitudes, the polynomial is evaluated at the limit, where the result
+/// is `x` or 0.
 #[inline(always)]
 pub(crate) fn gelu_of(x: f32) -> f32 {
     const LIMIT: f32 = 5.25;
@@ -135,10 +136,11 @@ multiversion! {
 }
 
 multiversion! {
-    /// Running median of width 7: `out[i]` is the median of `values[i..i + 7]`. `values` has at least 6 elements more
+    /// Running median of width 7: `out[i]` is the median of `values[i..i + 7]`. `values` has at least 6 more elements
     /// than `out`.
     pub fn median_of_7(values: &[f32], out: &mut [f32]) {
-        /// Compare-and-exchange steps that move the median to index 3 (Devillard, "Fast median search", 1998).
+        /// Pairs of indices to compare and exchange; these steps move the median to index 3 (Devillard, "Fast median
+        /// search", 1998).
         const EXCHANGES: [(usize, usize); 13] = [
             (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4),
         ];
@@ -156,8 +158,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Log-sum-exp as a pair `(largest, log_sum)`, where `log_sum` is `ln(sum of e^(x - largest))`. The log-probability
-    /// of a logit `x` is `x - largest - log_sum`. A logit of minus infinity has probability zero.
+    /// Returns the log-sum-exp as a pair `(largest, log_sum)`, where `log_sum` is `ln(sum of e^(x - largest))`. The
+    /// log-probability of a logit `x` is `x - largest - log_sum`. A logit of minus infinity has probability zero.
     pub fn log_sum_exp(logits: &[f32]) -> (f32, f32) {
         let largest = maximum(logits);
         let mut partial = [0.0_f32; LANES];
@@ -207,7 +209,7 @@ mod tests {
         Cpu::with(Isa::Reference).unwrap()
     }
 
-    /// erf by its Taylor series in f64; accurate enough for arguments below 4.
+    /// Computes erf by its Taylor series in f64. This is accurate enough for arguments below 4.
     fn erf_series(x: f64) -> f64 {
         let (mut term, mut sum) = (x, x);
         for n in 1..200 {

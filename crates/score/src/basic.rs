@@ -2,8 +2,8 @@
 
 use crate::characters::{with_single_spaces, without_brackets, without_symbols};
 
-/// Converts to lower case, removes text in brackets, and replaces marks, symbols and punctuation by spaces. Keeps
-/// diacritics.
+/// Converts to lower case, removes text in brackets, and replaces combining marks, symbols and punctuation by spaces.
+/// Keeps diacritics that are part of a composed letter, such as `é`.
 ///
 /// Combining marks that have no composed form become spaces too, which splits words of Indic scripts. Published error
 /// rates are computed with this behaviour.

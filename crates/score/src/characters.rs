@@ -1,4 +1,5 @@
-//! Classes of characters, and the functions for brackets, symbols and spaces that both normalisers share.
+//! Classes of characters, and the functions for brackets, symbols and spaces that the English and the basic
+//! normaliser share.
 //!
 //! The classes are those of Python's regular expressions and string methods, because the original normalisers are
 //! written in Python.
@@ -6,8 +7,8 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Whether Python's `\s` and `str.split` treat `c` as white space. This includes the separators of files, groups,
-/// records and units (U+001C to U+001F).
+/// Whether Python's `\s` and `str.split` treat `c` as white space. This includes the ASCII control characters that
+/// separate files, groups, records and units (U+001C to U+001F).
 pub fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
@@ -36,14 +37,15 @@ pub fn split(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     text.split(is_space).filter(|piece| !piece.is_empty())
 }
 
-/// Removes brackets with the text inside: `[...]` and `<...>`, which may also be mixed as in `[...>`, and `(...)`.
+/// Removes brackets together with the text inside: `[...]`, `<...>` and `(...)`. Square and angle brackets may be
+/// mixed, as in `[...>`. Empty parentheses `()` are kept.
 pub fn without_brackets(text: &str) -> String {
     let text = without(text, &['<', '['], &['>', ']'], false);
     without(&text, &['('], &[')'], true)
 }
 
-/// Removes all text from an opening character to the next closing one. With `keep_empty`, an opening character is
-/// kept if the closing one follows it directly.
+/// Removes all text from an opening character to the next closing one, both included. An opening character without a
+/// closing one is kept. If `keep_empty` is set, so is one that a closing character follows directly.
 fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -55,7 +57,7 @@ fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> Strin
             rest = &rest[inner..];
         } else {
             kept.push_str(&rest[..start]);
-            // All opening and closing characters are one byte long.
+            // The closing character is one byte long, because all brackets are ASCII.
             rest = &rest[inner + length + 1..];
         }
     }
@@ -101,7 +103,8 @@ fn is_symbol(c: char) -> bool {
     matches!(c.general_category_group(), Mark | Symbol | Punctuation)
 }
 
-/// The ASCII form of Latin letters that decomposition does not change.
+/// The ASCII replacement of a Latin letter that decomposition does not change, such as `ø`. `None` for other
+/// characters.
 fn to_ascii(c: char) -> Option<&'static str> {
     Some(match c {
         'œ' => "oe",

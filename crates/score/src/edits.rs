@@ -3,14 +3,14 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
-/// The differences between a text and its reference, counted in units: words or characters.
+/// The number of differences between a transcript and its reference, counted in units: words or characters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Errors {
-    /// Units of the reference that were replaced by others.
+    /// Number of units of the reference that were replaced by other units.
     pub substitutions: usize,
-    /// Units of the reference that are missing.
+    /// Number of units of the reference that are missing in the transcript.
     pub deletions: usize,
-    /// Units that are not in the reference.
+    /// Number of units of the transcript that are not in the reference.
     pub insertions: usize,
     /// The number of units of the reference.
     pub units: usize,
@@ -53,13 +53,13 @@ impl Sum for Errors {
     }
 }
 
-/// The errors of `hypothesis` compared with `reference`: the smallest possible number (Levenshtein distance). Among
-/// alignments with that number, substitutions are preferred to deletions, and deletions to insertions.
+/// Counts the errors of `hypothesis` compared with `reference`: the smallest possible number (Levenshtein distance).
+/// Among alignments with that number, substitutions are preferred to deletions, and deletions to insertions.
 pub fn align<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> Errors {
     let units = reference.len();
     let (reference, hypothesis) = without_common_ends(reference, hypothesis);
-    // `row[j]` holds the errors of the first j units of the hypothesis compared with the units of the reference so
-    // far.
+    // `row[j]` holds the errors of the first `j` units of the hypothesis, compared with the units of the reference
+    // that were processed so far.
     let mut row: Vec<Errors> = Vec::with_capacity(hypothesis.len() + 1);
     row.extend((0..=hypothesis.len()).map(|j| Errors { insertions: j, ..Errors::default() }));
     for unit in reference {

@@ -4,7 +4,7 @@ use crate::basic::BasicNormalizer;
 use crate::edits::{Errors, align};
 use crate::english::EnglishNormalizer;
 
-/// Codes of the languages that are written without spaces between words. For these, the unit of comparison is the
+/// Codes of the languages that are written without spaces between words. Texts in these languages are compared by
 /// character.
 const BY_CHARACTER: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
@@ -36,7 +36,8 @@ impl Scorer {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// The errors of `hypothesis` compared with `reference`.
+    /// Counts the errors of `hypothesis` compared with `reference`, after normalising both. `language` is a code such
+    /// as `en`.
     pub fn compare(&self, reference: &str, hypothesis: &str, language: &str) -> Errors {
         align(&self.units(reference, language), &self.units(hypothesis, language))
     }

@@ -14,19 +14,20 @@ use crate::scratch::scratch_of;
 use crate::vector::{LANES, from_bf16, larger, reduce, to_bf16};
 use crate::{Arena, Cpu, Scratch};
 
-/// Accepted range for the sum of the weights of a row. Below it, weights that matter may have been rounded to zero.
-/// Above it, the products of weights and values may overflow to infinity.
+/// Accepted range for the sum of the attention weights of a row. Below this range, weights that matter may have been
+/// rounded to zero. Above it, the products of weights and values may overflow to infinity.
 const ACCEPTED_TOTALS: std::ops::Range<f32> = 1e-12..1e24;
 
-/// Positions and channels are padded to a multiple of this number, the `k` of a bf16 tile.
+/// Positions and channels are padded to a multiple of this number: the number of `k` that one bf16 tile instruction
+/// multiplies.
 const TILE_DEPTH: usize = 32;
 
-/// Number of lines that a packed `(channels, k)` matrix takes.
+/// Number of 64-byte lines that a `(channels, k)` matrix occupies after packing.
 fn lines_of(channels: usize, k: usize) -> usize {
     channels.div_ceil(PANEL) * k.next_multiple_of(TILE_DEPTH) / 2
 }
 
-/// The keys and values of one head.
+/// The packed keys and values of one attention head.
 #[derive(Debug)]
 pub struct HeadBf16 {
     n_ctx: usize,
@@ -55,7 +56,7 @@ impl HeadBf16 {
         (self.n_ctx, self.width)
     }
 
-    /// Packs all keys and values, each `(n_ctx, width)`.
+    /// Packs the keys and the values of all positions, each matrix `(n_ctx, width)` in bf16 bits.
     pub(super) fn pack(&mut self, keys: &[u16], values: &[u16]) {
         let Self { n_ctx, width, .. } = *self;
         let key_lines = width.next_multiple_of(TILE_DEPTH) / 2;
@@ -76,7 +77,8 @@ impl HeadBf16 {
             let (even, odd) = values.split_at(width);
             for first in (0..width).step_by(PANEL) {
                 let line = &mut self.values[first / PANEL * value_lines + pair].0;
-                // If `n_ctx` is odd, the last position has no partner; its half of the pair stays zero from `reset`.
+                // A line holds pairs of positions. If `n_ctx` is odd, the final position has no partner, and its half
+                // of the pair stays zero from `reset`.
                 for (pair, even) in line.as_chunks_mut::<2>().0.iter_mut().zip(&even[first..]) {
                     pair[0] = *even;
                 }
@@ -87,8 +89,8 @@ impl HeadBf16 {
         }
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`, as bf16 bits. `store(row, values)` is
-    /// called for each row of the result, with `values` of `(width)`.
+    /// Computes `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`, as bf16 bits. `store(row,
+    /// values)` is called for each row of the result; `values` is `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -130,7 +132,7 @@ impl HeadBf16 {
             }
             compute_weights(shifts, totals, weights);
         }
-        // Clear the padding between the last panel of positions and the end of the tile.
+        // Clear the padding between the final panel of 16 positions and the end of the tile.
         for weights in weights.chunks_exact_mut(positions) {
             weights[self.n_ctx.next_multiple_of(PANEL)..].fill(0);
         }
@@ -148,7 +150,7 @@ impl HeadBf16 {
         }
     }
 
-    /// The largest score of each query, `(rows)`.
+    /// The largest attention score of each query, `(rows)`.
     fn largest_scores(&self, cpu: Cpu, queries: RowsBf16<'_>) -> Vec<f32> {
         let mut scores = vec![0.0; queries.rows * self.n_ctx.next_multiple_of(PANEL)];
         kernel(cpu).bf16(queries, &self.keys, &mut scores);
@@ -157,17 +159,17 @@ impl HeadBf16 {
     }
 }
 
-/// The sum of the 16 partial sums of a row.
+/// The total of the 16 partial sums that belong to one row.
 fn total(totals: &[f32]) -> f32 {
     totals.first_chunk().map_or(0.0, |totals| reduce(*totals, |a, b| a + b))
 }
 
-/// Where the weights of a group of scores are written.
+/// Where the attention weights of a group of scores are written.
 #[derive(Clone, Copy)]
 struct WeightLayout {
     /// The column of the first weight of the group.
     column: usize,
-    /// Weights from the start of one row to the start of the next.
+    /// Distance in elements from the start of one row of weights to the start of the next.
     stride: usize,
     /// Number of columns that are positions. Later columns are padding and get the weight zero.
     n_ctx: usize,
@@ -197,21 +199,21 @@ fn weights_of_group(
     }
 }
 
-/// The scores of a group, and how to turn them into weights.
+/// The attention scores of a group, and how they are turned into weights.
 #[derive(Clone, Copy)]
 struct ScoreRows<'a> {
     /// The scores, `(rows, count)`.
     scores: &'a [f32],
     /// Number of scores in a row, including padding.
     count: usize,
-    /// Number of scores in a row that belong to positions. The others are padding.
+    /// Number of scores in a row that belong to positions. The scores after them are padding.
     valid: usize,
     scale: f32,
-    /// The shift of each row, `(rows)`.
+    /// The shift of each row, `(rows)`: it is subtracted from the scaled scores.
     shifts: &'a [f32],
 }
 
-/// [`weights_of_group`] in plain Rust. The rows of `weights` are `stride` apart.
+/// [`weights_of_group`] in plain Rust. The rows of `weights` start `stride` elements apart.
 fn portable_weights_of_group(rows: ScoreRows<'_>, weights: &mut [u16], stride: usize, totals: &mut [[f32; LANES]]) {
     let ScoreRows { scores, count, valid, scale, shifts } = rows;
     for (((scores, shift), weights), totals) in
@@ -236,8 +238,8 @@ mod avx512 {
 
     use super::{LANES, POLYNOMIAL, ScoreRows};
 
-    /// As [`super::portable_weights_of_group`], with AVX-512 instructions. They round ties to even, and they add the
-    /// weights to `totals` in a different order.
+    /// As [`super::portable_weights_of_group`], with AVX-512 instructions. The results may differ in the lowest bits:
+    /// these instructions round ties to even, and they add the weights to `totals` in a different order.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(super) fn weights_of_group(
         rows: ScoreRows<'_>,
@@ -257,7 +259,7 @@ mod avx512 {
             let mut total = unsafe { _mm512_loadu_ps(totals.as_ptr()) };
             let (pairs, _) = scores[..valid].as_chunks::<{ 2 * LANES }>();
             for (pair, out) in pairs.iter().zip(weights.as_chunks_mut::<{ 2 * LANES }>().0) {
-                // SAFETY: a pair is 32 scores, two loads of 16.
+                // SAFETY: a pair is 32 scores, which two loads of 16 read.
                 let (low, high) =
                     unsafe { (_mm512_loadu_ps(pair.as_ptr()), _mm512_loadu_ps(pair.as_ptr().add(LANES))) };
                 let rounded = _mm512_cvtne2ps_pbh(weights_of(high, scale, *shift), weights_of(low, scale, *shift));
@@ -267,8 +269,8 @@ mod avx512 {
             }
             let first = pairs.len() * 2 * LANES;
             if first < count {
-                // Two masks: `remaining` has one bit for each remaining score, `valid` only for scores that belong to
-                // a position.
+                // Two masks: `remaining` has one bit for each score that is left in the row, and `valid` has one bit
+                // for each of those that belongs to a position.
                 let mask_of = |length: usize| u32::MAX.unbounded_shr((2 * LANES - length.min(2 * LANES)) as u32);
                 let (remaining, valid) = (mask_of(count - first), mask_of(valid - first));
                 let start = scores.as_ptr().wrapping_add(first);
@@ -295,7 +297,7 @@ mod avx512 {
         }
     }
 
-    /// `2^(score * scale - shift)` of 16 scores.
+    /// Computes `2^(score * scale - shift)` for each of 16 scores.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn weights_of(scores: __m512, scale: f32, shift: f32) -> __m512 {
@@ -316,7 +318,7 @@ mod avx512 {
 /// 8e-5, less than bf16 resolves.
 const POLYNOMIAL: [f32; 4] = [5.517_166_5e-2, 0.242_611_13, 0.693_260_97, 0.999_928_06];
 
-/// `2^x`; zero or infinite outside the range of f32.
+/// Computes `2^x`. The result is zero below the range of f32 and infinite above it.
 fn exp2(x: f32) -> f32 {
     let whole = x.round_ties_even();
     let rest = x - whole;

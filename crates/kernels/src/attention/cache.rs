@@ -1,7 +1,7 @@
 //! The KV cache of the decoder: keys and values of one layer for one hypothesis, in f32, one row for each position.
 //!
-//! It is not packed. Only one query at a time attends to it, so packing would not pay off, and a new position is
-//! appended by copying two rows.
+//! The cache is not packed into panels, because only one query at a time attends to it and packing would take longer
+//! than it saves. So a new position is appended by copying two rows.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::{Aligned, Cpu};
 const MIN_CAPACITY: usize = 64;
 /// Number of positions that are processed at a time. Their keys take half of the L1 cache.
 const ROWS: usize = 8;
-/// Number of channels whose sums are held in registers at a time.
+/// Number of channels whose sums are held in registers at the same time.
 const CHANNELS: usize = 4 * LANES;
 
 /// The keys and values of one decoder layer for one hypothesis, all heads side by side.
@@ -40,10 +40,11 @@ impl Cache {
 
     /// Writes the key and the value of one position, each `(d)`.
     ///
-    /// The capacity doubles when it is exhausted. It is not allocated for the longest possible hypothesis at once,
-    /// because most need a fraction of that.
+    /// The capacity doubles when it is exhausted. Memory for the longest possible hypothesis is not allocated at
+    /// once, because most hypotheses need a fraction of it.
     ///
     /// # Panics
+    ///
     /// If `key` or `value` is not `d` long.
     pub fn set(&mut self, position: usize, key: &[f32], value: &[f32]) {
         self.reserve(position + 1);
@@ -75,7 +76,7 @@ impl Cache {
         self.keys.len() / self.d
     }
 
-    /// Makes sure that the capacity is at least `positions`.
+    /// Makes sure that memory for at least `positions` positions is allocated.
     fn reserve(&mut self, positions: usize) {
         let capacity = self.capacity();
         if positions > capacity {
@@ -85,12 +86,12 @@ impl Cache {
         }
     }
 
-    /// `softmax(query k^T / sqrt(width)) v` over the first `length` positions, for the heads whose columns start at
-    /// `column`. `queries` and `out` are `(heads, width)`; `scores` is scratch memory of `(heads, length)`.
+    /// Computes `softmax(query k^T / sqrt(width)) v` over the first `length` positions, for the heads whose columns
+    /// start at `column`. `queries` and `out` are `(heads, width)`; `scores` is scratch memory of `(heads, length)`.
     ///
-    /// Processes a few rows at a time for all heads. Processing one head after another would read only a few columns
-    /// of every row. The prefetcher does not recognise that access pattern, and the columns compete for a few sets of
-    /// the L1 cache.
+    /// A few rows of the cache are processed at a time, for all heads. Processing one head after another would read
+    /// only a few columns of every row. The hardware prefetcher does not recognise that access pattern, and the
+    /// columns compete for a few sets of the L1 cache.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -125,7 +126,7 @@ impl Cache {
 }
 
 multiversion! {
-    /// `scores[i] = query . keys[i]`. `query` is `(width)`; rows of `keys` are `stride` apart.
+    /// Computes `scores[i] = query . keys[i]`. `query` is `(width)`; rows of `keys` start `stride` elements apart.
     fn score(query: &[f32], keys: &[f32], stride: usize, scores: &mut [f32]) {
         let (chunks, rest) = query.as_chunks::<LANES>();
         for (score, key) in scores.iter_mut().zip(keys.chunks(stride)) {
@@ -145,8 +146,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// `out += sum over i of weights[i] * values[i]`, added in the order of `i`. `out` is `(width)`; rows of `values`
-    /// are `stride` apart.
+    /// Computes `out += sum over i of weights[i] * values[i]`, added in the order of `i`. `out` is `(width)`; rows of
+    /// `values` start `stride` elements apart.
     fn accumulate(weights: &[f32], values: &[f32], stride: usize, out: &mut [f32]) {
         let (blocks, rest) = out.as_chunks_mut::<CHANNELS>();
         let wide = blocks.len() * CHANNELS;

@@ -5,12 +5,12 @@ use crate::scratch::scratch_of;
 use crate::vector::softmax;
 use crate::{Cpu, Scratch};
 
-/// The keys and values of one head.
+/// The packed keys and values of one attention head, in f32.
 #[derive(Clone, Debug)]
 pub struct HeadF32 {
-    /// The keys `(n_ctx, width)`. Positions are the output channels of the product `q k^T`.
+    /// The keys `(n_ctx, width)`. Each position is an output channel of the product `q k^T`.
     keys: PackedF32,
-    /// The values `(width, n_ctx)`. Positions are the `k` of the product `weights v`.
+    /// The values `(width, n_ctx)`. Each position is one `k` (summation index) of the product `weights v`.
     values: PackedF32,
 }
 
@@ -30,7 +30,7 @@ impl HeadF32 {
         (self.keys.n(), self.keys.k())
     }
 
-    /// Packs all keys and values, each `(n_ctx, width)`.
+    /// Packs the keys and the values of all positions, each matrix `(n_ctx, width)`.
     pub(super) fn pack(&mut self, keys: &[f32], values: &[f32]) {
         let width = self.keys.k();
         for (position, (key, value)) in keys.chunks_exact(width).zip(values.chunks_exact(width)).enumerate() {
@@ -39,8 +39,8 @@ impl HeadF32 {
         }
     }
 
-    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with
-    /// `scores` of `(n_ctx)`.
+    /// Computes the attention scores `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)`
+    /// is called for each row; `scores` is `(n_ctx)`.
     pub(super) fn scores(
         &self,
         cpu: Cpu,
@@ -62,8 +62,8 @@ impl HeadF32 {
         }
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each
-    /// row of the result, with `values` of `(width)`.
+    /// Computes `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called
+    /// for each row of the result; `values` is `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,

@@ -13,12 +13,12 @@ use crate::scratch::scratch_of;
 use crate::vector::{LANES, larger, maximum, reduce};
 use crate::{Aligned, Arena, Cpu, Scratch};
 
-/// The keys and values of one head.
+/// The packed keys and values of one attention head, in int8.
 #[derive(Debug)]
 pub struct HeadI8 {
-    /// The keys `(n_ctx, width)`. Positions are the output channels of the product `q k^T`.
+    /// The keys `(n_ctx, width)`. Each position is an output channel of the product `q k^T`.
     keys: PackedI8,
-    /// The values `(width, n_ctx)`. Positions are the `k` of the product `weights v`.
+    /// The values `(width, n_ctx)`. Each position is one `k` (summation index) of the product `weights v`.
     values: PackedI8,
 }
 
@@ -38,7 +38,7 @@ impl HeadI8 {
         (self.keys.n(), self.keys.k())
     }
 
-    /// Quantises and packs all keys and values, each `(n_ctx, width)`.
+    /// Quantises and packs the keys and the values of all positions, each matrix `(n_ctx, width)`.
     pub(super) fn pack(&mut self, cpu: Cpu, keys: &[f32], values: &[f32], scratch: &mut Scratch) {
         let (n_ctx, width) = self.shape();
         let key = |position: usize| &keys[position * width..][..width];
@@ -64,7 +64,7 @@ impl HeadI8 {
         }
         let panel_lines = padded_k(n_ctx) / 4;
         for first in (0..n_ctx).step_by(4) {
-            // The padding after the last position stays zero from `reset`.
+            // The padding after the final position stays zero from `reset`.
             for (offset, quantised) in bytes.chunks_exact_mut(width).enumerate().take(n_ctx - first) {
                 quantise_channels(cpu, value(first + offset), inverse, quantised);
             }
@@ -80,10 +80,11 @@ impl HeadI8 {
         }
     }
 
-    /// `queries k^T` as exact sums, `(rows, n_ctx)`, each row padded to whole panels.
+    /// Computes `queries k^T` as exact integer sums, `(rows, n_ctx)`, each row padded to whole panels of 16
+    /// positions.
     ///
-    /// Writes a scale for each row to `scales`, `(rows)`; it includes the factor `1 / sqrt(width)`. The score of a
-    /// position is its sum times the scale of its key times the scale of its row.
+    /// Writes a scale for each row to `scales`, `(rows)`. The scale includes the factor `1 / sqrt(width)`. The score
+    /// of a position is its sum times the scale of its key times the scale of the row.
     fn products<'s>(
         &self,
         cpu: Cpu,
@@ -105,8 +106,8 @@ impl HeadI8 {
         products
     }
 
-    /// `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)` is called for each row, with
-    /// `scores` of `(n_ctx)`.
+    /// Computes the attention scores `queries k^T / sqrt(width)`. `queries` is `(rows, width)`. `store(row, scores)`
+    /// is called for each row; `scores` is `(n_ctx)`.
     pub(super) fn scores(
         &self,
         cpu: Cpu,
@@ -127,8 +128,8 @@ impl HeadI8 {
         }
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called for each
-    /// row of the result, with `values` of `(width)`.
+    /// Computes `softmax(queries k^T / sqrt(width)) v`. `queries` is `(rows, width)`. `store(row, values)` is called
+    /// for each row of the result; `values` is `(width)`.
     pub(super) fn attend(
         &self,
         cpu: Cpu,
@@ -167,8 +168,9 @@ impl HeadI8 {
 }
 
 multiversion! {
-    /// Turns the scores of a row, `scores[i] * scales[i] * scale`, into weights in units of 1/255 of the largest, and
-    /// returns the sum of the weights. `buffer` is scratch memory, at least as long as the row.
+    /// Turns the scores of a row, `scores[i] * scales[i] * scale`, into attention weights and returns the sum of the
+    /// weights. The unit of the weights is 1/255 of the largest weight. `buffer` is scratch memory, at least as long
+    /// as the row.
     fn softmax_weights(scores: &[i32], scales: &[f32], scale: f32, buffer: &mut [f32], weights: &mut [u8]) -> i32 {
         let buffer = &mut buffer[..scores.len()];
         for ((value, score), key) in buffer.iter_mut().zip(scores).zip(scales) {
@@ -198,17 +200,18 @@ multiversion! {
     }
 }
 
-/// 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number leaves the nearest integer in the
-/// low bits.
+/// This is 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number leaves the nearest
+/// integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// `255 * 2^x` for `x <= 0`, rounded to an integer. The result is that integer plus the bits of [`ROUND`].
+/// Computes `255 * 2^x` for `x <= 0`, rounded to an integer. The bits of the result are that integer plus the bits of
+/// [`ROUND`].
 ///
-/// `2^x` is computed by a polynomial of degree 3, whose error is 1/50 of the rounding step.
+/// A polynomial of degree 3 approximates `2^x`. Its error is 1/50 of the rounding step.
 #[inline(always)]
 fn weight_bits(x: f32) -> u32 {
-    /// At and below this exponent the weight rounds to zero. Clamping keeps the exponent arithmetic below within normal
-    /// floats.
+    /// The attention weight of an exponent at or below this value rounds to zero. Clamping to it keeps the arithmetic
+    /// on the exponent bits within normal floats.
     const MIN_EXPONENT: f32 = -16.0;
     let x = larger(x, MIN_EXPONENT);
     let rounded = x + ROUND;
@@ -220,7 +223,7 @@ fn weight_bits(x: f32) -> u32 {
 }
 
 multiversion! {
-    /// `largest[i] = max(largest[i], |values[i]|)`.
+    /// Updates `largest[i]` to the larger of `largest[i]` and `|values[i]|`.
     fn largest_magnitudes(values: &[f32], largest: &mut [f32]) {
         for (largest, value) in largest.iter_mut().zip(values) {
             *largest = if value.abs() > *largest { value.abs() } else { *largest };
@@ -229,7 +232,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Quantises the values of one position, `(width)`, with the inverse scale of each channel, `(width)`.
+    /// Quantises the values of one position, `(width)`. `inverse` holds the reciprocal of the scale of each channel,
+    /// `(width)`.
     fn quantise_channels(values: &[f32], inverse: &[f32], quantised: &mut [i8]) {
         for ((quantised, value), inverse) in quantised.iter_mut().zip(values).zip(inverse) {
             *quantised = round_to_bits((*value * *inverse).clamp(-127.0, 127.0)) as i8;

@@ -24,7 +24,7 @@ use crate::scratch::scratch_of;
 use crate::vector::softmax;
 use crate::{Context, Cpu, Number, Scratch};
 
-/// Queries in a block. Their f32 scores for 1500 positions take 192 KiB.
+/// Maximum number of queries in a block. Their f32 scores for 1500 positions take 192 KiB.
 const BLOCK: usize = 32;
 
 /// The packed keys and values of one layer, all heads, for cross-attention.
@@ -37,11 +37,11 @@ pub enum KeyValues {
 }
 
 impl KeyValues {
-    /// Packs the keys and values of all heads. `kv` is `(n_ctx, 2 * d)` in blocks of one head each: first the keys of
-    /// all heads, then the values.
+    /// Packs the keys and values of all heads. `kv` is `(n_ctx, 2 * d)`, stored as one block of columns per head:
+    /// first the keys of all heads, then the values.
     ///
-    /// In int8, memory is allocated for at least `min_capacity` positions. Later calls reuse it if it is large
-    /// enough.
+    /// In int8, memory is allocated for at least `min_capacity` positions. Later calls reuse the memory if it is
+    /// large enough.
     pub fn pack(&mut self, context: &Context, kv: &Blocks<f32>, min_capacity: usize) {
         let heads = kv.n() / kv.width() / 2;
         match self {
@@ -50,7 +50,7 @@ impl KeyValues {
         }
     }
 
-    /// `[heads, n_ctx, width]`, the shape of the keys and of the values.
+    /// The shape `[heads, n_ctx, width]` of the keys, which is also that of the values.
     pub fn shape(&self) -> [usize; 3] {
         let (n_ctx, width) = match self {
             Self::F32(heads) => heads.first().map_or((0, 0), HeadF32::shape),
@@ -66,13 +66,15 @@ impl KeyValues {
         }
     }
 
-    /// The attention weights of one head, `softmax(queries k^T / sqrt(width))`, over the first `positions` positions.
-    /// The others are ignored, as if they were masked.
+    /// Computes the attention weights of one head, `softmax(queries k^T / sqrt(width))`, over the first `positions`
+    /// positions. Later positions are ignored, as if they were masked.
     ///
     /// `queries` is `(rows, d)`, with the columns of all heads; `out` is `(rows, positions)`.
     ///
     /// # Panics
-    /// If `out` is not a multiple of `rows`, or `positions` is 0 or greater than `n_ctx`, or `rows` is 0.
+    ///
+    /// If the length of `out` is not a multiple of `rows`, or `positions` is 0 or greater than `n_ctx`, or `rows` is
+    /// 0.
     pub fn weights(&self, context: &Context, head: usize, queries: RowsF32<'_>, out: &mut [f32]) {
         let width = queries.k / self.heads();
         let positions = out.len() / queries.rows;
@@ -96,8 +98,8 @@ impl KeyValues {
         });
     }
 
-    /// `softmax(queries k^T / sqrt(width)) v` of one head. `queries` is `(rows, width)`. `store(row, values)` is called
-    /// for each row of the result, with `values` of `(width)`.
+    /// Computes `softmax(queries k^T / sqrt(width)) v` of one head. `queries` is `(rows, width)`. `store(row,
+    /// values)` is called for each row of the result; `values` is `(width)`.
     fn attend(
         &self,
         head: usize,
@@ -113,8 +115,8 @@ impl KeyValues {
     }
 }
 
-/// Packs the keys and values of all heads in f32. The keys of a head are block `first + head`, its values are block
-/// `first + heads + head`.
+/// Packs the keys and values of all heads in f32. Block `first + head` holds the keys of a head, and block `first +
+/// heads + head` holds the values of that head.
 fn pack_f32(context: &Context, blocks: &Blocks<f32>, heads: usize, first: usize, packed: &mut Vec<HeadF32>) {
     let (n_ctx, width) = (blocks.rows(), blocks.width());
     packed.resize_with(heads, || HeadF32::new(n_ctx, width));
@@ -141,12 +143,13 @@ fn pack_int8(
     });
 }
 
-/// Self-attention of the encoder: every position attends to all positions. Holds the queries, keys and values; their
-/// memory is reused from one call to the next.
+/// Self-attention of the encoder: every position attends to all positions. A `SelfAttention` holds the queries, keys
+/// and values, and reuses their memory from one call to the next.
 #[derive(Debug)]
 pub struct SelfAttention(Operands);
 
-/// Queries, keys and values, `(n_ctx, 3 * d)` in blocks of one head each, and the packed keys and values of each head.
+/// Queries, keys and values, `(n_ctx, 3 * d)`, stored as one block of columns per head, and the packed keys and
+/// values of each head.
 #[derive(Debug)]
 enum Operands {
     F32(Blocks<f32>, Vec<HeadF32>),
@@ -155,25 +158,26 @@ enum Operands {
 }
 
 impl SelfAttention {
-    /// Attention in f32.
+    /// Creates a self-attention that computes in f32.
     pub fn f32() -> Self {
         Self(Operands::F32(Blocks::default(), Vec::new()))
     }
 
-    /// Attention in int8.
+    /// Creates a self-attention that computes in int8.
     pub fn int8() -> Self {
         Self(Operands::Int8(Blocks::default(), Vec::new()))
     }
 
-    /// Attention in bf16.
+    /// Creates a self-attention that computes in bf16.
     pub fn bf16() -> Self {
         Self(Operands::Bf16(Blocks::default(), Vec::new()))
     }
 
-    /// The output that the preceding linear layer must write to: `(n_ctx, 3 * d)`, the queries of all heads, then their
-    /// keys, then their values. Each head has `width` columns.
+    /// The matrix that the preceding linear layer must write its result to: `(n_ctx, 3 * d)`, the queries of all
+    /// heads, then the keys of all heads, then the values. Each head has `width` columns.
     ///
     /// # Panics
+    ///
     /// If `width` does not divide `d`.
     pub fn input(&mut self, n_ctx: usize, d: usize, width: usize) -> Output<'_> {
         match &mut self.0 {
@@ -228,13 +232,13 @@ impl SelfAttention {
     }
 }
 
-/// `store(row, values)` receives one row of a result.
+/// A callback `store(row, values)` that receives one row of a result.
 type Store<'a> = dyn FnMut(usize, &[f32]) + 'a;
 
-/// `attend(head, queries, scratch, store)` computes the attention of one head for a block of queries.
+/// A function `attend(head, queries, scratch, store)` that computes the attention of one head for a block of queries.
 type Attend<'a, T> = dyn Fn(usize, &[T], &mut Scratch, &mut Store<'_>) + Sync + 'a;
 
-/// Runs `attend` on all blocks of queries of all heads, and writes the results to `out`, `(n_ctx, d)`.
+/// Calls `attend` for every head and every block of queries, and writes the results to `out`, `(n_ctx, d)`.
 fn each_block<T: Number + Sync>(context: &Context, qkv: &Blocks<T>, out: &mut [f32], attend: &Attend<'_, T>) {
     let (n_ctx, width, d) = (qkv.rows(), qkv.width(), qkv.n() / 3);
     assert_eq!(out.len(), n_ctx * d, "output does not have the shape (n_ctx, d)");
@@ -244,18 +248,20 @@ fn each_block<T: Number + Sync>(context: &Context, qkv: &Blocks<T>, out: &mut [f
         let (head, first) = (task / blocks, task % blocks * BLOCK);
         let queries = &qkv.block(head)[first * width..][..BLOCK.min(n_ctx - first) * width];
         attend(head, queries, scratch, &mut |row, values| {
-            // SAFETY: each task writes its own rows of its own head, and `store` gets each row once.
+            // SAFETY: each task writes its own rows of its own head, and `store` receives each row once. So no two
+            // slices overlap.
             unsafe { out.slice((first + row) * d + head * width, width) }.copy_from_slice(values);
         });
     });
 }
 
-/// Cross-attention of a decoding step. Each window is given as `(key_values, rows)`: the next `rows` rows of `queries`
-/// attend to its keys and values.
+/// Cross-attention of a decoding step. `windows` lists one pair `(key_values, rows)` per audio window: the next
+/// `rows` rows of `queries` attend to these keys and values.
 ///
 /// `queries` and `out` are `(rows, d)`, where `rows` is the sum over all windows.
 ///
 /// # Panics
+///
 /// If the shapes do not agree.
 pub fn cross_attention(context: &Context, queries: RowsF32<'_>, windows: &[(&KeyValues, usize)], out: &mut [f32]) {
     let d = queries.k;
@@ -271,16 +277,18 @@ pub fn cross_attention(context: &Context, queries: RowsF32<'_>, windows: &[(&Key
         let queries = &queries.data[first * queries.stride + head * width..];
         let queries = RowsF32 { data: queries, stride: d, rows, k: width };
         key_values.attend(head, context.cpu, queries, scratch, &mut |row, values| {
-            // SAFETY: each task writes its own rows of its own head, and `store` gets each row once.
+            // SAFETY: each task writes its own rows of its own head, and `store` receives each row once. So no two
+            // slices overlap.
             unsafe { out.slice((first + row) * d + head * width, width) }.copy_from_slice(values);
         });
     });
 }
 
-/// The positions that one row of a decoding step attends to: the first positions in the KV cache of its hypothesis.
+/// The positions that one row of a decoding step attends to: the first positions in the KV cache of the row's
+/// hypothesis.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
-    /// The KV cache of one layer.
+    /// The KV cache of one decoder layer and one hypothesis.
     pub cache: &'a Cache,
     /// Number of positions that the row attends to, starting at the first.
     pub length: usize,

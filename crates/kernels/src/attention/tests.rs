@@ -1,18 +1,18 @@
-//! Attention follows its definition, and a row has the same bits alone and in a batch.
+//! These tests check that attention follows its definition, and that a row has the same bits alone and in a batch.
 
 use super::*;
 
-/// Deterministic values in about -2..2.
+/// Deterministic test values between about -2 and 2.
 fn wave(length: usize, seed: usize) -> Vec<f32> {
     (0..length).map(|i| (((i + seed) * 7919) % 1009) as f32 * 0.004 - 2.0).collect()
 }
 
-/// The columns of one head, which start at `first`, of every row.
+/// Iterates over the rows of `all`, and returns for each row the columns of one head, which start at `first`.
 fn head_rows(all: &[f32], stride: usize, first: usize, width: usize) -> impl Iterator<Item = &[f32]> {
     all.chunks_exact(stride).map(move |row| &row[first..first + width])
 }
 
-/// Attention of one query by its definition, in f64.
+/// Computes the attention of one query from its definition, in f64.
 fn attend_exactly(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f64> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let weights: Vec<f64> = keys.iter().map(|key| (dot(query, key) / (query.len() as f64).sqrt()).exp()).collect();
@@ -54,8 +54,8 @@ fn self_attention_follows_the_definition() {
     let (n_ctx, heads, width) = (71, 3, 20);
     let d = heads * width;
     let qkv = wave(n_ctx * 3 * d, 0);
-    // Int8 rounds queries and keys to 1/127 of their largest value and weights to 1/255; scores reach 12. Bf16 has 8
-    // significant bits.
+    // These are the tolerances of each number format. Int8 rounds queries and keys to 1/127 of their largest value
+    // and weights to 1/255; scores reach 12. Bf16 has 8 significant bits.
     let kinds = [(SelfAttention::f32(), 1e-5), (SelfAttention::int8(), 0.12), (SelfAttention::bf16(), 0.03)];
     for (mut packed, tolerance) in kinds {
         for context in contexts() {
@@ -82,7 +82,8 @@ fn int8_attention_has_the_same_bits_on_every_instruction_set_and_after_reuse() {
     let mut first = Vec::new();
     let mut packed = SelfAttention::int8();
     for context in contexts() {
-        // A larger shape in between checks that no old values are left in the reused memory.
+        // The second run has a larger shape. It checks that the third run does not use values that are left in the
+        // reused memory.
         for (rows, seed) in [(n_ctx, 0), (n_ctx + 9, 5), (n_ctx, 0)] {
             let qkv = wave(rows * 3 * d, seed);
             let out = attend_all(&context, &qkv, d, width, &mut packed);
@@ -207,14 +208,15 @@ fn attention_weights_follow_the_definition_and_have_the_same_bits_alone() {
     }
 }
 
-/// `2^score` overflows for scores of hundreds, unless the largest score is subtracted first.
+/// For scores of hundreds, `2^score` overflows unless the largest score is subtracted first.
 #[test]
 fn bf16_attention_does_not_overflow_for_large_scores() {
     let (n_ctx, width) = (70, 32);
     for context in contexts() {
         for size in [1.0, 20.0, 400.0, 1e6] {
             let mut qkv = wave(n_ctx * 3 * width, 3);
-            // The last key is much larger than the others. It gets all of the weight, or none if its score is negative.
+            // Make the final key much larger than the others. Its position gets all of the attention weight, or none
+            // if its score is negative.
             qkv.chunks_exact_mut(3 * width).for_each(|row| row[width..2 * width].fill(0.001));
             qkv[(n_ctx - 1) * 3 * width + width..][..width].fill(size);
             let out = attend_all(&context, &qkv, width, width, &mut SelfAttention::bf16());

@@ -1,11 +1,12 @@
-//! The kernel for AMX: tile registers of 16 rows by 64 bytes. One instruction multiplies two tiles.
+//! The kernel for AMX, which has tile registers of 16 rows by 64 bytes. One instruction multiplies two tiles.
 //!
-//! A line of a panel already has the layout of a tile row. A tile of weights is 16 lines: 64 `k` (32 in bf16) by 16
-//! channels. A tile of activations is 16 rows. A block is two tiles of rows by two panels. Its four tiles of sums
-//! stay in registers over the whole of `k`, so every tile that is loaded is used twice.
+//! Weights are stored in panels of 16 output channels, and a panel is a sequence of 64-byte lines. A line already has
+//! the layout of a tile row. A tile of weights is 16 lines: 64 `k` (32 in bf16) by 16 channels. A tile of activations
+//! is 16 rows. A block is two tiles of rows by two panels. Its four tiles of sums stay in registers over the whole of
+//! `k`, so every tile that is loaded is used twice.
 //!
 //! The compiler does not manage tile registers. Therefore one asm block computes a whole block, from zeroing the sums
-//! to storing them. The tile configuration (how many rows each tile has) is loaded separately; it stays valid as long
+//! to storing them. The tile configuration (how many rows each tile has) is loaded separately. It stays valid as long
 //! as a value of [`Tiles`] lives, because compiled code never changes it.
 //!
 //! F32 products, and int8 products of very few rows, are left to the AVX-512 kernel.
@@ -18,7 +19,7 @@ use crate::lines::{LineBf16, LineI8, PANEL};
 use crate::scratch::scratch_of;
 use crate::{Aligned, Cpu, Isa, Number};
 
-/// The kernel. It is reachable only through [`kernel`].
+/// The kernel for AMX. It is reachable only through [`kernel`].
 struct Amx(());
 
 static AMX: Amx = Amx(());
@@ -27,17 +28,17 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Amx).then_some(&AMX)
 }
 
-/// Rows of a tile of activations or of sums; also lines of a tile of weights.
+/// Number of rows in a tile of activations or of sums, and number of 64-byte lines in a tile of weights.
 const TILE_ROWS: usize = 16;
-/// Rows of a block.
+/// Maximum number of rows in a block.
 const BLOCK_ROWS: usize = 2 * TILE_ROWS;
-/// Maximum number of tiles along `k` that are multiplied at once. Two tiles of rows of this depth fill a third of the
+/// Maximum number of tiles along `k` in one piece of a product. Two tiles of rows of this depth fill a third of the
 /// L1 cache.
 ///
 /// A deeper product is split along `k` into pieces, and the sums stay in the L2 cache between two pieces. Otherwise
 /// the rows would have to be loaded from L2 again for every panel.
 const MAX_PIECE_TILES: usize = 8;
-/// With fewer rows than this, the AVX-512 kernel is faster.
+/// Products with fewer rows than this are left to the AVX-512 kernel, which is faster for them.
 const MIN_ROWS: usize = 3;
 
 impl Kernel for Amx {
@@ -90,13 +91,14 @@ impl Kernel for Amx {
         sums: &mut Aligned<f32>,
         each: &mut dyn FnMut(usize, &[f32]),
     ) {
-        // The scores of attention have a small `k`, so a group takes little time. With four panels instead of two, the
-        // cost of the call per group matters less.
+        // The scores of attention have a small `k`, so the product of a group takes little time. With four panels per
+        // group instead of two, the cost of calling `each` once per group matters less.
         by_groups::<Bf16, _, _, _>(&a, b, 4, sums, each);
     }
 }
 
-/// One block of rows times all panels. Passes the sums on in groups of `group_panels` panels, an even number.
+/// Multiplies one block of rows with all panels. Passes the sums to `each` in groups of `group_panels` panels, an
+/// even number.
 fn by_groups<D: Dot, T, L, S: Number>(
     a: &RowsOf<'_, T>,
     b: &[L],
@@ -112,7 +114,8 @@ fn by_groups<D: Dot, T, L, S: Number>(
     let steps = a.lines() / TILE_ROWS;
     let pieces = if a.rows > TILE_ROWS { steps.div_ceil(MAX_PIECE_TILES).max(1) } else { 1 };
     let group = group_panels * PANEL * a.rows;
-    // With several pieces, the sums of all groups are kept until the last piece. With one piece, two slots alternate.
+    // If `k` is split into several pieces, `sums` holds the sums of all groups until the final piece. Otherwise it
+    // holds the sums of two groups, in two slots that are used alternately.
     let slots = if pieces == 1 { 2 } else { panels.div_ceil(group_panels) };
     let sums = scratch_of(sums, slots * group);
     let tiles = tiles_for(a.rows);
@@ -122,16 +125,16 @@ fn by_groups<D: Dot, T, L, S: Number>(
             let width = group_panels.min(panels - panel) * PANEL;
             let out = &mut sums[index % slots * group..][..group];
             for inner in (panel..panels.min(panel + group_panels)).step_by(2) {
-                // SAFETY: `inner - panel` is less than the panels of this group, so the offset lies inside the group's
-                // sums.
+                // SAFETY: `inner - panel` is less than the number of panels in this group, so the offset lies inside
+                // the group's sums.
                 let out = unsafe { out.as_mut_ptr().add((inner - panel) * PANEL) };
                 let block = Block::new(a, &b[inner * a.lines()..], out.cast(), width);
-                // SAFETY: `panels_of` checked that `a` holds all rows and `b` these panels over the whole of `k`. The
-                // slot has `width` elements for each row, enough for one or two panels at this offset.
+                // SAFETY: `panels_of` checked that `a` holds all rows and `b` these panels over the whole of `k`.
+                // `out` has `width` elements for each row, enough for one or two panels at this offset.
                 unsafe { tiles.multiply::<D>(block.piece(first, end), a.rows, 2.min(panels - inner)) };
             }
-            // Pass on the sums of the previous group only now. This work overlaps with the tile instructions of the
-            // current group, which the processor is still executing.
+            // Pass on the sums of the previous group only now. Then `each` runs while the processor still executes
+            // the tile instructions of the current group.
             if piece + 1 == pieces && index > 0 {
                 each(panel - group_panels, &sums[(index - 1) % slots * group..][..group]);
             }
@@ -143,9 +146,8 @@ fn by_groups<D: Dot, T, L, S: Number>(
     each(last * group_panels, &sums[last % slots * group..][..a.rows * rest * PANEL]);
 }
 
-/// All rows times all panels. `out` points to `(a.rows, panels * 16)` elements of four bytes. Callers must have checked
-/// with
-/// [`RowsOf::check`] that the lengths agree.
+/// Multiplies all rows with all panels. `out` points to `(a.rows, panels * 16)` elements of four bytes. Callers must
+/// have checked with [`RowsOf::check`] that the lengths agree.
 fn multiply<D: Dot, T, L>(a: &RowsOf<'_, T>, b: &[L], panels: usize, out: *mut u8) {
     let width = panels * PANEL;
     for row in (0..a.rows).step_by(BLOCK_ROWS) {
@@ -167,7 +169,7 @@ const SUM_BYTES: usize = 4;
 /// Size of a tile in bytes.
 const TILE_BYTES: usize = 1024;
 
-/// The operands of one asm block.
+/// The operands of the asm block that multiplies up to two tiles of rows with up to two panels.
 #[derive(Clone, Copy)]
 struct Block {
     /// The first row of activations, and the bytes from one row to the next.
@@ -175,19 +177,20 @@ struct Block {
     stride: usize,
     /// The first panel; the second follows it.
     b: *const u8,
-    /// Size of a panel in bytes, over the whole of `k`.
+    /// Size in bytes of one panel of weights, over the whole of `k`.
     panel: usize,
     /// Number of tiles along `k`, at least one.
     steps: usize,
     /// Whether to add to the existing sums instead of starting at zero.
     add: bool,
-    /// The first sum, and the bytes from one row of sums to the next.
+    /// The first sum, and the bytes from the start of one row of sums to the start of the next.
     out: *mut u8,
     out_stride: usize,
 }
 
 impl Block {
-    /// A block over the whole of `k`. `width` is the number of sums from one row of `out` to the next.
+    /// Creates a block over the whole of `k`. `width` is the number of sums from the start of one row of `out` to the
+    /// start of the next.
     fn new<T, L>(a: &RowsOf<'_, T>, b: &[L], out: *mut u8, width: usize) -> Self {
         Self {
             a: a.data.as_ptr().cast(),
@@ -201,8 +204,8 @@ impl Block {
         }
     }
 
-    /// The part of this block from tile `first` to tile `end` along `k`. Unless `first` is 0, it adds to the existing
-    /// sums.
+    /// The part of this block from tile `first` up to tile `end` (exclusive) along `k`. Unless `first` is 0, the part
+    /// adds to the existing sums.
     fn piece(self, first: usize, end: usize) -> Self {
         Self {
             a: self.a.wrapping_add(first * TILE_BYTES / TILE_ROWS),
@@ -235,8 +238,9 @@ fn tiles_for(rows: usize) -> Tiles {
     tile_rows[..8]
         .copy_from_slice(&[first, first, second, second, first, second, TILE_ROWS, TILE_ROWS].map(|n| n as u8));
     let configuration = Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows: tile_rows };
-    // SAFETY: only an `Amx` calls this, and it is reachable only where AMX was detected and the system permits its use.
-    // The asm block is `readonly`, not `nomem`, so the compiler writes the configuration to memory before it.
+    // SAFETY: only an `Amx` calls this function, and it is reachable only where AMX was detected and the system
+    // permits its use. The asm block is `readonly`, not `nomem`, so the compiler writes the configuration to memory
+    // before it.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags)) };
     Tiles(())
 }
@@ -250,10 +254,12 @@ impl Drop for Tiles {
 }
 
 impl Tiles {
-    /// Multiplies `rows` rows, as many as the tiles are configured for, with one or two panels.
+    /// Multiplies `rows` rows with one or two panels. The tiles must be configured for this number of rows.
     ///
     /// # Safety
-    /// The pointers and strides of `block` are valid for `rows` rows, `panels` panels of `steps` tiles, and their sums.
+    ///
+    /// The tiles are configured for `rows` rows. The pointers and strides of `block` are valid for `rows` rows, for
+    /// `panels` panels of `steps` tiles, and for their sums.
     #[allow(clippy::unused_self, reason = "`self` proves that the tiles are configured")]
     unsafe fn multiply<D: Dot>(&self, block: Block, rows: usize, panels: usize) {
         // SAFETY: `self` proves that the tiles are configured; the rest is this function's contract.
@@ -261,24 +267,25 @@ impl Tiles {
     }
 }
 
-/// A tile multiplication instruction.
+/// One of the instructions that multiply two tiles.
 trait Dot {
     /// Multiplies one or two tiles of rows with one or two panels.
     ///
-    /// Tile registers 0 and 1 hold the sums of the first tile of rows, 2 and 3 those of the second. 4 and 5 hold rows,
-    /// 6 and 7 panels.
+    /// Tile registers 0 and 1 hold the sums of the first tile of rows, 2 and 3 those of the second. Registers 4 and 5
+    /// hold rows, 6 and 7 panels.
     ///
     /// # Safety
-    /// The tiles are configured for `rows` rows. The pointers and strides of `block` are valid for `rows` rows,
-    /// `panels` panels of `steps` tiles, and their sums.
+    ///
+    /// The tiles are configured for `rows` rows. The pointers and strides of `block` are valid for `rows` rows, for
+    /// `panels` panels of `steps` tiles, and for their sums.
     unsafe fn multiply(block: Block, rows: usize, panels: usize);
 }
 
-/// The asm block of a [`Block`]: zeroes the tiles of sums or loads the existing sums, repeats the instructions `$step`
-/// for each tile along `k`, and stores the sums.
+/// Generates the asm block that computes a [`Block`]. The asm zeroes the tiles of sums or loads the existing sums,
+/// repeats the instructions `$step` for each tile along `k`, and stores the sums.
 ///
-/// `a0` and `a1` point to the two tiles of rows, `b0` and `b1` to the two panels, `out0` and `out1` to the sums of the
-/// two tiles of rows. `$address` is where the tile `$sums` is loaded from and stored to.
+/// `a0` and `a1` point to the two tiles of rows, `b0` and `b1` to the two panels, `out0` and `out1` to the sums of
+/// the two tiles of rows. `$address` is where the tile `$sums` is loaded from and stored to.
 macro_rules! block {
     ($block:ident, [$(($sums:literal, $address:literal)),*], [$($step:expr),*]) => {{
         let Block { a, stride, b, panel, steps, add, out, out_stride } = $block;
@@ -300,8 +307,8 @@ macro_rules! block {
                 "dec {steps}",
                 "jnz 2b",
                 $(concat!("tilestored ", $address, ", ", $sums),)*
-                // Every operand must occur in the template. For a block with one tile of rows, `out1` occurs only in
-                // this assembler comment.
+                // Every operand must occur in the asm template. For a block with one tile of rows, `out1` occurs only
+                // in this assembler comment.
                 "# {out1}",
                 a0 = inout(reg) a => _,
                 a1 = inout(reg) a.wrapping_add(TILE_ROWS * stride) => _,
@@ -332,7 +339,7 @@ macro_rules! dot {
             /// The contract of [`Dot::multiply`].
             unsafe fn multiply(block: Block, rows: usize, panels: usize) {
                 match (rows > TILE_ROWS, panels) {
-                    // Each load comes just before the first multiplication that uses it. In this order the
+                    // Each load comes just before the first multiplication that uses its tile. In this order the
                     // multiplication unit waits least.
                     (true, 2) => block!(
                             block,
@@ -391,17 +398,17 @@ macro_rules! dot {
 }
 
 dot!(
-    /// Signed bytes times signed bytes, summed in i32.
+    /// Multiplies signed bytes with signed bytes and sums in i32.
     Signed,
     "tdpbssd"
 );
 dot!(
-    /// Unsigned bytes times signed bytes, summed in i32.
+    /// Multiplies unsigned bytes with signed bytes and sums in i32.
     Unsigned,
     "tdpbusd"
 );
 dot!(
-    /// bf16 times bf16, summed in f32.
+    /// Multiplies bf16 with bf16 numbers and sums in f32.
     Bf16,
     "tdpbf16ps"
 );

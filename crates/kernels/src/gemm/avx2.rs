@@ -1,11 +1,11 @@
 //! The kernel for AVX2 and FMA.
 //!
-//! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs of products in i16, with saturation. The unsigned
-//! operand is `|b|`, the signed one is `a` times the sign of `b`. A pair is then at most `2 * 127 * 128 = 32512`, so it
-//! never saturates. `madd` by ones adds the pairs in i32.
+//! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs of products in i16, with saturation. The
+//! unsigned operand is `|b|`, and the signed operand is `a` times the sign of `b`. A pair is then at most `2 * 127 *
+//! 128 = 32512`, so it never saturates. `madd` by ones adds the pairs in i32.
 //!
-//! Unsigned rows hold values up to 255. They are split into two addends of at most 128, whose pairs lie between -32768
-//! and 32512, so they do not saturate either.
+//! Unsigned rows hold values up to 255. Each value is split into two addends of at most 128. The pairs of these lie
+//! between -32768 and 32512, so they do not saturate either.
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_fmadd_ps, _mm256_load_ps,
@@ -18,7 +18,8 @@ use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::lines::{LineF32, LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// The kernel. It is reachable only through [`kernel`], or from kernels whose instruction sets include AVX2 and FMA.
+/// The kernel for AVX2. It is reachable only through [`kernel`], or from kernels whose instruction sets include AVX2
+/// and FMA.
 pub(super) struct Avx2(());
 
 pub(super) static AVX2: Avx2 = Avx2(());
@@ -42,8 +43,8 @@ impl Kernel for Avx2 {
 
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]) {
         a.check(b, out);
-        // Few rows are multiplied with several panels at once, for enough independent sums to hide the latency of an
-        // FMA.
+        // Few rows are multiplied with several panels at once. This gives enough independent sums to hide the latency
+        // of an FMA.
         let at_once = match a.rows {
             1 => 4,
             2 | 3 => 2,
@@ -83,15 +84,16 @@ impl Kernel for Avx2 {
     }
 }
 
-/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`Avx2`].
+/// Multiplies all rows of `a` with all panels of `b`. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`Avx2`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let width = a.check(b, sums) * PANEL;
     for (index, panel) in b.chunks_exact(a.lines()).enumerate() {
         for row in (0..a.rows).step_by(4) {
             let a_rows = a.data[row * a.stride..].as_ptr().cast();
             let sums = &mut sums[row * width + index * PANEL..];
-            // SAFETY: only an `Avx2` calls this, and it is reachable only where AVX2 was detected. `check` above
-            // guarantees that the `min(4, a.rows - row)` rows of this tile lie inside `a` and `sums`. `T` is one byte.
+            // SAFETY: only an `Avx2` calls this function, and it is reachable only where AVX2 was detected. `check`
+            // above guarantees that the `min(4, a.rows - row)` rows of this tile lie inside `a` and `sums`. `T` is
+            // one byte.
             unsafe {
                 match a.rows - row {
                     1 => int8_tile::<1, UNSIGNED>(a_rows, a.stride, panel, sums, width),
@@ -104,11 +106,12 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
     }
 }
 
-/// `R` rows times one panel.
+/// Multiplies `R` rows with one panel of 16 output channels.
 ///
 /// # Safety
-/// `a` points to `R` rows of `panel.len() * 4` bytes, `a_stride` bytes apart. `sums` holds `R` rows of 16 elements,
-/// `width` apart.
+///
+/// `a` points to `R` rows of `panel.len() * 4` bytes, which start `a_stride` bytes apart. `sums` holds `R` rows of 16
+/// elements, which start `width` elements apart.
 #[target_feature(enable = "avx2")]
 unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
     a: *const u8,
@@ -122,7 +125,7 @@ unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
     for (group, line) in panel.iter().enumerate() {
         LineI8::prefetch_ahead(line, panel.len());
         let line: *const __m256i = line.0.as_ptr().cast();
-        // SAFETY: a line is 64 bytes long and aligned to 64.
+        // SAFETY: a line of packed weights is 64 bytes long and aligned to 64.
         let b = unsafe { [_mm256_load_si256(line), _mm256_load_si256(line.add(1))] };
         for (row, total) in total.iter_mut().enumerate() {
             // SAFETY: row `row` has four bytes at `group * 4`, by this function's contract.
@@ -154,7 +157,7 @@ unsafe fn int8_tile<const R: usize, const UNSIGNED: bool>(
     }
 }
 
-/// The operands of [`f32_tile`]; strides are in elements or lines.
+/// The operands of [`f32_tile`]. The strides of `a` and `out` are in elements, that of `b` is in lines.
 #[derive(Clone, Copy)]
 struct F32Tile<'a> {
     a: &'a [f32],
@@ -165,25 +168,27 @@ struct F32Tile<'a> {
     out_stride: usize,
 }
 
-/// `R` rows times `P` panels in f32.
+/// Multiplies `R` rows with `P` panels in f32.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
-/// `out` holds `R` rows of `P * 16` elements, `out_stride` apart.
+///
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride`
+/// apart. `out` holds `R` rows of `P * 16` elements, `out_stride` apart.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[[__m256; 2]; P]; R] = [[[_mm256_setzero_ps(); 2]; P]; R];
     for k in 0..tile.k {
         let mut lines = [[_mm256_setzero_ps(); 2]; P];
         for (panel, line) in lines.iter_mut().enumerate() {
-            // SAFETY: panel `panel` has a line `k`, of 16 values aligned to 64 bytes, by this function's contract.
+            // SAFETY: panel `panel` has a line at index `k`, of 16 values aligned to 64 bytes, by this function's
+            // contract.
             *line = unsafe {
                 let start = tile.b.as_ptr().add(panel * tile.b_stride + k).cast::<f32>();
                 [_mm256_load_ps(start), _mm256_load_ps(start.add(8))]
             };
         }
         for (row, total) in total.iter_mut().enumerate() {
-            // SAFETY: row `row` has an element `k`, by this function's contract.
+            // SAFETY: row `row` has an element at index `k`, by this function's contract.
             let a = _mm256_set1_ps(unsafe { *tile.a.as_ptr().add(row * tile.a_stride + k) });
             for (total, line) in total.iter_mut().zip(&lines) {
                 total[0] = _mm256_fmadd_ps(a, line[0], total[0]);

@@ -1,9 +1,10 @@
 //! The kernel for AVX-512 with VNNI.
 //!
-//! Int8: `vpdpbusd` multiplies unsigned by signed bytes and adds four products to an i32, exactly. The weights are made
-//! unsigned in a register, as `b + 128` (one exclusive-or a line, shared by all rows of a tile). This adds `128 *
-//! sum(a)` to every sum of a row, so the sums of each row start at `-128 * sum(a)`. The packed weights are therefore
-//! the same bytes as for every other instruction set, and the activations are broadcast from memory unchanged.
+//! Int8: `vpdpbusd` multiplies unsigned by signed bytes and adds four products to an i32, exactly. The weights are
+//! made unsigned in a register, as `b + 128`. This takes one exclusive-or per 64-byte line, shared by all rows of a
+//! tile. It adds `128 * sum(a)` to every sum of a row, so the sums of each row start at `-128 * sum(a)` to
+//! compensate. The packed weights are therefore the same bytes as for every other instruction set, and the
+//! activations are broadcast from memory unchanged.
 
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512,
@@ -17,8 +18,8 @@ use crate::lines::{LineF32, LineI8, PANEL};
 use crate::scratch::scratch_of;
 use crate::{Aligned, Cpu, Isa};
 
-/// The kernel. It is reachable only through [`kernel`], or from the AMX kernel, whose instruction set includes this
-/// one.
+/// The kernel for AVX-512 with VNNI. It is reachable only through [`kernel`], or from the AMX kernel, whose
+/// instruction set includes this one.
 pub(super) struct Avx512Vnni(());
 
 pub(super) static AVX512_VNNI: Avx512Vnni = Avx512Vnni(());
@@ -27,12 +28,12 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Avx512Vnni).then_some(&AVX512_VNNI)
 }
 
-/// Rows of a full tile. Eight rows by three panels are 24 registers of sums: more independent sums than the latency of
-/// `vpdpbusd` times the number of units that execute it.
+/// Number of rows in a full tile. Eight rows by three panels need 24 registers for their sums. These are more
+/// independent sums than the latency of `vpdpbusd` times the number of units that execute it.
 const ROWS: usize = 8;
 
-/// Panels that are multiplied at once: three (see [`ROWS`]), or four with few rows, which would leave units idle
-/// otherwise.
+/// Number of panels that are multiplied at once. It is three (see [`ROWS`]), or four if there are few rows: with
+/// fewer panels, units would be idle.
 fn panels_at_once(rows: usize) -> usize {
     if rows < ROWS / 2 { 4 } else { 3 }
 }
@@ -88,7 +89,8 @@ impl Kernel for Avx512Vnni {
         assert!(a.rows <= BLOCK_ROWS, "{} rows, but a block has at most {BLOCK_ROWS}", a.rows);
         let mut initial = [0; BLOCK_ROWS];
         initial_sums(a, &mut initial);
-        // Make a group a multiple of the panels multiplied at once: a single panel left over would leave units idle.
+        // Make the number of panels in a group a multiple of the panels multiplied at once. A single panel at the end
+        // of a group would leave units idle.
         let group = GROUP_PANELS - GROUP_PANELS % panels_at_once(a.rows);
         for (index, b) in b.chunks(group * a.lines()).enumerate() {
             let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
@@ -121,8 +123,9 @@ impl Kernel for Avx512Vnni {
     }
 }
 
-/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. The sums of signed rows start at `initial`,
-/// `(a.rows)`; those of unsigned rows start at zero, and `initial` is ignored. Called only by [`Avx512Vnni`].
+/// Multiplies all rows of `a` with all panels of `b`. `T` is `u8` if `UNSIGNED`, else `i8`. The sums of signed rows
+/// start at `initial`, `(a.rows)`; those of unsigned rows start at zero, and `initial` is ignored. Called only by
+/// [`Avx512Vnni`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, initial: &[i32], b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let width = count * PANEL;
@@ -136,9 +139,9 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, initial: &[i32], b:
             let b = &b[panel * a.lines()..];
             let tile = Int8Tile { a: start, a_stride: a.stride, b, lines: a.lines(), width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: only an `Avx512Vnni` calls this, and it is reachable only where AVX-512 VNNI was detected.
-            // `check` above guarantees that these `rows` rows and `panels` panels lie inside `a`, `b` and `sums`. `T`
-            // is one byte.
+            // SAFETY: only an `Avx512Vnni` calls this function, and it is reachable only where AVX-512 VNNI was
+            // detected. `check` above guarantees that these `rows` rows and `panels` panels lie inside `a`, `b` and
+            // `sums`. `T` is one byte.
             unsafe {
                 if UNSIGNED {
                     dispatch!(uint8_tile, rows, panels, tile, sums);
@@ -151,16 +154,17 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, initial: &[i32], b:
     }
 }
 
-/// Writes `-128 * sum(a)` of each row, the value that its sums start at. Called only by [`Avx512Vnni`].
+/// Writes to `initial` the value `-128 * sum(a)` for each row. The sums of the row start at this value. Called only
+/// by [`Avx512Vnni`].
 fn initial_sums(a: RowsI8<'_>, initial: &mut [i32]) {
     for (row, initial) in initial.iter_mut().enumerate().take(a.rows) {
         let (lines, _) = a.data[row * a.stride..][..a.padded_k].as_chunks();
-        // SAFETY: only an `Avx512Vnni` calls this, and it is reachable only where AVX-512 VNNI was detected.
+        // SAFETY: only an `Avx512Vnni` calls this function, and it is reachable only where AVX-512 VNNI was detected.
         *initial = -128 * unsafe { sum_of(lines) };
     }
 }
 
-/// The sum of all bytes.
+/// The sum of all bytes of `lines`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn sum_of(lines: &[[i8; 64]]) -> i32 {
     let ones = _mm512_set1_epi8(1);
@@ -179,16 +183,18 @@ struct Int8Tile<'a> {
     a: *const u8,
     a_stride: usize,
     b: &'a [LineI8],
-    /// Number of lines in a panel.
+    /// Number of 64-byte lines in a panel of weights.
     lines: usize,
     /// Elements from the start of one row of sums to the start of the next.
     width: usize,
 }
 
-/// `R` signed rows times `P` panels.
+/// Multiplies `R` signed rows with `P` panels.
 ///
 /// # Safety
-/// The contract of [`sums_of`] holds, and `sums` holds `R` rows of `P * 16` elements, `width` apart.
+///
+/// The contract of [`sums_of`] holds, and `sums` holds `R` rows of `P * 16` elements, which start `width` elements
+/// apart.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, initial: &[i32], sums: &mut [i32]) {
     // SAFETY: this function's contract includes the contracts of `sums_of` and `store`.
@@ -198,9 +204,10 @@ unsafe fn int8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, initial:
     }
 }
 
-/// `R` unsigned rows times `P` panels.
+/// Multiplies `R` unsigned rows with `P` panels.
 ///
 /// # Safety
+///
 /// The contract of [`int8_tile`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn uint8_tile<const R: usize, const P: usize>(tile: Int8Tile<'_>, sums: &mut [i32]) {
@@ -224,7 +231,8 @@ unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: In
     for group in 0..tile.lines {
         let mut lines = [_mm512_setzero_si512(); P];
         for (panel, line) in lines.iter_mut().enumerate() {
-            // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
+            // SAFETY: panel `panel` has a line at index `group`, of 64 bytes aligned to 64, by this function's
+            // contract.
             let (start, bytes) = unsafe {
                 let start = tile.b.as_ptr().add(panel * tile.lines + group);
                 (start, _mm512_load_si512(start.cast()))
@@ -248,7 +256,8 @@ unsafe fn sums_of<const R: usize, const P: usize, const UNSIGNED: bool>(tile: In
 /// Writes the sums of a tile, after adding `initial[row]` to all sums of a row.
 ///
 /// # Safety
-/// `sums` holds `R` rows of `P * 16` elements, `width` apart.
+///
+/// `sums` holds `R` rows of `P * 16` elements, which start `width` elements apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn store<const R: usize, const P: usize>(
@@ -266,7 +275,7 @@ unsafe fn store<const R: usize, const P: usize>(
     }
 }
 
-/// The operands of [`f32_tile`]; strides are in elements or lines.
+/// The operands of [`f32_tile`]. The strides of `a` and of the result are in elements, that of `b` is in lines.
 #[derive(Clone, Copy)]
 struct F32Tile<'a> {
     a: &'a [f32],
@@ -278,22 +287,24 @@ struct F32Tile<'a> {
     width: usize,
 }
 
-/// `R` rows times `P` panels in f32.
+/// Multiplies `R` rows with `P` panels in f32.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
-/// `out` holds `R` rows of `P * 16` elements, `width` apart.
+///
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride`
+/// apart. `out` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "avx512f")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[__m512; P]; R] = [[_mm512_setzero_ps(); P]; R];
     for k in 0..tile.k {
         let mut lines = [_mm512_setzero_ps(); P];
         for (panel, line) in lines.iter_mut().enumerate() {
-            // SAFETY: panel `panel` has a line `k`, of 16 values aligned to 64 bytes, by this function's contract.
+            // SAFETY: panel `panel` has a line at index `k`, of 16 values aligned to 64 bytes, by this function's
+            // contract.
             *line = unsafe { _mm512_load_ps(tile.b.as_ptr().add(panel * tile.b_stride + k).cast()) };
         }
         for (row, total) in total.iter_mut().enumerate() {
-            // SAFETY: row `row` has an element `k`, by this function's contract.
+            // SAFETY: row `row` has an element at index `k`, by this function's contract.
             let a = _mm512_set1_ps(unsafe { *tile.a.as_ptr().add(row * tile.a_stride + k) });
             for (total, line) in total.iter_mut().zip(&lines) {
                 *total = _mm512_fmadd_ps(a, *line, *total);

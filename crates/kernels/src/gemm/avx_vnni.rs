@@ -1,8 +1,8 @@
 //! The kernel for AVX-VNNI: `vpdpbusd` on 256-bit registers, for processors without AVX-512.
 //!
-//! Int8 works as in the AVX-512 VNNI kernel: the weights become the unsigned operand, `b + 128`, and the sums of a row
-//! start at `-128 * sum(a)`. Unsigned rows are the unsigned operand themselves and need no correction. F32 products are
-//! left to the AVX2 kernel.
+//! Int8 works as in the AVX-512 VNNI kernel: the weights become the unsigned operand, `b + 128`, and the sums of a
+//! row start at `-128 * sum(a)` to compensate. Unsigned rows are the unsigned operand themselves and need no
+//! correction. F32 products are left to the AVX2 kernel.
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_load_si256, _mm256_loadu_si256, _mm256_set1_epi8,
@@ -15,7 +15,7 @@ use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::lines::{LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// The kernel. It is reachable only through [`kernel`].
+/// The kernel for AVX-VNNI. It is reachable only through [`kernel`].
 struct AvxVnni(());
 
 static AVX_VNNI: AvxVnni = AvxVnni(());
@@ -24,12 +24,13 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::AvxVnni).then_some(&AVX_VNNI)
 }
 
-/// Rows of a full tile. It uses all 16 registers: 12 for the sums of six rows by one panel, two for a line, one for
-/// four bytes of a row, and one for the constant that makes the weights unsigned.
+/// Number of rows in a full tile. A tile uses all 16 registers: 12 for the sums of six rows by one panel, two for a
+/// 64-byte line of weights, one for four bytes of a row, and one for the constant that makes the weights unsigned.
 const ROWS: usize = 6;
 
-/// Panels that are multiplied at once. Few rows need several panels for enough independent sums to hide the latency of
-/// `vpdpbusd`. The 16 registers are the limit: three signed rows by two panels would need 17.
+/// Number of panels that are multiplied at once. Few rows need several panels, so that there are enough independent
+/// sums to hide the latency of `vpdpbusd`. The 16 registers are the limit: three signed rows by two panels would need
+/// 17.
 fn panels_at_once(rows: usize, unsigned: bool) -> usize {
     match rows {
         1 => 4,
@@ -57,7 +58,8 @@ impl Kernel for AvxVnni {
     }
 }
 
-/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`AvxVnni`].
+/// Multiplies all rows of `a` with all panels of `b`. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by
+/// [`AvxVnni`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let width = count * PANEL;
@@ -67,9 +69,9 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
         let left = a.rows - row;
         let rows = left.div_ceil(left.div_ceil(ROWS));
         let start = a.data[row * a.stride..].as_ptr().cast();
-        // SAFETY: only an `AvxVnni` calls this, and it is reachable only where AVX-VNNI was detected. `check` above
-        // guarantees that these `rows` rows lie inside `a` and that `padded_k` is a multiple of 64 bytes. `T` is one
-        // byte.
+        // SAFETY: only an `AvxVnni` calls this function, and it is reachable only where AVX-VNNI was detected.
+        // `check` above guarantees that these `rows` rows lie inside `a` and that `padded_k` is a multiple of 64
+        // bytes. `T` is one byte.
         let initial = if UNSIGNED { [0; ROWS] } else { unsafe { initial_sums(start, a.stride, rows, a.padded_k) } };
         let mut panel = 0;
         while panel < count {
@@ -77,8 +79,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
             let b = &b[panel * a.lines()..];
             let tile = Tile { a: start, a_stride: a.stride, b, lines: a.lines(), initial: &initial, width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: as above; `check` also guarantees that these `panels` panels lie inside `b`, and their sums
-            // inside `sums`.
+            // SAFETY: AVX-VNNI was detected, as explained above. `check` also guarantees that these `panels` panels
+            // lie inside `b`, and their sums inside `sums`.
             unsafe {
                 match (rows, panels) {
                     (1, 1) => multiply_tile::<1, 1, UNSIGNED>(tile, sums),
@@ -101,10 +103,11 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
     }
 }
 
-/// `-128 * sum(a)` of each row: the value that its sums start at.
+/// Computes `-128 * sum(a)` for each row. The sums of the row start at this value.
 ///
 /// # Safety
-/// `a` points to `rows` rows of `padded_k` bytes, `stride` bytes apart; `padded_k` is a multiple of 32.
+///
+/// `a` points to `rows` rows of `padded_k` bytes, which start `stride` bytes apart; `padded_k` is a multiple of 32.
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn initial_sums(a: *const u8, stride: usize, rows: usize, padded_k: usize) -> [i32; ROWS] {
     let ones = _mm256_set1_epi8(1);
@@ -112,7 +115,7 @@ unsafe fn initial_sums(a: *const u8, stride: usize, rows: usize, padded_k: usize
     for (row, initial) in initial.iter_mut().enumerate().take(rows) {
         let mut sum = _mm256_setzero_si256();
         for k in (0..padded_k).step_by(32) {
-            // SAFETY: row `row` has 32 bytes at `k`, by this function's contract.
+            // SAFETY: row `row` has 32 bytes starting at `k`, by this function's contract.
             let bytes = unsafe { _mm256_loadu_si256(a.add(row * stride + k).cast()) };
             sum = _mm256_dpbusd_avx_epi32(sum, ones, bytes);
         }
@@ -130,7 +133,7 @@ struct Tile<'a> {
     a: *const u8,
     a_stride: usize,
     b: &'a [LineI8],
-    /// Number of lines in a panel.
+    /// Number of 64-byte lines in a panel of weights.
     lines: usize,
     /// The value that the sums of each row start at.
     initial: &'a [i32; ROWS],
@@ -138,14 +141,16 @@ struct Tile<'a> {
     width: usize,
 }
 
-/// `R` rows times `P` panels.
+/// Multiplies `R` rows with `P` panels.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart. `tile.b` holds `P` panels of `lines`
-/// lines. `sums` holds `R` rows of `P * 16` elements, `width` apart.
+///
+/// `tile.a` points to `R` rows of `lines * 4` bytes, which start `a_stride` bytes apart. `tile.b` holds `P` panels of
+/// `lines` lines. `sums` holds `R` rows of `P * 16` elements, which start `width` elements apart.
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Tile<'_>, sums: &mut [i32]) {
-    // `black_box` hides the constant from the compiler, which would otherwise compute it again for each line.
+    // `black_box` hides the value of the constant from the compiler. Otherwise the compiler would compute the
+    // constant again for each line of weights.
     let flip = black_box(_mm256_set1_epi8(-128));
     let mut total: [[[__m256i; 2]; P]; R] = [[[_mm256_setzero_si256(); 2]; P]; R];
     let value = |row: usize, group: usize| {
@@ -154,7 +159,7 @@ unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(ti
         _mm256_set1_epi32(four)
     };
     let weights = |panel: usize, half: usize, group: usize| {
-        // SAFETY: panel `panel` has a line `group`, 64 bytes aligned to 64, by this function's contract.
+        // SAFETY: panel `panel` has a line at index `group`, of 64 bytes aligned to 64, by this function's contract.
         let bytes = unsafe {
             let start: *const __m256i = tile.b.as_ptr().add(panel * tile.lines + group).cast();
             _mm256_load_si256(start.add(half))
@@ -193,7 +198,7 @@ unsafe fn multiply_tile<const R: usize, const P: usize, const UNSIGNED: bool>(ti
     for ((row, total), initial) in total.iter().enumerate().zip(tile.initial) {
         for (half, total) in total.as_flattened().iter().enumerate() {
             let total = _mm256_add_epi32(*total, _mm256_set1_epi32(*initial));
-            // SAFETY: `sums` has eight elements in this row and half panel, by this function's contract.
+            // SAFETY: `sums` has eight elements in this row and this half of a panel, by this function's contract.
             unsafe { _mm256_storeu_si256(sums.as_mut_ptr().add(row * tile.width + half * 8).cast(), total) };
         }
     }

@@ -1,10 +1,10 @@
-//! A matrix that is stored in blocks of columns.
+//! A matrix that is stored as one contiguous block after another, each with a few of the columns.
 
 use crate::{Aligned, Number};
 
 /// A matrix `(rows, n)`, stored as blocks of `width` columns. Each block is a contiguous `(rows, width)` matrix.
 ///
-/// Attention uses it with one head a block, so that the queries, keys and values of a head are contiguous.
+/// Attention stores one head per block, so that the queries, keys and values of a head are contiguous.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks<T: Number> {
     rows: usize,
@@ -38,7 +38,7 @@ impl<T: Number> Blocks<T> {
         self.data.len() / self.rows.max(1)
     }
 
-    /// Block `index`, `(rows, width)`.
+    /// The values of block number `index`, `(rows, width)`.
     pub fn block(&self, index: usize) -> &[T] {
         let length = self.rows * self.width;
         &self.data[index * length..][..length]

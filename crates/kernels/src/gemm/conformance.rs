@@ -32,11 +32,13 @@ fn packed(context: &Context, values: &[i8], k: usize) -> PackedI8 {
     })
 }
 
-/// One context for each instruction set of this machine. Prints the sets that the machine does not have.
+/// Iterates over one context for each instruction set of this machine. Prints the sets that the machine does not
+/// have.
 ///
 /// # Panics
-/// If the machine does not have an instruction set that the environment variable `EXPECT_ISA` names. The variable holds
-/// names separated by commas.
+///
+/// If the machine does not have an instruction set that the environment variable `EXPECT_ISA` names. The variable
+/// holds names separated by commas.
 fn contexts() -> impl Iterator<Item = Context> {
     let expected = std::env::var("EXPECT_ISA").unwrap_or_default();
     let missing = missing_sets(&expected, |isa| Cpu::with(isa).is_ok()).unwrap_or_else(|error| panic!("{error}"));
@@ -69,7 +71,7 @@ fn expected_instruction_sets_must_be_available() {
     assert!(on_avx2("avx2,sse9").unwrap_err().contains("`sse9`"));
 }
 
-/// The product `(m, n)` by its definition.
+/// Computes the product `(m, n)` of `a` and the transposed `b` by its definition.
 fn exact(a: &[i8], b: &[i8], k: usize) -> Vec<i32> {
     let dot = |a: &[i8], b: &[i8]| a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
     a.chunks_exact(k).flat_map(|a| b.chunks_exact(k).map(move |b| dot(a, b))).collect()
@@ -93,7 +95,8 @@ fn check_int8(a: &[i8], b: &[i8], k: usize) {
     }
 }
 
-/// Compares the product of unsigned rows, the values of `a` plus 128, with the definition for every kernel.
+/// Compares the product of unsigned rows with the definition, for every kernel. The unsigned rows are the values of
+/// `a` plus 128.
 fn check_uint8(a: &[i8], b: &[i8], k: usize) {
     let (m, n) = (a.len() / k, b.len() / k);
     let (padded_k, width) = (padded_k(k), n.next_multiple_of(PANEL));
@@ -182,7 +185,7 @@ fn f32_accepts_overlapping_rows_and_uses_the_first_lines_of_a_panel() {
     }
 }
 
-/// Sizes whose products overflow must not pass the length checks that memory safety depends on.
+/// Shapes whose element counts overflow `usize` must not pass the length checks that memory safety depends on.
 #[test]
 fn shapes_whose_sizes_overflow_are_rejected() {
     let lines = [LineI8([0; 64]); 16];

@@ -1,4 +1,4 @@
-//! The contract of a kernel: what the inner loops of every instruction set compute.
+//! The contract of a kernel: what the inner loops of a matrix product compute, on every instruction set.
 
 use super::{PanelsF32, RowsBf16, RowsF32, RowsI8, RowsU8, bf16};
 use crate::lines::{LineBf16, LineI8, PANEL};
@@ -7,19 +7,22 @@ use crate::{Aligned, Isa};
 
 /// Maximum number of rows in a block.
 pub(crate) const BLOCK_ROWS: usize = 32;
-/// Maximum number of panels in a group. The sums of a block of 32 rows and 16 panels take 32 KiB.
+/// Maximum number of panels (of 16 output channels) in a group. The sums of a block of 32 rows and 16 panels take 32
+/// KiB.
 pub(super) const GROUP_PANELS: usize = 16;
 
 /// The inner loops of one instruction set.
 pub trait Kernel: Sync {
-    /// The instruction set that the loops are written for.
+    /// The instruction set that this kernel is written for.
     fn isa(&self) -> Isa;
 
-    /// `sums[r, c] = sum over k of a[r, k] * b[c, k]`, exact in i32, for all rows of `a` and all panels in `b`.
+    /// Computes `sums[r, c] = sum over k of a[r, k] * b[c, k]`, exact in i32, for all rows of `a` and all panels in
+    /// `b`.
     ///
     /// `b` holds `panels * a.lines()` lines; `sums` is `(a.rows, panels * 16)`. Values of `a` must lie in -127..=127.
     ///
     /// # Panics
+    ///
     /// If the lengths do not agree.
     fn int8(&self, a: RowsI8<'_>, b: &[LineI8], sums: &mut [i32]);
 
@@ -29,12 +32,13 @@ pub trait Kernel: Sync {
     /// If the lengths do not agree.
     fn uint8(&self, a: RowsU8<'_>, b: &[LineI8], sums: &mut [i32]);
 
-    /// As [`Self::int8`], but passes the sums on in groups of panels while they are still in the L1 cache.
+    /// As [`Self::int8`], but passes the sums to `each` in groups of panels, while they are still in the L1 cache.
     ///
-    /// `each(panel, sums)` is called once a group, in ascending order; `panel` is the first panel of the group, and its
-    /// sums are `(a.rows, panels of the group * 16)`. The parameter `sums` is scratch memory.
+    /// `each(panel, sums)` is called once for each group, in ascending order. `panel` is the first panel of the
+    /// group, and its sums are `(a.rows, panels of the group * 16)`. The parameter `sums` is scratch memory.
     ///
     /// # Panics
+    ///
     /// If the lengths do not agree, or `a` has more than 32 rows.
     fn int8_by_groups(
         &self,
@@ -50,21 +54,23 @@ pub trait Kernel: Sync {
         }
     }
 
-    /// As [`Self::int8`] for bf16. Products are summed in f32, in the order of `k`. On machines with an instruction
-    /// for bf16, they are summed in pairs of `k`, as that instruction adds them. The default implementation is plain
-    /// Rust.
+    /// As [`Self::int8`], for bf16 numbers. Products are summed in f32, in the order of `k`. On machines with an
+    /// instruction for bf16 products, two consecutive `k` are added at a time, as that instruction does. The default
+    /// implementation is plain Rust.
     ///
     /// `b` holds `panels * a.lines()` lines; `out` is `(a.rows, panels * 16)`.
     ///
     /// # Panics
+    ///
     /// If the lengths do not agree.
     fn bf16(&self, a: RowsBf16<'_>, b: &[LineBf16], out: &mut [f32]) {
         bf16::multiply(a, b, out);
     }
 
-    /// As [`Self::bf16`], but passes the sums on in groups, as [`Self::int8_by_groups`] does.
+    /// As [`Self::bf16`], but passes the sums to `each` in groups of panels, as [`Self::int8_by_groups`] does.
     ///
     /// # Panics
+    ///
     /// If the lengths do not agree, or `a` has more than 32 rows.
     fn bf16_by_groups(
         &self,
@@ -80,11 +86,12 @@ pub trait Kernel: Sync {
         }
     }
 
-    /// `out[r, c] = sum over k of a[r, k] * b[c, k]` in f32, added in the order of `k`.
+    /// Computes `out[r, c] = sum over k of a[r, k] * b[c, k]` in f32, added in the order of `k`.
     ///
     /// `out` is `(a.rows, b.count * 16)`.
     ///
     /// # Panics
+    ///
     /// If the lengths do not agree.
     fn f32(&self, a: RowsF32<'_>, b: PanelsF32<'_>, out: &mut [f32]);
 }

@@ -1,5 +1,5 @@
-//! Splits a product into blocks, runs them on the pool, and applies the epilogue to each block while it is in the
-//! cache.
+//! Splits a matrix product into blocks, runs them on the thread pool, and applies the epilogue (scale, bias,
+//! activation) to each block while it is in the cache.
 
 use super::contract::{BLOCK_ROWS, GROUP_PANELS};
 use super::epilogue::{Group, Scales, Target, finish_f32, finish_int8, finish_to_bf16};
@@ -10,8 +10,8 @@ use crate::quantise::quantise_row;
 use crate::scratch::scratch_of;
 use crate::{Aligned, Context, Scratch};
 
-/// Maximum number of elements in a block. They take 256 KiB in f32, which fits into the L2 cache of every supported
-/// processor.
+/// Maximum number of elements in a block of the result. They take 256 KiB in f32, which fits into the L2 cache of
+/// every supported processor.
 const MAX_BLOCK_ELEMENTS: usize = 64 * 1024;
 
 /// Int8 product with epilogue: `output = activation(scales * (a x b^T) + bias)`, with exact i32 sums.
@@ -43,13 +43,14 @@ pub fn gemm_f32(context: &Context, a: RowsF32<'_>, b: &PackedF32, epilogue: &Epi
     drive(context, &F32 { context, kernel: kernel(context.cpu), a, b }, (a.rows, b.n()), epilogue, output);
 }
 
-/// Applies the epilogue of [`gemm_int8`] to i32 sums that were computed elsewhere, such as on an NPU. The result is bit
-/// for bit that of [`gemm_int8`].
+/// Applies the epilogue of [`gemm_int8`] to i32 sums that were computed elsewhere, such as on an NPU. The result is
+/// bit for bit that of [`gemm_int8`].
 ///
 /// `sums` is `(m, n)`. `rows` holds the scale of each row, `(m)`. `columns` holds the scale of each column, padded to
-/// whole panels like [`PackedI8::scales`].
+/// whole panels (multiples of 16) like [`PackedI8::scales`].
 ///
 /// # Panics
+///
 /// If the shapes of the sums, the scales, the bias and the output do not agree.
 pub fn finish_sums(
     context: &Context,
@@ -73,7 +74,8 @@ pub fn finish_sums(
     }
 }
 
-/// A rectangle of the result: `rows` rows starting at `row`, and `panels` panels starting at `panel`.
+/// A rectangle of the result: `rows` rows starting at row `row`, and `panels` panels (of 16 columns) starting at
+/// panel `panel`.
 #[derive(Clone, Copy)]
 struct Part {
     row: usize,
@@ -82,13 +84,14 @@ struct Part {
     panels: usize,
 }
 
-/// A product whose result has elements of type `T`.
+/// A matrix product whose result has elements of type `T`.
 trait Product<T>: Sync {
-    /// Computes one part, applies the epilogue group by group, and writes the result to `target`.
+    /// Computes one part of the result, applies the epilogue to each group of panels, and writes the result to
+    /// `target`. `sums` is scratch memory.
     fn run(&self, part: Part, epilogue: &Epilogue<'_>, target: &Target<'_, T>, sums: &mut Sums<'_>);
 }
 
-/// Scratch memory for sums.
+/// Scratch memory for the sums of a product, in i32 or f32.
 struct Sums<'a> {
     int8: &'a mut Aligned<i32>,
     f32: &'a mut Aligned<f32>,
@@ -123,7 +126,7 @@ impl Product<u16> for Int8<'_> {
     }
 }
 
-/// A product whose i32 sums are already computed.
+/// A matrix product whose i32 sums were computed elsewhere, such as on an NPU.
 struct Computed<'a> {
     context: &'a Context,
     /// The sums, `(m, n)`.
@@ -182,7 +185,7 @@ impl Product<f32> for F32<'_> {
     }
 }
 
-/// Runs a product whose result is f32, or f32 that is then quantised.
+/// Runs a product whose result is f32, or f32 that is quantised afterwards.
 fn drive(
     context: &Context,
     product: &dyn Product<f32>,
@@ -200,8 +203,8 @@ fn drive(
         }
         Output::Quantise(out) => {
             out.reset(m, n);
-            // The scale of a row depends on the whole row. With enough rows for all threads, each task computes whole
-            // rows. Otherwise the product is split by panels and quantised in a second pass.
+            // The scale that quantises a row depends on the whole row. With enough rows for all threads, each task
+            // computes whole rows. Otherwise the product is split by panels, and the rows are quantised afterwards.
             if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() {
                 to_quantised(context, product, (m, n), epilogue, out);
             } else {
@@ -216,7 +219,7 @@ fn drive(
     }
 }
 
-/// Runs a product and writes it to `out`, which is `(m, n)` in blocks of `block` columns.
+/// Runs a product and writes its result to `out`: an `(m, n)` matrix, stored in blocks of `block` columns.
 fn to_matrix<T: Send>(
     context: &Context,
     product: &dyn Product<T>,
@@ -228,13 +231,14 @@ fn to_matrix<T: Send>(
 ) {
     assert_eq!(out.len(), m * n, "output does not have the shape (m, n)");
     let out = Disjoint::new(out);
-    // With few rows, every thread computes a share of the panels. With many rows, the rows are divided among the
-    // threads.
+    // With few rows, every thread computes a share of the panels (columns). With many rows, the rows are divided
+    // among the threads.
     let panels = n.div_ceil(PANEL);
     let share = if m.div_ceil(BLOCK_ROWS) >= context.pool.threads() { 1 } else { context.pool.threads() };
     let task_panels = panels.div_ceil(share).clamp(1, MAX_BLOCK_ELEMENTS / BLOCK_ROWS / PANEL);
     split(context, (m, panels), task_panels, &|part, scratch| {
-        // The contract of `finish_int8` holds: parts do not overlap, and neither do the groups of a part.
+        // The contract of `finish_int8` holds: no two parts of the result overlap, and neither do the groups of
+        // panels of a part.
         let target = Target { out: &out, row: part.row, shape: (m, n), block, stride: block, add };
         let Scratch { sums, block, .. } = scratch;
         product.run(part, epilogue, &target, &mut Sums { int8: sums, f32: block });
@@ -254,8 +258,8 @@ fn to_quantised(
     let panels = n.div_ceil(PANEL);
     split(context, (m, panels), panels, &|part, scratch| {
         let Scratch { sums, block, block2, .. } = scratch;
-        // The distance between rows is an odd number of cache lines. With an even number, the rows would compete for
-        // a few sets of the cache.
+        // Round the distance between rows to an odd number of cache lines. With an even number, the rows would
+        // compete for a few sets of the cache.
         let line = n.next_multiple_of(PANEL) | PANEL;
         let values = scratch_of(block2, part.rows * line);
         let out = Disjoint::new(values);
@@ -270,8 +274,8 @@ fn to_quantised(
     });
 }
 
-/// Splits a product of `m` rows and `panels` panels into parts of at most `task_panels` panels, and runs them on the
-/// pool.
+/// Splits a product of `m` rows and `panels` panels into parts of at most `task_panels` panels, and calls `run` for
+/// each part on the thread pool.
 fn split(
     context: &Context,
     (m, panels): (usize, usize),

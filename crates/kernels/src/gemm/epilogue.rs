@@ -1,5 +1,5 @@
-//! The epilogue of a product: scales, bias, activation and residual, applied to sums while they are in the core's
-//! cache.
+//! The epilogue of a matrix product. It applies scales, bias, activation and residual to the sums while these are in
+//! the core's cache.
 
 #![allow(clippy::inline_always, reason = "helpers must be compiled for the instruction set of each caller")]
 
@@ -13,7 +13,7 @@ use crate::vector::{from_bf16, gelu_of, to_bf16};
 /// The activation function, applied after the bias.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
-    /// The identity.
+    /// No activation: the identity function.
     #[default]
     None,
     /// The exact GELU, `x * (1 + erf(x / sqrt 2)) / 2`.
@@ -36,7 +36,8 @@ pub enum Output<'a> {
     Write(&'a mut [f32]),
     /// A matrix `(m, n)`, to which the result is added, as in a residual connection.
     Add(&'a mut [f32]),
-    /// A matrix that is replaced by the result, `(m, n)`, quantised to int8 as the input of the next int8 product.
+    /// A matrix that is replaced by the result `(m, n)`. The result is quantised to int8, as the input of the next
+    /// int8 product.
     Quantise(&'a mut QuantisedRows),
     /// A matrix `(m, n)` in blocks of columns, which is overwritten by the result.
     Blocks(&'a mut Blocks<f32>),
@@ -44,17 +45,17 @@ pub enum Output<'a> {
     BlocksBf16(&'a mut Blocks<u16>),
 }
 
-/// The sums of a few rows and a few panels, to which the epilogue is applied at once.
+/// The sums of a few rows and a few panels (of 16 columns). The epilogue is applied to one group at a time.
 pub(super) struct Group<'a, S> {
-    /// The sums, `(rows, panels * 16)`.
+    /// The sums of the group, `(rows, panels * 16)`.
     pub(super) sums: &'a [S],
     pub(super) rows: usize,
-    /// The first column of the group in the whole matrix.
+    /// The column of the whole matrix at which the group starts.
     pub(super) column: usize,
 }
 
-/// The factors of the sums of an int8 product: one for each row of the group, and one for each column of the whole
-/// matrix, padded to whole panels. If `columns` is `None`, the column factors are 1.
+/// The factors that the sums of an int8 product are multiplied with: one for each row of the group, and one for each
+/// column of the whole matrix, padded to a multiple of 16. If `columns` is `None`, the column factors are 1.
 #[derive(Clone, Copy)]
 pub(super) struct Scales<'a> {
     pub(super) rows: &'a [f32],
@@ -62,27 +63,27 @@ pub(super) struct Scales<'a> {
 }
 
 impl Scales<'_> {
-    /// For the sums of an f32 product, which need no scale.
+    /// Factors of 1, for the sums of an f32 product, which need no scale.
     pub(super) const NONE: Self = Self { rows: &[1.0; BLOCK_ROWS], columns: None };
 }
 
-/// The output: a matrix whose rectangles are written by several threads.
+/// The matrix that the result is written to. Several threads write different rectangles of it.
 pub(super) struct Target<'a, T> {
     pub(super) out: &'a Disjoint<'a, T>,
-    /// The row of the matrix that the first row of a group is written to.
+    /// The row of the matrix at which a group starts.
     pub(super) row: usize,
-    /// Rows and columns of the matrix. The last panel may extend past the last column.
+    /// Number of rows and columns of the matrix. The final panel of 16 columns may extend past the final column.
     pub(super) shape: (usize, usize),
-    /// Columns of a block; for a matrix that is not stored in blocks, all columns.
+    /// Number of columns of a block. If the matrix is not stored in blocks, the number of all columns.
     pub(super) block: usize,
-    /// Elements from the start of one row of a block to the start of the next.
+    /// Distance in elements from the start of one row of a block to the start of the next.
     pub(super) stride: usize,
     /// Whether to add to the existing values instead of overwriting them.
     pub(super) add: bool,
 }
 
 impl<T> Target<'_, T> {
-    /// Index of the element in `column` of row `self.row`.
+    /// Index in `out` of the element in column `column` of row `self.row`.
     #[inline(always)]
     fn index_of(&self, column: usize) -> usize {
         let (rows, _) = self.shape;
@@ -93,7 +94,7 @@ impl<T> Target<'_, T> {
 multiversion! {
     /// Applies scales, bias and activation to the sums of an int8 product and writes the result to `target`.
     ///
-    /// Groups that are written at the same time must not have elements of the target in common.
+    /// Groups that several threads write at the same time must not have elements of the target in common.
     pub(super) fn finish_int8(
         group: &Group<'_, i32>,
         scales: Scales<'_>,
@@ -105,7 +106,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// As [`finish_int8`], for a target of bf16 numbers.
+    /// As [`finish_int8`], for a target of bf16 numbers, which are stored as bits.
     pub(super) fn finish_to_bf16(
         group: &Group<'_, i32>,
         scales: Scales<'_>,
@@ -123,7 +124,7 @@ multiversion! {
     }
 }
 
-/// The type of a sum.
+/// The number type of a sum: i32 or f32.
 trait Sum: Copy {
     fn value(self) -> f32;
 }
@@ -142,7 +143,7 @@ impl Sum for f32 {
     }
 }
 
-/// The element type of a target.
+/// The element type of a target: f32, or `u16` for the bits of a bf16 number.
 trait Element: Copy {
     fn of(value: f32) -> Self;
     fn value(self) -> f32;
@@ -213,12 +214,12 @@ fn finish_as<S: Sum, T: Element, const GELU: bool, const ADD: bool>(
                 }
             }
         } else {
-            // The matrix or one of its blocks ends inside this panel: write element by element.
+            // The matrix or one of its blocks ends inside this panel of 16 columns, so write element by element.
             for (row, scale) in scales.rows.iter().enumerate().take(group.rows) {
                 let values = row_of::<S, GELU>(&sums[row * panels + panel], *scale, &column_scales, &bias);
                 for (column, value) in (column..n).zip(values) {
-                    // SAFETY: groups that are written at the same time have no element in common, as above. Each
-                    // element is borrowed only for the next statement.
+                    // SAFETY: groups that are written at the same time have no element of the target in common, as
+                    // above. Each element is borrowed only for the next statement.
                     let out = unsafe { target.out.slice(target.index_of(column) + row * target.stride, 1) };
                     out[0] = T::of(if ADD { out[0].value() + value } else { value });
                 }
@@ -227,7 +228,7 @@ fn finish_as<S: Sum, T: Element, const GELU: bool, const ADD: bool>(
     }
 }
 
-/// `activation(sums * scale * scales + bias)` of one row of a panel.
+/// Computes `activation(sums * scale * scales + bias)` for one row of a panel.
 #[inline(always)]
 fn row_of<S: Sum, const GELU: bool>(
     sums: &[S; PANEL],

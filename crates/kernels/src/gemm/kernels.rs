@@ -1,9 +1,10 @@
-//! The table of kernels, and the choice of one.
+//! The table of kernels, and the choice of the kernel for an instruction set.
 
 use super::{Kernel, reference};
 use crate::Cpu;
 
-/// Returns the kernel of one instruction set if the [`Cpu`] proves that the machine has it.
+/// A function that returns the kernel of one instruction set if the [`Cpu`] proves that the machine has the set, and
+/// `None` otherwise.
 type Constructor = fn(Cpu) -> Option<&'static dyn Kernel>;
 
 /// One constructor for each instruction set.
@@ -21,7 +22,7 @@ const KERNELS: &[Constructor] = &[
     reference::kernel,
 ];
 
-/// The kernel of an instruction set.
+/// The kernel for the instruction set of `cpu`.
 pub fn kernel(cpu: Cpu) -> &'static dyn Kernel {
     KERNELS.iter().find_map(|kernel| kernel(cpu)).unwrap_or(&reference::Reference)
 }

@@ -7,9 +7,9 @@
 //!
 //! **Layout.** `B` is packed into panels of 16 output channels when a model is loaded ([`PackedI8`], [`PackedF32`]). A
 //! panel is a sequence of 64-byte lines. In an int8 panel a line holds four consecutive `k` of each of the 16 channels.
-//! A line is then one cache line, two AVX2 registers, one AVX-512 register, one row of an AMX tile or four NEON
-//! registers, and always in the order that the machine's dot-product instruction needs. In an f32 panel a line holds
-//! one `k` of the 16 channels. `A` stays in rows.
+//! Such a line fills one cache line, two AVX2 registers, one AVX-512 register, one row of an AMX tile or four NEON
+//! registers. Its bytes are always in the order that the machine's dot-product instruction needs. In an f32 panel a
+//! line holds one `k` of the 16 channels. `A` stays in rows.
 //!
 //! **Block.** A [`Kernel`] multiplies a block of rows with consecutive panels and writes the sums. Inside, the sums of
 //! a few rows and a few panels stay in registers over the whole of `k`. Each sum is accumulated on its own, in the

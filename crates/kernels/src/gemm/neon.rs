@@ -1,11 +1,11 @@
 //! The kernel for NEON with the dot-product instructions of Armv8.2.
 //!
 //! Int8: `sdot` multiplies signed by signed bytes and adds four products to an i32, exactly. Its indexed form
-//! multiplies all channels with one group of four bytes of a register, so 16 bytes of a row are loaded once and used
-//! for four lines.
+//! multiplies all channels with one group of four bytes of a register. So 16 bytes of a row are loaded once and used
+//! for four lines of weights.
 //!
-//! Unsigned rows are made signed, as `a - 128`. This subtracts `128 * sum(b)` from the sums of a channel, so they start
-//! at that value, which is computed once a panel for all rows.
+//! Unsigned rows are made signed, as `a - 128`. This subtracts `128 * sum(b)` from the sums of a channel, so the sums
+//! start at that value to compensate. It is computed once per panel for all rows.
 //!
 //! F32: the indexed form of `fmla` is used in the same way. Products are added in the order of `k`.
 
@@ -19,7 +19,7 @@ use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::lines::{LineF32, LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// The kernel. It is reachable only through [`kernel`].
+/// The kernel for NEON. It is reachable only through [`kernel`].
 struct Neon(());
 
 static NEON: Neon = Neon(());
@@ -28,13 +28,14 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
     (cpu.isa() == Isa::Neon).then_some(&NEON)
 }
 
-/// Rows of a full tile. It uses 24 of 32 registers: 16 for the sums of four rows by one panel, four for rows, four for
-/// a line.
+/// Number of rows in a full tile. A tile uses 24 of 32 registers: 16 for the sums of four rows by one panel, four for
+/// rows, and four for a 64-byte line of weights.
 const ROWS: usize = 4;
-/// Registers that hold a line.
+/// Number of registers that hold a 64-byte line of weights.
 const QUARTERS: usize = 4;
 
-/// Panels that are multiplied at once. Few rows need several panels for enough independent sums.
+/// Number of panels that are multiplied at once. Few rows need several panels, so that there are enough independent
+/// sums to hide the latency of the instructions.
 fn panels_at_once(rows: usize) -> usize {
     match rows {
         1 => 4,
@@ -97,7 +98,7 @@ impl Kernel for Neon {
     }
 }
 
-/// All rows times all panels. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`Neon`].
+/// Multiplies all rows of `a` with all panels of `b`. `T` is `u8` if `UNSIGNED`, else `i8`. Called only by [`Neon`].
 fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let count = a.check(b, sums);
     let (width, lines, at_once) = (count * PANEL, a.lines(), panels_at_once(a.rows));
@@ -108,7 +109,8 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
         let mut initial = [[0; PANEL]; 4];
         if UNSIGNED {
             for (initial, panel) in initial.iter_mut().zip(b.chunks_exact(lines)) {
-                // SAFETY: only a `Neon` calls this, and it is reachable only where the dot product was detected.
+                // SAFETY: only a `Neon` calls this function, and it is reachable only where the dot-product
+                // instructions were detected.
                 *initial = unsafe { initial_sums(panel) };
             }
         }
@@ -116,8 +118,9 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
             let start = a.data[row * a.stride..].as_ptr().cast();
             let tile = Int8Tile { a: start, a_stride: a.stride, b, lines, initial: &initial, width };
             let sums = &mut sums[row * width + panel * PANEL..];
-            // SAFETY: as above. `check` guarantees that the `min(4, a.rows - row)` rows and `panels` panels of this
-            // tile lie inside `a`, `b` and `sums`, and that rows are a multiple of 64 bytes. `T` is one byte.
+            // SAFETY: the dot-product instructions were detected, as explained above. `check` guarantees that the
+            // `min(4, a.rows - row)` rows and `panels` panels of this tile lie inside `a`, `b` and `sums`, and that
+            // rows are a multiple of 64 bytes. `T` is one byte.
             unsafe { dispatch!(int8_tile, [UNSIGNED], a.rows - row, panels, tile, sums) }
         }
         panel += panels;
@@ -143,7 +146,7 @@ fn dot<const LANE: usize>(mut sum: int32x4_t, b: int8x16_t, a: int8x16_t) -> int
     sum
 }
 
-/// `128 * sum(b)` of each channel of a panel: the value that the sums of unsigned rows start at.
+/// Computes `128 * sum(b)` for each channel of a panel. The sums of unsigned rows start at this value.
 #[target_feature(enable = "dotprod")]
 fn initial_sums(panel: &[LineI8]) -> [i32; PANEL] {
     let ones = vdupq_n_s8(1);
@@ -169,7 +172,7 @@ struct Int8Tile<'a> {
     a: *const i8,
     a_stride: usize,
     b: &'a [LineI8],
-    /// Number of lines in a panel.
+    /// Number of 64-byte lines in a panel of weights.
     lines: usize,
     /// For each panel, the values that the sums of its channels start at.
     initial: &'a [[i32; PANEL]; 4],
@@ -177,11 +180,13 @@ struct Int8Tile<'a> {
     width: usize,
 }
 
-/// `R` rows times `P` panels.
+/// Multiplies `R` rows with `P` panels.
 ///
 /// # Safety
-/// `tile.a` points to `R` rows of `lines * 4` bytes, `a_stride` bytes apart; `lines` is a multiple of 4. `tile.b` holds
-/// `P` panels of `lines` lines, at most four. `sums` holds `R` rows of `P * 16` elements, `width` apart.
+///
+/// `tile.a` points to `R` rows of `lines * 4` bytes, which start `a_stride` bytes apart; `lines` is a multiple of 4.
+/// `tile.b` holds `P` panels of `lines` lines, and `P` is at most four. `sums` holds `R` rows of `P * 16` elements,
+/// which start `width` elements apart.
 #[target_feature(enable = "dotprod")]
 unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: Int8Tile<'_>, sums: &mut [i32]) {
     let flip = vdupq_n_s8(-128);
@@ -219,9 +224,10 @@ unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: 
     }
 }
 
-/// Adds the products of one line of each panel with the four bytes at `LANE * 4` of each row.
+/// Adds the products of one line of each panel with the four bytes at `LANE * 4` of each row's register in `a`.
 ///
 /// # Safety
+///
 /// `b` points to a line of the first panel; the line of panel `p` is `p * lines` lines after it.
 #[inline]
 #[target_feature(enable = "dotprod")]
@@ -233,8 +239,8 @@ unsafe fn add_line<const R: usize, const P: usize, const LANE: usize>(
 ) {
     for panel in 0..P {
         for quarter in 0..QUARTERS {
-            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of 16
-            // bytes.
+            // SAFETY: panel `panel` has this line of weights, by this function's contract, and a line is four
+            // quarters of 16 bytes.
             let b = unsafe { vld1q_s8(b.add(panel * lines).cast::<i8>().add(quarter * 16)) };
             for (total, a) in total.iter_mut().zip(a) {
                 total[panel][quarter] = dot::<LANE>(total[panel][quarter], b, *a);
@@ -243,7 +249,7 @@ unsafe fn add_line<const R: usize, const P: usize, const LANE: usize>(
     }
 }
 
-/// The operands of [`f32_tile`]; strides are in elements or lines.
+/// The operands of [`f32_tile`]. The strides of `a` and of the result are in elements, that of `b` is in lines.
 #[derive(Clone, Copy)]
 struct F32Tile<'a> {
     a: &'a [f32],
@@ -255,11 +261,12 @@ struct F32Tile<'a> {
     width: usize,
 }
 
-/// `R` rows times `P` panels.
+/// Multiplies `R` rows with `P` panels in f32.
 ///
 /// # Safety
-/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride` apart.
-/// `out` holds `R` rows of `P * 16` elements, `width` apart.
+///
+/// `tile.a` holds `R` rows of `k` elements, `a_stride` apart. `tile.b` holds `P` panels of `k` lines, `b_stride`
+/// apart. `out` holds `R` rows of `P * 16` elements, `width` apart.
 #[target_feature(enable = "neon")]
 unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut [f32]) {
     let mut total: [[[float32x4_t; QUARTERS]; P]; R] = [[[vdupq_n_f32(0.0); QUARTERS]; P]; R];
@@ -281,10 +288,10 @@ unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut 
     for k in whole..tile.k {
         let mut a = [vdupq_n_f32(0.0); R];
         for (row, a) in a.iter_mut().enumerate() {
-            // SAFETY: row `row` has an element `k`, by this function's contract.
+            // SAFETY: row `row` has an element at index `k`, by this function's contract.
             *a = vdupq_n_f32(unsafe { *tile.a.as_ptr().add(row * tile.a_stride + k) });
         }
-        // SAFETY: each panel has a line `k`, by this function's contract.
+        // SAFETY: each panel has a line at index `k`, by this function's contract.
         unsafe { fuse_line::<R, P, 0>(&mut total, &a, start.add(k), tile.b_stride) };
     }
     for (row, total) in total.iter().enumerate() {
@@ -311,8 +318,8 @@ unsafe fn fuse_line<const R: usize, const P: usize, const LANE: i32>(
 ) {
     for panel in 0..P {
         for quarter in 0..QUARTERS {
-            // SAFETY: panel `panel` has this line, by this function's contract, and a line is four quarters of four
-            // values.
+            // SAFETY: panel `panel` has this line of weights, by this function's contract, and a line is four
+            // quarters of four values.
             let b = unsafe { vld1q_f32(b.add(panel * stride).cast::<f32>().add(quarter * 4)) };
             for (total, a) in total.iter_mut().zip(a) {
                 total[panel][quarter] = vfmaq_laneq_f32::<LANE>(total[panel][quarter], b, *a);

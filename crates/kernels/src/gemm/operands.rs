@@ -2,7 +2,8 @@
 
 use crate::lines::{K_ALIGNMENT, LineF32, PANEL};
 
-/// A borrowed matrix of rows of bytes or bf16 numbers. Four bytes of a row are multiplied with one line of a panel.
+/// A borrowed matrix of rows of bytes or bf16 numbers. Four bytes of a row are multiplied with one 64-byte line of a
+/// panel of weights.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsOf<'a, T> {
     /// `(rows, stride)`; each row is padded with zeros to `padded_k` elements.
@@ -11,7 +12,8 @@ pub struct RowsOf<'a, T> {
     pub stride: usize,
     /// Number of rows.
     pub rows: usize,
-    /// Elements of a row that are multiplied, zero padding included: a multiple of 64 bytes.
+    /// Number of elements of a row that are multiplied, including the padding with zeros. Their size is a multiple of
+    /// 64 bytes.
     pub padded_k: usize,
 }
 
@@ -23,12 +25,12 @@ pub type RowsU8<'a> = RowsOf<'a, u8>;
 pub type RowsBf16<'a> = RowsOf<'a, u16>;
 
 impl<T> RowsOf<'_, T> {
-    /// Number of lines in a panel that has the same `k` as a row, including padding.
+    /// Number of 64-byte lines in a panel that has the same `k` as a row, including padding.
     pub fn lines(&self) -> usize {
         self.padded_k * size_of::<T>() / 4
     }
 
-    /// At most `count` rows, starting at row `first`.
+    /// Borrows at most `count` rows, starting at row `first`.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn slice(&self, first: usize, count: usize) -> Self {
         let data = &self.data[(first * self.stride).min(self.data.len())..];
@@ -61,13 +63,14 @@ impl<T> RowsOf<'_, T> {
     }
 }
 
-/// Whether `data` holds `rows` rows of `length` elements, `stride` apart. False if the sizes overflow.
+/// Whether `data` holds `rows` rows of `length` elements that start `stride` elements apart. False if the sizes
+/// overflow.
 fn fits<T>(data: &[T], rows: usize, stride: usize, length: usize) -> bool {
     let end = rows.checked_sub(1).map(|last| last.checked_mul(stride).and_then(|start| start.checked_add(length)));
     end.is_none_or(|end| end.is_some_and(|end| end <= data.len()))
 }
 
-/// A borrowed f32 matrix of rows. Rows may overlap, as the windows of a convolution do.
+/// A borrowed f32 matrix of rows. Rows may overlap, as the input windows of a convolution do.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsF32<'a> {
     /// Row `r` is `data[r * stride..][..k]`.
@@ -81,16 +84,17 @@ pub struct RowsF32<'a> {
 }
 
 impl<'a> RowsF32<'a> {
-    /// A contiguous `(rows, k)` matrix.
+    /// Creates the matrix `(rows, k)` from contiguous rows of `k` elements.
     ///
     /// # Panics
+    ///
     /// If `k` is zero or does not divide the length of `data`.
     pub fn new(data: &'a [f32], k: usize) -> Self {
         assert!(k > 0 && data.len().is_multiple_of(k), "{} elements do not make rows of {k}", data.len());
         Self { data, stride: k, rows: data.len() / k, k }
     }
 
-    /// Row `index`, `(k)`.
+    /// The elements of row `index`, `(k)`.
     pub fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.stride..][..self.k]
     }
@@ -108,19 +112,20 @@ impl<'a> RowsF32<'a> {
         assert!(fits(b.lines, b.count, b.stride, self.k), "panels exceed their lines");
     }
 
-    /// `count` rows, starting at row `first`.
+    /// Borrows `count` rows, starting at row `first`.
     #[must_use]
     pub fn slice(&self, first: usize, count: usize) -> Self {
         Self { data: &self.data[(first * self.stride).min(self.data.len())..], rows: count, ..*self }
     }
 }
 
-/// Borrowed f32 panels. A product over fewer `k` than a panel has lines uses the first lines of each panel.
+/// Borrowed f32 panels of weights, 16 output channels each. If the rows have a smaller `k` than the panels, a product
+/// uses only the first lines of each panel.
 #[derive(Clone, Copy, Debug)]
 pub struct PanelsF32<'a> {
     /// Panel `p` is `lines[p * stride..][..k]`.
     pub lines: &'a [LineF32],
-    /// Lines from the start of one panel to the start of the next.
+    /// Number of lines from the start of one panel to the start of the next.
     pub stride: usize,
     /// Number of panels.
     pub count: usize,

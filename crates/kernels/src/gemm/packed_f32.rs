@@ -1,4 +1,4 @@
-//! F32 matrices packed into panels.
+//! F32 matrices packed into panels of 16 output channels.
 
 use super::PanelsF32;
 use crate::Pool;
@@ -15,7 +15,7 @@ pub struct PackedF32 {
 }
 
 impl PackedF32 {
-    /// A matrix of zeros, to be filled with [`PackedF32::set_channel`] and [`PackedF32::set_element`].
+    /// Creates a matrix of zeros, to be filled with [`PackedF32::set_channel`] and [`PackedF32::set_element`].
     pub fn zeros(n: usize, k: usize) -> Self {
         Self { n, k, lines: vec![ZERO_LINE; n.div_ceil(PANEL) * k] }
     }
@@ -27,8 +27,8 @@ impl PackedF32 {
         self.lines.resize(n.div_ceil(PANEL) * k, ZERO_LINE);
     }
 
-    /// Packs weights. `row(channel, out)` writes the `(k)` weights of an output channel. It is called from several
-    /// threads.
+    /// Packs weights `(n, k)`. `row(channel, out)` must write the `k` weights of an output channel to `out`. It is
+    /// called from several threads.
     pub fn pack(pool: &Pool, n: usize, k: usize, row: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Self {
         let mut packed = Self::zeros(n, k);
         pool.chunks_mut(&mut packed.lines, k, &|panel, lines, _| {
@@ -53,14 +53,15 @@ impl PackedF32 {
         self.k
     }
 
-    /// `count` panels, starting at panel `first`.
+    /// Borrows `count` panels, starting at panel `first`.
     pub fn panels(&self, first: usize, count: usize) -> PanelsF32<'_> {
         PanelsF32 { lines: &self.lines[first * self.k..(first + count) * self.k], stride: self.k, count }
     }
 
-    /// Writes the `(k)` values of one output channel.
+    /// Writes the `k` values of one output channel.
     ///
     /// # Panics
+    ///
     /// If `values` is not `k` long, or `channel` is not less than `n`.
     pub fn set_channel(&mut self, channel: usize, values: &[f32]) {
         assert!(
@@ -76,9 +77,10 @@ impl PackedF32 {
         }
     }
 
-    /// Writes element `index` of every output channel, `(n)`.
+    /// Writes the element at `index` of every output channel; `values` is `(n)`.
     ///
     /// # Panics
+    ///
     /// If `values` is not `n` long, or `index` is not less than `k`.
     pub fn set_element(&mut self, index: usize, values: &[f32]) {
         assert!(

@@ -1,4 +1,4 @@
-//! Int8 matrices packed into panels.
+//! Int8 matrices packed into panels of 16 output channels.
 
 use crate::arena::Lines;
 use crate::disjoint::Disjoint;
@@ -15,14 +15,15 @@ pub struct PackedI8 {
     scales: Vec<f32>,
 }
 
-/// `write(channel, quantised, buffer)` writes the `(k)` quantised weights of an output channel and returns their scale.
-/// `buffer` is scratch memory for the writer.
+/// A function `write(channel, quantised, buffer)` that writes the `k` quantised weights of an output channel and
+/// returns their scale. `buffer` is scratch memory for this function.
 type ChannelWriter<'a> = dyn Fn(usize, &mut [i8], &mut Vec<f32>) -> f32 + Sync + 'a;
 
 impl PackedI8 {
-    /// Quantises f32 weights symmetrically: the largest magnitude of each output channel becomes 127.
+    /// Quantises f32 weights symmetrically and packs them: the largest magnitude of each output channel becomes 127.
     ///
-    /// `row(channel, out)` writes the `(k)` weights of an output channel. It is called from several threads.
+    /// `row(channel, out)` must write the `k` weights of an output channel to `out`. It is called from several
+    /// threads.
     pub fn quantise(context: &Context, n: usize, k: usize, row: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Self {
         Self::pack(context, n, k, &|channel, quantised, weights| {
             weights.resize(k, 0.0);
@@ -33,13 +34,13 @@ impl PackedI8 {
 
     /// Packs weights that are already int8, as some files store them.
     ///
-    /// `row(channel, out)` writes the `(k)` values of an output channel and returns its scale. It is called from
-    /// several threads.
+    /// `row(channel, out)` must write the `k` values of an output channel to `out` and return their scale. It is
+    /// called from several threads.
     pub fn from_int8(context: &Context, n: usize, k: usize, row: &(dyn Fn(usize, &mut [i8]) -> f32 + Sync)) -> Self {
         Self::pack(context, n, k, &|channel, quantised, _| row(channel, quantised))
     }
 
-    /// A matrix of zeros, to be filled through [`PackedI8::parts`].
+    /// Creates a matrix of zeros, to be filled through [`PackedI8::parts`].
     pub(crate) fn zeros(arena: &Arena, n: usize, k: usize) -> Self {
         let panels = n.div_ceil(PANEL);
         Self { n, k, lines: arena.lines(panels * padded_k(k) / 4), scales: vec![0.0; panels * PANEL] }
@@ -54,7 +55,7 @@ impl PackedI8 {
         self.scales.resize(panels * PANEL, 0.0);
     }
 
-    /// The lines and the scales, for callers that write all of them.
+    /// The packed lines and the scales, for callers that overwrite all of them.
     pub(crate) fn parts(&mut self) -> (&mut [LineI8], &mut [f32]) {
         (&mut self.lines, &mut self.scales)
     }
@@ -91,9 +92,10 @@ impl PackedI8 {
         &self.scales
     }
 
-    /// Writes the quantised values of output channel `index` to `out`, `(k)`.
+    /// Copies the quantised values of output channel `index` to `out`, `(k)`.
     ///
     /// # Panics
+    ///
     /// If there is no such channel, or `out` is not `k` long.
     pub fn channel(&self, index: usize, out: &mut [i8]) {
         assert!(
@@ -109,14 +111,15 @@ impl PackedI8 {
         }
     }
 
-    /// `count` panels, starting at panel `first`.
+    /// Borrows `count` panels, starting at panel `first`.
     pub fn panels(&self, first: usize, count: usize) -> &[LineI8] {
         let panel_lines = padded_k(self.k) / 4;
         &self.lines[first * panel_lines..(first + count) * panel_lines]
     }
 }
 
-/// Writes the values of one output channel, number `column` of its panel, into the lines of that panel.
+/// Writes the values of one output channel into the lines of its panel. `column` is the number of the channel within
+/// the panel, 0 to 15.
 pub(crate) fn write_channel(column: usize, values: &[i8], lines: &mut [LineI8]) {
     let (fours, rest) = values.as_chunks::<4>();
     for (line, four) in lines.iter_mut().zip(fours) {

@@ -21,8 +21,8 @@ pub struct QuantisedRows {
 impl QuantisedRows {
     /// Gives this matrix the shape `(rows, k)`. Its values are undefined until each row is written.
     pub fn reset(&mut self, rows: usize, k: usize) {
-        // The distance between rows is an odd number of cache lines. With an even number, the rows would compete for
-        // a few sets of the cache.
+        // Round the distance between rows to an odd number of cache lines. With an even number, the rows would
+        // compete for a few sets of the cache.
         let stride = padded_k(k) | K_ALIGNMENT;
         if (self.k, self.stride) != (k, stride) {
             // In the new shape the padding is at other positions. Clear everything, so that the padding is zero
@@ -34,13 +34,14 @@ impl QuantisedRows {
         (self.rows, self.k, self.stride) = (rows, k, stride);
     }
 
-    /// Replaces this matrix by `source`, each row quantised with a scale of its own.
+    /// Replaces the contents by `source`. Each row is quantised with a scale of its own.
     pub fn assign(&mut self, context: &Context, source: RowsF32<'_>) {
         self.reset(source.rows, source.k);
         self.fill(&context.pool, &|row, quantised, _| quantise_row(context.cpu, source.row(row), quantised));
     }
 
-    /// Writes every row in parallel: `write(row, quantised, scratch)` fills the `(k)` values and returns their scale.
+    /// Writes all rows in parallel. `write(row, quantised, scratch)` must fill the `k` quantised values of a row and
+    /// return their scale.
     pub(crate) fn fill(&mut self, pool: &Pool, write: &(dyn Fn(usize, &mut [i8], &mut Scratch) -> f32 + Sync)) {
         let (rows, k, stride) = (self.rows, self.k, self.stride);
         let (data, scales) = (Disjoint::new(&mut self.data), Disjoint::new(&mut self.scales));
@@ -71,13 +72,14 @@ impl QuantisedRows {
         &self.data[index * self.stride..][..self.k]
     }
 
-    /// `count` rows, starting at row `first`, as a kernel takes them.
+    /// Borrows `count` rows, starting at row `first`, in the form that a kernel takes.
     pub fn slice(&self, first: usize, count: usize) -> RowsI8<'_> {
         let data = &self.data[first * self.stride..(first + count) * self.stride];
         RowsI8 { data, stride: self.stride, rows: count, padded_k: padded_k(self.k) }
     }
 
-    /// Takes the buffer for f32 values that are quantised afterwards. Give it back with [`Self::keep_values`].
+    /// Takes the buffer for f32 values that are to be quantised, and leaves an empty one. Give it back with
+    /// [`Self::keep_values`].
     pub(super) fn take_values(&mut self) -> Aligned<f32> {
         std::mem::take(&mut self.values)
     }
@@ -87,7 +89,7 @@ impl QuantisedRows {
         self.values = values;
     }
 
-    /// `(data, stride, scales)`, for a writer that fills rows from several threads.
+    /// Mutable access to `(data, stride, scales)`, for code that writes rows from several threads.
     pub(super) fn parts(&mut self) -> (&mut [i8], usize, &mut [f32]) {
         (&mut self.data, self.stride, &mut self.scales)
     }

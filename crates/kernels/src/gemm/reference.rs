@@ -1,10 +1,10 @@
-//! The kernel in plain Rust, which runs on every machine. All other kernels are compared to it.
+//! The kernel in plain Rust, which runs on every machine. Tests compare all other kernels with it.
 
 use super::{Kernel, PanelsF32, RowsF32, RowsI8, RowsOf, RowsU8};
 use crate::lines::{LineI8, PANEL};
 use crate::{Cpu, Isa};
 
-/// Plain Rust, compiled for the target's baseline.
+/// The kernel in plain Rust, compiled for the baseline of the compilation target.
 pub(super) struct Reference;
 
 pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
@@ -40,7 +40,7 @@ impl Kernel for Reference {
     }
 }
 
-/// Rows of type `T`, signed or unsigned, times all panels.
+/// Multiplies rows of signed or unsigned bytes (`T`) with all panels of weights.
 fn multiply<T: Copy + Into<i32>>(a: RowsOf<'_, T>, b: &[LineI8], sums: &mut [i32]) {
     let width = a.check(b, sums) * PANEL;
     for (row, sums) in sums.chunks_exact_mut(width).enumerate() {

@@ -1,12 +1,12 @@
-//! The loops for AMX.
+//! The roofline loops for AMX: they measure the maximum speed of its instructions.
 
 use std::arch::asm;
 
-/// Number of tiles of sums. Together with the two factors they use all eight tile registers. They hide the latency of
-/// a product: it takes 52 cycles, and one can start every 16 cycles.
+/// Number of tiles of sums. Together with the two factors they use all eight tile registers. This many independent
+/// sums hide the latency of a product: it takes 52 cycles, and one can start every 16 cycles.
 const TILES: usize = 6;
-/// Number of products of bytes in one instruction: 16 rows by 16 columns by 64 bytes. A bf16 instruction has half as
-/// many.
+/// Number of int8 products that one instruction computes: 16 rows by 16 columns by 64 bytes. A bf16 instruction
+/// computes half as many.
 const INT8_PRODUCTS: usize = 16 * 16 * 64;
 
 /// The operand of `ldtilecfg`. It configures eight tiles of 16 rows of 64 bytes.
@@ -33,9 +33,9 @@ macro_rules! repeat {
         let configuration =
             Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows };
         let factor = Tile([$value; 512]);
-        // SAFETY: the caller's contract guarantees that AMX can be used. The tiles are configured first and released
-        // last in the same asm block. The loads read one whole `Tile`. Only registers are written; all of them are
-        // declared.
+        // SAFETY: the contract of the calling function guarantees that AMX can be used. The tiles are configured
+        // first and released last in the same asm block. The loads read one whole `Tile`. Only registers are written;
+        // all of them are declared.
         unsafe {
             asm!(
                 "ldtilecfg [{configuration}]",
@@ -67,9 +67,10 @@ macro_rules! repeat {
     }};
 }
 
-/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes int8 tile multiplications for `rounds` rounds. Returns the number of products in one round.
 ///
 /// # Safety
+///
 /// The processor has AMX-INT8, and the operating system permits this process to use it.
 pub(super) unsafe fn int8(rounds: usize) -> usize {
     // The two-byte pattern is the int8 values 3 and 5.
@@ -77,9 +78,10 @@ pub(super) unsafe fn int8(rounds: usize) -> usize {
     TILES * INT8_PRODUCTS
 }
 
-/// Runs bf16 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes bf16 tile multiplications for `rounds` rounds. Returns the number of products in one round.
 ///
 /// # Safety
+///
 /// The processor has AMX-BF16, and the operating system permits this process to use it.
 pub(super) unsafe fn bf16(rounds: usize) -> usize {
     // The two-byte pattern is the bf16 number 0.5.

@@ -1,4 +1,4 @@
-//! The loops for NEON.
+//! The roofline loops for NEON: they measure the maximum speed of its instructions.
 
 use std::arch::aarch64::{float32x4_t, int32x4_t, vdupq_n_f32, vdupq_n_s8, vdupq_n_s32, vfmaq_f32};
 use std::arch::asm;
@@ -6,11 +6,11 @@ use std::hint::black_box;
 
 use super::portable;
 
-/// Number of independent sums. NEON has registers for more of them than AVX2, and processors with four vector units
-/// need more.
+/// Number of independent sums. NEON has registers for more sums than AVX2, and processors with four vector units need
+/// more.
 const CHAINS: usize = 2 * portable::CHAINS;
 
-/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "dotprod")]
 pub(super) fn int8_neon(rounds: usize) -> usize {
     let (a, b) = (vdupq_n_s8(black_box(3)), vdupq_n_s8(black_box(5)));
@@ -34,14 +34,14 @@ pub(super) fn int8_neon(rounds: usize) -> usize {
     16 * CHAINS
 }
 
-/// Runs f32 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes f32 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "neon")]
 pub(super) fn f32_neon(rounds: usize) -> usize {
     let a = vdupq_n_f32(black_box(0.5));
     let mut total: [float32x4_t; CHAINS] = [a; CHAINS];
     for _ in 0..rounds {
         for total in &mut total {
-            // The running sum must be the addend operand: `fmla` overwrites its addend, so no copy is needed.
+            // `total` must be the addend operand: `fmla` overwrites its addend, so no copy is needed.
             *total = vfmaq_f32(*total, a, a);
         }
     }

@@ -1,5 +1,5 @@
-//! The limits of a core (roofline model): loops that only compute on registers, or only read memory. The speed of the
-//! kernels is compared with the speed of these loops.
+//! Measures the limits of a processor core (roofline model), with loops that only compute on registers or only read
+//! memory. The speed of the kernels is compared with the speed of these loops.
 
 use crate::lines::LineI8;
 use crate::{Cpu, Isa};
@@ -12,8 +12,8 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// Repeats, `rounds` times, the int8 multiply-add instructions of this instruction set's kernel on registers. Returns
-/// the number of operations, two for each product: a multiplication and an addition.
+/// Executes the int8 multiply-add instructions that the kernel of this instruction set uses, on registers only, for
+/// `rounds` rounds. Returns the number of operations, two for each product: a multiplication and an addition.
 pub fn int8(cpu: Cpu, rounds: usize) -> u64 {
     let products = match cpu.isa() {
         #[cfg(target_arch = "x86_64")]
@@ -29,7 +29,7 @@ pub fn int8(cpu: Cpu, rounds: usize) -> u64 {
         // SAFETY: a `Cpu` with this set exists only after AVX2 and AVX-VNNI were detected.
         Isa::AvxVnni => unsafe { x86::int8_avx_vnni(rounds) },
         #[cfg(target_arch = "aarch64")]
-        // SAFETY: a `Cpu` with this set exists only after the dot product was detected.
+        // SAFETY: a `Cpu` with this set exists only after the dot-product instructions were detected.
         Isa::Neon => unsafe { arm::int8_neon(rounds) },
         _ => portable::int8(rounds),
     };
@@ -67,7 +67,7 @@ pub fn bf16(cpu: Cpu, rounds: usize) -> Option<u64> {
     products.map(|products| 2 * (products * rounds) as u64)
 }
 
-/// Reads every line once, with the widest loads of this instruction set.
+/// Reads every 64-byte line once, with the widest loads of this instruction set.
 pub fn read(cpu: Cpu, lines: &[LineI8]) {
     match cpu.isa() {
         #[cfg(target_arch = "x86_64")]

@@ -1,13 +1,13 @@
-//! The loops in plain Rust.
+//! The roofline loops in plain Rust, for machines without a special loop.
 
 use std::hint::black_box;
 
 use crate::lines::LineI8;
 
-/// Number of independent sums in a loop, enough to hide the latency of every instruction used here.
+/// Number of independent sums in a loop, enough to hide the latency of every instruction used in these loops.
 pub(super) const CHAINS: usize = 12;
 
-/// Runs int8 products in plain Rust for `rounds` rounds. Returns the number of products in one round.
+/// Computes int8 products in plain Rust for `rounds` rounds. Returns the number of products in one round.
 pub(super) fn int8(rounds: usize) -> usize {
     let mut total = [0_i32; 16 * CHAINS];
     for round in 0..rounds {
@@ -20,7 +20,7 @@ pub(super) fn int8(rounds: usize) -> usize {
     16 * CHAINS
 }
 
-/// Runs f32 products in plain Rust for `rounds` rounds. Returns the number of products in one round.
+/// Computes f32 products in plain Rust for `rounds` rounds. Returns the number of products in one round.
 pub(super) fn f32(rounds: usize) -> usize {
     let mut total = [0.0_f32; 4 * CHAINS];
     for _ in 0..rounds {
@@ -33,7 +33,7 @@ pub(super) fn f32(rounds: usize) -> usize {
     4 * CHAINS
 }
 
-/// Reads every line once.
+/// Reads every 64-byte line once.
 pub(super) fn read(lines: &[LineI8]) {
     let mut sum = [0_u64; 8];
     for line in lines {

@@ -1,4 +1,4 @@
-//! The loops for AVX2 and AVX-512.
+//! The roofline loops for AVX2 and AVX-512: they measure the maximum speed of arithmetic and of memory reads.
 
 use std::arch::x86_64::{
     __m256, __m256i, __m512, __m512bh, __m512i, _mm256_add_epi8, _mm256_add_epi32, _mm256_dpbusd_avx_epi32,
@@ -12,13 +12,14 @@ use std::hint::black_box;
 use super::portable::CHAINS;
 use crate::lines::LineI8;
 
-/// Number of streams in which a slice is read. With several streams a core has more memory requests in flight than
-/// with one.
+/// Number of parts of a slice that are read at the same time. With several parts, a core has more memory requests in
+/// flight than with one.
 const STREAMS: usize = 4;
-/// Number of consecutive lines that are read from a stream before the next stream is used.
+/// Number of consecutive 64-byte lines that are read from one part of the slice before the loop goes on to the next
+/// part.
 const LINES_PER_TURN: usize = 2;
 
-/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(5)));
@@ -32,7 +33,7 @@ pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     64 * CHAINS
 }
 
-/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2,avxvnni")]
 pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(5)));
@@ -46,15 +47,15 @@ pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     32 * CHAINS
 }
 
-/// Runs int8 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2")]
 pub(super) fn int8_avx2(rounds: usize) -> usize {
     let (ones, step, b) = (_mm256_set1_epi16(1), _mm256_set1_epi8(1), _mm256_set1_epi8(black_box(5)));
     let mut a = b;
     let mut total: [__m256i; CHAINS] = [a; CHAINS];
     for _ in 0..rounds {
-        // The factor changes each round; otherwise the compiler would move the product out of the loop. The sign of
-        // the factor depends on the sum; otherwise the compiler would compute one product for all sums.
+        // Change the factor `a` each round; otherwise the compiler would move the product out of the loop. Let its
+        // sign depend on the sum; otherwise the compiler would compute one product for all sums.
         a = _mm256_add_epi8(a, step);
         for total in &mut total {
             let pairs = _mm256_maddubs_epi16(b, _mm256_sign_epi8(a, *total));
@@ -65,7 +66,7 @@ pub(super) fn int8_avx2(rounds: usize) -> usize {
     32 * CHAINS
 }
 
-/// Runs f32 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes f32 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f")]
 pub(super) fn f32_avx512(rounds: usize) -> usize {
     let a = _mm512_set1_ps(black_box(0.5));
@@ -79,7 +80,7 @@ pub(super) fn f32_avx512(rounds: usize) -> usize {
     16 * CHAINS
 }
 
-/// Runs f32 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes f32 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn f32_avx2(rounds: usize) -> usize {
     let a = _mm256_set1_ps(black_box(0.5));
@@ -93,7 +94,7 @@ pub(super) fn f32_avx2(rounds: usize) -> usize {
     8 * CHAINS
 }
 
-/// Runs bf16 products for `rounds` rounds. Returns the number of products in one round.
+/// Executes bf16 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn bf16_avx512(rounds: usize) -> usize {
     // The bits of the bf16 number 0.5.
@@ -110,7 +111,7 @@ pub(super) fn bf16_avx512(rounds: usize) -> usize {
     32 * CHAINS
 }
 
-/// Reads every line once.
+/// Reads every 64-byte line once, with AVX-512 loads.
 #[target_feature(enable = "avx512f")]
 pub(super) fn read_avx512(lines: &[LineI8]) {
     let mut accumulators: [__m512i; STREAMS * LINES_PER_TURN] = [_mm512_setzero_si512(); STREAMS * LINES_PER_TURN];
@@ -121,7 +122,7 @@ pub(super) fn read_avx512(lines: &[LineI8]) {
     black_box(accumulators);
 }
 
-/// Reads every line once.
+/// Reads every 64-byte line once, with AVX2 loads.
 #[target_feature(enable = "avx2")]
 pub(super) fn read_avx2(lines: &[LineI8]) {
     let mut accumulators: [__m256i; STREAMS * LINES_PER_TURN] = [_mm256_setzero_si256(); STREAMS * LINES_PER_TURN];
@@ -134,8 +135,8 @@ pub(super) fn read_avx2(lines: &[LineI8]) {
     black_box(accumulators);
 }
 
-/// Calls `read(accumulators, line)` for every line, from several streams in turn. Each of the lines read in a round has
-/// its own element of `accumulators`, so that no load waits for another.
+/// Calls `read(accumulators, line)` for every line, alternating between several parts of the slice. Each of the lines
+/// read in a round has its own element of `accumulators`, so that no load waits for another.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "inlining into each version is what compiles it for that version")]
 fn each_line<T>(

@@ -1,4 +1,4 @@
-//! The product of two tiles with AVX2.
+//! The product of two int8 tiles with AVX2.
 //!
 //! The left operand may be -128. The `maddubs` method of the int8 kernel is wrong for that value, because -128 cannot
 //! be negated in a byte. So both operands are widened to i16, and `madd` multiplies and adds two `k` at a time.
@@ -12,9 +12,10 @@ use std::arch::x86_64::{
 
 use super::contract::SHIFT;
 
-/// Columns that are computed at a time, in two registers.
+/// Number of columns that are computed at a time, in two registers.
 const COLUMNS: usize = 16;
-/// Rows that are computed at a time. Eight independent registers of sums hide the latency of the products.
+/// Number of rows that are computed at a time. Four rows by two registers are eight independent registers of sums,
+/// which hide the latency of the products.
 const ROWS: usize = 4;
 
 /// As [`super::product()`], for tiles of `T` by `T`. `PAIRS` is `T / 2`.
@@ -26,7 +27,7 @@ pub(super) unsafe fn product<const T: usize, const PAIRS: usize>(a: &[i8], b: &[
     const { assert!(PAIRS * 2 == T && T.is_multiple_of(COLUMNS)) };
     let mut left = [[[0_i16; 2]; PAIRS]; T];
     for at in (0..T * T).step_by(16) {
-        // SAFETY: `a` and `left` hold `T * T` elements, a multiple of 16, so both have 16 elements at `at`.
+        // SAFETY: `a` and `left` hold `T * T` elements, a multiple of 16, so both have 16 elements starting at `at`.
         unsafe {
             let wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(a.as_ptr().add(at).cast()));
             _mm256_storeu_si256(left.as_mut_ptr().cast::<i16>().add(at).cast(), wide);
@@ -62,7 +63,8 @@ pub(super) unsafe fn product<const T: usize, const PAIRS: usize>(a: &[i8], b: &[
     }
 }
 
-/// The sums of 16 columns, shifted and clamped to int8. Packing saturates, first to i16 and then to i8.
+/// The sums of 16 columns, shifted right and clamped to int8. The pack instructions clamp, first to i16 and then to
+/// i8.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn shifted([first, second]: [__m256i; 2]) -> __m128i {

@@ -1,8 +1,8 @@
-//! The product of two tiles with AVX-512 VNNI.
+//! The product of two int8 tiles with AVX-512 VNNI.
 //!
 //! `vpdpbusd` multiplies unsigned by signed bytes, four `k` at a time. The left tile is made unsigned, as `a + 128`.
-//! This adds `128 * sum(b)` to the sums of a column, so they start at `-128 * sum(b)`. Both operands may have any value
-//! from -128 to 127.
+//! This adds `128 * sum(b)` to the sums of a column, so the sums start at `-128 * sum(b)` to compensate. Both
+//! operands may have any value from -128 to 127.
 
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_loadu_si128, _mm_setr_epi8, _mm_storeu_si128, _mm512_broadcast_i32x4, _mm512_castsi128_si512,
@@ -13,10 +13,10 @@ use std::arch::x86_64::{
 
 use super::contract::SHIFT;
 
-/// Columns that are computed at a time: their sums fill one register.
+/// Number of columns that are computed at a time: their sums fill one register.
 const COLUMNS: usize = 16;
 
-/// Rows that are computed at a time: their independent sums hide the latency of the products.
+/// Number of rows that are computed at a time: their independent sums hide the latency of the products.
 const ROWS: usize = 4;
 
 /// A tile of unsigned bytes, aligned to a cache line.
@@ -33,8 +33,8 @@ pub(super) unsafe fn product<const T: usize, const LINES: usize>(a: &[i8], b: &[
     let flip = _mm512_set1_epi8(-128);
     let mut left = Unsigned([[0; T]; T]);
     for at in (0..T * T).step_by(64) {
-        // SAFETY: `a` and `left` hold `T * T` bytes, a multiple of 64, so both have 64 bytes at `at`. `left` is aligned
-        // to 64.
+        // SAFETY: `a` and `left` hold `T * T` bytes, a multiple of 64, so both have 64 bytes starting at `at`. `left`
+        // is aligned to 64.
         unsafe {
             let bytes = _mm512_loadu_si512(a.as_ptr().add(at).cast());
             _mm512_store_si512(left.0.as_mut_ptr().cast::<u8>().add(at).cast(), _mm512_xor_si512(bytes, flip));
@@ -67,10 +67,11 @@ pub(super) unsafe fn product<const T: usize, const LINES: usize>(a: &[i8], b: &[
     }
 }
 
-/// Four rows of 16 columns, interleaved: the four `k` of each column become adjacent bytes.
+/// Interleaves four rows of 16 columns: the four `k` of each column become adjacent bytes.
 ///
 /// # Safety
-/// `start` points to four rows of at least 16 bytes, `T` bytes apart.
+///
+/// `start` points to four rows of at least 16 bytes, which start `T` bytes apart.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn line_of<const T: usize>(start: *const i8) -> __m512i {

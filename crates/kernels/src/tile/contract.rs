@@ -1,18 +1,18 @@
-//! Tile sizes, and how one sum becomes one int8 result.
+//! The sizes of the tiles that an NPU kernel multiplies, and how one sum becomes one int8 result.
 
 use std::fmt;
 
-/// Number of low bits that a launch drops from each sum.
+/// Number of low bits that a launch (one product of two tiles on the NPU) drops from each sum.
 pub const SHIFT: u32 = 7;
 
-/// The side of a tile.
+/// The number of rows and columns of a square tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TileSize {
-    /// 16 by 16.
+    /// A tile of 16 by 16 elements.
     T16,
-    /// 32 by 32.
+    /// A tile of 32 by 32 elements.
     T32,
-    /// 64 by 64.
+    /// A tile of 64 by 64 elements.
     T64,
 }
 
@@ -20,7 +20,7 @@ impl TileSize {
     /// All sizes, ascending.
     pub const ALL: [TileSize; 3] = [TileSize::T16, TileSize::T32, TileSize::T64];
 
-    /// The size with the given side, if it is 16, 32 or 64.
+    /// The size with `side` rows and columns. `None` unless `side` is 16, 32 or 64.
     pub fn of(side: usize) -> Option<Self> {
         Self::ALL.into_iter().find(|size| size.side() == side)
     }
@@ -46,12 +46,13 @@ impl fmt::Display for TileSize {
     }
 }
 
-/// The int8 result of a launch for one of its sums.
+/// The int8 result of a launch (one product of two tiles) for one of its sums: the sum, shifted right by [`SHIFT`]
+/// and clamped.
 pub(crate) fn shifted(sum: i32) -> i8 {
     clamped(sum >> SHIFT)
 }
 
-/// `sum`, clamped to int8.
+/// The value of `sum`, clamped to -128..=127.
 pub(crate) fn clamped(sum: i32) -> i8 {
     sum.clamp(i8::MIN.into(), i8::MAX.into()) as i8
 }

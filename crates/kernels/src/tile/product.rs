@@ -1,4 +1,4 @@
-//! One launch: the product of two tiles, with the instruction set of a [`Cpu`].
+//! The product of two tiles as one launch of the NPU kernel computes it, with the instruction set of a [`Cpu`].
 
 use super::{TileSize, portable};
 #[cfg(target_arch = "x86_64")]
@@ -7,13 +7,14 @@ use crate::Cpu;
 #[cfg(target_arch = "x86_64")]
 use crate::Isa;
 
-/// `c = clamp((a x b) >> 7, -128, 127)` for row-major tiles: `a` is (rows, k), `b` is (k, columns), `c` is (rows,
-/// columns).
+/// Computes `c = clamp((a x b) >> 7, -128, 127)` for row-major tiles: `a` is (rows, k), `b` is (k, columns), `c` is
+/// (rows, columns).
 ///
-/// AMX and AVX-VNNI use the code of AVX-512 and AVX2. Most of the time of such small products goes into interleaving
-/// the rows of `b`, so faster multiply instructions would gain little.
+/// AMX uses the code for AVX-512, and AVX-VNNI uses the code for AVX2. Such small products spend most of their time
+/// on interleaving the rows of `b`, so faster multiply instructions would gain little.
 ///
 /// # Panics
+///
 /// If `a`, `b` or `c` does not have as many elements as a tile of this size.
 pub fn product(cpu: Cpu, size: TileSize, a: &[i8], b: &[i8], c: &mut [i8]) {
     let elements = size.elements();

@@ -1,15 +1,18 @@
-//! Reference implementations of the tile-exact and the full contract, in plain Rust.
+//! Reference implementations of both contracts for a matrix product, in plain Rust: tile-exact (as an NPU computes
+//! it) and full (exact sums).
 
 use super::contract::{TileSize, clamped, shifted};
 
-/// `A x B` by the tile-exact contract. `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
+/// Computes `A x B` by the tile-exact contract of the parent module. `a` is `(m, k)`, `b` is `(k, n)`, the result is
+/// `(m, n)`.
 ///
 /// # Panics
+///
 /// If the lengths do not agree with `[m, k, n]`.
 pub fn tile_exact_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3], size: TileSize) -> Vec<i8> {
     check(a, b, [m, k, n]);
-    // Padding m and n only adds zeros that are cut off again, so m and n are not padded here. Only the division of k
-    // into launches affects the result.
+    // Padding m and n would only add zeros that are cut off again, so m and n are not padded here. Only the division
+    // of k into tiles affects the result.
     let mut c = Vec::with_capacity(m * n);
     for row in 0..m {
         let mut sums = vec![0; n];
@@ -23,16 +26,17 @@ pub fn tile_exact_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3], size: Til
     c
 }
 
-/// `A x B` by the full contract. `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
+/// Computes `A x B` by the full contract: exact i32 sums. `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`.
 ///
 /// # Panics
+///
 /// If the lengths do not agree with `[m, k, n]`.
 pub fn full_reference(a: &[i8], b: &[i8], [m, k, n]: [usize; 3]) -> Vec<i32> {
     check(a, b, [m, k, n]);
     (0..m).flat_map(|row| row_of_sums(&a[row * k..][..k], b, n)).collect()
 }
 
-/// One row of A times all of B, whose rows have `n` elements.
+/// Computes one row of A times all of B. The rows of B have `n` elements.
 fn row_of_sums(a: &[i8], b: &[i8], n: usize) -> Vec<i32> {
     let mut sums = vec![0; n];
     for (depth, a) in a.iter().enumerate() {

@@ -1,18 +1,20 @@
-//! The host's part of a product: adding and clamping the results of launches.
+//! The part of a tiled product that the host computes: it adds the int8 results of the NPU's launches and clamps the
+//! sums.
 
 use super::contract::clamped;
 use crate::cpu::multiversion;
 
-/// Number of elements that are added at a time, in i16.
+/// Number of elements that are added at a time, as i16 numbers.
 const LANES: usize = 64;
-/// Maximum number of int8 values that an i16 sum can hold: 256 times -128 is the smallest i16.
+/// Maximum number of int8 values that can be added in an i16: 256 times -128 is the smallest i16.
 const MAX_TILES_PER_SUM: usize = 256;
 
 multiversion! {
-    /// Adds the results of launches: `sums[i] += tile[i]` for each tile in `tiles`. `tiles` holds any number of tiles,
-    /// one after another, each as long as `sums`.
+    /// Adds the tiles that the launches of an NPU kernel returned: `sums[i] += tile[i]` for each tile in `tiles`.
+    /// `tiles` holds any number of tiles, one after another, each as long as `sums`.
     ///
     /// # Panics
+    ///
     /// If `tiles` is not a whole number of tiles, or the length of `sums` is 0 or not a multiple of 64.
     pub fn accumulate(tiles: &[i8], sums: &mut [i32]) {
         let elements = sums.len();
@@ -36,9 +38,10 @@ multiversion! {
 }
 
 multiversion! {
-    /// `out[i] = clamp(sums[i], -128, 127)`.
+    /// Writes `out[i] = clamp(sums[i], -128, 127)`.
     ///
     /// # Panics
+    ///
     /// If the lengths differ.
     pub fn clamp_sums(sums: &[i32], out: &mut [i8]) {
         assert_eq!(sums.len(), out.len(), "sums and output differ in length");

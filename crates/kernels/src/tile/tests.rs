@@ -1,11 +1,11 @@
-//! The products of tiles are bit-equal to the definition on every instruction set.
+//! These tests check that the products of tiles are bit-equal to the definition on every instruction set.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::Cpu;
 
-/// One launch by its definition, element by element.
+/// Computes one launch (the product of two tiles) by its definition, element by element.
 fn launch(size: TileSize, a: &[i8], b: &[i8]) -> Vec<i8> {
     let t = size.side();
     let sum = |row: usize, column: usize| -> i32 {
@@ -56,19 +56,21 @@ fn tile_sides_are_16_32_and_64() {
     assert_eq!((TileSize::of(32), TileSize::of(17)), (Some(TileSize::T32), None));
 }
 
-/// Examples calculated by hand.
+/// Compares `tile_exact_reference` with examples that were calculated by hand.
 #[test]
 fn each_launch_shifts_and_saturates_on_its_own() {
-    // Two launches: each sum is 16 * 127 * 127 >> 7 = 2016, clamped to 127. Together they are 254, clamped to 127.
+    // There are two launches (products of two tiles). The sum of each is 16 * 127 * 127 >> 7 = 2016, clamped to 127.
+    // Together they are 254, clamped to 127.
     let (a, b) = (vec![127; 32], vec![127; 32]);
     assert_eq!(tile_exact_reference(&a, &b, [1, 32, 1], TileSize::T16), [127]);
-    // The launches saturate to 127 and -128, which add up to -1. The exact sum, shifted, is -2032 >> 7 = -16.
+    // The two launches saturate to 127 and -128, which add up to -1. The exact sum, shifted once, would be -2032 >> 7
+    // = -16.
     let mut opposed = vec![127; 32];
     opposed[16..].fill(-128);
     assert_eq!(tile_exact_reference(&a, &opposed, [1, 32, 1], TileSize::T16), [-1]);
     assert_eq!(full_reference(&a, &opposed, [1, 32, 1]), [-2032]);
-    // With tiles of 16 there are eight launches, each with the sum -1. With tiles of 64 there are two, each with the
-    // sum -4. The shift turns each of these sums into -1.
+    // With tiles of side 16 there are eight launches, each with the sum -1. With tiles of side 64 there are two, each
+    // with the sum -4. The shift turns each of these sums into -1.
     let sparse: Vec<i8> = (0..128).map(|depth| i8::from(depth % 16 == 0)).collect();
     assert_eq!(tile_exact_reference(&sparse, &[-1; 128], [1, 128, 1], TileSize::T16), [-8]);
     assert_eq!(tile_exact_reference(&sparse, &[-1; 128], [1, 128, 1], TileSize::T64), [-2]);

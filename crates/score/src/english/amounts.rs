@@ -1,5 +1,5 @@
-//! Normalises numbers and amounts of money, including the steps before and after spelt-out numbers are written in
-//! digits.
+//! Normalises numbers and amounts of money. This includes the steps before and after the conversion of spelt-out
+//! numbers to digits.
 
 use super::number_words::NumberWord;
 use super::numbers::in_digits;
@@ -46,7 +46,8 @@ fn split_at_halves(text: &str) -> Vec<&str> {
     segments
 }
 
-/// The length of `and a half` at the beginning of the text. `None` if the text does not begin with these whole words.
+/// The length in bytes of `and a half` at the beginning of the text. `None` if the text does not begin with these
+/// whole words.
 fn half_at(text: &str) -> Option<usize> {
     let after_space = |rest: &'static str, text: &str| -> Option<usize> {
         let trimmed = text.trim_start_matches(is_space);
@@ -58,7 +59,7 @@ fn half_at(text: &str) -> Option<usize> {
     (!text[end..].chars().next().is_some_and(is_word)).then_some(end)
 }
 
-/// Inserts a space between letters and digits.
+/// Inserts a space wherever a letter and a digit are adjacent.
 fn with_digits_apart(text: &str) -> String {
     let mut apart = String::with_capacity(text.len());
     for c in text.chars() {
@@ -73,7 +74,7 @@ fn with_digits_apart(text: &str) -> String {
     apart
 }
 
-/// Removes the space between digits and the suffix of an ordinal or a plural.
+/// Removes the space between digits and a suffix that forms an ordinal or a plural, as in `3 rd` or `1960 s`.
 fn with_suffixes_joined(text: &str) -> String {
     let mut joined = String::with_capacity(text.len());
     let mut rest = text;
@@ -92,7 +93,7 @@ fn with_suffixes_joined(text: &str) -> String {
     joined
 }
 
-/// Replaces `$2 and ¢7` by `$2.07`.
+/// Joins dollars and cents: replaces `$2 and ¢7` by `$2.07`.
 fn with_dollars_and_cents(text: &str) -> String {
     replace_each(text, |rest| {
         let amount = rest.strip_prefix(['€', '£', '$'])?;
@@ -104,7 +105,8 @@ fn with_dollars_and_cents(text: &str) -> String {
     })
 }
 
-/// Replaces `$0.07` by `¢7`. As in the original, any character matches the point.
+/// Replaces amounts below one dollar by cents, such as `$0.07` by `¢7`. Like the original, it accepts any character
+/// in place of the point.
 fn with_cents(text: &str) -> String {
     replace_each(text, |rest| {
         let after = rest.strip_prefix(['€', '£', '$'])?.strip_prefix('0')?;
@@ -114,7 +116,7 @@ fn with_cents(text: &str) -> String {
     })
 }
 
-/// Replaces `1` and `1s` by `one` and `ones`.
+/// Replaces the words `1` and `1s` by `one` and `ones`.
 fn with_ones_spelt(text: &str) -> String {
     let mut before = None;
     let mut spelt = String::with_capacity(text.len());
@@ -135,8 +137,8 @@ fn with_ones_spelt(text: &str) -> String {
     spelt
 }
 
-/// Calls `replacement` with the rest of the text at each position. If it returns a new text and a rest, the new text
-/// is written, and the search continues at that rest.
+/// Calls `replacement` at each position with the text from there to the end. If it returns a replacement and the text
+/// after the replaced part, the replacement is written, and the search continues after that part.
 fn replace_each(text: &str, replacement: impl Fn(&str) -> Option<(String, &str)>) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
@@ -152,13 +154,15 @@ fn replace_each(text: &str, replacement: impl Fn(&str) -> Option<(String, &str)>
     replaced
 }
 
-/// Splits the text after the ASCII digits at its beginning. `None` if it begins with no digit.
+/// Splits the text into the ASCII digits at its beginning and the text after them. `None` if it does not begin with a
+/// digit.
 fn digits(text: &str) -> Option<(&str, &str)> {
     let len = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     (len > 0).then(|| text.split_at(len))
 }
 
-/// Parses a whole word of one or two digits at the beginning of the text. Also returns the text after it.
+/// Parses a number of one or two digits at the beginning of the text. Also returns the text after it. `None` if the
+/// text does not begin with a digit, the number is longer, or a word character follows it.
 fn short_number(text: &str) -> Option<(u32, &str)> {
     let (number, after) = digits(text)?;
     let is_whole = number.len() <= 2 && !after.chars().next().is_some_and(is_word);

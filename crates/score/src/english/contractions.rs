@@ -1,4 +1,4 @@
-//! Expands contractions and titles.
+//! Expands English contractions such as `won't` and titles such as `mr`.
 
 use crate::characters::is_word;
 
@@ -22,7 +22,7 @@ const WORDS: [(&str, &str); 39] = [
     ("shoulda", "should have"),
     ("cause", "because"),
     ("ma'am", "madam"),
-    // Titles.
+    // Titles, such as "mister".
     ("mr", "mister "),
     ("mrs", "missus "),
     ("st", "saint "),
@@ -76,7 +76,8 @@ pub fn expand(text: &str) -> String {
     text
 }
 
-/// Replaces `contraction` by `meaning` at the end of words. With `whole`, it must be the whole word.
+/// Replaces `contraction` by `meaning` at the end of words. If `whole` is set, only where `contraction` is the whole
+/// word.
 fn replace(text: &mut String, contraction: &str, meaning: &str, whole: bool) {
     let fits = |&(at, _): &(usize, &str)| {
         let begins = !whole || !text[..at].chars().next_back().is_some_and(is_word);

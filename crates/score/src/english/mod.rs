@@ -1,4 +1,4 @@
-//! Whisper's normaliser for English: contractions, numbers and spellings.
+//! Whisper's text normaliser for English: contractions, numbers and spellings.
 
 mod amounts;
 mod contractions;
@@ -15,8 +15,8 @@ use spellings::Spellings;
 /// Symbols that can be part of a number.
 const NUMBER_SYMBOLS: &str = ".%$¢€£";
 
-/// The normaliser. It converts to lower case, removes punctuation and hesitations, expands contractions, writes
-/// numbers in digits, and uses American spellings.
+/// The English normaliser. It converts to lower case, removes punctuation and hesitations, expands contractions,
+/// writes numbers in digits, and uses American spellings.
 #[derive(Debug, Default)]
 pub struct EnglishNormalizer {
     spellings: Spellings,
@@ -66,8 +66,8 @@ fn without_space_before_apostrophes(text: &str) -> String {
     kept
 }
 
-/// Removes commas between digits, as in `1,000`. The original's regular expression does not match overlapping parts,
-/// so every other comma in a list of single digits such as `1,2,3` is kept.
+/// Removes commas between digits, as in `1,000`. Every other comma in a list of single digits such as `1,2,3` is
+/// kept, because the matches of the original's regular expression do not overlap.
 fn without_commas_in_numbers(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut kept = String::with_capacity(text.len());
@@ -85,8 +85,8 @@ fn without_commas_in_numbers(text: &str) -> String {
     kept
 }
 
-/// Replaces full stops by spaces, except before a digit. As in the original, the character after the full stop is
-/// part of the match, so the second of two full stops is kept.
+/// Replaces full stops by spaces, except before a digit. As in the original, the match includes the character after
+/// the full stop. So in a run of two full stops the second is kept.
 fn without_full_stops(text: &str) -> String {
     spaced(text, |c| c == '.', true)
 }
@@ -140,7 +140,8 @@ mod tests {
         }
     }
 
-    /// Compares with the package `whisper-normalizer` on sentences that `tests/agreement.py` generates.
+    /// Compares the results with those of the package `whisper-normalizer`, on sentences that `tests/agreement.py`
+    /// generates.
     #[test]
     fn texts_equal_those_of_the_original() {
         let normalizer = EnglishNormalizer::new();

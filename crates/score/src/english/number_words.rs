@@ -42,25 +42,25 @@ const POWERS: [&str; 11] = [
 /// The meaning of a word inside a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberWord {
-    /// `zero`, or the letter `o`.
+    /// `zero`, `oh`, or the letter `o`.
     Zero,
     /// A number from one to nineteen.
     Ones(u32),
-    /// The plural or ordinal of a number from one to nineteen, with the suffix that is written after the digits.
+    /// The plural or ordinal of a number from one to nineteen, with the suffix to write after the digits.
     OnesWith(u32, &'static str),
     /// One of the tens from twenty to ninety.
     Tens(u32),
-    /// The plural or ordinal of one of the tens from twenty to ninety, with the suffix.
+    /// The plural or ordinal of one of the tens from twenty to ninety, with the suffix to write after the digits.
     TensWith(u32, &'static str),
-    /// A power of ten, given by its exponent.
+    /// A power of ten, given by its exponent: 2 for `hundred`.
     Power(usize),
-    /// The plural or ordinal of a power of ten, with the suffix.
+    /// The plural or ordinal of a power of ten, given by its exponent, with the suffix to write after the digits.
     PowerWith(usize, &'static str),
-    /// A sign that is spoken before the number.
+    /// A sign that is spoken before the number, given as its symbol.
     Sign(&'static str),
-    /// A currency that is spoken after the number and written before it.
+    /// A currency that is spoken after the number, given as the symbol to write before the number.
     Currency(&'static str),
-    /// `per`, which may be followed by `cent`.
+    /// The word `per`, which may be followed by `cent`.
     Per,
     Percent,
     And,
@@ -98,7 +98,7 @@ impl NumberWord {
         })
     }
 
-    /// Whether this word can follow a decimal point.
+    /// Whether this word can follow the word `point` as a decimal.
     pub fn is_decimal(self) -> bool {
         matches!(self, Self::Zero | Self::Ones(_) | Self::Tens(_))
     }
@@ -123,8 +123,8 @@ fn power(word: &str) -> Option<usize> {
     position(&POWERS, word).map(|at| 3 * (at as usize + 1))
 }
 
-/// Recognises plurals and ordinals of one to nineteen. As in the original, most are formed by rule, so that `nineth`
-/// is recognised and `ninth` is not.
+/// Recognises plurals and ordinals of the numbers from one to nineteen, and returns the number and the suffix. As in
+/// the original, most are formed by rule, so that `nineth` is recognised and `ninth` is not.
 fn ones_with_end(word: &str) -> Option<(u32, &'static str)> {
     match word {
         "zeroth" => return Some((0, "th")),

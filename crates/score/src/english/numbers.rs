@@ -1,13 +1,13 @@
 //! Writes spelt-out numbers in digits.
 //!
-//! Like the original, it processes one word at a time, with the previous and the next word as context. The odd rules
-//! of the original are kept: `zero point five` becomes `0.5`, but `0 point 5` becomes `.5`.
+//! Like the original normaliser, it processes one word at a time, with the previous and the next word as context. The
+//! odd rules of the original are kept: `zero point five` becomes `0.5`, but `0 point 5` becomes `.5`.
 
 use super::number_words::NumberWord;
 use super::value::Value;
 use crate::characters::is_digit;
 
-/// Writes the numbers among `words` in digits. Several words can become one.
+/// Writes the numbers among `words` in digits. One returned string can replace several words.
 pub fn in_digits(words: &[&str]) -> Vec<String> {
     let mut numbers = Numbers::default();
     let mut at = 0;
@@ -23,14 +23,14 @@ pub fn in_digits(words: &[&str]) -> Vec<String> {
 #[derive(Default)]
 struct Numbers {
     written: Vec<String>,
-    /// The number that the last words form. It is written when it is complete.
+    /// The number that the most recent words form. It is appended to `written` when it is complete.
     value: Option<Value>,
-    /// A sign or currency symbol to write before the next word.
+    /// A sign or currency symbol to put before the next word that is written.
     prefix: Option<String>,
 }
 
 impl Numbers {
-    /// Processes a word. Returns true if the next word was processed with it.
+    /// Processes a word. Returns true if the next word was processed together with it and must be skipped.
     fn take(&mut self, word: &str, previous: Option<NumberWord>, next: Option<&str>) -> bool {
         let unsigned = word.strip_prefix(['-', '+', '£', '€', '$', '¢']);
         if is_numeral(unsigned.unwrap_or(word)) {
@@ -95,12 +95,14 @@ impl Numbers {
         false
     }
 
-    /// Processes a number in digits. `unsigned` is the part after the sign, if the number has a sign.
+    /// Processes a number in digits. `unsigned` is the part after the sign or currency symbol; `None` if there is no
+    /// symbol.
     fn numeral(&mut self, word: &str, unsigned: Option<&str>) {
         if let Some(Value::Spelt(digits)) = &mut self.value
             && digits.ends_with('.')
         {
-            // These digits are decimals, or the next part of a version number or an address.
+            // The value ends in a point, so these digits are decimals, or the next part of a version number or an
+            // address.
             digits.push_str(word);
             return;
         }
@@ -111,8 +113,8 @@ impl Numbers {
         self.value = Some(Value::of_numeral(unsigned.unwrap_or(word)));
     }
 
-    /// Combines the value with a number from one to nineteen. If the value ends in enough zeros, the result is their
-    /// sum, otherwise the digits are concatenated.
+    /// Combines the current value with a number from one to nineteen. If the value ends in enough zeros, the result
+    /// is the sum of both, otherwise the digits are concatenated.
     fn with_ones(&self, number: u32, previous: Option<NumberWord>) -> Value {
         let Some(value) = &self.value else { return Value::whole(number) };
         let digits = value.as_str();
@@ -127,7 +129,8 @@ impl Numbers {
         }
     }
 
-    /// Combines the value with one of the tens from twenty to ninety, by the rule of [`Self::with_ones`].
+    /// Combines the current value with one of the tens from twenty to ninety. If the value ends in two zeros, the
+    /// result is the sum of both, otherwise the digits are concatenated.
     fn with_tens(&self, number: u32) -> Value {
         match &self.value {
             None => Value::whole(number),
@@ -136,8 +139,9 @@ impl Numbers {
         }
     }
 
-    /// Multiplies the value, or its last three digits, by a power of ten. If that is not possible, writes the value
-    /// and returns only the power of ten.
+    /// Takes the current value and returns it multiplied by a power of ten. For a whole number, only its last three
+    /// digits are multiplied. If the result is not a whole number, writes the current value and returns only the
+    /// power of ten.
     fn times_power(&mut self, exponent: usize) -> Value {
         let Some(value) = self.value.take() else { return Value::power(exponent) };
         if !value.is_spelt() && !value.is_zero() {
@@ -149,7 +153,8 @@ impl Numbers {
         })
     }
 
-    /// Processes `percent`, or `per` if `cent` follows. Returns true if `cent` was processed with it.
+    /// Processes `percent`, or `per` if `cent` follows. Without a number before it, or if `per` is followed by
+    /// another word, the word is written unchanged. Returns true if `cent` was processed too.
     fn percent(&mut self, word: &str, meaning: NumberWord, next: Option<&str>) -> bool {
         let is_two_words = meaning == NumberWord::Per;
         let Some(value) = self.value.take() else {
@@ -165,7 +170,8 @@ impl Numbers {
         is_two_words
     }
 
-    /// Processes `double` or `triple`. Returns true if a digit follows; it was then processed too.
+    /// Processes `double` or `triple`. If a word from zero to nineteen follows, writes that number repeatedly and
+    /// returns true, because the next word was processed too.
     fn repeat(&mut self, word: &str, times: usize, next: Option<NumberWord>) -> bool {
         let digits = match next {
             Some(NumberWord::Zero) => "0".to_owned(),
@@ -180,7 +186,7 @@ impl Numbers {
         true
     }
 
-    /// Appends spelt digits or a point to the value. A value of zero is dropped.
+    /// Appends spelt digits or a point to the current value. A value of zero is dropped first.
     fn spell(&mut self, more: &str) {
         let value = self.value.take().filter(|value| !value.is_zero());
         self.value = Some(Value::Spelt(format!("{}{more}", value.as_ref().map_or("", Value::as_str))));
@@ -191,7 +197,7 @@ impl Numbers {
         self.value = None;
     }
 
-    /// Writes the unfinished value, if there is one.
+    /// Writes the current value, if there is one, and clears it.
     fn finish(&mut self) {
         if let Some(value) = self.value.take() {
             self.write(value.as_str());

@@ -1,7 +1,7 @@
 //! British spellings and their American counterparts.
 //!
-//! `spellings.tsv` is the list that Whisper's normaliser uses. Each line has the British word, a tab and the American word.
-//! The list is based on the one by Tysto (2023).
+//! The file `spellings.tsv` is the list that Whisper's normaliser uses. Each line has the British word, a tab and the
+//! American word. The list is based on the one by Tysto (2023).
 
 use std::collections::HashMap;
 

@@ -1,13 +1,13 @@
-//! The value of an unfinished number, as decimal digits of any length.
+//! The value of an unfinished number, stored as decimal digits of any length.
 
 use crate::characters::{digit_value, is_digit};
 
-/// The value of those words of a number that were processed so far.
+/// The value of the words of a number that were processed so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A whole number, in decimal digits without leading zeros.
     Whole(String),
-    /// Digits that were spelt one by one, which may include leading zeros and points.
+    /// Digits that were spelt one by one. They may include leading zeros and points.
     Spelt(String),
 }
 
@@ -22,13 +22,14 @@ impl Value {
         Self::Whole(shifted("1", exponent))
     }
 
-    /// Creates the value of a number in digits.
+    /// Creates the value of a number that is written in digits. The value is `Whole` if there are no decimals besides
+    /// zeros, otherwise `Spelt`.
     pub fn of_numeral(numeral: &str) -> Self {
         let whole = Decimal::parse(numeral).filter(|decimal| decimal.fraction.is_empty());
         whole.map_or_else(|| Self::Spelt(numeral.to_owned()), |decimal| Self::Whole(decimal.whole))
     }
 
-    /// The digits of the value.
+    /// The digits of the value, possibly with points.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Whole(digits) | Self::Spelt(digits) => digits,
@@ -43,25 +44,27 @@ impl Value {
         *self == Self::Whole("0".to_owned())
     }
 
-    /// Whether the value is a whole number that ends in this many zeros. Zero counts as such for any number of zeros.
+    /// Whether the value is a whole number that ends in at least `zeros` zeros. The value 0 counts for any number of
+    /// zeros.
     pub fn is_multiple_of_power(&self, zeros: usize) -> bool {
         matches!(self, Self::Whole(digits) if digits == "0" || digits.len() > zeros && digits.ends_with(&"0".repeat(zeros)))
     }
 
-    /// The sum of this whole number and `number`.
+    /// The sum of this value, which must be a whole number, and `number`.
     pub fn plus(&self, number: u32) -> Self {
         Self::Whole(sum(self.as_str(), &number.to_string()))
     }
 
-    /// Multiplies the last three digits of the whole number by ten to the power of `exponent`.
+    /// Multiplies only the last three digits of this whole number by ten to the power of `exponent`, and adds the
+    /// rest of the number unchanged.
     pub fn with_last_thousand_times_power(&self, exponent: usize) -> Self {
         let digits = self.as_str();
         let (before, last) = digits.split_at(digits.len().saturating_sub(3));
         Self::Whole(sum(&shifted(before, 3), &shifted(last, exponent)))
     }
 
-    /// Multiplies the digits, read as a decimal fraction, by ten to the power of `exponent`. Returns `None` if the
-    /// result is not a whole number.
+    /// Interprets the digits as a decimal fraction and multiplies it by ten to the power of `exponent`. `None` if the
+    /// digits are not a decimal fraction or the result is not a whole number.
     pub fn times_power(&self, exponent: usize) -> Option<Self> {
         let Decimal { whole, fraction } = Decimal::parse(self.as_str())?;
         let zeros = exponent.checked_sub(fraction.len())?;
@@ -71,14 +74,14 @@ impl Value {
 
 /// A decimal fraction in digits.
 struct Decimal {
-    /// The digits before the point, without leading zeros. It is `0` if there are none.
+    /// The digits before the point, without leading zeros. The string is `0` if there are no such digits.
     whole: String,
     /// The digits after the point, without zeros at the end.
     fraction: String,
 }
 
 impl Decimal {
-    /// Parses decimal digits of any script with at most one point.
+    /// Parses decimal digits of any script with at most one point. `None` if the text is anything else.
     fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let is_number = |text: &str| text.chars().all(is_digit);
