@@ -19,7 +19,8 @@ use http::{FORM, Server, form, head, read};
 const BASE: (&str, &str) = ("model", "whisper-1");
 const PATH: &str = "/v1/audio/transcriptions";
 
-/// The bit patterns of the decoded samples. Also the error message if decoding ended with an error.
+/// Reads all audio. Returns the bit patterns of the decoded samples, and the error message if decoding ended with an
+/// error.
 fn samples_of(audio: Result<Audio, Error>) -> (Vec<u32>, Option<String>) {
     let mut samples = Vec::new();
     let error = audio.and_then(|mut audio| {
@@ -139,7 +140,8 @@ fn a_killed_worker_fails_its_request_with_a_retryable_error() {
 fn a_stream_reports_a_killed_worker() {
     let (_workspace, server, request) = busy_with(&[BASE, ("stream", "true")], &[]);
     signal("KILL", wait_for(|| workers(&server).first().copied()));
-    // The error is an event of the stream, or the response itself if the stream had not started.
+    // If the stream has already started, the server sends the error as an event of the stream. Otherwise the error is
+    // the response itself.
     let response = read(request);
     assert!(response.body.contains("decoder_killed"), "{response:?}");
     server.transcribe(&[BASE, ("stream", "true")], b"no recording").assert_error(415, "file");
@@ -157,8 +159,8 @@ fn a_job_is_retried_after_its_worker_is_killed() {
     let reaches = |state: &str| wait_for(|| (server.get(&path).json()["state"] == state).then_some(()));
     reaches("running");
     signal("KILL", wait_for(|| workers(&server).first().copied()));
-    // The job waits in the queue for some seconds before the next attempt, because the worker may have been killed
-    // for lack of memory.
+    // After a worker was killed, the job waits in the queue for some seconds before its next attempt, because the
+    // cause may be a lack of memory.
     reaches("queued");
     reaches("succeeded");
     assert_eq!(server.get(&format!("{path}/result?format=verbose_json")).json(), whole);
@@ -188,7 +190,7 @@ fn a_worker_exits_when_the_server_is_killed() {
     let worker = limited_worker(&server);
     // A worker that was stopped by SIGSTOP cannot notice that its pipe was closed.
     signal("STOP", worker);
-    // Dropping the server sends SIGKILL, so the server has no chance to stop its worker.
+    // Dropping `server` sends SIGKILL to the server process, so that process has no chance to stop its worker.
     drop(server);
     wait_for_exit(worker);
 }
@@ -219,16 +221,18 @@ fn requests_leave_no_processes_and_no_open_files() {
     wait_for(|| (workers(&server).is_empty() && open() <= before).then_some(()));
 }
 
-/// Starts a server, and sends it a recording of two hours, so that its worker stays busy. Returns the connection.
+/// Starts a server, and sends it a recording of two hours, so that the server's worker process stays busy. Returns
+/// the connection of this request.
 fn busy(arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     busy_with(&[BASE], arguments)
 }
 
-/// Like [`busy`], but sends these form fields.
+/// Like [`busy`], but the request also contains these form fields.
 fn busy_with(fields: &[(&str, &str)], arguments: &[&str]) -> (Workspace, Server, std::net::TcpStream) {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[&["--batch-size", "1", "--threads", "1"], arguments].concat());
-    // At start the server runs a worker as a test. Wait until this worker has exited.
+    // At start, the server runs a worker process once to check that decoding works. Wait until this worker has
+    // exited.
     wait_for(|| workers(&server).is_empty().then_some(()));
     workspace.long_recording("long.wav", 2 * 3600);
     let body = form(fields, Some(&fs::read(workspace.path("long.wav")).unwrap()));
@@ -280,7 +284,8 @@ fn workers(server: &Server) -> Vec<u32> {
     ids.filter(|&id| stat(id).is_some_and(|(_, parent)| parent == server.id())).collect()
 }
 
-/// Waits until the server has a worker, and until all resource limits of the worker are set.
+/// Waits until the server has a worker process, and until the worker has set all its resource limits. Returns the id
+/// of the worker.
 fn limited_worker(server: &Server) -> u32 {
     let worker = wait_for(|| workers(server).first().copied());
     // The CPU time limit is the last limit that the worker sets.
@@ -299,7 +304,8 @@ fn wait_for_exit(process: u32) {
     wait_for(|| stat(process).is_none_or(|(state, _)| state == 'Z').then_some(()));
 }
 
-/// The state of a process, and the id of its parent process.
+/// The state letter of a process (such as `Z` for a zombie), and the id of its parent process. `None` if there is no
+/// such process.
 fn stat(process: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();

@@ -15,7 +15,7 @@ use http::{FORM, Response, Server, form, head, read, wait_for};
 const BASE: (&str, &str) = ("model", "whisper-1");
 const PATH: &str = "/v1/audio/transcriptions";
 
-/// Sends bytes over a new connection, and reads the response.
+/// Sends these bytes over a new connection, and reads the response.
 fn raw(server: &Server, bytes: &[u8]) -> Response {
     let mut stream = server.connect();
     // Ignore a write error: the server may already have responded and closed the connection.
@@ -23,7 +23,7 @@ fn raw(server: &Server, bytes: &[u8]) -> Response {
     read(stream)
 }
 
-/// Sends these bytes as the body of a multipart form.
+/// Sends a request whose body is these bytes and whose content type is a multipart form.
 fn post(server: &Server, body: &[u8]) -> Response {
     server.request("POST", PATH, &[FORM], body)
 }
@@ -37,13 +37,14 @@ fn bodies_that_contradict_their_headers_are_rejected() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let body = form(&[BASE], Some(&tone(&workspace)));
-    // The client stops sending before the body has the length stated in Content-Length.
+    // The client closes its side of the connection before it has sent as many bytes as Content-Length states.
     let mut short = server.connect();
     short.write_all(&head("POST", PATH, &[FORM], body.len() + 1000)).unwrap();
     short.write_all(&body[..body.len() - 20]).unwrap();
     short.shutdown(Shutdown::Write).unwrap();
     read(short).assert_error(400, "");
-    // Chunk sizes that are not numbers or are too large, and a chunked body that ends too early.
+    // Chunked bodies that are malformed: chunk sizes that are not numbers or are too large, and a body that ends too
+    // early.
     let chunked = format!(
         "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
         FORM.0, FORM.1
@@ -51,8 +52,8 @@ fn bodies_that_contradict_their_headers_are_rejected() {
     raw(&server, (chunked.clone() + "no number\r\n--BOUNDARY\r\n").as_bytes()).assert_error(400, "");
     raw(&server, (chunked.clone() + "ffffffffffffffffff\r\n--BOUNDARY\r\n").as_bytes()).assert_error(400, "");
     raw(&server, (chunked + "4\r\n--BO\r\n0\r\n\r\n").as_bytes()).assert_error(400, "");
-    // Two different lengths, and lengths that are not numbers. Proxies may interpret such headers differently, which
-    // makes request smuggling possible.
+    // Headers with two different body lengths, and with lengths that are not numbers. Proxies may interpret such
+    // headers differently, which makes request smuggling possible.
     for headers in ["Content-Length: 4\r\nContent-Length: 5", "Content-Length: four", "Content-Length: -1"] {
         let request = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\nbody");
         assert_eq!(raw(&server, request.as_bytes()).status, 400, "{headers}");
@@ -116,11 +117,11 @@ fn http_1_0_expect_continue_and_pipelining_work() {
     let workspace = Workspace::new();
     let server = Server::start(&workspace, &[]);
     let body = form(&[BASE], Some(&tone(&workspace)));
-    // HTTP/1.0 has no Host header and no chunked transfer encoding.
+    // A request in HTTP/1.0, which has no Host header and no chunked transfer encoding.
     let head = format!("POST {PATH} HTTP/1.0\r\n{}: {}\r\nContent-Length: {}\r\n\r\n", FORM.0, FORM.1, body.len());
     let response = raw(&server, &[head.as_bytes(), &body].concat());
     assert_eq!((response.status, response.header("transfer-encoding")), (200, None));
-    // A client that waits for `100 Continue` before it sends the body. curl does this.
+    // A client that waits for the response `100 Continue` before it sends the body, as curl does.
     let mut stream = server.connect();
     let expecting = [FORM, ("Expect", "100-continue")];
     stream.write_all(&http::head("POST", PATH, &expecting, body.len())).unwrap();
@@ -155,7 +156,7 @@ fn idle_connections_do_not_block_other_clients() {
             stream
         })
         .collect();
-    // The server closes these connections after the header timeout of 1 s. Then it accepts this request.
+    // The server closes these idle connections after the header timeout of 1 s. Then it accepts this request.
     let response = server.transcribe(&[BASE], &tone(&workspace));
     assert_eq!(response.status, 200);
     drop(idle);

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 const BASE: (&str, &str) = ("model", "whisper-1");
 
-/// Starts a server with a data directory and a folder of recordings.
+/// Starts a server with these additional arguments, with a data directory and a folder of recordings in the
+/// workspace.
 fn start(workspace: &Workspace, arguments: &[&str]) -> Server {
     fs::create_dir_all(workspace.path("recordings")).unwrap();
     Server::start(workspace, &[&["--data-dir", "data", "--job-folder", "recordings"], arguments].concat())
@@ -26,12 +27,12 @@ fn submit(server: &Server, fields: &[(&str, &str)], file: Option<&[u8]>) -> Valu
     response.json()
 }
 
-/// Sends `GET /v1/jobs/{id}`, with `suffix` appended to the path.
+/// Sends `GET /v1/jobs/{id}` for this job, with `suffix` appended to the path.
 fn get(server: &Server, job: &Value, suffix: &str) -> Response {
     server.get(&format!("/v1/jobs/{}{suffix}", job["id"].as_str().unwrap()))
 }
 
-/// Follows a job until it ends. Returns the name, the id and the data of each event.
+/// Reads the event stream of a job until the job ends. Returns the name, the id and the data of each event.
 fn events(server: &Server, job: &Value, headers: &[(&str, &str)]) -> Vec<(String, Option<String>, Value)> {
     let response = server.request("GET", &format!("/v1/jobs/{}/events", job["id"].as_str().unwrap()), headers, b"");
     assert_eq!((response.status, response.header("content-type")), (200, Some("text/event-stream")), "{response:?}");
@@ -89,7 +90,7 @@ fn jobs_continue_after_the_server_is_killed() {
         submit(&server, &[BASE, ("path", "tone.wav")], None),
         submit(&server, &[BASE, ("path", "long.wav")], None),
     ];
-    // Dropping the server sends SIGKILL. The jobs may be in any state at this moment.
+    // Dropping `server` sends SIGKILL to the server process. The jobs may be in any state at this moment.
     drop(server);
     let server = start(&workspace, &limited);
     let listed = server.get("/v1/jobs").json();

@@ -21,8 +21,8 @@ const UNKNOWN: u8 = 3;
 
 const TRANSCRIPTION: &str = "conversation.item.input_audio_transcription.";
 
-/// Sends this many seconds of silence to the input buffer. A committed buffer is transcribed even if it contains no
-/// speech.
+/// Sends this many seconds of silence to the session's input buffer. If the client commits the buffer, it is
+/// transcribed even if it contains no speech.
 fn append(socket: &mut Socket, seconds: usize) {
     // A sample has two bytes. Base64 encodes three bytes as four letters, and the letter `A` stands for six zero
     // bits.
@@ -30,13 +30,14 @@ fn append(socket: &mut Socket, seconds: usize) {
     socket.send_event(&json!({"type": "input_audio_buffer.append", "audio": audio}));
 }
 
-/// Returns the event if it reports that an utterance is completed.
+/// Returns the event if it is a `completed` event, which has the whole transcript of an utterance. Otherwise returns
+/// `None`.
 fn completed(event: serde_json::Value) -> Option<serde_json::Value> {
     assert_ne!(event["type"], "error", "{event}");
     (event["type"] == format!("{TRANSCRIPTION}completed")).then_some(event)
 }
 
-/// Returns `Some` if the server's metrics contain this line.
+/// Returns `Some(())` if the server's metrics contain exactly this line.
 fn counts(server: &Server, line: &str) -> Option<()> {
     server.get("/metrics").body.lines().any(|found| found == line).then_some(())
 }
@@ -94,7 +95,8 @@ fn a_stopping_server_transcribes_the_audio_it_has_received() {
     let mut idle = Socket::open(&server);
     let mut socket = Socket::open(&server);
     append(&mut socket, 1);
-    // The server handles commands in order, so when it answers this update, it has received the audio.
+    // The server handles the messages of a session in order. When it answers this settings update, it has therefore
+    // received the audio.
     socket.send_event(&json!({"type": "session.update", "session": {"type": "transcription"}}));
     while socket.event()["type"] != "session.updated" {}
     append(&mut socket, 1);
@@ -128,8 +130,8 @@ fn malformed_frames_close_only_their_own_session() {
         }
         socket.until_closed();
     }
-    // The server answers a message that is not an event with an error event, and the session stays open. Fragmented
-    // messages are accepted.
+    // A text message that is not a valid event: the server answers it with an error event, and the session stays
+    // open. A message in several frames is accepted.
     let mut socket = wait_for(|| counts(&server, "amanuensis_live_sessions 1").map(|()| Socket::open(&server)));
     for (opcode, payload) in
         [(BINARY, &b"bytes"[..]), (TEXT, b"{"), (TEXT, b""), (TEXT, b"[1]"), (TEXT, b"{\"type\": 7}")]
@@ -142,7 +144,7 @@ fn malformed_frames_close_only_their_own_session() {
     }
     socket.send(CONTINUED, true, b"");
     assert_eq!(socket.event()["type"], "input_audio_buffer.cleared");
-    // The other session and the server still respond.
+    // The malformed frames have not affected the other open session or the rest of the server.
     other.send_event(&json!({"type": "input_audio_buffer.clear"}));
     assert_eq!(other.event()["type"], "input_audio_buffer.cleared");
     assert_eq!(server.get("/health").status, 200);
@@ -154,8 +156,8 @@ fn a_client_that_never_reads_does_not_block_others() {
     let server = Server::start(&workspace, &[]);
     let mut stalled = Socket::open(&server);
     stalled.0.set_write_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    // The server answers each of these messages with an error event that the client does not read. This goes on until
-    // the buffers of both directions are full.
+    // The server answers each of these messages with an error event that the client does not read. The client sends
+    // until the socket buffers of both directions are full.
     let nonsense = "x".repeat(4096);
     while stalled.send(TEXT, true, nonsense.as_bytes()) {}
     let mut other = Socket::open(&server);

@@ -16,7 +16,7 @@ use http::{FORM, Response, Server, form, head, read, wait_for};
 
 const BASE: (&str, &str) = ("model", "whisper-1");
 
-/// The bytes of a WAV file with a tone.
+/// Creates a WAV file with a tone, and returns the bytes of the file.
 fn recording(workspace: &Workspace, seconds: f32) -> Vec<u8> {
     fs::read(workspace.recording("tone.wav", seconds)).unwrap()
 }
@@ -116,7 +116,8 @@ fn a_public_address_needs_an_api_key_or_allow_anyone() {
     workspace.model("model");
     let arguments = ["serve", "--port", "0", "--default-model", "./model", "--host", "0.0.0.0"];
     workspace.run(&arguments).ended(2, &["--api-key", "--allow-anyone"]);
-    // The settings are checked before the model is downloaded. In this test the model hub cannot be reached.
+    // The settings are checked before the model is downloaded. The model hub cannot be reached in this test, so a
+    // download would give another error.
     workspace.run(&["serve", "--port", "0", "--host", "0.0.0.0"]).ended(2, &["--api-key", "--allow-anyone"]);
     Server::start(&workspace, &["--host", "0.0.0.0", "--allow-anyone"]);
 }
@@ -270,8 +271,8 @@ fn sigterm_during_a_model_download_exits() {
     let mut child = workspace.amanuensis(&["serve", "--port", "0"]).env("HF_ENDPOINT", hub).spawn().unwrap();
     let _connection = mute.accept().unwrap();
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    // The program handles the signal and exits with its own exit code. It cannot rely on the default action of a
-    // signal, which does not apply to the first process of a container.
+    // The program handles the signal itself and exits with its own exit code. It cannot rely on the default action of
+    // a signal, because the kernel does not apply this action to the first process of a container.
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
@@ -308,7 +309,8 @@ fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/offline.opus")
 }
 
-/// Starts a server with the installed models. Returns `None` if one of `models` is not installed.
+/// Starts a server that uses the models installed on this machine. Returns `None` if one of `models` is not
+/// installed.
 fn with_installed(workspace: &Workspace, models: &[&str], arguments: &[&str]) -> Option<Server> {
     let with_models = |arguments: &[&str]| {
         let mut command = workspace.amanuensis(arguments);
@@ -328,7 +330,8 @@ fn with_installed(workspace: &Workspace, models: &[&str], arguments: &[&str]) ->
     Some(Server::run(with_models(&arguments)))
 }
 
-/// Sends the headers and the first 100 bytes of an upload. Returns the connection and the remaining bytes.
+/// Sends the headers of an upload and the first 100 bytes of its body. Returns the connection and the remaining
+/// bytes.
 fn begin_upload(server: &Server, workspace: &Workspace) -> (TcpStream, Vec<u8>) {
     let tone = recording(workspace, 1.0);
     let body = form(&[BASE], Some(&tone));

@@ -76,7 +76,8 @@ fn every_environment_variable_is_documented_and_used() {
     for name in names {
         assert!(document.contains(&format!("`{name}`")), "docs/server.md does not mention {name}");
         let value = match name {
-            // The program does not print API keys, because they are secret. `serve.rs` tests them.
+            // Skip this variable: the program does not print API keys, because they are secret. The tests in
+            // `serve.rs` cover it.
             "AMANUENSIS_API_KEY" => continue,
             "AMANUENSIS_CORS_ORIGIN" => "https://chat.example.org",
             "AMANUENSIS_JOB_FOLDER" => ".",

@@ -1,4 +1,4 @@
-//! The API keys that clients send to be authenticated.
+//! The API keys with which clients authenticate themselves.
 
 use std::fs;
 
@@ -7,8 +7,8 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::config::{Config, ConfigError};
 
 impl Config {
-    /// Checks the settings of API keys and reads the key file. Called before a model is downloaded, so that a mistake
-    /// in the settings is reported first.
+    /// Checks the settings of API keys and reads the key file. The program calls this before it downloads a model, so
+    /// that a mistake in the settings is reported first.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::Invalid`].
@@ -55,8 +55,8 @@ impl ApiKeys {
         !self.0.is_empty()
     }
 
-    /// The index of the API key in an `Authorization` header. It identifies the client for the rate limit. `None` if
-    /// the header has no valid key. If no key is required, the index is 0 for all clients.
+    /// Returns the index of the API key in an `Authorization` header, or `None` if the header has no valid key. The
+    /// index identifies the client for the rate limit. If the server requires no key, the index is 0 for all clients.
     pub fn authenticate(&self, authorization: Option<&str>) -> Option<usize> {
         if !self.are_required() {
             return Some(0);
@@ -65,7 +65,7 @@ impl ApiKeys {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        // Compare with every key in constant time, so that the response time reveals nothing about the keys.
+        // Compare with every key in constant time, so that the response time reveals nothing about the valid keys.
         let credentials = credentials.trim().as_bytes();
         let equal: Vec<Choice> = self.0.iter().map(|key| key.as_bytes().ct_eq(credentials)).collect();
         equal.into_iter().position(bool::from)

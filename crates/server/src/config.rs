@@ -12,12 +12,12 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use strum::VariantNames;
 
-/// Upper limit of all counts, sizes and durations. It is far above useful values, and small enough that no arithmetic
-/// overflows.
+/// Upper limit of all settings that are counts, sizes or durations. It is far above useful values, and small enough
+/// that no arithmetic overflows.
 const MAX_VALUE: u64 = 1 << 30;
 
-/// The settings. Flags have the highest priority, then environment variables, then the configuration file, then the
-/// defaults.
+/// The settings of the server. Flags have the highest priority, then environment variables, then the configuration
+/// file, then the defaults.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -169,7 +169,7 @@ fn compute_types() -> impl TypedValueParser<Value = ComputeType> {
 /// An error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A settings file or key file cannot be read.
+    /// The configuration file or the file with API keys cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The path of the file.
@@ -182,7 +182,7 @@ pub enum ConfigError {
     File {
         /// The path of the configuration file.
         path: PathBuf,
-        /// The error message.
+        /// What is wrong in the file.
         reason: String,
     },
     /// A setting, or a combination of settings, is invalid.
@@ -191,8 +191,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Merges the TOML file `path` into these settings. `given` has the names of the settings that come from flags or
-    /// environment variables. The file does not override these settings.
+    /// Merges the TOML file `path` into these settings. `given` contains the names of the settings that come from
+    /// flags or environment variables, which the file does not override.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::File`].
@@ -213,7 +213,7 @@ impl Config {
         table.try_into().map_err(|error| invalid(&error))
     }
 
-    /// Checks the values of all settings.
+    /// Checks that the values of all settings are valid and fit together.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`].
@@ -273,7 +273,8 @@ impl Config {
         self.max_upload << 20
     }
 
-    /// The audio decoder: worker processes that run the program `worker`, or this process if `worker` is `None`.
+    /// How recordings are decoded: in worker processes that run the program `worker`, or in this process if `worker`
+    /// is `None`.
     pub(crate) fn decoder(&self, worker: Option<PathBuf>) -> Decoder {
         worker.map_or(Decoder::InProcess, |program| Decoder::Worker { program, memory_mib: self.decode_memory })
     }
@@ -283,7 +284,7 @@ impl Config {
     }
 }
 
-/// Parses the address to listen on.
+/// Parses the address to listen on: an IP address or `localhost`.
 fn address(text: &str) -> Result<IpAddr, &'static str> {
     if text == "localhost" {
         return Ok(Ipv4Addr::LOCALHOST.into());
@@ -295,7 +296,8 @@ fn deserialize_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpA
     address(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-/// Whether `text` is an origin in exactly the form that browsers send. The server compares origins as strings.
+/// Whether `text` is a web origin in exactly the form that browsers send. This matters because the server compares
+/// origins as strings.
 fn is_origin(text: &str) -> bool {
     let consists_of = |text: &str, marks: &str| {
         let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || marks.contains(c);
@@ -303,7 +305,7 @@ fn is_origin(text: &str) -> bool {
     };
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let (host, port) = match authority.rsplit_once(':') {
-        // In an IPv6 address without a port, the last colon is inside the brackets.
+        // The last colon is inside the brackets of an IPv6 address, so the origin has no port.
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     };

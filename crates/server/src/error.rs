@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An error that is sent to the client as a response.
+/// An error of a request. It is sent to the client as an HTTP response.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
     detail: ErrorDetail,
-    /// The value of the `Retry-After` header, in seconds.
+    /// The value of the `Retry-After` header, in seconds. `None` if the response does not have this header.
     retry_after: Option<u64>,
 }
 
@@ -28,12 +28,12 @@ pub struct ErrorBody {
 pub struct ErrorDetail {
     /// An explanation for the user.
     pub message: String,
-    /// The kind of error.
+    /// The kind of error, in the words of `OpenAI`'s API.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The parameter that caused the error.
+    /// The request parameter that caused the error, if any.
     pub param: Option<String>,
-    /// An error code that programs can compare.
+    /// An error code for programs, if any. Unlike the message, it does not change.
     pub code: Option<&'static str>,
 }
 
@@ -100,32 +100,32 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
-    /// Replaces the HTTP status.
+    /// Returns this error with another HTTP status.
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// Sets the name of the parameter that caused the error.
+    /// Returns this error with the name of the parameter that caused it.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
         self.detail.param = Some(param.into());
         self
     }
 
-    /// Sets the error code.
+    /// Returns this error with an error code.
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.detail.code = Some(code);
         self
     }
 
-    /// The HTTP status.
+    /// The HTTP status of the response.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The response body. A stream that has already started sends it as an event.
+    /// The response body. If a stream of events has already started, the body is sent as an event.
     pub fn body(&self) -> ErrorBody {
         ErrorBody { error: self.detail.clone() }
     }

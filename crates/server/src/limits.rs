@@ -1,5 +1,5 @@
-//! Admission control: limits how many uploads, requests and live sessions are active at the same time, how many
-//! requests wait in the queue, and the request rate.
+//! Limits how many uploads, requests and live sessions are active at the same time, how many requests wait in the
+//! queue, and how many requests a client may send per minute.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
-/// The slots for uploads, requests and live sessions. Dropping a slot frees it.
+/// The slots for uploads, requests and live sessions, and the rate limit of each client. Dropping a slot frees it for
+/// another client.
 pub struct Limits {
     uploads: Arc<Semaphore>,
-    /// Each queued or active request holds one permit.
+    /// Limits the queued and active requests together. Each of them holds one permit.
     requests: Arc<Semaphore>,
-    /// Each active request holds one permit.
+    /// Limits the active requests, which are being transcribed. Each of them holds one permit.
     active: Arc<Semaphore>,
     live: Arc<Semaphore>,
     max_uploads: usize,
@@ -24,20 +25,20 @@ pub struct Limits {
     rate_limit: Option<RateLimit>,
 }
 
-/// The slot of a request that waits in the queue.
+/// The permission of a request to wait in the queue. Dropping it frees the place.
 pub struct QueueSlot {
     request: OwnedSemaphorePermit,
     active: Arc<Semaphore>,
 }
 
-/// The slot of a request that is being transcribed.
+/// The permission of a request to be transcribed. Dropping it lets another request start.
 pub struct ActiveSlot {
     _request: OwnedSemaphorePermit,
     _active: OwnedSemaphorePermit,
 }
 
 impl Limits {
-    /// Creates the limits that `config` sets.
+    /// Creates all slots, and the rate limit, as `config` sets them.
     pub fn new(config: &Config) -> Self {
         let max_requests = config.max_active + config.max_queue;
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
@@ -54,17 +55,17 @@ impl Limits {
         }
     }
 
-    /// Takes a slot for an upload. `None` if all slots are taken.
+    /// Takes a slot for an upload without waiting. `None` if all slots are taken.
     pub fn try_upload_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.uploads).try_acquire_owned().ok()
     }
 
-    /// Takes a slot for a live session. `None` if all slots are taken.
+    /// Takes a slot for a live session without waiting. `None` if all slots are taken.
     pub fn try_live_slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.live).try_acquire_owned().ok()
     }
 
-    /// Takes a slot in the request queue. `None` if the queue is full.
+    /// Takes a slot in the request queue without waiting. `None` if the queue is full.
     pub fn try_queue_slot(&self) -> Option<QueueSlot> {
         let request = Arc::clone(&self.requests).try_acquire_owned().ok()?;
         Some(QueueSlot { request, active: Arc::clone(&self.active) })
@@ -85,9 +86,9 @@ impl Limits {
         self.max_active - self.active.available_permits()
     }
 
-    /// Number of requests in the queue that wait for an active slot.
+    /// Number of requests that wait in the queue.
     pub fn queued_requests(&self) -> usize {
-        // The two semaphores are read one after the other, so the difference could be negative.
+        // The two semaphores are not read at the same moment, so the subtraction could give a negative number.
         (self.max_requests - self.requests.available_permits()).saturating_sub(self.active_requests())
     }
 
@@ -96,9 +97,9 @@ impl Limits {
         self.max_live - self.live.available_permits()
     }
 
-    /// Waits until all live sessions are closed. After that, no session can be opened.
+    /// Waits until all live sessions are closed. After that, no new live session can be opened.
     pub async fn close_live_sessions(&self) {
-        // The semaphore was created with `max_live` permits, so the number of permits fits in a u32.
+        // The semaphore was created with `max_live` permits, and this number fits in a u32.
         let all = self.live.acquire_many(self.max_live as u32).await.expect("the semaphore is never closed");
         all.forget();
     }
@@ -113,14 +114,16 @@ impl Limits {
 }
 
 impl QueueSlot {
-    /// Waits for an active slot. Requests get a slot in the order in which they started to wait.
+    /// Waits until the request may be transcribed. Requests get an active slot in the order in which they started to
+    /// wait.
     pub async fn activate(self) -> ActiveSlot {
         let active = self.active.acquire_owned().await.expect("the semaphore is never closed");
         ActiveSlot { _request: self.request, _active: active }
     }
 }
 
-/// One token bucket per client. A full bucket has the requests of one minute. It is refilled continuously.
+/// Limits the request rate with one token bucket per client. Each request takes a token. A full bucket has the tokens
+/// for one minute, and it is refilled continuously.
 struct RateLimit {
     per_minute: f64,
     buckets: Mutex<HashMap<usize, Bucket>>,

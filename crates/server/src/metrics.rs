@@ -1,4 +1,4 @@
-//! Counters and gauges, and their output in the text format of Prometheus.
+//! The server's counters and gauges, and how they are written in the text format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,8 +11,8 @@ pub struct Metrics(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// Number of requests and their total duration in seconds, per endpoint and status. The duration ends when the
-    /// response headers are ready.
+    /// Number of requests and their total duration in seconds, per endpoint and status. The duration of a request
+    /// ends when the response headers are ready.
     requests: BTreeMap<(String, u16), (u64, f64)>,
     audio_seconds: f64,
     work_seconds: f64,
@@ -21,14 +21,14 @@ struct Counts {
     utterance_seconds: f64,
 }
 
-/// The current load of the server.
+/// The load of the server at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
     /// Number of uploads that are being received.
     pub uploading: usize,
     /// Number of requests that are being transcribed.
     pub active: usize,
-    /// Number of requests in the queue.
+    /// Number of requests that wait in the queue.
     pub waiting: usize,
     /// Number of open live sessions.
     pub live: usize,
@@ -40,21 +40,21 @@ pub struct Gauges {
     pub resident: Option<u64>,
 }
 
-/// The load of one model.
+/// The load of one model at one moment.
 #[derive(Debug, Clone)]
 pub struct ModelLoad {
     /// The model's name.
     pub name: String,
     /// Number of windows that are being decoded.
     pub decoding: usize,
-    /// Number of windows that wait for a batch slot.
+    /// Number of windows that wait until they can join the batch of the model.
     pub waiting: usize,
-    /// The maximum number of windows in a batch.
+    /// The maximum number of windows that the model decodes in one batch.
     pub batch_size: usize,
 }
 
 impl Metrics {
-    /// Counts a response.
+    /// Counts a response with this status. `time` is the time until its headers were ready.
     pub fn record_request(&self, endpoint: &str, status: u16, time: Duration) {
         self.with_counts(|counts| {
             let (number, seconds) = counts.requests.entry((endpoint.to_owned(), status)).or_default();
@@ -63,7 +63,7 @@ impl Metrics {
         });
     }
 
-    /// Counts a successful transcription.
+    /// Counts a successful transcription, with the duration of the recording and the processing time in seconds.
     pub fn record_transcription(&self, audio_seconds: f64, work_seconds: f64) {
         self.with_counts(|counts| {
             counts.transcriptions += 1;
@@ -72,7 +72,7 @@ impl Metrics {
         });
     }
 
-    /// Counts a transcribed utterance of a live session. `seconds` is its duration.
+    /// Counts a transcribed utterance of a live session. `seconds` is the duration of the utterance.
     pub fn record_utterance(&self, seconds: f64) {
         self.with_counts(|counts| {
             counts.utterances += 1;
@@ -156,7 +156,7 @@ impl Metrics {
     }
 }
 
-/// The metrics text while it is written.
+/// The text of the metrics page, as far as it has been written.
 #[derive(Default)]
 struct Page(String);
 

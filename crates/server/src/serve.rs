@@ -30,10 +30,10 @@ pub enum ServeError {
     /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address cannot be bound.
+    /// The server cannot listen on the address.
     #[error("cannot listen at {address}: {source}")]
     Bind {
-        /// The address.
+        /// The address to listen on.
         address: SocketAddr,
         /// The error of the operating system.
         source: io::Error,
@@ -41,15 +41,15 @@ pub enum ServeError {
     /// The audio decoder fails even for a test recording of four samples.
     #[error("cannot decode recordings with this program and this decode_memory: {0}")]
     Decoder(OpenError),
-    /// The data directory cannot be used.
+    /// The data directory of the job queue cannot be used.
     #[error("cannot keep jobs in {}: {source}", directory.display())]
     Jobs {
-        /// The data directory.
+        /// The data directory of the job queue.
         directory: PathBuf,
         /// The error of the job queue.
         source: JobError,
     },
-    /// The directory for temporary files cannot be used.
+    /// The directory for temporary files of uploads cannot be used.
     #[error("cannot keep uploads in {} (set TMPDIR for another directory): {source}", directory.display())]
     Uploads {
         /// The directory for temporary files.
@@ -57,7 +57,7 @@ pub enum ServeError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// The async runtime cannot be created.
+    /// The async runtime, which executes all tasks of the server, cannot be created.
     #[error("cannot start: {0}")]
     Start(io::Error),
 }
@@ -112,8 +112,8 @@ impl Server {
         Ok(Self { state, listener, shutdown_requests: watch::Sender::new(0), runtime })
     }
 
-    /// The address that the server listens on. If the port in the settings is 0, this address has the port that was
-    /// selected.
+    /// The address that the server listens on. If the port in the settings is 0, this address has the port that the
+    /// operating system selected.
     ///
     /// # Errors
     /// Errors of the operating system.
@@ -145,11 +145,12 @@ impl Server {
             state.begin_shutdown();
             let timeout = Duration::from_secs(state.config.shutdown_timeout);
             let all_finished = async {
-                // Each open connection holds one permit, so this waits until all connections are closed.
+                // Each open connection holds one permit. Taking all permits therefore waits until all connections are
+                // closed.
                 let _ = connections.acquire_many(state.config.max_connections as u32).await;
                 state.limits.close_live_sessions().await;
                 if let Some(jobs) = jobs {
-                    // Ignore a panic of the task: the next server resumes its jobs.
+                    // Ignore a panic of the job task: the next server resumes the jobs.
                     let _ = jobs.await;
                 }
             };
@@ -162,30 +163,30 @@ impl Server {
                 () = requested(2) => ShutdownOutcome::Forced,
             }
         });
-        // Transcriptions that are still running were cancelled when their connections were dropped. There is no need
-        // to wait for them.
+        // Do not wait for transcriptions that are still running. They were cancelled when their connections were
+        // dropped.
         runtime.shutdown_background();
         outcome
     }
 }
 
-/// Decodes a tiny recording, so that a decoder that does not work is detected at start instead of at the first
-/// request.
+/// Decodes a tiny recording, so that a problem with decoding is detected when the server starts instead of at the
+/// first request.
 fn check_decoder(runtime: &Runtime, decoder: &Decoder) -> Result<(), ServeError> {
     let decoder = decoder.clone();
     let checked = runtime.block_on(runtime.spawn_blocking(move || decoder.check()));
     checked.map_err(|panic| ServeError::Start(panic.into()))?.map_err(ServeError::Decoder)
 }
 
-/// Creates a temporary file, so that an unusable directory for uploads is detected at start instead of at the first
-/// request.
+/// Creates a temporary file, so that an unusable directory for uploads is detected when the server starts instead of
+/// at the first request.
 fn check_uploads() -> Result<(), ServeError> {
     let created = NamedTempFile::new().map(drop);
     created.map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })
 }
 
-/// Opens the job queue. If this fails, the result is an error if the settings name a data directory. Otherwise the
-/// server runs without jobs.
+/// Opens the job queue. If this fails, returns an error if the settings name a data directory, and `None` otherwise:
+/// the server then runs without jobs.
 fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, ServeError> {
     let open = |directory: PathBuf| match Jobs::open(JobSettings::new(config, directory.clone()), decoder.clone()) {
         Ok(jobs) => Ok(Some(Arc::new(jobs))),
@@ -220,12 +221,13 @@ fn warm_up(state: &Arc<AppState>) {
 async fn accept(state: &Arc<AppState>, listener: &TcpListener, permits: &Arc<Semaphore>) {
     let service = TowerToHyperService::new(api::router(state));
     let mut http = http1::Builder::new();
-    // The timeout for request headers starts when the connection is opened and after each response.
+    // The timeout for receiving the headers of a request starts when the connection is opened, and again after each
+    // response.
     http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(state.config.header_timeout));
     loop {
         let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
         let Ok((stream, _)) = listener.accept().await else {
-            // The usual reason is too many open files. Wait until other connections have closed theirs, then retry.
+            // Usually the process has too many open files. Wait for other connections to close, then try again.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -235,7 +237,7 @@ async fn accept(state: &Arc<AppState>, listener: &TcpListener, permits: &Arc<Sem
         let state = Arc::clone(state);
         tokio::spawn(async move {
             let mut connection = pin!(connection);
-            // Ignore errors of a connection: they are caused by the client.
+            // Ignore errors of a connection: the client causes them.
             tokio::select! {
                 _ = &mut connection => {}
                 () = state.shutdown_started() => {

@@ -1,4 +1,4 @@
-//! The state that all requests share.
+//! The server state that all requests share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,19 +19,19 @@ use amanuensis_decode_worker::Decoder;
 
 /// The components of the server. Request handlers share it through an `Arc`.
 pub struct AppState {
-    /// The settings.
+    /// The settings of the server.
     pub config: Config,
-    /// The installed and loaded models.
+    /// The installed models, and the cache of loaded models.
     pub pool: Arc<ModelPool>,
     /// Opens and decodes recordings.
     pub decoder: Decoder,
     /// The job queue. `None` if the server has no data directory for jobs.
     pub jobs: Option<Arc<Jobs>>,
-    /// The valid API keys.
+    /// The API keys that clients may use.
     pub keys: ApiKeys,
-    /// Slots and the rate limit.
+    /// The slots for uploads, requests and live sessions, and the rate limit.
     pub limits: Limits,
-    /// The counters for the metrics.
+    /// The counters that `GET /metrics` returns.
     pub metrics: Metrics,
     stopping: watch::Sender<bool>,
     requests: AtomicU64,
@@ -41,8 +41,8 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The state of a server with the settings `config`, which have been checked before. `default_path` is the path
-    /// of the default model.
+    /// The state of a server with the settings `config`, which the caller has already checked. `default_path` is the
+    /// path of the default model.
     pub fn new(
         config: Config,
         keys: ApiKeys,
@@ -83,12 +83,12 @@ impl AppState {
         debug_assert!(stopped, "the sender lives as long as self");
     }
 
-    /// Creates a unique id for a request.
+    /// Creates an id for a request. Each call returns another id.
     pub fn next_request_id(&self) -> String {
         format!("req_{:x}{:06x}", self.started_ms, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The limits of a transcription that belongs to a request, not to a job.
+    /// The duration limit and the time limit for the transcription of a request. Jobs have other limits.
     pub fn transcription_limits(&self) -> TranscriptionLimits {
         let seconds = Duration::from_secs;
         TranscriptionLimits {
@@ -97,7 +97,8 @@ impl AppState {
         }
     }
 
-    /// The error with status 503 for a request that gets no slot. It contains an estimate of when to retry.
+    /// The error with status 503 for a request that gets no slot because the server is busy. It tells the client an
+    /// estimate of when to retry.
     pub fn overloaded(&self, message: &str) -> ApiError {
         let mean_seconds = self.metrics.mean_transcription_seconds().unwrap_or(1.0);
         let rounds = 1 + self.limits.queued_requests() / self.config.max_active.max(1);

@@ -1,5 +1,5 @@
-//! Transcribes one recording on a blocking thread. The events are sent through a channel. Dropping the receiver
-//! cancels the transcription.
+//! Transcribes one recording on a blocking thread, which sends the events through a channel. Dropping the receiver of
+//! the channel cancels the transcription.
 
 use std::fs::File;
 use std::io;
@@ -20,21 +20,21 @@ use amanuensis_decode_worker::{Decoder, OpenError};
 /// An event of a running transcription.
 #[derive(Debug)]
 pub enum TranscriptionEvent {
-    /// The language was detected.
+    /// The spoken language was detected.
     Language(Language),
-    /// A segment is complete.
+    /// A segment of the transcript is complete.
     Segment(Segment),
-    /// The transcription has finished or failed. This is the last event.
+    /// The transcription has finished or failed. No event follows this one.
     Finished(Result<Transcript, TranscriptionError>),
 }
 
-/// The reason why a transcription has no transcript.
+/// The reason why a transcription did not produce a transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum TranscriptionError {
     /// The recording cannot be opened or decoded.
     #[error(transparent)]
     Audio(AudioError),
-    /// The operating system cannot start a worker process. The recording is not the cause.
+    /// The operating system cannot start a worker process to decode the recording. The recording is not the cause.
     #[error("cannot start a decoder: {0}")]
     DecoderStart(io::Error),
     /// The worker process was killed from outside, for example by the kernel's out-of-memory killer. A retry may
@@ -44,7 +44,7 @@ pub enum TranscriptionError {
     /// The model does not support the options, or the model failed.
     #[error(transparent)]
     Transcribe(TranscribeError),
-    /// The recording could only be decoded up to some point.
+    /// The recording could be decoded only up to some point.
     #[error("the recording cannot be transcribed beyond {done:.1} s: {reason}")]
     Incomplete {
         /// Seconds of the recording that were transcribed before the failure.
@@ -63,7 +63,7 @@ pub enum TranscriptionError {
     Cancelled,
 }
 
-/// The limits of one transcription.
+/// The limits of one transcription: how long its recording may be, and how long it may take.
 #[derive(Debug, Clone, Copy)]
 pub struct TranscriptionLimits {
     /// Maximum duration of a recording.
@@ -72,7 +72,7 @@ pub struct TranscriptionLimits {
     pub timeout: Duration,
 }
 
-/// A running transcription. Dropping it cancels the transcription after the current window.
+/// A transcription on another thread. Dropping this value cancels the transcription after its current window.
 pub struct RunningTranscription {
     events: UnboundedReceiver<TranscriptionEvent>,
     cancelled: Arc<AtomicBool>,
@@ -84,7 +84,7 @@ impl RunningTranscription {
         self.events.recv().await
     }
 
-    /// Waits for the transcript and ignores all other events.
+    /// Waits until the transcription has finished, and returns the transcript. Ignores all other events.
     ///
     /// # Errors
     /// Any [`TranscriptionError`].
@@ -94,7 +94,7 @@ impl RunningTranscription {
                 return result;
             }
         }
-        // The channel is closed without a `Finished` event only if the thread panicked.
+        // If the channel is closed without a `Finished` event, the transcription thread has panicked.
         Err(TranscriptionError::Transcribe(TranscribeError::Stopped))
     }
 }
@@ -105,8 +105,9 @@ impl Drop for RunningTranscription {
     }
 }
 
-/// Starts to transcribe the recording at `path`. `decoder` opens the recording. `guard` holds the queue slot and the
-/// uploaded file. It is dropped when the thread finishes, even after a cancellation.
+/// Starts to transcribe the recording at `path`. `decoder` opens the recording. `guard` holds what must live as long
+/// as the transcription: the slot of the request and the uploaded file. It is dropped when the thread finishes, even
+/// after a cancellation.
 pub fn start<G: Send + 'static>(
     transcriber: Arc<Transcriber>,
     decoder: Decoder,
@@ -121,8 +122,8 @@ pub fn start<G: Send + 'static>(
     let token = CancellationToken { deadline: Instant::now() + limits.timeout, cancelled };
     spawn_blocking(move || {
         let result = transcribe(&transcriber, &decoder, path, &options, limits, &token, &sender);
-        // Drop these before sending the last event, so that the slot is free and the model is idle when the client
-        // receives the event.
+        // Drop these before the final event is sent. When the client receives the event, the slot is then free and
+        // the model is idle.
         drop((guard, transcriber));
         // Sending fails only if the receiver was dropped, which means that the transcription was cancelled.
         let _ = sender.send(TranscriptionEvent::Finished(result));
@@ -161,7 +162,8 @@ fn transcribe(
     let mut is_too_long = false;
     let transcript = transcriber.transcribe(audio, options, &mut |event| {
         match event {
-            // A killed worker truncates the audio, so this event may belong to an incomplete window.
+            // If the worker process was killed, the decoded audio ends too early, so this event may belong to an
+            // incomplete window.
             _ if exit.killed().is_some() => return ControlFlow::Break(()),
             Event::Segment(segment) => drop(events.send(TranscriptionEvent::Segment(segment.clone()))),
             Event::Language { language, .. } => drop(events.send(TranscriptionEvent::Language(language))),

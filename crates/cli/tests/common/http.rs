@@ -13,7 +13,8 @@ use super::Workspace;
 /// A server process on a free port. Dropping it kills the process.
 pub struct Server {
     child: Child,
-    /// The data directory of a server that was started without `--data-dir`.
+    /// The data directory that the server uses if it is started without `--data-dir`. It is deleted when this is
+    /// dropped.
     _data: TempDir,
     pub address: String,
 }
@@ -49,7 +50,8 @@ impl Response {
 }
 
 impl Server {
-    /// Starts a server. Its default model is the workspace's model with random weights.
+    /// Starts a server with these additional arguments. Its default model is a small model with random weights in the
+    /// workspace.
     pub fn start(workspace: &Workspace, arguments: &[&str]) -> Self {
         if !workspace.path("model").exists() {
             workspace.model("model");
@@ -77,7 +79,7 @@ impl Server {
         Self { child, _data: data, address }
     }
 
-    /// The process id.
+    /// The process id of the server.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -142,14 +144,14 @@ pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
     body
 }
 
-/// The request line and the headers of a request whose body has `length` bytes.
+/// The request line and the headers of an HTTP request whose body is `length` bytes long.
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
     let own = [("Host", "localhost"), ("Connection", "close"), ("Content-Length", &length.to_string())];
     let fields = own.iter().chain(headers).map(|(name, value)| format!("{name}: {value}\r\n"));
     format!("{method} {path} HTTP/1.1\r\n{}\r\n", fields.collect::<String>()).into_bytes()
 }
 
-/// Reads a response until the server closes the connection.
+/// Reads from the connection until the server closes it, and parses what was read as one response.
 pub fn read(mut stream: TcpStream) -> Response {
     let mut bytes = Vec::new();
     // Ignore a read error: if the server rejects a request before it has read the whole body, the connection may be
@@ -163,7 +165,7 @@ pub fn read(mut stream: TcpStream) -> Response {
     Response { status, head: head.to_owned(), body }
 }
 
-/// Decodes a body with chunked transfer encoding.
+/// Decodes a response body that was sent with chunked transfer encoding.
 fn dechunked(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((size, rest)) = body.split_once("\r\n") {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub const WITHOUT_VAD_AND_FALLBACK: [&str; 3] =
     ["--vad-filter=false", "--temperature=0", "--compression-ratio-threshold=none"];
 
-/// A directory for one test. It contains an empty model store.
+/// A temporary directory for one test, deleted when this is dropped. It contains an empty model store.
 pub struct Workspace(TempDir);
 
 impl Workspace {
@@ -67,8 +67,8 @@ impl Workspace {
         path
     }
 
-    /// Writes an 8-bit WAV file at 8 kHz whose sample bytes are all zero. The file is sparse, so it takes up almost
-    /// no disk space.
+    /// Writes a mono 8-bit WAV file at 8 kHz whose sample bytes are all zero. The file is sparse, so it takes up
+    /// almost no disk space.
     pub fn long_recording(&self, name: &str, seconds: u32) {
         let path = self.path(name);
         let bytes = 8000 * seconds;
@@ -77,7 +77,8 @@ impl Workspace {
     }
 }
 
-/// The header of a mono WAV file with `bytes` bytes of samples at `rate` Hz.
+/// The header of a mono WAV file whose samples take up `bytes` bytes. `rate` is the sample rate in Hz, and `bits` the
+/// size of a sample.
 pub fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
     let width = u32::from(bits / 8);
     let mut wav = Vec::new();
@@ -93,7 +94,7 @@ pub fn wav_header(bytes: u32, rate: u32, bits: u16) -> Vec<u8> {
     wav
 }
 
-/// The exit code and the output of the program.
+/// The exit code of the program, and what it wrote to standard output and standard error.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,

@@ -32,8 +32,8 @@ impl Socket {
         socket
     }
 
-    /// Sends a frame. Clients must mask their frames. This client uses a mask of zeros, which does not change the
-    /// data. Returns false if the write fails.
+    /// Sends a WebSocket frame. The protocol requires that clients mask their frames. This client uses a mask of
+    /// zeros, which does not change the data. Returns false if the write fails.
     pub fn send(&mut self, opcode: u8, is_last: bool, payload: &[u8]) -> bool {
         let mut frame = vec![opcode | if is_last { 0x80 } else { 0 }];
         match payload.len() {
@@ -68,7 +68,7 @@ impl Socket {
         Some((head[0] & 15, payload))
     }
 
-    /// Reads the next event.
+    /// Reads the next frame, which must contain an event, and parses the event.
     #[track_caller]
     pub fn event(&mut self) -> Value {
         let (opcode, payload) = self.frame().expect("the connection was closed");
@@ -76,7 +76,8 @@ impl Socket {
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// Reads events until the connection is closed. Returns their types and the server's close code.
+    /// Reads events until the connection is closed. Returns the types of the events, and the close code if the server
+    /// sent one.
     pub fn until_closed(&mut self) -> (Vec<String>, Option<u16>) {
         let mut kinds = Vec::new();
         while let Some((opcode, payload)) = self.frame() {

@@ -22,12 +22,13 @@ pub const PAGE: &str = "/docs";
 /// The name of the security scheme for API keys in the `OpenAPI` document.
 const SECURITY_SCHEME: &str = "key";
 
-/// The `OpenAPI` document without endpoints.
+/// The general parts of the `OpenAPI` document, such as the title. The endpoints are added later.
 #[derive(OpenApi)]
 #[openapi(info(title = "Amanuensis", description = "Private, offline speech to text."))]
 struct Document;
 
-/// The `OpenAPI` document without the endpoints. With `needs_key` it declares that requests need an API key.
+/// The `OpenAPI` document before the endpoints are added. If `needs_key` is true, it declares that requests need an
+/// API key.
 pub fn base_document(needs_key: bool) -> OpenApiDocument {
     let mut document = Document::openapi();
     if needs_key {
@@ -38,7 +39,7 @@ pub fn base_document(needs_key: bool) -> OpenApiDocument {
     document
 }
 
-/// The routes of the `OpenAPI` document and of the documentation page.
+/// The routes that serve the `OpenAPI` document and the documentation page.
 pub fn router(document: &OpenApiDocument) -> Router<Arc<AppState>> {
     let json = document.to_json().expect("the document has only strings and numbers, which can be written as JSON");
     let document = get(async || ([(header::CONTENT_TYPE, "application/json")], json));

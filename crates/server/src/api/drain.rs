@@ -1,6 +1,6 @@
-//! Reads the body of a rejected request before the error response is sent. Many clients read no response before they
-//! have sent the whole request. If the server closed the connection immediately, they would see a connection error
-//! instead of the response.
+//! Reads and discards the body of a rejected request before the error response is sent. Many clients read no response
+//! before they have sent the whole request. If the server closed the connection immediately, they would see a
+//! connection error instead of the response.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use futures_util::StreamExt;
 
 use crate::error::ApiError;
 
-/// Limits for reading the body of a rejected request.
+/// How many bytes of the body of a rejected request are read at most, and for how long.
 const MAX_BYTES: usize = 16 << 20;
 const MAX_TIME: Duration = Duration::from_secs(5);
 
-/// Reads the request body within the limits and discards it. Returns `error`, which can then be sent to the client.
+/// Reads the request body, at most `MAX_BYTES` bytes and for at most `MAX_TIME`, and discards it. Returns `error`
+/// unchanged, which can then be sent to the client.
 pub async fn before_error(error: ApiError, request: Request) -> ApiError {
     let drain = async |body: Body| {
         let (mut chunks, mut drained) = (body.into_data_stream(), 0);

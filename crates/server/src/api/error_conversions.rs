@@ -1,4 +1,4 @@
-//! Converts the errors of other modules and crates to HTTP errors.
+//! Converts the errors of other modules and crates to [`ApiError`], the error of an HTTP response.
 
 use amanuensis_transcribe::{AudioError, AudioErrorKind, Error as TranscribeError};
 use axum::http::StatusCode;
@@ -59,7 +59,7 @@ impl From<TranscriptionError> for ApiError {
 fn from_audio(error: &AudioError) -> ApiError {
     let message = error.to_string();
     let error = match error.kind() {
-        // The original message is not sent, because it contains a file path of the server.
+        // Do not send the original error message, because it contains a file path of the server.
         AudioErrorKind::Unreadable => return ApiError::internal("the recording cannot be read"),
         AudioErrorKind::Empty => ApiError::invalid(message).with_code("empty_file"),
         AudioErrorKind::Unsupported => ApiError::unsupported(message),

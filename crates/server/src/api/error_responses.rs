@@ -7,7 +7,7 @@ use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
-/// The errors of all endpoints that need an API key: status and description.
+/// The errors that every endpoint that needs an API key can return: status and description.
 const COMMON: [(&str, &str); 6] = [
     ("400", "The request is invalid"),
     ("401", "The API key is missing or wrong"),
@@ -17,7 +17,7 @@ const COMMON: [(&str, &str); 6] = [
     ("503", "The server is overloaded or shutting down"),
 ];
 
-/// The additional errors of endpoints that receive a recording: status and description.
+/// The additional errors that an endpoint can return if it receives a recording: status and description.
 const UPLOAD: [(&str, &str); 5] = [
     ("404", "There is no such model or file"),
     ("408", "The upload took too long"),
@@ -26,7 +26,7 @@ const UPLOAD: [(&str, &str); 5] = [
     ("422", "The recording cannot be decoded"),
 ];
 
-/// The error responses of an endpoint that needs an API key.
+/// Documents the error responses of an endpoint that needs an API key.
 pub struct ErrorResponses;
 
 impl IntoResponses for ErrorResponses {
@@ -35,7 +35,7 @@ impl IntoResponses for ErrorResponses {
     }
 }
 
-/// The error responses of an endpoint that receives a recording.
+/// Documents the error responses of an endpoint that receives a recording.
 pub struct UploadErrorResponses;
 
 impl IntoResponses for UploadErrorResponses {

@@ -1,4 +1,4 @@
-//! `GET /metrics`.
+//! `GET /metrics`: the server's metrics in the text format of Prometheus.
 
 use std::sync::Arc;
 

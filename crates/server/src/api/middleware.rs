@@ -1,5 +1,5 @@
-//! The middleware for all requests. It adds request ids, counts requests, and controls access by API key, rate limit,
-//! host name and origin.
+//! The middleware that every request passes through. It adds request ids, counts requests, and controls access by API
+//! key, rate limit, host name and origin.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::state::AppState;
 /// The response header with the request id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Paths that need no API key, because they reveal nothing about the server's users.
+/// Paths that can be requested without an API key, because they reveal nothing about the server's users.
 const PUBLIC_PATHS: [&str; 5] = ["/", "/health", "/health/live", docs::PAGE, docs::DOCUMENT];
 
 /// Adds a request id to the response, and counts the request in the metrics.
@@ -39,7 +39,8 @@ pub async fn record(State(state): State<Arc<AppState>>, request: Request, next: 
     response
 }
 
-/// Rejects requests without a valid API key, above the rate limit, or with a host name or origin that is not allowed.
+/// Rejects a request if it has no valid API key, if its client exceeds the rate limit, or if its host name or origin
+/// is not allowed.
 pub async fn authorize(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if PUBLIC_PATHS.contains(&request.uri().path()) {
         return next.run(request).await;
@@ -102,7 +103,8 @@ fn check_origin(state: &AppState, request: &Request) -> Result<(), ApiError> {
     Err(ApiError::forbidden("web pages of this origin are not allowed; set --cors-origin to allow it"))
 }
 
-/// Whether `host`, with or without a port, means this machine for certain, independent of DNS.
+/// Whether `host`, with or without a port, certainly means this machine, whatever DNS answers: `localhost` or a
+/// loopback address.
 fn is_loopback_name(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host().trim_matches(['[', ']']);

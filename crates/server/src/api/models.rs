@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`.
+//! Lists models (`GET /v1/models`) and describes a model (`GET /v1/models/{id}`).
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::pool::DEFAULT_MODEL_ALIASES;
 use crate::state::AppState;
 
-/// An available model.
+/// A model that requests can select.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Model {
     /// The name by which requests select the model.

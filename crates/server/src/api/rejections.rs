@@ -15,7 +15,7 @@ pub fn query_error(rejection: &QueryRejection) -> ApiError {
     }
 }
 
-/// Rejects all query parameters. For endpoints that take their options as form fields.
+/// Rejects a request that has query parameters. Used by endpoints that take their options as form fields.
 ///
 /// # Errors
 /// An [`ApiError`] with status 400 that names the first query parameter.
@@ -26,7 +26,7 @@ pub fn no_query(query: Option<&str>) -> Result<(), ApiError> {
     Err(ApiError::invalid(message).with_param(name).with_code("unknown_parameter"))
 }
 
-/// The path parameter `id`.
+/// The id in the path of a request.
 ///
 /// # Errors
 /// An [`ApiError`] with status 400 if the id is not valid UTF-8.

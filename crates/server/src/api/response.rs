@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 use super::response_format::ResponseFormat;
 use crate::error::ApiError;
 
-/// The response header with warnings about the recording. It is sent with every response format.
+/// The response header that contains warnings about the recording. It is sent with every response format.
 pub const WARNINGS: HeaderName = HeaderName::from_static("x-amanuensis-warnings");
 
-/// The maximum length of the warnings header. Proxies reject headers of several kilobytes.
+/// The maximum length of the warnings header, in bytes. Some proxies reject headers of several kilobytes.
 const MAX_HEADER_BYTES: usize = 1024;
 
-/// Which optional parts a response contains.
+/// Which optional parts a response with a transcript contains.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each part is requested on its own")]
 pub struct ResponseParts {
@@ -30,9 +30,9 @@ pub struct ResponseParts {
 #[serde(untagged)]
 #[schema(as = Json)]
 pub enum JsonBody {
-    /// The text with timestamps: `verbose_json`.
+    /// The text with timestamps, for `verbose_json`.
     Verbose(VerboseBody),
-    /// The text only: `json`.
+    /// The text without timestamps, for `json`.
     Plain(PlainBody),
 }
 
@@ -72,11 +72,11 @@ pub struct VerboseBody {
     warnings: Vec<String>,
 }
 
-/// A segment. The last four fields describe the 30 s window in which the segment was decoded.
+/// A segment of the transcript. The last four fields are values of the 30 s window in which the segment was decoded.
 #[derive(Serialize, ToSchema)]
 pub struct TimedSegment {
     id: usize,
-    /// The start of the window, in frames of 10 ms.
+    /// The start of the decoded window, in frames of 10 ms.
     seek: usize,
     start: f64,
     end: f64,
@@ -96,11 +96,12 @@ pub struct TimedWord {
     end: f64,
 }
 
-/// A token and its log-probability.
+/// A token of the transcript and its log-probability.
 #[allow(clippy::struct_field_names, reason = "the name is that of OpenAI's interface")]
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Logprob {
-    /// The token's text. Bytes that are not valid UTF-8 without the neighbouring tokens are replaced by U+FFFD.
+    /// The token's text. If a character consists of several tokens, its bytes in one token are not valid UTF-8 and
+    /// are replaced by U+FFFD.
     token: String,
     bytes: Vec<u8>,
     logprob: f32,
@@ -122,11 +123,11 @@ pub struct Usage {
     seconds: f64,
 }
 
-/// The response with a transcript. `transcriber` converts tokens to text. Without it, the response has no
-/// log-probabilities.
+/// The response that contains a transcript. `transcriber` is used to convert tokens to text. If it is `None`, the
+/// response has no log-probabilities.
 ///
 /// # Errors
-/// An [`ApiError`] with status 500 if the transcript cannot be written in the format.
+/// An [`ApiError`] with status 500 if the transcript cannot be written in the requested format.
 pub fn transcript_response(
     transcript: &Transcript,
     format: ResponseFormat,
@@ -149,7 +150,7 @@ pub fn transcript_response(
     Ok(response)
 }
 
-/// Converts warnings to a header value, which may contain only printable ASCII characters.
+/// Converts warnings to a header value. Header values may contain only printable ASCII characters.
 fn warnings_header(warnings: &[String]) -> HeaderValue {
     let mut text = warnings.join("; ").replace(|letter: char| !matches!(letter, ' '..='~'), "?");
     text.truncate(MAX_HEADER_BYTES);
@@ -177,7 +178,7 @@ fn plain_body(transcript: &Transcript, parts: ResponseParts, transcriber: Option
 }
 
 fn verbose_body(transcript: &Transcript, parts: ResponseParts) -> VerboseBody {
-    // The text of a translation is English, independent of the spoken language.
+    // The text of a translation is always English, so that is its language, whatever language is spoken.
     let is_translation = transcript.task == Task::Translate;
     let language = if is_translation { Some(Language::ENGLISH) } else { transcript.language };
     let segments = transcript.segments.iter();
@@ -193,7 +194,7 @@ fn verbose_body(transcript: &Transcript, parts: ResponseParts) -> VerboseBody {
     }
 }
 
-/// The words of a segment.
+/// The words of a segment with their times, without the spaces around them.
 pub fn timed_words(segment: &Segment) -> Vec<TimedWord> {
     let word = |word: &Word| TimedWord { word: word.word.trim().to_owned(), start: word.start, end: word.end };
     segment.words.iter().map(word).collect()
@@ -214,13 +215,14 @@ fn timed_segment(segment: &Segment) -> TimedSegment {
     }
 }
 
-/// The `usage` field of a transcription. Translations in `OpenAI`'s API have no such field.
+/// The `usage` field of a transcription's response. `None` for a translation, because `OpenAI`'s API has no such
+/// field there.
 fn usage(transcript: &Transcript) -> Option<Usage> {
     let usage = Usage { kind: "duration", seconds: (transcript.duration * 1000.0).round() / 1000.0 };
     Some(usage).filter(|_| transcript.task == Task::Transcribe)
 }
 
-/// The detected languages. Empty if no language was detected.
+/// The detected language as a list of language codes. Empty if no language was detected.
 pub fn language_codes(language: Option<Language>) -> Vec<LanguageCode> {
     language.into_iter().map(|language| LanguageCode { code: language.code() }).collect()
 }

@@ -1,10 +1,10 @@
-//! The parameter `response_format`: the formats of a transcript.
+//! The request parameter `response_format`: the format in which the transcript is returned.
 
 use amanuensis_transcribe::OutputFormat;
 use strum::{Display, EnumString, VariantNames};
 use utoipa::ToSchema;
 
-/// The format of the response.
+/// The format of the response with the transcript.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[schema(as = Format, rename_all = "snake_case")]
@@ -23,7 +23,7 @@ pub enum ResponseFormat {
 }
 
 impl ResponseFormat {
-    /// The subtitle format that writes this response. `None` for the other response formats.
+    /// The format with which the subtitles of this response are written. `None` for a response without subtitles.
     pub fn output_format(self) -> Option<OutputFormat> {
         match self {
             Self::Srt | Self::Vtt => self.to_string().parse().ok(),

@@ -1,4 +1,4 @@
-//! The routes, and the middleware layers that every request passes through.
+//! The routes of the HTTP API, and the middleware layers that every request passes through.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::{docs, health, jobs, metrics, middleware, models, realtime, transcrip
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The size limit of all form fields other than the recording, together.
+/// The size limit of all form fields other than the recording together, in bytes.
 const MAX_FIELDS_BYTES: u64 = 1 << 20;
 
 /// The router of the server.
@@ -54,7 +54,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
     router.layer(from_fn_with_state(Arc::clone(state), middleware::record)).with_state(Arc::clone(state))
 }
 
-/// The layer that allows web pages of these origins to read responses. `None` if the list is empty.
+/// The layer that allows web pages of these origins to read responses (CORS). `None` if no origin is allowed.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
@@ -65,7 +65,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
     let exposed = [header::RETRY_AFTER, middleware::REQUEST_ID, WARNINGS];
-    // Mirror the requested headers instead of `*`, because `*` does not include `Authorization`.
+    // Allow exactly the headers that the browser asks for. The value `*` would not include `Authorization`.
     let headers = AllowHeaders::mirror_request();
     Some(CorsLayer::new().allow_origin(origin).allow_methods(Anything).allow_headers(headers).expose_headers(exposed))
 }
@@ -78,7 +78,7 @@ async fn method_not_allowed() -> impl IntoResponse {
     ApiError::invalid("this endpoint does not support the method").with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// The response after a panic in a handler. The panic message has already been written to the standard error.
+/// The response after a request handler has panicked. The panic message has already been written to standard error.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError::internal("internal server error").into_response()
 }

@@ -1,4 +1,4 @@
-//! Runs a transcription or translation request.
+//! Runs a transcription or translation request whose form has been received.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub struct RequestParams {
     pub parts: ResponseParts,
 }
 
-/// Waits for an active slot, transcribes the recording, and returns the response.
+/// Waits until the request may be transcribed, transcribes the recording, and returns the response.
 ///
 /// # Errors
 /// An [`ApiError`] if the queue is full, or if the recording cannot be transcribed.
@@ -38,8 +38,8 @@ pub async fn run(state: &Arc<AppState>, params: RequestParams) -> Result<Respons
     let transcriber = state.pool.get(&model).await?;
     transcriber.check(&options).map_err(TranscriptionError::Transcribe)?;
     let (start, path) = (Instant::now(), upload.path().to_owned());
-    // The slot is freed and the uploaded file is deleted when the transcription thread finishes, even if the client
-    // disconnects earlier.
+    // When the transcription thread finishes, it frees the slot of the request and deletes the uploaded file. Both
+    // are kept until then, even if the client disconnects earlier.
     let guards = (active_slot, upload);
     let running = transcription::start(
         Arc::clone(&transcriber),

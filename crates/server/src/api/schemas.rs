@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// The schema of a language's name.
+/// The schema of a language: a code or an English name.
 pub struct LanguageName;
 
 impl ToSchema for LanguageName {
@@ -24,7 +24,7 @@ impl PartialSchema for LanguageName {
     }
 }
 
-/// The schema of a task's name.
+/// The schema of a task: `transcribe` or `translate`.
 pub struct TaskName;
 
 impl ToSchema for TaskName {}
@@ -38,7 +38,7 @@ impl PartialSchema for TaskName {
     }
 }
 
-/// The schema of a stream of server-sent events.
+/// The schema of a response body that is a stream of server-sent events.
 pub struct Events;
 
 impl ToSchema for Events {}

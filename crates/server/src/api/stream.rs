@@ -1,4 +1,4 @@
-//! `stream=true` sends the text as server-sent events while the recording is decoded.
+//! The response to a request with `stream=true`: the text as server-sent events, sent while the recording is decoded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use crate::error::ApiError;
 use crate::state::AppState;
 use crate::transcription::{RunningTranscription, TranscriptionError, TranscriptionEvent};
 
-/// A keep-alive comment is sent when no event was sent for this long, because proxies close idle connections.
+/// If no event was sent for this long, a comment is sent to keep the connection alive, because proxies close idle
+/// connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// An event in the format of `OpenAI`'s API.
+/// An event of the stream, in the format of `OpenAI`'s API.
 #[derive(Serialize)]
 #[serde(tag = "type")]
 enum StreamEvent {
@@ -53,7 +54,7 @@ struct Stream {
     has_ended: bool,
 }
 
-/// Responds with the events of a transcription. The transcription is cancelled when the client disconnects.
+/// Responds with the events of a running transcription. The transcription is cancelled when the client disconnects.
 ///
 /// # Errors
 /// The error of a transcription that fails before its first event and within [`KEEP_ALIVE_INTERVAL`]. Later errors
@@ -98,7 +99,8 @@ impl Stream {
                     }
                 }
                 Some(TranscriptionEvent::Finished(result)) => return Some(self.finish(result)),
-                // The channel was closed without a result: the transcription thread has panicked.
+                // The event channel was closed without a result, which means that the transcription thread has
+                // panicked.
                 None => return Some(self.finish(Err(TranscriptionError::Transcribe(TranscribeError::Stopped)))),
             }
         }
@@ -118,17 +120,18 @@ impl Stream {
     }
 }
 
-/// Converts segment texts to deltas. The joined deltas are the whole text without leading and trailing whitespace.
+/// Converts the texts of segments to the pieces of text (deltas) that are sent to the client. The joined pieces are
+/// the whole text without leading and trailing whitespace.
 #[derive(Default)]
 struct DeltaText {
-    /// All deltas so far, joined.
+    /// All text that has been returned so far.
     text: String,
-    /// Whitespace at the end of the last segment. It is sent only if more text follows.
+    /// Whitespace at the end of the previous segment. It is sent only if more text follows.
     trailing: String,
 }
 
 impl DeltaText {
-    /// Adds the text of a segment, and returns the next delta.
+    /// Adds the text of the next segment, and returns the piece of text to send.
     fn push(&mut self, text: &str) -> String {
         let text = if self.text.is_empty() { text.trim_start() } else { text };
         let trimmed = text.trim_end();

@@ -1,4 +1,4 @@
-//! `POST /v1/audio/transcriptions`.
+//! `POST /v1/audio/transcriptions`: transcribes an uploaded recording.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::state::AppState;
 /// The `OpenAI` model whose responses contain the detected languages.
 const MODEL_WITH_LANGUAGES: &str = "gpt-transcribe";
 
-/// The schema of the form: [`RequestFields`] and the decoding options.
+/// The schema of the transcription form: the fields in [`RequestFields`], and the decoding options.
 pub struct TranscriptionForm;
 
 impl ToSchema for TranscriptionForm {

@@ -1,4 +1,4 @@
-//! `POST /v1/audio/translations`.
+//! `POST /v1/audio/translations`: translates an uploaded recording to English.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::run::{RequestParams, run};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// The schema of the form: [`RequestFields`] and the decoding options.
+/// The schema of the translation form: the fields in [`RequestFields`], and the decoding options.
 pub struct TranslationForm;
 
 impl ToSchema for TranslationForm {

@@ -14,17 +14,17 @@ use super::error::JobError;
 use super::job::JobParams;
 use super::queue::Jobs;
 
-/// Time limit for one check.
+/// Time limit for checking one recording.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Jobs {
-    /// Opens the recording of a job in the same way as the runner: the file `upload`, or the file in the folder of
-    /// recordings that the job names. The number of concurrent checks is limited to the maximum number of concurrent
-    /// jobs.
+    /// Checks that the recording of a job can be opened. The recording is the file `upload`, or else the file in the
+    /// folder of recordings that the job names. The number of concurrent checks is limited to the maximum number of
+    /// concurrent jobs.
     ///
     /// # Errors
-    /// [`JobError::Recording`]. Without an upload also [`JobError::NoFolder`] and [`JobError::NotInFolder`]. A check
-    /// that times out or cannot be made returns no error.
+    /// [`JobError::Recording`]. Without an upload also [`JobError::NoFolder`] and [`JobError::NotInFolder`]. If the
+    /// check times out or cannot be made, this is no error.
     pub async fn check(self: &Arc<Self>, params: &JobParams, upload: Option<&Path>) -> Result<(), JobError> {
         let path = match upload {
             Some(upload) => upload.to_owned(),
@@ -33,7 +33,7 @@ impl Jobs {
         let slot = Arc::clone(&self.check_slots).acquire_owned().await;
         let jobs = Arc::clone(self);
         let check = move || {
-            // The slot is held until the check has finished, even if the client disconnects.
+            // Hold the slot until this check has finished, even if the client disconnects before.
             let _slot = slot;
             jobs.check_recording(path)
         };

@@ -15,7 +15,7 @@ pub enum JobError {
     /// The queue already has its maximum length.
     #[error("too many jobs are waiting")]
     QueueFull,
-    /// The job has no transcript, because it has not succeeded.
+    /// The job has no transcript, because it has not succeeded. The value is the state of the job.
     #[error("there is no result: the job is {0}")]
     NoResult(JobState),
     /// The recording cannot be decoded.
@@ -39,7 +39,7 @@ pub enum JobError {
     /// The database contains JSON that this version of the program cannot parse.
     #[error("the job database has invalid content: {0}")]
     InvalidContent(#[from] serde_json::Error),
-    /// No worker process can be started.
+    /// The operating system cannot start a worker process, which would decode the recording.
     #[error("cannot start a decoder: {0}")]
     DecoderStart(io::Error),
     /// A file in the data directory cannot be read or written.

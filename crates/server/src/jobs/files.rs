@@ -1,5 +1,5 @@
-//! The data directory with uploaded recordings and transcripts. Files are named after job ids. No name comes from a
-//! client.
+//! The data directory of the job queue, with uploaded recordings and transcripts. Its files are named after job ids,
+//! never after names that come from a client.
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -11,7 +11,7 @@ use tempfile::TempPath;
 
 use super::error::JobError;
 
-/// A locked data directory. Dropping it releases the lock.
+/// The data directory of the job queue, locked for this server. Dropping this value releases the lock.
 pub struct JobFiles {
     uploads: PathBuf,
     results: PathBuf,
@@ -39,34 +39,35 @@ impl JobFiles {
         Ok(Self { uploads, results, database, _lock: lock })
     }
 
-    /// The path of the database.
+    /// The path of the job database.
     pub fn database(&self) -> &Path {
         &self.database
     }
 
-    /// The directory for uploaded recordings, and for uploads that are still being received.
+    /// The directory for uploaded recordings of jobs. It also contains uploads that are still being received.
     pub fn uploads(&self) -> &Path {
         &self.uploads
     }
 
-    /// Makes a received upload the recording of a job. The file survives a power failure after this.
+    /// Renames the file of a complete upload, so that it becomes the recording of the job `id`. From then on the file
+    /// survives a power failure.
     pub fn keep_upload(&self, upload: TempPath, id: &str) -> io::Result<()> {
         File::open(&upload)?.sync_all()?;
         upload.persist(self.upload(id))?;
         sync(&self.uploads)
     }
 
-    /// The path of the uploaded recording of a job.
+    /// The path at which the uploaded recording of a job is stored.
     pub fn upload(&self, id: &str) -> PathBuf {
         self.uploads.join(id)
     }
 
-    /// Removes the uploaded recording of a job, if it exists.
+    /// Deletes the uploaded recording of a job, if it exists.
     pub fn remove_upload(&self, id: &str) -> io::Result<()> {
         remove(&self.upload(id))
     }
 
-    /// Writes the transcript of a job. An existing file is replaced atomically.
+    /// Writes the transcript of a job to a file. If the file exists, it is replaced atomically.
     pub fn write_result(&self, id: &str, transcript: &Transcript) -> Result<(), JobError> {
         let file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.results)?;
         let mut out = BufWriter::new(file.as_file());
@@ -78,18 +79,18 @@ impl JobFiles {
         Ok(sync(&self.results)?)
     }
 
-    /// Reads the transcript of a job.
+    /// Reads the transcript of a job from its file.
     pub fn read_result(&self, id: &str) -> Result<Transcript, JobError> {
         Ok(serde_json::from_reader(BufReader::new(File::open(self.result(id))?))?)
     }
 
-    /// Removes the transcript of a job, if it exists.
+    /// Deletes the transcript of a job, if it exists.
     pub fn remove_result(&self, id: &str) -> io::Result<()> {
         remove(&self.result(id))
     }
 
-    /// Removes files that remain after a server was killed. All uploads are removed except the uploads of the jobs in
-    /// `queued`, and all transcripts except the transcripts of the jobs in `succeeded`.
+    /// Deletes the files that remain after a server was killed. Keeps only the uploads of the jobs in `queued`, and
+    /// the transcripts of the jobs in `succeeded`.
     pub fn remove_orphans(&self, queued: &HashSet<String>, succeeded: &HashSet<String>) -> io::Result<()> {
         for (folder, kept) in [(&self.uploads, queued), (&self.results, succeeded)] {
             for entry in fs::read_dir(folder)? {
@@ -134,13 +135,13 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the entries of a directory to disk, so that new files in it survive a power failure.
+/// Makes sure that the names of new files in a directory are on disk, so that these files survive a power failure.
 fn sync(directory: &Path) -> io::Result<()> {
-    // On Windows, a directory cannot be opened as a file, and this call is not needed.
+    // On Windows, a directory cannot be opened as a file. There the names of new files are written without this call.
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-/// The path of the file `path` in `folder`, with all symbolic links resolved. The resolved path must be a file inside
+/// Finds the file `path` in `folder`, and returns its path with all symbolic links resolved. This path must be inside
 /// the folder.
 ///
 /// # Errors
@@ -177,7 +178,7 @@ mod tests {
             files.keep_upload(upload().into_temp_path(), id).unwrap();
             fs::write(files.result(id), "{}").unwrap();
         }
-        // A server that is killed during an upload leaves a temporary file like this one.
+        // This temporary file is like one that remains when a server is killed during an upload.
         let orphan = upload().into_temp_path().keep().unwrap();
         files.remove_orphans(&HashSet::from(["a".to_owned()]), &HashSet::from(["b".to_owned()])).unwrap();
         let there = [files.upload("a"), files.upload("b"), files.result("a"), files.result("b"), orphan];

@@ -1,4 +1,4 @@
-//! Follows one job: returns each segment once and in order, the progress, and the final state.
+//! Follows one job: returns each segment of its transcript once and in order, its progress, and its final state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use super::error::JobError;
 use super::job::Job;
 use super::queue::Jobs;
 
-/// An event of a job.
+/// Something that happened to a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobEvent {
-    /// A new segment.
+    /// A new segment of the transcript.
     Segment(Segment),
-    /// The job has made progress.
+    /// The job has made progress. The value is the job as it is now.
     Progress(Job),
-    /// The job has succeeded, has failed or was cancelled. This is the last event.
+    /// The job has succeeded, has failed or was cancelled. No event follows this one.
     Finished(Job),
 }
 
-/// The event stream of a job. All events are read from the database. The notification channel only tells when the
-/// database has changed.
+/// The event stream of a job. All events are read from the database. A notification only says that the database has
+/// changed.
 pub struct Follower {
     jobs: Arc<Jobs>,
     id: String,
-    /// The number of segments that this follower has returned, or that the client already has from an earlier stream.
+    /// The number of segments that the client already has, from this stream or from an earlier one.
     n_segments: usize,
-    /// Notifies of changes of the job. `None` if the job has finished or the server is shutting down.
+    /// Receives a notification when the job changes. `None` if the job has finished or the server is shutting down.
     changes: Option<watch::Receiver<()>>,
     /// Events that were read from the database and have not been returned yet.
     pending: VecDeque<JobEvent>,
@@ -38,7 +38,8 @@ pub struct Follower {
 }
 
 impl Jobs {
-    /// Follows a job. The first segment that is returned has the index `n_segments`.
+    /// Starts to follow a job. The first segment that is returned has the index `n_segments`, because the client
+    /// already has the earlier ones.
     ///
     /// # Errors
     /// [`JobError::NotFound`].
@@ -51,7 +52,8 @@ impl Jobs {
 }
 
 impl Follower {
-    /// Waits for the next event. Returns `None` after [`JobEvent::Finished`], or when the server shuts down.
+    /// Waits for the next event of the job. Returns `None` after [`JobEvent::Finished`], or when the server shuts
+    /// down.
     ///
     /// # Errors
     /// [`JobError::NotFound`] if the job was removed. Errors of the database.
@@ -69,13 +71,15 @@ impl Follower {
     }
 
     async fn wait_for_change(&mut self) {
-        // The first query does not wait for a change: it returns the segments that are already stored.
+        // Query the database the first time without waiting for a change, to return the segments that are already
+        // stored.
         if std::mem::take(&mut self.is_first) {
             return;
         }
         let Some(changes) = &mut self.changes else { return };
         if changes.changed().await.is_err() {
-            // The sender was dropped, so there will be no more changes. Query once more, then end the stream.
+            // The job queue has dropped the sender, so the job will not change any more. Query once more, then end
+            // the stream.
             self.changes = None;
         }
     }
@@ -83,7 +87,8 @@ impl Follower {
     async fn query(&mut self) -> Result<(), JobError> {
         let (jobs, id, n_segments) = (Arc::clone(&self.jobs), self.id.clone(), self.n_segments);
         let query = move || {
-            // Read the job before its segments. If the job has finished, the segments read afterwards are complete.
+            // Read the job before its segments. If the job has finished by then, the segments that are read
+            // afterwards are complete.
             let job = jobs.get(&id)?;
             Ok((job, jobs.segments(&id, n_segments)?))
         };

@@ -8,12 +8,12 @@ use amanuensis_transcribe::TranscribeOptions;
 /// The parameters with which a client submits a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobParams {
-    /// A display name, chosen by the client.
+    /// A display name that the client has chosen. `None` if it has chosen none.
     pub name: Option<String>,
     /// The path of the recording, relative to the server's folder of recordings. `None` if the recording was
     /// uploaded.
     pub path: Option<String>,
-    /// The name of an installed model.
+    /// The name of the model that transcribes the recording.
     pub model: String,
     /// The options for transcribing the recording.
     pub options: TranscribeOptions,
@@ -30,16 +30,16 @@ pub struct Job {
     pub state: JobState,
     /// When the job was submitted, in seconds since 1970.
     pub created: i64,
-    /// When the job was first started, in seconds since 1970.
+    /// When the job was first started, in seconds since 1970. `None` before that.
     pub started: Option<i64>,
-    /// When the job succeeded, failed or was cancelled, in seconds since 1970.
+    /// When the job succeeded, failed or was cancelled, in seconds since 1970. `None` before that.
     pub finished: Option<i64>,
     /// How many seconds of the recording have been transcribed.
     pub done: f64,
-    /// The duration of the recording in seconds. Until the job has succeeded, this is an estimate from the file's
-    /// header.
+    /// The duration of the recording in seconds. Until the job has succeeded, this is an estimate from the header of
+    /// the recording. `None` if it is not known.
     pub total: Option<f64>,
-    /// The reason why the job failed.
+    /// The reason why the job failed. `None` if it did not fail.
     pub error: Option<String>,
     /// Warnings about the recording. Empty until the job has succeeded.
     pub warnings: Vec<String>,
@@ -56,7 +56,7 @@ pub enum JobState {
     Succeeded,
     /// The recording could not be transcribed completely.
     Failed,
-    /// A client cancelled the job.
+    /// A client cancelled the job before it was finished.
     Cancelled,
 }
 
@@ -74,7 +74,7 @@ impl JobState {
         }
     }
 
-    /// Whether the state cannot change any more: succeeded, failed or cancelled.
+    /// Whether the job has ended, so that its state cannot change any more: succeeded, failed or cancelled.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }

@@ -15,7 +15,7 @@ use super::job::{Job, JobParams, JobState};
 use super::settings::JobSettings;
 use super::store::JobStore;
 
-/// The jobs of a server.
+/// The job queue of a server, which also knows the finished jobs.
 ///
 /// All methods except [`Self::run`] and [`Self::check`] access the disk and may block the thread for a few
 /// milliseconds.
@@ -25,23 +25,23 @@ pub struct Jobs {
     pub(super) files: JobFiles,
     pub(super) store: JobStore,
     active: Mutex<ActiveJobs>,
-    /// Wakes the runner when a job was added, or when the server shuts down.
+    /// Wakes the runner, which starts queued jobs, when a job was added or when the server shuts down.
     pub(super) wake_runner: Notify,
-    /// Limits how many recordings are checked at the same time. A recording is checked before its job is accepted.
+    /// Limits how many recordings of new jobs are checked at the same time.
     pub(super) check_slots: Arc<Semaphore>,
 }
 
-/// The queued and running jobs. Empty when the server is shutting down.
+/// The queued and running jobs in memory. Empty when the server is shutting down.
 struct ActiveJobs {
-    /// One sender per job id. It notifies followers that the job has changed in the database. Dropping the sender
-    /// tells them that there will be no more changes.
+    /// One sender per job id. It notifies those who follow the job that the job has changed in the database. Dropping
+    /// the sender tells them that there will be no more changes.
     change_senders: HashMap<String, watch::Sender<()>>,
     is_stopping: bool,
 }
 
 impl Jobs {
-    /// Locks the data directory, and requeues the jobs that an earlier server did not finish. `decoder` opens the
-    /// recordings.
+    /// Locks the data directory, and queues again the jobs that an earlier server did not finish. `decoder` will open
+    /// the recordings.
     ///
     /// # Errors
     /// [`JobError::InUse`], [`JobError::TooNew`], [`JobError::Database`], [`JobError::Io`].
@@ -49,7 +49,8 @@ impl Jobs {
         let files = JobFiles::open(&settings.directory)?;
         let store = JobStore::open(files.database())?;
         let ids = |state| -> Result<HashSet<String>, JobError> {
-            // `i64::MAX` instead of `usize::MAX`, because SQLite's integers are signed.
+            // This limit means all jobs. It is `i64::MAX` instead of `usize::MAX`, because SQLite's integers are
+            // signed.
             let no_limit = i64::MAX as usize;
             Ok(store.list(no_limit, None, Some(state))?.into_iter().map(|job| job.id).collect())
         };
@@ -61,8 +62,8 @@ impl Jobs {
         Ok(Self { settings, decoder, files, store, active, wake_runner: Notify::new(), check_slots })
     }
 
-    /// The directory for temporary files of uploads. [`Self::submit`] renames these files, so they must be in the
-    /// file system of the data directory.
+    /// The directory for the temporary files of uploads. [`Self::submit`] renames such a file, so it must be in the
+    /// same file system as the data directory.
     pub fn uploads(&self) -> &Path {
         self.files.uploads()
     }
@@ -77,7 +78,8 @@ impl Jobs {
             (Some(upload), _) => self.files.keep_upload(upload, &id)?,
             (None, path) => drop(self.find_in_folder(path.as_deref().unwrap_or_default())?),
         }
-        // Add the sender before the job: the runner may start the job as soon as it is in the database.
+        // Add the sender to `change_senders` before the job: the runner may start the job as soon as it is in the
+        // database.
         let is_stopping = {
             let mut active = self.lock();
             active.change_senders.insert(id.clone(), watch::Sender::new(()));
@@ -122,7 +124,7 @@ impl Jobs {
         Ok((self.store.count(JobState::Queued)?, self.store.count(JobState::Running)?))
     }
 
-    /// The segments that have been transcribed so far, without the first `skip` segments.
+    /// The segments of a job that have been transcribed so far, without the first `skip` segments.
     pub fn segments(&self, id: &str, skip: usize) -> Result<Vec<Segment>, JobError> {
         let checkpoints = self.store.checkpoints(id, skip)?;
         Ok(checkpoints.into_iter().flat_map(|window| window.segments).filter(|segment| segment.id >= skip).collect())
@@ -139,8 +141,8 @@ impl Jobs {
         }
     }
 
-    /// Cancels a queued or running job and returns it. A job in any other state is removed together with its
-    /// transcript, and `None` is returned.
+    /// Cancels a queued or running job, and returns the cancelled job. A job in any other state is removed together
+    /// with its transcript, and `None` is returned.
     ///
     /// # Errors
     /// [`JobError::NotFound`].
@@ -153,7 +155,8 @@ impl Jobs {
         Ok(None)
     }
 
-    /// Starts no more jobs, stops the running jobs after their current window, and ends the streams of all followers.
+    /// Prepares the shutdown: starts no more jobs, stops the running jobs after their current window, and ends the
+    /// event streams of all jobs.
     pub fn stop(&self) {
         let mut active = self.lock();
         active.is_stopping = true;
@@ -162,7 +165,7 @@ impl Jobs {
         self.wake_runner.notify_waiters();
     }
 
-    /// Removes jobs that finished longer ago than the retention time.
+    /// Removes the jobs that finished longer ago than [`JobSettings::retention`].
     pub(super) fn remove_expired(&self) -> Result<(), JobError> {
         let Some(retention) = self.settings.retention else { return Ok(()) };
         self.store.finished_before(retention.as_secs() as i64)?.iter().try_for_each(|id| self.remove(id))
@@ -173,27 +176,27 @@ impl Jobs {
         Ok(self.files.remove_result(id)?)
     }
 
-    /// Ends the streams of a job's followers and removes the job's uploaded recording. The final state must have been
-    /// stored before.
+    /// Ends the event streams of a job and deletes its uploaded recording. The caller must have stored the final
+    /// state of the job before.
     pub(super) fn close(&self, id: &str) -> Result<(), JobError> {
         self.lock().change_senders.remove(id);
         Ok(self.files.remove_upload(id)?)
     }
 
-    /// Notifies the followers of a job that the job has changed in the database.
+    /// Tells those who follow a job that the job has changed in the database.
     pub(super) fn notify_followers(&self, id: &str) {
         if let Some(sender) = self.lock().change_senders.get(id) {
             sender.send_replace(());
         }
     }
 
-    /// A receiver of the change notifications of a job. `None` if the job has finished or the server is shutting
-    /// down.
+    /// A receiver that is notified of changes of the job `id`. `None` if the job has finished or the server is
+    /// shutting down.
     pub(super) fn subscribe(&self, id: &str) -> Option<watch::Receiver<()>> {
         self.lock().change_senders.get(id).map(watch::Sender::subscribe)
     }
 
-    /// Whether a running job should continue. False if the job was cancelled or the server is shutting down.
+    /// Whether a running job should go on. False if the job was cancelled or the server is shutting down.
     pub(super) fn is_wanted(&self, id: &str) -> bool {
         self.lock().change_senders.contains_key(id)
     }

@@ -1,4 +1,4 @@
-//! Runs a limited number of jobs at the same time. Each job resumes from its last checkpoint.
+//! Transcribes the queued jobs, a limited number at the same time. A job resumes from the newest stored checkpoint.
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -17,25 +17,27 @@ use super::job::Job;
 use super::queue::Jobs;
 use crate::pool::{ModelPool, PoolError};
 
-/// Delay before the next attempt if there is no memory for a model, or if the disk fails.
+/// Delay before a job is tried again, if there was no memory for its model, if its worker process was killed, or if
+/// the disk failed.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Interval at which expired jobs are removed.
+/// Interval at which the jobs that have passed their retention time are removed.
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The error of a job that exceeds its time limit.
+/// The error message of a job that exceeds its time limit.
 const TIMED_OUT: &str = "the job took longer than its time limit";
 
-/// How often the worker process of a job may be killed without a new checkpoint until the job fails. The recording
-/// itself may be the reason why the machine runs out of memory.
+/// How often the worker process of a job may be killed in a row, without a new checkpoint in between, until the job
+/// fails. The recording itself may be the reason why the machine runs out of memory.
 const MAX_KILLS: u32 = 3;
 
-/// The result of an attempt to transcribe a job.
+/// How an attempt to transcribe a job ended.
 enum Outcome {
     Transcribed(Transcript),
     /// The job failed, with this error message.
     Failed(String),
-    /// The worker process was killed by another process or by the kernel, with this message.
+    /// The worker process that decodes the recording was killed by another process or by the kernel. The value is an
+    /// error message.
     Killed(String),
     /// The job was cancelled, or the server is shutting down.
     Cancelled,
@@ -64,8 +66,8 @@ impl Jobs {
 
     async fn run_worker(self: Arc<Self>, models: Arc<ModelPool>) {
         loop {
-            // Register for notifications before looking at the queue. Otherwise a job that is added in between would
-            // be missed.
+            // Register for notifications before reading the queue. Otherwise a job that is added in between would be
+            // missed.
             let mut wake = std::pin::pin!(self.wake_runner.notified());
             wake.as_mut().enable();
             if self.is_stopping() {
@@ -83,7 +85,7 @@ impl Jobs {
         }
     }
 
-    /// Transcribes a job. Then stores the outcome or requeues the job.
+    /// Transcribes a job. Then stores the outcome, or queues the job again.
     async fn run_job(self: &Arc<Self>, job: Job, models: &ModelPool) {
         self.notify_followers(&job.id);
         let id = job.id.clone();
@@ -102,12 +104,13 @@ impl Jobs {
         });
         let result = match result.await {
             Ok(result) => result,
-            // The thread panicked. Fail the job, because another attempt would panic too.
+            // The transcription thread panicked. Fail the job, because another attempt would panic too.
             Err(_) => self.store_outcome(&id, Outcome::Failed("an error in the program".to_owned())),
         };
         let retry = result.unwrap_or_else(|error| {
             warn_on_error(&format!("{id} is requeued"), Err(error));
-            // If the database fails again, the job stays `running` and is requeued when the server restarts.
+            // If the database fails again, the job stays `running`. The next start of the server then queues it
+            // again.
             warn_on_error(&id, self.store.requeue(&id));
             true
         });
@@ -116,7 +119,8 @@ impl Jobs {
         }
     }
 
-    /// Transcribes a job from its last checkpoint, or from the beginning if the checkpoints are unusable.
+    /// Transcribes a job from its newest checkpoint, or from the beginning if the checkpoints do not belong to this
+    /// recording.
     fn transcribe(self: &Arc<Self>, job: &Job, transcriber: &Transcriber) -> Result<Outcome, JobError> {
         let mut checkpoints = match self.store.checkpoints(&job.id, 0) {
             Err(JobError::InvalidContent(_)) => {
@@ -129,14 +133,15 @@ impl Jobs {
             if let Some(outcome) = self.resume(job, transcriber, checkpoints)? {
                 return Ok(outcome);
             }
-            // The checkpoints are from another version of the program, or the file in the folder was replaced.
+            // The checkpoints cannot be used: another version of the program wrote them, or the recording in the
+            // folder was replaced.
             self.store.delete_checkpoints(&job.id)?;
             checkpoints = Vec::new();
         }
     }
 
-    /// Transcribes the part of the recording after `checkpoints`, and stores each new checkpoint. Returns `None` if
-    /// `checkpoints` do not belong to the recording.
+    /// Transcribes the part of the recording that `checkpoints` do not cover, and stores each new checkpoint. Returns
+    /// `None` if `checkpoints` do not belong to the recording.
     fn resume(
         self: &Arc<Self>,
         job: &Job,
@@ -155,7 +160,8 @@ impl Jobs {
         let mut stored = Ok(());
         let transcript = transcriber.resume(audio, &job.params.options, checkpoints, &mut |event| {
             match event {
-                // A killed worker truncates the audio, so this event may belong to an incomplete window.
+                // If the worker process was killed, the decoded audio ends too early, so this event may belong to an
+                // incomplete window.
                 _ if exit.killed().is_some() => return ControlFlow::Break(()),
                 Event::Progress { done, total: expected } => {
                     total = expected;
@@ -208,13 +214,13 @@ impl Jobs {
         }
     }
 
-    /// Stores the outcome of a job and ends the streams of its followers. Returns true if the job was requeued and
-    /// should be tried again later.
+    /// Stores the outcome of a job and ends its event streams. Returns true if the job was queued again instead and
+    /// should be tried later.
     fn store_outcome(&self, id: &str, outcome: Outcome) -> Result<bool, JobError> {
         let is_finished = match outcome {
             Outcome::Transcribed(transcript) => {
-                // Write the file before the state. If the server is killed in between, the next server only
-                // transcribes the last window again.
+                // Write the transcript file before the state. If the server is killed in between, the next server
+                // only transcribes the final window again.
                 self.files.write_result(id, &transcript)?;
                 let is_finished = self.store.finish(id, Ok((transcript.duration, &transcript.warnings)))?;
                 if !is_finished {

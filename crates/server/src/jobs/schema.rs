@@ -48,13 +48,13 @@ const VERSIONS: &[&str] = &[
 ",
 ];
 
-/// Configures a connection, and upgrades its tables to the newest version.
+/// Configures a new connection to the job database, and upgrades the tables to the newest version.
 ///
 /// # Errors
 /// [`JobError::TooNew`] if a newer version of the program has written the database. [`JobError::Database`].
 pub fn prepare(connection: &mut Connection) -> Result<(), JobError> {
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // With this setting, an accepted job survives a power failure.
+    // With this setting SQLite waits until the data is on disk, so that an accepted job survives a power failure.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -12,20 +12,20 @@ pub struct JobSettings {
     pub directory: PathBuf,
     /// The folder of recordings. A job may name a file in it instead of uploading one.
     pub folder: Option<PathBuf>,
-    /// Number of jobs that run at the same time.
+    /// Maximum number of jobs that run at the same time.
     pub workers: usize,
     /// Maximum number of queued jobs.
     pub max_queued: usize,
-    /// Maximum duration of a recording.
+    /// Maximum duration of a job's recording.
     pub max_duration: Duration,
-    /// Maximum time that a job may take, counted from its last start.
+    /// Maximum time that a job may take, counted from its most recent start.
     pub timeout: Duration,
-    /// How long a finished job is kept. `None` means forever.
+    /// How long a finished job and its transcript are kept. `None` means forever.
     pub retention: Option<Duration>,
 }
 
 impl JobSettings {
-    /// The job settings of `config`, with the data directory `directory`.
+    /// The job settings in the server settings `config`, with the data directory `directory`.
     pub fn new(config: &Config, directory: PathBuf) -> Self {
         Self {
             directory,

@@ -12,21 +12,21 @@ use super::error::JobError;
 use super::job::{Job, JobParams, JobState, UnknownState};
 use super::schema;
 
-/// Converts the bounds of windows, which are frames of 10 ms, to seconds.
+/// Used to convert the bounds of windows, which are counted in frames of 10 ms, to seconds.
 const FRAMES_PER_SECOND: f64 = 100.0;
 
-/// A job that was started this often without a new checkpoint is started only after all other jobs, because it may be
+/// If a job was started this often without a new checkpoint, all other jobs are started before it, because it may be
 /// the job that crashes the server. It does not fail, because the cause may also be repeated restarts of the server.
 const MAX_STARTS_WITHOUT_PROGRESS: u32 = 3;
 
-/// The job database of a data directory.
+/// The job database, which is in the data directory.
 pub struct JobStore {
     connection: Mutex<Connection>,
 }
 
 impl JobStore {
-    /// Opens the database at `path`, or creates it. Jobs that were running when the previous server ended are queued
-    /// again.
+    /// Opens the database at `path`, or creates it. Jobs that were running when the previous server ended become
+    /// queued.
     ///
     /// # Errors
     /// [`JobError::Database`], [`JobError::TooNew`].
@@ -37,7 +37,7 @@ impl JobStore {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    /// A new random id.
+    /// A new random id for a job.
     pub fn new_id(&self) -> Result<String, JobError> {
         Ok(self.lock().query_row("SELECT 'job_' || lower(hex(randomblob(16)))", [], |row| row.get(0))?)
     }
@@ -89,7 +89,7 @@ impl JobStore {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// The number of jobs in `state`.
+    /// The number of jobs in the state `state`.
     pub fn count(&self, state: JobState) -> Result<usize, JobError> {
         Ok(self.lock().query_row("SELECT count(*) FROM jobs WHERE state = ?", [state], |row| row.get(0))?)
     }
@@ -108,8 +108,8 @@ impl JobStore {
         Ok(claimed.optional()?)
     }
 
-    /// Stores the checkpoint of a window that a running job has decoded. `total` is the expected duration of the
-    /// recording in seconds. Returns false if the job is not running any more.
+    /// Stores the checkpoint of the window that a running job has decoded most recently. `total` is the expected
+    /// duration of the recording in seconds. Returns false and stores nothing if the job is not running any more.
     pub fn add_checkpoint(&self, id: &str, window: &WindowCheckpoint, total: Option<f64>) -> Result<bool, JobError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -133,8 +133,8 @@ impl JobStore {
         Ok(true)
     }
 
-    /// The checkpoints of a job, in order, starting at the window with the segment of index `skip_segments`. If
-    /// `skip_segments` is 0, all checkpoints.
+    /// The checkpoints of a job, in order. The first one is that of the window with the segment at the index
+    /// `skip_segments`. If `skip_segments` is 0, returns all checkpoints.
     pub fn checkpoints(&self, id: &str, skip_segments: usize) -> Result<Vec<WindowCheckpoint>, JobError> {
         let connection = self.lock();
         let mut statement = connection.prepare(
@@ -145,7 +145,7 @@ impl JobStore {
         found.map(|content| Ok(serde_json::from_str(&content?)?)).collect()
     }
 
-    /// Deletes the checkpoints of a job, so that it starts from the beginning.
+    /// Deletes the checkpoints of a job, so that the job is transcribed from the beginning.
     pub fn delete_checkpoints(&self, id: &str) -> Result<(), JobError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -154,9 +154,9 @@ impl JobStore {
         Ok(transaction.commit()?)
     }
 
-    /// Stores the final state of a running job. `Ok` means succeeded, with the duration of the recording in seconds
-    /// and the warnings. `Err` means failed, with the error message. Returns false if the job is not running any
-    /// more.
+    /// Stores the final state of a running job. `Ok` means that it succeeded, with the duration of the recording in
+    /// seconds and the warnings. `Err` means that it failed, with the error message. Returns false and stores nothing
+    /// if the job is not running any more.
     pub fn finish(&self, id: &str, result: Result<(f64, &[String]), &str>) -> Result<bool, JobError> {
         let state = if result.is_ok() { JobState::Succeeded } else { JobState::Failed };
         let (duration, warnings) = result.map_or((None, &[][..]), |(duration, warnings)| (Some(duration), warnings));
@@ -172,7 +172,7 @@ impl JobStore {
         Ok(changed > 0)
     }
 
-    /// Queues a running job again. This start of the job is not counted.
+    /// Puts a running job back into the queue. Its start does not count as a start without a new checkpoint.
     pub fn requeue(&self, id: &str) -> Result<(), JobError> {
         self.lock().execute(
             "UPDATE jobs SET state = 'queued', starts = max(starts - 1, 0) WHERE id = ? AND state = 'running'",
@@ -181,8 +181,8 @@ impl JobStore {
         Ok(())
     }
 
-    /// Queues a running job again after its worker process was killed. Returns false if the worker was killed
-    /// `max_kills` times since the last checkpoint, or if the job is not running any more.
+    /// Puts a running job back into the queue after its worker process was killed. Returns false if the worker was
+    /// killed `max_kills` times since the newest checkpoint, or if the job is not running any more.
     pub fn requeue_killed(&self, id: &str, max_kills: u32) -> Result<bool, JobError> {
         let changed = self.lock().execute(
             "UPDATE jobs SET state = 'queued', kills = kills + 1 WHERE id = ? AND state = 'running' AND kills + 1 < ?",

@@ -23,7 +23,7 @@ use super::*;
 use crate::config::Config;
 use crate::pool::ModelPool;
 
-/// A directory with a model, a folder of recordings, and the data directory of a server.
+/// A temporary directory with a model, a folder of recordings, and the data directory of a job queue.
 struct Workspace(TempDir);
 
 impl Workspace {
@@ -54,7 +54,7 @@ impl Workspace {
         }
     }
 
-    /// Runs jobs in the background.
+    /// Starts to run the jobs of this queue in the background.
     fn start(&self, jobs: &Arc<Jobs>) -> JoinHandle<()> {
         let matches = Config::augment_args(Command::new("serve")).get_matches_from(["serve", "--threads=1"]);
         let config = Config::from_arg_matches(&matches).unwrap();
@@ -63,12 +63,13 @@ impl Workspace {
         tokio::spawn(Arc::clone(jobs).run(models))
     }
 
-    /// Writes a recording to the workspace's folder of recordings.
+    /// Writes a recording with a tone to the workspace's folder of recordings.
     fn recording(&self, name: &str, seconds: u32) {
         fs::write(self.path("recordings").join(name), wav(seconds)).unwrap();
     }
 
-    /// Transcribes a recording in the folder. Returns the transcript without timings, and the checkpoints.
+    /// Transcribes a recording in the folder without the job queue. Returns the transcript without timings, and the
+    /// checkpoints.
     fn transcribe(&self, name: &str) -> (Transcript, Vec<WindowCheckpoint>) {
         let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
         let transcriber = Transcriber::load(&self.path("tiny"), &engine).unwrap().with_name("base");
@@ -89,7 +90,7 @@ fn write_model(directory: &Path) {
     write_random_model(directory).unwrap();
 }
 
-/// A WAV file with a tone of varying pitch: 8-bit samples at 8 kHz.
+/// The bytes of a WAV file with a tone of varying pitch: 8-bit samples at 8 kHz.
 fn wav(seconds: u32) -> Vec<u8> {
     let n = 8000 * seconds;
     let mut wav = Vec::new();
@@ -108,7 +109,7 @@ fn wav(seconds: u32) -> Vec<u8> {
     wav
 }
 
-/// Options with which each window is decoded exactly once and its hypothesis is always accepted.
+/// Transcription options with which each window is decoded exactly once and the result is always accepted.
 fn options() -> TranscribeOptions {
     TranscribeOptions { temperatures: vec![0.0], compression_ratio_threshold: None, vad: None, ..Default::default() }
 }
@@ -121,7 +122,8 @@ fn untimed(transcript: Transcript) -> Transcript {
     Transcript { timings: Timings::default(), ..transcript }
 }
 
-/// Waits until the event stream ends. Returns the segments of the stream, and the job if it has finished.
+/// Reads the events of a job until the stream ends. Returns the segments of the stream, and the job if it has
+/// finished.
 async fn follow_to_end(follower: &mut Follower) -> (Vec<Segment>, Option<Job>) {
     let (mut segments, mut ended) = (Vec::new(), None);
     while let Some(event) = follower.next().await.unwrap() {
@@ -204,7 +206,7 @@ async fn a_job_that_a_shutdown_interrupts_is_finished_by_the_next_server() {
     while !matches!(follower.next().await.unwrap(), Some(JobEvent::Segment(_))) {}
     jobs.stop();
     workers.await.unwrap();
-    // The job is queued again. On a fast machine it may have succeeded already.
+    // The first shutdown has put the job back into the queue. On a fast machine the job may have succeeded before.
     assert_ne!(jobs.get(&id).unwrap().state, JobState::Running);
     follow_to_end(&mut follower).await;
     drop((follower, jobs));
@@ -260,8 +262,8 @@ async fn a_job_whose_decoder_is_always_killed_fails() {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 1);
     let program = workspace.path("killed");
-    // A separate process writes the script. If this process wrote it, a child that another test forks at the same
-    // time would inherit the open file, and the kernel refuses to execute a file that is open for writing.
+    // Let a separate process write the script. If this process wrote it, a child process that another test starts at
+    // the same time would inherit the open file, and the kernel refuses to execute a file that is open for writing.
     let write = r#"printf '#!/bin/sh\nkill -s KILL $$\n' > "$0" && chmod +x "$0""#;
     assert!(std::process::Command::new("sh").args(["-c", write]).arg(&program).status().unwrap().success());
     let jobs = Arc::new(Jobs::open(workspace.settings(), Decoder::Worker { program, memory_mib: 64 }).unwrap());

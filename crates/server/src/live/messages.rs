@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use amanuensis_transcribe::{Language, RawFormat, TranscribeOptions, Transcriber, UtteranceOptions, Word};
 
-/// The settings of a session.
+/// The settings of a live session.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
     /// The model that transcribes the audio.
     pub transcriber: Arc<Transcriber>,
-    /// The transcription options.
+    /// The options for transcribing the audio.
     pub options: TranscribeOptions,
     /// How utterances are detected. `None` if the client commits utterances itself.
     pub utterances: Option<UtteranceOptions>,
@@ -19,41 +19,44 @@ pub struct SessionSettings {
     pub rate: u32,
 }
 
-/// A command to a session.
+/// A command from the client to its session.
 #[derive(Debug)]
 pub enum Command {
-    /// Audio that follows the previous audio.
+    /// Bytes of audio, which continue the previous audio.
     Bytes(Vec<u8>),
-    /// Ends the current utterance.
+    /// Ends the current utterance. If the session does not detect utterances, this is the buffered audio.
     Commit,
-    /// Discards the audio that has not been committed.
+    /// Discards the audio that does not belong to a finished utterance yet.
     Clear,
-    /// Ends the current utterance and changes the settings.
+    /// Ends a detected utterance, and then changes the settings. If the session does not detect utterances, keeps the
+    /// buffered audio.
     Configure(Box<SessionSettings>),
     /// Ends the current utterance. The session ends when this utterance has been transcribed.
     End,
 }
 
-/// An event of a session. Utterances are numbered from 1. Times are in seconds since the start of the session.
+/// An event from a session to its client. Utterances are numbered from 1. Times are in seconds since the start of the
+/// session.
 #[derive(Debug, PartialEq)]
 pub enum SessionEvent {
-    /// Speech has started.
+    /// An utterance has started at the time `at`.
     SpeechStarted { utterance: u64, at: f64 },
-    /// Speech has stopped.
+    /// The speech of an utterance has stopped at the time `at`.
     SpeechStopped { utterance: u64, at: f64 },
-    /// The audio of an utterance is complete. More text of the utterance may follow.
+    /// All audio of an utterance has been received. More of its text may follow.
     Committed { utterance: u64 },
-    /// Final text of an utterance, which continues its previous deltas.
+    /// Final text of an utterance. It continues the text in the previous `Delta` events of this utterance.
     Delta { utterance: u64, text: String, words: Vec<Word> },
-    /// Text that may still change. It continues the deltas, and replaces the previous provisional text.
+    /// Text that may still change. It continues the text in the `Delta` events, and replaces the previous provisional
+    /// text.
     Provisional { utterance: u64, text: String },
-    /// The whole text of an utterance. `seconds` is the duration of its audio.
+    /// The whole text of an utterance that is complete. `seconds` is the duration of its audio.
     Completed { utterance: u64, text: String, words: Vec<Word>, seconds: f64, language: Option<Language> },
     /// The transcription of an utterance has failed.
     Failed { utterance: u64, reason: String },
-    /// A commit had no effect, because there was too little audio or no speech.
+    /// A commit command had no effect, because there was too little audio or no speech.
     NothingToCommit,
-    /// The audio that had not been committed was discarded.
+    /// A clear command has discarded the audio that had not been committed.
     Cleared,
     /// The buffer for audio that has not been committed is full. Further audio is discarded.
     BufferFull,

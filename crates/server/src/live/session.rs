@@ -12,18 +12,18 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::messages::{Command, SessionEvent, SessionSettings};
 
-/// Capacity of each of the two channels.
+/// Capacity of the command channel and of the event channel, in messages.
 const MAX_WAITING_MESSAGES: usize = 64;
 
 const SAMPLE_RATE: u32 = 16_000;
 
-/// The minimum length of an utterance that a client commits, in samples (0.1 s).
+/// The minimum length of an utterance that a client commits: 0.1 s, in samples.
 const MIN_COMMIT_SAMPLES: usize = SAMPLE_RATE as usize / 10;
 
-/// Maximum amount of audio that is buffered before a commit, in samples (10 minutes, 38 MB).
+/// Maximum amount of audio that is buffered before a commit: 10 minutes (38 MB), in samples.
 const MAX_BUFFERED_SAMPLES: usize = 600 * SAMPLE_RATE as usize;
 
-/// Starts a session. Returns the sender of commands and the receiver of events.
+/// Starts a session on a new thread. Returns the sender of commands and the receiver of events.
 ///
 /// # Errors
 /// If the operating system cannot create a thread.
@@ -49,15 +49,15 @@ struct Session {
     events: Sender<SessionEvent>,
     /// The number of the most recent utterance.
     utterance: u64,
-    /// Duration of the audio before the current settings took effect, in seconds.
+    /// Duration of all audio that the session received before the current settings took effect, in seconds.
     offset_s: f64,
-    /// Start and end of the most recent utterance, in seconds.
+    /// Start and end of the most recent utterance, in seconds since the start of the session.
     started_s: f64,
     stopped_s: f64,
     /// A command that has been received but not executed yet.
     next_command: Option<Command>,
-    /// Samples that have not been committed. If the settings change to detected utterances, detection starts with
-    /// these samples.
+    /// Samples that the client has not committed yet. If the settings change so that the session detects utterances,
+    /// detection starts with these samples.
     buffer: Vec<f32>,
 }
 
@@ -75,29 +75,29 @@ impl Session {
         }
     }
 
-    /// Detects utterances, and transcribes them while they are spoken. Returns the new settings when the settings
-    /// change, or `None` when the session ends.
+    /// Runs the session while it detects utterances, and transcribes them while they are spoken. Returns the new
+    /// settings when the settings change, or `None` when the session ends.
     fn run_detected(&mut self, settings: &SessionSettings, utterances: UtteranceOptions) -> Option<SessionSettings> {
         // These constructors cannot fail, because the settings were checked before they were sent to the session.
         let mut live = LiveTranscriber::new(&settings.transcriber, &settings.options, utterances).ok()?;
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
         let mut samples = std::mem::take(&mut self.buffer);
-        // The buffered samples are already part of the offset. Subtract them, because the transcriber counts them
-        // again.
+        // The buffered samples are already counted in the offset. Subtract them, because the transcriber will count
+        // them too.
         self.offset_s -= seconds_of(samples.len());
         let (mut next, mut has_ended) = (None, false);
         while next.is_none() && !has_ended && !self.events.is_closed() {
             let result = match self.receive()? {
                 Command::Bytes(bytes) => {
                     raw.push(&bytes, &mut samples);
-                    // Process all audio together that has arrived while the model was decoding.
+                    // Take all audio that has arrived while the model was decoding, and process it together.
                     while let Some(Command::Bytes(bytes)) = self.try_receive_bytes() {
                         raw.push(&bytes, &mut samples);
                     }
                     live.push(&samples, &mut |event| self.send_live_event(event))
                 }
                 command @ (Command::Commit | Command::Configure(_) | Command::End) => {
-                    // Flush the resampler, which still holds the last samples of the utterance.
+                    // Flush the resampler, which still holds the final samples of the utterance.
                     raw.finish(&mut samples);
                     raw = RawStream::new(settings.format, settings.rate).ok()?;
                     let mut result = live.push(&samples, &mut |event| self.send_live_event(event));
@@ -157,8 +157,8 @@ impl Session {
         }
     }
 
-    /// Buffers audio, and transcribes it when the client commits it. Returns the new settings when the settings
-    /// change, or `None` when the session ends.
+    /// Runs the session while the client commits utterances itself. Buffers audio, and transcribes it at each commit.
+    /// Returns the new settings when the settings change, or `None` when the session ends.
     fn run_committed(&mut self, settings: &SessionSettings) -> Option<SessionSettings> {
         let mut raw = RawStream::new(settings.format, settings.rate).ok()?;
         let mut is_full = self.buffer.len() > MAX_BUFFERED_SAMPLES;
@@ -192,8 +192,8 @@ impl Session {
                     self.send(SessionEvent::Cleared);
                 }
                 Command::Configure(next) => {
-                    // The samples stay in the buffer. The stream is finished, because the following bytes may have
-                    // another audio format.
+                    // Finish the audio stream, because the next bytes may have another format. The samples stay in
+                    // the buffer.
                     let n_before = self.buffer.len();
                     raw.finish(&mut self.buffer);
                     self.offset_s += seconds_of(self.buffer.len() - n_before);
@@ -214,7 +214,7 @@ impl Session {
         }
     }
 
-    /// Transcribes a committed utterance in the same way as a recording.
+    /// Transcribes an utterance that the client has committed, in the same way as a recording.
     fn transcribe(&mut self, settings: &SessionSettings, samples: Vec<f32>) {
         self.utterance += 1;
         let utterance = self.utterance;
@@ -278,7 +278,7 @@ fn text_of(words: &[Word]) -> String {
     words.iter().map(|word| word.word.as_str()).collect()
 }
 
-/// The duration of `n_samples` samples, in seconds.
+/// The duration of this number of samples, in seconds.
 fn seconds_of(n_samples: usize) -> f64 {
     n_samples as f64 / f64::from(SAMPLE_RATE)
 }

@@ -11,15 +11,15 @@ use std::time::SystemTime;
 use amanuensis_transcribe::Transcriber;
 use tokio::sync::OnceCell;
 
-/// Holds a model when it has been loaded. All requests that wait for the same model share one cell.
+/// A cell that is empty until its model has been loaded. All requests that wait for the same model share one cell.
 pub type ModelCell = Arc<OnceCell<Arc<Transcriber>>>;
 
-/// The loaded models. The key is the path of the model.
+/// The models in memory. The key is the path of the model.
 #[derive(Default)]
 pub struct ModelCache {
     entries: HashMap<PathBuf, Entry>,
     retired: Vec<Retired>,
-    /// Incremented at each use of a model. `last_used` is the value at the last use.
+    /// Counts the uses of all models. The `last_used` of a model is the value of this counter at its most recent use.
     clock: u64,
 }
 
@@ -39,13 +39,13 @@ enum Retired {
 }
 
 impl ModelCache {
-    /// The models that have been loaded completely.
+    /// The models that have been loaded completely and are not retired.
     pub fn models(&self) -> impl Iterator<Item = &Transcriber> {
         self.entries.values().filter_map(|entry| entry.cell.get().map(Arc::as_ref))
     }
 
-    /// Retires the models for which `is_outdated` returns true, because their files have changed. Running requests
-    /// keep their model.
+    /// Retires the models for which `is_outdated` returns true, because their files have changed. A retired model
+    /// gets no new requests, but running requests keep it.
     pub fn retire(&mut self, mut is_outdated: impl FnMut(&PathBuf, &ModelFiles) -> bool) {
         let outdated = self.entries.extract_if(|path, entry| is_outdated(path, &entry.files));
         let outdated = outdated.map(|(_, entry)| Retired::Loading(entry));
@@ -53,7 +53,7 @@ impl ModelCache {
         self.retired = retired.into_iter().chain(outdated).filter_map(Retired::update).collect();
     }
 
-    /// The cell of the model at `path`. `None` if the model is not in the cache.
+    /// The cell of the model at `path`. Counts as a use of the model. `None` if the model is not in the cache.
     pub fn find(&mut self, path: &Path) -> Option<ModelCell> {
         self.clock += 1;
         let entry = self.entries.get_mut(path)?;
@@ -61,8 +61,8 @@ impl ModelCache {
         Some(Arc::clone(&entry.cell))
     }
 
-    /// Adds an empty cell for the model at `path`. Unloads other models until all models together use at most
-    /// `budget_bytes`. Returns `None` if the models in use leave too little memory.
+    /// Adds an empty cell for the model at `path`. Unloads the least recently used idle models until all models
+    /// together use at most `budget_bytes`. Returns `None` if the models in use leave too little memory.
     pub fn add(&mut self, path: &Path, files: ModelFiles, budget_bytes: u64) -> Option<ModelCell> {
         while self.bytes() + files.bytes() > budget_bytes {
             let idle = self.entries.iter().filter(|(_, entry)| entry.is_idle());
@@ -74,10 +74,10 @@ impl ModelCache {
         Some(cell)
     }
 
-    /// Removes the cell of a model that failed to load.
+    /// Removes the cell of a model that failed to load, unless another request still uses the cell.
     pub fn remove_failed(&mut self, path: &Path, cell: &ModelCell) {
-        // Keep the cell if it has been replaced by a new one, or if other requests hold it and try to load the model
-        // again. If the strong count is 2, only this cache and the failed request hold it.
+        // Keep the cell in two cases: another cell has replaced it, or other requests hold it and try to load the
+        // model again. If the strong count is 2, only this cache and the failed request hold the cell.
         let is_removable = |entry: &Entry| Arc::ptr_eq(&entry.cell, cell) && Arc::strong_count(cell) == 2;
         if self.entries.get(path).is_some_and(is_removable) {
             self.entries.remove(path);
@@ -108,8 +108,8 @@ impl Entry {
 }
 
 impl Retired {
-    /// Changes `Loading` to `Loaded` when the model has been loaded. Returns `None` when no request uses the model
-    /// any more.
+    /// Changes `Loading` to `Loaded` if the model has been loaded in the meantime. Returns `None` if no request uses
+    /// the model any more.
     fn update(self) -> Option<Self> {
         match self {
             Self::Loading(entry) if entry.is_idle() => {
@@ -125,9 +125,10 @@ impl Retired {
     }
 }
 
-/// Drops a model on a separate thread. Dropping waits for the model's decoding thread, which would delay a request.
+/// Drops a model on a separate thread, because dropping waits for the model's decoding thread. This wait would delay
+/// a request.
 fn drop_in_background(entry: Entry) {
-    // If no thread can be created, the closure is dropped here together with the model.
+    // If no thread can be created, the closure is dropped here, and the model with it.
     let _ = thread::Builder::new().name("amanuensis-unload".to_owned()).spawn(|| drop(entry));
 }
 
@@ -140,7 +141,7 @@ pub struct ModelFiles {
     pub vad: Option<Vec<FileState>>,
 }
 
-/// Metadata of a file. If it differs, the file has changed.
+/// Metadata of a file. If it differs from the earlier metadata, the file has changed.
 #[derive(PartialEq, PartialOrd, Eq, Ord)]
 pub struct FileState {
     path: PathBuf,

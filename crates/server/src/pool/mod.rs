@@ -64,7 +64,7 @@ impl std::fmt::Display for NameList<'_> {
 /// An installed model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledModel {
-    /// The name of the model in the API.
+    /// The name by which requests select the model.
     pub name: String,
     /// The directory or weight file of the model.
     pub path: PathBuf,
@@ -76,7 +76,7 @@ pub struct ModelPool {
     default: InstalledModel,
     options: EngineOptions,
     batch_size: Option<usize>,
-    /// The memory limit for loaded models, as the total size of their files in bytes.
+    /// The memory limit for all loaded models, in bytes. The size of a model's files serves as its memory use.
     budget_bytes: u64,
     cache: Mutex<ModelCache>,
 }
@@ -154,8 +154,8 @@ impl ModelPool {
         Err(PoolError::Unknown { name, installed: installed.into_iter().map(|model| model.name).collect() })
     }
 
-    /// Returns the model with this name. Loads it if necessary. If another request is already loading it, waits for
-    /// that request.
+    /// Returns the model with this name, and loads it if necessary. If another request is already loading it, waits
+    /// for that request.
     ///
     /// # Errors
     /// All errors of [`Self::find`]. [`PoolError::MemoryFull`], [`PoolError::TooLarge`], [`PoolError::Load`].
@@ -170,7 +170,7 @@ impl ModelPool {
     }
 
     /// Calls `inspect` for each loaded model, and returns the results. `inspect` gets a reference instead of an
-    /// `Arc`, because the cache treats every `Arc` as a use of the model.
+    /// `Arc`, because a model counts as in use while somebody else holds an `Arc` of it.
     pub fn loaded<T>(&self, inspect: impl Fn(&Transcriber) -> T) -> Vec<T> {
         self.lock().models().map(inspect).collect()
     }
@@ -193,13 +193,15 @@ impl ModelPool {
         loaded.map(Arc::new).map_err(|source| PoolError::Load { name: model.name.clone(), source })
     }
 
-    /// The state of the files of the model at `path`, and of the VAD model that is loaded together with it.
+    /// The state of the files of the model at `path`, and of the VAD (voice activity detection) model that is loaded
+    /// together with it.
     fn files(&self, path: &Path) -> ModelFiles {
         let vad = self.store.path(SPEECH_DETECTOR).ok();
         ModelFiles { model: files_of(path), vad: vad.map(|path| files_of(&path)) }
     }
 
-    /// The cell of a model with these files. If the model has no cell yet, adds one and makes room in the cache.
+    /// The cache cell in which the model is or will be loaded. If the model has no cell for these files yet, unloads
+    /// other models if necessary and adds a cell.
     fn cell(&self, model: &InstalledModel, files: ModelFiles) -> Result<ModelCell, PoolError> {
         let mut cache = self.lock();
         cache.retire(|path, loaded_files| if *path == model.path { *loaded_files != files } else { !path.exists() });
@@ -225,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    /// A test directory with a small model. The model is the default model of the pool.
+    /// A test directory with a small model, and a model pool whose default model this is.
     struct Workspace {
         directory: tempfile::TempDir,
         pool: ModelPool,
@@ -252,14 +254,14 @@ mod tests {
             write_random_model(self.path()).unwrap();
         }
 
-        /// Changes a file of the model, so that the model counts as replaced.
+        /// Changes a file of the model, so that the pool treats the model as replaced.
         fn replace(&self) {
             let file = self.path().join("config.json");
             let other = fs::read_to_string(&file).unwrap() + "\n";
             fs::write(&file, other).unwrap();
         }
 
-        /// The cell of the model. A request holds this cell while it waits for the model.
+        /// The cache cell of the model, as a request holds it while it waits for the model to load.
         fn loading(&self) -> ModelCell {
             self.pool.cell(&self.pool.default, self.pool.files(self.path())).unwrap()
         }

@@ -11,7 +11,7 @@ use crate::error::ApiError;
 
 const NAME: &str = "chunking_strategy";
 
-/// The maximum of the padding and of the silence duration, in milliseconds.
+/// The highest value allowed for the padding and for the silence duration, in milliseconds.
 const MAX_MS: u32 = 60_000;
 
 /// Voice activity detection: `auto` for the server's default settings, or an object with settings.
@@ -38,13 +38,13 @@ pub struct ServerVad {
     #[schema(inline)]
     #[serde(rename = "type")]
     kind: Kind,
-    /// Audio with at least this speech probability counts as speech.
+    /// Speech probability from which on audio counts as speech.
     #[schema(minimum = 0, maximum = 1)]
     threshold: Option<f32>,
-    /// Duration of audio before and after each speech segment that is transcribed too, in milliseconds.
+    /// How much audio before and after each speech segment is transcribed too, in milliseconds.
     #[schema(maximum = 60_000)]
     prefix_padding_ms: Option<u32>,
-    /// Pauses shorter than this do not end a speech segment, in milliseconds.
+    /// Shortest pause that ends a speech segment, in milliseconds.
     #[schema(maximum = 60_000)]
     silence_duration_ms: Option<u32>,
 }
@@ -67,7 +67,8 @@ pub fn read(fields: &mut dyn Fields) -> Result<VadOptions, ApiError> {
         Some("auto" | "\"auto\"") => return Ok(VadOptions::default()),
         Some(json) => serde_json::from_str(json).map_err(|_| error("is neither `auto` nor a JSON object"))?,
         None => {
-            // All values of a form are strings. Every member except `type` is a number, so it is parsed as JSON.
+            // All values of a form are strings. Every member except `type` is a number, so parse the text as JSON. If
+            // that fails, keep the text as a string.
             let value = |text: String| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
             members.into_iter().map(|(key, text)| (key, value(text))).collect::<serde_json::Value>()
         }

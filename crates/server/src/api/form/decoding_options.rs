@@ -1,4 +1,4 @@
-//! The decoding options of all endpoints.
+//! The decoding options that requests, jobs and live sessions can set.
 //!
 //! The table [`OPTIONS`] is used to read requests and to generate the schemas of the `OpenAPI` document. To add an
 //! option, add an entry to the table.
@@ -15,7 +15,7 @@ use super::temperature::Temperature;
 use crate::api::schemas::{LanguageName, TaskName};
 use crate::error::ApiError;
 
-/// The endpoints that take decoding options.
+/// The kinds of endpoints that accept decoding options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     Transcriptions,
@@ -24,17 +24,17 @@ pub enum Endpoint {
     Realtime,
 }
 
-/// The decoding options of a request.
+/// The decoding options that a request has set.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DecodingParams {
     pub options: TranscribeOptions,
-    /// The list of keywords. `options.hotwords` has the same keywords, joined to one string.
+    /// The keywords as a list. `options.hotwords` has the same keywords, joined to one string.
     pub keywords: Vec<String>,
     /// The units for which the request wants timestamps. Empty if the request names none.
     pub granularities: Vec<Granularity>,
 }
 
-/// A unit that can get timestamps.
+/// A unit of text, such as a word, that can get timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[schema(rename_all = "snake_case")]
@@ -43,9 +43,9 @@ pub enum Granularity {
     Segment,
 }
 
-/// One decoding option: its form field, and how to read it.
+/// One entry of the table of decoding options: the form field, and how to read it.
 struct DecodingOption {
-    /// The name of the form field. The name of a list ends in `[]`.
+    /// The name of the form field. If the option is a list, the name ends in `[]`.
     field: &'static str,
     description: &'static str,
     value: ValueSchema,
@@ -181,14 +181,15 @@ fn options_of(endpoint: Endpoint) -> impl Iterator<Item = &'static DecodingOptio
     OPTIONS.iter().filter(move |option| option.endpoints.contains(&endpoint))
 }
 
-/// Named schemas of the `OpenAPI` document.
+/// Named schemas for the `OpenAPI` document: pairs of name and schema.
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// How to build the schema of an option's value. For a list it is the schema of one item.
+/// How to build the `OpenAPI` schema of an option's value. If the option is a list, this is the schema of one item.
 struct ValueSchema {
-    /// Takes a description. Returns the schema, or a reference to a named schema, with this description.
+    /// Takes the description of the option. Returns a schema, or a reference to a named schema, with this
+    /// description.
     schema: fn(&str) -> RefOr<Schema>,
-    /// Adds the named schemas that `schema` refers to.
+    /// Adds to the given list the named schemas to which `schema` refers.
     add_referenced: fn(&mut Schemas),
 }
 
@@ -201,7 +202,7 @@ impl ValueSchema {
         add_referenced: |_| {},
     };
 
-    /// A schema that only refers to the named schema of the type `T`.
+    /// A schema that consists only of a reference to the named schema of the type `T`.
     const fn reference<T: ToSchema>() -> Self {
         Self {
             schema: |description| {
@@ -217,7 +218,8 @@ impl ValueSchema {
     }
 }
 
-/// The schema of the form of `endpoint`: the fields of `T` and the decoding options that the endpoint supports.
+/// The schema of the form of `endpoint`. It contains the fields of `T`, and the decoding options that the endpoint
+/// supports.
 pub fn form_schema<T: PartialSchema>(endpoint: Endpoint) -> RefOr<Schema> {
     let mut schema = T::schema();
     if let RefOr::T(Schema::Object(form)) = &mut schema {
@@ -228,7 +230,7 @@ pub fn form_schema<T: PartialSchema>(endpoint: Endpoint) -> RefOr<Schema> {
     schema
 }
 
-/// Adds the named schemas that the result of [`form_schema`] refers to.
+/// Adds to `schemas` the named schemas to which the result of [`form_schema`] refers.
 pub fn add_form_schemas<T: ToSchema>(endpoint: Endpoint, schemas: &mut Schemas) {
     T::schemas(schemas);
     options_of(endpoint).for_each(|option| (option.value.add_referenced)(schemas));
@@ -315,7 +317,8 @@ mod tests {
         let mut form = Form::of(&[("language", "de"), ("prompt", "Hello.")]);
         let params = DecodingParams::read(&mut form, Endpoint::Translations).unwrap();
         assert_eq!((params.options.language, params.options.initial_prompt.as_deref()), (None, Some("Hello.")));
-        // The option has not been read, so it is still in the form, and `finish` rejects it.
+        // This endpoint does not support the option. The option has therefore not been read and is still in the form,
+        // so `finish` rejects it.
         assert!(form.finish().is_err());
     }
 }

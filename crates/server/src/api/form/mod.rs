@@ -1,4 +1,4 @@
-//! Receives multipart forms and reads the options in them.
+//! Receives multipart forms, and reads the transcription options from the form fields.
 
 pub mod chunking_strategy;
 pub mod decoding_options;

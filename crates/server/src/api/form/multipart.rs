@@ -13,20 +13,21 @@ use crate::api::{drain, rejections};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// Limits of the fields other than the recording: the size of each field, and the number of fields.
+/// The largest size of a form field other than the recording, in bytes, and the largest number of such fields.
 const MAX_FIELD_BYTES: usize = 64 << 10;
 const MAX_FIELDS: usize = 256;
 
 /// A received form. Reading a field removes it, and [`Self::finish`] rejects the fields that have not been read.
 pub struct Form {
-    /// The directory in which the recording is stored. `None` means the system's directory for temporary files.
+    /// The directory in which the recording will be stored. `None` means the system's directory for temporary files.
     folder: Option<PathBuf>,
     upload: Option<Upload>,
     fields: Vec<(String, String)>,
 }
 
 impl Form {
-    /// Receives the form of a request that needs a slot in the request queue.
+    /// Receives the form of a request that must wait in the request queue before it is transcribed. Takes a slot of
+    /// the queue first.
     ///
     /// # Errors
     /// An [`ApiError`] with status 503 if the queue is full. All errors of [`Self::receive_in`].
@@ -67,8 +68,8 @@ impl Form {
     }
 
     async fn read_all(mut self, state: &AppState, mut multipart: Multipart) -> Result<Self, ApiError> {
-        // Many clients read no response before they have sent the whole request. Therefore an error is returned only after
-        // the rest of the form has been received.
+        // Many clients read no response before they have sent the whole request. Therefore remember the first error,
+        // and return it only after the rest of the form has been received.
         let mut first_error = None;
         while let Some(field) = multipart.next_field().await.map_err(|error| multipart_error(&error, state))? {
             match self.add_field(state, field).await {
@@ -121,17 +122,17 @@ impl Form {
         self.upload.take().ok_or_else(|| ApiError::invalid("the recording is missing").with_param("file"))
     }
 
-    /// Whether the form has a recording.
+    /// Whether the form has a recording that has not been removed with [`Self::upload`].
     pub fn has_upload(&self) -> bool {
         self.upload.is_some()
     }
 
-    /// The value of a field, which stays in the form.
+    /// The value of a field. The field stays in the form. `None` if the form has no such field.
     pub fn peek(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
     }
 
-    /// The name of the model.
+    /// Removes the field `model` from the form and returns the name of the model.
     ///
     /// # Errors
     /// An [`ApiError`] with status 400 if the form names no model.
@@ -139,7 +140,8 @@ impl Form {
         self.text("model")?.ok_or_else(|| ApiError::invalid("the model is missing").with_param("model"))
     }
 
-    /// Reads `true` or `false`; a missing field is `false`. Case does not matter, because Python clients send `True`.
+    /// Removes a field and parses it as `true` or `false`. A missing field counts as `false`. Case does not matter,
+    /// because Python clients send `True`.
     ///
     /// # Errors
     /// An [`ApiError`] with status 400 for any other value.
@@ -164,13 +166,13 @@ impl Form {
         }
     }
 
-    /// Removes the fields whose names satisfy `matches`, and returns their values.
+    /// Removes the fields whose names satisfy `matches`, and returns the values of these fields.
     fn take(&mut self, matches: impl Fn(&str) -> bool) -> Vec<String> {
         let taken = self.fields.extract_if(.., |(field, _)| matches(field));
         taken.map(|(_, text)| text).collect()
     }
 
-    /// A form with these fields and an empty recording. For tests.
+    /// A form for tests, with these fields and an empty recording.
     #[cfg(test)]
     pub fn of(fields: &[(&str, &str)]) -> Self {
         let fields = fields.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect();
@@ -187,7 +189,7 @@ impl Fields for Form {
         Ok(found.pop().filter(|text| !text.trim().is_empty()))
     }
 
-    /// The values of all fields with this name, with or without `[]` at its end.
+    /// Removes all fields that are called `name` or `name[]`, and returns their values.
     fn list(&mut self, name: &str) -> Vec<String> {
         let bracketed = format!("{name}[]");
         let found = self.take(|field| field == name || field == bracketed);

@@ -1,4 +1,5 @@
-//! The options for speaker diarization in `OpenAI`'s API. This server does not support diarization.
+//! Rejects the options for speaker diarization (who speaks when) in `OpenAI`'s API. This server does not support
+//! diarization.
 
 use super::fields::Fields;
 use super::multipart::Form;

@@ -11,13 +11,13 @@ use utoipa::{PartialSchema, ToSchema};
 /// close to 0.
 const MIN_SAMPLING: f32 = 0.01;
 
-/// A temperature: 0, or between 0.01 and 1.
+/// A sampling temperature: 0, or between 0.01 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Temperature(f32);
 
 impl Temperature {
-    /// The temperatures at which a window is decoded, in order, until a hypothesis is accepted: this temperature,
-    /// then all higher default temperatures.
+    /// The list of temperatures at which a window of the recording is decoded, one after the other, until the result
+    /// is good enough: this temperature, then all default temperatures that are higher.
     pub fn with_fallback(self) -> Vec<f32> {
         let default = TranscribeOptions::default().temperatures;
         std::iter::once(self.0).chain(default.into_iter().filter(|next| *next > self.0)).collect()

@@ -14,22 +14,22 @@ use crate::error::ApiError;
 use crate::state::AppState;
 use crate::transcription::TranscriptionError;
 
-/// An uploaded recording in a temporary file. The file is deleted when this is dropped.
+/// A recording that a client has uploaded to a temporary file. Dropping this value deletes the file.
 pub struct Upload(TempPath);
 
 impl Upload {
-    /// The path of the file.
+    /// The path of the temporary file.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Returns the file, so that it can be kept after the request has ended.
+    /// Returns the temporary file, so that the caller can keep it after the request has ended.
     pub fn into_path(self) -> TempPath {
         self.0
     }
 
-    /// Writes a form field to a new file in the directory `folder`, or in the system's directory for temporary files
-    /// if it is `None`. The file name that the client has sent is not used.
+    /// Writes the content of a form field to a new file in the directory `folder`. If `folder` is `None`, the file is
+    /// in the system's directory for temporary files. The file name that the client has sent is not used.
     ///
     /// # Errors
     /// An [`ApiError`] if the recording is empty or too large, if the request is malformed, or if the file cannot be
@@ -57,14 +57,14 @@ impl Upload {
         Ok(Self(path))
     }
 
-    /// An empty recording. For tests.
+    /// An empty recording for tests.
     #[cfg(test)]
     pub fn empty() -> Self {
         Self(NamedTempFile::new().unwrap().into_temp_path())
     }
 }
 
-/// The error for a recording that is too large.
+/// The error for a recording that is larger than the upload limit of the server.
 pub fn too_large(state: &AppState) -> ApiError {
     ApiError::too_large(format!("the recording is larger than {} MiB", state.config.max_upload)).with_param("file")
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs`.
+//! `POST /v1/jobs`: submits a recording that is transcribed in the background.
 
 use std::sync::Arc;
 
@@ -41,14 +41,15 @@ pub async fn create(
         return Err(drain::before_error(JobError::QueueFull.into(), request).await);
     }
     let (mut params, upload) = form::read(Form::receive_in(Some(uploads), &state, request).await?)?;
-    // Store the name of the model itself instead of an alias: the default model may have changed when the job is
-    // started.
+    // Store the real name of the model instead of an alias such as `whisper-1`. The alias may select another default
+    // model by the time the job is started.
     params.model = state.pool.find(&params.model)?.name;
     let checked = jobs(&state)?.check(&params, upload.as_deref()).await.map_err(ApiError::from);
     checked.map_err(|error| if upload.is_some() { error } else { error.with_param("path") })?;
     match state.pool.get(&params.model).await {
         Ok(transcriber) => transcriber.check(&params.options).map_err(TranscriptionError::Transcribe)?,
-        // The models in use leave no memory for this model at the moment, but the job can wait.
+        // At the moment, other models in use take up all memory for models. That is no error here, because the job
+        // can wait in the queue.
         Err(PoolError::MemoryFull) => {}
         Err(error) => return Err(error.into()),
     }

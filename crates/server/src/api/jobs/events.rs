@@ -27,10 +27,11 @@ use crate::state::AppState;
 /// The header in which a reconnecting client sends the id of the last event that it received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// A keep-alive comment is sent when no event was sent for this long, because proxies close idle connections.
+/// If no event was sent for this long, a comment is sent to keep the connection alive, because proxies close idle
+/// connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The header that says where the stream starts.
+/// The request header that says after which segment the event stream starts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "documentation only: `last_segment` parses the header")]
@@ -94,7 +95,7 @@ pub async fn follow(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response())
 }
 
-/// The segment id in the header `Last-Event-ID`, if the request has this header.
+/// The segment id in the header `Last-Event-ID`. `None` if the request does not have this header.
 fn last_segment(headers: &HeaderMap) -> Result<Option<u32>, ApiError> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());

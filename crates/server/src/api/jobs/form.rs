@@ -13,10 +13,10 @@ use crate::api::form::upload::Upload;
 use crate::error::ApiError;
 use crate::jobs::JobParams;
 
-/// The maximum length of a job's name, in characters.
+/// The maximum length of a job's display name, in characters.
 const MAX_NAME_CHARS: usize = 200;
 
-/// The schema of the form: [`RequestFields`] and the decoding options.
+/// The schema of the job form: the fields in [`RequestFields`], and the decoding options.
 pub struct JobForm;
 
 impl ToSchema for JobForm {
@@ -51,7 +51,7 @@ struct RequestFields {
     name: Option<String>,
 }
 
-/// Reads the form. Returns the parameters of the job, and the recording if one was uploaded.
+/// Reads the fields of a form. Returns the parameters of the job, and the uploaded file if there is one.
 ///
 /// # Errors
 /// An [`ApiError`] with status 400 that names the invalid field.

@@ -1,4 +1,5 @@
-//! `GET /v1/jobs`, `GET /v1/jobs/{id}` and `DELETE /v1/jobs/{id}`.
+//! Lists jobs (`GET /v1/jobs`), gets a job (`GET /v1/jobs/{id}`), and cancels or removes a job (`DELETE
+//! /v1/jobs/{id}`).
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::api::rejections::{path_id, query_error};
 use crate::error::{ApiError, ErrorBody};
 use crate::state::AppState;
 
-/// The maximum number of jobs in a list if the request has no `limit`.
+/// The maximum number of jobs in a list if the request does not set `limit`.
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
 
@@ -44,7 +45,7 @@ pub struct ListParams {
     state: Option<String>,
 }
 
-/// A job that was removed.
+/// The response after a job that had already ended was removed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Removed {
     id: String,
@@ -54,7 +55,7 @@ pub struct Removed {
     deleted: bool,
 }
 
-/// The result of deleting a job.
+/// What deleting a job did.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Deleted {
@@ -83,7 +84,7 @@ pub async fn list(
         return Err(ApiError::invalid(format!("limit must be between 1 and {MAX_LIMIT}")).with_param("limit"));
     }
     let in_state = in_state.map(|name| StateName::parse(&name)).transpose()?;
-    // Query one job more than the limit, to find out whether there are older jobs.
+    // Request one job more than the limit, to find out whether there are older jobs.
     let mut found = run_blocking(&state, move |jobs| jobs.list(limit + 1, after.as_deref(), in_state)).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);

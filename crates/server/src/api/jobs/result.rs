@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}/result`.
+//! `GET /v1/jobs/{id}/result`: the transcript of a job.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::api::response_format::ResponseFormat;
 use crate::error::{ApiError, ErrorBody};
 use crate::state::AppState;
 
-/// The parameters of a result.
+/// The query parameters of a request for a transcript.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ResultParams {
-    /// The format of the transcript, as `response_format` of a transcription. The default is `json`.
+    /// Format of the transcript; the same values as for `response_format` of a transcription. The default is `json`.
     #[param(value_type = Option<ResponseFormat>, nullable = false)]
     format: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The job object in responses.
+//! The JSON object that describes a job in responses.
 
 use amanuensis_transcribe::Task;
 use serde::Serialize;
@@ -14,11 +14,11 @@ use crate::jobs::{Job, JobState};
 const STATES: [JobState; 5] =
     [JobState::Queued, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Cancelled];
 
-/// The schema of the names of job states.
+/// The `OpenAPI` schema of a job state: a string with the name of the state.
 pub struct StateName;
 
 impl StateName {
-    /// The job state with this name.
+    /// Parses the name of a job state.
     ///
     /// # Errors
     /// An [`ApiError`] with status 400 for the parameter `state` if no state has this name.
@@ -52,11 +52,11 @@ pub struct JobStatus {
     model: String,
     #[schema(value_type = TaskName)]
     task: Task,
-    /// When the job was submitted, in seconds since 1970.
+    /// When the client submitted the job, in seconds since 1970.
     created_at: i64,
-    /// When the job was started, in seconds since 1970.
+    /// When the job was first started, in seconds since 1970. Null if it was not started yet.
     started_at: Option<i64>,
-    /// When the job ended, in seconds since 1970.
+    /// When the job ended, in seconds since 1970. Null if it has not ended.
     finished_at: Option<i64>,
     /// How many seconds of the recording have been transcribed.
     done: f64,
@@ -65,7 +65,7 @@ pub struct JobStatus {
     /// The fraction of the recording that has been transcribed. Null if the duration is not known.
     #[schema(minimum = 0, maximum = 1)]
     progress: Option<f64>,
-    /// The reason why the job failed.
+    /// The reason why the job failed. Null if it did not fail.
     error: Option<String>,
     /// The text so far. It is sent only in responses for a single job.
     #[serde(skip_serializing_if = "Option::is_none")]

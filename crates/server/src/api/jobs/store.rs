@@ -1,4 +1,4 @@
-//! Gives request handlers access to the jobs.
+//! Gives HTTP request handlers access to the job queue.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use crate::error::ApiError;
 use crate::jobs::{JobError, Jobs};
 use crate::state::AppState;
 
-/// The jobs of the server.
+/// The job queue of the server.
 ///
 /// # Errors
-/// An [`ApiError`] with status 503 if this server has no jobs.
+/// An [`ApiError`] with status 503 if this server runs without jobs.
 pub fn jobs(state: &AppState) -> Result<&Arc<Jobs>, ApiError> {
     let error = || ApiError::overloaded("this server accepts no jobs because it has no data directory", 60);
     state.jobs.as_ref().ok_or_else(error)
 }
 
-/// Runs a function that accesses the disk on a thread for blocking work.
+/// Calls `work` with the job queue, on a thread where it may block while it accesses the disk.
 ///
 /// # Errors
-/// The errors of the function. An [`ApiError`] with status 500 if the function panics.
+/// The errors of `work`. An [`ApiError`] with status 500 if `work` panics.
 pub async fn run_blocking<T: Send + 'static>(
     state: &AppState,
     work: impl FnOnce(&Arc<Jobs>) -> Result<T, JobError> + Send + 'static,

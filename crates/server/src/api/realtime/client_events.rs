@@ -7,20 +7,20 @@ use serde_json::{Map, Value};
 use super::wire::Dialect;
 use crate::error::ApiError;
 
-/// An event from the client.
+/// An event from the client of a live session.
 #[derive(Debug, PartialEq)]
 pub enum ClientEvent {
-    /// Change the session's settings. The value has the format of this dialect.
+    /// Change the session's settings. The JSON value has the format of this dialect of `OpenAI`'s API.
     Update(Dialect, Value),
-    /// Append audio to the buffer.
+    /// Append these bytes of audio to the input buffer.
     Append(Vec<u8>),
-    /// Commit the audio in the buffer as an utterance.
+    /// Treat the audio in the input buffer as a complete utterance, and transcribe it.
     Commit,
-    /// Discard the audio in the buffer.
+    /// Discard the audio in the input buffer.
     Clear,
 }
 
-/// Parses an event. The second result is the id that the client gave the event, if any.
+/// Parses an event. Also returns the id that the client gave the event, or `None` if there is none.
 pub fn parse(text: &str) -> (Result<ClientEvent, ApiError>, Option<String>) {
     let Ok(Value::Object(mut event)) = serde_json::from_str(text) else {
         return (Err(ApiError::invalid("an event must be a JSON object").with_code("invalid_json")), None);

@@ -22,21 +22,22 @@ use crate::error::{ApiError, ErrorBody};
 use crate::live;
 use crate::state::AppState;
 
-/// The value of the header `OpenAI-Beta` that selects the beta dialect.
+/// The value of the header `OpenAI-Beta` with which a client selects the beta dialect of the API.
 const BETA: &str = "realtime=v1";
 
-/// The size limit of one event. An event of this size holds several minutes of audio in base64.
+/// The size limit of one client event, in bytes. An event of this size holds several minutes of audio in base64.
 const MAX_EVENT_BYTES: usize = 16 << 20;
 
-/// The query parameters of a session.
+/// The query parameters with which a client opens a session.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Params {
-    /// Must be `transcription` if it is given. No other intent is supported.
+    /// The purpose of the session. If it is given, it must be `transcription`.
     #[param(pattern = "^transcription$")]
     intent: Option<String>,
-    /// The model that is used until a session update names another one. The default is the server's default model.
+    /// The model that is used until the client names another one in a session update. If it is missing, the server's
+    /// default model is used.
     model: Option<String>,
     /// Whether to send words that may still change, as events
     /// `conversation.item.input_audio_transcription.provisional`. `OpenAI`'s API does not have these events.

@@ -38,14 +38,15 @@ pub struct Connection {
     events: Receiver<SessionEvent>,
     writer: EventWriter,
     params: SessionParams,
-    /// Commands that wait until the session's queue has room. No messages are read from the client while there are
-    /// any.
+    /// Commands that do not fit into the session's queue yet. While there are any, no messages are read from the
+    /// client.
     pending: VecDeque<Command>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// Connects a new session to its client. Dropping the connection frees `slot`.
+    /// Connects a new session to its client. Dropping the connection frees `slot`, so that another session can be
+    /// opened.
     pub fn new(
         state: Arc<AppState>,
         socket: WebSocket,
@@ -81,12 +82,12 @@ impl Connection {
                 event = self.events.recv() => is_open = self.on_session_event(event, is_ending).await,
             }
         }
-        // Read the remaining data of the client. Closing a connection with unread data resets it, and the client
-        // could lose the last events.
+        // Read and discard what the client still sends. If the server closed a connection with unread data, the
+        // connection would be reset, and the client could lose the final events.
         let _ = timeout(CLOSE_TIMEOUT, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await;
     }
 
-    /// Handles the result of reading from the socket. Returns whether the connection stays open.
+    /// Handles a message from the socket, a read error or a timeout. Returns whether the connection stays open.
     async fn on_received(&mut self, message: Result<Option<Result<Message, Error>>, Elapsed>) -> bool {
         match message {
             Ok(Some(Ok(message))) => self.on_message(message).await,
@@ -95,7 +96,8 @@ impl Connection {
         }
     }
 
-    /// Sends an event of the session to the client. Returns whether the connection stays open.
+    /// Sends an event of the session to the client. `None` means that the session has ended. Returns whether the
+    /// connection stays open.
     async fn on_session_event(&mut self, event: Option<SessionEvent>, is_ending: bool) -> bool {
         match event {
             Some(event) => {
@@ -142,7 +144,7 @@ impl Connection {
         true
     }
 
-    /// Changes the session's settings.
+    /// Changes the session's settings as the client requests in `session`.
     async fn update(&mut self, dialect: Dialect, session: Value) -> Result<(), ApiError> {
         let params = self.params.updated(dialect, session)?;
         let settings = settings::load(&self.state, &params).await?;
@@ -152,7 +154,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends events to the client. Returns false if the client has disconnected, or if sending takes too long.
+    /// Sends events to the client. Returns false if the client has disconnected, or if it takes longer than
+    /// [`SEND_TIMEOUT`] to receive them.
     async fn send(&mut self, events: Vec<Value>) -> bool {
         for event in events {
             let sent = timeout(SEND_TIMEOUT, self.socket.send(Message::text(event.to_string()))).await;
@@ -163,10 +166,10 @@ impl Connection {
         true
     }
 
-    /// Sends a close frame. Always returns false, because the connection does not stay open after it.
+    /// Sends a WebSocket close frame. Always returns false, because the connection does not stay open after it.
     async fn close(&mut self, code: u16, reason: &'static str) -> bool {
         let frame = CloseFrame { code, reason: reason.into() };
-        // Ignore the error: it only means that the client has already disconnected.
+        // Ignore an error or a timeout: it only means that the client does not receive any more.
         let _ = timeout(SEND_TIMEOUT, self.socket.send(Message::Close(Some(frame)))).await;
         false
     }

@@ -9,7 +9,7 @@ use super::wire::Dialect;
 use crate::error::ApiError;
 use crate::live::SessionEvent;
 
-/// Converts the events of a live session to events of `OpenAI`'s API. In that API an utterance is called an item.
+/// Converts the events of a live session to events of `OpenAI`'s API. That API calls an utterance an item.
 pub struct EventWriter {
     /// The session's id. It is part of the ids of items and events.
     session_id: String,
@@ -20,27 +20,28 @@ pub struct EventWriter {
     shows_logprobs: bool,
     /// The number of events that have been written.
     n_events: u64,
-    /// Whether a delta of the current utterance has been sent. The leading space is removed only from the first
-    /// delta.
+    /// Whether a piece of text (a delta) of the current utterance has already been sent. The leading space is removed
+    /// only from the first piece.
     has_text: bool,
-    /// The id of the item that was committed most recently.
+    /// The id of the item that was committed most recently. `None` before the first one.
     last_item: Option<String>,
 }
 
 impl EventWriter {
-    /// A writer for a new session.
+    /// A writer for a session that has just been opened.
     pub fn new(session_id: String, dialect: Dialect, shows_provisional: bool) -> Self {
         let (shows_logprobs, n_events, has_text, last_item) = (false, 0, false, None);
         Self { session_id, dialect, shows_provisional, shows_logprobs, n_events, has_text, last_item }
     }
 
-    /// Sets the dialect of the following events, and whether they contain log-probabilities.
+    /// Sets the dialect of all later events, and whether they contain log-probabilities.
     pub fn configure(&mut self, dialect: Dialect, shows_logprobs: bool) {
         self.dialect = dialect;
         self.shows_logprobs = shows_logprobs;
     }
 
-    /// The event that reports the settings of a new session, or changed settings.
+    /// The event that tells the client the settings of its session. `is_new` distinguishes a new session from a
+    /// session whose settings have changed.
     pub fn session(&mut self, params: &SessionParams, is_new: bool) -> Value {
         let kind = match (is_new, self.dialect) {
             (true, _) => "session.created",
@@ -158,19 +159,20 @@ impl EventWriter {
         events
     }
 
-    /// Adds the log-probabilities of words to the fields of an event, if the client wants them. In `OpenAI`'s API
-    /// each entry is a token. Here each entry is a word.
+    /// Adds the log-probabilities of `words` to the fields of an event, but only if the client wants them. In
+    /// `OpenAI`'s API each entry is a token. Here each entry is a word.
     fn add_logprobs(&self, words: &[Word], fields: &mut Value) {
         if self.shows_logprobs {
             let logprob = |Word { word, probability, .. }: &Word| {
-                // The logarithm of 0 is infinite, which JSON cannot represent.
+                // Replace the probability 0 by the smallest positive number: the logarithm of 0 is infinite, which
+                // JSON cannot represent.
                 json!({"token": word, "bytes": word.as_bytes(), "logprob": probability.max(f32::MIN_POSITIVE).ln()})
             };
             fields["logprobs"] = words.iter().map(logprob).collect();
         }
     }
 
-    /// Removes the leading space of `text` if it is the first text of an utterance.
+    /// Removes the leading space of `text` if no text of this utterance has been sent yet.
     fn trim_first<'a>(&self, text: &'a str) -> &'a str {
         if self.has_text { text } else { text.trim_start() }
     }

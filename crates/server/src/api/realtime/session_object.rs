@@ -1,4 +1,4 @@
-//! The session object in the events `session.created` and `session.updated`.
+//! The JSON object that describes a session in the events `session.created` and `session.updated`.
 
 use amanuensis_transcribe::{Language, RawFormat, UtteranceOptions};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::session_params::SessionParams;
 use super::wire::{Dialect, LOGPROBS};
 
-/// The session object in the format of a dialect.
+/// The session object with the settings `params`, in the format of this dialect of the API.
 pub fn session_object(params: &SessionParams, dialect: Dialect, id: &str) -> Value {
     match dialect {
         Dialect::Current => current_object(params, id),
@@ -48,13 +48,13 @@ fn beta_object(params: &SessionParams, id: &str) -> Value {
         "id": id, "object": "realtime.transcription_session", "modalities": ["text"],
         "input_audio_format": format, "input_audio_transcription": transcription(params),
         "turn_detection": params.utterances.map(turn_detection),
-        // The types of `OpenAI`'s clients require this field. It is empty, because the WebSocket is already open and
-        // needs no secret.
+        // `OpenAI`'s client libraries require this field. The secret is empty, because the WebSocket is already open
+        // and needs none.
         "client_secret": {"value": "", "expires_at": 0},
     })
 }
 
-/// The members of `transcription` that are the same in both dialects.
+/// The members of the object `transcription`, in both dialects of the API.
 fn transcription(params: &SessionParams) -> Value {
     let options = &params.decoding.options;
     json!({

@@ -1,4 +1,4 @@
-//! The settings of a session in `OpenAI`'s format, and how session updates change them.
+//! The settings of a live session in `OpenAI`'s format, and how session updates change them.
 
 use amanuensis_transcribe::{TranscribeOptions, UtteranceOptions};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::wire::{AudioFormat, Dialect, LOGPROBS, SessionUpdate, Transcription, 
 use crate::api::form::decoding_options::{DecodingParams, Endpoint};
 use crate::error::ApiError;
 
-/// The settings of a session.
+/// The settings of a live session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionParams {
     /// The model's name as the client sent it.
@@ -16,12 +16,12 @@ pub struct SessionParams {
     /// How utterances are detected. `None` if the client commits utterances itself.
     pub utterances: Option<UtteranceOptions>,
     pub decoding: DecodingParams,
-    /// Whether events include the log-probabilities of words.
+    /// Whether the events to the client include the log-probabilities of words.
     pub logprobs: bool,
 }
 
 impl SessionParams {
-    /// The settings of a new session.
+    /// The settings of a new session. If `detects_utterances` is false, the client must commit utterances itself.
     pub fn new(model: &str, detects_utterances: bool) -> Self {
         Self {
             model: model.to_owned(),
@@ -64,8 +64,8 @@ impl SessionParams {
         Ok(())
     }
 
-    /// Sets the model and the decoding options. Missing decoding options get their default values, because clients
-    /// always send the whole `transcription` object.
+    /// Sets the model and the decoding options. Options that are missing in `transcription` get their default values,
+    /// because clients always send the whole object.
     fn set_transcription(&mut self, transcription: Option<Transcription>, param: &str) -> Result<(), ApiError> {
         let Some(mut transcription) = transcription else {
             return Err(param_error("transcription sessions need `transcription`", param));
@@ -85,8 +85,8 @@ impl SessionParams {
 
     /// The options for transcribing the session's audio.
     pub fn options(&self) -> TranscribeOptions {
-        // Utterances that the client commits have word probabilities only with word timestamps. Detected utterances
-        // always have word probabilities.
+        // Detected utterances always have word probabilities. An utterance that the client commits has them only if
+        // word timestamps are requested.
         TranscribeOptions { word_timestamps: self.logprobs, ..self.decoding.options.clone() }
     }
 }
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// The settings of a new session after an update with this `audio.input` object.
+    /// The settings of a new session after a session update with this `audio.input` object.
     fn updated(input: &Value) -> Result<SessionParams, ApiError> {
         let session = json!({"type": "transcription", "audio": {"input": input}});
         SessionParams::new("whisper-1", true).updated(Dialect::Current, session)

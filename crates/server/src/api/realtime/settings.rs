@@ -1,4 +1,4 @@
-//! Converts the settings that the client has sent to settings for the live session.
+//! Converts the settings that a client has sent into settings for the live session.
 
 use super::session_params::SessionParams;
 use crate::error::ApiError;
@@ -6,10 +6,10 @@ use crate::live::SessionSettings;
 use crate::state::AppState;
 use crate::transcription::TranscriptionError;
 
-/// Names of `OpenAI` models for live speech. They select the default model.
+/// Names of `OpenAI` models for live speech. On this server they select the default model.
 const REALTIME_ALIASES: [&str; 2] = ["gpt-realtime-whisper", "gpt-live-transcribe"];
 
-/// Loads the model, and checks that it supports the settings.
+/// Loads the model that `params` names, and checks that it supports the settings.
 ///
 /// # Errors
 /// An [`ApiError`] if the model cannot be loaded or does not support the settings.

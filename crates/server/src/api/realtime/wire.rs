@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::api::form::fields::Fields;
 use crate::error::ApiError;
 
-/// The only value of `include` that transcription sessions accept.
+/// The only value that transcription sessions accept in the setting `include`.
 pub const LOGPROBS: &str = "item.input_audio_transcription.logprobs";
 
-/// The sample rates of the two formats: the default rate of PCM, and the rate of G.711.
+/// The sample rates in Hz: the default rate of audio in PCM format, and the rate of audio in G.711 format.
 const PCM_RATE_HZ: u32 = 24_000;
 const G711_RATE_HZ: u32 = 8_000;
 
-/// The dialect that a client uses.
+/// The version of `OpenAI`'s JSON format that a client uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Current,
@@ -52,13 +52,13 @@ pub struct SessionUpdate {
     pub audio: Option<AudioFormat>,
     pub transcription: Field<Transcription>,
     pub turn_detection: Field<TurnDetection>,
-    /// The JSON paths of `transcription` and `turn_detection`, for error messages.
+    /// The JSON paths of the fields `transcription` and `turn_detection`, for error messages.
     pub transcription_param: &'static str,
     pub turn_detection_param: &'static str,
 }
 
 impl SessionUpdate {
-    /// Parses the field `session` of an update event.
+    /// Parses `session`, the new settings in an update event.
     ///
     /// # Errors
     /// An [`ApiError`] with status 400 if the value does not match the dialect, or has a setting that this server
@@ -77,12 +77,12 @@ pub fn param_error(message: impl Into<String>, param: &str) -> ApiError {
     ApiError::invalid(message).with_param(param)
 }
 
-/// Whether a field has a value other than null.
+/// Whether a field is present with a value other than null.
 pub fn is_set(field: Option<&Value>) -> bool {
     field.is_some_and(|value| !value.is_null())
 }
 
-/// The field `session` of the event `session.update`.
+/// The new settings in the event `session.update` of the current dialect.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CurrentSession {
@@ -155,7 +155,7 @@ impl CurrentSession {
     }
 }
 
-/// The field `session` of the event `transcription_session.update`.
+/// The new settings in the event `transcription_session.update` of the beta dialect.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BetaSession {
@@ -235,7 +235,7 @@ pub struct Transcription {
     pub delay: Option<Value>,
 }
 
-/// The decoding options.
+/// Access to the decoding options among the members of `transcription`.
 impl Fields for Transcription {
     fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         Ok(match name {
@@ -259,7 +259,7 @@ impl Fields for Transcription {
     }
 }
 
-/// The field `turn_detection` of a session.
+/// The field `turn_detection` of a session: how the server detects where utterances start and end.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnDetection {

@@ -13,7 +13,7 @@ fn params(name: &str) -> JobParams {
     JobParams { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
 }
 
-/// A checkpoint for the one-second window that starts at `second`, with these segment ids.
+/// A checkpoint for a window of one second that starts at `second`. Its segments have these ids.
 fn window(second: usize, segments: std::ops::Range<usize>) -> WindowCheckpoint {
     let segment = |id| -> Segment {
         serde_json::from_value(serde_json::json!({
@@ -140,7 +140,7 @@ fn a_restart_requeues_running_jobs_and_puts_jobs_without_progress_last() {
     store.add("b", &params("b"), 9).unwrap();
     let started = [(); 2].map(|()| store.claim().unwrap().unwrap().id);
     assert_eq!(started, ["b", "a"]);
-    // After a checkpoint, the job counts as having made progress.
+    // After a new checkpoint, the earlier starts of this job do not count any more.
     store.add_checkpoint("a", &window(0, 0..1), None).unwrap();
     drop(store);
     let store = restart();

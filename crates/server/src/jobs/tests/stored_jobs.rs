@@ -5,15 +5,15 @@ use amanuensis_transcribe::{Language, VadOptions};
 use super::*;
 
 const DATABASE: &str = include_str!("stored_jobs.sql");
-/// The stored transcript of the job that has succeeded.
+/// The file with the transcript of the job that has succeeded.
 const RESULT: &str = include_str!("stored_result.json");
 
 const SUCCEEDED: &str = "job_31d69055ab83e43331b6203200318818";
 const HALF_DONE: &str = "job_0a0119b53814cc0f0be515f8fb3c25ce";
 const QUEUED: &str = "job_fc2cc1b5483748558d5546219f658201";
 
-/// A workspace whose data directory was written by an earlier version, with the recordings of its jobs. Also returns
-/// its job queue.
+/// A workspace with a data directory that an earlier version of the program has written, and with the recordings of
+/// the jobs in it. Also returns the job queue of this directory.
 fn stored_jobs() -> (Workspace, Arc<Jobs>) {
     let workspace = Workspace::new();
     workspace.recording("talk.wav", 70);
