@@ -33,7 +33,7 @@ JSON:
 
 Exit codes:
   0    all recordings were transcribed
-  1    a recording failed; the others were transcribed
+  1    at least one recording failed; all others were transcribed
   2    wrong usage
   130  stopped by Ctrl-C or SIGTERM";
 

@@ -9,17 +9,17 @@ use crate::failure::Failure;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Subtitles")]
 pub struct SubtitleArgs {
-    /// Maximum number of characters in a line [default: one line per segment]
+    /// Maximum number of characters in a line [default: no limit; each segment is one line]
     #[arg(long, value_name = "N", value_parser = count())]
     max_line_width: Option<usize>,
 
-    /// Maximum number of lines in a cue [default: all lines of a segment]
+    /// Maximum number of lines in a cue [default: no limit; each segment is one cue]
     #[arg(long, value_name = "N", value_parser = count())]
     max_line_count: Option<usize>,
 
     /// Maximum number of words in a line
     ///
-    /// Without --max-line-count and --max-line-width, every line becomes a separate cue.
+    /// If neither --max-line-count nor --max-line-width is given, every line becomes a separate cue.
     #[arg(long, value_name = "N", value_parser = count())]
     max_words_per_line: Option<usize>,
 
