@@ -36,7 +36,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "HZ", value_parser = RangedU64ValueParser::<u32>::new().range(1_000..=768_000), help_heading = "Input")]
     pub rate: Option<u32>,
 
-    /// Sample format of standard input: mono, little-endian [default: s16]
+    /// Format of the samples on standard input, which are mono and little-endian [default: s16]
     #[arg(long, value_name = "FORMAT", value_parser = sample_format(), help_heading = "Input")]
     pub sample_format: Option<RawFormat>,
 
@@ -93,7 +93,7 @@ pub struct ListenArgs {
     pub silence_duration_ms: u64,
 }
 
-/// The source of the audio.
+/// The source of the audio: the microphone or standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Microphone,

@@ -79,7 +79,7 @@ pub struct TraceArgs {
     #[arg(long, default_value = "native", value_parser = name_of::<Runtime>(), help_heading = "Model")]
     pub runtime: Runtime,
 
-    /// Number format of the native engine [default: f32]
+    /// Number format in which the native engine computes [default: f32]
     #[arg(long, value_name = "TYPE", value_parser = name_of::<ComputeType>(), help_heading = "Model")]
     pub compute_type: Option<ComputeType>,
 

@@ -5,7 +5,8 @@ use clap::builder::{RangedU64ValueParser, TypedValueParser};
 
 use crate::failure::Failure;
 
-/// Options that control how segments are split into the lines and cues of subtitles.
+/// Options that control how the text is split into subtitle lines and cues. A cue is a text that is shown for some
+/// time.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Subtitles")]
 pub struct SubtitleArgs {
@@ -29,7 +30,7 @@ pub struct SubtitleArgs {
 }
 
 impl SubtitleArgs {
-    /// Returns the subtitle options of the library. Fails if a subtitle option is set, but `formats` contains no
+    /// Returns the subtitle options of the library. Fails if a subtitle option is set, but none of `formats` is a
     /// subtitle format.
     pub fn options(&self, formats: &[OutputFormat]) -> Result<SubtitleOptions, Failure> {
         let options = SubtitleOptions {
