@@ -1,4 +1,4 @@
-//! The commands of the program. The arguments of each command are defined in the module of the command.
+//! The commands of the program. The arguments of each command are defined in the folder or file of that command.
 
 use clap::{Parser, Subcommand};
 

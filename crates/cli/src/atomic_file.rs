@@ -1,4 +1,5 @@
-//! Writes output files atomically: a file is written under a temporary name and renamed when it is complete.
+//! Writes output files atomically: a file is written under a temporary name, and gets its final name when it is
+//! complete.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -26,7 +27,7 @@ fn check_directory(directory: &Path) -> io::Result<()> {
     temporary(directory).map(drop)
 }
 
-/// Checks that a file can be created or replaced at `path`, as far as this can be checked without writing the file.
+/// Checks that a file can be created or replaced at `path`, as far as that can be known without writing the file.
 pub fn check_path(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -35,8 +36,8 @@ pub fn check_path(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates or replaces the file at `path` with the bytes that `write` produces. If `write` fails, an old file stays
-/// unchanged.
+/// Creates or replaces the file at `path` with the bytes that `write` produces. If `write` fails, an existing file
+/// stays unchanged.
 pub fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = temporary(directory)?;
@@ -53,12 +54,12 @@ pub fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".amanuensis-");
-    // Temporary files are private by default. This mode gives the file the permissions of a normal new file: the
-    // system applies the umask to it.
+    // Temporary files can be read only by their owner by default. This mode gives the file the permissions of any new
+    // file, from which the system removes those in the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // The error message contains the name of the temporary file, which would confuse users. So only the error kind is
-    // kept.
+    // The error message contains the name of the temporary file, which would confuse users. So only the kind of the
+    // error is kept.
     builder.tempfile_in(directory).map_err(|error| error.kind().into())
 }
 

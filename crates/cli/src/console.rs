@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Writes messages to standard error, and shows a progress bar there.
 pub struct Console {
     quiet: bool,
-    /// Whether standard error is a terminal and `quiet` is off.
+    /// Whether the progress bar can be shown: standard error is a terminal and `quiet` is off.
     interactive: bool,
     progress_bar: RefCell<ProgressBar>,
 }
@@ -25,7 +25,8 @@ impl Console {
         Self { quiet, interactive, progress_bar: RefCell::new(ProgressBar::hidden()) }
     }
 
-    /// Whether the progress bar is shown, and the messages of [`Self::info_on_terminal`] are printed.
+    /// Whether standard error is a terminal and `quiet` is off. If so, the progress bar and the messages of
+    /// [`Self::info_on_terminal`] are shown.
     pub fn is_interactive(&self) -> bool {
         self.interactive
     }
@@ -45,22 +46,22 @@ impl Console {
         }
     }
 
-    /// Prints a message only if standard error is a terminal, so that log files do not contain it.
+    /// Prints a message if standard error is a terminal and `quiet` is off. So log files do not contain the message.
     pub fn info_on_terminal(&self, message: impl Display) {
         if self.interactive {
             self.without_progress(|| write_line(&message.to_string()));
         }
     }
 
-    /// Hides the progress bar while `write` writes to the terminal.
+    /// Calls `write` while the progress bar is hidden, so that `write` can write to the terminal.
     pub fn without_progress<T>(&self, write: impl FnOnce() -> T) -> T {
         let progress_bar = self.progress_bar.borrow().clone();
         progress_bar.suspend(write)
     }
 
-    /// Replaces the progress bar with a new one of `length` steps. If the length is unknown, a spinner is shown.
+    /// Replaces the progress bar with a new one of `length` steps. If `length` is `None`, a spinner is shown instead.
     ///
-    /// `template` is a template of the crate `indicatif`. Its placeholder `{prefix}` is replaced with `prefix`.
+    /// `template` is a template of the crate `indicatif`. The placeholder `{prefix}` in it is replaced with `prefix`.
     pub fn start_progress(&self, length: Option<u64>, template: &str, prefix: String) {
         self.clear_progress();
         if !self.interactive {
@@ -87,7 +88,8 @@ impl Console {
     }
 }
 
-/// Writes a message to standard error. Errors are ignored, because there is no other stream to report them on.
+/// Writes a message to standard error. If that fails, the error is ignored, because there is no other stream to
+/// report it on.
 pub fn write_line(message: &str) {
     let lines: Vec<String> = message.lines().map(printable).collect();
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));

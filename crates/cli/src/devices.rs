@@ -19,7 +19,7 @@ JSON:
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct DevicesArgs {
-    /// Directory of a design for the NPU; the design is checked too (see docs/npu.md)
+    /// Directory with the compiled program for the NPU (a "design", see docs/npu.md); it is checked too
     #[arg(long, value_name = "DIR")]
     npu_design: Option<PathBuf>,
 
@@ -28,7 +28,7 @@ pub struct DevicesArgs {
     json: bool,
 }
 
-/// One line of the list.
+/// One device in the list.
 struct DeviceRow {
     device: Device,
     state: &'static str,

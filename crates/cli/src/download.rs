@@ -13,13 +13,13 @@ use crate::interrupt::Interrupt;
 const BAR: &str = "{prefix} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
 const SPINNER: &str = "{spinner} {prefix} {decimal_bytes}, {decimal_bytes_per_sec}";
 
-/// Shows the progress of a download or a verification.
+/// Shows the user the progress of a download or of a checksum verification.
 pub struct DownloadProgress<'a> {
     console: &'a Console,
     interrupt: &'a Interrupt,
     model: &'a str,
-    /// Why the download from the previous source failed. It is printed when the next source is tried. After the last
-    /// source, the final error contains it instead.
+    /// Why the download from the previous source failed. This is printed when the next source is tried. If there is
+    /// no next source, the returned error contains it instead.
     source_failure: Option<String>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> DownloadProgress<'a> {
         Self { console, interrupt, model, source_failure: None }
     }
 
-    /// The progress callback for the model store. Returns `Break` if the user asked the program to stop.
+    /// Shows a step of the model store's work. Returns `Break` if the user asked the program to stop.
     pub fn show(&mut self, step: Progress<'_>) -> ControlFlow<()> {
         match step {
             Progress::Waiting { model } => self.console.info(format!("{model}: waiting for another process to finish")),
@@ -58,8 +58,8 @@ impl<'a> DownloadProgress<'a> {
 /// Returns the directory of the speech detection model. If the model is missing, it is downloaded, unless `offline`
 /// is set.
 ///
-/// Transcription also works without this model, but less well. So if the model is not available, this function prints
-/// a warning with the reason and returns `None`.
+/// If the model is not available, this function prints a warning with the reason and returns `None`. Transcription
+/// also works without this model, but less well.
 pub fn speech_detector(
     store: &Store,
     offline: bool,

@@ -7,14 +7,14 @@ use amanuensis_models::Error as StoreError;
 
 use crate::console;
 
-/// Why a command stopped before its work was done.
+/// Why a command stopped early or failed.
 #[derive(Debug)]
 pub enum Failure {
     /// Wrong usage, such as options that contradict each other; exit code 2.
     Usage(String),
     /// The work could not be done; exit code 1.
     Failed(String),
-    /// Like [`Self::Failed`], but the error message was already printed.
+    /// The work could not be done, and the error message was already printed; exit code 1.
     Reported,
     /// Interrupted by Ctrl-C or SIGTERM; exit code 130, which shells use for SIGINT.
     Interrupted,
@@ -32,8 +32,8 @@ impl Failure {
         }
     }
 
-    /// Takes earlier failures into account: if some of the work `has_failed`, a closed pipe ends the program with
-    /// exit code 1 instead of 0.
+    /// If some of the work `has_failed` before, a closed pipe ends the program with exit code 1 instead of 0. Other
+    /// failures are returned unchanged.
     pub fn after_failures(self, has_failed: bool) -> Self {
         match self {
             Self::PipeClosed if has_failed => Self::Reported,

@@ -28,7 +28,7 @@ impl fmt::Display for Input {
 }
 
 impl Input {
-    /// The name of the output files for this recording, without the extension.
+    /// The name of the output files for this recording, without their extension.
     pub fn stem(&self) -> OsString {
         match self {
             Self::Stdin => "stdin".into(),
@@ -37,7 +37,7 @@ impl Input {
         }
     }
 
-    /// The file name for the progress bar, shortened to 30 characters.
+    /// The name of the recording for the progress bar, shortened to 30 characters.
     pub fn short_name(&self) -> String {
         const MAX_CHARS: usize = 30;
         let name = self
@@ -76,8 +76,8 @@ impl Input {
 
     /// Opens the recording.
     ///
-    /// The decoder must seek. Standard input and pipes cannot, so their data is first copied to an anonymous
-    /// temporary file.
+    /// The decoder must be able to jump to any position of the file. Standard input and pipes do not allow this, so
+    /// their data is first copied to an anonymous temporary file.
     pub fn open(&self) -> Result<Audio, AudioError> {
         match self {
             Self::Stdin => Audio::from_source(copy_to_temporary_file(&mut io::stdin().lock())?),
@@ -96,7 +96,7 @@ fn is_url(path: &Path) -> bool {
     scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-/// Rejects the input `-` if it is given twice, or if standard input is a terminal.
+/// Returns an error if the input `-` is given twice, or if it is given but standard input is a terminal.
 pub fn check_stdin(inputs: &[Input]) -> Result<(), Failure> {
     match inputs.iter().filter(|input| **input == Input::Stdin).count() {
         1 if io::stdin().is_terminal() => Err(Failure::Usage(

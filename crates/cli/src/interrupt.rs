@@ -1,7 +1,7 @@
 //! Handling of Ctrl-C and SIGTERM.
 //!
-//! The first signal asks the running work to stop as soon as it can. The second signal ends the program at once. The
-//! server sets its own signal handler instead.
+//! The first signal asks the running work to stop as soon as it can. The second signal ends the program immediately.
+//! The server replaces this behaviour with a signal handler of its own.
 
 #[cfg(unix)]
 use std::io;
@@ -18,21 +18,22 @@ use signal_hook::iterator::Signals;
 
 use crate::failure::Failure;
 
-/// Whether the user asked the program to stop.
+/// A flag that is set when the user asks the program to stop.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
-    /// Whether the running work checks `requested`. If it does, the first signal must not end the program.
+    /// Whether the running work regularly checks `requested`. If it does not, the first signal ends the program
+    /// immediately.
     is_polled: Arc<AtomicBool>,
     handler: Arc<OnceLock<Handler>>,
 }
 
-/// A function that is called for every signal and replaces the default behaviour.
+/// A function that is called for every signal, instead of the default behaviour.
 type Handler = Box<dyn Fn() + Send + Sync>;
 
 impl Interrupt {
     /// Installs the signal handler for the rest of the process. While no work runs in [`Self::run_interruptible`],
-    /// the first signal ends the program.
+    /// the first signal ends the program immediately.
     pub fn install() -> Result<Self, Failure> {
         let interrupt = Self::default();
         let Self { requested, is_polled, handler } = interrupt.clone();
@@ -49,7 +50,8 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Runs `work`, which must check [`Self::is_requested`] regularly and stop if it returns true.
+    /// Runs `work`, which must regularly check [`Self::is_requested`] and stop if it returns true. Returns the result
+    /// of `work`.
     pub fn run_interruptible<T>(&self, work: impl FnOnce() -> T) -> T {
         self.is_polled.store(true, Ordering::SeqCst);
         let result = work();
@@ -57,7 +59,10 @@ impl Interrupt {
         result
     }
 
-    /// Replaces the behaviour for all later signals: they only call `handler`. Must be called at most once.
+    /// Changes the behaviour for all later signals: they only call `handler`.
+    ///
+    /// # Panics
+    /// If this function was already called.
     pub fn set_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
         assert!(self.handler.set(Box::new(handler)).is_ok(), "the signal handler is already set");
     }
@@ -67,9 +72,9 @@ impl Interrupt {
     }
 }
 
-/// Calls `handler` for every Ctrl-C or SIGTERM.
+/// Calls `handler` for every Ctrl-C or SIGTERM, on a separate thread.
 ///
-/// SIGHUP is not handled: `nohup` makes programs ignore SIGHUP, and a signal handler would undo that.
+/// SIGHUP is left alone: `nohup` makes programs ignore SIGHUP, and a signal handler for it would undo that.
 #[cfg(unix)]
 fn on_each_signal(handler: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;

@@ -13,12 +13,12 @@ use crate::interrupt::Interrupt;
 
 const SPINNER: &str = "{spinner} {prefix} {msg}";
 
-/// Which model to load, and how.
+/// Which speech model to load, and how.
 pub struct ModelRequest<'a> {
-    /// The name of a model, or the path of a model.
+    /// The name of a model, or the path of a model directory or weight file.
     pub model: &'a str,
     pub engine: EngineOptions,
-    /// Whether downloads are forbidden.
+    /// Whether network access is forbidden, so that nothing is downloaded.
     pub offline: bool,
     /// Whether to load the speech detection model too.
     pub needs_vad: bool,
@@ -42,8 +42,8 @@ impl ModelRequest<'_> {
         if !needs_vad {
             return Ok(transcriber);
         }
-        // If the model is given by its path, the program must work without network access. So the speech detection
-        // model is not downloaded.
+        // If the model is given by its path, the user expects no network access. So the speech detection model is not
+        // downloaded.
         let offline = offline || store.catalogue().find(model).is_err();
         Ok(match download::speech_detector(&store, offline, console, interrupt)? {
             Some(path) => transcriber.with_vad(load_vad(&path)?),
@@ -52,7 +52,7 @@ impl ModelRequest<'_> {
     }
 }
 
-/// Finds the path of a model. Downloads the model if needed.
+/// Returns the path of a model. Downloads the model if it is missing and downloads are allowed.
 pub fn find_model(
     model: &str,
     offline: bool,

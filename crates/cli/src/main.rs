@@ -35,7 +35,7 @@ use clap::{CommandFactory, FromArgMatches};
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    // This is checked first: the server starts this program as a worker process for every recording.
+    // This check comes first: the server starts this same program as a worker process for every recording.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|argument| argument == WORKER_ARGUMENT) {
         return run_worker(arguments.next().as_deref());

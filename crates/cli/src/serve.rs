@@ -47,7 +47,7 @@ pub struct ServeArgs {
     settings: Config,
 }
 
-/// Runs the server. `matches` is needed to distinguish arguments that the user gave from defaults.
+/// Runs the server. `matches` tells which arguments the user gave, as opposed to default values.
 pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure> {
     let is_given = |name: &str| {
         let source = matches.and_then(|matches| matches.value_source(name));
@@ -83,10 +83,10 @@ pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure
     }
 }
 
-/// The path of this program. The server runs this program as a worker process.
+/// The path of this program, which the server starts again as a worker process.
 fn own_program() -> Result<PathBuf, Failure> {
-    // The worker must have the same version as the server. This link names the running program even if an update has
-    // replaced its file.
+    // The worker must have the same version as the server. This link leads to the running program, even if an update
+    // has replaced its file on disk.
     let running = Path::new("/proc/self/exe");
     if cfg!(target_os = "linux") && running.exists() {
         return Ok(running.to_owned());
@@ -94,7 +94,7 @@ fn own_program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| Failure::Failed(format!("cannot find this program: {error}")))
 }
 
-/// Downloads the default model and the speech detection model, if they are missing. Returns the path of the default
+/// Downloads the default model and the speech detection model if they are missing. Returns the path of the default
 /// model.
 fn download_models(
     store: &Store,
@@ -103,13 +103,13 @@ fn download_models(
     interrupt: &Interrupt,
 ) -> Result<PathBuf, Failure> {
     let mut progress = DownloadProgress::new(console, interrupt, &config.default_model);
-    // `run_interruptible` is not used here, so a signal ends the program at once. The next start resumes the
-    // download.
+    // `run_interruptible` is not used here, so Ctrl-C ends the program immediately. The next start of the server
+    // resumes the download.
     let path = store.resolve(&config.default_model, config.offline, &mut |step| progress.show(step));
     console.clear_progress();
     let path = path?;
-    // If the model is given by its path, the program must work without network access. So the speech detection model
-    // is not downloaded.
+    // If the model is given by its path, the user expects no network access. So the speech detection model is not
+    // downloaded.
     let offline = config.offline || store.catalogue().find(&config.default_model).is_err();
     download::speech_detector(store, offline, console, interrupt)?;
     Ok(path)

@@ -1,4 +1,4 @@
-//! Parsers for the values of options that several commands share.
+//! Parsers for the values of command line options that several commands share.
 
 use std::ffi::OsString;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use strum::VariantNames;
 
 use crate::input::Input;
 
-/// Parses the name of a variant of the enum `T`.
+/// Parses the name of a variant of the enum `T`, for example `batched`.
 pub fn name_of<T>() -> impl TypedValueParser<Value = T>
 where
     T: VariantNames + FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static,
@@ -43,7 +43,7 @@ pub fn output_format() -> impl TypedValueParser<Value = OutputFormat> {
     PossibleValuesParser::new(values).try_map(|name| name.parse::<OutputFormat>())
 }
 
-/// Parses a recording: the path of a file, or `-` for standard input.
+/// Parses the argument for a recording: the path of a file, or `-` for standard input.
 pub fn recording() -> impl TypedValueParser<Value = Input> {
     OsStringValueParser::new().try_map(parse_recording)
 }

@@ -1,4 +1,5 @@
-//! Tests of `amanuensis bench`: the reports have the right format and plausible values. The speed is not tested.
+//! Tests of `amanuensis bench`: the reports have the right format and plausible values. No particular speed is
+//! expected.
 
 mod common;
 
@@ -15,7 +16,8 @@ fn json(workspace: &Workspace, arguments: &[&str]) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// The path of the model `base`, if it is installed. The other tests use an empty model store.
+/// The path of the installed model `base`, or `None` if it is not installed. The other tests use an empty model
+/// store.
 fn base() -> Option<PathBuf> {
     let path = Store::open_default().and_then(|store| store.path("base"));
     path.map_err(|error| println!("skipped: {error}")).ok()
@@ -93,8 +95,8 @@ fn both_modes_of_tiled_products_are_measured_and_correct() {
         assert_eq!(row["equal"], true, "{row}");
         assert!(["ms", "gops", "speedup"].iter().all(|key| row[key].as_f64().unwrap() > 0.0), "{row}");
     }
-    // A cube of size 40 needs 2 tiles of 32, or 3 tiles of 16, in each dimension: 8 or 27 launches. In sequential
-    // mode, each launch synchronises twice.
+    // In each dimension, a matrix of 40 x 40 needs 2 tiles of size 32, or 3 tiles of size 16. So 2^3 = 8 or 3^3 = 27
+    // kernel runs (launches) are needed. In sequential mode, each launch synchronises twice.
     for (row, launches) in rows.iter().zip([8, 8, 27, 27]) {
         let syncs = if row["mode"] == "batched" { 2 } else { 2 * launches };
         assert_eq!((&row["launches"], &row["syncs"]), (&launches.into(), &syncs.into()), "{row}");

@@ -1,7 +1,8 @@
-//! Tests of speech detection: its probabilities, and the windows that it finds in synthetic and real recordings.
+//! Tests of speech detection: the probabilities that it computes, and the windows that it finds in synthetic and real
+//! recordings.
 //!
-//! The recordings are in the directory that `AMANUENSIS_TEST_DATA` names. A test is skipped if its recordings or its
-//! model are missing.
+//! The real recordings are in the directory that the environment variable `AMANUENSIS_TEST_DATA` names. A test is
+//! skipped if its recordings or its model are missing.
 
 mod common;
 
@@ -39,7 +40,7 @@ fn probabilities_of(vad: &SileroVad, samples: &[f32]) -> Vec<f32> {
     probabilities
 }
 
-/// Finds the windows with speech in a recording. The windows are ranges of frames.
+/// Returns the windows of a recording that contain speech, as ranges of frames.
 fn windows_of(vad: &SileroVad, samples: &[f32]) -> Vec<Range<usize>> {
     speech_windows(vad, &VadOptions::default(), 3000, samples)
 }
@@ -53,9 +54,9 @@ fn samples_of(path: &Path) -> Vec<f32> {
     samples
 }
 
-/// The signal is 300 ms of silence and then a buzz with a formant, vibrato and syllables. The expected values are the
-/// probabilities of every fifth chunk. They were computed in f64 with the network definition that is published with
-/// the weights (`tinygrad_model.py`).
+/// The signal is 300 ms of silence, followed by a buzz with a formant, vibrato and syllables. The expected values are
+/// the speech probabilities of every fifth chunk. They were computed in f64 with the network definition that is
+/// published with the weights (`tinygrad_model.py`).
 #[test]
 fn probabilities_equal_those_of_the_original_network() {
     use std::f64::consts::TAU;
@@ -88,8 +89,8 @@ fn silence_noise_and_tones_contain_no_speech() {
     for level in [-60.0_f32, -40.0, -20.0, -10.0] {
         let scale = 10_f32.powf(level / 20.0);
         let mut pink = [0.0_f32; 5];
-        // Pink noise, about -3 dB per octave. It is a sum of white noises that are low-pass filtered at different
-        // cutoffs.
+        // Pink noise falls by about 3 dB per octave. Here it is a sum of white noises, each low-pass filtered at a
+        // different cutoff.
         let mut pink_noise = || {
             let mut sum = 0.0;
             for (value, length) in pink.iter_mut().zip([2.0, 8.0, 32.0, 128.0, 512.0_f32]) {
@@ -138,7 +139,7 @@ fn noise_around_speech_adds_no_text() {
             0.02 * (f32::from((random >> 16) as u16) / 32_768.0 - 1.0)
         })
         .collect();
-    // Commas are ignored, because they vary with the context that the model gets.
+    // Commas are ignored, because the model places them differently when noise surrounds the speech.
     let words = |transcript: &Transcript| transcript.text().replace(',', "");
     let seconds = speech.len() as f64 / 16_000.0;
     for strategy in [Strategy::Batched, Strategy::Sequential] {
@@ -156,8 +157,8 @@ fn noise_around_speech_adds_no_text() {
     }
 }
 
-/// The loud part of a recording, as a range of samples. It reaches from the first to the last block of 20 ms whose
-/// level exceeds 8 % of the 95th percentile of all levels.
+/// Returns the loud part of a recording as a range of samples. It reaches from the first to the final block of 20 ms
+/// whose level exceeds 8 % of the 95th percentile of all levels.
 fn loud_part(samples: &[f32]) -> Range<usize> {
     const BLOCK_SAMPLES: usize = 320;
     let level = |block: &[f32]| (block.iter().map(|x| x * x).sum::<f32>() / BLOCK_SAMPLES as f32).sqrt();
@@ -170,8 +171,8 @@ fn loud_part(samples: &[f32]) -> Range<usize> {
     first * BLOCK_SAMPLES..(last + 1) * BLOCK_SAMPLES
 }
 
-/// The spoken parts of a recording, as ranges of samples. They are the utterances in the manifest. Without these,
-/// they are the speaker turns in the RTTM file. Without both, the whole recording counts as one spoken part.
+/// Returns the spoken parts of a recording as ranges of samples. They are the utterances in the manifest; if it has
+/// none, the speaker turns in the RTTM file; if that is missing too, the whole recording.
 fn spoken_parts(clip: &serde_json::Value, speech: &Path, samples: &[f32]) -> Vec<Range<usize>> {
     let part = |start: f64, end: f64| {
         let [start, end] = [start, end].map(|seconds| ((seconds * 16_000.0) as usize).min(samples.len()));

@@ -123,7 +123,8 @@ fn the_sample_recording_is_transcribed_with_few_errors() {
     let run = workspace.run(&[&arguments[..], &["--model", model.to_str().unwrap()]].concat());
     run.ended(0, &[]);
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
-    // The manifest names a wrong language on purpose. The test checks that the language is detected instead.
+    // The manifest names a wrong language on purpose, because the test checks that `--language auto` detects the
+    // language instead.
     assert_eq!((&report["clips"][0]["detected"], &report["clips"][0]["units"]), (&json!("en"), &json!(27)));
     let rate = report["error_rate_percent"]["non_en"].as_f64().unwrap();
     assert!(rate <= 8.0, "{report}");

@@ -1,8 +1,8 @@
-//! Compares the engine with reference arrays of the original implementation (openai-whisper, float32, model `base`,
-//! the "jfk" recording), and tests real models.
+//! Compares the engine with reference arrays of the original implementation (openai-whisper in float32, with the
+//! model `base` and the recording "jfk"). Also tests real models.
 //!
-//! The models are in the model store, and the reference arrays are in the directory that `AMANUENSIS_TEST_DATA`
-//! names. A test is skipped if its model or its arrays are missing.
+//! The models are in the model store. The reference arrays are in the directory that the environment variable
+//! `AMANUENSIS_TEST_DATA` names. A test is skipped if its model or its arrays are missing.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::{Audio, TranscribeOptions, Transcriber};
 use amanuensis_weights::Checkpoint;
 
-/// The tokens that the reference decodes greedily without timestamps.
+/// The tokens that the original implementation generates for the recording, greedily and without timestamps.
 const JFK: [u32; 25] = [
     400, 370, 452, 7177, 6280, 11, 1029, 406, 437, 428, 1941, 393, 360, 337, 291, 11, 1029, 437, 291, 393, 360, 337,
     428, 1941, 13,
 ];
 const JFK_TEXT: &str =
     "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
-/// The prompt: startoftranscript, en, transcribe and notimestamps.
+/// The prompt tokens: startoftranscript, en, transcribe and notimestamps.
 const PROMPT: [u32; 4] = [50258, 50259, 50359, 50363];
 
 fn model(name: &str) -> Option<PathBuf> {
@@ -35,8 +35,8 @@ fn base(compute_type: ComputeType) -> Option<Engine> {
     )
 }
 
-/// Loads a reference array in the format of `numpy.save`: little-endian f32, C order. `None` means that the test must
-/// be skipped.
+/// Loads a reference array in the format of `numpy.save`: little-endian f32, C order. Returns `None` if the array is
+/// missing, so that the test must be skipped.
 fn golden(name: &str) -> Option<Vec<f32>> {
     let Some(folder) = std::env::var_os("AMANUENSIS_TEST_DATA") else {
         println!("skipped: AMANUENSIS_TEST_DATA is not set");
@@ -48,7 +48,8 @@ fn golden(name: &str) -> Option<Vec<f32>> {
     Some(bytes[header..].as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
 
-/// The reference mel spectrogram `(80, 3000)`, transposed to the engine's layout `(3000, 80)`.
+/// Returns the reference mel spectrogram. The file has the shape `(80, 3000)`; it is transposed to the engine's
+/// layout `(3000, 80)`.
 fn jfk_mel() -> Option<Vec<f32>> {
     let mel = golden("mel_jfk_openai.npy")?;
     Some((0..3000 * 80).map(|index| mel[index % 80 * 3000 + index / 80]).collect())
@@ -175,7 +176,8 @@ fn cached_decoding_equals_uncached_over_100_steps() {
         let mut largest = 0.0_f32;
         for length in PROMPT.len() + 1..=tokens.len() {
             let step = engine.step(&mut cached, &tokens[length - 1..length]).unwrap();
-            // Compare only every ninth step, because decoding all tokens without a cache has quadratic cost.
+            // Only every ninth step is compared, because computing all tokens anew in every step, without a cache, is
+            // slow.
             if (length - PROMPT.len()) % 9 == 1 {
                 let whole = engine.step(&mut engine.start(&window), &tokens[..length]).unwrap();
                 largest = largest.max(largest_difference(&step, &whole));
@@ -204,8 +206,8 @@ fn word_timestamps_match_the_recording() {
     let transcript = transcriber.transcribe(audio, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     let words: Vec<_> = transcript.segments.iter().flat_map(|segment| &segment.words).collect();
     assert_eq!(words.iter().map(|word| word.word.as_str()).collect::<String>().trim(), transcript.text());
-    // The expected times were read from the waveform, where one can see the starts of words after a pause, and the
-    // end of the last word.
+    // The expected start times of words were read from the waveform: words after a pause and the end of the final
+    // word can be seen there.
     for (index, word, start) in [(0, " And", 0.33), (5, " ask", 3.29), (7, " what", 5.4), (14, " ask", 8.19)] {
         assert_eq!(words[index].word, word);
         assert!((words[index].start - start).abs() < 0.15, "{:?}", words[index]);
@@ -230,7 +232,7 @@ fn multilingual_and_english_only_models_transcribe_the_sample() {
     }
 }
 
-/// Ggml files contain no list of non-speech tokens, so the engine computes it from the vocabulary. The computed list
+/// Ggml files contain no list of non-speech tokens, so the engine computes this list from the vocabulary. The result
 /// must equal the list in `config.json`.
 #[test]
 fn computed_non_speech_tokens_equal_those_in_config_json() {
@@ -243,7 +245,8 @@ fn computed_non_speech_tokens_equal_those_in_config_json() {
         let listed: Vec<u32> = listed.filter(|id| vocabulary.is_text(*id)).collect();
         assert_eq!(vocabulary.non_speech_tokens(), listed, "{name}");
         let languages: Vec<&str> = vocabulary.languages().collect();
-        // The vocabulary of English-only models contains an outdated code for Hebrew, but these models never use it.
+        // The vocabulary of English-only models contains an outdated code for Hebrew. This is not tested, because
+        // these models never use it.
         if vocabulary.is_multilingual() {
             assert_eq!(languages, LANGUAGE_CODES[..languages.len()], "{name}");
         }

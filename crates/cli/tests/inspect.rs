@@ -10,7 +10,7 @@ use amanuensis_weights::fixture::{Dimensions, whisper, write_ggml};
 use common::Workspace;
 use serde_json::Value;
 
-/// The path of the ONNX export `name` in the test data of the crate `amanuensis-weights`.
+/// The path of the ONNX model `name` in the test data of the crate `amanuensis-weights`.
 fn export(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/data/onnx").join(name)
 }
@@ -90,7 +90,7 @@ fn onnx_graphs_are_shown_with_inputs_and_outputs() {
     let names: Vec<&str> = outputs.iter().map(|output| output["name"].as_str().unwrap()).collect();
     assert_eq!(names[..2], ["logits", "present.0.decoder.key"]);
 
-    // A single ONNX graph is not a complete model.
+    // A decoder graph alone, without the other files, is not a complete model.
     fs::copy(whole.join("decoder_model.onnx"), workspace.path("decoder_with_past_model.onnx")).unwrap();
     let run = workspace.run(&["inspect", "./decoder_with_past_model.onnx"]);
     run.ended(1, &[]);

@@ -10,7 +10,7 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::Audio;
 use common::{Run, Workspace};
 
-/// Runs `listen` with `samples` as standard input.
+/// Runs `amanuensis listen` and writes `samples` to its standard input.
 fn listen(workspace: &Workspace, arguments: &[&str], samples: Vec<u8>) -> Run {
     let mut command = workspace.amanuensis(&[&["listen", "--input", "-"], arguments].concat());
     // Use the user's model store, because it contains the speech detection model.
@@ -18,7 +18,7 @@ fn listen(workspace: &Workspace, arguments: &[&str], samples: Vec<u8>) -> Run {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Errors are ignored: writing fails if the program rejects its arguments and exits.
+    // Errors are ignored, because writing fails if the program rejects its arguments and exits.
     let writer = thread::spawn(move || drop(stdin.write_all(&samples)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -44,7 +44,7 @@ fn live_speech_is_transcribed() {
     let arguments = ["--offline", "--sample-format", "f32", "--language", "en", "--model", model.to_str().unwrap()];
     let run = listen(&Workspace::new(), &arguments, bytes);
     run.ended(0, &[]);
-    // Punctuation is ignored, because it depends on the pauses that split the speech into utterances.
+    // Punctuation is ignored, because it depends on how pauses split the speech into utterances.
     let letters = |c: char| c.is_alphabetic() || c.is_whitespace();
     let text = run.stdout.to_lowercase().chars().filter(|c| letters(*c)).collect::<String>();
     let words: Vec<&str> = text.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Tests of NPU support: the transcript does not depend on the device, and missing devices are reported.
+//! Tests of NPU support: the transcript does not depend on the device, and devices that cannot be used are reported.
 #![cfg(feature = "npu")]
 
 mod common;
@@ -9,7 +9,8 @@ use amanuensis_models::Store;
 use common::Workspace;
 use serde_json::Value;
 
-/// Transcribes a recording. Returns its segments, and the launches and synchronisations of the NPU.
+/// Transcribes a recording. Returns the segments, and the counters of the NPU: launches (kernel runs) and
+/// synchronisations.
 fn transcribe(workspace: &Workspace, arguments: &[&str]) -> (Value, Value) {
     let base = ["transcribe", "--offline", "--format", "json"];
     let run = workspace.run(&[&base[..], arguments].concat());
@@ -83,7 +84,7 @@ fn devices_that_cannot_be_used_are_rejected() {
         return println!("skipped: this machine has an NPU");
     }
     refused(&["--device", "npu"], 1, &["there is no AMD NPU"]);
-    // If the user did not select an NPU, no message about a missing NPU is printed.
+    // If the user did not ask for an NPU, there is no message that an NPU is missing.
     let run = workspace.run(&["transcribe", "--model", "gibberish", "tone.wav"]);
     run.ended(0, &[]);
     assert!(!run.stderr.contains("NPU"), "{run:?}");
@@ -129,7 +130,7 @@ fn doctor_checks_products_on_the_fake_npu_and_reports_what_is_missing() {
     let run = workspace.run(&["doctor"]);
     run.ended(1, &[]);
     assert!(run.stdout.contains("failed") && run.stdout.contains("there is no AMD NPU"), "{run:?}");
-    // The design is checked even on a machine without an NPU.
+    // The design (the program for the NPU) is checked even on a machine without an NPU.
     for command in ["doctor", "devices"] {
         let run = workspace.run(&[command, "--npu-design", "nowhere"]);
         assert!(run.stdout.contains("there is no AMD NPU") && run.stdout.contains("design.json"), "{run:?}");

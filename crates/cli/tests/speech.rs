@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use amanuensis_models::Store;
 use common::Workspace;
 
-/// The directory of the recordings and the directory of the model. The error says which of them is missing.
+/// Returns the directory of the recordings and the directory of the model. The error says which of the two is
+/// missing.
 fn speech_and_model(name: &str) -> Result<(PathBuf, PathBuf), String> {
     let data = std::env::var_os("AMANUENSIS_TEST_DATA").ok_or("AMANUENSIS_TEST_DATA is not set")?;
     let model = Store::open_default().and_then(|store| store.path(name)).map_err(|error| error.to_string())?;

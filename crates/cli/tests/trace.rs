@@ -1,5 +1,5 @@
-//! Tests of `amanuensis trace`: different formats of a model give the same values, and an altered weight is reported
-//! in the stage that uses it.
+//! Tests of `amanuensis trace`: the same model in different formats gives the same values, and an altered weight is
+//! reported in the first stage (encoder or decoding step) that uses it.
 
 mod common;
 
@@ -22,7 +22,7 @@ const SIZES: Dimensions = Dimensions {
     n_vocab: 34 + 1501,
 };
 
-/// The path of the export `name` of a small model with random weights. The exports are in ONNX and safetensors
+/// The path of the export `name` of a small model with random weights. There are exports in ONNX and safetensors
 /// format.
 fn export(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/data/onnx").join(name)
@@ -37,13 +37,13 @@ fn write(workspace: &Workspace, name: &str, tensors: &Tensors) {
     fs::write(directory.join("config.json"), config).unwrap();
 }
 
-/// Compares the model `model` with the model `with` over up to ten steps.
+/// Runs `amanuensis trace` to compare the model `model` with the model `with`, over up to ten decoding steps.
 fn compare(workspace: &Workspace, model: &str, with: &str, more: &[&str]) -> Run {
     let arguments = ["trace", "--start", "0", "--steps", "10", "--model", model, "--compare-model", with];
     workspace.run(&[&arguments, more, &["a.wav"]].concat())
 }
 
-/// Asserts that the comparison failed in the stage `stage`.
+/// Asserts that the models differ, and that `stage` is reported as the first stage of the computation where they do.
 #[track_caller]
 fn fails_in(run: &Run, stage: &str) {
     run.ended(1, &[]);
@@ -51,13 +51,13 @@ fn fails_in(run: &Run, stage: &str) {
     assert!(verdict.starts_with(stage), "{run:?}");
 }
 
-/// Mutable access to the values of a tensor.
+/// Returns the values of a tensor for modification.
 fn values_of<'t>(tensors: &'t mut Tensors, name: &str) -> &'t mut [f32] {
     &mut tensors.get_mut(name).unwrap().1
 }
 
 #[test]
-fn an_altered_weight_is_reported_in_its_stage() {
+fn an_altered_weight_is_reported_in_the_stage_that_uses_it() {
     let workspace = Workspace::new();
     workspace.recording("a.wav", 4.0);
     let tensors = whisper(&SIZES, 3);
@@ -75,7 +75,7 @@ fn an_altered_weight_is_reported_in_its_stage() {
     };
     fails_in(&altered("a", &|tensors| values_of(tensors, "encoder.layers.0.fc2.bias")[3] += 2.0), "encoder: ");
     fails_in(&altered("b", &|tensors| values_of(tensors, "decoder.layers.1.fc1.bias").fill(3.0)), "first logits: ");
-    // The prompt of an English-only model is one token, so step 6 is the first step that uses the sixth position.
+    // The prompt of an English-only model is one token, so decoding step 6 is the first that uses the sixth position.
     fails_in(
         &altered("c", &|tensors| values_of(tensors, "decoder.embed_positions.weight")[5 * 16..6 * 16].fill(1.0)),
         "logits of step 6: ",
@@ -111,7 +111,8 @@ fn onnx_graphs_agree_with_the_native_engine_until_one_is_altered() {
         fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
     }
     against(&copy, &[]).ended(0, &[]);
-    // The bytes of the first row of the encoder's positional embedding: sines of 0, followed by cosines of 0.
+    // These are the bytes of the first row of the encoder's positional embedding: sines of 0, followed by cosines of
+    // 0.
     let row: Vec<u8> = [0.0_f32, 1.0].into_iter().flat_map(|value| value.to_le_bytes().repeat(4)).collect();
     let mut graph = fs::read(copy.join("encoder_model.onnx")).unwrap();
     let at = graph.windows(row.len()).position(|bytes| bytes == row).unwrap();
@@ -144,7 +145,7 @@ fn json_contains_every_step() {
         assert!(step["difference"]["rms"].as_f64().unwrap() < 1e-4, "{step}");
         assert!(step["cached_difference"]["rms"].as_f64().unwrap() < 1e-4, "{step}");
     }
-    // Decoding ends with the end token, or after ten steps.
+    // Decoding ends when the model generates the end token, or after ten steps.
     assert!(steps.len() == 10 || steps.last().unwrap()["text"] == "<|endoftext|>");
 }
 
@@ -166,7 +167,7 @@ fn invalid_combinations_are_rejected() {
     trace(&["--model", torch, "--language", "en", "--start", "0"]).ended(0, &[]);
     trace(&["--model", torch, "--start", "-1"]).ended(2, &[]);
     trace(&["--model", torch, "--tolerance", "NaN"]).ended(2, &[]);
-    // If models have different sizes, the comparison fails in the first stage where the number of values differs.
+    // If the models have different sizes, the comparison fails in the first stage where the number of values differs.
     workspace.model("other");
     fails_in(&compare(&workspace, torch, "./other", &[]), "encoder: 12000 values against 24000");
 }

@@ -19,7 +19,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The transcript without its timings, because these differ from run to run.
+/// The transcript without the timings of the computation, because these differ from run to run.
 fn without_timings(text: &str) -> Value {
     let mut transcript = json(text);
     transcript.as_object_mut().unwrap().remove("timings");
@@ -145,7 +145,7 @@ fn an_output_that_cannot_be_written_is_reported_before_the_model_is_downloaded()
     assert!(!run.stderr.contains("fetching"), "{run:?}");
     assert_eq!(names_in(&workspace.path("out")), ["talk.srt"]);
 
-    // No user, not even root, can create files in this directory.
+    // In this directory of Linux, no user can create files, not even root.
     if cfg!(target_os = "linux") {
         let run = workspace.run(&["transcribe", "--output-dir", "/proc/self", "talk.wav"]);
         run.ended(1, &["error: cannot write into the directory /proc/self: "]);
@@ -160,7 +160,7 @@ fn a_transcript_that_does_not_fit_on_the_disk_is_printed() {
     workspace.recording("talk.wav", 60.0);
     let program = workspace.amanuensis(&[]).get_program().to_owned();
     let transcribe = |shell: &str, formats: &str| {
-        // The shell sets a limit on the file size, which simulates a full disk.
+        // The shell limits the size of files, which has the same effect as a full disk.
         let arguments = ["transcribe", "--model", "gibberish", "--format", formats, "--output-dir", "out", "talk.wav"];
         let mut command = std::process::Command::new("sh");
         command

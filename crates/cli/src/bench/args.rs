@@ -20,7 +20,7 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Limits of the machine: speed of arithmetic in registers, and read bandwidth of caches and memory
+    /// Speed limits of the machine: arithmetic in registers, and reading from caches and memory
     Roofline(BenchRooflineArgs),
     /// Speed of int8 matrix products, also as a share of the machine's limit
     Matmul(BenchMatmulArgs),
@@ -39,7 +39,7 @@ names the size of the buffer, and the memory level that holds it on most machine
 JSON:
   threads: [N, ...], rows: [{what, unit, values: [one for each number of threads]}]";
 
-/// Measure the limits of this machine.
+/// Measure the speed limits of this machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = ROOFLINE_HELP)]
 pub struct BenchRooflineArgs {
@@ -133,11 +133,11 @@ JSON:
   delays: {provisional, first_of_turn, settled: {words, median_s, p95_s}},
   words_compared, error_rate_percent: {live, file}";
 
-/// Measure live transcription.
+/// Measure the delay of words and the error rate of live transcription.
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIVE_HELP)]
 pub struct BenchLiveArgs {
-    /// Recordings and their reference texts, in the format of `amanuensis eval`
+    /// File that lists recordings and their reference texts (see `amanuensis eval --help`)
     #[arg(long, value_name = "FILE")]
     pub manifest: PathBuf,
 

@@ -1,4 +1,5 @@
-//! Finds the models to measure. Benchmarks never download a model: they use only installed models and model paths.
+//! Finds the models to measure. Benchmarks never download a model: they use only models that are installed or given
+//! by path.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use amanuensis_transcribe::SileroVad;
 use crate::failure::Failure;
 use crate::load::load_vad;
 
-/// The path of the model `model`, which is the name of an installed model or a path.
+/// Returns the path of `model`, which is the name of an installed model, or already a path. Fails if no such model is
+/// installed.
 pub fn model_path(model: &str) -> Result<PathBuf, Failure> {
     let store = Store::open_default()?;
     Ok(store.resolve(model, true, &mut |_| ControlFlow::Continue(()))?)

@@ -1,7 +1,7 @@
-//! `amanuensis bench live`: the delay of words in live transcription, and the error rate.
+//! `amanuensis bench live`: measures how late words appear in live transcription, and the error rate of the text.
 //!
-//! The benchmark uses a simulated clock. The time spent computing is measured and added to the clock. The time until
-//! the next block of audio arrives is added without waiting.
+//! The benchmark uses a simulated clock. Time that is spent computing is measured and added to the clock. Time spent
+//! waiting for audio is added without really waiting.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -42,18 +42,20 @@ pub fn measure(args: &BenchLiveArgs) -> Result<String, Failure> {
     Ok(if args.json { report.json() } else { report.table() })
 }
 
-/// Totals over all recordings, and the delays of all words.
+/// Totals over all recordings, and the delays of all their words.
 #[derive(Default)]
 struct Sums {
     /// Duration of the recordings in seconds.
     audio_s: f64,
-    /// Time spent computing, in seconds.
+    /// Time spent computing transcripts, in seconds.
     busy_s: f64,
-    /// For each committed word: seconds from the end of the word in the audio until its final text was first shown.
+    /// For each word of the final text: seconds from the end of the word in the audio until it was first shown in its
+    /// final spelling.
     provisional: Vec<f64>,
-    /// The values of `provisional` for the first word of each utterance.
+    /// The values of `provisional` for only the first word of each utterance.
     first: Vec<f64>,
-    /// For each committed word: seconds from the end of the word in the audio until the word was committed.
+    /// For each word of the final text: seconds from the end of the word in the audio until the word was committed,
+    /// so that it could no longer change.
     committed: Vec<f64>,
     live: Errors,
     file: Errors,
@@ -75,7 +77,8 @@ impl Sums {
         Ok(())
     }
 
-    /// Streams the samples to a [`LiveTranscriber`], records the delays, and returns the committed text.
+    /// Feeds the samples to a [`LiveTranscriber`] in blocks, records the delays of the words, and returns the final
+    /// text.
     fn transcribe_live(
         &mut self,
         transcriber: &Transcriber,
@@ -84,13 +87,14 @@ impl Sums {
     ) -> Result<String, amanuensis_transcribe::Error> {
         let mut live = LiveTranscriber::new(transcriber, options, UtteranceOptions::default())?;
         let mut text = String::new();
-        // `now` is the simulated time of the stream in seconds. `streamed` is the number of samples streamed so far.
+        // `now` is the simulated time in seconds. `streamed` is the number of samples that were given to the
+        // transcriber so far.
         let (mut now, mut streamed) = (0.0_f64, 0);
         let mut shown = ShownWords::default();
         let mut is_first = true;
         while streamed < samples.len() {
-            // Stream all complete blocks that have arrived by `now`. If no block has arrived, advance the clock to
-            // the end of the next block and stream that one.
+            // Give the transcriber all complete blocks that have arrived by `now`. If there is none, advance the
+            // clock to the end of the next block and give it that one.
             let arrived = (now * SAMPLE_RATE_HZ) as usize / BLOCK_SAMPLES * BLOCK_SAMPLES;
             let end = arrived.max(streamed + BLOCK_SAMPLES).min(samples.len());
             now = now.max(end as f64 / SAMPLE_RATE_HZ);
@@ -126,13 +130,14 @@ impl Sums {
     }
 }
 
-/// The words that are shown but not committed, each with the time since when it is shown. Words are stored in lower
-/// case and without punctuation.
+/// The words that are shown but may still change, each with the time in seconds when it was first shown. Words are
+/// stored in lower case and without punctuation.
 #[derive(Default)]
 struct ShownWords(Vec<(String, f64)>);
 
 impl ShownWords {
-    /// Replaces the shown words. A word that stays the same at its position keeps its time.
+    /// Replaces the shown words with `words` at the time `now`. A word that is unchanged at its position keeps its
+    /// old time.
     fn update<'w>(&mut self, words: impl Iterator<Item = &'w Word>, now: f64) {
         let mut count = 0;
         for (index, word) in words.enumerate() {
@@ -148,7 +153,7 @@ impl ShownWords {
         self.0.truncate(count);
     }
 
-    /// Removes the first `count` words and returns the times since when they were shown.
+    /// Removes the first `count` words, and returns the times when they were first shown.
     fn take(&mut self, count: usize) -> Vec<f64> {
         self.0.drain(..count).map(|(_, since)| since).collect()
     }
@@ -175,7 +180,7 @@ struct Report<'a> {
     file: Errors,
 }
 
-/// The distribution of one kind of delay.
+/// The distribution of one kind of delay, such as that of final words.
 struct Delays {
     /// The key of this delay in the JSON report.
     key: &'static str,
@@ -233,12 +238,13 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The error rate in percent.
+/// Returns the error rate in percent.
 fn percent(errors: Errors) -> f64 {
     100.0 * errors.total() as f64 / errors.units.max(1) as f64
 }
 
-/// The quantile of `values`, where `quantile` is from 0 to 1. NaN if `values` is empty.
+/// Returns the quantile of `values`: the median if `quantile` is 0.5, the maximum if it is 1. NaN if `values` is
+/// empty.
 fn quantile(values: &mut [f64], quantile: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);

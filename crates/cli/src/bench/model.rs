@@ -1,4 +1,5 @@
-//! `amanuensis bench model`: the speed of loading, mel spectrogram, encoder and decoder.
+//! `amanuensis bench model`: measures how long a model takes to load, and the speed of its mel spectrogram, encoder
+//! and decoder.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -15,16 +16,17 @@ use super::timing::{ROUNDS, fastest, int8_peak};
 use crate::failure::Failure;
 use crate::load::thread_count;
 
-/// Number of tokens that are decoded before the timed steps, so that the KV cache is not empty.
+/// Number of tokens that are decoded before the measured steps, so that the KV cache is not empty.
 const CONTEXT_TOKENS: usize = 16;
 
-/// Number of timed decoding steps in one round.
+/// Number of decoding steps that are measured in one round.
 const STEPS: usize = 8;
 
-/// The reason for `expect`: some calls fail with other runtimes, but never with the native runtime.
+/// The message of `expect` calls. They cannot fail, because only other runtimes return errors here, never the native
+/// runtime.
 const NATIVE: &str = "the model was loaded with the native runtime";
 
-/// All measurements of a model.
+/// All measurements of one model.
 struct Measurements {
     isa: Isa,
     threads: usize,
@@ -32,12 +34,12 @@ struct Measurements {
     mel_ms: f64,
     encode_ms: f64,
     encode_tops: f64,
-    /// The limit of the int8 instructions in registers, in 10^12 operations per second.
+    /// The machine's speed limit for int8 instructions on registers, in 10^12 operations per second.
     roofline_tops: f64,
     decode: Vec<DecodeSpeed>,
 }
 
-/// The decoding speed at one batch size.
+/// The decoding speed at one batch size (the number of windows decoded together).
 struct DecodeSpeed {
     batch: usize,
     tokens_per_s: f64,
@@ -117,10 +119,11 @@ fn table(measurements: &Measurements) -> String {
     table.join("\n") + "\n"
 }
 
-/// The speed of decoding `batch` windows together. The timed steps are in the middle of each window.
+/// Measures the speed of decoding `batch` windows together. The measured steps are in the middle of the text of each
+/// window.
 fn measure_decoding(engine: &Engine, mel: &[f32], batch: usize) -> DecodeSpeed {
-    // Encode the window once per sequence, because the sequences of a real batch do not share their cross-attention
-    // keys and values.
+    // Encode the window once for each sequence of the batch: in real use, the sequences do not share their
+    // cross-attention keys and values, so they must not share them here.
     let windows: Vec<_> = (0..batch).map(|_| engine.encode(mel).expect("the same window was encoded before")).collect();
     let mut buffers = engine.step_buffers();
     let mut round = || {
@@ -140,7 +143,7 @@ fn measure_decoding(engine: &Engine, mel: &[f32], batch: usize) -> DecodeSpeed {
     DecodeSpeed { batch, tokens_per_s: (batch * STEPS) as f64 / seconds, bytes_per_step }
 }
 
-/// 30 s of rising tones. The measured speed does not depend on the audio.
+/// Returns 30 s of tones with rising pitch. Any audio would do, because the measured speed does not depend on it.
 fn chirps() -> Vec<f32> {
     (0..WINDOW_SAMPLES).map(|i| ((i % 16_000) as f32 * i as f32 * 1e-5).sin() * 0.3).collect()
 }

@@ -1,4 +1,4 @@
-//! `amanuensis bench roofline`: the limits of the machine for arithmetic and memory reads.
+//! `amanuensis bench roofline`: measures the machine's speed limits for arithmetic and for reading memory.
 
 use std::hint::black_box;
 use std::iter;
@@ -11,16 +11,16 @@ use super::args::BenchRooflineArgs;
 use super::timing::{fastest, int8_peak, tera_operations};
 use crate::load::thread_count;
 
-/// Names of memory levels, each with the size of the buffer that a thread reads repeatedly. The first buffer fits
-/// into every L2 cache, the second fits only into the L3 cache, and the last exceeds the share of the L3 cache that
-/// one core has.
+/// Names of memory levels. For each of them, each thread repeatedly reads a buffer of the given number of bytes. The
+/// first buffer fits into every L2 cache, the second fits only into the L3 cache, and the third is larger than one
+/// core's share of the L3 cache.
 const BUFFERS: [(&str, usize); 3] =
     [("256 KiB, L2", 256 << 10), ("8 MiB, L3", 8 << 20), ("256 MiB, memory", 256 << 20)];
 
 /// Number of bytes that are read in one round.
 const ROUND_BYTES: usize = 256 << 20;
 
-/// One limit of the machine, measured with each number of threads.
+/// One speed limit of the machine, measured with each number of threads.
 struct Row {
     what: String,
     unit: &'static str,
@@ -66,7 +66,7 @@ fn table(counts: &[usize], rows: &[Row]) -> String {
     table.join("\n") + "\n"
 }
 
-/// The numbers of threads to measure with: powers of two below `max`, and `max`.
+/// The numbers of threads to measure with: the powers of two below `max`, and `max` itself.
 fn thread_counts(max: usize) -> Vec<usize> {
     let doubled = iter::successors(Some(1), |count| Some(2 * count)).take_while(|count| *count < max);
     doubled.chain([max]).collect()

@@ -1,6 +1,6 @@
-//! Measures durations.
+//! Measures how long work takes.
 //!
-//! Work is measured in several rounds, and the fastest round counts. Other programs can only make a round slower,
+//! Work is measured in several rounds, and only the fastest round counts: other programs can make a round slower, but
 //! never faster.
 
 use std::hint::black_box;
@@ -8,29 +8,29 @@ use std::time::{Duration, Instant};
 
 use amanuensis_kernels::{Cpu, Pool};
 
-/// Number of rounds. The fastest one counts.
+/// Number of rounds in which work is measured. Only the fastest one counts.
 pub const ROUNDS: usize = 7;
 
-/// Minimum duration of a round. Short work is repeated, so that the cost of starting the work does not matter.
+/// Minimum duration of a round. Short work is repeated within a round, so that the time to start it does not matter.
 const MIN_ROUND: Duration = Duration::from_millis(10);
 
 /// After this time, [`fastest_repeated`] starts no further round.
 const MAX_TOTAL: Duration = Duration::from_secs(2);
 
-/// The duration of `work` in seconds.
+/// Runs `work` once and returns its duration in seconds.
 pub fn seconds(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
     work();
     start.elapsed().as_secs_f64()
 }
 
-/// The duration of the fastest round in seconds.
+/// Runs `work` once per round, and returns the duration of the fastest round in seconds.
 pub fn fastest(mut work: impl FnMut()) -> f64 {
     (0..ROUNDS).map(|_| seconds(&mut work)).fold(f64::INFINITY, f64::min)
 }
 
-/// The duration of one call of `work` in the fastest round, in seconds. The first call warms up the caches and is not
-/// measured as a round. Short work is called several times in each round.
+/// Returns the duration of one call of `work` in the fastest round, in seconds. The first call only fills the caches
+/// and is not measured. Short work is called several times in each round.
 pub fn fastest_repeated(work: &mut dyn FnMut()) -> f64 {
     let start = Instant::now();
     let first = seconds(&mut *work).max(1e-9);
@@ -45,9 +45,9 @@ pub fn fastest_repeated(work: &mut dyn FnMut()) -> f64 {
     fastest
 }
 
-/// Runs `run_loop` on all threads of the pool, and returns the operations per second, in 10^12.
+/// Measures arithmetic on all threads of the pool. Returns the number of operations per second, in 10^12.
 ///
-/// `run_loop(n)` must run `n` iterations and return the number of operations in them.
+/// `run_loop(n)` must run `n` iterations and return the number of operations that it did.
 pub fn tera_operations(pool: &Pool, run_loop: impl Fn(usize) -> u64 + Sync) -> f64 {
     let work = |iterations| {
         black_box(run_loop(iterations));
@@ -61,7 +61,7 @@ pub fn tera_operations(pool: &Pool, run_loop: impl Fn(usize) -> u64 + Sync) -> f
     operations as f64 / fastest(on_all_threads) / 1e12
 }
 
-/// The limit of the int8 instructions of `cpu` in registers, in 10^12 operations per second.
+/// Measures the speed limit for int8 instructions of `cpu` on registers, in 10^12 operations per second.
 pub fn int8_peak(cpu: Cpu, pool: &Pool) -> f64 {
     tera_operations(pool, |iterations| amanuensis_kernels::roofline::int8(cpu, iterations))
 }

@@ -18,7 +18,7 @@ use crate::input::Input;
 use crate::load::thread_count;
 use crate::npu;
 
-/// Durations in seconds, summed over all recordings.
+/// Durations of the phases of transcription in seconds, summed over all recordings.
 #[derive(Default)]
 struct Sums {
     audio: f64,
@@ -61,8 +61,8 @@ pub fn measure(args: &BenchTranscribeArgs) -> Result<String, Failure> {
     Ok(if args.json { measurements.json() } else { measurements.table() })
 }
 
-/// Loads the model in int8, and the speech detection model if it is installed. Also returns the loading time in
-/// milliseconds.
+/// Loads the model in int8, and the speech detection model if it is installed. Returns the transcriber and the
+/// loading time in milliseconds.
 fn load(args: &BenchTranscribeArgs) -> Result<(Transcriber, f64), Failure> {
     let device = args.device.options()?;
     let path = installed::model_path(&args.model)?;
@@ -78,8 +78,8 @@ fn load(args: &BenchTranscribeArgs) -> Result<(Transcriber, f64), Failure> {
     Ok((transcriber, 1e3 * start.elapsed().as_secs_f64()))
 }
 
-/// Rejects recordings that cannot be read. Also rejects pipes, because their speed depends on the program that writes
-/// to them.
+/// Returns an error if a recording cannot be read. Pipes are rejected too, because their speed depends on the program
+/// that writes to them.
 fn check(input: &Input) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{input}: {error}"));
     let Some(path) = input.path() else {
@@ -92,7 +92,7 @@ fn check(input: &Input) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The complete transcript of a recording, or the reason why the transcription failed.
+/// Transcribes a recording. Returns the complete transcript, or the reason why the transcription failed.
 fn transcribe(transcriber: &Transcriber, options: &TranscribeOptions, input: &Input) -> Result<Transcript, String> {
     let audio = input.open().map_err(|error| error.to_string())?;
     let transcript = transcriber.transcribe(audio, options, &mut |_| ControlFlow::Continue(()));
@@ -116,12 +116,12 @@ impl Sums {
         self.phases.total += total;
     }
 
-    /// Seconds of audio per second of wall time.
+    /// Returns how many seconds of audio are transcribed per second of wall time.
     fn speed(&self) -> f64 {
         self.audio / self.wall
     }
 
-    /// The names of the phases and their durations.
+    /// The names of the phases of transcription, with the time spent in each in seconds.
     fn named_phases(&self) -> [(&'static str, f64); 6] {
         let Timings { audio_decode, vad, mel, encode, decode, total } = self.phases;
         [

@@ -33,7 +33,7 @@ JSON:
 
 Exit codes:
   0    all recordings were transcribed
-  1    a recording failed; the others were transcribed
+  1    at least one recording failed; all others were transcribed
   2    wrong usage
   130  stopped by Ctrl-C or SIGTERM";
 
@@ -41,7 +41,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(long_about = ABOUT, after_help = HELP)]
 pub struct EvalArgs {
-    /// Recordings and their reference texts, one JSON object per line
+    /// File that lists the recordings and their reference texts, one JSON object per line
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub manifest: PathBuf,
 

@@ -11,22 +11,22 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::options::language::LanguageChoice;
 
-/// One recording of the manifest.
+/// One recording that the manifest lists.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Clip {
     /// The unique id of the recording. It is a valid file name.
     pub id: String,
     /// The path of the recording as written in the manifest.
     pub file: String,
-    /// The same path, relative to the working directory.
+    /// The path of the recording, usable from the current directory.
     pub path: PathBuf,
-    /// The language spoken, if the manifest names it.
+    /// The language spoken, or `None` if the manifest does not name it.
     pub language: Option<Language>,
-    /// The spoken text, or `None` if the manifest does not contain all of it.
+    /// The spoken text, or `None` if the manifest does not contain the complete text.
     pub reference: Option<String>,
 }
 
-/// One line of the manifest. Other fields in the line are ignored.
+/// The fields of one line of the manifest that are used. Other fields are ignored.
 #[derive(Deserialize)]
 struct Entry {
     id: String,
@@ -37,7 +37,7 @@ struct Entry {
     prefix_of_reference: Value,
 }
 
-/// Reads the manifest at the path `manifest`.
+/// Reads the manifest, which is the file at the path `manifest`.
 pub fn read(manifest: &Path) -> Result<Vec<Clip>, Failure> {
     let name = manifest.display();
     let text = fs::read_to_string(manifest)
@@ -48,8 +48,8 @@ pub fn read(manifest: &Path) -> Result<Vec<Clip>, Failure> {
     if clips.is_empty() { Err(Failure::Failed(format!("the manifest {name} names no recording"))) } else { Ok(clips) }
 }
 
-/// Parses the text of a manifest in the directory `folder`. The error holds the number of the invalid line and the
-/// reason.
+/// Parses the text of a manifest. Paths in it are relative to the directory `folder`. The error holds the number of
+/// the invalid line and the reason.
 fn parse(text: &str, folder: &Path) -> Result<Vec<Clip>, (usize, String)> {
     let mut ids = HashSet::new();
     let mut clips = Vec::new();
@@ -93,7 +93,7 @@ fn clip(line: &str, folder: &Path) -> Result<Clip, String> {
     })
 }
 
-/// Whether Python would treat a JSON value as true: it is not null, false, zero or empty.
+/// Whether Python would treat a JSON value as true: the value is not null, false, zero or empty.
 fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -45,7 +45,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Failure> {
     if has_failed { Err(Failure::Reported) } else { Ok(()) }
 }
 
-/// The state that all recordings share.
+/// The settings and the state that all recordings of an evaluation share.
 struct Session<'a> {
     args: &'a EvalArgs,
     /// The format of the transcripts written into `--output-dir`.
@@ -57,7 +57,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Transcribes and scores all recordings. The returned flag says whether a recording failed.
+    /// Transcribes and scores all recordings. The returned flag is true if at least one recording failed.
     fn evaluate<'c>(&self, clips: &'c [Clip]) -> Result<(Results<'c>, bool), Failure> {
         let mut results = Results {
             model: self.transcriber.name().to_owned(),
@@ -113,11 +113,11 @@ impl Session<'_> {
         }
     }
 
-    /// The language in which to transcribe a recording: the language given with `--language`, or else the one in the
-    /// manifest.
+    /// The language in which to transcribe a recording: the language given with `--language`, otherwise the one in
+    /// the manifest, otherwise `auto`.
     fn language_choice(&self, clip: &Clip) -> LanguageChoice {
-        // With --multilingual, the language of every window is detected, so the language of the manifest must not be
-        // given.
+        // With --multilingual, the language is detected in every window, so the language in the manifest must not be
+        // used.
         let known = clip.language.filter(|_| !self.args.decoding.multilingual());
         self.args.language.unwrap_or(known.map_or(LanguageChoice::Auto, LanguageChoice::Known))
     }
@@ -145,7 +145,7 @@ impl Session<'_> {
         }
     }
 
-    /// The result of a recording that failed. It is scored like an empty transcript.
+    /// Returns the result for a recording that failed. The recording is scored as if its transcript were empty.
     fn failed<'c>(&self, clip: &'c Clip, reason: String) -> ClipResult<'c> {
         let reference = clip.reference.as_deref();
         ClipResult {
@@ -159,7 +159,7 @@ impl Session<'_> {
     }
 }
 
-/// The flags of all segments, without duplicates.
+/// The flags of all segments, such as a suspicion of repeated text, without duplicates.
 fn distinct_flags(segments: &[Segment]) -> Vec<String> {
     let mut flags: Vec<String> = Vec::new();
     for flag in segments.iter().flat_map(|segment| &segment.flags) {

@@ -1,4 +1,5 @@
-//! The results of an evaluation: the errors per recording, per language and in total. They can be written as JSON.
+//! The results of an evaluation: the errors of each recording, of each language, and in total. The results can be
+//! written as JSON.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,10 @@ pub struct ClipResult<'a> {
     pub clip: &'a Clip,
     /// The code of the detected language. `None` if the language was not detected.
     pub detected: Option<&'static str>,
-    /// The errors of the transcript. `None` if the recording has no reference text.
+    /// The number of errors in the transcript. `None` if the recording has no reference text.
     pub errors: Option<Errors>,
     pub text: String,
-    /// The names of the flags that mark suspicious segments.
+    /// The names of the flags of the transcript's segments. A flag marks a segment as suspicious.
     pub flags: Vec<String>,
     /// Warnings to show to the user.
     pub warnings: Vec<String>,
@@ -50,7 +51,7 @@ pub struct Results<'a> {
 }
 
 impl Results<'_> {
-    /// The errors summed per language code. Languages without a scored recording are left out.
+    /// The sum of the errors of each language, by language code. Languages without a scored recording are left out.
     pub fn by_language(&self) -> BTreeMap<&'static str, Errors> {
         let mut languages: BTreeMap<&'static str, Errors> = BTreeMap::new();
         for result in &self.clips {
@@ -61,7 +62,7 @@ impl Results<'_> {
         languages
     }
 
-    /// The sum of the errors of all languages for whose code `is_selected` returns true. `None` if no recording in
+    /// The sum of the errors of the languages for whose code `is_selected` returns true. `None` if no recording in
     /// these languages was scored.
     pub fn of_languages(&self, is_selected: impl Fn(&str) -> bool) -> Option<Errors> {
         let languages = self.by_language();
@@ -94,8 +95,8 @@ impl Results<'_> {
     }
 }
 
-/// The code of the language whose scoring rules apply to a recording. If the manifest names no language, the code of
-/// English is returned.
+/// The code of the language whose scoring rules apply to a recording: the language in the manifest, or English if the
+/// manifest names none.
 pub fn scoring_language(clip: &Clip) -> &'static str {
     clip.language.unwrap_or(Language::ENGLISH).code()
 }

@@ -42,7 +42,7 @@ pub fn table(results: &Results<'_>) -> String {
 
 const HEADER: &str = "language  errors %     sub     del     ins      of";
 
-/// The table columns whose titles are in [`HEADER`].
+/// Formats the table columns that are named in [`HEADER`].
 fn row(code: &str, errors: Option<&Errors>) -> String {
     let Some(errors) = errors else { return format!("{code:<8}  not counted{:>29}", "") };
     let percent = errors.percent().map_or("-".to_owned(), |percent| format!("{percent:.2}"));
@@ -50,7 +50,7 @@ fn row(code: &str, errors: Option<&Errors>) -> String {
     format!("{code:<8}  {percent:>8}{substitutions:>8}{deletions:>8}{insertions:>8}{units:>8}")
 }
 
-/// The detected language, flags and warnings of a recording.
+/// Formats the notes on a recording: its detected language, flags and warnings.
 fn notes(result: &ClipResult<'_>) -> String {
     let detected = result.detected.map(|code| format!("detected: {code}"));
     let notes: Vec<String> = detected.into_iter().chain(result.flags.iter().chain(&result.warnings).cloned()).collect();

@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// The contents of a model's files. For a single ONNX graph, only the file's path and format, `graphs` and `problem`
-/// are set.
+/// The contents of a model's files. For a single ONNX graph, only the path, `format`, `graphs` and `problem` are set.
 #[derive(Serialize, Default)]
 pub struct Contents {
     pub path: String,
@@ -28,9 +27,9 @@ pub struct NetworkSizes {
     pub positions: usize,
     pub width: usize,
     pub layers: usize,
-    /// Number of attention heads. `None` if the weight file does not contain it.
+    /// Number of attention heads. `None` if the weight file does not contain this number.
     pub heads: Option<usize>,
-    /// Number of inputs: mel bins for the encoder, tokens of the vocabulary for the decoder.
+    /// Number of inputs: mel frequency bins of the encoder, or tokens in the vocabulary of the decoder.
     pub inputs: usize,
 }
 
@@ -63,7 +62,7 @@ pub struct Value {
     pub shape: Vec<Length>,
 }
 
-/// The length of a dimension. It is a fixed number, or a name if the length is dynamic.
+/// The length of one dimension of a tensor. It is a fixed number, or a name if the length is dynamic.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Length {
@@ -108,7 +107,8 @@ impl Contents {
 }
 
 impl NetworkSizes {
-    /// The sizes of the network `name`. `None` if a tensor that determines a size is missing.
+    /// Returns the sizes of the network called `name` (encoder or decoder). `None` if a tensor that determines a size
+    /// is missing.
     fn of(checkpoint: &Checkpoint, name: &str) -> Option<Self> {
         let positions = checkpoint.get(&format!("{name}.embed_positions.weight"))?;
         let is_encoder = name == "encoder";
@@ -159,7 +159,7 @@ impl Value {
 }
 
 impl Length {
-    /// The length as text: the number or the name.
+    /// The length of the dimension as text: the number or the name.
     pub fn label(&self) -> String {
         match self {
             Self::Fixed(length) => length.to_string(),

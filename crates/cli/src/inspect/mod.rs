@@ -24,6 +24,6 @@ pub fn run(args: &InspectArgs) -> Result<(), Failure> {
     };
     let has_problem = contents.problem.is_some();
     print(&text).map_err(|failure| failure.after_failures(has_problem))?;
-    // The problem was already printed with the contents.
+    // The problem was already printed together with the contents of the model.
     if has_problem { Err(Failure::Reported) } else { Ok(()) }
 }

@@ -36,7 +36,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "HZ", value_parser = RangedU64ValueParser::<u32>::new().range(1_000..=768_000), help_heading = "Input")]
     pub rate: Option<u32>,
 
-    /// Sample format of standard input: mono, little-endian [default: s16]
+    /// Format of the samples on standard input, which are mono and little-endian [default: s16]
     #[arg(long, value_name = "FORMAT", value_parser = sample_format(), help_heading = "Input")]
     pub sample_format: Option<RawFormat>,
 
@@ -60,7 +60,7 @@ pub struct ListenArgs {
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
 
-    /// Number format of the computation: `int8` is fast, `f32` is a slow reference
+    /// Number format of the computation: `int8` is fast; `f32` is slow and more exact, for comparison
     #[arg(long, value_name = "TYPE", default_value = "int8", value_parser = name_of::<ComputeType>(), help_heading = "Model")]
     pub compute_type: ComputeType,
 
@@ -72,7 +72,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "WORDS", help_heading = "Prompt")]
     pub hotwords: Option<String>,
 
-    /// Prompt for every utterance, as an example of names, spelling and style
+    /// Text given to the model before every utterance, to show the names, spelling and style to use
     #[arg(long, value_name = "TEXT", help_heading = "Prompt")]
     pub initial_prompt: Option<String>,
 
@@ -80,11 +80,11 @@ pub struct ListenArgs {
     #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set, help_heading = "Speech detection")]
     pub vad_filter: bool,
 
-    /// Speech threshold: audio with a speech probability above it is speech
+    /// Treat audio as speech if its speech probability is above this
     #[arg(long, value_name = "PROBABILITY", default_value_t = UtteranceOptions::default().threshold, help_heading = "Speech detection")]
     pub vad_threshold: f32,
 
-    /// Padding before each utterance, in milliseconds
+    /// Duration of the audio before each utterance that is transcribed too, in milliseconds
     #[arg(long, value_name = "MS", default_value = "300", value_parser = milliseconds(), help_heading = "Speech detection")]
     pub prefix_padding_ms: u64,
 
@@ -93,7 +93,7 @@ pub struct ListenArgs {
     pub silence_duration_ms: u64,
 }
 
-/// The source of the audio.
+/// The source of the audio: the microphone or standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Microphone,

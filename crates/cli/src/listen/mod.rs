@@ -20,7 +20,7 @@ use args::{ListenArgs, Source};
 use screen::Screen;
 use source::SampleStream;
 
-/// The interval between checks for Ctrl-C while no samples arrive.
+/// While no samples arrive, the program checks for Ctrl-C at this interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub fn run(args: &ListenArgs) -> Result<(), Failure> {
@@ -56,13 +56,13 @@ pub fn run(args: &ListenArgs) -> Result<(), Failure> {
 struct Session<'t> {
     live: LiveTranscriber<'t>,
     screen: Screen<StdoutLock<'static>>,
-    /// The first error that occurred while writing to standard output.
+    /// The first error from writing to standard output, or `Ok` if there was none.
     stdout_result: io::Result<()>,
 }
 
 impl<'t> Session<'t> {
-    /// Transcribes until the input ends or the user asks the program to stop. In both cases, the last utterance is
-    /// transcribed and written.
+    /// Transcribes until the input ends or the user asks the program to stop. In both cases, the utterance that has
+    /// begun is completed and written.
     fn run(&mut self, samples: &SampleStream, interrupt: &Interrupt) -> Result<(), Failure> {
         let result = loop {
             if interrupt.is_requested() {
@@ -74,8 +74,8 @@ impl<'t> Session<'t> {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             };
-            // Take all blocks that arrived while the model was busy. If an error is received, the sender has stopped,
-            // and the next iteration ends the loop.
+            // Also take all blocks that arrived while the model was busy. An error among them means that the sender
+            // has stopped. It is skipped here, because the next iteration ends the loop.
             block.extend(samples.blocks.try_iter().map_while(Result::ok).flatten());
             self.show_events(|live, on_event| live.push(&block, on_event))?;
         };
@@ -83,7 +83,7 @@ impl<'t> Session<'t> {
         result
     }
 
-    /// Runs `work` and writes the words in its events.
+    /// Runs `work` on the live transcriber, and writes the words in the events that it produces.
     fn show_events(
         &mut self,
         work: impl FnOnce(&mut LiveTranscriber<'t>, &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error>,

@@ -1,5 +1,5 @@
-//! Writes live words. On a terminal, words that may still change are shown in grey. Otherwise one line is written per
-//! utterance.
+//! Writes the words of live transcription. On a terminal, words that may still change are shown in grey. Otherwise,
+//! one line is written for each finished utterance.
 
 use std::io::{self, Write};
 
@@ -7,15 +7,15 @@ use amanuensis_transcribe::Word;
 
 const GREY: &str = "\x1b[90m";
 const PLAIN: &str = "\x1b[0m";
-/// The escape sequence that clears from the cursor to the end of the line.
+/// The terminal escape sequence that clears the line from the cursor to its end.
 const CLEAR: &str = "\x1b[K";
 
 /// Writes the words of live transcription to `out`.
 pub struct Screen<W> {
     out: W,
-    /// Width of the terminal in columns. `None` if the output is not a terminal.
+    /// Width of the terminal in columns. `None` if the words are not written to a terminal.
     columns: Option<usize>,
-    /// The committed words of the current line.
+    /// The final words that were written on the current line.
     line: String,
 }
 
@@ -24,7 +24,8 @@ impl<W: Write> Screen<W> {
         Self { out, columns: columns.map(|columns| columns.max(20)), line: String::new() }
     }
 
-    /// Writes committed words and, on a terminal only, provisional words that may still change.
+    /// Writes `committed`, which are final words. On a terminal, also shows `provisional`, which are words that may
+    /// still change.
     pub fn show_words(&mut self, committed: &[Word], provisional: &[Word]) -> io::Result<()> {
         let Some(columns) = self.columns else {
             for word in committed {
@@ -37,7 +38,7 @@ impl<W: Write> Screen<W> {
         };
         for word in committed {
             let word = on_one_line(&word.word);
-            // The last column stays empty, because terminals wrap a full line at different moments.
+            // The rightmost column stays empty, because terminals differ in when they wrap a full line.
             if !self.line.is_empty() && width(&self.line) + width(&word) >= columns {
                 writeln!(self.out, "\r{}{CLEAR}", self.line)?;
                 self.line.clear();
@@ -51,7 +52,7 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Ends the current line, if the utterance has any words.
+    /// Ends the current line. Does nothing if the utterance has no words.
     pub fn end_utterance(&mut self) -> io::Result<()> {
         if self.columns.is_some() {
             write!(self.out, "\r{}{CLEAR}", self.line)?;
@@ -68,7 +69,7 @@ fn width(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
-/// The longest prefix of `text` that fits into `columns`.
+/// Returns the longest beginning of `text` that fits into `columns` terminal columns.
 fn truncated(text: &str, columns: usize) -> &str {
     let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
     let end = ends.take_while(|end| width(&text[..*end]) <= columns).last();

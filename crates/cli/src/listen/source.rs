@@ -1,5 +1,5 @@
-//! Reads samples from the microphone or standard input. They are received on a separate thread, so that no samples
-//! are lost while the model is busy.
+//! Reads samples from the microphone or standard input. A separate thread receives the samples, so that none are lost
+//! while the model is busy.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,23 +12,23 @@ use super::args::{ListenArgs, Source};
 use super::microphone::Microphone;
 use crate::failure::Failure;
 
-/// Maximum number of blocks in the queue. If the queue is full, standard input is not read until there is space, and
+/// Maximum number of blocks of samples in the queue. If the queue is full, reading from standard input waits, but new
 /// blocks of the microphone are lost. A microphone sends a few dozen blocks per second.
 const QUEUE_LENGTH: usize = 1024;
 
 /// Maximum number of bytes in one read from standard input.
 const BLOCK_BYTES: usize = 4096;
 
-/// A stream of 16 kHz mono samples in blocks. The channel closes when the input ends. An error means that the source
-/// failed.
+/// A stream of 16 kHz mono samples in blocks. The channel closes when the input ends. An error in the channel means
+/// that reading the input failed.
 pub struct SampleStream {
     pub blocks: Receiver<Result<Vec<f32>, String>>,
-    /// The open microphone. It records until it is dropped.
+    /// The open microphone. It records until this value is dropped.
     #[cfg(feature = "microphone")]
     _microphone: Option<Microphone>,
 }
 
-/// Rejects invalid combinations of arguments. This check runs before the model is loaded.
+/// Returns an error for invalid combinations of arguments. This check runs before the model is loaded.
 pub fn check(args: &ListenArgs) -> Result<(), Failure> {
     let problem = match args.input {
         Source::Stdin if io::stdin().is_terminal() => "the standard input is a terminal; redirect raw samples into it",
@@ -41,7 +41,7 @@ pub fn check(args: &ListenArgs) -> Result<(), Failure> {
     Err(Failure::Usage(problem.to_owned()))
 }
 
-/// Opens the source. `args` must have passed [`check`].
+/// Opens the source of the audio. [`check`] must have accepted `args` before.
 pub fn open(args: &ListenArgs) -> Result<SampleStream, Failure> {
     if args.input == Source::Microphone {
         return microphone();

@@ -42,10 +42,10 @@ struct ListedModel<'a> {
     description: &'a str,
     purpose: &'static str,
     languages: &'a str,
-    /// The size in bytes.
+    /// The size of the model's files in bytes.
     size: Option<u64>,
     state: &'static str,
-    /// The directory of the model, if it is installed or damaged.
+    /// The directory of the model, or `None` if the model is neither installed nor damaged.
     path: Option<String>,
 }
 

@@ -35,8 +35,8 @@ fn pull(store: &Store, names: &[String], console: &Console) -> Result<(), Failur
         transcribes |= store.catalogue().find(name).is_ok_and(|model| model.purpose() == Purpose::Transcription);
         Ok(())
     })?;
-    // Transcription also needs the speech detection model. Download it now, because the user may transcribe later
-    // without network access.
+    // Transcription also needs the speech detection model. It is downloaded now, because the user may have no network
+    // access later.
     if transcribes
         && store.path(SPEECH_DETECTOR).is_err()
         && let Some(path) = download::speech_detector(store, false, console, &interrupt)?
@@ -75,7 +75,8 @@ fn remove(store: &Store, names: &[String]) -> Result<(), Failure> {
     })
 }
 
-/// Runs `work` for every name, and continues after a failure. If any name is unknown, `work` is never called.
+/// Calls `work` with every name, and continues if a call fails. If any of the names is unknown, an error is returned
+/// before the first call.
 fn for_each_model(
     store: &Store,
     names: &[String],

@@ -18,7 +18,8 @@ pub mod options {
     use super::unsupported;
     use crate::failure::Failure;
 
-    /// The NPU options. They are accepted so that the error message can name the missing feature.
+    /// The NPU options. This build rejects them, but defines them so that the error message can name the missing
+    /// feature.
     #[derive(Debug, clap::Args)]
     pub struct NpuArgs {
         #[arg(long, value_name = "DIR", hide = true)]
@@ -50,7 +51,7 @@ pub mod probe {
 
     use super::MESSAGE;
 
-    /// The result of looking for an NPU. In this build, it is always [`Self::Absent`].
+    /// The result of looking for an NPU. A build without NPU support always returns [`Self::Absent`].
     pub enum Probe {
         #[expect(dead_code, reason = "the same variants as in a build with NPU support")]
         Usable(String),

@@ -8,24 +8,24 @@ use amanuensis_xdna::matmul::Mode;
 use crate::failure::Failure;
 use crate::values::name_of;
 
-/// Options that say how to use an NPU.
+/// Options that select a compiled program for the NPU, and how it is run.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "NPU")]
 pub struct NpuArgs {
-    /// Directory of a design for the NPU (see docs/npu.md); untested on hardware
+    /// Directory with the compiled program for the NPU (a "design", see docs/npu.md); not yet tested on a real NPU
     #[arg(long, value_name = "DIR")]
     npu_design: Option<PathBuf>,
 
     /// How work is submitted to the NPU [default: batched]
     ///
-    /// `batched` queues many launches and waits for all of them together. `sequential` waits for every launch. It is
-    /// slower, and meant for comparison.
+    /// `batched` queues many launches and waits for all of them at once. `sequential` waits for each launch before it
+    /// queues the next one; it is slower and meant for comparison.
     #[arg(long, value_name = "MODE", value_parser = name_of::<Mode>())]
     npu_mode: Option<Mode>,
 }
 
 impl NpuArgs {
-    /// Returns the device options of the engine. Fails if an NPU option is set that does not apply to `device`.
+    /// Returns the device options of the engine. Fails if an NPU option is set although `device` does not support it.
     pub fn device_options(&self, device: Device) -> Result<DeviceOptions, Failure> {
         let needs = |option: &str, devices: &str| Failure::Usage(format!("{option} needs {devices}"));
         if self.npu_design.is_some() && !matches!(device, Device::Npu | Device::Auto) {

@@ -9,13 +9,13 @@ use amanuensis_xdna::{Error, Machine};
 pub enum Probe {
     /// The NPU can be used. The text describes it.
     Usable(String),
-    /// The machine has an NPU, but it cannot be used. The text is the reason.
+    /// The machine has an NPU, but it cannot be used. The text says why.
     Unusable(String),
-    /// The machine has no NPU. The text is a message about this for the user.
+    /// The machine has no NPU. The text is a message that tells the user so.
     Absent(String),
 }
 
-/// Looks for an NPU, and checks the design in `directory`.
+/// Looks for an NPU, and checks the design (the program for the NPU) in `directory`.
 pub fn probe(directory: Option<&Path>) -> Probe {
     let machine = Machine::here();
     match check(&machine, directory) {
@@ -28,7 +28,7 @@ pub fn probe(directory: Option<&Path>) -> Probe {
 /// Returns a description of the NPU, or the reason why it cannot be used.
 fn check(machine: &Machine, directory: Option<&Path>) -> Result<String, String> {
     let message = |error: Error| error.to_string();
-    // The design is checked even on machines without an NPU.
+    // The design (the program for the NPU) is checked even on machines without an NPU.
     let found = machine.device().map_err(|error| match directory.map(design::load) {
         Some(Err(problem)) => format!("{error}; {problem}"),
         _ => message(error),

@@ -3,7 +3,7 @@
 use amanuensis_engine::Engine;
 use serde_json::{Value, json};
 
-/// A one-line summary for the user. `None` if no NPU was used.
+/// Summarises in one line for the user what the NPU did. Returns `None` if no NPU was used.
 pub fn summary(engine: &Engine) -> Option<String> {
     let usage = engine.npu_usage()?;
     let (device, counters) = (engine.device(), usage.counters);
@@ -20,7 +20,7 @@ pub fn summary(engine: &Engine) -> Option<String> {
     ))
 }
 
-/// The same counters as JSON. `null` if no NPU was used.
+/// Returns as JSON how much work the NPU did. Returns `null` if no NPU was used.
 pub fn json(engine: &Engine) -> Value {
     let Some(usage) = engine.npu_usage() else { return Value::Null };
     let counters = usage.counters;

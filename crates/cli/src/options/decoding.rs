@@ -28,8 +28,8 @@ pub struct DecodingArgs {
 
     /// Compute the start and end time of every word
     ///
-    /// The times are written to json output, and used for subtitles that are split or highlighted by word. Without
-    /// this option, such subtitles use estimated times.
+    /// The json output contains these times. The subtitle options, such as --highlight-words and
+    /// --max-words-per-line, use them too; without --word-timestamps, they use estimated times.
     #[arg(long, help_heading = "Output")]
     word_timestamps: bool,
 
@@ -72,12 +72,12 @@ impl DecodingArgs {
         self.multilingual
     }
 
-    /// The name of the number format, for reports.
+    /// The name of the number format, such as `int8`, for reports. With `--runtime onnx`, it is `onnx`.
     pub fn compute_type_name(&self) -> String {
         self.model.compute_type_name()
     }
 
-    /// The library's options to transcribe a recording in `language`.
+    /// Converts the arguments to the library's options for a recording in `language`.
     pub fn options(&self, language: LanguageChoice) -> TranscribeOptions {
         let mut options = TranscribeOptions {
             language: language.language(),

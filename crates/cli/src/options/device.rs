@@ -1,4 +1,4 @@
-//! The option `--device`, and the options of NPUs.
+//! The option `--device`, and the options for NPUs.
 
 use amanuensis_transcribe::{Device, DeviceOptions};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -7,10 +7,10 @@ use strum::VariantArray;
 use crate::failure::Failure;
 use crate::npu::options::NpuArgs;
 
-/// Options that select the device for the encoder's matrix products.
+/// Options that select the device that computes the encoder's matrix products.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// Device for the encoder's matrix products; the result does not depend on it
+    /// Device that computes the encoder's matrix products; the result does not depend on it
     #[arg(long, default_value = "auto", value_parser = device(), help_heading = "Performance")]
     device: Device,
 
@@ -30,8 +30,10 @@ fn device() -> impl TypedValueParser<Value = Device> {
         let (help, is_hidden) = match device {
             Device::Auto => ("An NPU if one is set up, otherwise the CPU", false),
             Device::Cpu => ("The CPU", false),
-            Device::Npu => ("An AMD XDNA NPU; needs --npu-design; untested on hardware", cfg!(not(feature = "npu"))),
-            // A software model of an NPU for development, documented in docs/npu.md.
+            Device::Npu => {
+                ("An AMD XDNA NPU; needs --npu-design; not yet tested on a real NPU", cfg!(not(feature = "npu")))
+            }
+            // This device simulates an NPU for development. It is documented in docs/npu.md.
             Device::NpuFake => ("A software model of an NPU, for development only", true),
         };
         PossibleValue::new(<&str>::from(device)).help(help).hide(is_hidden)

@@ -1,5 +1,5 @@
-//! The options of temperature fallback: if the text of a window fails the checks, the window is decoded again at a
-//! higher temperature.
+//! The options of temperature fallback: if the text of a window does not pass the checks, the window is decoded again
+//! at a higher temperature.
 
 use std::str::FromStr;
 
@@ -7,11 +7,11 @@ use amanuensis_transcribe::TranscribeOptions;
 
 use crate::values::hypotheses;
 
-/// Options for the temperatures to try, and for the checks that decide whether to try the next one.
+/// Options that set the temperatures to try, and the checks that a text must pass to be accepted.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Temperature fallback")]
 pub struct FallbackArgs {
-    /// Temperatures to try in order when decoding fails the checks below; 0 means no sampling
+    /// Temperatures to try in order until the text passes the checks below; 0 means no sampling
     #[arg(long, value_name = "LIST", default_value = "0,0.2,0.4,0.6,0.8,1", value_delimiter = ',')]
     temperature: Vec<f32>,
 
@@ -30,8 +30,9 @@ pub struct FallbackArgs {
     #[arg(long, value_name = "LOGPROB", default_value = "-1", allow_hyphen_values = true)]
     logprob_threshold: Threshold,
 
-    /// Treat a window as silent if its no-speech probability is above this and its mean log-probability is below
-    /// --logprob-threshold; `none` disables the check
+    /// Treat a window as silent if its no-speech probability is above this; `none` disables the check
+    ///
+    /// The mean log-probability of the window must also be below --logprob-threshold, unless that check is disabled.
     #[arg(long, value_name = "PROBABILITY", default_value = "0.6")]
     no_speech_threshold: Threshold,
 }

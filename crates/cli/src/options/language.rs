@@ -7,7 +7,7 @@ use amanuensis_transcribe::{Language, UnknownLanguage};
 /// The value of `--language`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LanguageChoice {
-    /// Detect the language.
+    /// Detect the language from the audio.
     Auto,
     /// The language that the user named.
     Known(Language),

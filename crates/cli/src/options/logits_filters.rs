@@ -8,16 +8,16 @@ use amanuensis_transcribe::LogitsFilterOptions;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Token filters")]
 pub struct LogitsFilterArgs {
-    /// Ids of tokens to suppress, separated by commas; -1 stands for the list in the model's files, `none` suppresses
+    /// Ids of tokens to suppress, separated by commas; -1 stands for the list in the model's files; `none` suppresses
     /// no tokens
     #[arg(long, value_name = "IDS", default_value = "-1", allow_hyphen_values = true)]
     suppress_tokens: TokenIds,
 
-    /// Suppress blank output at the beginning of a window
+    /// Do not allow a window to begin with blank output
     #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
     suppress_blank: bool,
 
-    /// Latest start of the first segment in a window, in seconds
+    /// The first segment of a window starts at most this many seconds after the start of the window
     #[arg(long, value_name = "SECONDS", default_value = "1")]
     max_initial_timestamp: f64,
 
@@ -46,7 +46,7 @@ impl LogitsFilterArgs {
 /// The value of `--suppress-tokens`.
 #[derive(Debug, Clone, PartialEq)]
 struct TokenIds {
-    /// Whether the tokens listed in the model's files are suppressed too.
+    /// Whether the tokens in the list of the model's files are suppressed, in addition to `ids`.
     includes_model_list: bool,
     ids: Vec<u32>,
 }

@@ -20,11 +20,11 @@ pub struct ModelArgs {
     #[arg(long, help_heading = "Model")]
     offline: bool,
 
-    /// Number format of the computation: `int8` is fast, `f32` is a slow reference [default: int8]
+    /// Number format of the computation: `int8` is fast; `f32` is slow and more exact, for comparison [default: int8]
     #[arg(long, value_name = "TYPE", value_parser = values::name_of::<ComputeType>(), help_heading = "Model")]
     compute_type: Option<ComputeType>,
 
-    /// Inference engine: `native` is built in; `onnx` runs the graphs of an ONNX export
+    /// Inference engine: `native` is built in; `onnx` needs a model that was exported to ONNX
     ///
     /// `onnx` is slower, and does not support --word-timestamps.
     #[arg(long, default_value = "native", value_parser = values::name_of::<Runtime>(), help_heading = "Model")]
@@ -32,8 +32,8 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The name of the number format, for reports. For ONNX, the name of the runtime is returned, because the graphs
-    /// define their own number formats.
+    /// The name of the number format, such as `int8`, for reports. If the runtime is ONNX, its name is returned
+    /// instead, because an ONNX graph defines its own number formats.
     pub fn compute_type_name(&self) -> String {
         match self.runtime {
             Runtime::Native => self.compute_type.unwrap_or_default().to_string(),

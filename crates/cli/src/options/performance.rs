@@ -1,4 +1,4 @@
-//! The options that affect the speed, but not the result.
+//! The options that affect the speed, but not the transcript.
 
 use amanuensis_transcribe::DeviceOptions;
 
@@ -29,7 +29,7 @@ impl PerformanceArgs {
         thread_count(self.threads)
     }
 
-    /// The batch size that the user set. `None` means the default of the library.
+    /// The batch size that the user set. `None` means that the library chooses it.
     pub fn batch_size(&self) -> Option<usize> {
         self.batch_size
     }

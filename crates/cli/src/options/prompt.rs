@@ -6,7 +6,7 @@ use amanuensis_transcribe::{Strategy, TranscribeOptions};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Prompt")]
 pub struct PromptArgs {
-    /// Prompt for every window, as an example of names, spelling and style
+    /// Text given to the model before every window, to show the names, spelling and style to use
     #[arg(long, value_name = "TEXT")]
     initial_prompt: Option<String>,
 
@@ -14,11 +14,11 @@ pub struct PromptArgs {
     #[arg(long, value_name = "WORDS")]
     hotwords: Option<String>,
 
-    /// Text that the transcript of the first window starts with; two sentences at most
+    /// Make the transcript of the first window start with this text, which may have two sentences at most
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 
-    /// Use the text of the previous window as a prompt [default: true with --strategy sequential]
+    /// Give the text of the previous window to the model as a prompt [default: true with --strategy sequential]
     ///
     /// Only --strategy sequential supports this option.
     #[arg(long, value_name = "BOOL")]

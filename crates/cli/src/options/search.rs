@@ -8,11 +8,11 @@ use crate::values::hypotheses;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Decoding")]
 pub struct SearchArgs {
-    /// Beam size; 1 means greedy decoding
+    /// Number of hypotheses that beam search follows at the same time; 1 means greedy decoding
     #[arg(long, value_name = "N", default_value = "1", value_parser = hypotheses())]
     beam_size: usize,
 
-    /// Stop beam search when patience * beam size hypotheses are finished
+    /// Stop beam search after FACTOR times --beam-size hypotheses are finished
     #[arg(long, value_name = "FACTOR", default_value = "1", requires = "beam_size")]
     patience: f32,
 

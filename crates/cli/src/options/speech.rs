@@ -17,25 +17,25 @@ pub struct SpeechArgs {
     #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
     vad_filter: bool,
 
-    /// Speech threshold: audio with a speech probability above it is speech
+    /// Treat audio as speech if its speech probability is above this
     #[arg(long, value_name = "PROBABILITY", default_value_t = VadOptions::default().threshold)]
     vad_threshold: f32,
 
-    /// Discard speech that is shorter than this, in milliseconds
+    /// Discard parts with speech that are shorter than this, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = to_ms(VadOptions::default().min_speech), value_parser = milliseconds())]
     vad_min_speech_duration_ms: u64,
 
-    /// Minimum duration of the silence between two parts with speech, in milliseconds
+    /// Join two parts with speech if the silence between them is shorter than this, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = to_ms(VadOptions::default().min_silence), value_parser = milliseconds())]
     vad_min_silence_duration_ms: u64,
 
-    /// Padding before and after each part with speech, in milliseconds
+    /// Duration of the audio before and after each part with speech that is transcribed too, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = to_ms(VadOptions::default().padding), value_parser = milliseconds())]
     vad_speech_pad_ms: u64,
 
     /// Clips to transcribe, in seconds: start,end,start,end,... [default: the whole recording]
     ///
-    /// The end of the last clip may be omitted.
+    /// If the last end is omitted, the last clip lasts until the end of the recording.
     #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true, help_heading = "Input")]
     clip_timestamps: Clips,
 }

@@ -75,11 +75,11 @@ pub struct TraceArgs {
     #[arg(short, long, value_name = "NAME|PATH", default_value = "base", value_parser = values::model(), help_heading = "Model")]
     pub model: String,
 
-    /// Inference engine: `native` is built in; `onnx` runs the graphs of an ONNX export
+    /// Inference engine: `native` is built in; `onnx` needs a model that was exported to ONNX
     #[arg(long, default_value = "native", value_parser = name_of::<Runtime>(), help_heading = "Model")]
     pub runtime: Runtime,
 
-    /// Number format of the native engine [default: f32]
+    /// Number format in which the native engine computes [default: f32]
     #[arg(long, value_name = "TYPE", value_parser = name_of::<ComputeType>(), help_heading = "Model")]
     pub compute_type: Option<ComputeType>,
 
@@ -99,7 +99,8 @@ pub struct TraceArgs {
     #[arg(long, value_name = "TYPE", value_parser = name_of::<ComputeType>(), help_heading = "Comparison")]
     pub compare_compute_type: Option<ComputeType>,
 
-    /// Maximum relative difference of a stage [default: depends on the number formats, see below]
+    /// Maximum relative difference between the two models in a stage [default: depends on the number formats, see
+    /// below]
     #[arg(long, value_name = "RATIO", value_parser = tolerance, help_heading = "Comparison")]
     pub tolerance: Option<f32>,
 }

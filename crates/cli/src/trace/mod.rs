@@ -1,5 +1,5 @@
-//! `amanuensis trace`: shows the values that a model computes for one window, and the first stage where two models
-//! differ.
+//! `amanuensis trace`: shows the values that a model computes for one window. With two models, it names the first
+//! stage of the computation where they differ.
 
 pub mod args;
 mod report;
@@ -24,11 +24,12 @@ use report::Report;
 use side::Side;
 use window::Window;
 
-/// The default tolerance if both models compute in f32. A different order of summation causes a difference of 0.0001,
-/// and half precision causes 0.0006.
+/// The default tolerance if both models compute in f32. A different order of summation causes a relative difference
+/// of 0.0001, and half precision causes 0.0006.
 const TOLERANCE_F32: f32 = 1e-3;
 
-/// The default tolerance if one of the models computes in int8. Int8 causes a difference of 0.17.
+/// The default tolerance if one of the models computes in int8. Computing in int8 instead of f32 causes a relative
+/// difference of 0.17.
 const TOLERANCE_INT8: f32 = 0.25;
 
 pub fn run(args: &TraceArgs) -> Result<(), Failure> {
@@ -63,7 +64,7 @@ pub fn run(args: &TraceArgs) -> Result<(), Failure> {
     };
     let text = if args.json { report.json() } else { report.table() };
     print(&text).map_err(|error| error.after_failures(failure.is_some()))?;
-    // The printed report already names the failed stage.
+    // The printed report already names the stage that failed.
     if failure.is_some() { Err(Failure::Reported) } else { Ok(()) }
 }
 

@@ -12,7 +12,7 @@ use crate::input::Input;
 
 const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// A trace, with the inputs and the result to report.
+/// A trace (the values that models computed for a window), with its inputs and its outcome.
 pub struct Report<'a> {
     pub audio: &'a Input,
     pub window: &'a Window,
@@ -88,7 +88,7 @@ impl Report<'_> {
     }
 }
 
-/// The table row of one decoding step.
+/// Formats one decoding step as a row of the table.
 fn row(number: usize, step: &Step) -> String {
     let Step { chosen: (token, logprob), top, caches, ms, cached_difference, difference } = step;
     let [rms, largest] = difference_columns(difference.as_ref());
@@ -113,7 +113,7 @@ fn row(number: usize, step: &Step) -> String {
     format!("{line}; {}", shapes.join(" "))
 }
 
-/// Two table columns: the root mean square and the largest value of the difference.
+/// Two table columns that describe the difference between the models: its root mean square and its largest value.
 fn difference_columns(difference: Option<&Comparison>) -> [String; 2] {
     match difference {
         None => [String::new(), String::new()],
@@ -148,7 +148,7 @@ fn token_json(token: &Token) -> Value {
     json!({ "token": token.id, "text": token.text })
 }
 
-/// The difference as JSON. `null` if there is no second model, or the values cannot be compared.
+/// The difference between the models as JSON. `null` if there is no second model, or the values cannot be compared.
 fn difference_json(difference: Option<&Comparison>) -> Value {
     let difference = difference.and_then(|difference| difference.as_ref().ok());
     json!(difference.map(|Difference { rms, largest }| json!({ "rms": rms, "largest": largest })))

@@ -1,4 +1,4 @@
-//! Loads the models of a trace. A trace has one model, or two models to compare.
+//! Loads the models of a trace: one model, or two models to compare.
 
 use amanuensis_engine::Engine;
 use amanuensis_models::Store;
@@ -10,19 +10,20 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::load::{find_model, thread_count};
 
-/// One loaded model of a trace.
+/// One loaded model of a trace, with its settings.
 pub struct Side {
     pub model: String,
     pub runtime: Runtime,
-    /// The number format. `None` for ONNX, because the graphs define their own number formats.
+    /// The number format of the computation. `None` for ONNX, because an ONNX graph defines its own number formats.
     pub compute_type: Option<ComputeType>,
     pub engine: Engine,
 }
 
-/// A model to load, the runtime that runs it, and its number format. The number format is `None` for ONNX.
+/// A model to load: its name or path, the runtime, and the number format. The number format is `None` for ONNX,
+/// because an ONNX graph defines its own number formats.
 pub type SideRequest<'a> = (&'a str, Runtime, Option<ComputeType>);
 
-/// The one or two models that the arguments select.
+/// Returns one or two models, as selected by the arguments. Fails if the arguments contradict each other.
 pub fn requests(args: &TraceArgs) -> Result<Vec<SideRequest<'_>>, Failure> {
     let checked = |runtime, compute_type: Option<ComputeType>, option: &str| match (runtime, compute_type) {
         (Runtime::Onnx, Some(_)) => Err(Failure::Usage(format!(
@@ -42,7 +43,7 @@ pub fn requests(args: &TraceArgs) -> Result<Vec<SideRequest<'_>>, Failure> {
     Ok(sides)
 }
 
-/// Finds and loads a model.
+/// Finds a model, downloads it if needed, and loads it.
 pub fn load(
     (model, runtime, compute_type): SideRequest<'_>,
     args: &TraceArgs,
@@ -52,7 +53,7 @@ pub fn load(
 ) -> Result<Side, Failure> {
     let path = find_model(model, args.offline, store, console, interrupt)?;
     let threads = thread_count(args.threads);
-    // Only the CPU is traced, because all devices give the same bits.
+    // Traces always run on the CPU. Other devices need no trace, because they give the same bits.
     let device = Device::Cpu.into();
     let options = EngineOptions { compute_type: compute_type.unwrap_or_default(), threads, device, runtime };
     let engine = Engine::load(&path, &options)

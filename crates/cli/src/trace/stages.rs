@@ -1,11 +1,13 @@
-//! The values of a trace, and the search for the first stage whose difference exceeds the tolerance.
+//! The values that the models computed in a trace, and the search for the first stage (mel spectrogram, encoder, or
+//! decoding step) whose difference exceeds the tolerance.
 
 use super::statistics::{Difference, Statistics};
 
 /// The difference between two sets of values, or the reason why they cannot be compared.
 pub type Comparison = Result<Difference, String>;
 
-/// The values that the models computed for one window.
+/// The values that one or two models computed for one window. They are those of the first model; for the second
+/// model, only the differences are stored.
 pub struct Trace {
     pub language: Option<String>,
     pub mel: Stage,
@@ -14,10 +16,11 @@ pub struct Trace {
     pub steps: Vec<Step>,
 }
 
-/// A stage before decoding. It has many values, so only statistics are reported.
+/// A stage of the computation before decoding: the mel spectrogram or the encoder. It has many values, so only
+/// statistics are reported.
 pub struct Stage {
     pub statistics: Statistics,
-    /// The difference from the second model. `None` if there is no second model.
+    /// The difference between both models. `None` if there is no second model.
     pub difference: Option<Comparison>,
 }
 
@@ -27,7 +30,7 @@ pub struct Token {
     pub text: String,
 }
 
-/// One decoding step.
+/// One decoding step, which generates one token.
 pub struct Step {
     /// The chosen token and its log-probability.
     pub chosen: (Token, f32),
@@ -36,13 +39,13 @@ pub struct Step {
     /// The names and shapes of the KV caches.
     pub caches: Vec<(String, Vec<usize>)>,
     pub ms: f64,
-    /// The difference between the logits with and without KV cache.
+    /// The difference between the logits that are computed with and without KV cache.
     pub cached_difference: Comparison,
-    /// The difference from the second model. `None` if there is no second model.
+    /// The difference between the logits of both models. `None` if there is no second model.
     pub difference: Option<Comparison>,
 }
 
-/// A stage that exceeds the tolerance.
+/// A stage of the computation that fails the check, with the reason.
 #[derive(Debug, PartialEq)]
 pub struct FailedStage {
     pub name: String,
@@ -50,7 +53,8 @@ pub struct FailedStage {
 }
 
 impl Trace {
-    /// The first stage that has NaN or infinite values, cannot be compared, or has a difference above `tolerance`.
+    /// Returns the first stage of the computation that fails: its values are NaN or infinite, or the models cannot be
+    /// compared, or a difference is above `tolerance`. Returns `None` if all stages pass.
     pub fn failure(&self, tolerance: f32) -> Option<FailedStage> {
         let of_stage = |name: &str, stage: &Stage| match stage.statistics.non_finite {
             0 => check(name, stage.difference.as_ref(), tolerance),

@@ -28,15 +28,15 @@ impl Statistics {
     }
 }
 
-/// The relative difference between two sets of values.
+/// The difference between two sets of values, relative to the first set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The root mean square of the differences, divided by the root mean square of the first set.
     ///
-    /// This value is compared with the tolerance. In every long silence, rounding errors flip a few encoder states.
-    /// This hardly changes the root mean square, but it changes the largest difference.
+    /// This number is compared with the tolerance, because rounding errors hardly change it. They do change the
+    /// largest difference: in every long silence, they cause large differences in a few encoder states.
     pub rms: f32,
-    /// The largest difference, divided by the largest absolute value of the first set.
+    /// The largest absolute difference, divided by the largest absolute value of the first set.
     pub largest: f32,
 }
 
@@ -62,9 +62,9 @@ pub fn difference(a: &[f32], b: &[f32]) -> Result<Difference, String> {
     })
 }
 
-/// The difference between two sets of logits, after subtracting the mean of each set.
+/// The difference between two sets of logits. The mean of each set is subtracted first.
 ///
-/// Softmax does not change if a constant is added to all logits, so such a constant does not count as a difference.
+/// Adding a constant to all logits does not change their softmax, so such a constant does not count as a difference.
 pub fn logits_difference(a: &[f32], b: &[f32]) -> Result<Difference, String> {
     let centred = |values: &[f32]| {
         let mean = values.iter().copied().map(f64::from).sum::<f64>() / values.len().max(1) as f64;

@@ -1,4 +1,4 @@
-//! Reads the window of a recording that is traced.
+//! Reads the part of a recording that a trace examines, called the window.
 
 use amanuensis_audio::WINDOW_SAMPLES;
 use amanuensis_engine::SileroVad;
@@ -9,13 +9,13 @@ use crate::failure::Failure;
 
 const SAMPLE_RATE_HZ: f64 = 16_000.0;
 
-/// A chunk with this speech probability or more counts as speech.
+/// A chunk of audio with at least this speech probability counts as speech.
 const SPEECH_THRESHOLD: f32 = 0.5;
 
-/// Number of samples (0.2 s) between the start of the window and the first speech.
+/// The window starts this many samples (0.2 s) before the first speech.
 const PADDING_SAMPLES: usize = 3200;
 
-/// The traced window: up to 30 s of a recording.
+/// The window that a trace examines: up to 30 s of a recording.
 pub struct Window {
     /// The start of the window in the recording, in seconds.
     pub start: f64,
@@ -70,10 +70,10 @@ fn first_speech(audio: &mut Audio, vad: &SileroVad, buffer: &mut Buffer) -> Resu
     Err(Failure::Failed("the recording contains no speech; choose a window with --start".to_owned()))
 }
 
-/// The part of the recording that is held in memory.
+/// A part of the recording that is held in memory.
 #[derive(Default)]
 struct Buffer {
-    /// The index in the recording of the first sample held.
+    /// The position in the recording of the first sample in memory, in samples.
     first: usize,
     samples: Vec<f32>,
 }
@@ -83,14 +83,14 @@ impl Buffer {
         self.first + self.samples.len()
     }
 
-    /// Appends the next block of the recording. Returns false at the end of the recording.
+    /// Reads the next block of the recording into memory. Returns false at the end of the recording.
     fn extend(&mut self, audio: &mut Audio) -> Result<bool, Failure> {
         let block = audio.next_block().map_err(|error| Failure::Failed(error.to_string()))?;
         self.samples.extend_from_slice(block.unwrap_or_default());
         Ok(block.is_some())
     }
 
-    /// Discards all samples before the index `first` in the recording.
+    /// Removes all samples before position `first` of the recording from memory.
     fn discard_before(&mut self, first: usize) {
         let count = first.saturating_sub(self.first).min(self.samples.len());
         self.samples.drain(..count);

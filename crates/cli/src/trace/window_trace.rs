@@ -1,4 +1,5 @@
-//! Runs one or two models on a window, from the mel spectrogram to the logits of each token.
+//! Runs one or two models on a window of audio, and records the results: mel spectrogram, encoder states, and the
+//! logits of each token.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use super::stages::{Comparison, Stage, Step, Token, Trace};
 use super::statistics::{Statistics, difference, logits_difference};
 use super::window::Window;
 
-/// Number of most probable tokens to report for each step.
+/// Number of most probable tokens to report for each decoding step.
 const TOP_TOKENS: usize = 5;
 
 /// Decodes up to `steps` tokens of a window. If there is a second engine, it decodes the tokens that the first engine
@@ -51,7 +52,7 @@ pub fn run(
     })
 }
 
-/// Decodes up to `max_steps` tokens greedily.
+/// Decodes up to `max_steps` tokens, always choosing the most probable one.
 fn decode(
     engine: &Engine,
     mut decoder: StepwiseDecoder<'_>,
@@ -82,13 +83,13 @@ fn token(engine: &Engine, id: u32) -> Token {
     Token { id, text: engine.vocabulary().label(id) }
 }
 
-/// Numbers of frames that both engines get.
+/// Numbers of mel frames (10 ms of audio each) that are given to both engines.
 #[derive(Clone, Copy)]
 struct Lengths {
-    /// Number of frames given to both encoders, the same as in a transcription. If one engine needs more frames than
-    /// the other, for example whole windows, both get the larger number.
+    /// Number of frames that both encoders get. It is the number used in a transcription. If the engines differ in
+    /// this, for example because one needs whole windows, both get the larger number.
     encoder_frames: usize,
-    /// Number of frames that count as recorded audio. The frames after them are padding.
+    /// Number of frames that count as recorded audio. All later frames are padding.
     recorded_frames: usize,
 }
 
@@ -97,8 +98,8 @@ impl Lengths {
         let frames = Frames(window.samples.len() / HOP_LENGTH);
         let other_frames = other.map_or(Frames::ZERO, |other| other.window_frames(frames));
         let encoder_frames = engine.window_frames(frames).max(other_frames).0;
-        // In a transcription, one engine may drop padding while the other keeps it. To make the encoder outputs
-        // comparable, all frames count as recorded audio.
+        // In a transcription, one engine may drop the padding while the other keeps it. Then the encoder outputs
+        // could not be compared, so with two engines, all frames count as recorded audio.
         let recorded_frames = if other.is_some() { encoder_frames } else { frames.0 };
         Self { encoder_frames, recorded_frames }
     }
@@ -106,7 +107,7 @@ impl Lengths {
 
 /// The mel spectrogram of a window, and the encoder states that one engine computes from it.
 struct Encoded {
-    /// The mel spectrogram, `(n_frames, n_mels)`.
+    /// The mel spectrogram, with the shape `(n_frames, n_mels)`.
     mel: Vec<f32>,
     states: Vec<f32>,
     output: EncoderOutput,
@@ -125,8 +126,8 @@ impl Encoded {
     }
 }
 
-/// The decoder of the second engine. It decodes the tokens that the first engine chooses. It is an error if the
-/// engines cannot be compared.
+/// The decoder of the second engine, which is given the tokens that the first engine chooses. If the engines cannot
+/// be compared, it is an error that says why.
 struct Follower<'e>(Result<StepwiseDecoder<'e>, String>);
 
 impl<'e> Follower<'e> {
@@ -139,8 +140,8 @@ impl<'e> Follower<'e> {
         }))
     }
 
-    /// The difference between the logits of both engines for the next token. `first` holds the logits of the first
-    /// engine.
+    /// Returns the difference between the logits of both engines for the next token. `first` holds the logits of the
+    /// first engine.
     fn difference(&mut self, first: &[f32]) -> Comparison {
         let decoder = self.0.as_mut().map_err(|reason| reason.clone())?;
         logits_difference(first, &decoder.logits().map_err(message)?)

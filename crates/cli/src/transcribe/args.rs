@@ -29,12 +29,12 @@ Examples:
 
 Exit codes:
   0    all recordings were transcribed
-  1    a recording failed; the others were transcribed
+  1    at least one recording failed; all others were transcribed
   2    wrong usage
   130  stopped by Ctrl-C or SIGTERM
 
-Ctrl-C stops at the next window and keeps the text so far; with --output-dir, in files such as talk.partial.srt. A second \
-Ctrl-C stops immediately.
+Ctrl-C stops at the next window and keeps the text so far. With --output-dir, that text is written to files such as \
+talk.partial.srt. A second Ctrl-C stops immediately.
 
 Environment:
   AMANUENSIS_MODELS  directory of the models (default: in the user's data directory)
@@ -59,7 +59,8 @@ pub struct TranscribeArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "txt", value_delimiter = ',', value_parser = values::output_format(), help_heading = "Output")]
     pub format: Vec<OutputFormat>,
 
-    /// Write one file per recording and format into this directory, named after the recording
+    /// Directory for the output: one file per recording and format, named after the recording [default: print to
+    /// standard output]
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub output_dir: Option<PathBuf>,
 

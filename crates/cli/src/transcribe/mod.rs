@@ -68,7 +68,7 @@ fn usable_inputs<'a>(files: &'a [Input], outputs: &Outputs, console: &Console) -
     if inputs.is_empty() { Err(Failure::Reported) } else { Ok(inputs) }
 }
 
-/// The state that all recordings of a run share.
+/// The settings and the state that all recordings of a run share.
 struct Session {
     transcriber: Transcriber,
     options: TranscribeOptions,
@@ -76,7 +76,7 @@ struct Session {
     subtitles: SubtitleOptions,
     console: Console,
     interrupt: Interrupt,
-    /// Whether to print a line with the name of each recording before its text.
+    /// Whether a line with the name of the recording is printed before the text of each recording.
     has_headers: bool,
 }
 
@@ -102,7 +102,7 @@ impl Session {
         self.report_ending(input, &transcript, display.elapsed_seconds())
     }
 
-    /// Reports whether the transcription of `input` finished, was interrupted or failed.
+    /// Tells the user whether the transcription of `input` finished, was interrupted or failed.
     fn report_ending(&self, input: &Input, transcript: &Transcript, seconds: f64) -> Result<(), Failure> {
         let duration = clock(transcript.duration);
         let kept = || format!("kept the first {duration}{}", self.partial_files(input, transcript));
@@ -121,13 +121,14 @@ impl Session {
         }
     }
 
-    /// Returns `, in FILES` if an incomplete transcript was written to files, otherwise an empty text.
+    /// Returns `, in FILES` if an incomplete transcript was written to the files FILES. Otherwise, returns an empty
+    /// text.
     fn partial_files(&self, input: &Input, transcript: &Transcript) -> String {
         let files = self.outputs.partial_files(input).filter(|_| !transcript.segments.is_empty());
         files.map(|files| format!(", in {files}")).unwrap_or_default()
     }
 
-    /// Reports how many recordings were not started, and returns the failure for an interrupted run.
+    /// Tells the user how many recordings were not started. Returns the failure that ends an interrupted run.
     fn interrupted(&self, not_started: usize) -> Failure {
         if not_started > 0 {
             self.console.warning(format!("recordings not started: {not_started}"));

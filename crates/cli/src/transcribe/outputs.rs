@@ -12,7 +12,7 @@ use crate::console;
 use crate::failure::Failure;
 use crate::input::Input;
 
-/// The place where transcripts are written, and their formats.
+/// Where transcripts are written, and in which formats.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outputs {
     Stdout(OutputFormat),
@@ -20,7 +20,8 @@ pub enum Outputs {
 }
 
 impl Outputs {
-    /// Rejects combinations of arguments that would mix formats, or overwrite a transcript or a recording.
+    /// Returns an error for arguments that would mix several formats in one output, or overwrite a transcript or a
+    /// recording.
     pub fn new(directory: Option<&Path>, formats: &[OutputFormat], inputs: &[Input]) -> Result<Self, Failure> {
         let mut distinct: Vec<OutputFormat> = Vec::new();
         for format in formats {
@@ -62,10 +63,10 @@ impl Outputs {
         *self == Self::Stdout(OutputFormat::TXT)
     }
 
-    /// Writes the transcript of `input`. Does nothing if its segments were already printed.
+    /// Writes the transcript of `input`. Does nothing if its segments were already printed while they were decoded.
     ///
     /// If a file cannot be written, for example because the disk is full, the transcript is written to standard
-    /// output.
+    /// output instead.
     pub fn write(&self, input: &Input, transcript: &Transcript, subtitles: &SubtitleOptions) -> Result<(), Failure> {
         match self {
             Self::Stdout(_) if self.is_live() => Ok(()),
@@ -89,8 +90,8 @@ impl Outputs {
         }
     }
 
-    /// The names of the files for an incomplete transcript, separated by commas. `None` if transcripts go to standard
-    /// output.
+    /// The names of the files to which an incomplete transcript is written, separated by commas. `None` if
+    /// transcripts go to standard output.
     pub fn partial_files(&self, input: &Input) -> Option<String> {
         let Self::Directory(directory, formats) = self else { return None };
         let path = |format: &OutputFormat| directory.join(file_name(input, *format, false)).display().to_string();
@@ -98,8 +99,8 @@ impl Outputs {
     }
 }
 
-/// Writes a transcript to standard output because it could not be written to `path`. It must not be lost: the
-/// transcription may have taken hours. Returns a message that tells the user where the transcript is.
+/// Writes a transcript to standard output because it could not be written to the file at `path`. So it is not lost,
+/// although it may have taken hours to compute. Returns a message that tells the user where the transcript is.
 fn write_to_stdout(path: &Path, transcript: &Transcript, subtitles: &SubtitleOptions, format: OutputFormat) -> String {
     let mut out = BufWriter::new(io::stdout().lock());
     let heading = writeln!(out, "==> {} <==", console::printable(&path.to_string_lossy()));
@@ -110,9 +111,9 @@ fn write_to_stdout(path: &Path, transcript: &Transcript, subtitles: &SubtitleOpt
     }
 }
 
-/// Whether several transcripts in this format can be written to the same stream.
+/// Whether several transcripts in this format may follow each other in one stream.
 fn is_joinable(format: OutputFormat) -> bool {
-    // Each JSON transcript is one line, so several of them are valid JSON Lines.
+    // Each JSON transcript is one line. So several of them form a valid JSON Lines file.
     ["txt", "json"].contains(&format.name())
 }
 
@@ -125,7 +126,7 @@ fn file_name(input: &Input, format: OutputFormat, is_complete: bool) -> OsString
     name
 }
 
-/// Rejects two recordings that have the same output file, and an output file that would overwrite a recording.
+/// Returns an error if two recordings have the same output file, or if an output file would overwrite a recording.
 fn check_names(directory: &Path, formats: &[OutputFormat], inputs: &[Input]) -> Result<(), Failure> {
     let mut recording_of: HashMap<OsString, &Input> = HashMap::new();
     let names = inputs.iter().flat_map(|input| [true, false].map(|whole| (input, file_name(input, formats[0], whole))));

@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 const BAR: &str = "{prefix} [{wide_bar}] {percent}%, {msg}";
 const SPINNER: &str = "{spinner} {prefix} {msg}";
 
-/// Shows the events of one transcription.
+/// Shows the user the events of one transcription, such as new segments and warnings.
 pub struct ProgressDisplay<'a> {
     console: &'a Console,
     interrupt: &'a Interrupt,
@@ -21,7 +21,7 @@ pub struct ProgressDisplay<'a> {
     /// Whether segments are printed to standard output as soon as they are decoded.
     prints_segments: bool,
     start: Instant,
-    /// The first error that occurred while writing to standard output.
+    /// The first error from writing to standard output, or `Ok` if there was none.
     stdout_result: io::Result<()>,
     has_progress_bar: bool,
 }
@@ -32,8 +32,8 @@ impl<'a> ProgressDisplay<'a> {
         Self { console, interrupt, input, prints_segments, start, stdout_result: Ok(()), has_progress_bar: false }
     }
 
-    /// Shows an event. Returns `Break` if standard output cannot be written, or if the user asked the program to
-    /// stop.
+    /// Shows an event to the user. Returns `Break` if standard output cannot be written, or if the user asked the
+    /// program to stop.
     pub fn on_event(&mut self, event: Event<'_>) -> ControlFlow<()> {
         match event {
             Event::Segment(segment) => self.show_segment(segment),
@@ -53,7 +53,7 @@ impl<'a> ProgressDisplay<'a> {
         }
     }
 
-    /// The first error that occurred while printing segments, if any.
+    /// Returns the first error from printing segments, or `Ok` if there was none.
     pub fn stdout_result(&self) -> Result<(), &io::Error> {
         self.stdout_result.as_ref().copied()
     }
@@ -73,7 +73,8 @@ impl<'a> ProgressDisplay<'a> {
         }
     }
 
-    /// Updates the progress bar. `done` and `total` are positions in the recording, in seconds.
+    /// Updates the progress bar. `done` is the position reached in the recording, and `total` is the length of the
+    /// recording if it is known, both in seconds.
     fn show_progress(&mut self, done: f64, total: Option<f64>) {
         if !self.console.is_interactive() {
             return;

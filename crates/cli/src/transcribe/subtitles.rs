@@ -5,21 +5,22 @@ use clap::builder::{RangedU64ValueParser, TypedValueParser};
 
 use crate::failure::Failure;
 
-/// Options that control how segments are split into the lines and cues of subtitles.
+/// Options that control how the text is split into subtitle lines and cues. A cue is a text that is shown for some
+/// time.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Subtitles")]
 pub struct SubtitleArgs {
-    /// Maximum number of characters in a line [default: one line per segment]
+    /// Maximum number of characters in a line [default: no limit; each segment is one line]
     #[arg(long, value_name = "N", value_parser = count())]
     max_line_width: Option<usize>,
 
-    /// Maximum number of lines in a cue [default: all lines of a segment]
+    /// Maximum number of lines in a cue [default: no limit; each segment is one cue]
     #[arg(long, value_name = "N", value_parser = count())]
     max_line_count: Option<usize>,
 
     /// Maximum number of words in a line
     ///
-    /// Without --max-line-count and --max-line-width, every line becomes a separate cue.
+    /// If neither --max-line-count nor --max-line-width is given, every line becomes a separate cue.
     #[arg(long, value_name = "N", value_parser = count())]
     max_words_per_line: Option<usize>,
 
@@ -29,7 +30,7 @@ pub struct SubtitleArgs {
 }
 
 impl SubtitleArgs {
-    /// Returns the subtitle options of the library. Fails if a subtitle option is set, but `formats` contains no
+    /// Returns the subtitle options of the library. Fails if a subtitle option is set, but none of `formats` is a
     /// subtitle format.
     pub fn options(&self, formats: &[OutputFormat]) -> Result<SubtitleOptions, Failure> {
         let options = SubtitleOptions {

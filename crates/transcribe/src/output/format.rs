@@ -19,13 +19,13 @@ pub struct OutputFormat {
 
 #[rustfmt::skip]
 const FORMATS: &[OutputFormat] = &[
-    OutputFormat { name: "txt",  description: "plain text, one line per segment",             write: txt::write,  is_subtitles: false },
-    OutputFormat { name: "srt",  description: "SubRip subtitles",                             write: srt::write,  is_subtitles: true },
-    OutputFormat { name: "vtt",  description: "WebVTT subtitles",                             write: vtt::write,  is_subtitles: true },
-    OutputFormat { name: "ass",  description: "Advanced SubStation Alpha subtitles",          write: ass::write,  is_subtitles: true },
-    OutputFormat { name: "lrc",  description: "LRC lyrics, with the start time of each line", write: lrc::write,  is_subtitles: true },
-    OutputFormat { name: "tsv",  description: "tab-separated start (ms), end (ms) and text",  write: tsv::write,  is_subtitles: false },
-    OutputFormat { name: "json", description: "all results, in OpenAI's verbose_json format", write: json::write, is_subtitles: false },
+    OutputFormat { name: "txt",  description: "plain text, one line per segment",                                       write: txt::write,  is_subtitles: false },
+    OutputFormat { name: "srt",  description: "SubRip subtitles",                                                       write: srt::write,  is_subtitles: true },
+    OutputFormat { name: "vtt",  description: "WebVTT subtitles",                                                       write: vtt::write,  is_subtitles: true },
+    OutputFormat { name: "ass",  description: "Advanced SubStation Alpha subtitles",                                    write: ass::write,  is_subtitles: true },
+    OutputFormat { name: "lrc",  description: "LRC lyrics, with the start time of each line",                           write: lrc::write,  is_subtitles: true },
+    OutputFormat { name: "tsv",  description: "tab-separated start (ms), end (ms) and text",                            write: tsv::write,  is_subtitles: false },
+    OutputFormat { name: "json", description: "segments, words and all other details, in OpenAI's verbose_json format", write: json::write, is_subtitles: false },
 ];
 
 impl OutputFormat {

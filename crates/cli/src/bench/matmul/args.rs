@@ -46,19 +46,21 @@ JSON:
 Environment:
   AMANUENSIS_ISA  the instruction set, if --isa is not given (default: the best one)";
 
-/// Measure int8 matrix products.
+/// Measure the speed of int8 matrix products.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct BenchMatmulArgs {
-    /// Sizes of cubes; N means a product of two N x N matrices [default: 16,64,128,512,1024 without --shapes]
+    /// Sizes of square matrices; N means a product of two N x N matrices [default: 16,64,128,512,1024 without
+    /// --shapes]
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = Shape::cube)]
     pub sizes: Vec<Shape>,
 
-    /// Shapes of products [default: shapes of the layers of `base` without --sizes]
+    /// Shapes of products; MxKxN means an M x K matrix times a K x N matrix [default: shapes of the layers of `base`
+    /// without --sizes]
     #[arg(long, value_name = "MxKxN,...", value_delimiter = ',')]
     pub shapes: Vec<Shape>,
 
-    /// Tile sizes for cubes: 16, 32 or 64 [default: all]
+    /// Sizes of the tiles that the products of --sizes are split into: 16, 32 or 64 [default: all]
     #[arg(long, value_name = "T,...", value_delimiter = ',', value_parser = tile_size(), hide_possible_values = true)]
     pub tiles: Vec<TileSize>,
 
@@ -75,7 +77,7 @@ pub struct BenchMatmulArgs {
     pub json: bool,
 }
 
-/// One value of `--isa`.
+/// One value of `--isa`: an instruction set or `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsaChoice {
     All,

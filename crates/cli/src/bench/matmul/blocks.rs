@@ -1,5 +1,5 @@
-//! An int8 matrix product that only computes sums, block by block, and the comparison of the sums with the reference
-//! kernel.
+//! An int8 matrix product that computes only the i32 sums, one block at a time, and a check of these sums against the
+//! reference kernel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,16 +9,19 @@ use amanuensis_kernels::{Aligned, Context, Cpu, Isa, Pool};
 
 use super::shape::Shape;
 
-/// Number of rows in a block. The sums of a block fit into the L1 cache.
+/// Number of rows in a block of sums. It is so small that the sums of a block fit into the L1 cache.
 const BLOCK_ROWS: usize = 32;
 
-/// Maximum number of panels in a block when threads divide the panels.
+/// Maximum number of panels (groups of output channels) in a block when the threads divide the panels among
+/// themselves.
 const BLOCK_PANELS: usize = 16;
 
-/// A callback for each block of sums. Its arguments are the first row, the first panel and the sums.
+/// A function that is called for each block of sums. Its arguments are the index of the block's first row, the index
+/// of its first panel (a group of output channels), and the sums.
 type OnBlock<'a> = dyn Fn(usize, usize, &[i32]) + Sync + 'a;
 
-/// Computes a product without storing all sums. Each thread has one buffer, which it overwrites for every block.
+/// Computes a product without storing all sums: each thread has one buffer, which it overwrites with every block of
+/// sums.
 pub struct Blocks(Vec<Mutex<Aligned<i32>>>);
 
 impl Blocks {
@@ -26,7 +29,8 @@ impl Blocks {
         Self((0..pool.threads()).map(|_| Mutex::default()).collect())
     }
 
-    /// Computes all sums. The threads divide the rows among themselves, or the panels if there are too few rows.
+    /// Computes all sums of the product and passes them to `on_block`. The threads divide the rows among themselves,
+    /// or if there are too few rows, the panels (groups of output channels).
     pub fn multiply(&self, context: &Context, a: &QuantisedRows, b: &PackedI8, on_block: &OnBlock<'_>) {
         let (kernel, threads) = (kernel(context.cpu), context.pool.threads());
         let (m, panels) = (a.rows(), b.n().div_ceil(PANEL));
@@ -57,19 +61,19 @@ impl Blocks {
     }
 }
 
-/// Some rows of a product, computed by the reference kernel.
+/// Some rows of a product, computed by the reference kernel for comparison.
 pub struct Reference {
     shape: Shape,
     /// The indices of the rows, in ascending order.
     rows: Vec<usize>,
-    /// The sums of these rows, `(rows, padded_n)`.
+    /// The sums in these rows, with the shape `(rows, padded_n)`.
     sums: Vec<i32>,
 }
 
 impl Reference {
     pub fn of(shape: Shape, a: &QuantisedRows, b: &PackedI8, pool: &Pool) -> Self {
         let count = shape.rows_compared();
-        // The rows are evenly spaced, and include the first and the last row of the product.
+        // The compared rows are evenly spaced, and include the first and the last row of the product.
         let rows: Vec<usize> = (0..count).map(|index| index * (shape.m - 1) / (count - 1).max(1)).collect();
         let width = shape.padded_n();
         let mut sums = vec![0; count * width];
@@ -84,8 +88,8 @@ impl Reference {
         self.rows.len()
     }
 
-    /// Whether `product` computes the same sums as the reference. `product` must call its argument for each block of
-    /// sums.
+    /// Whether `product` computes the same sums as the reference. `product` must call the function that it is given
+    /// for each block of sums.
     pub fn equals(&self, product: impl FnOnce(&OnBlock<'_>)) -> bool {
         let (equal_sums, width) = (AtomicUsize::new(0), self.shape.padded_n());
         product(&|row, panel, sums| {
@@ -110,7 +114,7 @@ mod tests {
     use super::super::data::byte;
     use super::*;
 
-    /// The shapes cover many rows, few rows, incomplete blocks and incomplete groups of panels.
+    /// The tested shapes have many rows, few rows, incomplete blocks, and incomplete groups of panels.
     #[test]
     fn blocks_equal_the_reference_and_a_wrong_sum_is_found() {
         for (shape, threads) in [([70, 20, 300], 2), ([3, 64, 700], 2), ([33, 5, 17], 3), ([1, 1, 1], 1)] {

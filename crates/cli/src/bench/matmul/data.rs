@@ -1,8 +1,8 @@
 //! Input values for the measured matrix products.
 
-/// A pseudorandom value in -127..=127. It depends only on `index`, so every run gets the same values.
+/// Returns a pseudorandom value in -127..=127. The value depends only on `index`, so every run uses the same values.
 pub fn byte(index: usize) -> i8 {
-    // The last step of the SplitMix64 generator.
+    // This is the mixing step of the random number generator SplitMix64.
     let mut bits = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

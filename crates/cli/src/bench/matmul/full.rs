@@ -1,5 +1,5 @@
-//! Measures products in the full contract (see docs/matmul.md): exact i32 sums, also scaled to f32 and quantised to
-//! int8.
+//! Measures products in the "full contract" of docs/matmul.md: exact i32 sums, which are also scaled to f32 or
+//! quantised to int8.
 
 use std::hint::black_box;
 
@@ -12,11 +12,11 @@ use super::data::byte;
 use super::shape::Shape;
 use crate::bench::timing::fastest_repeated;
 
-/// The header of the columns that [`FullRow::line`] writes.
+/// The header of the table whose rows [`FullRow::line`] formats.
 pub const HEADER: &str =
     "full contract                             bare                 to f32              quantised          equal";
 
-/// The measurements of one shape on one instruction set.
+/// The measurements of a product of one shape with one instruction set.
 pub struct FullRow {
     pub shape: Shape,
     pub isa: Isa,
@@ -29,13 +29,13 @@ pub struct FullRow {
 }
 
 impl FullRow {
-    /// The duration of the product with f32 results, in seconds.
+    /// The duration of computing the product with f32 results, in seconds.
     pub fn seconds(&self) -> f64 {
         self.shape.operations() / self.f32_gops / 1e9
     }
 
-    /// `speedup` is the speed-up over the tile-exact product of the same cube. It is `None` if that product was not
-    /// measured.
+    /// Returns the row as JSON. `speedup` says how many times faster this product is than the same product computed
+    /// in tiles. It is `None` if that product was not measured.
     pub fn json(&self, speedup: Option<f64>) -> Value {
         json!({
             "size": self.shape.cube_size(), "tile": null, "contract": "full", "mode": "kernel",
@@ -59,19 +59,19 @@ impl FullRow {
         format!("{:<18}{:<13}{bare}  {f32}  {quantise}  {equal}", self.shape, self.isa.name())
     }
 
-    /// The speed as a share of the limit in registers, from 0 to 1.
+    /// Converts a speed to a share, from 0 to 1, of the machine's limit for int8 instructions on registers.
     fn share(&self, gops: f64) -> f64 {
         gops / 1e3 / self.peak_tops
     }
 }
 
-/// Measures one shape on each instruction set.
+/// Measures one shape on each instruction set. `peaks` holds the speed limit of each instruction set.
 pub fn measure(shape: Shape, peaks: &[(Cpu, f64)], context: &mut Context) -> Vec<FullRow> {
     let Shape { m, k, n } = shape;
     let mut a = QuantisedRows::default();
     {
-        // The first value of every row is 127, the largest magnitude. Then the quantisation scale is 1, and all
-        // values stay the same.
+        // The first value of every row is 127, the largest magnitude. So the quantisation scale is 1, and
+        // quantisation does not change the values.
         let value = |index: usize| if index.is_multiple_of(k) { 127.0 } else { f32::from(byte(index)) };
         let values: Vec<f32> = (0..m * k).map(value).collect();
         a.assign(context, RowsF32::new(&values, k));

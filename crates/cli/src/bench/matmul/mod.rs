@@ -1,5 +1,5 @@
-//! `amanuensis bench matmul`: the speed and correctness of int8 matrix products, in the full contract and in the
-//! tile-exact contract. docs/matmul.md defines both contracts.
+//! `amanuensis bench matmul`: measures the speed and correctness of int8 matrix products, computed exactly (the "full
+//! contract") and in tiles like on an NPU (the "tile-exact contract"). docs/matmul.md defines both contracts.
 
 pub mod args;
 mod blocks;
@@ -26,20 +26,21 @@ use full::FullRow;
 use shape::Shape;
 use tiles::TileRow;
 
-/// Sizes of the cubes that are measured by default.
+/// Sizes of the square matrices that are multiplied by default.
 const SIZES: [usize; 5] = [16, 64, 128, 512, 1024];
 
-/// Shapes that are measured by default. They are those of the model `base`: the attention and feed-forward layers for
-/// one window, and the logits of 16 windows.
+/// Shapes (m, k, n) that are measured by default. They occur in the model `base`: the attention and feed-forward
+/// layers for one window, and the logits for 16 windows.
 const SHAPES: [[usize; 3]; 4] = [[1500, 512, 512], [1500, 512, 2048], [1500, 2048, 512], [16, 512, 51_865]];
 
-/// Maximum size of a cube that is computed in tiles. With one launch at a time, larger cubes take minutes.
+/// Maximum size of square matrices that are multiplied in tiles. Larger ones would take minutes, because in
+/// sequential mode each kernel run waits for the one before it.
 const MAX_TILED_SIZE: usize = 1024;
 
-/// The measurements in both contracts.
+/// The measurements of products in both contracts of docs/matmul.md.
 struct Results {
     threads: usize,
-    /// Each instruction set with its limit in registers, in 10^12 operations per second.
+    /// Each instruction set with its speed limit on registers, in 10^12 operations per second.
     peaks: Vec<(Cpu, f64)>,
     tiled: Vec<TileRow>,
     full: Vec<FullRow>,
@@ -111,14 +112,15 @@ impl Results {
         self.tiled.iter().filter(|row| row.isa() == isa).collect()
     }
 
-    /// The speed-up of a full product over the same cube computed in tiles. The tiles have the first tile size and
-    /// are launched one at a time.
+    /// How many times faster the full product is than the same product computed in tiles of the first tile size, with
+    /// one kernel run at a time. `None` if that product was not measured in tiles.
     fn full_speedup(&self, full: &FullRow) -> Option<f64> {
         let same = |row: &&TileRow| Some(row.size()) == full.shape.cube_size() && row.isa() == full.isa;
         Some(self.tiled.iter().find(same)?.sequential_seconds() / full.seconds())
     }
 
-    /// The first product that differs from the reference, as its instruction set and its description.
+    /// Returns the instruction set and the description of the first product that differs from the reference, or
+    /// `None` if all products are correct.
     fn wrong(&self) -> Option<(Isa, String)> {
         let tiled = self.tiled.iter().find(|row| !row.equal());
         let tiled = tiled.map(|row| (row.isa(), format!("{0} in tiles of {1}", row.size(), row.tile())));
@@ -135,7 +137,8 @@ fn selected_shapes(args: &BenchMatmulArgs) -> Vec<Shape> {
     args.sizes.iter().chain(&args.shapes).copied().collect()
 }
 
-/// The instruction sets that the user chose, without duplicates, or the default instruction set.
+/// The instruction sets that the user chose, without duplicates, or the default one if the user chose none. Fails if the
+/// machine does not support one of them.
 fn selected_cpus(choices: &[IsaChoice]) -> Result<Vec<Cpu>, Failure> {
     if choices.is_empty() {
         return Ok(vec![Cpu::from_environment().map_err(|error| Failure::Usage(error.to_string()))?]);

@@ -7,13 +7,14 @@ use amanuensis_kernels::gemm::PANEL;
 
 use crate::failure::Failure;
 
-/// Maximum of `k`. With a larger `k`, a sum of `k` products of 127 x 127 could overflow an i32.
+/// Maximum of `k`, the number of products in a sum. With a larger `k`, a sum of products of 127 x 127 could overflow
+/// an i32.
 const MAX_K: usize = i32::MAX as usize / (127 * 127);
 
-/// Maximum number of operations that the slow reference kernel computes for one shape.
+/// Maximum number of operations of the slow reference kernel for one shape. It limits how many rows are compared.
 const REFERENCE_OPERATIONS: usize = 1_000_000_000;
 
-/// The shape of the product `(m, k) x (k, n)`.
+/// The shape of a product of two matrices, `(m, k) x (k, n)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     pub m: usize,
@@ -30,12 +31,12 @@ impl Shape {
         }
     }
 
-    /// Parses the size of a cube, such as `512` for `512x512x512`.
+    /// Parses the size of square matrices: `512` means the shape `512x512x512`.
     pub fn cube(text: &str) -> Result<Self, String> {
         Self::new([text.trim().parse().map_err(|_| "not an integer of 64 bits")?; 3])
     }
 
-    /// The size of a cube, or `None` for other shapes.
+    /// The size `m` if both matrices are square (m = k = n), or `None` for other shapes.
     pub fn cube_size(self) -> Option<usize> {
         (self.m == self.k && self.k == self.n).then_some(self.m)
     }
@@ -45,20 +46,20 @@ impl Shape {
         2.0 * self.m as f64 * self.k as f64 * self.n as f64
     }
 
-    /// The number of columns `n`, rounded up to complete panels.
+    /// The number of columns `n`, rounded up to complete panels (groups of output channels).
     pub fn padded_n(self) -> usize {
         self.n.next_multiple_of(PANEL)
     }
 
-    /// The number of rows whose sums are compared with the reference.
+    /// The number of rows whose sums are compared with those of the reference kernel.
     pub fn rows_compared(self) -> usize {
         (REFERENCE_OPERATIONS / (2 * self.k).saturating_mul(self.n)).clamp(1, self.m)
     }
 
-    /// An upper bound of the bytes of all matrices that are in memory at the same time.
+    /// An upper bound for the memory that all matrices need at the same time, in bytes.
     fn bytes(self) -> u128 {
         let [m, k, n, compared] = [self.m, self.k, self.n, self.rows_compared()].map(|size| size as u128);
-        // Add the maximum padding of rows and panels.
+        // Add the largest possible padding of rows (`k`) and of panels, which are groups of columns (`n`).
         let (k, n) = (k + 64, n + 64);
         let activations_f32_and_int8 = 5 * m * k;
         let weights = n * k;
@@ -87,7 +88,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Rejects a shape that needs more than `available` bytes of memory.
+/// Returns an error if a product of this shape needs more than `available` bytes of memory.
 pub fn check_memory(shape: Shape, available: u64) -> Result<(), Failure> {
     let gigabytes = |bytes: u128| bytes as f64 / 1e9;
     if shape.bytes() <= u128::from(available) {

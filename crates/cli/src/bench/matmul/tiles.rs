@@ -1,5 +1,5 @@
-//! Measures products in the tile-exact contract (see docs/matmul.md). The CPU takes the place of the NPU: it runs the
-//! launches of a tile kernel.
+//! Measures products that are split into tiles, as an NPU computes them (the "tile-exact contract" of
+//! docs/matmul.md). The CPU takes the place of the NPU and runs the kernel for every tile.
 
 use amanuensis_kernels::tile::{SHIFT, TileSize, full_reference, tile_exact_reference};
 use amanuensis_kernels::{Cpu, Isa};
@@ -14,7 +14,7 @@ use super::data::byte;
 use crate::bench::timing::fastest_repeated;
 use crate::failure::Failure;
 
-/// The measurements of one cube with one tile size on one instruction set.
+/// The measurements of one product of square matrices, with one tile size and one instruction set.
 pub struct TileRow {
     size: usize,
     tile: TileSize,
@@ -27,19 +27,20 @@ pub struct TileRow {
 /// The measurement of one mode, sequential or batched.
 struct ModeResult {
     seconds: f64,
-    /// The duration in seconds if launches run on the calling thread instead of in the queue.
+    /// The duration in seconds if the calling thread runs the kernel for each tile itself, instead of submitting it
+    /// to a queue.
     direct_seconds: f64,
     equal: bool,
     counters: Counters,
 }
 
-/// How much a correct tile-exact result differs from clamp((A x B) >> 7). The difference depends on the data and the
-/// tile size.
+/// How much a correct result in tiles differs from the exact product, clamp((A x B) >> 7). The cause is that every
+/// kernel run rounds and clamps its sums. The difference depends on the data and the tile size.
 #[derive(Clone, Copy)]
 struct ShiftError {
     /// The mean absolute difference.
     mae: f64,
-    /// The share of elements that differ by at most 1, from 0 to 1.
+    /// The share of results that differ by at most 1, as a number from 0 to 1.
     within_1: f64,
 }
 
@@ -60,7 +61,7 @@ impl TileRow {
         self.sequential.seconds
     }
 
-    /// Whether the results of both modes equal the reference.
+    /// Whether the results of the sequential and the batched mode both equal the reference.
     pub fn equal(&self) -> bool {
         self.sequential.equal && self.batched.equal
     }
@@ -83,15 +84,16 @@ impl TileRow {
         })
     }
 
-    /// The number of operations, in 10^9.
+    /// The number of additions and multiplications, in 10^9.
     fn giga_operations(&self) -> f64 {
         2.0 * (self.size as f64).powi(3) / 1e9
     }
 
-    /// Predicts how long the launches of `result` would take on an NPU.
+    /// Predicts how long the kernel runs of `result` would take on an NPU.
     fn predicted(&self, target: Target, result: &ModeResult) -> Predicted {
         let design = TileNpu::design_for_fake(target, self.tile);
-        // An NPU is given chains of launches. A chain is shorter than a batch of the CPU device.
+        // An NPU gets chains of kernel runs in one submission. A chain is shorter than a batch of the CPU device, so
+        // an NPU may need more submissions.
         let chains = result.counters.launches.div_ceil(design.chain_length() as u64);
         predict(&design, &Counters { submissions: result.counters.submissions.max(chains), ..result.counters })
     }
@@ -126,7 +128,8 @@ impl TileRow {
         )
     }
 
-    /// The table line of the same cube in the full contract.
+    /// Formats the row for the same product in the full contract (exact, without tiles), from its duration in seconds
+    /// and whether it is correct.
     fn full_line(&self, (seconds, equal): (f64, bool)) -> String {
         let speedup = self.sequential.seconds / seconds;
         let equal = yes_or_no(equal);
@@ -138,7 +141,7 @@ impl TileRow {
     }
 }
 
-/// The lower and upper bound of a prediction in milliseconds.
+/// Converts the lower and upper bound of a prediction to milliseconds.
 fn milliseconds(predicted: Predicted) -> [f64; 2] {
     [predicted.low * 1e3, predicted.high * 1e3]
 }
@@ -157,13 +160,13 @@ pub fn table(rows: &[&TileRow], full: impl Fn(usize) -> Option<(f64, bool)>) -> 
     ];
     for cube in rows.chunk_by(|a, b| a.size == b.size) {
         lines.extend(cube.iter().map(|row| row.line()));
-        // The speed-up is relative to the first tile size.
+        // The speed-up is relative to the product with the first tile size.
         lines.extend(full(cube[0].size).map(|full| cube[0].full_line(full)));
     }
     lines
 }
 
-/// A table with the predicted durations of the same launches on an NPU.
+/// Returns the lines of a table with the durations that are predicted for the same kernel runs on an NPU.
 pub fn predictions(rows: &[&TileRow]) -> Vec<String> {
     let modes = format!("{:>20}   {:>20}", "sequential", "batched");
     let mut lines = vec![
@@ -174,15 +177,16 @@ pub fn predictions(rows: &[&TileRow]) -> Vec<String> {
     lines
 }
 
-/// Fails if this build cannot compute products in tiles.
+/// Never fails in this build. In a build without NPU support, this function returns an error, because products in
+/// tiles cannot be computed.
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as in a build without NPU support")]
 pub fn check_supported() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Measures one cube with each tile size on each instruction set.
+/// Measures one product of square matrices with each tile size on each instruction set.
 pub fn measure(size: usize, tiles: &[TileSize], cpus: &[Cpu]) -> Result<Vec<TileRow>, Failure> {
-    // All values are in -64..=63. With larger values, most results would saturate at -128 or 127.
+    // All values are in -64..=63. With larger values, most results would be clamped to -128 or 127.
     let values = |first: usize| -> Vec<i8> { (first..first + size * size).map(|index| byte(index) >> 1).collect() };
     let cube = Cube { size, a: values(0), b: values(size * size) };
     let shifted: Vec<i32> = full_reference(&cube.a, &cube.b, [size; 3])
@@ -225,7 +229,7 @@ struct Cube {
 }
 
 impl Cube {
-    /// Measures one mode with and without the queue.
+    /// Measures one mode, with kernel runs submitted to a queue and without the queue.
     fn run(
         &self,
         mode: Mode,
@@ -240,7 +244,7 @@ impl Cube {
     }
 
     /// Measures one product on `device`. Returns the duration in seconds, whether the result is correct, and the
-    /// device's counters for one product.
+    /// device's counters (such as kernel runs) for one product.
     fn run_on(
         &self,
         device: CpuDevice,

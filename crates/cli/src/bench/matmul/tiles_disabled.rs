@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-/// A type without values: this build has no measurements in tiles.
+/// A type without values, because this build cannot measure products in tiles.
 pub enum TileRow {}
 
 impl TileRow {
@@ -44,7 +44,7 @@ pub fn predictions(_rows: &[&TileRow]) -> Vec<String> {
     Vec::new()
 }
 
-/// Fails if this build cannot compute products in tiles.
+/// Returns an error, because this build cannot compute products in tiles.
 pub fn check_supported() -> Result<(), Failure> {
     Err(Failure::Usage("--tiles: this program was built without NPU support, the cargo feature `npu`".to_owned()))
 }

@@ -28,7 +28,7 @@ pub struct DoctorArgs {
     #[arg(long, default_value = "npu", value_parser = npu(), hide = true)]
     pub device: Device,
 
-    /// Directory of a design for the NPU (see docs/npu.md)
+    /// Directory with the compiled program for the NPU (a "design", see docs/npu.md)
     #[arg(long, value_name = "DIR")]
     pub npu_design: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! The checks of `amanuensis doctor`.
+//! The checks of `amanuensis doctor`, which tell whether an NPU can be used.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use amanuensis_xdna::matmul::Mode;
 use amanuensis_xdna::target::Target;
 use amanuensis_xdna::{Error, Fake, Found, Machine, SelfTest, self_test};
 
-/// The outcome of one check.
+/// The outcome of one check of the NPU, such as whether its driver is installed.
 pub struct Check {
     pub name: &'static str,
     pub is_ok: bool,
     pub detail: String,
 }
 
-/// A test product that was computed on the device.
+/// A matrix product that the device computed as a test.
 pub struct Product {
     pub mode: Mode,
     pub test: SelfTest,
@@ -32,13 +32,13 @@ pub struct Examination {
     pub machine: Machine,
     pub checks: Vec<Check>,
     pub products: Vec<Product>,
-    /// Whether the examination ran to its end. A failed check may end it early, because later checks need its result.
+    /// Whether all checks were run. If a check fails, later checks that need its result are left out.
     is_complete: bool,
 }
 
 impl Examination {
-    /// Runs all checks. `device` is the NPU of `machine`, which needs the design in the directory `design`, or the
-    /// fake NPU.
+    /// Runs all checks of `device`, which is the NPU of `machine` or the fake NPU. Only the NPU needs `design`, the
+    /// directory with its compiled program.
     pub fn run(device: Device, machine: Machine, design: Option<&Path>) -> Self {
         let (checks, products) = (Vec::new(), Vec::new());
         let mut examination = Self { device, machine, checks, products, is_complete: false };
@@ -50,12 +50,12 @@ impl Examination {
         examination
     }
 
-    /// Whether all checks were run and none failed.
+    /// Whether all checks were run and all passed.
     pub fn is_ok(&self) -> bool {
         self.is_complete && self.checks.iter().all(|check| check.is_ok)
     }
 
-    /// Records the outcome of a check. Returns its value, or `None` if the check failed.
+    /// Records the outcome of a check. Returns the value in `outcome`, or `None` if the check failed.
     fn record<T>(&mut self, name: &'static str, outcome: Result<(T, String), Error>) -> Option<T> {
         let (value, is_ok, detail) = match outcome {
             Ok((value, detail)) => (Some(value), true, detail),
@@ -75,7 +75,7 @@ impl Examination {
 
     fn check_npu(&mut self, directory: Option<&Path>) -> Option<()> {
         let found = self.check_device();
-        // The design is checked even if there is no device.
+        // The design (the program for the NPU) is checked even if there is no device.
         let design = self.check_design(directory);
         let (found, design) = found.zip(design)?;
         self.check_products(&design, &|| found.open())
@@ -111,7 +111,8 @@ impl Examination {
         self.record("design", design)
     }
 
-    /// Loads the design onto the device and computes a test product in both modes.
+    /// Loads the design (the program for the NPU) onto the device, and computes a test product in sequential and
+    /// batched mode.
     fn check_products(&mut self, design: &Design, open: &dyn Fn() -> Result<Box<dyn Driver>, Error>) -> Option<()> {
         for (mode, name) in [(Mode::Batched, "product"), (Mode::Sequential, "one by one")] {
             let tested = open().and_then(|driver| {
@@ -135,8 +136,8 @@ fn describe_device(found: &Found) -> String {
     format!("{name} ({}, {target}) at {}", found.pci_id, found.path.display())
 }
 
-/// Describes the limit of locked memory. A low limit is no failure, because a privileged process may exceed it. A
-/// later check tests whether the heap can be allocated.
+/// Describes the limit of locked memory. A low limit is not a failure, because privileged processes may exceed it. A
+/// later check tests whether the device's heap can be allocated in spite of the limit.
 fn describe_memory_lock(limit: Option<u64>) -> String {
     match limit {
         Some(limit) if limit < HEAP_SIZE as u64 => {

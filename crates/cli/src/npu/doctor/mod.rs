@@ -1,5 +1,5 @@
-//! `amanuensis doctor`: checks everything that an NPU needs, starting with the device, and compares test products
-//! with the expected results bit for bit.
+//! `amanuensis doctor`: checks everything that an NPU needs, starting with the device. Then the NPU computes test
+//! products, which must equal the expected results bit for bit.
 
 pub mod args;
 mod checks;
