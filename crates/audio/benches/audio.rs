@@ -36,7 +36,8 @@ fn resample(c: &mut Criterion) {
     group.finish();
 }
 
-/// Throughput is given in elements per second, where one element is a millisecond of audio: 1 Kelem/s is real time.
+/// Criterion reports throughput in elements per second, and one element is a millisecond of audio. So 1 Kelem/s means
+/// that a second of audio takes a second to compute.
 fn decode(c: &mut Criterion) {
     let Some(data) = std::env::var_os("AMANUENSIS_TEST_DATA").map(PathBuf::from) else { return };
     let mut group = c.benchmark_group("decode");

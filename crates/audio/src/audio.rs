@@ -13,7 +13,8 @@ use crate::relay::Receiver;
 use crate::resample::Resampler;
 use crate::sample_rate::SAMPLE_RATE;
 
-/// The minimum size of a block, except for the last one: half a second at 16 kHz.
+/// The minimum size of a block in samples: half a second at 16 kHz. Only the final block of a recording can be
+/// smaller.
 const MIN_BLOCK_SAMPLES: usize = 8_000;
 
 /// An open recording.
@@ -38,25 +39,26 @@ pub struct Audio {
     mono: Vec<f32>,
     /// Number of samples of `mono` that were passed to the resampler.
     pushed: usize,
-    /// The last block returned by `next_block`.
+    /// The block that `next_block` returned most recently.
     block: Vec<f32>,
     /// Number of silent samples that must still be inserted before `mono`, at the recording's rate.
     silence: u64,
     /// Number of samples returned so far, including `block`.
     produced: u64,
-    /// Number of output samples of earlier resamplers. The recording's rate can change midway, and each rate has its
-    /// own resampler.
+    /// Number of output samples of earlier resamplers. The recording's rate can change midway, and each change
+    /// creates a new resampler.
     produced_before_rate_change: u64,
     info: StreamInfo,
     expected_duration: Option<f64>,
-    /// The error that ended decoding. It is returned after the samples that were decoded before it.
+    /// The error that ended decoding. `next_block` returns it only after the samples that were decoded before the
+    /// error.
     failure: Option<Error>,
 }
 
 /// The source of the samples.
 enum SampleSource {
     File(Box<Recording>),
-    /// Samples that are decoded already, and the number of them that have been used.
+    /// Samples that were given to `from_samples`, and the number of them that have been used.
     Samples(Vec<f32>, usize),
     /// Another process that decodes the recording.
     Relay(Receiver),
@@ -64,7 +66,7 @@ enum SampleSource {
 }
 
 impl Audio {
-    /// Opens a recording file. Its format is detected by its contents; the file name does not matter.
+    /// Opens a recording file. The format is detected by the contents of the file; the file name does not matter.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let failed = |source| Error::Open { path: path.to_owned(), source };
@@ -132,7 +134,7 @@ impl Audio {
         }
     }
 
-    /// Container, codec, rate and channels of the recording.
+    /// Container, codec, sample rate and channel count of the recording.
     pub fn info(&self) -> &StreamInfo {
         &self.info
     }
@@ -147,17 +149,18 @@ impl Audio {
         self.produced as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// Warnings so far: at most one entry for each [`WarningKind`].
+    /// The warnings about the recording up to now: at most one entry for each [`WarningKind`].
     pub fn warnings(&self) -> &[Warning] {
         self.warnings.as_slice()
     }
 
-    /// The next block of 16 kHz mono samples, at least half a second except for the last; `None` at the end.
+    /// Returns the next block of 16 kHz mono samples, or `None` at the end. A block lasts at least half a second,
+    /// except for the final one.
     ///
     /// # Errors
-    /// [`Error::NothingDecoded`] if a file holds data but not one sample could be decoded; [`Error::SampleRate`] if the
-    /// decoded audio has an impossible rate. Samples decoded before an error are returned first, and nothing follows the
-    /// error. Damage that decoding can skip is a warning, not an error.
+    /// [`Error::NothingDecoded`] if a file holds data but not one sample could be decoded; [`Error::SampleRate`] if
+    /// the decoded audio has an impossible rate. Samples decoded before an error are returned first, and nothing
+    /// follows the error. Damage that decoding can skip is a warning, not an error.
     pub fn next_block(&mut self) -> Result<Option<&[f32]>, Error> {
         self.block.clear();
         while self.block.len() < MIN_BLOCK_SAMPLES && self.failure.is_none() {
@@ -171,7 +174,8 @@ impl Audio {
         if self.block.is_empty() { self.failure.take().map_or(Ok(None), Err) } else { Ok(Some(&self.block)) }
     }
 
-    /// Appends some samples to the block. Returns false at the end of the recording.
+    /// Decodes and resamples a little more of the recording, and appends the samples to the block. Returns false at
+    /// the end of the recording.
     fn advance(&mut self) -> Result<bool, Error> {
         if self.silence > 0 {
             let n = self.silence.min(u64::from(self.resampler.rate()));
@@ -219,7 +223,7 @@ impl Audio {
         }
     }
 
-    /// Appends the samples that the resampler still holds.
+    /// Appends the samples that the resampler still holds to the block.
     fn finish(&mut self) -> Result<bool, Error> {
         let is_empty = self.produced == 0 && self.block.is_empty() && self.resampler.is_unused();
         self.resampler.finish(&mut self.block);
@@ -235,8 +239,8 @@ impl Audio {
         }
     }
 
-    /// Ends the recording with `error`. The samples in the resampler were decoded before the error and are kept. The
-    /// samples in `mono` are dropped.
+    /// Ends the recording with `error`. The samples in the resampler were decoded before the error, so they are still
+    /// returned. The samples in `mono` are dropped.
     fn fail(&mut self, error: Error) {
         self.resampler.finish(&mut self.block);
         self.mono.clear();

@@ -1,4 +1,4 @@
-//! The registry of decoders, and the names of the codecs.
+//! Creates the decoder for each codec, and names the codecs.
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
@@ -25,7 +25,7 @@ fn registry() -> CodecRegistry {
     registry
 }
 
-/// Creates a decoder for a track with these parameters.
+/// Creates a decoder for a track with the codec parameters `params`.
 pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>> {
     let channels = params.channels.as_ref().map_or(1, Channels::count);
     if channels > MAX_CHANNELS {
@@ -40,7 +40,8 @@ pub(crate) fn decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDeco
     }
     let mut params = core_of_he_aac(params).unwrap_or_else(|| params.clone());
     if matches!(params.codec, CODEC_ID_PCM_ALAW | CODEC_ID_PCM_MULAW) {
-        // CAF and MOV state the 8 bits that are stored, but the decoder expects the 16 bits of its output in this field.
+        // The samples of a mu-law or A-law file have 8 bits, and CAF and MOV headers state this number here. The
+        // decoder expects 16, the size of its output. So the fields are cleared.
         (params.bits_per_sample, params.bits_per_coded_sample) = (None, None);
     }
     // The timeline removes encoder delay and padding, in the same way for all codecs.
@@ -71,8 +72,8 @@ pub(crate) fn name(codec: AudioCodecId) -> &'static str {
 
 /// The parameters of the AAC-LC core of an HE-AAC track; `None` for other codecs.
 ///
-/// HE-AAC (ISO 14496-3, 1.6.5) is AAC-LC at half the rate, with side data to rebuild the upper half of the spectrum and
-/// the second channel. The decoder supports LC only, and the core suffices for speech.
+/// HE-AAC (ISO 14496-3, 1.6.5) is AAC-LC at half the rate, with side data to rebuild the upper half of the spectrum
+/// and the second channel. The decoder supports AAC-LC only, and the core is good enough for speech.
 fn core_of_he_aac(params: &AudioCodecParameters) -> Option<AudioCodecParameters> {
     const LC: u64 = 2;
     const SBR: u64 = 5;
@@ -93,7 +94,8 @@ fn core_of_he_aac(params: &AudioCodecParameters) -> Option<AudioCodecParameters>
     if bits.take(5)? != LC {
         return None;
     }
-    // AudioSpecificConfig of the core: object type, frequency, channels, then the frame length flag and two zeros.
+    // The AudioSpecificConfig of the core has these bit fields: object type, frequency, channels, frame length flag,
+    // and two zeros.
     let config = ((LC << frequency_len | core_frequency) << 4 | channels) << 3 | bits.take(1)? << 2;
     let len: usize = 5 + frequency_len + 4 + 3;
     let padded = config << (64 - len);
@@ -132,11 +134,12 @@ mod tests {
 
     #[test]
     fn he_aac_is_decoded_as_its_lc_core() {
-        // Input: HE-AAC, core at 22.05 kHz, stereo, output at 44.1 kHz. Result: AAC-LC, 22.05 kHz, stereo.
+        // The input is an HE-AAC configuration: core at 22.05 kHz, stereo, output at 44.1 kHz. The result is AAC-LC,
+        // 22.05 kHz, stereo.
         assert_eq!(core(&[0x2b, 0x92, 0x08, 0x00]), Some(vec![0x13, 0x90]));
-        // HE-AAC v2, whose AAC-LC core is mono.
+        // This is a configuration of HE-AAC v2, whose AAC-LC core is mono.
         assert_eq!(core(&[0xeb, 0x8a, 0x08, 0x00]), Some(vec![0x13, 0x88]));
-        // There is no core to extract from plain AAC-LC, nor from a truncated configuration.
+        // These configurations give `None`: plain AAC-LC has no core to extract, and the second one is truncated.
         assert_eq!(core(&[0x12, 0x10]), None);
         assert_eq!(core(&[0x2b]), None);
     }

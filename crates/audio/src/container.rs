@@ -21,7 +21,7 @@ use crate::guard::guard;
 use crate::input::Input;
 
 /// Number of bytes that may precede the first header, because a stream can start in the middle of a frame. The limit
-/// is low, because random data of sufficient length contains something that looks like an MP3 frame.
+/// is low, because a long run of random bytes nearly always contains something that looks like an MP3 frame.
 const PROBE_DEPTH_BYTES: u32 = 64 * 1024;
 
 /// Container and codec of a recording, as its headers state.
@@ -33,11 +33,12 @@ pub struct StreamInfo {
     pub codec: &'static str,
     /// Sample rate before resampling, in Hz.
     pub sample_rate: u32,
-    /// Number of channels before mixing to mono; zero until the first block if the headers do not state it.
+    /// Number of channels before mixing to mono. If the headers do not state it, it is zero until the first block is
+    /// decoded.
     pub channels: usize,
 }
 
-/// The chosen track and its decoder.
+/// The audio track that was chosen, and its decoder.
 pub(crate) struct AudioTrack {
     pub(crate) track: Track,
     pub(crate) params: AudioCodecParameters,
@@ -71,7 +72,7 @@ pub(crate) fn open(mut input: Input) -> Result<Box<dyn FormatReader>, Error> {
     })
 }
 
-/// The reason for an error of the demuxer or decoder, for messages to the user.
+/// The text of an error of the demuxer or decoder, for messages to the user.
 pub(crate) fn cause(error: &FormatError) -> String {
     match error {
         FormatError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -98,7 +99,7 @@ pub(crate) fn choose_track(reader: &dyn FormatReader, warnings: &mut Warnings) -
                 if let Some(Error::UnsupportedCodec { codec, .. }) = &refused {
                     warnings.add(WarningKind::OtherTrack, 1, None, *codec);
                 }
-                // The codec's own header takes precedence over the container's.
+                // The codec's own header overrides the container's.
                 let codec_params = decoder.codec_params();
                 let info = StreamInfo {
                     container,
@@ -151,8 +152,8 @@ pub(crate) fn container_name(format: FormatId) -> &'static str {
     }
 }
 
-/// Formats that are not supported. Each entry has the position and the value of a few bytes near the start of the
-/// file, and the name of the format.
+/// The signatures of formats that are not supported. Each entry consists of a position near the start of the file,
+/// the bytes that are found there, and the name of the format.
 const UNSUPPORTED_MAGIC: [(usize, &[u8], &str); 20] = [
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media"),
     (0, b"FLV\x01", "Flash video"),
@@ -176,7 +177,8 @@ const UNSUPPORTED_MAGIC: [(usize, &[u8], &str); 20] = [
     (0, b"\x7fELF", "a program"),
 ];
 
-/// The name of the format, if `head` begins like a format that is not supported.
+/// Returns the name of the unsupported format that a file starting with `head` has. `None` if the file has no known
+/// unsupported format.
 fn unsupported_format(head: &[u8]) -> Option<&'static str> {
     let known = UNSUPPORTED_MAGIC.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|h| h.starts_with(magic)));
     // An MPEG transport stream consists of packets of 188 bytes, each of which starts with the byte `G` (0x47).
@@ -196,7 +198,8 @@ fn describe(head: &[u8]) -> String {
     format!("unknown data that starts with the bytes {}", bytes.join(" "))
 }
 
-/// Whether `head` is UTF-8 text without control characters. The last character may be cut off.
+/// Whether `head` is UTF-8 text without control characters. A character that is cut off at the end of `head` is
+/// allowed.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(_) => head.len(),

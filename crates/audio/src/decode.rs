@@ -19,19 +19,20 @@ use crate::mp4::{self, Edit};
 use crate::timeline::{PacketTime, Timeline, TrackTime};
 use crate::{codecs, mkv, opus, riff};
 
-/// After this many consecutive packets that cannot be decoded, a new decoder is tried. In a file that was joined from
-/// several files, the format can change.
+/// After this many consecutive packets that cannot be decoded, a new decoder is created. This helps with a file that
+/// was joined from several files, because the codec's settings can change within it.
 const DAMAGED_BEFORE_NEW_DECODER: u32 = 2;
 
-/// A recording that is shorter than its header states causes a warning if both limits are exceeded: the missing part
-/// as a fraction of the stated length, and its length in seconds.
+/// A recording that is shorter than its header states causes a warning only if the missing part exceeds two limits.
+/// This one is a fraction of the stated length; the other is a length in seconds.
 const MIN_SHORTFALL_FRACTION: f64 = 0.03;
 const MIN_SHORTFALL_S: f64 = 0.25;
 
 /// An open container and the decoder of its audio track.
 pub(crate) struct Recording {
     reader: Box<dyn FormatReader>,
-    /// `None` after a panic or after repeated damage. The next packet then creates a new decoder.
+    /// `None` after a panic in the decoder or after several damaged packets. For the next packet, a new decoder is
+    /// created.
     decoder: Option<Box<dyn AudioDecoder>>,
     params: AudioCodecParameters,
     info: StreamInfo,
@@ -40,14 +41,14 @@ pub(crate) struct Recording {
     mixer: Mixer,
     edits: Vec<Edit>,
     rate: u32,
-    /// The length in seconds that the headers state.
+    /// The length of the recording in seconds that the headers state.
     expected: Option<f64>,
-    /// The length in seconds, if the headers state it exactly and for this track alone.
+    /// The length of this track in seconds. `None` unless the headers state it exactly and for this track alone.
     expected_of_track: Option<f64>,
-    /// Whether to drop the next output of the decoder. It is half a block, and the half that it should overlap with
-    /// does not exist.
+    /// Whether to drop the next output of the decoder. A Vorbis block overlaps with the previous one, so without a
+    /// previous block the decoder returns only half a block, which is useless.
     drops_half_block: bool,
-    /// The time of the first packet of the file in seconds, on whichever track it is.
+    /// The time in seconds of the first packet in the file, whichever track that packet belongs to.
     earliest: Option<f64>,
     damaged_in_a_row: u32,
     /// The size of the file in bytes.
@@ -58,7 +59,7 @@ pub(crate) struct Recording {
     last_cause: String,
 }
 
-/// A decoded packet: `silence` zeros, followed by the samples that `Recording::next` wrote to `mono`.
+/// A decoded packet: `silence` zeros, followed by the samples that `Recording::next` wrote to its argument `mono`.
 pub(crate) struct DecodedPacket {
     pub(crate) rate: u32,
     /// Number of channels before mixing to mono.
@@ -120,7 +121,7 @@ impl Recording {
         self.expected
     }
 
-    /// The most recent error message of the demuxer or decoder, for [`Error::NothingDecoded`].
+    /// The most recent error message of the demuxer or decoder. It becomes part of [`Error::NothingDecoded`].
     pub(crate) fn last_cause(&self) -> &str {
         &self.last_cause
     }
@@ -131,8 +132,8 @@ impl Recording {
         states_length && self.track.duration.is_some_and(|d| d.get() == 0)
     }
 
-    /// Decodes the next packet and replaces the contents of `mono` by its samples. Returns `None` at the end.
-    /// `seconds` is the length decoded so far, which is used in warnings.
+    /// Decodes the next packet and replaces the contents of `mono` by its samples. Returns `None` at the end of the
+    /// recording. `seconds` is the length decoded so far; warnings state it as the time of the damage.
     pub(crate) fn next(&mut self, mono: &mut Vec<f32>, seconds: f64, warnings: &mut Warnings) -> Option<DecodedPacket> {
         while !self.ended {
             mono.clear();
@@ -158,13 +159,14 @@ impl Recording {
         None
     }
 
-    /// The next packet of the audio track.
+    /// Reads the next packet of the audio track. Returns `None` at the end of the recording.
     fn next_packet(&mut self, seconds: f64, warnings: &mut Warnings) -> Option<Packet> {
         loop {
             let reader = &mut self.reader;
             match guard(|| reader.next_packet()) {
                 Ok(Some(packet)) => {
-                    // A hostile container can yield the same packets, or empty packets, forever.
+                    // A hostile container can yield the same packets, or empty packets, forever. So an empty packet
+                    // counts as one byte.
                     self.demuxed += (packet.data.len() as u64).max(1);
                     if self.demuxed > self.len.saturating_mul(2).saturating_add(1 << 20) {
                         self.end(seconds, warnings, Some("the file repeats the same packets without end"));
@@ -224,8 +226,9 @@ impl Recording {
         }
     }
 
-    /// Decodes one packet and mixes it to mono. Returns its sample rate and the number of repaired samples. Creates a
-    /// decoder if there is none; if that fails, the packet counts as damaged.
+    /// Decodes one packet and mixes it to mono. Returns the sample rate of the packet and the number of repaired
+    /// samples. Creates a decoder if there is none. If that fails, returns the error, and the packet counts as
+    /// damaged.
     fn try_decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> FormatResult<(u32, Repaired)> {
         let mut decoder = match self.decoder.take() {
             Some(decoder) => decoder,
@@ -244,8 +247,8 @@ impl Recording {
         decoded
     }
 
-    /// Handles a change of the sample rate. At the start of the recording the change only corrects the headers, so it
-    /// causes no warning.
+    /// Handles a change of the sample rate to `rate`. A change before the first sample only corrects a wrong header,
+    /// so it causes no warning.
     fn note_rate(&mut self, rate: u32, seconds: f64, warnings: &mut Warnings) {
         if rate == self.rate {
             return;
@@ -278,8 +281,8 @@ impl Recording {
         let mut trim_end = packet.trim_end.get();
         let format = self.reader.format_info().format;
         if matches!(format, FORMAT_ID_MP3 | FORMAT_ID_MP2) && trim_end > u64::from(self.track.padding.unwrap_or(0)) {
-            // A trim longer than the encoder's padding is wrong: the length was estimated badly, or a second file was
-            // appended.
+            // A container cannot trim more from the end than the encoder's padding. A longer trim means that the
+            // length was estimated badly, or that a second file was appended. So it is ignored.
             trim_end = 0;
         }
         PacketTime { start: packet.pts.get(), trim_start: packet.trim_start.get(), trim_end }
@@ -319,7 +322,7 @@ fn warn_of_rate(before: u32, after: u32, seconds: f64, warnings: &mut Warnings) 
     warnings.add(WarningKind::RateChanged, 1, Some(seconds), format!("{before} Hz to {after} Hz"));
 }
 
-/// Whether the demuxer estimated the length from the bit rate of the first frames, because no header states it.
+/// Whether no header states the length, so that the demuxer estimated it from the bit rate of the first frames.
 fn is_estimate(reader: &dyn FormatReader, track: &Track) -> bool {
     match reader.format_info().format {
         FORMAT_ID_MP2 | FORMAT_ID_ADTS => true,
@@ -350,8 +353,8 @@ fn track_time(reader: &dyn FormatReader, track: &Track, params: &AudioCodecParam
     }
 }
 
-/// Whether the first packet yields no audio by itself. This is so for Vorbis, whose blocks overlap. Ogg states it as
-/// a trim; other containers do not.
+/// Whether the decoder returns only half a block for the first packet, and this half must be dropped. This is so for
+/// Vorbis, whose blocks overlap. Ogg files already state the half block as a trim, so only other containers count.
 fn starts_with_half_block(reader: &dyn FormatReader, params: &AudioCodecParameters) -> bool {
     params.codec == CODEC_ID_VORBIS && reader.format_info().format != FORMAT_ID_OGG
 }

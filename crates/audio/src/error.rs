@@ -16,10 +16,10 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// Reading from the source failed.
+    /// Reading from the file or other source of bytes failed.
     #[error("cannot read the recording: {0}")]
     Read(#[from] io::Error),
-    /// The source is empty.
+    /// The file has no bytes.
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// The container format is unknown.
@@ -27,7 +27,7 @@ pub enum Error {
         "not a supported audio format (found: {found}); supported are WAV, AIFF, CAF, FLAC, MP3, AAC, Ogg, Opus, MP4, M4A, MOV, MKV and WebM"
     )]
     UnknownFormat {
-        /// A description of the first bytes.
+        /// A description of the first bytes of the file.
         found: String,
     },
     /// The container is known, but its headers cannot be read.
@@ -41,7 +41,7 @@ pub enum Error {
         "the file was cut off, or its recording never finished: {missing} missing; if it is a copy, copy or download it again"
     )]
     CutOff {
-        /// The missing part with its verb, for the message: "all of its audio data is".
+        /// The missing part with its verb, as it stands in the message: "all of its audio data is".
         missing: &'static str,
     },
     /// The container format is known, but the file has no audio track.
@@ -49,7 +49,7 @@ pub enum Error {
     NoAudioTrack {
         /// The container's short name.
         container: &'static str,
-        /// The tracks that the file has.
+        /// A list of the tracks that the file has, such as `1 video track`.
         found: String,
     },
     /// The codec, or the profile of the codec, is not supported.
@@ -62,7 +62,7 @@ pub enum Error {
         /// The error message of the decoder.
         cause: String,
     },
-    /// The sample rate is outside of the range that can be resampled.
+    /// The sample rate is outside the range that can be resampled.
     #[error("impossible sample rate: {0} Hz (1000 to 768000 Hz can be read); the header is wrong or damaged")]
     SampleRate(u32),
     /// The headers are valid, but not a single sample could be decoded.
@@ -70,7 +70,7 @@ pub enum Error {
     NothingDecoded {
         /// The container's short name.
         container: &'static str,
-        /// The last error message of the demuxer or decoder.
+        /// The most recent error message of the demuxer or decoder.
         cause: String,
     },
     /// Another process that decodes the recording reported this error.
@@ -110,7 +110,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// The category of the error.
+    /// Returns the category of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Relayed { kind, .. } => *kind,
@@ -129,12 +129,12 @@ impl Error {
 pub struct Warning {
     /// The kind of the damage or irregularity.
     pub kind: WarningKind,
-    /// Time of the first occurrence, in seconds of the decoded recording. `None` if the warning is about the whole
-    /// file.
+    /// Time of the first occurrence, in seconds from the start of the decoded recording. `None` if the warning is
+    /// about the whole file.
     pub seconds: Option<f64>,
-    /// Number of occurrences: packets, samples or gaps.
+    /// Number of occurrences. Depending on the kind of warning, it counts packets, samples or gaps.
     pub count: u64,
-    /// Details from the demuxer or decoder; may be empty.
+    /// A detail in the words of the demuxer or decoder. It may be empty.
     pub detail: String,
 }
 
@@ -146,11 +146,11 @@ pub enum WarningKind {
     DamagedPackets,
     /// The recording is shorter than its headers state.
     Truncated,
-    /// The header states less audio data than the file holds.
+    /// The header states less audio data than the file holds, so the stated size was ignored.
     WrongSize,
     /// Samples that are NaN or infinite were replaced by silence.
     NonFinite,
-    /// Samples far beyond full scale were clipped.
+    /// Samples far beyond full scale were clipped, that is, reduced to a limit.
     Clipped,
     /// The container's timestamps jump. Silence was inserted, so that later times stay correct.
     Gap,
@@ -197,14 +197,14 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The warnings of one recording. There is at most one entry per kind, so that a damaged file cannot fill the memory
-/// with warnings.
+/// The warnings of one recording. There is at most one entry per kind, so that a badly damaged file cannot produce
+/// enough warnings to fill the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(Vec<Warning>);
 
 impl Warnings {
-    /// Adds `count` occurrences of `kind`. If the kind already has an entry, its `seconds` and `detail` do not
-    /// change.
+    /// Adds `count` occurrences of `kind`. If the kind already has an entry, only the count of that entry changes;
+    /// `seconds` and `detail` are ignored.
     pub(crate) fn add(&mut self, kind: WarningKind, count: u64, seconds: Option<f64>, detail: impl Into<String>) {
         match self.0.iter_mut().find(|w| w.kind == kind) {
             Some(known) => known.count += count,
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn occurrences_of_a_kind_are_counted_in_one_line() {
+    fn occurrences_of_a_kind_are_counted_in_one_entry() {
         let mut warnings = Warnings::default();
         warnings.add(WarningKind::DamagedPackets, 1, Some(1.5), "mp3: bad header");
         warnings.add(WarningKind::DamagedPackets, 2, Some(9.0), "other");

@@ -9,7 +9,7 @@ use symphonia::core::errors::{Error, Result};
 
 /// Runs `f` and turns a panic inside `f` into a decode error.
 ///
-/// After a panic the caller must not use the reader or decoder that `f` used again, because its state is unknown.
+/// After a panic, the state of the demuxer or decoder that `f` used is unknown, so the caller must not use it again.
 pub(crate) fn guard<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or(Err(PANICKED))
 }

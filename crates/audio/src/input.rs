@@ -7,19 +7,19 @@ use symphonia::core::io::MediaSource;
 /// A seekable source of the bytes of a recording: a file, a cursor over bytes, or any other type that can read and
 /// seek.
 ///
-/// Implemented for all such types.
+/// Every type that implements the four required traits is a source.
 pub trait Source: Read + Seek + Send + Sync {}
 
 impl<T: Read + Seek + Send + Sync + ?Sized> Source for T {}
 
-/// Replacement bytes for a wrong header field.
+/// Bytes that replace a wrong header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A source of known length. Patches replace some of its bytes.
+/// A source of known length. Patches, which are replacement bytes for wrong header fields, hide some of its bytes.
 pub(crate) struct Input {
     inner: Box<dyn Source>,
     position: u64,
@@ -34,7 +34,7 @@ impl Input {
         Ok(Self { inner, position: 0, len, patches: Vec::new() })
     }
 
-    /// The length in bytes.
+    /// The length of the input in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }

@@ -21,12 +21,13 @@ pub const WINDOW_FRAMES: usize = WINDOW_SAMPLES / HOP_LENGTH;
 
 /// The number of frequency bins in the power spectrum of a frame. They are 40 Hz apart.
 const N_BINS: usize = N_FFT / 2 + 1;
-/// The padding before the first sample, in samples. It centres the first frame on the first sample.
+/// The number of samples of padding before the first sample. With this padding, the middle of the first frame is the
+/// first sample.
 const PAD: usize = N_FFT / 2;
 /// The minimum of the power before the logarithm; smaller values are raised to it.
 const MIN_POWER: f32 = 1e-10;
-/// The maximum distance of a value from the largest value of the window, in powers of ten. Smaller values are raised
-/// to that limit.
+/// The dynamic range of a window, in powers of ten below its largest value. Smaller values are raised to the lower
+/// end of this range.
 const DYNAMIC_RANGE_LOG10: f32 = 8.0;
 
 /// Computes log-mel spectrograms of windows of 30 s.
@@ -89,7 +90,7 @@ impl LogMel {
         }
         let n_mels = self.n_mels();
         out.clear();
-        // The frames after the last sample contain zeros only, so they need no Fourier transform.
+        // The frames after the recorded samples contain zeros only, so they need no Fourier transform.
         let n_transformed = WINDOW_FRAMES.min((samples.len() + PAD).div_ceil(HOP_LENGTH));
         for t in 0..n_transformed {
             self.load_frame(samples, t);
@@ -133,7 +134,7 @@ impl LogMel {
 
 /// Triangular filters on the mel scale of Slaney's Auditory Toolbox (1998), normalised to equal area, as in librosa.
 struct Filters {
-    /// For each mel band, the range of its frequency bins and the index of its first weight.
+    /// For each mel band, the range of frequency bins that it covers, and the index of its first weight.
     bands: Vec<(Range<usize>, usize)>,
     weights: Vec<f32>,
 }
@@ -158,7 +159,7 @@ impl Filters {
         filters
     }
 
-    /// Appends the weighted sum of `power` in each mel band to `out`.
+    /// Computes the weighted sum of `power` in each mel band and appends the sums to `out`.
     fn apply(&self, power: &[f32], out: &mut Vec<f32>) {
         out.extend(self.bands.iter().map(|(bins, at)| {
             let weights = &self.weights[*at..at + bins.len()];

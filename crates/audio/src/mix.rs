@@ -2,17 +2,18 @@
 
 use symphonia::core::audio::GenericAudioBufferRef;
 
-/// The maximum amplitude. Some float files hold samples in the range of 16-bit integers. Samples beyond twice that
-/// range cannot be audio, and could make the power spectrum overflow.
+/// The maximum amplitude of a sample; larger samples are reduced to it. Some float files hold samples in the range of
+/// 16-bit integers, ±32768. Samples beyond twice that range cannot be audio, and could make the power spectrum
+/// overflow.
 const MAX_AMPLITUDE: f32 = 65_536.0;
 
-/// Mixes decoded buffers to mono; reuses its buffers between calls.
+/// Mixes decoded buffers to mono. It reuses its own working memory from call to call.
 #[derive(Default)]
 pub(crate) struct Mixer {
     planes: Vec<Vec<f32>>,
 }
 
-/// The number of samples that were replaced, over all channels.
+/// The number of samples that were repaired, counted over all channels.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Repaired {
     /// Samples that were NaN or infinite and were set to zero.
@@ -22,15 +23,15 @@ pub(crate) struct Repaired {
 }
 
 impl Mixer {
-    /// The number of channels of the last buffer.
+    /// The number of channels of the most recent buffer.
     pub(crate) fn channels(&self) -> usize {
         self.planes.len()
     }
 
     /// Replaces the contents of `mono` by the mean of all channels of `buffer`.
     ///
-    /// Integers are scaled to -1..1. Float samples beyond full scale are kept up to ±65536: the log-mel is relative to its
-    /// own maximum, so loud samples do no harm, but clipping them at 1 would.
+    /// Integers are scaled to -1..1. Float samples beyond full scale are kept up to ±65536. The log-mel spectrogram
+    /// is relative to its own maximum, so loud samples do no harm, but reducing them to 1 would.
     pub(crate) fn mix(&mut self, buffer: &GenericAudioBufferRef<'_>, mono: &mut Vec<f32>) -> Repaired {
         buffer.copy_to_vecs_planar(&mut self.planes);
         let mut repaired = Repaired::default();
@@ -63,7 +64,7 @@ impl Mixer {
 /// Makes every sample finite and at most [`MAX_AMPLITUDE`] in magnitude.
 pub(crate) fn clean(samples: &mut [f32]) -> Repaired {
     let mut repaired = Repaired::default();
-    // Nearly every block is clean, and testing the whole block first is cheap.
+    // Nearly every block needs no repair, and a test of the whole block is cheap, so it comes first.
     if samples.iter().all(|s| s.abs() <= MAX_AMPLITUDE) {
         return repaired;
     }

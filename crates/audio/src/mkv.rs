@@ -1,8 +1,9 @@
 //! Repairs the headers of truncated Matroska and `WebM` files (RFC 8794, RFC 9559).
 //!
-//! The demuxer skips an element that claims to reach beyond the end of the file. In a truncated file this is the
-//! segment, which contains all the other elements. So the size of the segment is patched to "unknown", as in a live
-//! stream, and so is the size of the last cluster. The index (seek head) is hidden, because it points beyond the end.
+//! The demuxer skips an element that claims to reach beyond the end of the file. In a truncated file, the segment
+//! does so, which is the element that contains all others. So the size of the segment is patched to "unknown", as in
+//! a live stream. The size of the last cluster (a group of packets) is patched in the same way. The index (seek head)
+//! is hidden, because it points beyond the end of the file.
 
 use std::io;
 
@@ -13,16 +14,18 @@ const SEGMENT: u32 = 0x1853_8067;
 const SEEK_HEAD: u32 = 0x114d_9b74;
 const CLUSTER: u32 = 0x1f43_b675;
 
-/// An element ID that is not assigned. Demuxers must skip such elements.
+/// An element ID that has no meaning in Matroska. Demuxers must skip such elements, so this ID hides an element.
 const UNASSIGNED: [u8; 4] = [0x11, 0x4d, 0x9b, 0x75];
 
-/// The maximum number of elements of a segment that are read. A file of a hundred hours has fewer.
+/// The maximum number of elements of a segment that are read. Even a file of a hundred hours has fewer.
 const MAX_ELEMENTS: u32 = 1_000_000;
 
-/// The maximum number of seek heads that are hidden. A file has one or two, and every read checks all patches.
+/// The maximum number of seek heads (index elements) that are hidden. A file has one or two. The number is limited
+/// because every read checks all patches.
 const MAX_SEEK_HEADS: usize = 4;
 
-/// Patches `input` if it is a truncated Matroska file. In that case returns the text of the warning.
+/// Patches `input` if it is a truncated Matroska file, and returns the text of the warning about it. Returns `None`
+/// for any other file.
 pub(crate) fn repair(input: &mut Input) -> io::Result<Option<String>> {
     let Some(header) = Element::read(input, 0)?.filter(|e| e.id == EBML) else { return Ok(None) };
     let Some(segment) = header.end().map(|end| Element::read(input, end)).transpose()?.flatten() else {
@@ -92,8 +95,8 @@ impl Element {
     }
 }
 
-/// Decodes a number of variable length. Also returns its length in bytes, which is the number of leading zero bits
-/// plus one.
+/// Decodes an EBML number, whose length varies. Also returns its length in bytes, which is the number of leading zero
+/// bits plus one.
 fn number(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first().filter(|b| **b != 0)?;
     let len = first.leading_zeros() as usize + 1;

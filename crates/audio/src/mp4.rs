@@ -1,12 +1,12 @@
 //! MP4, M4A and MOV files (ISO 14496-12): repairs truncated files and reads edit lists. An edit list (section 8.6.6)
 //! states which part of a track is played, and when.
 //!
-//! The demuxer skips a box that reaches beyond the end of the file. If that box is the media data, its size is
+//! The demuxer skips a box that reaches beyond the end of the file. If that box contains the media data, its size is
 //! patched.
 //!
 //! Edit lists contain the encoder delay (AAC 1024 or 2112 samples, Opus 312), the offset of an audio track that
 //! starts later than its video, and the cuts of a recording that was trimmed on a phone. The demuxer does not apply
-//! them.
+//! edit lists.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use crate::input::{Input, Patch};
 /// The edit list of one track.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Edit {
-    /// The track's id.
+    /// The id of the track that the list belongs to.
     pub(crate) track_id: u32,
     /// Length of the silence before the track starts, in seconds.
     pub(crate) lead: f64,
@@ -26,14 +26,14 @@ pub(crate) struct Edit {
     pub(crate) length: Option<f64>,
 }
 
-/// The maximum number of boxes that are read. It limits the time that a hostile file can take.
+/// The maximum number of boxes that are read. It limits the time that a hostile file can take to read.
 const MAX_BOXES: u32 = 10_000;
 
 /// The maximum number of entries of an edit list that are read.
 const MAX_ENTRIES: u64 = 64;
 
-/// Patches the size of the media data of `input` if it is an MP4 file that was truncated within the media data. In
-/// that case returns the text of the warning.
+/// If `input` is an MP4 file that was truncated within the media data, patches the size of the media data and returns
+/// the text of the warning. Returns `None` for any other file.
 ///
 /// # Errors
 /// [`Error::CutOff`] if the index or all of the media data is missing.
@@ -51,8 +51,8 @@ pub(crate) fn repair(input: &mut Input) -> Result<Option<String>, Error> {
         let Some(found) = parser.next_box(position, u64::MAX)? else { return Ok(None) };
         // A size of zero means that the box reaches to the end of the file.
         let is_whole = found.end <= file_len || parser.u32_at(position)? == 0;
-        // `meta` is the index of a picture file. It counts as an index, so that the demuxer reports the better
-        // message: the file has no audio track.
+        // A picture file has the box `meta` as its index. It counts as an index here, so that the file is not
+        // reported as truncated: the demuxer reports that it has no audio track.
         has_index |= is_whole && [*b"moov", *b"meta"].contains(&found.name);
         has_media |= found.name == *b"mdat" && found.start < file_len.min(found.end);
         if found.end >= file_len {
@@ -78,7 +78,7 @@ pub(crate) fn repair(input: &mut Input) -> Result<Option<String>, Error> {
     Ok(Some(format!("its header states {} bytes, the file holds {file_len}", last.end)))
 }
 
-/// The edit lists of all tracks; empty for other formats and damaged files.
+/// Reads the edit lists of all tracks. The result is empty for other formats and for damaged files.
 pub(crate) fn edits(input: &mut Input) -> io::Result<Vec<Edit>> {
     let mut head = [0; 8];
     if input.read_at(0, &mut head)? < 8 || &head[4..] != b"ftyp" {
@@ -107,7 +107,7 @@ struct Parser<'a> {
     boxes_left: u32,
 }
 
-/// A box: its name, and the start and end of its contents.
+/// A box of an MP4 file: its name, and the start and end of its contents.
 struct Found {
     name: [u8; 4],
     start: u64,
@@ -115,7 +115,7 @@ struct Found {
 }
 
 impl Parser<'_> {
-    /// Reads the header of the box at `position`, in a parent that ends at `end`.
+    /// Reads the header of the box at `position`, in a parent box that ends at `end`.
     fn next_box(&mut self, position: u64, end: u64) -> io::Result<Option<Found>> {
         if self.boxes_left == 0 || position.saturating_add(8) > end {
             return Ok(None);
@@ -160,8 +160,8 @@ impl Parser<'_> {
         let empty = entries.iter().take_while(|e| e.media_time < 0).count();
         let lead: u64 = entries[..empty].iter().fold(0, |sum, e| sum.saturating_add(e.duration));
         let Some(first) = entries.get(empty) else { return Ok(None) };
-        // Lists with several entries are rare. Only the start of their first entry is applied, so the length is
-        // unknown.
+        // Lists with several entries are rare. Only the start of their first entry is applied, so the length of the
+        // played part is unknown.
         let length =
             (entries.len() == empty + 1 && first.duration > 0).then(|| first.duration as f64 / f64::from(movie_scale));
         Ok(Some(Edit {
@@ -188,8 +188,8 @@ impl Parser<'_> {
         Ok(entries)
     }
 
-    /// Reads the field after the two dates of a header box. It is the time scale in `mvhd` and `mdhd`, and the track
-    /// ID in `tkhd`.
+    /// Reads the field after the two dates of a header box: the time scale in `mvhd` and `mdhd`, and the track ID in
+    /// `tkhd`.
     fn after_times(&mut self, start: u64) -> io::Result<u32> {
         let offset = if self.version(start)? == 1 { 20 } else { 12 };
         self.u32_at(start + offset)
@@ -199,7 +199,8 @@ impl Parser<'_> {
         Ok(self.u32_at(start)? >> 24)
     }
 
-    /// Reads a number. Returns zero beyond the end of the file; zero is not valid for any of the fields read here.
+    /// Reads a 32-bit number. Returns zero beyond the end of the file. No field that is read here may validly be
+    /// zero.
     fn u32_at(&mut self, position: u64) -> io::Result<u32> {
         let mut field = [0; 4];
         self.input.read_at(position, &mut field)?;

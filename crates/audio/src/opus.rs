@@ -1,4 +1,4 @@
-//! The Opus decoder (RFC 6716, RFC 7845), for the codec registry.
+//! The Opus decoder (RFC 6716, RFC 7845), made available to the demuxing library's list of codecs.
 
 use opus_pure::{ChannelLayout, OpusDecoder, OpusMSDecoder};
 use symphonia::core::audio::{
@@ -11,7 +11,7 @@ use symphonia::core::codecs::registry::{RegisterableAudioDecoder, SupportedAudio
 use symphonia::core::errors::{Result, decode_error, unsupported_error};
 use symphonia::core::packet::PacketRef;
 
-/// Opus is always decoded at 48 kHz, because its headers count samples at that rate.
+/// Opus is always decoded at 48 kHz, because the headers of Opus recordings count samples at that rate.
 const RATE_HZ: u32 = 48_000;
 
 /// The maximum number of samples per channel in a packet, which is 120 ms.
@@ -25,8 +25,8 @@ struct Head {
     /// Output gain in dB, as a fixed-point number with 8 fractional bits (Q7.8).
     gain: i16,
     mapping_family: u8,
-    /// Number of streams and number of coupled streams. Mapping family 0 does not state them, because it has one
-    /// stream.
+    /// Number of streams and number of coupled (stereo) streams. A header with mapping family 0 does not state them,
+    /// because it always has one stream.
     streams: (u8, u8),
 }
 
@@ -52,12 +52,13 @@ pub(crate) fn pre_skip(extra_data: &[u8]) -> Option<u16> {
     Head::parse(extra_data).map(|head| head.pre_skip)
 }
 
-/// The decoder for a channel layout. The output is mono in both cases.
+/// The decoder for a channel layout. [`Opus`] turns the output of both kinds into mono.
 enum Inner {
-    /// One or two channels. The decoder mixes stereo itself before synthesis, which halves the cost. On streams that
-    /// libopus encoded, the difference from the mean of the channels is below -80 dB.
+    /// The decoder for one or two channels. It mixes stereo to mono itself before synthesis, which halves the cost.
+    /// On streams that libopus encoded, the difference between its output and the mean of the two channels is below
+    /// -80 dB.
     Mono(Box<OpusDecoder>),
-    /// Three to eight channels, which the decoder returns interleaved.
+    /// The decoder for three to eight channels, and the number of channels. It returns the channels interleaved.
     Surround(Box<OpusMSDecoder>, usize),
 }
 
@@ -98,7 +99,8 @@ impl Opus {
     /// Decodes one packet into `self.mono`.
     fn decode_packet(&mut self, data: &[u8]) -> Result<()> {
         self.mono.clear();
-        // An empty packet asks for loss concealment, but does not state the number of samples to conceal.
+        // An empty packet asks the decoder to conceal a lost packet, but does not state the number of samples to
+        // conceal.
         if data.is_empty() {
             return decode_error("opus: empty packet");
         }
@@ -120,8 +122,8 @@ fn mono_decoder() -> Option<Box<OpusDecoder>> {
     OpusDecoder::new(RATE_HZ.cast_signed(), 1).ok().map(Box::new)
 }
 
-/// Creates a decoder for mapping family 1. Returns `None` unless the header states the numbers of streams that RFC
-/// 7845 prescribes for this number of channels.
+/// Creates a decoder for mapping family 1 (surround sound). Returns `None` unless the header states the numbers of
+/// streams that RFC 7845 prescribes for this number of channels.
 fn surround_decoder(channels: usize, streams: (u8, u8)) -> Option<Inner> {
     let layout = ChannelLayout::surround(channels, 1).ok()?;
     let expected = (usize::from(streams.0), usize::from(streams.1));

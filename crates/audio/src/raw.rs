@@ -1,5 +1,5 @@
-//! Converts a byte stream of raw samples without a header, as sound cards and telephony send it, to 16 kHz `f32`
-//! samples.
+//! Converts a byte stream of raw samples without a header to 16 kHz `f32` samples. Sound cards and telephone systems
+//! send such streams.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,7 +26,7 @@ impl RawFormat {
     /// All formats.
     pub const ALL: [Self; 4] = [Self::S16, Self::F32, Self::MuLaw, Self::ALaw];
 
-    /// The short name, which is also its `Display` and `FromStr` form.
+    /// The short name of the format, which `Display` and `FromStr` use too.
     pub fn name(self) -> &'static str {
         match self {
             Self::S16 => "s16",
@@ -36,7 +36,7 @@ impl RawFormat {
         }
     }
 
-    /// The size of a sample in bytes.
+    /// The size of one sample in bytes.
     pub fn width(self) -> usize {
         match self {
             Self::S16 => 2,
@@ -76,8 +76,8 @@ fn from_i16(sample: i16) -> f32 {
     f32::from(sample) / 32_768.0
 }
 
-/// Decodes mu-law. All bits are inverted: a sign, three bits of exponent and four bits of mantissa. The bias makes
-/// the segments continuous.
+/// Decodes a mu-law code. All its bits are inverted. They are a sign, three bits of exponent and four bits of
+/// mantissa. A bias is added, so that the ranges of successive exponents join without a jump.
 fn mu_law(code: u8) -> i16 {
     const BIAS: i16 = 0x84;
     let code = !code;
@@ -86,8 +86,8 @@ fn mu_law(code: u8) -> i16 {
     if code & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// Decodes A-law. Every other bit is inverted, and a set sign bit means plus. The two lowest exponents have the same
-/// step size.
+/// Decodes an A-law code. Every other bit of it is inverted, and a set sign bit means plus. The two lowest exponents
+/// have the same step size.
 fn a_law(code: u8) -> i16 {
     let code = code ^ 0x55;
     let (exponent, mantissa) = (code >> 4 & 7, i16::from(code & 15));

@@ -6,17 +6,19 @@ use rubato::{Fft, FixedSync, Resampler as _};
 use crate::error::Error;
 use crate::sample_rate::SAMPLE_RATE;
 
-/// The rates that can be resampled, in Hz.
+/// The input rates that can be converted, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
-/// The minimum length of a transform in samples. It also lasts at least a sixteenth of a second. A longer transform
-/// has a steeper anti-aliasing filter; at this length the filter passes 96 % of the band unchanged.
+/// The minimum length of a Fourier transform in input samples. A transform also lasts at least a sixteenth of a
+/// second. A longer transform has a steeper anti-aliasing filter; at this length the filter passes 96 % of the band
+/// unchanged.
 const MIN_TRANSFORM_SAMPLES: u64 = 1024;
 const TRANSFORMS_PER_SECOND: u64 = 16;
 
-/// The length of a transform must be a multiple of the smallest block in which both rates have a whole number of samples.
-/// For a rate that shares no factor with 16 kHz that block is as long as the rate. If it has more samples than this, the
-/// nearest rate with a shorter block is used: at most 8 Hz or 15 ppm away, less than the error of a sound card's clock.
+/// The maximum of [`block`], in input samples. A transform consists of a whole number of such blocks. If the input
+/// rate shares no factor with 16 kHz, a block lasts two seconds. If the block of a rate exceeds this maximum, the
+/// nearest rate with a short enough block is used instead. That rate is at most 8 Hz or 15 ppm away, which is less
+/// than the error of a sound card's clock.
 const MAX_BLOCK_SAMPLES: u64 = 1 << 17;
 
 /// An FFT resampler of mono samples to 16 kHz. Its delay is removed, so that a sample at time `t` stays at time `t`.
@@ -32,7 +34,7 @@ pub(crate) struct Resampler {
 
 struct Converter {
     fft: Fft<f32>,
-    /// Input samples that do not fill a chunk yet.
+    /// Input samples that wait until they fill a chunk, the input of one transform.
     waiting: Vec<f32>,
     chunk: usize,
     output: Vec<f32>,
@@ -72,8 +74,8 @@ impl Resampler {
         self.produced += (out.len() - before) as u64;
     }
 
-    /// Appends the samples that are still held. After that, `n` input samples have become `round(n * 16000 / rate)`
-    /// output samples. A second call appends nothing.
+    /// Appends the output of the samples that the resampler still holds. After that, `n` input samples have become
+    /// `round(n * 16000 / rate)` output samples. A second call appends nothing.
     pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
         let total = self.expected();
         let Some(converter) = &mut self.fft else { return };
@@ -83,8 +85,8 @@ impl Resampler {
             converter.push(&zeros, out);
         }
         let surplus = self.produced + (out.len() - start) as u64 - total;
-        // The last chunk can produce more samples than needed. The surplus is always within the output of this call,
-        // so it is dropped there.
+        // The zeros can produce more output than needed. All of the surplus was appended by this call, so it is
+        // dropped from the end of `out`.
         out.truncate(out.len() - usize::try_from(surplus).unwrap_or(0).min(out.len() - start));
         self.produced = total;
     }
@@ -121,7 +123,7 @@ impl Converter {
         }
     }
 
-    /// Converts one whole chunk.
+    /// Converts `waiting`, which must hold one whole chunk, and appends the output to `out`.
     fn convert(&mut self, out: &mut Vec<f32>) {
         let room = self.output.len();
         let input = InterleavedSlice::new(&self.waiting, 1, self.chunk).expect("waiting holds one chunk");
@@ -137,13 +139,13 @@ impl Converter {
     }
 }
 
-/// The rate nearest to `rate` whose block is not longer than [`MAX_BLOCK_SAMPLES`].
+/// The rate nearest to `rate` for which [`block`] is at most [`MAX_BLOCK_SAMPLES`].
 fn convertible(rate: u32) -> u32 {
     (0..rate).flat_map(|d| [rate - d, rate + d]).find(|r| block(*r) <= MAX_BLOCK_SAMPLES).unwrap_or(rate)
 }
 
-/// The number of samples in two of the smallest blocks. The number is even, so that the filter's delay is a whole
-/// number of samples.
+/// The number of input samples in two of the smallest blocks in which both rates have a whole number of samples. With
+/// two blocks, the number is even, so that the filter's delay is a whole number of samples.
 fn block(rate: u32) -> u64 {
     2 * u64::from(rate) / gcd(u64::from(rate), u64::from(SAMPLE_RATE))
 }

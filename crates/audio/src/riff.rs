@@ -16,26 +16,26 @@ const UNKNOWN: u32 = u32::MAX;
 /// The maximum number of chunks that are read. No real file has more chunks before its samples.
 const MAX_CHUNKS: usize = 10_000;
 
-/// If at most this many unknown bytes follow the stated size, the stated size is used. They can be a tag, half a
-/// chunk, or the rest of a disk sector. If they are audio after all, at most a syllable is lost.
+/// The stated size of the samples is used if at most this many unknown bytes follow them. These bytes can be a tag,
+/// half a chunk, or the rest of a disk sector. If they are audio after all, at most a syllable is lost.
 const MAX_TRAILING_BYTES: u64 = 2048;
 
-/// The file format: WAV or AIFF.
+/// A file format, WAV or AIFF, with the functions that read and write its size fields.
 #[derive(Clone, Copy)]
 struct Family {
     /// The name of the chunk that contains the samples.
     data: [u8; 4],
-    /// Decodes the size of a chunk.
+    /// Decodes the size field of a chunk.
     read: fn([u8; 4]) -> u32,
-    /// Encodes the size of a chunk.
+    /// Encodes the size field of a chunk.
     write: fn(u32) -> [u8; 4],
 }
 
 const WAV: Family = Family { data: *b"data", read: u32::from_le_bytes, write: u32::to_le_bytes };
 const AIFF: Family = Family { data: *b"SSND", read: u32::from_be_bytes, write: u32::to_be_bytes };
 
-/// Patches the size fields of `input` if it is a WAV, RF64 or AIFF file with wrong sizes. Returns a warning if the
-/// header states a wrong size.
+/// Patches the size fields of `input` if it is a WAV, RF64 or AIFF file with wrong sizes. Returns the kind and text
+/// of a warning if the header states a wrong size.
 pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, String)>> {
     let mut head = [0; 12];
     let n = input.read_at(0, &mut head)?;
@@ -49,7 +49,8 @@ pub(crate) fn repair(input: &mut Input) -> io::Result<Option<(WarningKind, Strin
     let is_known = data.size != u64::from(UNKNOWN);
     let size =
         if is_known && data.size < available { family.size_within_longer_file(input, &data)? } else { available };
-    // The size field of AIFF has 32 bits and no value for "unknown", so the demuxer cannot read more than that.
+    // The size field of AIFF has 32 bits and no value for "unknown", so the demuxer cannot read more samples than the
+    // field can state.
     let max_size =
         if family.data == AIFF.data { (u64::from(UNKNOWN) + 8).saturating_sub(data.start) } else { u64::MAX };
     let size = size.min(max_size);
@@ -81,7 +82,7 @@ struct Data {
 }
 
 impl Family {
-    /// Finds the chunk that contains the samples.
+    /// Finds the chunk that contains the samples. Returns `None` if there is none.
     fn find_data(self, input: &mut Input) -> io::Result<Option<Data>> {
         let mut position = 12;
         let mut size_64 = None;
@@ -104,12 +105,12 @@ impl Family {
         Ok(None)
     }
 
-    /// The size of the samples in a file that continues after the stated size.
+    /// The size in bytes of the samples, in a file that continues after the stated size.
     ///
-    /// Losing speech is worse than decoding some noise at the end. So the stated size is used only if it is followed
-    /// by nothing but complete chunks and a few bytes. The same rule applies to the size beyond 4 GB whose lower 32
-    /// bits equal the stated size. Otherwise all bytes up to the end of the file count as samples. A stated size of
-    /// zero is used only if at least one chunk follows it, because recorders write zero at the start.
+    /// It is worse to lose speech than to decode some noise at the end. So the stated size is used only if nothing
+    /// but complete chunks and a few bytes follow it. The same rule applies to a size above 4 GB whose lower 32 bits
+    /// equal the stated size. Otherwise all bytes up to the end of the file count as samples. A stated size of zero
+    /// is used only if at least one chunk follows it, because recorders write zero at the start.
     fn size_within_longer_file(self, input: &mut Input, data: &Data) -> io::Result<u64> {
         let available = input.len() - data.start;
         let beyond_4_gb = data.size + ((available - data.size) & !u64::from(u32::MAX));
@@ -125,7 +126,7 @@ impl Family {
         Ok(available)
     }
 
-    /// The position after the complete chunks that start at `position`.
+    /// The position after all complete chunks that follow each other from `position` on.
     fn after_chunks(self, input: &mut Input, mut position: u64) -> io::Result<u64> {
         for _ in 0..MAX_CHUNKS {
             let Some((name, size)) = self.chunk_at(input, position)? else { break };
@@ -150,8 +151,8 @@ impl Family {
     }
 }
 
-/// Whether only a few bytes, or only zeros, follow `position`. Zeros fill the rest of a file whose size was allocated
-/// in advance.
+/// Whether only a few bytes, or only zeros, follow `position`. Some programs allocate the file in advance, and zeros
+/// then fill the unused rest.
 fn is_negligible(input: &mut Input, mut position: u64) -> io::Result<bool> {
     if input.len() <= position + MAX_TRAILING_BYTES {
         return Ok(true);
@@ -182,7 +183,7 @@ mod tests {
         Input::new(Box::new(io::Cursor::new(bytes))).unwrap()
     }
 
-    /// The size field of the data chunk after the repair, and the length of the input.
+    /// Repairs `input` and returns the size field of its data chunk and the length of the input.
     fn sizes(input: &mut Input, data_start: u64) -> (u32, u64) {
         let mut field = [0; 4];
         input.read_at(data_start - 4, &mut field).unwrap();

@@ -7,14 +7,16 @@
 
 use symphonia::core::units::TimeBase;
 
-/// A timestamp that is later than expected from the number of samples counts as a gap if the difference is larger
-/// than this.
+/// The maximum difference in seconds between a packet's timestamp and the time expected from the number of samples. A
+/// packet that is later than that follows a gap.
 const GAP_TOLERANCE_S: f64 = 0.1;
 
-/// Maximum of all silence inserted into a recording. Damaged timestamps could otherwise cause hours of silence.
+/// The maximum of all silence inserted into a recording, in seconds. Damaged timestamps could otherwise cause hours
+/// of silence.
 const MAX_SILENCE_S: f64 = 3600.0;
 
-/// The timestamp and the trims of a packet as the container states them, in ticks of the track.
+/// The timestamp of a packet and the samples to trim from its ends, in ticks (the track's unit of time), as the
+/// container states them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PacketTime {
     pub(crate) start: i64,
@@ -25,11 +27,11 @@ pub(crate) struct PacketTime {
 /// The times of a whole track as the container states them, in seconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TrackTime {
-    /// The length of a tick. If it is `None`, packets follow each other without gaps.
+    /// The length of a tick, the unit of timestamps. If it is `None`, packets follow each other without gaps.
     pub(crate) time_base: Option<TimeBase>,
     /// The encoder delay, in containers whose timestamps include it. It is subtracted from every timestamp.
     pub(crate) skip: f64,
-    /// The encoder delay at the start of the first packet.
+    /// The length of the encoder delay at the start of the first packet.
     pub(crate) delay: f64,
     /// Samples before this time are dropped, and the output starts at time zero. If it is `None`, the output starts
     /// with the first packet.
@@ -49,7 +51,7 @@ pub(crate) struct Placement {
     pub(crate) keep: std::ops::Range<usize>,
 }
 
-/// The current position within one track.
+/// The current position in the output, within one track.
 pub(crate) struct Timeline {
     track: TrackTime,
     rate: f64,
@@ -57,11 +59,13 @@ pub(crate) struct Timeline {
     position: f64,
     /// The timestamp at which the output starts.
     origin: Option<f64>,
-    /// Samples before this timestamp are dropped. It is known after the first packet.
+    /// Samples before this timestamp are dropped. `None` if the container does not state it and no packet has arrived
+    /// yet.
     begin: Option<f64>,
     /// Seconds of silence that may still be inserted.
     silence_left: f64,
-    /// Whether the last packet was lost. If so, the next packet is placed by its timestamp without tolerance.
+    /// Whether a packet was lost since the previous decoded one. If so, silence is inserted up to the timestamp of
+    /// the next packet, however short the gap is.
     lost: bool,
 }
 
@@ -78,12 +82,12 @@ impl Timeline {
         }
     }
 
-    /// Starts another stream of the same recording. Of the current state, only `silence_left` is kept.
+    /// Starts another stream of the same recording. Everything is reset except `silence_left`.
     pub(crate) fn restart(&mut self, track: TrackTime, rate: u32) {
         *self = Self { silence_left: self.silence_left, ..Self::new(track, rate) };
     }
 
-    /// Records that a packet could not be decoded. Silence replaces it, up to the timestamp of the next packet.
+    /// Records that a packet could not be decoded. Silence will replace it, up to the timestamp of the next packet.
     pub(crate) fn lose_packet(&mut self) {
         self.lost = true;
     }
@@ -103,7 +107,8 @@ impl Timeline {
         };
         let tick = f64::from(base.numer.get()) / f64::from(base.denom.get());
         let mut start = packet.start as f64 * tick - self.track.skip;
-        // Timestamps in milliseconds round a delay of 6.5 ms to 7 ms.
+        // Containers with timestamps in milliseconds round a delay of 6.5 ms to 7 ms, so the exact delay is used if
+        // it is within a tick.
         if self.begin.is_none() && (start + self.track.delay).abs() <= tick {
             start = -self.track.delay;
         }
@@ -127,7 +132,7 @@ impl Timeline {
         Placement { silence, is_gap: silence > 0 && !lost, keep: first..last }
     }
 
-    /// Number of silent samples to insert so that the output reaches `start`, in seconds from the origin.
+    /// Number of silent samples to insert so that the output reaches the time `start`, in seconds from the origin.
     fn silence_before(&mut self, start: f64, tolerance: f64) -> u64 {
         let gap = start - self.position;
         if gap <= tolerance || gap > self.silence_left {
@@ -209,8 +214,8 @@ mod tests {
     fn a_late_audio_track_starts_late() {
         let mut clock = timeline(TrackTime::default(), 1000);
         assert_eq!(clock.place(at(500), 960, Some(0.0)), Placement { silence: 24_000, is_gap: true, keep: 0..960 });
-        // Opus in `WebM`, whose timestamps include the delay. Then AAC in MP4, where 1 ms of the delay is before the
-        // edit.
+        // The first case is Opus in `WebM`, whose timestamps include the delay. The second is AAC in MP4, where 1 ms
+        // of the delay lies before the part that the edit list plays.
         let mut clock = timeline(TrackTime { delay: 312.0 / 48_000.0, ..TrackTime::default() }, 1000);
         assert_eq!(clock.place(at(493), 960, Some(0.0)), Placement { silence: 23_976, is_gap: true, keep: 312..960 });
         let mut clock = timeline(TrackTime { begin: Some(0.25), skip: -0.249, ..TrackTime::default() }, 1000);

@@ -6,8 +6,8 @@ mod common;
 use amanuensis_audio::{Audio, SAMPLE_RATE, WarningKind};
 use common::{at_8_khz, decode, fixture, similarity, speech};
 
-/// File, container, codec, sample rate, channels, minimum similarity to the reference, and maximum difference in
-/// length in seconds.
+/// The fields are: file, container, codec, sample rate in Hz, channels, minimum similarity to the reference, and
+/// maximum difference in length in seconds.
 ///
 /// If the container does not state the encoder delay (ADTS, MP3 without a Xing header, MP2, AAC in MKV and in
 /// fragmented MP4), the audio is late by that delay, as in other players. The padding of the last packet is not read
@@ -111,7 +111,7 @@ fn audio_that_starts_after_its_video_gets_leading_silence() {
     for name in ["late.mp4", "late.webm"] {
         let (samples, _) = decode(fixture(name)).unwrap();
         let (alike, lag) = similarity(&speech(), &samples[8000..]);
-        // The muxer put the audio of the WebM file 6.5 ms too early.
+        // When this WebM file was made, its audio was placed 6.5 ms (104 samples) too early.
         assert!(alike > 0.9 && lag.abs() <= 104, "{name}: {alike} at lag {lag}");
         assert!(samples[..7500].iter().all(|s| s.abs() < 1e-3), "{name}");
     }

@@ -1,5 +1,5 @@
-//! Damaged, truncated and hostile files yield a clear error or the part that can be decoded. They never cause a
-//! panic, a hang or a large allocation.
+//! Tests with damaged, truncated and hostile files. Decoding them yields a clear error or the part that can be
+//! decoded, and never a panic, a hang or a large allocation.
 
 mod common;
 
@@ -44,8 +44,8 @@ const ALL: [&str; 34] = [
     "late.webm",
 ];
 
-/// The maximum length of the output. No fixture is longer than 2 s, and at most an hour of silence is inserted for
-/// gaps.
+/// The maximum length of the output in seconds. No test file is longer than 2 s, and at most an hour of silence is
+/// inserted for gaps.
 const MAX_DURATION_S: f64 = 3610.0;
 
 fn kinds(audio: &Audio) -> Vec<WarningKind> {
@@ -153,7 +153,8 @@ fn a_truncated_file_is_decoded_as_far_as_possible() {
         let cut = bytes[..bytes.len() * 7 / 10].to_vec();
         match decode(cut) {
             Ok((samples, audio)) => {
-                // Bare MPEG frames and chained streams do not state their length, so no warning is possible for them.
+                // Files of bare MPEG frames and chained streams do not state their length, so truncating them gives
+                // no warning.
                 assert!(samples.len() <= whole.len() + 2000, "{name}");
                 let short = samples.len() * 10 < whole.len() * 9;
                 println!("{name}: {} of {}, {:?}", samples.len(), whole.len(), audio.warnings());
@@ -171,7 +172,8 @@ fn a_truncated_file_is_decoded_as_far_as_possible() {
             }
             Err(error) => {
                 println!("{name}: {error}");
-                // MP4 and CAF files need the index at their end. In these Ogg files, all audio is on one page.
+                // These formats cannot be decoded without their end: MP4 and CAF files have an index there, and these
+                // Ogg files have all audio on one page.
                 let indexed = ["m4a", "mp4", "mov", "caf", "ogg", "opus"].iter().any(|e| name.ends_with(e));
                 assert!(indexed && name != "index-first.m4a", "{name}: {error}");
             }
@@ -203,12 +205,12 @@ fn an_mp4_file_without_index_or_audio_data_is_refused() {
             let message = message(bytes[..cut].to_vec());
             assert!(message.contains("cut off") && message.contains("index"), "{name}: {message}");
         }
-        // A file from a recorder that lost power: the size of the media data is still zero.
+        // A recorder that lost power leaves a file like this one: the size of the media data is still zero.
         let mut unfinished = bytes[..index].to_vec();
         unfinished[media..media + 4].fill(0);
         assert!(message(unfinished).contains("never finished"), "{name}");
     }
-    // A picture file without audio is not reported as truncated.
+    // A picture file without audio must not be reported as truncated.
     let picture = b"\0\0\0\x14ftypheic\0\0\0\0mif1\0\0\0\x0cmeta\0\0\0\0\0\0\0\x0cmdat1234".to_vec();
     assert!(!message(picture).contains("cut off"));
 }
@@ -225,7 +227,7 @@ fn damage_in_the_middle_loses_only_the_middle() {
         let end = whole.len() * 8 / 10..whole.len() * 99 / 100;
         if samples.len() >= end.end {
             let (alike, lag) = similarity(&whole[end.clone()], &samples[end]);
-            // AAC fills some bands with generated noise, which is different after the damaged part.
+            // AAC fills some bands with generated noise, which differs from the original after the damaged part.
             let min_similarity = if name.contains("aac") { 0.6 } else { 0.9 };
             assert!(alike > min_similarity && lag.abs() < 500, "{name}: {alike} at lag {lag}");
         } else {
@@ -273,10 +275,10 @@ fn samples_decoded_before_an_error_are_returned_before_it() {
     assert!(audio.next_block().unwrap().is_none());
 }
 
-/// Compiles only if `Audio` is `Send`, because recordings are decoded in a separate thread.
+/// Compiles only for a type that is `Send`. `Audio` must be, because recordings are decoded in a separate thread.
 fn is_send<T: Send>(_: &T) {}
 
-/// Decodes hostile bytes and checks the properties that hold for every input.
+/// Decodes hostile bytes and checks the properties that hold for every input, such as the length of the output.
 fn survive(bytes: Vec<u8>) -> Result<(), TestCaseError> {
     let Ok(mut audio) = Audio::from_bytes(bytes) else { return Ok(()) };
     while let Ok(Some(block)) = audio.next_block() {

@@ -1,4 +1,4 @@
-//! Decoding a recording through a pipe gives the same result as decoding it directly.
+//! Tests that decoding a recording through a pipe gives the same result as decoding it directly.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Prints the probability of speech for every 32 ms of audio, and the speed on standard error.
+//! Prints the probability of speech for every 32 ms of audio on standard output, and the speed on standard error.
 //!
 //! Usage: `vad WEIGHTS < samples.f32`. The input is 16 kHz mono audio as headerless little-endian f32 samples.
 

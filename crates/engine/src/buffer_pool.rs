@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type FreeList<T> = Arc<Mutex<Vec<T>>>;
 
-/// Values that are not in use. There are never more of them than were in use at the same time.
+/// A pool of values that are reused. It keeps the values that are not in use. There are never more of these than were
+/// in use at the same time.
 #[derive(Debug)]
 pub(crate) struct BufferPool<T> {
     free: FreeList<T>,
@@ -26,10 +27,10 @@ impl<T> BufferPool<T> {
         Self { free: Arc::default(), reset }
     }
 
-    /// Takes a value from the pool. It has the contents that its last user left in it. If the pool is empty, `make`
-    /// creates a value.
+    /// Takes a value from the pool. The value has the contents that its previous user left in it. If the pool is
+    /// empty, `make` creates a value.
     pub(crate) fn take(&self, make: impl FnOnce() -> T) -> Pooled<T> {
-        // A lock poisoned by a panic can be used, because the list is valid between any two statements.
+        // A thread that panics cannot leave the list in an invalid state, so a poisoned lock is used as it is.
         let reused = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Pooled { value: Some(reused.unwrap_or_else(make)), free: Arc::clone(&self.free), reset: self.reset }
     }

@@ -1,6 +1,7 @@
 //! A loaded model.
 //!
-//! `Engine::decode` is defined in `decode::batch`, and `Engine::align` in `align::alignment`.
+//! Two methods of `Engine` are defined elsewhere: `Engine::decode` in `decode::batch`, and `Engine::align` in
+//! `align::alignment`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ pub struct Engine {
     context: Context,
     /// The device that computes the encoder's matrix products.
     backend: Arc<dyn Backend>,
-    /// A message about the choice of the device. `None` if there is none, or if it was already taken.
+    /// A message about the choice of the device. `None` if there is nothing to tell, or if `take_device_notice` has
+    /// already returned it.
     device_notice: Mutex<Option<String>>,
     network: Network,
     vocabulary: Vocabulary,
@@ -38,7 +40,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads a model. `model` is its directory, or a weight file in the same directory as the vocabulary.
+    /// Loads a model. `model` is its directory, or a weight file in the directory that also contains the vocabulary.
     pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
         Self::load_chosen(model, options, choose(options)?)
     }
@@ -67,8 +69,8 @@ impl Engine {
             }
             Runtime::Onnx => {
                 let (onnx, directory, config) = OnnxModel::load(model, options.threads)?;
-                // The ONNX runtime has its own threads. The work outside of it is too little for more than one
-                // thread.
+                // The ONNX runtime has its own threads. The work outside of the runtime is too little for more than
+                // one thread.
                 (Context::new(1)?, Network::Onnx(Box::new(onnx)), directory, config)
             }
         };
@@ -104,19 +106,20 @@ impl Engine {
         Frames(FRAMES_PER_POSITION * self.network.dimensions().n_audio_ctx)
     }
 
-    /// Number of token positions of the decoder, including the prompt.
+    /// The maximum number of tokens of a sequence, including the prompt.
     pub fn n_text_ctx(&self) -> usize {
         self.network.dimensions().n_text_ctx
     }
 
-    /// Number of operations for encoding a full window; a multiplication and an addition count as two. `None` for the
-    /// ONNX runtime.
+    /// Number of operations for encoding a full window. A multiplication and an addition count as two operations.
+    /// `None` for the ONNX runtime.
     pub fn encoder_operations(&self) -> Option<u64> {
         Some(self.native()?.encoder_operations())
     }
 
     /// Number of bytes that a decoder step over `batch` windows reads: the weights once, and the cross-attention keys
-    /// and values of each window. The KV caches are not counted, because they are small. `None` for the ONNX runtime.
+    /// and values of each window. The KV caches for self-attention are not counted, because they are small. `None`
+    /// for the ONNX runtime.
     pub fn step_bytes(&self, batch: usize) -> Option<u64> {
         Some(self.native()?.step_bytes(batch))
     }
@@ -143,7 +146,7 @@ impl Engine {
         &self.vocabulary
     }
 
-    /// The instruction set that the engine uses.
+    /// The CPU instruction set that the engine uses.
     pub fn isa(&self) -> Isa {
         self.context.cpu.isa()
     }
@@ -153,10 +156,10 @@ impl Engine {
         self.backend.name()
     }
 
-    /// Takes the message about the device, if there is a new one. It tells that an NPU is present but cannot be used,
-    /// or that it has failed and the CPU has taken over.
+    /// Returns the message about the device, if there is a new one, and forgets it. The message tells that an NPU is
+    /// present but not used, or that it has failed and the CPU has taken over.
     pub fn take_device_notice(&self) -> Option<String> {
-        // A lock poisoned by a panic can be used, because the option is valid between any two statements.
+        // A thread that panics cannot leave the option in an invalid state, so a poisoned lock is used as it is.
         let notice = self.device_notice.lock().unwrap_or_else(PoisonError::into_inner).take();
         notice.or_else(|| self.backend.take_failure())
     }
@@ -167,20 +170,21 @@ impl Engine {
         self.backend.usage()
     }
 
-    /// Number of mel frames to pass to [`Self::encode_window`] for a window with `frames` frames of a recording. The
-    /// frames after the recording are silence. The number is always [`Self::n_frames`] in f32, which is the
-    /// reference, and for the ONNX runtime, whose graphs have a fixed input shape.
+    /// Number of mel frames to pass to [`Self::encode_window`] for a window that contains `frames` frames of a
+    /// recording. The frames after those of the recording must be silence. In int8, the result is less than a full
+    /// window if the recording is short. With f32 weights and for the ONNX runtime it is always [`Self::n_frames`]:
+    /// f32 is the reference, and the ONNX graphs have a fixed input shape.
     pub fn window_frames(&self, frames: Frames) -> Frames {
         if self.shortens_silence() { encoded_frames(frames).min(self.n_frames()) } else { self.n_frames() }
     }
 
-    /// Whether windows are padded with less silence than the windows that the model was trained on.
+    /// Whether short recordings are padded with less silence than the windows that the model was trained on.
     fn shortens_silence(&self) -> bool {
         self.native().is_some_and(|native| native.compute_type() == ComputeType::Int8)
     }
 
     /// Runs the encoder on a log-mel window `(n_frames, n_mels)` and computes its cross-attention keys and values.
-    /// The native runtime also accepts shorter windows with an even number of frames.
+    /// The native runtime, unlike ONNX, also accepts shorter windows with an even number of frames.
     ///
     /// # Errors
     /// [`Error::WindowShape`] for any other shape.
@@ -189,8 +193,9 @@ impl Engine {
         self.network.encode(&self.context, mel, mel.len() / self.n_mels())
     }
 
-    /// Encodes a window with `frames` frames of a recording, padded with silence to [`Self::window_frames`]. In int8,
-    /// the decoder does not attend to most of the silence. Apart from that it does the same as [`Self::encode`].
+    /// Encodes a window that contains `frames` frames of a recording and is padded with silence to
+    /// [`Self::window_frames`]. In int8, the decoder will not attend to most of the silence. Apart from that it does
+    /// the same as [`Self::encode`].
     ///
     /// # Errors
     /// The errors of [`Self::encode`].
@@ -222,7 +227,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The probability of each language for a window, in descending order. Empty for English-only models.
+    /// The language codes of the model, each with the probability that it is spoken in the window. The most probable
+    /// language comes first. Empty for English-only models.
     pub fn detect_language(&self, window: &EncoderOutput) -> Result<Vec<(String, f32)>, Error> {
         if !self.is_multilingual() {
             return Ok(Vec::new());
@@ -245,7 +251,10 @@ impl Engine {
         self.network.start(window)
     }
 
-    /// Appends tokens to a sequence and returns the logits after the last token, `(n_vocab)`.
+    /// Appends tokens to a sequence and returns the logits after the final token, `(n_vocab)`.
+    ///
+    /// # Errors
+    /// The errors of [`Self::step_batch`].
     ///
     /// # Panics
     /// In the same cases as [`Self::step_batch`].
@@ -253,7 +262,7 @@ impl Engine {
         self.step_batch(&mut [Step { sequence, tokens }])
     }
 
-    /// Appends tokens to each of several sequences and returns the logits after the last token of each, `(batch,
+    /// Appends tokens to each of several sequences and returns the logits after the final token of each, `(batch,
     /// n_vocab)`. The weights are read once for the whole batch. The logits of a sequence do not depend on the other
     /// sequences in the batch.
     ///
@@ -268,7 +277,7 @@ impl Engine {
         Ok(buffers.logits)
     }
 
-    /// The instruction set, thread pool and memory that this engine uses.
+    /// The CPU instruction set, thread pool and working memory that this engine uses.
     pub fn context(&self) -> &Context {
         &self.context
     }
@@ -278,8 +287,8 @@ impl Engine {
         self.network.buffers()
     }
 
-    /// Does the same as [`Self::step_batch`], but with buffers that are reused from step to step. They contain the
-    /// logits afterwards.
+    /// Does the same as [`Self::step_batch`], but with buffers that are reused from step to step. Afterwards,
+    /// `buffers` contains the logits.
     ///
     /// # Errors
     /// The errors of [`Self::step_batch`].
@@ -303,7 +312,7 @@ impl Engine {
     }
 }
 
-/// Checks that the dimensions allow decoding. The error describes the problem.
+/// Checks that the dimensions of the model allow decoding. The error is a text that describes the problem.
 fn check_dimensions(dimensions: ModelDimensions) -> Result<(), String> {
     let ModelDimensions { n_mels, n_audio_ctx, n_text_ctx, .. } = dimensions;
     if n_audio_ctx == 0 || n_mels == 0 {

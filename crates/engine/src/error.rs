@@ -67,15 +67,15 @@ pub enum Error {
     Device {
         /// The requested device.
         device: Device,
-        /// The reason, with what the user can do about it.
+        /// The reason why the device cannot be used, with what the user can do about it.
         reason: String,
     },
     /// A mel window has the wrong size.
     #[error("a window of {found} mel values, but this model takes at most ({n_frames}, {n_mels})")]
     WindowShape {
-        /// Number of values in the given window.
+        /// Number of mel values in the given window.
         found: usize,
-        /// Number of frames in a full window.
+        /// Number of mel frames in a full window.
         n_frames: usize,
         /// Number of mel bins that the model takes.
         n_mels: usize,
@@ -93,10 +93,11 @@ pub enum Error {
     NoExport {
         /// The path that was searched.
         path: PathBuf,
-        /// The suffix of the variant's file names, such as `_quantized`.
+        /// The suffix of the file names, such as `_quantized`. It selects a variant of the export.
         suffix: String,
     },
-    /// A graph does not have the structure of a Whisper export, or the ONNX runtime cannot run it.
+    /// A graph (file) of an ONNX export does not have the structure of a Whisper export, or the ONNX runtime cannot
+    /// run it.
     #[error("{} cannot be used: {problem}", path.display())]
     Graph {
         /// The path of the file.

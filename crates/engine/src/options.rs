@@ -12,11 +12,11 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeType {
-    /// Int8 with one scale for each row of activations and one for each output channel of the weights. Sums are exact
-    /// in i32. This is the fastest format.
+    /// Int8, with one scale for each row of activations and one for each output channel of the weights. Sums are
+    /// exact in i32. This is the fastest format.
     #[default]
     Int8,
-    /// Single precision. It is the reference for the results of int8.
+    /// Single precision. Its results are the reference for those of int8.
     F32,
 }
 
@@ -24,7 +24,7 @@ pub enum ComputeType {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Runtime {
-    /// The native networks, which are part of this project and load weights in any supported format. This is the
+    /// The native runtime, which is part of this project and loads weights in any supported format. This is the
     /// fastest runtime.
     #[default]
     Native,
@@ -42,7 +42,8 @@ pub enum Device {
     Auto,
     /// The CPU.
     Cpu,
-    /// An AMD XDNA NPU with a design that the user has built. *Untested on hardware.* Needs the cargo feature `npu`.
+    /// An AMD XDNA NPU with a design (the compiled program for the NPU) that the user has built. *Untested on
+    /// hardware.* Needs the cargo feature `npu`.
     Npu,
     /// A software model of an NPU, for development. It is slow. Needs the cargo feature `npu`.
     NpuFake,
@@ -53,9 +54,10 @@ pub enum Device {
 pub struct DeviceOptions {
     /// The selected device.
     pub device: Device,
-    /// The directory that contains the design for the NPU.
+    /// The directory that contains the design, which is the compiled program for the NPU.
     pub npu_design: Option<PathBuf>,
-    /// How work is submitted to an NPU. [`Mode::Sequential`] waits for each launch and serves as a comparison.
+    /// How work is submitted to an NPU. [`Mode::Sequential`] waits for each launch (run of an NPU kernel), and serves
+    /// as a comparison.
     #[cfg(feature = "npu")]
     pub npu_mode: Mode,
 }
@@ -80,7 +82,7 @@ impl From<Device> for DeviceOptions {
 /// Options for [`Engine::load`](crate::Engine::load).
 #[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
-    /// The number format of the matrix products. An ONNX export ignores it, because its graphs have a fixed format.
+    /// The number format of the matrix products. The ONNX runtime ignores it, because the graphs have a fixed format.
     pub compute_type: ComputeType,
     /// Number of threads that compute, including the calling thread; 0 counts as 1.
     pub threads: usize,

@@ -1,9 +1,9 @@
 //! Silero VAD (version 6, 16 kHz): the probability of speech for every 32 ms of audio.
 //!
-//! The input for a chunk consists of the 64 samples before it, its 512 samples, and 64 samples reflected at its end.
-//! A short-time Fourier transform turns them into four frames. Four convolutions turn the magnitudes of these frames
-//! into one vector, and an LSTM carries the state from chunk to chunk. Everything but the LSTM is computed for many
-//! chunks at once.
+//! The input for a chunk of 512 samples consists of the 64 samples before it, the chunk itself, and 64 samples
+//! reflected at its end. A short-time Fourier transform turns them into four frames. Four convolutions turn the
+//! magnitudes of these frames into one vector, and an LSTM carries its state from chunk to chunk. Everything but the
+//! LSTM is computed for many chunks at once.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,7 +16,8 @@ use amanuensis_weights::Checkpoint;
 use crate::error::Error;
 use crate::units::SAMPLES_PER_CHUNK;
 
-/// The number of samples before a chunk that belong to its input. The same number of samples is reflected at its end.
+/// The number of samples before a chunk that belong to the chunk's input. The same number of samples is reflected at
+/// the end of the chunk.
 const CONTEXT_SAMPLES: usize = 64;
 /// The distance between the starts of two frames, in samples.
 const HOP_SAMPLES: usize = 128;
@@ -28,15 +29,15 @@ const KERNEL: usize = 3;
 /// results still fit into the L2 cache.
 const GROUP_CHUNKS: usize = 32;
 
-/// The loaded voice activity detector. It computes on the calling thread.
+/// The voice activity detector with its weights. It computes on the calling thread.
 pub struct SileroVad {
     context: Context,
     n_fft: usize,
     /// The matrix of the Fourier transform, `(2 * n_bins, n_fft)`: first the real parts, then the imaginary parts.
     stft: PackedF32,
     convolutions: [Layer; 4],
-    /// The weights from the input of the LSTM to its gates, `(4 * units, channels)`. The bias is the sum of both
-    /// biases of the LSTM.
+    /// The weights from the input of the LSTM to its gates, `(4 * units, channels)`. Their bias is the sum of both
+    /// biases that the LSTM has.
     input_gates: Layer,
     /// The weights from the hidden state of the LSTM to its gates, `(4 * units, units)`.
     hidden_gates: PackedF32,
@@ -70,8 +71,8 @@ impl SileroVad {
         if n_fft != 2 * HOP_SAMPLES || n_rows % 2 != 0 {
             return Err(inconsistent(&checkpoint, "its Fourier transform has another length"));
         }
-        // Layer 3 has two input frames per chunk, of which one output frame is kept, and layer 4 has one frame only.
-        // Kernel taps outside of these frames would be multiplied with zeros, so they are left out.
+        // Layer 3 has two input frames per chunk, and only one of its output frames is needed. Layer 4 has one input
+        // frame. Kernel taps outside of these frames would be multiplied by zeros, so they are left out.
         let convolution = |index: usize, taps: Range<usize>| convolution(&checkpoint, &context, index, taps);
         let convolutions = [convolution(1, 0..3)?, convolution(2, 0..3)?, convolution(3, 1..3)?, convolution(4, 1..2)?];
         let values = |name: &str| Ok::<_, Error>(checkpoint.tensor(name)?.to_f32());
@@ -121,7 +122,7 @@ impl SileroVad {
             && layers.into_iter().all(|layer| layer.bias.len() == layer.weights.n())
     }
 
-    /// Creates the state for a new recording.
+    /// Creates the detector's state for a new recording.
     pub fn stream(&self) -> VadStream<'_> {
         let units = self.hidden_gates.k();
         VadStream {
@@ -140,8 +141,8 @@ impl std::fmt::Debug for SileroVad {
     }
 }
 
-/// Loads convolution layer `index` with only the given taps of its kernel. In the file, the taps of each input
-/// channel are adjacent; in the result, the channels of each tap are adjacent.
+/// Loads convolution layer `index` with only the given taps (positions of its kernel). In the file, the taps of each
+/// input channel are adjacent; in the result, the channels of each tap are adjacent.
 fn convolution(checkpoint: &Checkpoint, context: &Context, index: usize, taps: Range<usize>) -> Result<Layer, Error> {
     let name = format!("conv{index}.weight");
     let [n, channels, kernel] = shape(checkpoint, &name)?;
@@ -175,7 +176,8 @@ fn shape<const N: usize>(checkpoint: &Checkpoint, name: &str) -> Result<[usize; 
 /// The state of the detector for one recording.
 pub struct VadStream<'v> {
     detector: &'v SileroVad,
-    /// The last [`CONTEXT_SAMPLES`] samples that were processed, followed by the samples that are not processed yet.
+    /// The [`CONTEXT_SAMPLES`] samples that were processed most recently, followed by the samples that are not
+    /// processed yet.
     pending: Vec<f32>,
     /// The cell state of the LSTM.
     cell: Vec<f32>,
@@ -186,8 +188,9 @@ pub struct VadStream<'v> {
 }
 
 impl VadStream<'_> {
-    /// Adds 16 kHz mono samples and appends the probability of speech for each processed chunk of 32 ms. Up to about
-    /// one second of samples waits for later calls, because chunks are processed in groups.
+    /// Adds 16 kHz mono samples. Appends the probability of speech for each processed chunk of 32 ms to
+    /// `probabilities`. Up to about one second of samples waits for later calls, because chunks are processed in
+    /// groups.
     pub fn push(&mut self, samples: &[f32], probabilities: &mut Vec<f32>) {
         self.pending.extend_from_slice(samples);
         while self.pending.len() >= CONTEXT_SAMPLES + GROUP_CHUNKS * SAMPLES_PER_CHUNK {
@@ -195,8 +198,8 @@ impl VadStream<'_> {
         }
     }
 
-    /// Processes all complete chunks that are still waiting, for callers that need low latency. This does not change
-    /// the probabilities.
+    /// Processes all complete chunks that are still waiting, for callers that need low latency, and appends their
+    /// probabilities. The values are the same as without this call.
     pub fn flush(&mut self, probabilities: &mut Vec<f32>) {
         let chunks = (self.pending.len() - CONTEXT_SAMPLES) / SAMPLES_PER_CHUNK;
         if chunks > 0 {
@@ -204,7 +207,7 @@ impl VadStream<'_> {
         }
     }
 
-    /// Processes the rest of the recording. The last chunk is padded with silence.
+    /// Processes the rest of the recording and appends its probabilities. The final chunk is padded with silence.
     pub fn finish(&mut self, probabilities: &mut Vec<f32>) {
         let chunks = (self.pending.len() - CONTEXT_SAMPLES).div_ceil(SAMPLES_PER_CHUNK);
         self.pending.resize(CONTEXT_SAMPLES + chunks * SAMPLES_PER_CHUNK, 0.0);
@@ -213,7 +216,7 @@ impl VadStream<'_> {
         }
     }
 
-    /// Processes the next `chunks` chunks of the pending samples.
+    /// Processes the next `chunks` chunks of the pending samples, and appends their probabilities.
     fn process(&mut self, chunks: usize, probabilities: &mut Vec<f32>) {
         let SileroVad { context, n_fft, stft, convolutions, input_gates, .. } = self.detector;
         let [input, out] = &mut self.buffers;
@@ -245,8 +248,8 @@ impl VadStream<'_> {
         self.run_lstm(probabilities);
     }
 
-    /// Runs the LSTM and appends the probability for each chunk. The second buffer must contain the input gates of
-    /// each chunk.
+    /// Runs the LSTM and appends the probability for each chunk. `buffers[1]` must contain the input gates of each
+    /// chunk.
     fn run_lstm(&mut self, probabilities: &mut Vec<f32>) {
         let SileroVad { context, hidden_gates, output, output_bias, .. } = self.detector;
         let [_, input_gates] = &mut self.buffers;
@@ -261,7 +264,7 @@ impl VadStream<'_> {
     }
 }
 
-/// Writes the frames of each chunk to `out`, `(chunks * FRAMES_PER_CHUNK, n_fft)`. The last frame of a chunk is
+/// Writes the frames of each chunk to `out`, `(chunks * FRAMES_PER_CHUNK, n_fft)`. The final frame of a chunk is
 /// completed with reflected samples.
 fn frames(samples: &[f32], chunks: usize, n_fft: usize, out: &mut Vec<f32>) {
     out.clear();
@@ -277,8 +280,8 @@ fn frames(samples: &[f32], chunks: usize, n_fft: usize, out: &mut Vec<f32>) {
 }
 
 /// Writes the input rows of a convolution (im2col). For every `step`th frame of a chunk, an input row contains the
-/// frame before it, the frame itself and the frame after it. Frames outside of the chunk are zeros. `rows` consists
-/// of rows of `row_len` values, and `map` turns each into `width` values.
+/// frame before it, the frame itself and the frame after it. Frames outside of the chunk are zeros. `rows` contains a
+/// row of `row_len` values for each frame, and `map` turns such a row into the `width` values of the frame.
 fn unfold(
     rows: &[f32],
     (row_len, width): (usize, usize),

@@ -1,8 +1,8 @@
 //! Types for durations of audio: [`Samples`] at 16 kHz, [`Frames`] of a log-mel spectrogram, and [`Chunks`] of the
 //! voice activity detector.
 //!
-//! Each type is also used for positions, counted from the start of a recording, window or stream. The name of the
-//! variable shows which of them is meant.
+//! Each type is also used for positions, counted from the start of a recording, window or stream. The name of a
+//! variable shows whether it is a duration or a position.
 
 use std::fmt;
 use std::iter::Sum;
@@ -10,9 +10,9 @@ use std::ops::{Add, AddAssign, Range, Sub, SubAssign};
 
 /// Number of samples in a second.
 pub const SAMPLE_RATE: usize = 16_000;
-/// Number of samples in a frame of 10 ms.
+/// Number of samples in a mel frame, which lasts 10 ms.
 pub const SAMPLES_PER_FRAME: usize = 160;
-/// Number of samples in a chunk of 32 ms.
+/// Number of samples in a chunk of the voice activity detector, which lasts 32 ms.
 pub const SAMPLES_PER_CHUNK: usize = 512;
 
 macro_rules! unit {
@@ -25,12 +25,12 @@ macro_rules! unit {
             /// A duration of zero.
             pub const ZERO: Self = Self(0);
 
-            /// The number of whole units in `seconds`, rounded down; zero if `seconds` is negative.
+            /// The number of whole units of this type in `seconds`, rounded down; zero if `seconds` is negative.
             pub const fn within(seconds: f64) -> Self {
                 Self((seconds * SAMPLE_RATE as f64 / $samples as f64) as usize)
             }
 
-            /// The number of units nearest to `seconds`; zero if `seconds` is negative.
+            /// The number of units of this type that is nearest to `seconds`; zero if `seconds` is negative.
             pub fn nearest(seconds: f64) -> Self {
                 Self((seconds * (SAMPLE_RATE as f64 / $samples as f64)).round() as usize)
             }
@@ -40,7 +40,7 @@ macro_rules! unit {
                 self.samples().0 as f64 / SAMPLE_RATE as f64
             }
 
-            /// This duration in samples.
+            /// Converts this duration to samples.
             #[must_use]
             pub const fn samples(self) -> Samples {
                 Samples(self.0.saturating_mul($samples))
@@ -70,6 +70,8 @@ macro_rules! unit {
         impl Sub for $name {
             type Output = Self;
 
+            /// Subtracts a duration.
+            ///
             /// # Panics
             /// In a debug build, if `other` is larger than `self`.
             fn sub(self, other: Self) -> Self {
@@ -116,18 +118,18 @@ impl Samples {
         Frames(self.0 / SAMPLES_PER_FRAME)
     }
 
-    /// The number of whole chunks in these samples.
+    /// The number of whole chunks (32 ms each) in these samples.
     pub const fn whole_chunks(self) -> Chunks {
         Chunks(self.0 / SAMPLES_PER_CHUNK)
     }
 
-    /// The number of chunks that are needed for these samples. The last chunk may be incomplete.
+    /// The number of chunks (32 ms each) that are needed to hold these samples. The final chunk may be incomplete.
     pub const fn chunks_rounded_up(self) -> Chunks {
         Chunks(self.0.div_ceil(SAMPLES_PER_CHUNK))
     }
 }
 
-/// The length of a range; zero if the range is empty.
+/// The length of a range of frames; zero if the range is empty.
 pub fn length(range: &Range<Frames>) -> Frames {
     range.end.saturating_sub(range.start)
 }

@@ -78,8 +78,8 @@ fn a_ggml_file_loads_like_the_same_model_from_hugging_face() {
     }
 
     let engine = load(&ggml, ComputeType::F32);
-    // The default suppress list contains both brackets and the space. The space is the first token of a dash before a
-    // word.
+    // The default suppress list contains both brackets and the space. The space is listed because a dash before a
+    // word is encoded as a space and a dash, and only the first token is listed.
     assert_eq!(engine.vocabulary().non_speech_tokens(), [0, 2, 3]);
     let n_values = engine.n_frames().0 * engine.n_mels();
     let window = engine.encode(&vec![0.5; n_values]).unwrap();
@@ -127,7 +127,8 @@ fn onnx_exports_give_the_results_of_the_original_model() {
         let (ours, our_logits) = run(&load(directory.path(), ComputeType::F32), [20, 23]);
         let difference = largest_difference(&ours, &states).max(largest_difference(&our_logits, &logits));
         assert!(difference <= tolerance, "{form}: {difference}");
-        // Int8 results must be close to the f32 results, whether the file is int8 or is quantised while loading.
+        // Int8 results must be close to the f32 results, whether the file stores int8 or the engine quantises while
+        // loading.
         let (ours, _) = run(&load(directory.path(), ComputeType::Int8), [20, 23]);
         let difference = largest_difference(&ours, &states);
         assert!(difference <= tolerance + 0.3, "{form}, int8: {difference}");

@@ -1,5 +1,5 @@
-//! Tests that the encoder's matrix products on the fake NPU give the same bits as on the CPU, even if the device
-//! fails.
+//! Tests that the encoder's matrix products give the same bits on the fake NPU (a software model of the device) as on
+//! the CPU, even if the device fails.
 
 use std::fmt::Write as _;
 
@@ -13,8 +13,8 @@ use amanuensis_xdna::fake::{Controls, Fault};
 use amanuensis_xdna::matmul::Mode;
 use tempfile::TempDir;
 
-/// Dimensions of the test model. They do not fill any launch completely, and the feed-forward layer is wider than one
-/// launch.
+/// Dimensions of the test model. They do not fill any launch (run of an NPU kernel) completely, and the feed-forward
+/// layer needs more than one launch.
 const SIZES: Dimensions = Dimensions {
     n_mels: 7,
     n_state: 24,
@@ -45,7 +45,7 @@ fn load(model: &TempDir, device: DeviceOptions) -> Result<Engine, Error> {
     Engine::load(model.path(), &EngineOptions { threads: 2, device, ..EngineOptions::default() })
 }
 
-/// Loads a model on a fake NPU with the faults in `faults`.
+/// Loads a model on a fake NPU, into which `faults` are injected.
 fn load_with_faults(model: &TempDir, faults: &Controls) -> Result<Engine, Box<dyn std::error::Error>> {
     let backend = open_fake_with_faults(&DeviceOptions::default(), faults)?;
     Ok(Engine::load_with_backend(model.path(), &EngineOptions { threads: 2, ..EngineOptions::default() }, backend)?)
@@ -54,7 +54,7 @@ fn load_with_faults(model: &TempDir, faults: &Controls) -> Result<Engine, Box<dy
 /// Returns the bits of a window's states, and the result of decoding the window.
 fn run(engine: &Engine, seed: usize) -> (Vec<u32>, DecodingResult) {
     let mel: Vec<f32> = (0..40 * 7).map(|i| (((i + seed * 31) * 7919) % 1009) as f32 * 0.002 - 1.0).collect();
-    // The states are computed first, because an injected fault occurs in the first pass.
+    // The states are computed first, because an injected fault occurs in the first encoder run.
     let states = engine.states(&mel).unwrap();
     let decoded = engine.decode(&engine.encode(&mel).unwrap(), &DecodeOptions::default()).unwrap();
     (states.iter().map(|state| state.to_bits()).collect(), decoded)

@@ -1,5 +1,5 @@
 //! Tests of the ONNX runtime on exports of a small random model, made by `tools/export_onnx.py`. The results must
-//! equal those of `PyTorch`, however the tokens are divided into steps and the decoder into graphs.
+//! equal those of `PyTorch`, however the tokens are divided into steps, and whether the decoder has one graph or two.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ fn load(name: &str) -> Engine {
     try_load(&data(name)).unwrap()
 }
 
-/// The mel window that the export script uses too.
+/// A mel window with the same values as in the export script.
 fn mel() -> Vec<f32> {
     (0..3000_u32 * 80).map(|i| (i * 7919 % 1009) as f32 / 500.0 - 1.0).collect()
 }
@@ -56,8 +56,8 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
 }
 
-/// Returns the logits after a first step with `at_once` tokens, and after each of the remaining tokens. These are run
-/// one by one.
+/// Returns the logits after a first step with `at_once` tokens, and after each of the remaining tokens, which are
+/// appended one by one.
 fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usize) -> Vec<Vec<f32>> {
     let mut sequence = engine.start(window);
     let first = engine.step(&mut sequence, &tokens[..at_once]).unwrap();
@@ -65,8 +65,8 @@ fn logits(engine: &Engine, window: &EncoderOutput, tokens: &[u32], at_once: usiz
     std::iter::once(first).chain(rest).collect()
 }
 
-/// Whether the ONNX runtime's int8 products are exact. On x86 without AVX-512 VNNI, it adds pairs of products in 16 bits, which
-/// saturates.
+/// Whether the ONNX runtime's int8 products are exact on this machine. On x86 without AVX-512 VNNI, the runtime adds
+/// pairs of products in 16 bits, and these sums saturate.
 fn has_exact_int8() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx512vnni");
@@ -172,10 +172,11 @@ fn unsupported_requests_are_errors() {
     let window = engine.encode(&mel()).unwrap();
     let words = engine.align(&window, &DecodeOptions::default(), &[1, 2], 100);
     assert!(matches!(words, Err(Error::NoAttention)));
-    // A token that is not in the vocabulary is only detected when the graph runs.
+    // The runtime does not check tokens, so a token that is not in the vocabulary is detected only when the graph
+    // runs.
     let error = engine.step(&mut engine.start(&window), &[1000]).unwrap_err();
     assert!(matches!(error, Error::Graph { .. }), "{error}");
-    // After an error of the graph, the batch is empty.
+    // After an error while the graph runs, the batch must be empty.
     let mut batch = Batch::new(&engine);
     batch.join(0, &window, &DecodeOptions { previous: vec![1000], ..DecodeOptions::default() }).unwrap();
     assert!(batch.step().is_err() && batch.is_empty());
@@ -220,7 +221,8 @@ fn decoders_are_recognised_by_their_inputs_not_by_their_names() {
         try_load(&directory.path().join(path)).map(drop)
     };
     for decoders in [
-        // A merged decoder, stored under each of the file names, alone or together with one half of a split decoder.
+        // The file names for a merged decoder, which is tried under each name, alone or together with one half of a
+        // split decoder.
         &[(merged, first)][..],
         &[(merged, cached)],
         &[(cached, first), (merged, cached)],

@@ -1,4 +1,4 @@
-//! Tests with small random models, of properties that hold for any weights, dimensions and file format.
+//! Tests with small random models. They check properties that hold for any weights, dimensions and file format.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -252,8 +252,9 @@ fn results_do_not_depend_on_the_rest_of_the_batch() {
     }
 }
 
-/// Hypotheses share, copy and hand over their KV caches during a search. If a cache were wrong, the log-probability
-/// of the best hypothesis would differ from that of the same tokens run as a single sequence.
+/// During a search, hypotheses (candidate token sequences) share, copy and hand over their KV caches. If a cache were
+/// wrong, the log-probability of the best hypothesis would differ from that of the same tokens run as a single
+/// sequence.
 #[test]
 fn the_log_probability_of_a_search_result_is_that_of_its_tokens() {
     let engine = engine(ComputeType::F32, 1);
@@ -324,7 +325,7 @@ fn alignment_does_not_depend_on_the_number_of_threads() {
             let alignment = engine.align(&window, &options, &text, 27).unwrap();
             assert_eq!((alignment.times.len(), alignment.probabilities.len()), (101, 100));
             assert!(alignment.times.is_sorted() && alignment.times.iter().all(|time| *time < 27));
-            // The probabilities must equal those that result from decoding the tokens one by one.
+            // The probability of each token must equal that from decoding the tokens one by one.
             let mut sequence = engine.start(&window);
             let mut logits = engine.step(&mut sequence, &[37, 44]).unwrap();
             for (token, probability) in text.iter().zip(&alignment.probabilities) {

@@ -1,4 +1,4 @@
-//! The receiving end of the relay.
+//! The receiving end of the relay, the pipe from another process that decodes a recording.
 
 use std::io::{self, BufReader, Read};
 
@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Warning, WarningKind, Warnings};
 /// Receives the samples and warnings of a recording.
 pub(crate) struct Receiver {
     pipe: BufReader<Box<dyn Read + Send + Sync>>,
-    /// The content of the last frame.
+    /// The content of the most recent frame.
     content: Vec<u8>,
 }
 
@@ -28,7 +28,8 @@ impl Receiver {
         }
     }
 
-    /// Appends the next samples to `block`. Returns false at the end of the recording.
+    /// Appends the next samples to `block`, and puts received warnings into `warnings`. Returns false at the end of
+    /// the recording.
     pub(crate) fn next(&mut self, block: &mut Vec<f32>, warnings: &mut Warnings) -> Result<bool, Error> {
         loop {
             match self.next_frame()? {

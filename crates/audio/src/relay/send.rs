@@ -1,4 +1,4 @@
-//! The sending end of the relay: decodes a recording and writes it to the pipe.
+//! The sending end of the relay: decodes a recording and writes its samples to a pipe for another process.
 
 use std::io::{self, Write};
 
@@ -27,8 +27,8 @@ pub fn send(
     let mut sent_warnings = Vec::new();
     loop {
         on_block(audio.position())?;
-        // The samples are copied to bytes, because the block borrows `audio` and the warnings of `audio` are sent
-        // before the block.
+        // The samples are copied to bytes, because the block borrows `audio`, whose warnings must be sent before the
+        // block.
         let block: Result<Option<Vec<u8>>, Error> =
             audio.next_block().map(|block| Some(block?.iter().flat_map(|sample| sample.to_le_bytes()).collect()));
         for warning in audio.warnings().iter().filter(|warning| !sent_warnings.contains(*warning)) {

@@ -1,4 +1,4 @@
-//! Tests of both ends of the relay.
+//! Tests of both ends of the relay, which sends decoded samples through a pipe.
 
 use std::io::{self, Cursor};
 
@@ -58,7 +58,7 @@ fn malformed_frames_are_refused() {
     ];
     for (at, frame) in frames.into_iter().enumerate() {
         assert!(received(frame).is_err(), "{frame:?} as the first frame");
-        // In this position `END` is the only valid frame: it ends an empty recording.
+        // After `RECORDING`, the frame `END` is the only valid one of these frames: it ends an empty recording.
         assert_eq!(received(&[&recording, frame].concat()).is_err(), at > 0, "{frame:?} after RECORDING");
     }
 }

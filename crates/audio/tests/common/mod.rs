@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use amanuensis_audio::{Audio, Error};
 
-/// The contents of a file in `tests/data`.
+/// Reads a file in `tests/data`.
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -34,7 +34,7 @@ pub fn drain(mut audio: Audio) -> Result<(Vec<f32>, Audio), Error> {
     Ok((samples, audio))
 }
 
-/// The signal that the fixtures were made from. It is parsed without the crate under test.
+/// The signal that the test files were made from. Its own file is parsed without the crate under test.
 pub fn speech() -> Vec<f32> {
     fixture("speech.wav")[44..]
         .chunks_exact(2)
@@ -51,11 +51,12 @@ pub fn at_8_khz(samples: &[f32]) -> Vec<f32> {
     (0..samples.len()).step_by(2).map(low).collect()
 }
 
-/// The greatest correlation of two signals, from -1 to 1, and the lag of `b` in samples at which it occurs.
+/// Returns the greatest correlation of `a` with a shifted `b`, from -1 to 1, and the lag (the shift in samples) at
+/// which it occurs. The lag is positive if `b` is late.
 pub fn similarity(a: &[f32], b: &[f32]) -> (f64, isize) {
     let at = |lag: isize| {
         let (mut ab, mut aa, mut bb) = (0.0f32, 0.0f32, 0.0f32);
-        // Every third sample suffices, and keeps unoptimised test builds fast.
+        // Comparing every third sample suffices, and keeps tests fast in builds without optimisation.
         for i in (0..a.len()).step_by(3) {
             let (x, y) = (a[i], i.checked_add_signed(lag).and_then(|j| b.get(j)).copied().unwrap_or(0.0));
             ab += x * y;
@@ -67,7 +68,7 @@ pub fn similarity(a: &[f32], b: &[f32]) -> (f64, isize) {
     (-128..900).map(|lag| (at(lag), lag)).max_by(|x, y| x.0.total_cmp(&y.0)).unwrap()
 }
 
-/// A WAV file that contains `data`.
+/// Builds a WAV file of the given format that contains `data`.
 pub fn wav(tag: u16, bits: u16, channels: u16, rate: u32, data: &[u8]) -> Vec<u8> {
     let align = channels.wrapping_mul(bits / 8);
     let mut bytes = b"RIFF".to_vec();

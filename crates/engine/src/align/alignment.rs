@@ -1,7 +1,7 @@
 //! Token timestamps from the decoder's cross-attention.
 //!
 //! The attention of some cross-attention heads follows the speech from word to word; the model's files list these
-//! heads. All tokens of a window are run through the decoder in a single step. Dynamic time warping then finds a path
+//! heads. The decoder processes all tokens of a window in a single step. Dynamic time warping then finds a path
 //! through the attention of these heads. The method and its constants are those of openai-whisper (`find_alignment`
 //! in `whisper/timing.py`).
 
@@ -17,31 +17,32 @@ use crate::model::FRAMES_PER_POSITION;
 use crate::network::native::NativeModel;
 use crate::network::{EncoderOutput, Step, StepBuffers};
 
-/// The number of rows for which logits are computed at a time. The logits of all rows of a long sequence would need
-/// more memory than the model.
+/// The number of rows (tokens) for which logits are computed at a time. The logits of all rows of a long sequence
+/// would need more memory than the model.
 const LOGIT_ROWS: usize = 32;
 
 /// The result of [`Engine::align`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alignment {
-    /// The start of each token, followed by the end of the last token. The unit is mel frames of 10 ms from the start
-    /// of the window. `(n_tokens + 1)`, in ascending order.
+    /// The start of each token, followed by the end of the final token. The unit is mel frames of 10 ms from the
+    /// start of the window. The list has `n_tokens + 1` elements in ascending order.
     pub times: Vec<usize>,
-    /// The probability of each token among all text tokens, given the tokens before it, `(n_tokens)`.
+    /// The probability of each token among all text tokens, given the tokens before it. The list has `n_tokens`
+    /// elements.
     pub probabilities: Vec<f32>,
 }
 
 impl Engine {
-    /// Finds the time at which each token of `text` is spoken, within the first `n_frames` mel frames of a window. `text`
-    /// may contain text tokens only. Of `options`, only language and task are used. `n_frames` is limited to at least one
-    /// encoder position and at most the frames of the window.
+    /// Finds the time at which each token of `text` is spoken, within the first `n_frames` mel frames of a window.
+    /// `text` may contain text tokens only. Of `options`, only language and task are used. A value of `n_frames` that
+    /// is less than one encoder position or more than the frames of the window is replaced by that limit.
     ///
     /// # Errors
     /// If the model does not support what `options` request, and [`Error::NoAttention`] for the ONNX runtime.
     ///
     /// # Panics
-    /// If the prompt and `text` exceed the text positions, or a token is not in the vocabulary. The text tokens of a
-    /// decoded window always fit.
+    /// If the prompt and `text` together have more tokens than the model has text positions, or a token is not in the
+    /// vocabulary. The text tokens of a decoded window always fit.
     pub fn align(
         &self,
         window: &EncoderOutput,
@@ -57,7 +58,8 @@ impl Engine {
             ..DecodeOptions::default()
         };
         let mut tokens = prompt(self, &request)?.tokens;
-        // Each row predicts the next token, so the row of the prompt's last token predicts the first text token.
+        // The logits in a row predict the next token, so the row of the prompt's final token predicts the first text
+        // token.
         let first_row = tokens.len() - 1;
         tokens.extend_from_slice(text);
         assert!(tokens.len() <= self.n_text_ctx(), "prompt and text exceed the text positions");
@@ -82,8 +84,8 @@ impl Engine {
         Ok(Alignment { times, probabilities })
     }
 
-    /// The probability of each token of `text` among all text tokens. `buffers` must contain the states of the last
-    /// step, in which row `first_row` predicts the first token of `text`.
+    /// The probability of each token of `text` among all text tokens. `buffers` must contain the states of the most
+    /// recent step, in which row `first_row` predicts the first token of `text`.
     fn token_probabilities(
         &self,
         native: &NativeModel,

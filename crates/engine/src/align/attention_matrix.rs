@@ -5,28 +5,28 @@ use amanuensis_kernels::attention::KeyValues;
 use amanuensis_kernels::gemm::RowsF32;
 use amanuensis_kernels::vector::median_of_7;
 
-/// Number of positions on each side of the centre of the median filter, whose width is 7.
+/// The median filter covers this many positions on each side of its centre, so its width is 7.
 const MEDIAN_REACH: usize = 3;
 
-/// The sum of the attention of several heads.
+/// The sum of the attention of several heads, one row per token and one column per encoder position.
 pub(super) struct AttentionMatrix {
-    /// The row of the attention that is added to row 0 of `sum`.
+    /// The first row of the attention that is used. It is added to row 0 of `sum`.
     first_row: usize,
     positions: usize,
-    /// `(rows, positions)`.
+    /// The sum, `(rows, positions)`.
     sum: Vec<f32>,
     /// The attention weights of one head for all queries, `(queries, positions)`.
     buffer: Vec<f32>,
 }
 
 impl AttentionMatrix {
-    /// A matrix of zeros, `(rows, positions)`. Attention is added to it from row `first_row` of the attention on.
+    /// A matrix of zeros, `(rows, positions)`. The rows of the attention before `first_row` will not be added to it.
     pub(super) fn new(first_row: usize, rows: usize, positions: usize) -> Self {
         Self { first_row, positions, sum: vec![0.0; rows * positions], buffer: Vec::new() }
     }
 
-    /// Adds the attention of one head to a window. Before that, it is normalised over the tokens and smoothed over
-    /// time.
+    /// Adds the attention of one head to the sum. First, it normalises the attention over the tokens and smooths it
+    /// over time.
     pub(super) fn add_head(&mut self, context: &Context, window: &KeyValues, head: usize, queries: RowsF32<'_>) {
         let Self { first_row, positions, sum, buffer } = self;
         buffer.resize(queries.rows * *positions, 0.0);

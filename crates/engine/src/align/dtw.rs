@@ -1,16 +1,17 @@
-//! Dynamic time warping (Giorgino, "Computing and visualizing dynamic time warping alignments in R", 2009): the path through
-//! a matrix of tokens and times with the largest sum of weights.
+//! Dynamic time warping (Giorgino, "Computing and visualizing dynamic time warping alignments in R", 2009). It finds
+//! the path with the largest sum of weights through a matrix whose rows are tokens and whose columns are times.
 //!
-//! Ties are resolved as in openai-whisper (`dtw_cpu` in `whisper/timing.py`), so that equal matrices give equal times.
+//! If two paths are equally good, the choice is the same as in openai-whisper (`dtw_cpu` in `whisper/timing.py`), so
+//! that equal matrices give equal times.
 
-/// The last step of the best path to an element.
+/// The final step of the best path to a matrix element.
 #[derive(Clone, Copy)]
 enum Step {
-    /// To the next token and the next time.
+    /// From the previous token to the next one, and from the previous time to the next one.
     Both,
-    /// To the next token at the same time.
+    /// From the previous token to the next one, at the same time.
     Token,
-    /// To the next time in the same token.
+    /// From the previous time to the next one, in the same token.
     Time,
 }
 
@@ -25,11 +26,11 @@ pub(super) fn start_columns(weights: &[f32], columns: usize) -> Vec<usize> {
     trace_back(&best_steps(weights, columns), columns)
 }
 
-/// The last step of the best path to each element, `(rows, columns)`.
+/// For each matrix element, the final step of the best path to it, `(rows, columns)`.
 fn best_steps(weights: &[f32], columns: usize) -> Vec<Step> {
     let mut steps = vec![Step::Time; weights.len()];
-    // The costs of the best paths to the elements of the previous row and of this row. Index 0 stands for a column
-    // before the first.
+    // The costs of the best paths to the elements of the previous row and of this row. Index 0 is an extra column
+    // before the first one.
     let mut previous = vec![f32::INFINITY; columns + 1];
     let mut costs = vec![f32::INFINITY; columns + 1];
     previous[0] = 0.0;
@@ -52,7 +53,8 @@ fn best_steps(weights: &[f32], columns: usize) -> Vec<Step> {
     steps
 }
 
-/// Follows the steps from the last element back to the first and returns the first column of each row.
+/// Follows the steps from the last element back to the first. Returns, for each row, the first column that the path
+/// visits.
 fn trace_back(steps: &[Step], columns: usize) -> Vec<usize> {
     let rows = steps.len() / columns;
     let mut starts = vec![0; rows];
@@ -100,7 +102,8 @@ mod tests {
         assert!(start_columns(&[], 3).is_empty());
     }
 
-    /// The largest sum of weights on any path to an element, found by trying all paths.
+    /// The largest sum of weights on any path from the first element to the given one. It is found by trying all
+    /// paths.
     fn largest_sum(weights: &[f32], columns: usize, (row, column): (usize, usize)) -> f32 {
         let own = weights[row * columns + column];
         let previous = [(1, 1), (1, 0), (0, 1)].into_iter().filter(|(a, b)| *a <= row && *b <= column);
@@ -115,8 +118,8 @@ mod tests {
             // The weights are integers, so that sums do not depend on the order of addition.
             let weights: Vec<f32> = (0..rows * columns).map(|i| f32::from(1_u16 << ((i + seed) * 13 % 16))).collect();
             let starts = start_columns(&weights, columns);
-            // Each token covers the columns from its own start to that of the next token. The column of the next start may
-            // or may not belong to both tokens, so all combinations are tried.
+            // Each token covers the columns from its own start to that of the next token. The column at which the
+            // next token starts may or may not belong to both tokens, so all combinations are tried.
             let ends = starts.iter().skip(1).copied().chain([columns - 1]);
             let sum = |is_shared: &dyn Fn(usize) -> bool| -> f32 {
                 let spans = starts.iter().zip(ends.clone()).enumerate();

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::options::{ComputeType, Device, EngineOptions, Runtime};
 
 impl EngineOptions {
-    /// Checks that the options can be combined, without regard to the model and the machine.
+    /// Checks that the options can be combined. The model and the devices of the machine are not considered.
     ///
     /// # Errors
     /// [`Error::Device`] if they combine an NPU with a runtime or a compute type that only the CPU supports.
@@ -18,10 +18,10 @@ impl EngineOptions {
     }
 }
 
-/// Checks that the requested device supports the requested runtime and compute type. The CPU supports all of them.
+/// Checks that an NPU can be used with the runtime and the compute type in `options`, whatever device they request.
 ///
 /// # Errors
-/// [`Error::Device`] with the reason if the device does not support them.
+/// [`Error::Device`] with the reason if an NPU does not support them.
 pub(crate) fn check_options(options: &EngineOptions) -> Result<(), Error> {
     let device = options.device.device;
     cpu_only_reason(options).map_or(Ok(()), |reason| Err(Error::Device { device, reason: reason.to_owned() }))
@@ -36,7 +36,7 @@ fn cpu_only_reason(options: &EngineOptions) -> Option<&'static str> {
     }
 }
 
-/// The chosen backend, and a message for the user about the choice.
+/// The chosen backend, and a message for the user about the choice if there is something to tell.
 pub(crate) struct Chosen {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) notice: Option<String>,
@@ -68,7 +68,8 @@ fn choose_from(backends: &[BackendEntry], options: &EngineOptions) -> Result<Cho
             Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) if is_requested => {
                 return Err(Error::Device { device: options.device, reason });
             }
-            // Without a device, the user gets a notice only if the options name an NPU design.
+            // The absence of a device is normal, so it causes a notice only if the options name an NPU design (the
+            // compiled program for the NPU).
             Err(Unavailable::Absent(_)) if options.npu_design.is_none() => {}
             Err(Unavailable::Absent(reason) | Unavailable::Unusable(reason)) => {
                 notice = Some(format!("{}. `amanuensis devices` shows details", unused(&reason)));

@@ -13,11 +13,11 @@ pub trait Backend: Send + Sync {
     /// The name of the device in options and reports.
     fn name(&self) -> &'static str;
 
-    /// Prepares the weights of a layer for multiplication.
+    /// Prepares the weights of a layer for multiplication, for example by copying them to the device.
     fn prepare(&self, context: &Context, weights: &Matrix<'_>) -> Box<dyn Product>;
 
-    /// Returns the reason why the device has failed and the CPU has taken over. Returns `None` if the device has not
-    /// failed, or if the reason was returned before.
+    /// Returns the reason why the device has failed, and forgets it. After a failure the CPU takes over. Returns
+    /// `None` if the device has not failed, or if the reason was returned before.
     fn take_failure(&self) -> Option<String> {
         None
     }
@@ -34,7 +34,8 @@ pub trait Product: Send + Sync {
     /// The shape of the weights, `(n, k)`: output channels and input channels.
     fn shape(&self) -> (usize, usize);
 
-    /// Computes `output = epilogue(a x weights^T)`, where `a` is `(m, k)` and the output is `(m, n)`.
+    /// Computes `output = epilogue(a x weights^T)`, where `a` is `(m, k)` and the output is `(m, n)`. The epilogue
+    /// applies scales, bias and activation.
     fn gemm(&self, context: &Context, a: &QuantisedRows, epilogue: &Epilogue<'_>, output: Output<'_>);
 }
 
@@ -44,7 +45,7 @@ pub struct Matrix<'a> {
     pub n: usize,
     /// Number of input channels.
     pub k: usize,
-    /// The function that reads the values, one output channel at a time. It can be called from any thread.
+    /// The function that reads the values of one output channel. It can be called from any thread.
     pub rows: Rows<'a>,
 }
 

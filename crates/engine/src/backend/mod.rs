@@ -1,8 +1,8 @@
 //! The interface between the networks and the device that computes their int8 matrix products.
 //!
-//! A [`Backend`] takes the weights of each layer once and returns a [`Product`], which multiplies activations with them.
-//! Sums are exact in i32, so all backends return the same bits. To add a backend, write a file in this directory and add a
-//! line to `BACKENDS` in `registry.rs`.
+//! A [`Backend`] gets the weights of each layer once and returns a [`Product`], which multiplies activations with
+//! these weights. Sums are exact in i32, so all backends return the same bits. To add a backend, write a file in this
+//! directory and add a line to `BACKENDS` in `registry.rs`.
 
 mod choice;
 mod cpu;

@@ -4,13 +4,13 @@ use super::interface::Opened;
 use super::{cpu, xdna};
 use crate::options::{Device, DeviceOptions};
 
-/// A backend in the list.
+/// An entry of the list of backends.
 pub(super) struct BackendEntry {
     /// The device that the backend uses.
     pub(super) device: Device,
     /// The function that opens the backend.
     pub(super) open: fn(&DeviceOptions) -> Opened,
-    /// Whether [`Device::Auto`] tries it.
+    /// Whether [`Device::Auto`] tries to open this backend.
     pub(super) is_automatic: bool,
 }
 

@@ -7,10 +7,10 @@ use amanuensis_xdna::target::Target;
 /// The work that an NPU has done so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    /// The hardware generation of the device.
+    /// The hardware generation of the NPU.
     pub target: Target,
-    /// Launches, submissions and transfers so far.
+    /// Numbers of launches (runs of an NPU kernel), submissions and transfers so far.
     pub counters: Counters,
-    /// The predicted time for this work on a device of this generation, in seconds.
+    /// The time in seconds that a performance model predicts for this work on an NPU of this generation.
     pub predicted: Predicted,
 }

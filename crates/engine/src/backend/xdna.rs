@@ -1,9 +1,10 @@
-//! The backend that uses an AMD XDNA NPU. Weights are copied to the device once, and products are submitted as chains
-//! of launches.
+//! The backend that uses an AMD XDNA NPU. Weights are copied to the device once. Products are submitted as chains of
+//! launches, which are runs of an NPU kernel.
 //!
-//! The device returns exact sums. The CPU then applies the epilogue with the same code as for its own products, so
-//! the results are bit for bit the same. If an operation on the device fails, the CPU computes that product and all
-//! later ones. This is safe because nothing is written to the output before the device has finished.
+//! The device returns exact sums. The CPU then applies the epilogue (scales, bias and activation) with the same code
+//! as for its own products, so the results are bit for bit the same. If an operation on the device fails, the CPU
+//! computes that product and all later ones. This is safe because nothing is written to the output before the device
+//! has finished.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,12 +39,13 @@ pub(super) fn open(options: &DeviceOptions) -> Opened {
     found.open().and_then(|driver| Xdna::open("npu", driver, design, options)).map_err(unavailable)
 }
 
-/// Opens the fake NPU.
+/// Opens the fake NPU, a software model of the device.
 pub(super) fn open_fake(options: &DeviceOptions) -> Opened {
     open_fake_with_faults(options, &Controls::default()).map_err(|error| Unavailable::Unusable(error.to_string()))
 }
 
-/// Opens the fake NPU with injected faults, for the tests of the fallback to the CPU.
+/// Opens the fake NPU, a software model of the device, with injected faults. It serves to test the fallback to the
+/// CPU.
 ///
 /// # Errors
 /// If an injected fault occurs while the device is opened.
@@ -64,11 +66,12 @@ struct SharedDevice {
 }
 
 struct State {
-    /// The matrix multiplication on the device. `None` after a failure.
+    /// Multiplies matrices on the device. `None` after a failure.
     gemm: Option<Gemm>,
     /// The work that the device did before it failed. `None` as long as it has not failed.
     usage: Option<Usage>,
-    /// The reason of the failure. `None` if the device has not failed, or if the reason was already reported.
+    /// The reason of the failure. `None` if the device has not failed, or if the reason was already returned by
+    /// `take_failure`.
     failure: Option<String>,
     sums: Vec<i32>,
 }
@@ -125,8 +128,8 @@ impl SharedDevice {
 }
 
 impl State {
-    /// Runs an operation on the device, unless the device has already failed. After an error the device is not used
-    /// again.
+    /// Runs an operation on the device and returns its result. Returns `None` if the operation fails or the device
+    /// has failed before. After an error the device is not used again.
     fn attempt<T>(&mut self, run: impl FnOnce(&mut Gemm, &mut Vec<i32>) -> Result<T, Error>) -> Option<T> {
         let gemm = self.gemm.as_mut()?;
         match run(gemm, &mut self.sums) {
@@ -143,7 +146,7 @@ impl State {
 
 struct XdnaProduct {
     device: Arc<SharedDevice>,
-    /// The weights for the CPU. Their scales are always needed, and their values if the device fails.
+    /// The weights for the CPU. Their scales are always needed, but their values only if the device fails.
     packed: PackedI8,
     /// The weights on the device. `None` if the device failed before they were copied.
     weights: Option<Weights>,

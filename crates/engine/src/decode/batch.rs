@@ -1,8 +1,8 @@
-//! Decoding many windows at once. Every step computes one token for each hypothesis of every window, and reads the
-//! weights once for all of them.
+//! Decoding many windows at once. Every step computes one token for each hypothesis (candidate token sequence) of
+//! every window, and reads the weights once for all of them.
 //!
-//! Windows can join and leave between two steps. The tokens of a window do not depend on the other windows in the
-//! batch.
+//! Windows can join and leave the batch between two steps. The tokens of a window do not depend on the other windows
+//! in the batch.
 
 use super::candidates::{SlotSettings, StepOutcome};
 use super::hypothesis::Hypothesis;
@@ -19,7 +19,7 @@ pub struct Batch<'e> {
     buffers: StepBuffers,
 }
 
-/// A hypothesis, and the logits after its last token.
+/// A hypothesis (a candidate token sequence), and the logits after its final token.
 struct Work<'s> {
     settings: &'s SlotSettings,
     hypothesis: &'s Hypothesis,
@@ -43,7 +43,8 @@ impl<'e> Batch<'e> {
         self.slots.is_empty()
     }
 
-    /// Adds a window. [`Self::step`] returns its result with `ticket`.
+    /// Adds a window to the batch. When the window has finished, [`Self::step`] returns its result together with the
+    /// number `ticket`.
     ///
     /// # Errors
     /// If the model does not support what `options` request.
@@ -52,16 +53,16 @@ impl<'e> Batch<'e> {
         Ok(())
     }
 
-    /// Removes a window without a result.
+    /// Removes the window that was added with `ticket`, without a result. Does nothing if there is none.
     pub fn leave(&mut self, ticket: u64) {
         self.slots.retain(|slot| slot.ticket != ticket);
     }
 
-    /// Extends every hypothesis of every window by one token. Returns the windows that have finished, and removes them from
-    /// the batch.
+    /// Extends every hypothesis of every window by one token. Removes the windows that have finished from the batch,
+    /// and returns the ticket and the result of each.
     ///
     /// # Errors
-    /// If the ONNX runtime cannot run its graphs. All windows are removed from the batch.
+    /// If the ONNX runtime cannot run its graphs. In that case, all windows are removed from the batch.
     pub fn step(&mut self) -> Result<Vec<(u64, DecodingResult)>, Error> {
         let Self { engine, slots, buffers } = self;
         if slots.is_empty() {
@@ -96,10 +97,10 @@ impl<'e> Batch<'e> {
 }
 
 impl Engine {
-    /// Decodes a single window.
+    /// Decodes a single window, from the prompt to the end token.
     ///
     /// # Errors
-    /// If the model does not support what `options` request.
+    /// If the model does not support what `options` request, or the ONNX runtime cannot run its graphs.
     pub fn decode(&self, window: &EncoderOutput, options: &DecodeOptions) -> Result<DecodingResult, Error> {
         let mut batch = Batch::new(self);
         batch.join(0, window, options)?;

@@ -19,22 +19,23 @@ pub(super) struct SlotSettings {
     /// Index of the start-of-transcript token in the prompt.
     pub(super) sot: usize,
     pub(super) prompt_len: usize,
-    /// Number of tokens after the prompt that were given as a prefix and not sampled.
+    /// Number of tokens after the prompt that the caller gave as a prefix. They were not sampled.
     pub(super) prefix_len: usize,
 }
 
-/// The result of evaluating the logits after the last token of a hypothesis.
+/// What the logits after the final token of a hypothesis tell about the next token.
 #[derive(Debug)]
 pub(super) struct StepOutcome {
-    /// The probability that the window contains no speech. `None` except directly after the start-of-transcript
-    /// token.
+    /// The probability that the window contains no speech. It is known only directly after the start-of-transcript
+    /// token, and `None` otherwise.
     pub(super) no_speech_prob: Option<f32>,
-    /// The candidates for the next token, best first. Empty while the prompt is processed.
+    /// The candidates for the next token. Except for random samples, the best comes first. Empty while the prompt is
+    /// processed.
     pub(super) candidates: Vec<Candidate>,
 }
 
 impl SlotSettings {
-    /// Number of hypotheses that are extended in parallel.
+    /// Number of hypotheses (candidate token sequences) that are extended in parallel.
     pub(super) fn n_hypotheses(&self) -> usize {
         match self.search {
             Search::Greedy => 1,
@@ -51,7 +52,8 @@ impl SlotSettings {
         }
     }
 
-    /// Evaluates the logits after the last token of a hypothesis. Overwrites `logits`.
+    /// Computes the candidates for the next token from the logits after the final token of a hypothesis. Overwrites
+    /// `logits`.
     pub(super) fn evaluate(&self, engine: &Engine, hypothesis: &Hypothesis, logits: &mut [f32]) -> StepOutcome {
         let cpu = engine.context().cpu;
         let no_speech_prob = (hypothesis.sequence.len() == self.sot + 1).then(|| {
@@ -79,14 +81,14 @@ impl SlotSettings {
                 vec![candidate(token as u32, max)]
             }
             Search::Beam { size, .. } => {
-                // One candidate more than the beam size, because one of the candidates may be the end token.
+                // There is one candidate more than the beam size, because one of them may be the end token.
                 let best = largest(logits, size.max(1) + 1);
                 best.into_iter().map(|(token, logit)| candidate(token, logit)).collect()
             }
             Search::Sample { temperature, best_of, seed } => {
                 let position = hypothesis.tokens.len() - self.prompt_len;
-                // A window begins with a single hypothesis. At its first position, the first tokens of all samples
-                // are drawn from it.
+                // A window begins with a single hypothesis. At the first position after the prefix, the first tokens
+                // of all samples are drawn from it.
                 let is_first = position == self.prefix_len;
                 let draws = if is_first { 0..best_of.max(1) } else { hypothesis.draw..hypothesis.draw + 1 };
                 let probabilities = &mut logits.to_vec();

@@ -3,7 +3,7 @@
 use super::search::Continuation;
 use crate::network::{Sequence, Step};
 
-/// A token sequence that is still being extended.
+/// A hypothesis (candidate token sequence) that is still being extended.
 pub(super) struct Hypothesis {
     /// The tokens that the decoder has processed.
     pub(super) sequence: Sequence,
@@ -11,8 +11,8 @@ pub(super) struct Hypothesis {
     pub(super) tokens: Vec<u32>,
     /// Sum of the log-probabilities of the sampled tokens.
     pub(super) sum_logprob: f32,
-    /// The index of this hypothesis among the samples of the window. It selects the random numbers for the
-    /// hypothesis.
+    /// The number of this hypothesis among those that are sampled for the window. It selects the random numbers for
+    /// the hypothesis.
     pub(super) draw: usize,
 }
 
@@ -27,11 +27,12 @@ impl Hypothesis {
     }
 }
 
-/// Creates the next hypotheses of a window from `continuations` of its current ones, the `parents`.
+/// Creates the next hypotheses of a window from its current ones, the `parents`. Each of the `continuations` extends
+/// a parent by one token.
 ///
-/// The first continuation of a parent takes over its KV cache, and each further continuation gets a copy. A copy
-/// overwrites the cache of a parent without continuations, so that only the tokens in which the two differ must be
-/// copied. If no such cache is left, `start` creates an empty sequence.
+/// The first continuation of a parent takes over the parent's KV cache, and each further continuation gets a copy. If
+/// possible, the copy overwrites the cache of a parent without continuations, so that only the tokens in which the
+/// two parents differ must be copied. If no such cache is left, `start` creates an empty sequence for the copy.
 pub(super) fn fork(
     parents: Vec<Hypothesis>,
     continuations: &[Continuation],
@@ -51,7 +52,7 @@ pub(super) fn fork(
             Some((parent, sequence)) => (sequence, common_length(&tokens[parent], &tokens[continuation.parent])),
             None => (start(), 0),
         };
-        // Cannot fail: so far, only the sequences of parents without continuations were taken.
+        // Cannot fail: up to here, only the sequences of parents without continuations were taken.
         let source = sequences[continuation.parent].as_ref().expect("a hypothesis with continuations has its sequence");
         copy.copy_from(source, common_len);
         copies.push(copy);
@@ -63,8 +64,8 @@ pub(super) fn fork(
         let mut tokens = tokens[continuation.parent].clone();
         tokens.push(continuation.token);
         Hypothesis {
-            // Cannot fail: the first continuation takes the sequence of its parent, and a copy was made for each
-            // further one.
+            // Cannot fail: the first continuation takes the sequence of its parent, and each further one takes a copy
+            // from `copies`.
             sequence: sequence.expect("every continuation has a sequence"),
             tokens,
             sum_logprob: continuation.sum_logprob,

@@ -1,13 +1,13 @@
 //! Detects endless repetition: the model repeats a phrase and, if it is not stopped, continues until no text position
 //! is left.
 
-/// The minimum number of repetitions of a phrase that count as a loop, without its first occurrence.
+/// A phrase counts as a loop only if it is repeated at least this often. Its first occurrence is not a repetition.
 const MIN_REPETITIONS: usize = 5;
-/// The minimum number of tokens in the repetitions. A hypothesis with this much repetition is useless, whatever
-/// follows.
+/// The repetitions count as a loop only if they have at least this many tokens together. A hypothesis with this much
+/// repetition is useless, whatever follows.
 const MIN_REPEATED_TOKENS: usize = 100;
 
-/// Whether text tokens end in a phrase that is repeated many times. The caller must leave out timestamp tokens.
+/// Whether `text_tokens` ends in a phrase that is repeated many times. The caller must leave out timestamp tokens.
 pub(super) fn ends_in_loop(text_tokens: &[u32]) -> bool {
     (1..=text_tokens.len() / (MIN_REPETITIONS + 1)).any(|period| {
         let required = MIN_REPEATED_TOKENS.max(MIN_REPETITIONS * period);

@@ -26,47 +26,50 @@ pub struct DecodeOptions {
     pub timestamps: bool,
     /// The method that chooses the next token.
     pub search: Search,
-    /// How hypotheses are ranked. `None` ranks them by log-probability per token, as openai-whisper does by default. With a
-    /// penalty, the score is `log-probability / ((5 + tokens) / 6)^length_penalty` (Wu et al., arXiv 1609.08144).
+    /// How hypotheses (candidate token sequences) are ranked. `None` ranks them by mean log-probability per token, as
+    /// openai-whisper does by default. With a penalty, the score is `log-probability / ((5 + tokens) /
+    /// 6)^length_penalty` (Wu et al., arXiv 1609.08144).
     pub length_penalty: Option<f32>,
     /// Tokens of the previous windows, including timestamps, which the model takes as context. If there are too many,
-    /// only the last ones are used.
+    /// only the latest ones are used.
     pub previous: Vec<u32>,
-    /// Text tokens that every hypothesis must begin with.
+    /// Text tokens with which every transcript of the window must begin.
     pub prefix: Vec<u32>,
-    /// Whether to stop as soon as all hypotheses are stuck in a loop that repeats a phrase, instead of decoding until
-    /// no text position is left. Useful if the caller rejects such results anyway.
+    /// Whether to stop as soon as all hypotheses (candidate token sequences) repeat a phrase endlessly. Otherwise
+    /// decoding continues until no text position is left. Useful if the caller rejects such results anyway.
     pub abandon_loops: bool,
     /// Options of the filters that decide which tokens are allowed.
     pub logits_filters: LogitsFilterOptions,
 }
 
-/// The method that chooses the next token.
+/// The search method, which chooses the next token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Search {
     /// Chooses the most probable token.
     Greedy,
-    /// Beam search: extends the `size` most probable hypotheses until `size * patience` hypotheses have finished
-    /// (Kasai et al., arXiv 2204.05424).
+    /// Beam search. It extends the `size` most probable hypotheses (candidate token sequences) until `size *
+    /// patience` hypotheses have finished (Kasai et al., arXiv 2204.05424).
     Beam {
-        /// The beam size, at least one.
+        /// The number of hypotheses that are extended in parallel; 0 counts as 1.
         size: usize,
-        /// The patience; 1 is the usual beam search.
+        /// The factor for the number of finished hypotheses at which the search stops. It is 1 in the usual beam
+        /// search.
         patience: f32,
     },
-    /// Samples each token at random, at a temperature, and returns the best of several hypotheses.
+    /// Samples each token at random, at a temperature, and returns the best of several token sequences.
     Sample {
         /// The temperature, greater than 0. At 1, tokens have the probabilities that the model gives them.
         temperature: f32,
-        /// Number of hypotheses to sample, at least one.
+        /// Number of token sequences to sample; 0 counts as 1.
         best_of: usize,
-        /// The seed of the random numbers. The same seed gives the same tokens, whatever else is in the batch.
+        /// The seed of the random numbers. The same seed gives the same tokens, whatever other windows are in the
+        /// batch.
         seed: u64,
     },
 }
 
 impl Search {
-    /// The sampling temperature, or 0 for the other methods.
+    /// The sampling temperature, or 0 for the other search methods.
     pub fn temperature(&self) -> f32 {
         match self {
             Self::Sample { temperature, .. } => *temperature,
@@ -83,14 +86,15 @@ pub struct LogitsFilterOptions {
     pub suppress_listed: bool,
     /// Further tokens to suppress.
     pub suppress: Vec<u32>,
-    /// Whether to forbid a blank and the end token as the first token.
+    /// Whether to forbid the tokens that the model's files list for the first position, usually the blank and the end
+    /// token, as the first token.
     pub suppress_blank: bool,
-    /// The latest time that the first timestamp can have, in seconds from the start of the window.
+    /// The latest time that the first timestamp of a window can have, in seconds from the start of the window.
     pub max_initial_timestamp: f64,
-    /// The length of text token sequences that must not occur twice; 0 allows all repetitions.
+    /// The length in tokens of text sequences that must not occur twice; 0 allows all repetitions.
     pub no_repeat_ngram_size: usize,
-    /// A penalty for text tokens that occurred before: positive logits are divided by it, negative ones multiplied
-    /// (Keskar et al., arXiv 1909.05858). 1 has no effect.
+    /// A penalty for text tokens that occurred before: positive logits are divided by it, and negative ones are
+    /// multiplied (Keskar et al., arXiv 1909.05858). 1 has no effect.
     pub repetition_penalty: f32,
 }
 
@@ -108,7 +112,7 @@ impl Default for LogitsFilterOptions {
 }
 
 impl Default for DecodeOptions {
-    /// The default is a transcript with timestamps, decoded greedily.
+    /// The default options give a transcript with timestamps, decoded greedily.
     fn default() -> Self {
         Self {
             language: None,

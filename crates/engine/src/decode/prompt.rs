@@ -1,4 +1,4 @@
-//! The prompt: the tokens that are given to the model before it generates.
+//! The prompt: the tokens that are given to the model before it generates tokens of its own.
 
 use super::options::{DecodeOptions, Task};
 use crate::engine::Engine;
@@ -11,8 +11,9 @@ pub(crate) struct Prompt {
     pub(crate) sot: usize,
 }
 
-/// Builds a prompt. It consists of the previous tokens, if any; start of transcript; language and task, which
-/// English-only models do not have; and the no-timestamps token, if no timestamps are wanted.
+/// Builds the prompt of a window. It consists of the previous tokens, if any; the start of transcript; the language
+/// and the task, which the prompt of an English-only model lacks; and the no-timestamps token, if no timestamps are
+/// wanted.
 ///
 /// # Errors
 /// If the model does not support the language or the task.

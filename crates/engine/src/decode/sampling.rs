@@ -1,12 +1,13 @@
-//! Reproducible sampling. The random number for a token depends only on the seed and the position of the token, so results
-//! do not depend on the order of computation or on the rest of the batch.
+//! Reproducible sampling. The random number for a token depends only on the seed, the temperature, the number of the
+//! hypothesis (candidate token sequence) and the position of the token in it. So results do not depend on the order
+//! of computation or on the other windows in the batch.
 
-/// The input of the random number for a token.
+/// The values from which the random number for a token is computed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Draw {
     pub(super) seed: u64,
     pub(super) temperature: f32,
-    /// The index of the hypothesis among the samples of the window.
+    /// The number of the hypothesis among those that are sampled for the window.
     pub(super) hypothesis: usize,
     /// The position of the token, counted from the end of the prompt.
     pub(super) position: usize,
@@ -22,7 +23,8 @@ impl Draw {
     }
 }
 
-/// The finaliser of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
+/// A function that turns similar numbers into unrelated ones: the finaliser of `SplitMix64` (Steele, Lea and Flood,
+/// OOPSLA 2014).
 fn mix(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,4 +1,4 @@
-//! Beam search and the ranking of hypotheses.
+//! Beam search and the ranking of hypotheses (candidate token sequences).
 
 /// A candidate for the next token of a hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,15 +10,15 @@ pub(super) struct Candidate {
 /// A hypothesis, extended by one token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Continuation {
-    /// The index of the hypothesis that is extended.
+    /// The index of the hypothesis that this continuation extends.
     pub(super) parent: usize,
     pub(super) token: u32,
-    /// The sum of the log-probabilities of all sampled tokens, including this one.
+    /// The sum of the log-probabilities of all sampled tokens, including the new one.
     pub(super) sum_logprob: f32,
 }
 
-/// All continuations of hypotheses, in the order of the hypotheses. `sums` has the sum of log-probabilities of each
-/// hypothesis.
+/// All continuations of all hypotheses, in the order of the hypotheses. `sums` contains the sum of log-probabilities
+/// of each hypothesis.
 pub(super) fn continuations(sums: &[f32], candidates: &[Vec<Candidate>]) -> Vec<Continuation> {
     let of_parent = |(parent, (sum, candidates)): (usize, (&f32, &Vec<Candidate>))| {
         let extend = |candidate: &Candidate| Continuation {
@@ -31,9 +31,9 @@ pub(super) fn continuations(sums: &[f32], candidates: &[Vec<Candidate>]) -> Vec<
     sums.iter().zip(candidates).enumerate().flat_map(of_parent).collect()
 }
 
-/// Prunes the continuations as beam search does. It sorts them and keeps the best `size` that do not end. Those that
-/// end are kept if they rank before the last of these. `BeamSearchDecoder` in openai-whisper's `decoding.py` does the
-/// same.
+/// Prunes the continuations as beam search does. It sorts them, best first, and keeps the best `size` that do not end
+/// with the end token. Those that do are kept only if they rank before the last of these. `BeamSearchDecoder` in
+/// openai-whisper's `decoding.py` does the same.
 pub(super) fn prune_to_beam(continuations: &mut Vec<Continuation>, size: usize, eot: u32) {
     let order = |continuation: &Continuation| (continuation.parent, continuation.token);
     continuations.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob).then_with(|| order(a).cmp(&order(b))));
@@ -47,7 +47,8 @@ pub(super) fn prune_to_beam(continuations: &mut Vec<Continuation>, size: usize, 
     continuations.truncate(kept);
 }
 
-/// The score for ranking the hypotheses of a window; higher is better. `length` is the number of sampled tokens.
+/// The score for ranking the hypotheses of a window; higher is better. `length` is the number of sampled tokens,
+/// without the end token.
 pub(super) fn score(sum_logprob: f32, length: usize, length_penalty: Option<f32>) -> f32 {
     let length = length as f32;
     sum_logprob / length_penalty.map_or(length.max(1.0), |penalty| ((5.0 + length) / 6.0).powf(penalty))
@@ -60,8 +61,8 @@ pub(super) fn largest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
     let mut best: Vec<(u32, f32)> = Vec::with_capacity(count + 1);
     for (index, chunk) in logits.chunks(CHUNK).enumerate() {
         let threshold = if best.len() < count { f32::NEG_INFINITY } else { best[count - 1].1 };
-        // Most chunks contain none of the largest logits. A maximum without a branch per logit finds and skips them
-        // quickly.
+        // Most chunks contain none of the largest logits. Their maximum shows that quickly, because it is computed
+        // without a branch per logit. Such chunks are skipped.
         if chunk.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }) <= threshold {
             continue;
         }
@@ -91,8 +92,8 @@ mod tests {
         let lists = [candidates(&[(7, -0.1), (9, -0.5), (1, -4.0)]), candidates(&[(9, -0.2), (2, -0.3), (7, -0.4)])];
         let mut found = continuations(&[-1.0, -1.0], &lists);
         prune_to_beam(&mut found, 2, 9);
-        // Token 9 is the end token. The third continuation that does not end is dropped, and so is the one that ends
-        // and ranks after it.
+        // Token 9 is the end token. Two continuations are dropped: the third one that does not end with it, and the
+        // one that ends with it but ranks after that.
         assert_eq!(found.iter().map(|c| (c.parent, c.token)).collect::<Vec<_>>(), [(0, 7), (1, 9), (1, 2)]);
     }
 

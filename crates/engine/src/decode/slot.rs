@@ -1,4 +1,5 @@
-//! A slot of a batch. It decodes one window with all its hypotheses, from the prompt to the best finished hypothesis.
+//! A slot of a batch: the place of one window. It decodes the window with all its hypotheses (candidate token
+//! sequences), from the prompt to the best finished hypothesis.
 
 use super::candidates::{SlotSettings, StepOutcome};
 use super::hypothesis::{Hypothesis, fork};
@@ -20,9 +21,9 @@ pub(super) struct Slot {
     no_speech_prob: f32,
 }
 
-/// A hypothesis that has ended with the end token, or was stopped.
+/// A hypothesis that has ended with the end token, or that was still unfinished when decoding stopped.
 struct Finished {
-    /// The tokens without the prompt and the end token.
+    /// The tokens after the prompt, without the end token.
     tokens: Vec<u32>,
     sum_logprob: f32,
 }
@@ -37,7 +38,8 @@ impl Slot {
         let prompt = prompt(engine, options)?;
         let (prompt_len, mut tokens) = (prompt.tokens.len(), prompt.tokens);
         if !options.prefix.is_empty() {
-            // If timestamps are wanted, a hypothesis must begin with a timestamp token.
+            // If timestamps are wanted, the first token must be a timestamp, so the prefix follows the timestamp
+            // 0.00.
             tokens.extend(Some(engine.vocabulary().timestamps().start).filter(|_| options.timestamps));
             let room = engine.n_text_ctx().saturating_sub(tokens.len() + 1);
             tokens.extend(options.prefix.iter().take(room));
@@ -56,13 +58,13 @@ impl Slot {
         Ok(Self { ticket, window, unfinished: vec![first], finished: Vec::new(), settings, no_speech_prob: 0.0 })
     }
 
-    /// The next decoder step of each unfinished hypothesis.
+    /// The next decoder step of each unfinished hypothesis (candidate token sequence).
     pub(super) fn steps(&mut self) -> impl Iterator<Item = Step<'_>> {
         let sot = self.settings.sot;
         self.unfinished.iter_mut().map(move |hypothesis| hypothesis.next_step(sot))
     }
 
-    /// The unfinished hypotheses, each with the settings that they share.
+    /// The unfinished hypotheses, each with the settings that all hypotheses of the window share.
     pub(super) fn hypotheses(&self) -> impl Iterator<Item = (&SlotSettings, &Hypothesis)> {
         self.unfinished.iter().map(|hypothesis| (&self.settings, hypothesis))
     }
@@ -72,8 +74,9 @@ impl Slot {
         self.unfinished.len()
     }
 
-    /// Extends the hypotheses by their candidates. `outcomes` has one element per hypothesis. Returns the result when
-    /// the window has finished: enough hypotheses have ended, no text position is left, or all hypotheses are loops.
+    /// Extends the hypotheses by their candidates. `outcomes` has one element per unfinished hypothesis. Returns the
+    /// result when the window has finished: enough hypotheses have ended, no text position is left, or, with the
+    /// option `abandon_loops`, all unfinished hypotheses repeat a phrase endlessly.
     pub(super) fn advance(&mut self, engine: &Engine, outcomes: Vec<StepOutcome>) -> Option<DecodingResult> {
         if let Some(probability) = outcomes.iter().find_map(|outcome| outcome.no_speech_prob) {
             self.no_speech_prob = probability;
@@ -100,7 +103,7 @@ impl Slot {
         (are_enough_finished || is_full || self.is_abandoned(engine)).then(|| self.best())
     }
 
-    /// Whether the window is stopped because all unfinished hypotheses are loops. This requires the option
+    /// Whether decoding stops because all unfinished hypotheses repeat a phrase endlessly. False without the option
     /// `abandon_loops`.
     fn is_abandoned(&self, engine: &Engine) -> bool {
         let first_timestamp = engine.vocabulary().timestamps().start;
@@ -111,8 +114,8 @@ impl Slot {
             })
     }
 
-    /// The hypothesis with the best score. If too few hypotheses have finished, the most probable unfinished ones are
-    /// ranked too.
+    /// Takes all hypotheses and returns the result of the one with the best score. If too few hypotheses have
+    /// finished, the most probable unfinished ones are ranked too.
     fn best(&mut self) -> DecodingResult {
         let mut unfinished = std::mem::take(&mut self.unfinished);
         unfinished.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
@@ -125,7 +128,7 @@ impl Slot {
         let score =
             |finished: &Finished| score(finished.sum_logprob, n_sampled(finished), self.settings.length_penalty);
         let mut finished = std::mem::take(&mut self.finished).into_iter();
-        // Cannot fail: unfinished hypotheses fill the list up to `n_hypotheses`, which is at least one.
+        // Cannot fail: unfinished hypotheses have filled the list up to `n_hypotheses`, which is at least one.
         let first = finished.next().expect("a window has at least one hypothesis");
         // Among equal scores, the first hypothesis is chosen.
         let best = finished.fold(first, |best, other| if score(&other) > score(&best) { other } else { best });

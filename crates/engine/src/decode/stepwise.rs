@@ -63,30 +63,38 @@ impl<'e> StepwiseDecoder<'e> {
         self.tokens.push(token);
     }
 
-    /// Whether the last token is the end token, or no text position is left for another token.
+    /// Whether the last token is the end token, or there are more tokens than the model has text positions. In both
+    /// cases decoding cannot continue.
     pub fn is_over(&self) -> bool {
         let is_end = |token: &u32| *token == self.engine.vocabulary().special().eot;
         self.tokens[self.prompt_len..].last().is_some_and(is_end) || self.tokens.len() > self.engine.n_text_ctx()
     }
 
-    /// Processes the tokens appended since the last call, and returns the logits after the last one, `(n_vocab)`.
+    /// Processes the tokens appended since the previous call, and returns the logits after the final token,
+    /// `(n_vocab)`.
+    ///
+    /// # Errors
+    /// If the ONNX runtime cannot run its graphs.
     ///
     /// # Panics
-    /// If no token was appended, a token is not in the vocabulary, or [`Self::is_over`].
+    /// If no token was appended, a token is not in the vocabulary, or there are more tokens than text positions.
     pub fn logits(&mut self) -> Result<Vec<f32>, Error> {
         let processed = self.sequence.len();
         self.engine.step(&mut self.sequence, &self.tokens[processed..])
     }
 
-    /// The logits after the last token, computed from all tokens at once without a KV cache.
+    /// The logits after the final token, computed from all tokens at once without a KV cache.
+    ///
+    /// # Errors
+    /// If the ONNX runtime cannot run its graphs.
     ///
     /// # Panics
-    /// If a token is not in the vocabulary, or [`Self::is_over`].
+    /// If a token is not in the vocabulary, or there are more tokens than text positions.
     pub fn uncached_logits(&self) -> Result<Vec<f32>, Error> {
         self.engine.step(&mut self.engine.start(&self.window), &self.tokens)
     }
 
-    /// Names and shapes of the cached keys and values.
+    /// Names and shapes of the cached attention keys and values.
     pub fn cache_shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.sequence.cache_shapes()
     }
@@ -98,7 +106,7 @@ impl<'e> StepwiseDecoder<'e> {
         self.most_probable(&logits, 1).first().copied().unwrap_or(end)
     }
 
-    /// The `count` most probable tokens without any logits filters, best first.
+    /// The `count` most probable tokens according to `logits`, best first. No logits filters are applied.
     pub fn most_probable(&self, logits: &[f32], count: usize) -> Vec<TokenLogprob> {
         let (max, log_sum) = log_sum_exp(self.engine.context().cpu, logits);
         let candidate = |(token, logit): (u32, f32)| TokenLogprob { token, logprob: logit - max - log_sum };

@@ -9,24 +9,25 @@ use crate::error::Error;
 /// The settings in `config.json` and `generation_config.json`. A missing list is empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// Whether at least one of the files exists.
+    /// Whether at least one of the two files exists.
     pub(crate) exists: bool,
-    /// Tokens that are never sampled.
+    /// Tokens that must never be sampled.
     pub(crate) suppress: Vec<u32>,
     /// Tokens that must not be the first sampled token.
     pub(crate) suppress_at_begin: Vec<u32>,
-    /// The number of attention heads, for weight files that do not state it.
+    /// The number of attention heads. It is needed if the weight file does not state it.
     pub(crate) encoder_heads: Option<usize>,
     pub(crate) decoder_heads: Option<usize>,
-    /// Dimensions of the model, for ONNX graphs with symbolic sizes.
+    /// A dimension of the model, as are the next three fields. They are needed if the ONNX graphs do not state these
+    /// sizes.
     pub(crate) n_mels: Option<usize>,
     pub(crate) n_audio_ctx: Option<usize>,
     pub(crate) n_text_ctx: Option<usize>,
     pub(crate) n_vocab: Option<usize>,
     /// The cross-attention heads whose attention follows the speech, as `(layer, head)`.
     pub(crate) alignment_heads: Vec<(usize, usize)>,
-    /// The ids of special tokens according to the configuration. They reveal a vocabulary that belongs to another
-    /// model.
+    /// The ids of special tokens according to the configuration. If the vocabulary has other ids for them, it belongs
+    /// to another model.
     pub(crate) named_tokens: Vec<NamedToken>,
 }
 

@@ -1,4 +1,4 @@
-//! The dimensions of a model that every runtime knows.
+//! The dimensions of a model. Both runtimes, native and ONNX, can state them.
 
 /// The number of mel frames for each encoder position. It is 2, because the encoder's second convolution has a stride
 /// of 2.
@@ -9,9 +9,9 @@ pub(crate) const FRAMES_PER_POSITION: usize = 2;
 #[allow(clippy::struct_field_names, reason = "these are the names of openai-whisper")]
 pub(crate) struct ModelDimensions {
     pub(crate) n_mels: usize,
-    /// Number of positions of the encoder.
+    /// Number of positions of the encoder's output; each covers 20 ms of audio.
     pub(crate) n_audio_ctx: usize,
-    /// Number of token positions of the decoder, including the prompt.
+    /// The maximum number of tokens of a sequence, including the prompt.
     pub(crate) n_text_ctx: usize,
     pub(crate) n_vocab: usize,
 }

@@ -1,4 +1,4 @@
-//! Builds layers from the named tensors of a checkpoint.
+//! Builds layers from the named tensors of a checkpoint, which is an open weight file.
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::gemm::{Activation, PackedF32};
@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::network::native::{LayerNorm, Linear, Weights};
 use crate::options::ComputeType;
 
-/// Reads layers from a checkpoint and packs their weights for a backend. After a tensor is packed, the memory pages
-/// of the file are released, so that the weights are not in memory twice.
+/// Reads layers from a checkpoint (an open weight file) and packs their weights for a backend. After a tensor is
+/// packed, the loader releases its memory pages in the file, so that the weights are not in memory twice.
 pub(crate) struct Loader<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
     pub(crate) context: &'a Context,
@@ -19,15 +19,15 @@ pub(crate) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Number of layers of `network`, which is `encoder` or `decoder`. It follows from the highest layer index in the
-    /// checkpoint. So loading fails if a layer in the middle is missing.
+    /// Number of layers of `network`, which is `encoder` or `decoder`. It is computed from the highest layer index in
+    /// the checkpoint. So if a layer in the middle is missing, this layer counts, and loading it fails.
     pub(crate) fn count_layers(&self, network: &str) -> usize {
         let prefix = format!("{network}.layers.");
         let index = |name: &str| name.strip_prefix(&prefix)?.split('.').next()?.parse::<usize>().ok();
         self.checkpoint.names().filter_map(index).max().map_or(0, |last| last.saturating_add(1))
     }
 
-    /// All values of a tensor, which must have the given shape.
+    /// Reads all values of a tensor, which must have the given shape.
     pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
         let tensor = self.checkpoint.tensor(name)?.with_shape(shape)?;
         let values = tensor.to_f32();
@@ -43,8 +43,8 @@ impl Loader<'_> {
         })
     }
 
-    /// Loads a layer norm and the linear layer that follows it (see [`Self::linear`]). For int8 they are balanced
-    /// (see [`balance`]).
+    /// Loads a layer norm and the linear layer that follows it (see [`Self::linear`]). For int8, part of the range of
+    /// the activations is moved into the weights (see [`balance`]).
     pub(crate) fn norm_linear(
         &self,
         norm: &str,
@@ -60,21 +60,22 @@ impl Loader<'_> {
         Ok((norm, self.stack(prefix, names, &tensors, factors.as_deref())?))
     }
 
-    /// Loads one layer that consists of the weights `{prefix}.{name}.weight` for all `names`, stacked along the
-    /// output channels. Each weight has the shape `(n, k)`. A missing `{prefix}.{name}.bias` counts as zeros.
+    /// Loads one layer from the weights `{prefix}.{name}.weight` for all `names`, each of shape `(n, k)`. Their
+    /// output channels are stacked: those of the first name come first. A missing `{prefix}.{name}.bias` counts as
+    /// zeros.
     pub(crate) fn linear(&self, prefix: &str, names: &[&str], shape: (usize, usize)) -> Result<Linear, Error> {
         self.stack(prefix, names, &self.tensors(prefix, names, shape)?, None)
     }
 
-    /// The tensors `{prefix}.{name}.weight` for all `names`, each `(n, k)`.
+    /// Finds the tensors `{prefix}.{name}.weight` for all `names`, each of shape `(n, k)`.
     fn tensors(&self, prefix: &str, names: &[&str], (n, k): (usize, usize)) -> Result<Vec<Tensor<'_>>, Error> {
         let tensor =
             |name: &&str| Ok(self.checkpoint.tensor(&format!("{prefix}.{name}.weight"))?.with_shape(&[n, k])?);
         names.iter().map(tensor).collect()
     }
 
-    /// Stacks `tensors` to the layer that [`Self::linear`] loads. Column `j` of the weights is multiplied by
-    /// `factors[j]`.
+    /// Stacks the output channels of `tensors` to the layer that [`Self::linear`] loads. Column `j` of the weights is
+    /// multiplied by `factors[j]`.
     fn stack(
         &self,
         prefix: &str,
@@ -104,8 +105,8 @@ impl Loader<'_> {
         Ok(Linear { weights: self.weights(&[tensor], (n, k), None), bias: None, activation: Activation::None })
     }
 
-    /// Loads a convolution `(n, inputs, kernel)` with GELU as a linear layer `(n, kernel * inputs)`, whose input is
-    /// `kernel` adjacent frames.
+    /// Loads a convolution of shape `(n, inputs, kernel)` and GELU as a linear layer of shape `(n, kernel * inputs)`.
+    /// The input of this layer is `kernel` adjacent frames.
     pub(crate) fn convolution(&self, name: &str, (n, inputs, kernel): (usize, usize, usize)) -> Result<Linear, Error> {
         let values = self.values(&format!("{name}.weight"), &[n, inputs, kernel])?;
         let k = kernel * inputs;
@@ -120,7 +121,8 @@ impl Loader<'_> {
         Ok(Linear { weights, bias, activation: Activation::Gelu })
     }
 
-    /// Packs tensors of equal shape, stacked by rows. Column `j` is multiplied by `factors[j]`.
+    /// Stacks the rows of tensors of equal shape and packs them. Column `j` is multiplied by `factors[j]`, unless the
+    /// tensors are int8.
     fn weights(&self, tensors: &[Tensor<'_>], (n, k): (usize, usize), factors: Option<&[f32]>) -> Weights {
         let rows = n / tensors.len();
         let is_int8 = tensors.iter().all(Tensor::is_int8);
@@ -151,13 +153,13 @@ impl Loader<'_> {
     }
 }
 
-/// The migration strength of [`balance`]. At 1 only the ranges of the activations are evened out, at 0 only those of
-/// the weights.
+/// The migration strength of [`balance`], from 0 to 1. At 1 only the ranges of the activation channels are evened
+/// out, at 0 only those of the weights.
 const BALANCE: f32 = 0.75;
 
-/// Moves part of the range of the activations into the weights, so that less precision is lost in int8 quantisation,
-/// which uses one scale per row and one per output channel. Channel `j` of the norm is divided by factor `j`. The
-/// caller must multiply column `j` of the weights by the same factor, so the product does not change.
+/// Moves part of the range of the activations into the weights, so that int8 quantisation loses less precision. It
+/// uses one scale per row of activations and one per output channel. Channel `j` of the norm is divided by factor
+/// `j`. The caller must multiply column `j` of the weights by the same factor; the product then does not change.
 ///
 /// This is `SmoothQuant` (Xiao et al., arXiv 2211.10438). It uses no calibration data: the range of a channel is
 /// assumed to be three standard deviations of the norm's output.
@@ -175,7 +177,7 @@ fn balance(norm: &mut LayerNorm, tensors: &[Tensor<'_>]) -> Vec<f32> {
     factors
 }
 
-/// The largest magnitude in each of the `k` columns of the stacked tensors.
+/// The largest magnitude in each of the `k` columns, over the rows of all tensors.
 fn max_magnitudes_of_columns(tensors: &[Tensor<'_>], k: usize) -> Vec<f32> {
     let (mut maxima, mut row) = (vec![0.0_f32; k], vec![0.0; k]);
     for tensor in tensors {

@@ -1,4 +1,4 @@
-//! Calls the runtime that a model was loaded with.
+//! Calls the runtime that a model was loaded with: the native one or ONNX.
 
 use amanuensis_kernels::Context;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::ModelDimensions;
 use crate::options::ComputeType;
 
-/// The encoder and decoder of a model, in one of the runtimes.
+/// The encoder and decoder of a model, in the runtime that it was loaded with.
 pub(crate) enum Network {
     Native(Box<NativeModel>),
     Onnx(Box<OnnxModel>),
@@ -62,12 +62,12 @@ impl Network {
     pub(crate) fn buffers(&self) -> StepBuffers {
         match self {
             Self::Native(native) => native.buffers(),
-            // The ONNX runtime allocates its own buffers, so these are used for the logits only.
+            // The ONNX runtime allocates its own buffers, so it uses only the logits of these buffers.
             Self::Onnx(_) => StepBuffers::new(ComputeType::F32),
         }
     }
 
-    /// Appends tokens to each sequence and sets `buffers.logits` to the logits after the last token of each,
+    /// Appends tokens to each sequence and sets `buffers.logits` to the logits after the final token of each,
     /// `(batch, n_vocab)`.
     pub(crate) fn step(
         &self,

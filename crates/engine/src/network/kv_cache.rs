@@ -8,15 +8,15 @@ use crate::buffer_pool::Pooled;
 /// The keys and values of a sequence's tokens, in the form of the runtime that computed them.
 #[derive(Debug)]
 pub(crate) enum KvCache {
-    /// One element per layer.
+    /// The keys and values of the native decoder, one element per layer.
     Native(Pooled<Vec<Cache>>),
     #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "a build without the ONNX runtime has no such values"))]
     Onnx(OnnxCache),
 }
 
 impl KvCache {
-    /// Copies `other`, which contains `other_len` tokens, to this cache. The first `common_len` tokens of both must
-    /// be the same; the native cache does not copy them.
+    /// Makes this cache equal to `other`, which contains `other_len` tokens. The first `common_len` tokens of both
+    /// must be the same; the native cache does not copy these.
     ///
     /// # Panics
     /// If the caches belong to different runtimes.

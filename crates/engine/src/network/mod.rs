@@ -1,5 +1,5 @@
-//! The encoder and decoder networks. Two runtimes implement them: [`native`] and [`onnx`]. The code above this module is the
-//! same for both.
+//! The encoder and decoder networks. Two runtimes implement them: [`native`] and [`onnx`]. The code that uses this
+//! module is the same for both.
 
 mod dispatch;
 mod encoder_output;

@@ -11,7 +11,7 @@ pub struct Sequence {
     /// The window that the sequence attends to.
     pub(crate) window: EncoderOutput,
     pub(crate) cache: KvCache,
-    /// Number of tokens in the KV cache, including the prompt.
+    /// Number of tokens in the KV cache, including those of the prompt.
     pub(crate) length: usize,
 }
 
@@ -21,18 +21,19 @@ impl Sequence {
         Self { window: window.clone(), cache, length: 0 }
     }
 
-    /// Number of tokens decoded so far, including the prompt.
+    /// Number of tokens that the decoder has processed, including the prompt.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether no tokens have been decoded yet.
+    /// Whether the decoder has not processed any tokens yet.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Names and shapes of the cached keys and values. Names with `decoder` are for self-attention, and grow by one
-    /// position per token. Names with `encoder` are for cross-attention, and keep the size of the window.
+    /// Names and shapes of the cached attention keys and values. Names with `decoder` are for self-attention, whose
+    /// shapes grow by one position per token. Names with `encoder` are for cross-attention, whose shapes keep the
+    /// size of the window.
     pub fn cache_shapes(&self) -> Vec<(String, Vec<usize>)> {
         match &self.cache {
             KvCache::Native(caches) => {
@@ -53,8 +54,8 @@ impl Sequence {
         }
     }
 
-    /// Copies `other`, a sequence of the same window, to this sequence. The first `common_len` tokens of both must be
-    /// the same.
+    /// Makes this sequence equal to `other`, a sequence of the same window. The first `common_len` tokens of both
+    /// must be the same.
     pub(crate) fn copy_from(&mut self, other: &Self, common_len: usize) {
         self.cache.copy_from(&other.cache, common_len, other.length);
         self.length = other.length;

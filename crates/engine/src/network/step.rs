@@ -6,7 +6,7 @@ use super::native::Activations;
 use super::sequence::Sequence;
 use crate::options::ComputeType;
 
-/// The part of a decoder step that belongs to one sequence.
+/// What one sequence contributes to a decoder step.
 #[derive(Debug)]
 pub struct Step<'s> {
     /// The sequence to extend.
@@ -15,9 +15,9 @@ pub struct Step<'s> {
     pub tokens: &'s [u32],
 }
 
-/// Buffers that are reused from step to step.
+/// Buffers of a decoder step. They are reused from step to step.
 pub struct StepBuffers {
-    /// The residual stream, `(rows, d_model)`.
+    /// The sum of the outputs of all layers so far (the residual stream), `(rows, d_model)`.
     pub(crate) states: Vec<f32>,
     pub(crate) input: Activations,
     pub(crate) hidden: Activations,
@@ -25,7 +25,7 @@ pub struct StepBuffers {
     pub(crate) qkv: Vec<f32>,
     /// The output of the attention layer, `(rows, d_model)`.
     pub(crate) attended: Vec<f32>,
-    /// The logits, `(batch, n_vocab)`.
+    /// The logits after the final token of each sequence, `(batch, n_vocab)`.
     pub(crate) logits: Vec<f32>,
 }
 
@@ -41,7 +41,8 @@ impl StepBuffers {
         }
     }
 
-    /// The logits after the last token of each sequence in the last step, `(batch, n_vocab)`.
+    /// The logits that the most recent step computed, `(batch, n_vocab)`: for each sequence, those after its final
+    /// token.
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }

@@ -1,15 +1,16 @@
-//! Turns text into tokens with the byte-pair encoding of GPT-2.
+//! Turns text into tokens with the byte-pair encoding of GPT-2, which merges adjacent parts of a word into longer
+//! tokens.
 //!
-//! In these vocabularies, the id of a token is the rank of the merge that creates it, so no list of merges is needed.
-//! Of all adjacent pairs that form a token, the pair with the lowest id is merged first. `tiktoken`, which
-//! openai-whisper uses, does the same.
+//! In these vocabularies, the id of a token is also the rank of the merge that creates the token, so no list of
+//! merges is needed. Of all adjacent pairs that form a token, the pair with the lowest id is merged first.
+//! `tiktoken`, which openai-whisper uses, does the same.
 
 use std::collections::HashMap;
 
 /// A byte-pair encoder.
 #[derive(Debug)]
 pub(super) struct Bpe {
-    /// The ids of the text tokens, by the bytes of their text.
+    /// For the bytes of each text token, the id of the token.
     ids: HashMap<Vec<u8>, u32>,
 }
 
@@ -23,13 +24,13 @@ impl Bpe {
         Self { ids }
     }
 
-    /// The tokens of a text. Bytes for which there is no token are left out.
+    /// Converts a text to tokens. Bytes for which there is no token are left out.
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
         words(text).into_iter().flat_map(|word| self.encode_word(word.as_bytes())).collect()
     }
 
     fn encode_word(&self, word: &[u8]) -> Vec<u32> {
-        // The byte position of the start of each part, followed by the end of the last part.
+        // The byte positions in the word at which its parts start, followed by the end of the final part.
         let mut bounds: Vec<usize> = (0..=word.len()).collect();
         let id = |from: usize, to: usize| self.ids.get(&word[from..to]).copied();
         while let Some((_, at)) =
@@ -54,8 +55,8 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// Length in bytes of the first word of a text, as matched by GPT-2's pattern
-/// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
+/// Length in bytes of the first part of a text that GPT-2's pattern matches: `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|
+/// ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
 fn word_length(text: &str) -> usize {
     const CONTRACTIONS: [&str; 7] = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
     if let Some(contraction) = CONTRACTIONS.iter().find(|contraction| text.starts_with(**contraction)) {

@@ -1,4 +1,4 @@
-//! The alphabet of GPT-2's byte-level BPE, which represents every byte by a printable character.
+//! The alphabet of GPT-2's byte-level byte-pair encoding, which represents every byte by a printable character.
 //!
 //! Bytes that are printable Latin-1 characters are represented by themselves. The other 68 bytes are represented, in
 //! order, by the characters from U+0100 on.

@@ -1,4 +1,4 @@
-//! Reads the vocabulary files in the directory of the weights.
+//! Reads the vocabulary files in the directory of the weight file.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::model::{read_if_exists, read_json};
 
-/// The maximum number of tokens; larger ids are ignored, so that a damaged file cannot make the reader allocate
+/// The maximum number of tokens. Larger ids are ignored, so that a damaged file cannot cause an allocation of
 /// gigabytes. The largest Whisper vocabulary has 51,866 tokens.
 const MAX_TOKENS: usize = 1 << 20;
 
-/// Reads the text of every token id from the first file that exists: first the lists of `CTranslate2` are tried, then
-/// the maps of Hugging Face. Also returns the name of the file.
+/// Reads the text of every token id from the first vocabulary file that exists. The token lists of `CTranslate2` are
+/// tried first, then the files of Hugging Face, which map texts to ids. Also returns the name of the file.
 pub(super) fn read_tokens(directory: &Path, n_vocab: usize) -> Result<(&'static str, Vec<String>), Error> {
     let json = |name: &str| read_json(&directory.join(name));
     let mut tokens = Tokens { texts: Vec::new() };

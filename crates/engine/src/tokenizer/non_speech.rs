@@ -8,8 +8,8 @@ use crate::model::Config;
 const SYMBOLS: &str = "\"#()*+/:;<=>@[\\]^_`{|}~\u{300c}\u{300d}\u{300e}\u{300f}";
 const SYMBOL_GROUPS: [&str; 18] =
     ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", "(\"", "((", "))", "(((", ")))", "[[", "]]", "{{", "}}"];
-/// Music notes. A vocabulary may have no token for a complete note, but only for its first one or two bytes. The
-/// token of those bytes is suppressed then, because no other text begins with them.
+/// Texts that consist of music notes. If the vocabulary has no token for a complete note, the token for its first one
+/// or two bytes is suppressed, because no other text begins with these bytes.
 const NOTES: [&str; 9] = [
     "\u{266a}\u{266a}",
     "\u{266a}\u{266a}\u{266a}",

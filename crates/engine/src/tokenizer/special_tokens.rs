@@ -20,7 +20,7 @@ pub const LANGUAGE_CODES: [&str; 100] = [
 
 const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// The special tokens between the language tokens and the timestamp tokens.
+/// The special tokens whose ids lie between the language tokens and the timestamp tokens.
 const AFTER_LANGUAGES: [&str; 6] =
     ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"];
 
@@ -40,13 +40,13 @@ pub(crate) struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// Finds the special tokens in `tokens`, which has the text of every id. If one is missing, returns its name as
-    /// the error.
+    /// Finds the special tokens in `tokens`, which contains the text of every id. If a token is missing, the error is
+    /// its name.
     pub(super) fn find(tokens: &[String]) -> Result<Self, &'static str> {
         let find = |name: &str| id_of(tokens, name);
         let need = |name: &'static str| find(name).ok_or(name);
         let no_timestamps = need("<|notimestamps|>")?;
-        // In older vocabularies, this token is called `nocaptions`.
+        // In older vocabularies, the no-speech token is called `nocaptions`.
         let no_speech = find("<|nospeech|>").map_or_else(|| need("<|nocaptions|>"), Ok)?;
         Ok(Self {
             eot: need(END_OF_TEXT)?,
@@ -56,12 +56,12 @@ impl SpecialTokens {
             start_of_previous: need("<|startofprev|>")?,
             no_speech,
             no_timestamps,
-            // Many vocabulary files do not contain the timestamp tokens.
+            // Many vocabulary files do not contain the timestamp tokens, which follow the no-timestamps token.
             first_timestamp: find("<|0.00|>").unwrap_or(no_timestamps + 1),
         })
     }
 
-    /// The language tokens in `tokens`, as `(code, id)` in the order of ids.
+    /// The language tokens in `tokens`, as `(code, id)`, sorted by id.
     pub(super) fn languages(&self, tokens: &[String]) -> Vec<(String, u32)> {
         let code_and_id = |id: u32| Some((language_code(tokens.get(id as usize)?)?.to_owned(), id));
         (self.sot + 1..self.translate).filter_map(code_and_id).collect()
@@ -73,15 +73,18 @@ pub(super) fn id_of(tokens: &[String], text: &str) -> Option<u32> {
     tokens.iter().rposition(|token| token == text).map(|id| id as u32)
 }
 
-/// The language code in a language token. It has two or three lower-case letters, between `<|` and `|>`.
+/// The language code in a language token: two or three lower-case letters between `<|` and `|>`. `None` for other
+/// tokens.
 fn language_code(token: &str) -> Option<&str> {
     let code = token.strip_prefix("<|")?.strip_suffix("|>")?;
     ((2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase())).then_some(code)
 }
 
 /// Derives the texts of all tokens except the timestamps from the bytes of the text tokens. The texts are in GPT-2's
-/// byte alphabet. The number of languages follows from `n_vocab`, because the last `n_timestamps` ids are timestamps
-/// and the number of all other tokens is known. The error describes why the numbers do not fit together.
+/// byte alphabet. The final `n_timestamps` ids are timestamps, and the number of all tokens but the languages is
+/// known, so the number of languages follows from `n_vocab`.
+///
+/// The error describes why the numbers do not fit together.
 pub(super) fn complete_tokens(
     text_tokens: &[Vec<u8>],
     n_vocab: usize,
@@ -113,8 +116,8 @@ mod tests {
 
     #[test]
     fn special_tokens_follow_the_text_tokens() {
-        // Text tokens, end and start tokens, two languages, six other special tokens, and 11 timestamps. The list of
-        // text tokens may contain an empty token or the end-of-text token.
+        // The vocabulary: text tokens, end and start tokens, two languages, six other special tokens, and 11
+        // timestamps. The list of text tokens may contain an empty token or the end-of-text token.
         for (text, n_text) in [(bytes(&["a", " b", ""]), 3), (bytes(&["a", " b", END_OF_TEXT]), 2)] {
             let tokens = complete_tokens(&text, n_text + 2 + 2 + 6 + 11, 11).unwrap();
             assert_eq!(tokens[..2], ["a", "\u{120}b"]);

@@ -1,6 +1,7 @@
 //! The vocabulary of a model.
 //!
-//! Text tokens are byte sequences, written in the alphabet of GPT-2's byte-level BPE.
+//! Text tokens are byte sequences. They are written in the alphabet of GPT-2's byte-level byte-pair encoding, which
+//! has a printable character for every byte.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -17,28 +18,29 @@ use crate::model::{Config, FRAMES_PER_POSITION, NamedToken};
 /// The distance between two mel frames in seconds. It is the same in every Whisper model.
 const FRAME_SECONDS: f64 = 0.01;
 
-/// The minimum size of a multilingual vocabulary. openai-whisper also uses the size, because English-only
-/// vocabularies contain language tokens too.
+/// The minimum number of tokens of a multilingual vocabulary. openai-whisper also recognises multilingual models by
+/// this number, because English-only vocabularies contain language tokens too.
 const MULTILINGUAL_SIZE: usize = 51_865;
 
 /// The tokens of a model.
 #[derive(Debug)]
 pub struct Vocabulary {
-    /// By token id, the text of each text token, in GPT-2's byte alphabet, and the name of each special token.
+    /// The text of each text token, in GPT-2's byte alphabet, and the name of each special token. The index is the
+    /// token id.
     tokens: Vec<String>,
     n_vocab: usize,
     n_timestamps: usize,
     seconds_per_timestamp: f64,
     special: SpecialTokens,
-    /// The language tokens as `(code, id)`, in the order of ids.
+    /// The language tokens as `(code, id)`, sorted by id.
     languages: Vec<(String, u32)>,
     /// The byte-pair encoder. It is created when the first text is encoded.
     bpe: OnceLock<Bpe>,
 }
 
 impl Vocabulary {
-    /// Reads the vocabulary of a model from the files in the directory of its weights. If there are none, reads it
-    /// from the weight file.
+    /// Reads the vocabulary of a model from the vocabulary files in the directory of its weight file. If there are
+    /// none, reads it from the weight file.
     ///
     /// # Errors
     /// If the model has no vocabulary, or one that belongs to another model.
@@ -50,8 +52,8 @@ impl Vocabulary {
     }
 
     /// Reads the vocabulary of a model whose decoder has `n_vocab` outputs and whose encoder has `n_audio_ctx`
-    /// positions. `in_weights` are the text tokens in the weight file. `config` serves to detect and reject a
-    /// vocabulary of another model.
+    /// positions. `in_weights` contains the text tokens in the weight file, if it has any. `config` serves to detect
+    /// and reject a vocabulary of another model.
     pub(crate) fn read(
         directory: &Path,
         in_weights: Option<&[Vec<u8>]>,
@@ -94,7 +96,7 @@ impl Vocabulary {
         self.languages.iter().map(|(code, _)| code.as_str())
     }
 
-    /// Codes and ids of the language tokens, in the order of ids.
+    /// Codes and ids of the language tokens, sorted by id.
     pub(crate) fn language_tokens(&self) -> &[(String, u32)] {
         &self.languages
     }
@@ -108,13 +110,13 @@ impl Vocabulary {
         token >= self.special.first_timestamp
     }
 
-    /// The time of a timestamp token, in seconds from the start of its window. `None` for other tokens.
+    /// The time of a timestamp token, in seconds from the start of the token's window. `None` for other tokens.
     pub fn timestamp(&self, token: u32) -> Option<f64> {
         let index = token.checked_sub(self.special.first_timestamp)?;
         ((index as usize) < self.n_timestamps).then(|| f64::from(index) * self.seconds_per_timestamp)
     }
 
-    /// Ids and names of the special tokens, in the order of ids. Timestamps are not included.
+    /// Ids and names of the special tokens, sorted by id. Timestamps are not included.
     pub fn special_tokens(&self) -> impl Iterator<Item = (u32, &str)> {
         let ids = self.special.eot..self.special.first_timestamp;
         let named = ids.map(|id| (id, self.tokens.get(id as usize).map_or("", String::as_str)));
@@ -163,8 +165,8 @@ impl Vocabulary {
         }
     }
 
-    /// Converts a text to tokens. Most words need a space before them to get the token that the model was trained
-    /// with.
+    /// Converts a text to tokens. Most words need a space before them, because the model was trained with tokens that
+    /// begin with a space.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let bytes_of = |id| {
             let mut bytes = Vec::new();
@@ -176,8 +178,8 @@ impl Vocabulary {
     }
 }
 
-/// Checks a vocabulary against the ids and the size that the configuration states. The error describes the
-/// contradiction.
+/// Checks a vocabulary against the token ids in the configuration and the number of tokens of the model. The error
+/// describes the contradiction.
 fn check_against_config(config: &Config, tokens: &[String], n_vocab: usize, file: &str) -> Result<(), String> {
     if let Some(size) = config.n_vocab.filter(|size| *size != n_vocab) {
         return Err(format!(
@@ -198,8 +200,8 @@ fn check_against_config(config: &Config, tokens: &[String], n_vocab: usize, file
 mod tests {
     use super::*;
 
-    /// A vocabulary file with tokens in the same order as in real ones, but without timestamps. `<|nospeech|>` has
-    /// its older name.
+    /// The contents of a vocabulary file. Its tokens are in the same order as in real ones, but there are no
+    /// timestamps. `<|nospeech|>` has its older name.
     fn tokenizer_json() -> String {
         let vocab = r#"{"a": 0, "\u0120b": 1, "\u00e2\u0124": 2, "\u00ac": 3}"#;
         let specials = ["endoftext", "startoftranscript", "en", "yue", "translate", "transcribe", "startoflm"];

@@ -14,7 +14,7 @@ use super::options::DecodeOptions;
 use crate::model::Config;
 use crate::tokenizer::Vocabulary;
 
-/// All filters for one window.
+/// All logits filters for one window.
 pub(super) struct LogitsFilters {
     repetition: RepetitionFilter,
     suppress: SuppressFilter,
@@ -33,8 +33,9 @@ impl LogitsFilters {
         }
     }
 
-    /// Applies all filters to the logits after `sampled`, which are the tokens after the prompt. The timestamp rules
-    /// are applied last, because they compare the probabilities of the tokens that the other filters allow.
+    /// Applies all filters to the logits of the next token. `sampled` contains the tokens after the prompt. The
+    /// timestamp rules are applied last, because they compare the probabilities of the tokens that the other filters
+    /// allow.
     pub(super) fn apply(&self, cpu: Cpu, sampled: &[u32], logits: &mut [f32]) {
         self.repetition.apply(sampled, logits);
         self.suppress.apply(sampled, logits);

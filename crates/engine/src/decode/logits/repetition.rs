@@ -32,8 +32,8 @@ impl RepetitionFilter {
         }
     }
 
-    /// Makes every token that occurred before less probable. The factor does not depend on how often the token
-    /// occurred.
+    /// Makes every token that occurs in `text` less probable. The penalty does not depend on how often the token
+    /// occurs.
     fn penalise_repetition(&self, text: &[u32], logits: &mut [f32]) {
         let mut seen = text.to_vec();
         seen.sort_unstable();
@@ -45,7 +45,7 @@ impl RepetitionFilter {
     }
 }
 
-/// Forbids every token that would repeat an earlier n-gram of `context_len + 1` tokens.
+/// Forbids every next token that would repeat an earlier n-gram of `context_len + 1` tokens.
 fn forbid_repeated_ngrams(text: &[u32], context_len: usize, logits: &mut [f32]) {
     if context_len > text.len() {
         return;
@@ -60,7 +60,7 @@ fn forbid_repeated_ngrams(text: &[u32], context_len: usize, logits: &mut [f32]) 
 mod tests {
     use super::*;
 
-    /// Applies the filter for a vocabulary in which 0 to 9 are the text tokens.
+    /// Applies the filter to `logits`, with a vocabulary in which 0 to 9 are the text tokens.
     fn apply(no_repeat_ngram_size: usize, repetition_penalty: f32, sampled: &[u32], logits: &mut [f32]) {
         RepetitionFilter { eot: 10, no_repeat_ngram_size, repetition_penalty }.apply(sampled, logits);
     }

@@ -1,4 +1,5 @@
-//! Suppresses single tokens: those listed in the model's files or in the options, and all special tokens.
+//! Suppresses single tokens: those that the model's files or the options list, and all special tokens but the end of
+//! text.
 
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use crate::tokenizer::Vocabulary;
 pub(super) struct SuppressFilter {
     /// Tokens that are always forbidden.
     always: Vec<u32>,
-    /// Tokens that are forbidden as the first token only.
+    /// Tokens that must not be the first token after the prompt.
     at_begin: Vec<u32>,
     /// The timestamp tokens, if no timestamps are wanted. Otherwise the range is empty.
     timestamps: Range<u32>,
@@ -61,7 +62,7 @@ mod tests {
         Vocabulary::read(directory.path(), None, 20, 5, &Config::default()).unwrap()
     }
 
-    /// The tokens that are allowed after `sampled`.
+    /// The tokens that may follow `sampled`, the tokens after the prompt.
     fn allowed(timestamps: bool, logits_filters: LogitsFilterOptions, sampled: &[u32]) -> Vec<usize> {
         let config = Config { suppress: vec![1, 3, 99], suppress_at_begin: vec![0, 3, 99], ..Config::default() };
         let options = DecodeOptions { timestamps, logits_filters, ..DecodeOptions::default() };
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_and_the_end_are_forbidden_as_the_first_token_only() {
+    fn blanks_and_the_end_token_are_forbidden_as_the_first_token_only() {
         assert_eq!(allowed(false, LogitsFilterOptions::default(), &[]), [2]);
         assert_eq!(allowed(false, LogitsFilterOptions::default(), &[2]), [0, 2, 3]);
         let filters = LogitsFilterOptions { suppress_blank: false, ..LogitsFilterOptions::default() };

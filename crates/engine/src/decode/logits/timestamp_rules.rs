@@ -10,15 +10,16 @@ use crate::tokenizer::Vocabulary;
 pub(super) struct TimestampRules {
     eot: u32,
     timestamps: Range<u32>,
-    /// The first timestamp token that is too late to be the first token.
+    /// The first of the timestamp tokens that are too late to be the first token of a window.
     initial_end: u32,
 }
 
 impl TimestampRules {
-    /// Creates the rules. `max_initial_timestamp` is the latest time that the first timestamp can have, in seconds.
+    /// Creates the rules. `max_initial_timestamp` is the latest time that the first timestamp of a window can have,
+    /// in seconds.
     pub(super) fn new(vocabulary: &Vocabulary, max_initial_timestamp: f64) -> Self {
         let timestamps = vocabulary.timestamps();
-        // The tolerance ensures that the limit itself is allowed in spite of rounding.
+        // The tolerance ensures that the latest time itself is allowed in spite of rounding.
         let latest = max_initial_timestamp + 1e-6;
         let is_later = |id: &u32| vocabulary.timestamp(*id).is_none_or(|seconds| seconds > latest);
         Self {
@@ -45,21 +46,21 @@ impl TimestampRules {
         let follows_timestamp = is_timestamp(last);
         let is_pair_complete = sampled.len() < 2 || is_timestamp(&sampled[sampled.len() - 2]);
         if follows_timestamp && is_pair_complete {
-            // The text of a segment must follow its start timestamp.
+            // A start timestamp must be followed by text, or by the end token.
             forbid(logits, self.timestamps.clone());
         } else if follows_timestamp {
-            // The end timestamp of a segment is followed by the start timestamp of the next segment, or by the end
-            // token.
+            // An end timestamp must be followed by the start timestamp of the next segment, or by the end token.
             forbid(logits, 0..self.eot);
         }
         if let Some(latest) = sampled.iter().rev().find(|token| is_timestamp(token)) {
-            // A segment may start at the end of the previous segment, but it must not end at its own start.
+            // The start of a segment may equal the end of the previous segment, but its end must be later than its
+            // own start.
             let first_allowed = if follows_timestamp && !is_pair_complete { *latest } else { latest + 1 };
             forbid(logits, self.timestamps.start..first_allowed.min(self.timestamps.end));
         }
     }
 
-    /// Forces a timestamp if the probability of all timestamps together is higher than that of the most probable
+    /// Forbids all other tokens if the total probability of the timestamps is higher than that of the most probable
     /// other token.
     fn prefer_timestamps(&self, cpu: Cpu, logits: &mut [f32]) {
         let (others, timestamps) = logits.split_at(self.timestamps.start as usize);
@@ -83,8 +84,7 @@ mod tests {
     /// token.
     const RULES: TimestampRules = TimestampRules { eot: 4, timestamps: 5..10, initial_end: 7 };
 
-    /// The tokens that are allowed after `sampled`. The logits make timestamps improbable, so that no timestamp is
-    /// forced.
+    /// The tokens that may follow `sampled`. The logits make timestamps improbable, so that no timestamp is forced.
     fn allowed(sampled: &[u32]) -> Vec<usize> {
         let mut logits = [[10.0; 5], [0.0; 5]].concat();
         RULES.apply(Cpu::detect(), sampled, &mut logits);

@@ -7,10 +7,10 @@ use amanuensis_kernels::norm::layer_norm;
 use super::layer_norm::LayerNorm;
 use crate::options::ComputeType;
 
-/// A matrix `(rows, k)` that is the input of a linear layer. Its memory is reused.
+/// A matrix `(rows, k)` that is the input of a linear layer. New contents reuse its memory.
 #[derive(Debug)]
 pub(crate) enum Activations {
-    /// Input of f32 layers, which are the reference.
+    /// Input of f32 layers, whose results are the reference for int8.
     F32 {
         /// The values, `(rows, k)`.
         values: Vec<f32>,
@@ -37,7 +37,7 @@ impl Activations {
         }
     }
 
-    /// Replaces the contents by `rows`.
+    /// Replaces the contents of the matrix by `rows`, in the same number format as before.
     pub(crate) fn assign(&mut self, context: &Context, rows: RowsF32<'_>) {
         match self {
             Self::F32 { values, k } => {
@@ -49,7 +49,7 @@ impl Activations {
         }
     }
 
-    /// Replaces the contents by the layer norm of `rows`.
+    /// Replaces the contents of the matrix by the layer norm of `rows`, in the same number format as before.
     pub(crate) fn assign_norm(&mut self, context: &Context, rows: RowsF32<'_>, norm: &LayerNorm) {
         match self {
             Self::F32 { values, k } => {

@@ -1,7 +1,7 @@
 //! The decoder. One step appends tokens to any number of sequences and computes the logits after each sequence.
 //!
-//! Every row of a step is computed independently, so the logits of a sequence do not depend on the other sequences in
-//! the batch.
+//! Every row (token) of a step is computed independently, so the logits of a sequence do not depend on the other
+//! sequences in the batch.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +22,8 @@ use crate::network::sequence::Sequence;
 use crate::network::step::{Step, StepBuffers};
 use crate::options::ComputeType;
 
-/// The maximum number of positions for which a KV cache in the pool keeps memory. A few sequences are several times
-/// longer than the others. Without this limit, every cache would end up as large as the longest of them.
+/// The maximum number of token positions for which an unused KV cache keeps its memory. A few sequences are several
+/// times longer than the others. Without this limit, every cache would end up as large as the longest of them.
 const MAX_POOLED_POSITIONS: usize = 128;
 
 pub(crate) struct Decoder {
@@ -37,11 +37,11 @@ pub(crate) struct Decoder {
     norm: LayerNorm,
     /// The output projection, `(n_vocab, d_model)`.
     logits: Linear,
-    /// Cross-attention keys and values of windows, one element per layer.
+    /// Memory for the cross-attention keys and values of windows. A value has one element per layer.
     cross_pool: BufferPool<Vec<KeyValues>>,
-    /// The unpacked keys and values of a window. They are stored to reuse their memory.
+    /// The keys and values of a window before they are packed. They are kept only to reuse their memory.
     unpacked: Mutex<Blocks<f32>>,
-    /// KV caches of sequences, one element per layer.
+    /// Memory for the KV caches of sequences. A value has one element per layer.
     cache_pool: BufferPool<Vec<Cache>>,
 }
 
@@ -51,7 +51,7 @@ struct Layer {
     self_out: Linear,
     cross_norm: LayerNorm,
     cross_q: Linear,
-    /// The projection of the encoder's states to keys and values. It is computed once per window.
+    /// Computes cross-attention keys and values from the encoder's states, once per window.
     cross_kv: Linear,
     cross_out: Linear,
     ff_norm: LayerNorm,
@@ -86,7 +86,7 @@ impl Decoder {
         })
     }
 
-    /// Number of bytes of weights that a step reads.
+    /// Number of bytes of weights that one step of the decoder reads.
     pub(crate) fn weight_bytes(&self) -> u64 {
         let layer = |layer: &Layer| {
             let linear = [&layer.qkv, &layer.self_out, &layer.cross_q, &layer.cross_out, &layer.fc1, &layer.fc2];
@@ -125,8 +125,8 @@ impl Decoder {
         self.logits.n()
     }
 
-    /// Projects the encoder's states `(n_ctx, d_model)` to keys and values for every layer. Memory is allocated for
-    /// `capacity` positions, so that it can be reused for longer windows.
+    /// Projects the encoder's states `(n_ctx, d_model)` to keys and values for every layer. The memory has room for
+    /// `capacity` positions, so that longer windows can reuse it.
     pub(crate) fn cross_key_values(
         &self,
         context: &Context,
@@ -136,7 +136,7 @@ impl Decoder {
         let rows = RowsF32::new(states, self.d_model);
         let mut input = Activations::new(self.compute_type);
         input.assign(context, rows);
-        // A lock poisoned by a panic can be used, because the contents are overwritten.
+        // The contents are overwritten before use, so a lock that a panic has poisoned is used as it is.
         let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cross =
             self.cross_pool.take(|| self.layers.iter().map(|_| empty_key_values(self.compute_type)).collect());
@@ -158,7 +158,7 @@ impl Decoder {
         StepBuffers::new(self.compute_type)
     }
 
-    /// Appends tokens to each sequence and sets `buffers.logits` to the logits after the last token of each,
+    /// Appends tokens to each sequence and sets `buffers.logits` to the logits after the final token of each,
     /// `(batch, n_vocab)`. `embed(token, out)` writes the embedding of a token.
     ///
     /// # Panics
@@ -171,7 +171,7 @@ impl Decoder {
         buffers: &mut StepBuffers,
     ) {
         self.run(context, batch, embed, buffers, &mut |_, _| {});
-        // Only the logits after the last token of each sequence are needed.
+        // Logits are needed only after the final token of each sequence, so only these states are kept.
         let d = self.d_model;
         let mut row = 0;
         for (index, step) in batch.iter().enumerate() {
@@ -181,8 +181,8 @@ impl Decoder {
         self.project(context, 0..batch.len(), buffers);
     }
 
-    /// Appends tokens to each sequence and sets `buffers.states` to the states after every token. `attention_hook` is
-    /// called once per layer.
+    /// Appends tokens to each sequence and sets `buffers.states` to the decoder's states after every token. Calls
+    /// `attention_hook` once per layer.
     ///
     /// # Panics
     /// In the same cases as [`Self::step`].
@@ -206,7 +206,7 @@ impl Decoder {
         }
     }
 
-    /// Sets `buffers.logits` to the logits after the given rows of the last step, `(rows, n_vocab)`.
+    /// Sets `buffers.logits` to the logits of the given rows (tokens) of the most recent step, `(rows, n_vocab)`.
     pub(crate) fn project(&self, context: &Context, rows: Range<usize>, buffers: &mut StepBuffers) {
         let d = self.d_model;
         buffers.logits.resize(rows.len() * self.logits.n(), 0.0);
@@ -284,14 +284,14 @@ impl Layer {
     }
 }
 
-/// Reduces the memory of a KV cache before it returns to its pool.
+/// Frees part of the memory of a KV cache that has become too long, before the cache returns to its pool.
 fn shrink(caches: &mut Vec<Cache>) {
     for cache in caches {
         cache.shrink(MAX_POOLED_POSITIONS);
     }
 }
 
-/// Cross-attention keys and values without any positions.
+/// Creates cross-attention keys and values without any positions.
 fn empty_key_values(compute_type: ComputeType) -> KeyValues {
     match compute_type {
         ComputeType::Int8 => KeyValues::Int8(Vec::new()),
@@ -321,9 +321,9 @@ fn causal_pasts<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<Past<'s>> {
     batch.iter().flat_map(pasts_of).collect()
 }
 
-/// The cross-attention keys and values for the rows of a step, each with the number of consecutive rows that use
-/// them. Adjacent sequences of the same window, such as beams, are combined, so that the window's keys and values are
-/// read once.
+/// The cross-attention keys and values for the rows (tokens) of a step, each with the number of consecutive rows that
+/// use them. Adjacent sequences of the same window, such as beams, are combined, so that the window's keys and values
+/// are read once.
 fn windows<'s>(batch: &'s [Step<'_>], layer: usize) -> Vec<(&'s KeyValues, usize)> {
     let same_window = batch.chunk_by(|a, b| a.sequence.window.is_same_as(&b.sequence.window));
     let count = |steps: &[Step<'_>]| steps.iter().map(|step| step.tokens.len()).sum();

@@ -48,7 +48,7 @@ struct Layer {
     fc2: Linear,
 }
 
-/// Buffers that are reused from window to window. Newly allocated memory would cost milliseconds of page faults.
+/// Buffers that are reused from window to window. Newly allocated memory would take milliseconds for page faults.
 struct Workspace {
     input: Activations,
     hidden: Activations,
@@ -58,7 +58,7 @@ struct Workspace {
     mel: Aligned<f32>,
     /// The input of the second convolution, `(frames + 2, d_model)`.
     conv1_out: Aligned<f32>,
-    /// The residual stream, `(n_ctx, d_model)`.
+    /// The sum of the outputs of all layers so far (the residual stream), `(n_ctx, d_model)`.
     states: Aligned<f32>,
 }
 
@@ -101,7 +101,8 @@ impl Encoder {
         self.layers.len()
     }
 
-    /// Number of operations for a full window, including attention; a multiplication and an addition count as two.
+    /// Number of operations for encoding a full window, including attention. A multiplication and an addition count
+    /// as two operations.
     pub(crate) fn operations(&self) -> u64 {
         let n_ctx = self.dimensions.n_audio_ctx as u64;
         let layer = |layer: &Layer| {
@@ -118,11 +119,13 @@ impl Encoder {
         self.dimensions
     }
 
-    /// Encodes `mel`, `(2 * n_ctx, n_mels)`, where `n_ctx` is at most `n_audio_ctx`. The result is `(n_ctx, d_model)`.
+    /// Encodes `mel`, which has the shape `(2 * n_ctx, n_mels)`, where `n_ctx` is at most `n_audio_ctx`. The result
+    /// is the encoder's states, `(n_ctx, d_model)`.
     pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Pooled<Aligned<f32>> {
         let EncoderDimensions { n_mels, n_audio_ctx, d_model: d, heads } = self.dimensions;
         let n_ctx = mel.len() / n_mels / FRAMES_PER_POSITION;
-        // A lock poisoned by a panic can be used, because the buffers carry no state from window to window.
+        // The buffers keep nothing from window to window that matters, so a lock that a panic has poisoned is used as
+        // it is.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         self.convolve(context, mel, &mut workspace);
         let Workspace { input, hidden, attention, attended, states, .. } = &mut *workspace;
@@ -183,7 +186,7 @@ impl Workspace {
     }
 }
 
-/// The kind of self-attention for the encoder, in the number format that is best on `isa`.
+/// The kind of self-attention for the encoder, in the number format that is best for the instruction set `isa`.
 fn self_attention(compute_type: ComputeType, isa: Isa) -> SelfAttention {
     match compute_type {
         // On AMX, bf16 is as fast as int8, because its softmax weights take fewer instructions. It is also more

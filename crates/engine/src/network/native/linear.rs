@@ -1,4 +1,5 @@
-//! Linear layers: packed weights with an optional bias and an activation, which are fused into the matrix product.
+//! Linear layers: packed weights with an optional bias and an activation. Both are applied while the matrix product
+//! is written.
 
 use amanuensis_kernels::Context;
 use amanuensis_kernels::gemm::{Activation, Epilogue, Output, PackedF32, RowsF32, gemm_f32};
@@ -9,7 +10,7 @@ use crate::backend::Product;
 /// A linear layer `activation(x W^T + b)`. A convolution is also a linear layer, over adjacent frames.
 pub(crate) struct Linear {
     pub(crate) weights: Weights,
-    /// The bias, `(n)`.
+    /// The bias, `(n)`. `None` if the layer has none.
     pub(crate) bias: Option<Vec<f32>>,
     pub(crate) activation: Activation,
 }
@@ -23,14 +24,14 @@ pub(crate) enum Weights {
 /// The cost of multiplying one row with the weights of a layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowCost {
-    /// Number of multiplications.
+    /// Number of multiplications for one row.
     pub(crate) multiplications: u64,
-    /// Number of bytes of weights that are read.
+    /// Number of bytes of weights that are read. It does not depend on the number of rows.
     pub(crate) weight_bytes: u64,
 }
 
 impl Linear {
-    /// The same layer with a GELU activation.
+    /// Returns the same layer with a GELU activation.
     pub(crate) fn with_gelu(self) -> Self {
         Self { activation: Activation::Gelu, ..self }
     }
@@ -64,8 +65,8 @@ impl Linear {
         self.run(context, input, Output::Add(out));
     }
 
-    /// Computes the layer and writes the result to `next`, the input of the next layer. It is quantised if that layer
-    /// computes in int8.
+    /// Computes the layer and writes the result to `next`, the input of the next layer. The result is quantised if
+    /// the next layer computes in int8.
     pub(crate) fn feed(&self, context: &Context, input: &Activations, next: &mut Activations) {
         match next {
             Activations::Int8(rows) => self.run(context, input, Output::Quantise(rows)),

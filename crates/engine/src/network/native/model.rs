@@ -14,7 +14,7 @@ use crate::network::step::{Step, StepBuffers};
 use crate::options::ComputeType;
 
 pub(crate) struct NativeModel {
-    /// The checkpoint stays open, because token embeddings are read from it one row at a time.
+    /// The open weight file. It stays open, because token embeddings are read from it one row at a time.
     checkpoint: Checkpoint,
     encoder: Encoder,
     decoder: Decoder,
@@ -77,13 +77,13 @@ impl NativeModel {
         &self.decoder
     }
 
-    /// Number of operations for encoding a full window; a multiplication and an addition count as two.
+    /// Number of operations for encoding a full window. A multiplication and an addition count as two operations.
     pub(crate) fn encoder_operations(&self) -> u64 {
         self.encoder.operations()
     }
 
     /// Number of bytes that a decoder step over `batch` windows reads: the weights once, and the cross-attention keys
-    /// and values of each window. The self-attention keys and values are not counted, because they are small.
+    /// and values of each window. The keys and values for self-attention are not counted, because they are small.
     pub(crate) fn step_bytes(&self, batch: usize) -> u64 {
         self.decoder.weight_bytes() + (batch * self.decoder.cross_bytes(self.encoder.dimensions().n_audio_ctx)) as u64
     }
@@ -104,14 +104,15 @@ impl NativeModel {
         EncoderOutput::native(self.decoder.cross_key_values(context, visible, capacity))
     }
 
-    /// The encoder's states, `(n_frames / 2, d_model)`.
+    /// Runs the encoder on `mel`, `(n_frames, n_mels)`, and returns its states, `(n_frames / 2, d_model)`.
     pub(crate) fn states(&self, context: &Context, mel: &[f32]) -> Vec<f32> {
         self.encoder.run(context, mel).to_vec()
     }
 
-    /// Creates an empty sequence that attends to `window`.
+    /// Creates an empty sequence that attends to `window`. Also frees the pages of the token embedding that were read
+    /// before.
     pub(crate) fn start(&self, window: &EncoderOutput) -> Sequence {
-        // Otherwise, every page of the embedding that was ever read would stay in memory.
+        // Without this, every page of the token embedding that was ever read would stay in memory.
         self.embedding().release();
         self.decoder.start(window)
     }

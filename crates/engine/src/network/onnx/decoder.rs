@@ -1,5 +1,5 @@
-//! The decoder of an ONNX export. The first pass processes the first tokens of a sequence, and cached passes process
-//! the tokens that follow.
+//! The decoder of an ONNX export. A pass is one run of a decoder graph. The first pass processes the first tokens of
+//! a sequence, and cached passes process the tokens that follow.
 
 use rten::{RunOptions, Value};
 use rten_tensor::Layout;
@@ -11,25 +11,25 @@ use crate::error::Error;
 
 pub(super) struct Decoder {
     first: (Graph, Pass),
-    /// The separate graph for cached passes. `None` for a merged decoder, whose single graph runs both kinds of
-    /// passes.
+    /// The separate graph for cached passes, which use the keys and values of earlier tokens. `None` for a merged
+    /// decoder, whose single graph runs both kinds of passes.
     cached: Option<(Graph, Pass)>,
 }
 
-/// The result of a pass.
+/// The result of a pass, which is one run of a decoder graph.
 pub(super) struct PassOutput {
-    /// The logits after the last token, `(n_vocab)`.
+    /// The logits after the final token, `(n_vocab)`.
     pub(super) logits: Vec<f32>,
-    /// Self-attention keys and values of all tokens of the sequence, layer by layer.
+    /// Self-attention keys and values of all tokens of the sequence: for each layer the key, then the value.
     pub(super) cache: Vec<Value>,
 }
 
-/// The inputs and outputs of a graph, identified by their purpose.
+/// The inputs and outputs that a pass (one run of a decoder graph) uses, identified by their purpose.
 struct Pass {
     tokens: Port,
     /// The input for the encoder's states. A merged decoder needs them in every pass.
     states: Option<Port>,
-    /// The input that selects the kind of pass in a merged decoder.
+    /// The input that tells a merged decoder whether this is a first pass or a cached pass.
     use_cache: Option<Port>,
     /// The input for the positions of the tokens in the sequence.
     positions: Option<Port>,
@@ -73,7 +73,7 @@ impl Decoder {
         Ok(decoder)
     }
 
-    /// The graph that runs cached passes.
+    /// The graph that runs cached passes, which use the keys and values of earlier tokens.
     fn cached_graph(&self) -> &(Graph, Pass) {
         self.cached.as_ref().unwrap_or(&self.first)
     }
@@ -82,7 +82,7 @@ impl Decoder {
         self.first.1.present.self_attention.len() / 2
     }
 
-    /// The width of the model, or 0 if its size is symbolic in the graphs.
+    /// The width of the model's states, or 0 if the graphs do not state it.
     pub(super) fn d_model(&self) -> usize {
         let states = self.first.1.states.as_ref().and_then(|states| states.size(2));
         let key = &self.cached_graph().1.past.self_attention[0];
@@ -120,8 +120,8 @@ impl Decoder {
         Ok((PassOutput { logits, cache }, cross))
     }
 
-    /// Runs a cached pass over one more token of a sequence with `length` tokens, using its self-attention and
-    /// cross-attention keys and values.
+    /// Runs a cached pass over one more token of a sequence with `length` tokens. It uses the self-attention and
+    /// cross-attention keys and values of the sequence.
     pub(super) fn cached_pass(
         &self,
         states: &Value,
@@ -133,7 +133,7 @@ impl Decoder {
         let (graph, pass) = self.cached_graph();
         let own = pass.past.self_attention.iter().zip(own);
         let inputs = own.chain(pass.past.cross_attention.iter().zip(cross)).collect();
-        // The cross-attention outputs of a merged decoder are empty in this pass, so they are not requested.
+        // In this pass, a merged decoder returns empty cross-attention keys and values, so they are not requested.
         let outputs = pass.present.self_attention.iter().collect();
         let (logits, cache) = pass.run(graph, (states, length, tokens), inputs, outputs, options)?;
         Ok(PassOutput { logits, cache })
@@ -164,8 +164,8 @@ impl Pass {
         }
     }
 
-    /// Runs the graph on `tokens`, which follow `length` earlier tokens. Returns the logits after the last token and
-    /// the values of the outputs `present`.
+    /// Runs the graph on `tokens`, which follow `length` earlier tokens. Returns the logits after the final token and
+    /// the values of the outputs `present`, in the same order.
     fn run(
         &self,
         graph: &Graph,
@@ -200,7 +200,7 @@ impl Pass {
 }
 
 impl CachePorts {
-    /// The ports named `{prefix}.{layer}.decoder.key` and so on, for every layer from 0 on.
+    /// Finds the keys and values named `{prefix}.{layer}.decoder.key` and so on, for every layer from 0 on.
     fn of(ports: &[Port], prefix: &str) -> Self {
         let all = |network: &str| {
             let names =

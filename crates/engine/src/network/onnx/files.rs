@@ -6,7 +6,7 @@ use amanuensis_weights::Interface;
 
 use crate::error::Error;
 
-/// The file names of an export, without suffix and extension. A variant has a suffix, as in
+/// The file names of an export, without suffix and extension. A suffix names a variant, as in
 /// `encoder_model_quantized.onnx`. Longer names come first, because `decoder_model` is also a prefix of
 /// `decoder_model_merged`.
 const NAMES: [&str; 4] = [MERGED, CACHED, FIRST, ENCODER];
@@ -34,10 +34,10 @@ pub(super) enum DecoderFiles {
 impl Files {
     /// Finds the graphs in a directory or in its subdirectory `onnx`.
     ///
-    /// If `path` is a directory, the files without a suffix are used, and a split decoder is preferred to a merged
-    /// one. If `path` is one of the files, its suffix selects the variant, and a merged decoder is used only if
-    /// `path` is that file or there is no split decoder. The role of a decoder graph is recognised by its inputs, not
-    /// by its file name.
+    /// If `path` is a directory, the files without a suffix are used, and a split decoder (two graphs) is preferred
+    /// to a merged one. If `path` is one of the files, its suffix selects the variant. A merged decoder is then used
+    /// only if `path` is that file or there is no split decoder. The role of a decoder graph is recognised by its
+    /// inputs, not by its file name.
     pub(super) fn find(path: &Path) -> Result<Self, Error> {
         let named = path.is_file().then(|| name_of(path)).flatten();
         let folders = match (&named, path.parent()) {
@@ -73,7 +73,7 @@ impl Files {
     }
 }
 
-/// The role of a decoder graph: the passes that it can run.
+/// The role of a decoder graph: whether it runs the first tokens of a sequence, the tokens that follow, or both.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     First,
@@ -146,7 +146,7 @@ mod tests {
             let files = find(&ALL, path).unwrap();
             assert_eq!((&files.decoder, files.encoder.to_str()), (decoder, Some("encoder_model.onnx")));
         }
-        // One half of a split decoder is not enough, so the merged decoder is used.
+        // Only one half of the split decoder exists, so the merged decoder is used.
         let files = find(&["encoder_model.onnx", "decoder_model.onnx", "decoder_model_merged.onnx"], "").unwrap();
         assert_eq!(files.decoder, merged);
     }

@@ -16,12 +16,12 @@ pub(super) struct Graph {
 pub(super) struct Port {
     id: NodeId,
     pub(super) name: String,
-    /// The size of each axis, or `None` for an axis whose size is symbolic.
+    /// The size of each axis, or `None` for an axis whose size the graph leaves open.
     pub(super) shape: Vec<Option<usize>>,
 }
 
 impl Port {
-    /// The size of an axis, or `None` if it is symbolic.
+    /// The size of an axis, or `None` if the graph leaves it open.
     pub(super) fn size(&self, axis: usize) -> Option<usize> {
         self.shape.get(axis).copied().flatten()
     }
@@ -57,7 +57,7 @@ impl Graph {
         ids.iter().filter_map(port).collect()
     }
 
-    /// Runs the graph and returns the values of `outputs`, in the same order.
+    /// Runs the graph and returns the values of `outputs` in the order in which they were given.
     pub(super) fn run(
         &self,
         inputs: &[(&Port, &Value)],
@@ -70,7 +70,7 @@ impl Graph {
         values.map_err(|error| self.problem(format!("it cannot be run ({error})")))
     }
 
-    /// Creates an error about this graph.
+    /// Creates an error that names the file of this graph and the given problem.
     pub(super) fn problem(&self, problem: String) -> Error {
         self::problem(&self.path, problem)
     }

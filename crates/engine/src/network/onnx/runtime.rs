@@ -24,13 +24,13 @@ pub(crate) struct OnnxModel {
     states: Port,
     decoder: Decoder,
     dimensions: ModelDimensions,
-    /// The options for running the graphs, with the thread pool of this model.
+    /// The options for running the graphs. They contain the thread pool of this model.
     options: RunOptions,
 }
 
 impl OnnxModel {
-    /// Loads the export that `path` is the directory of, or a file of. Also returns the directory of its JSON files,
-    /// and the configuration in them.
+    /// Loads an export. `path` is its directory or one of its files. Also returns the directory of the JSON files of
+    /// the export, and the configuration in them.
     pub(crate) fn load(path: &Path, threads: usize) -> Result<(Self, PathBuf, Config), Error> {
         let files = Files::find(path)?;
         let config = Config::read(&files.directory)?;
@@ -73,7 +73,7 @@ impl OnnxModel {
     /// cache for a quarter of the text positions.
     pub(crate) fn window_bytes(&self) -> usize {
         let ModelDimensions { n_audio_ctx, n_text_ctx, .. } = self.dimensions;
-        // This must not overflow, because a damaged file may contain any size.
+        // The product must not overflow, because a damaged file may contain any size.
         let keys_and_values = (2 * self.decoder.n_layers()).saturating_mul(n_audio_ctx.saturating_add(n_text_ctx / 4));
         let bytes_per_position = self.decoder.d_model().saturating_mul(size_of::<f32>());
         n_audio_ctx.saturating_add(keys_and_values).saturating_mul(bytes_per_position)
@@ -99,8 +99,8 @@ impl OnnxModel {
         Sequence::new(window, KvCache::Onnx(OnnxCache::default()))
     }
 
-    /// Appends tokens to each sequence, one sequence after the other, and sets `logits` to the logits after the last token
-    /// of each, `(batch, n_vocab)`.
+    /// Appends tokens to each sequence, one sequence after the other, and sets `logits` to the logits after the final
+    /// token of each, `(batch, n_vocab)`.
     ///
     /// # Panics
     /// If a step has no tokens, or a sequence would exceed the model's text positions.
@@ -119,7 +119,8 @@ impl OnnxModel {
         Ok(())
     }
 
-    /// Appends the first tokens of a sequence, or one more token. Returns the logits after the last token, `(n_vocab)`.
+    /// Appends the first tokens to an empty sequence, or one token to another. Returns the logits after the final
+    /// token, `(n_vocab)`.
     fn append(&self, sequence: &mut Sequence, tokens: &[u32]) -> Result<Vec<f32>, Error> {
         let length = sequence.length + tokens.len();
         let window = sequence.window.onnx_window();
@@ -135,7 +136,8 @@ impl OnnxModel {
             )?
         } else {
             let (output, cross) = self.decoder.first_pass(&window.states, tokens, &self.options)?;
-            // If another sequence of this window has set the value before, it is the same and is kept.
+            // If another sequence of this window has set the cross-attention keys and values before, they are the
+            // same and are kept.
             window.cross.get_or_init(|| cross);
             output
         };

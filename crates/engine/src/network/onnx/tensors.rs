@@ -5,18 +5,18 @@ use std::sync::{Arc, OnceLock};
 use rten::Value;
 use rten_tensor::Layout;
 
-/// The result of encoding a window.
+/// The encoder's output for a window, and what the decoder computes from it.
 #[derive(Debug)]
 pub(crate) struct OnnxWindow {
     /// The encoder's states, `(1, n_audio_ctx, d_model)`.
     pub(super) states: Value,
     /// The cross-attention keys and values, each `(1, heads, n_audio_ctx, width)`: for each layer the key, then the
-    /// value. They are set by the first decoder pass over the window.
+    /// value. The first decoder pass (run of the decoder graph) over the window sets them.
     pub(super) cross: OnceLock<Vec<Value>>,
 }
 
 /// The self-attention keys and values of a sequence, each `(1, heads, n_tokens, width)`: for each layer the key, then
-/// the value. They never change after they were computed, so forked sequences share them.
+/// the value. They never change once they are computed, so copies of a sequence share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OnnxCache(pub(super) Arc<Vec<Value>>);
 
@@ -29,8 +29,7 @@ impl OnnxWindow {
 }
 
 impl OnnxCache {
-    /// Name and shape of each tensor. The order is by layer, and within a layer self-attention comes before
-    /// cross-attention.
+    /// Name and shape of each tensor, layer by layer. Within a layer, self-attention comes before cross-attention.
     pub(crate) fn shapes(&self, window: &OnnxWindow) -> Vec<(String, Vec<usize>)> {
         let cross = window.cross.get().map(Vec::as_slice).unwrap_or_default();
         let pairs = self.0.chunks(2).zip(cross.chunks(2)).enumerate();
