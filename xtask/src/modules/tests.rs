@@ -1,4 +1,4 @@
-//! Tests with the sources of small crates, with and without import cycles.
+//! Tests of import cycles, with the sources of small artificial crates.
 
 use super::{check, print};
 use crate::tree::Tree;
