@@ -34,7 +34,7 @@ struct Loader<'a> {
 /// The folders in which the files of a module's children are searched.
 #[derive(Clone, Copy)]
 struct Folders<'a> {
-    /// The folder for children declared as `mod name;`.
+    /// The folder in which children declared as `mod name;` are searched.
     plain: &'a str,
     /// The folder that the paths in `#[path = "..."]` are relative to.
     path_attribute: &'a str,
@@ -75,7 +75,7 @@ impl Loader<'_> {
         Ok(id)
     }
 
-    /// Adds a declared module, which is either inline or in a separate file.
+    /// Adds a child module, which is either inline (`mod name { }`) or in a separate file (`mod name;`).
     fn add_child(
         &mut self,
         path: &str,

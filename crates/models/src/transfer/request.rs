@@ -29,7 +29,7 @@ pub(super) enum Event {
     Refused(String),
 }
 
-/// The information in the headers of the response.
+/// What the headers of the response state about the file.
 pub(super) struct Head {
     /// The position within the whole file of the first byte in the response body.
     pub(super) start: u64,

@@ -29,7 +29,7 @@ pub(crate) struct DecodedWindow {
     pub(crate) encoder_output: Option<EncoderOutput>,
     /// The detected language and its probability. `None` if the request specified the language.
     pub(crate) detected: Option<(Language, f32)>,
-    /// Seconds that the encoder took.
+    /// Seconds that the encoder took for this window.
     pub(crate) encode_s: f64,
     /// Seconds that the decoder took for this window. The time of a decoding step is divided evenly among the windows
     /// in the batch.
@@ -45,7 +45,7 @@ pub(crate) enum DecodeFailure {
     Step(String),
     /// The model supports none of the candidate languages, so the language cannot be detected.
     NoLanguage,
-    /// The worker thread panicked.
+    /// The worker thread that decodes windows has panicked.
     Stopped,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct FairQueue<T> {
     /// The number of additional slots that only clients without a slot may use, so that they need not wait.
     reserve_slots: usize,
     slots_in_use: usize,
-    /// The number of clients whose first item is in the batch.
+    /// The number of clients whose first item has a batch slot and is not finished yet.
     clients_on_first_item: usize,
     /// The number of decoding steps since the last time that a client with at least [`MIN_SLOTS`] slots got a further
     /// slot.
@@ -41,12 +41,13 @@ pub(super) struct FairQueue<T> {
 struct ClientQueue<T> {
     /// The waiting items, each with its cost in seconds of audio.
     waiting: VecDeque<(f64, T)>,
-    /// The start tag of the first waiting item: the seconds of audio for which this client was served before it.
+    /// The start tag of the first waiting item: the seconds of audio for which this client was served before it, or
+    /// the virtual time if that was higher when the client became active.
     start_tag_s: f64,
     slots_in_use: usize,
-    /// Whether no item of this client was taken yet.
+    /// Whether none of this client's items has been taken from the queue yet.
     is_new: bool,
-    /// Whether the first item of this client is in the batch.
+    /// Whether the first item of this client has a batch slot and is not finished yet.
     is_on_first_item: bool,
 }
 

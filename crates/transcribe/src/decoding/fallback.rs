@@ -11,7 +11,7 @@ use flate2::write::ZlibEncoder;
 
 use crate::TranscribeOptions;
 
-/// A hypothesis with more characters per second of speech than this is too long in any language.
+/// A hypothesis with more characters per second of speech than this is too long, whatever the language.
 const MAX_SPEECH_RATE_CHARS_PER_S: f64 = 30.0;
 
 /// A hypothesis may have this many characters more than the speech rate allows, because a window may contain more
@@ -35,7 +35,7 @@ pub(crate) struct Fallback {
     no_speech_threshold: Option<f32>,
 }
 
-/// A hypothesis and the results of its checks.
+/// A hypothesis for a window and the results of its checks.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is the result of an independent check")]
 pub(crate) struct DecodeCheck {

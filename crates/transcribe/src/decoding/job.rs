@@ -9,7 +9,7 @@ use super::request::Request;
 
 type Reply = Result<DecodedWindow, DecodeFailure>;
 
-/// A request with the channel for its answer.
+/// A request, together with the channel for its answer.
 pub(super) struct Job {
     pub(super) client: u64,
     pub(super) request: Request,

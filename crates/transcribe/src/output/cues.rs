@@ -83,7 +83,7 @@ fn segment_cues(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
     let mut cues: Vec<Cue> = Vec::new();
     for lines in lines.chunks(lines_per_cue) {
         let mut words = lines.iter().flatten();
-        // Every line has at least one word, so there is always a first word.
+        // Every line has at least one word, so the loop never continues here.
         let Some(first) = words.next() else { continue };
         let last = words.next_back().unwrap_or(first);
         cues.push(Cue { start: first.start, end: last.end, lines: lines.to_vec() });

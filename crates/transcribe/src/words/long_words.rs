@@ -1,8 +1,9 @@
 //! Shortens words that are implausibly long.
 //!
-//! Cross-attention assigns the silence of a pause to one of the words next to it, which makes that word too long. The
-//! rules for shortening such words are those of `openai-whisper` (`whisper/timing.py`, `add_word_timestamps`). A word
-//! that starts exactly at the end of a silence is not shortened, because its start is known to be exact.
+//! Cross-attention assigns the silence of a pause to one of the words next to the pause, which makes that word too
+//! long. The rules for shortening such words are those of `openai-whisper` (`whisper/timing.py`,
+//! `add_word_timestamps`). A word that starts exactly at the end of a silence is not shortened, because its start is
+//! known to be exact.
 
 use std::ops::Range;
 

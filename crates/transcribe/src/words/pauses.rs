@@ -21,7 +21,7 @@ pub(super) type Pauses = Vec<Option<Range<Frames>>>;
 
 /// The range in which the words of a window must be placed, and the time that the words need at least.
 pub(super) struct Room {
-    /// The number of words.
+    /// The number of words in the window.
     pub(super) words: usize,
     /// The minimum duration of a word.
     pub(super) min_word: Frames,
