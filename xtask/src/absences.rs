@@ -1,14 +1,14 @@
 //! Checks which crates may use the network, start programs and so on. Each rule lists names that must not occur in
-//! the sources of some crates.
+//! the source files of some crates.
 
 use crate::source;
 use crate::tree::{Finding, Tree};
 
-/// A rule: these names must not occur under these paths. Tests may use them.
+/// A rule: these names must not occur in the source files below these paths. Tests may use them.
 struct Absence {
     what: &'static str,
     names: &'static [&'static str],
-    /// The paths that are searched.
+    /// The paths of the folders and files that are searched.
     within: &'static [&'static str],
     /// Paths below `within` where the names are allowed.
     except: &'static [&'static str],
@@ -76,7 +76,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Whether a file is part of the product, and not a test, an example or a benchmark.
+/// Whether a source file is part of the product, that is, not a test, an example or a benchmark.
 fn is_product_source(path: &str) -> bool {
     path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/tests/")
 }

@@ -7,13 +7,13 @@ const MAX_LINES: usize = 400;
 /// A source file with more lines than this is an error, unless a comment in it states a reason.
 const MAX_LINES_WITHOUT_REASON: usize = 600;
 
-/// The beginning of the comment that states the reason.
+/// The beginning of the comment with which a source file states the reason for its length.
 const REASON: &str = "// tidy: long because ";
 
 /// A file with more bytes than this must not be in the repository.
 const MAX_BYTES: u64 = 1_000_000;
 
-/// Larger files that are allowed nevertheless, with the reason.
+/// Files that may have more than `MAX_BYTES` bytes, each with the reason.
 const MAY_BE_LARGE: &[(&str, &str)] = &[];
 
 /// Finds source files that are too long.

@@ -1,14 +1,15 @@
-//! Checks that the crates of the workspace depend on each other only in the allowed ways.
+//! Checks that the crates of the workspace depend on each other only in the allowed ways: each crate may only use
+//! crates of lower layers.
 
 use crate::tree::{Finding, Kind, Package, Tree};
 
-/// Every crate, from top to bottom, with the crates that it may use. `ARCHITECTURE.md` has a drawing of this table.
-/// Tests (dev-dependencies) may use any crate further down this list.
+/// Every crate, from the top layer to the bottom layer, with the crates that it may use. `ARCHITECTURE.md` has a
+/// drawing of this table. Tests (dev-dependencies) may use any crate further down this list.
 #[rustfmt::skip]
 const LAYERS: &[(&str, &[&str])] = &[
     ("xtask",                 &[]),
-    // The command `bench` measures single components, and `inspect` prints the contents of files, so this crate uses
-    // the lower crates directly.
+    // The command `bench` measures single components, and `inspect` prints the contents of files, so the crate
+    // `amanuensis` uses the lower crates directly.
     ("amanuensis",            &["amanuensis-server", "amanuensis-transcribe", "amanuensis-models", "amanuensis-engine",
                                 "amanuensis-audio", "amanuensis-decode-worker", "amanuensis-kernels",
                                 "amanuensis-score", "amanuensis-weights", "amanuensis-xdna"]),
@@ -55,8 +56,8 @@ fn layer(name: &str) -> Option<usize> {
     LAYERS.iter().position(|(crate_name, _)| *crate_name == name)
 }
 
-/// The layer of a dependency. A crate of the workspace that is not in the table counts as the topmost. `None` for
-/// other crates.
+/// The layer (the index in the table) of a dependency. A crate of the workspace that is not in the table counts as
+/// the topmost layer. `None` for crates outside of the workspace.
 fn layer_of_dependency(tree: &Tree, name: &str) -> Option<usize> {
     let is_ours = |package: &Package| package.name == name;
     tree.packages.iter().any(is_ours).then(|| layer(name).unwrap_or(0))

@@ -1,4 +1,4 @@
-//! Finds broken links from documents to files of the repository.
+//! Finds links in documents that lead to missing files of the repository.
 
 use crate::tree::{Finding, Tree};
 
@@ -8,7 +8,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         for (line, target) in targets(&file.text) {
             let path = target.split(['#', '?']).next().unwrap_or("");
             if path.is_empty() || path.contains(':') || path.starts_with("//") {
-                // The link leads to a section of the same document, or to another site.
+                // The link leads to a section of the same document or to another site, so there is no file to check.
                 continue;
             }
             if !resolve(&file.path, path).is_some_and(|path| exists(tree, &path)) {
@@ -31,7 +31,8 @@ fn targets(text: &str) -> Vec<(usize, String)> {
         if in_fence {
             continue;
         }
-        // Splitting at backquotes makes every second part code, so only the other parts are kept.
+        // Splitting at backquotes makes every second part code, so only the first, third, fifth part and so on are
+        // kept.
         let prose: String = line.split('`').step_by(2).collect();
         for (open, close) in FORMS {
             for link in prose.split(open).skip(1) {
@@ -49,13 +50,13 @@ fn targets(text: &str) -> Vec<(usize, String)> {
     targets
 }
 
-/// The target of a link without its title and angle brackets.
+/// The target of a Markdown link, without the link's title and without angle brackets.
 fn first_word(target: &str) -> String {
     target.split_whitespace().next().unwrap_or("").trim_matches(['<', '>']).to_owned()
 }
 
-/// The path of the target from the root of the repository, for a link in the document `from`. `None` if it is outside
-/// of the repository.
+/// The path, from the root of the repository, of the file that the link `target` in the document `from` leads to.
+/// `None` if it is outside of the repository.
 fn resolve(from: &str, target: &str) -> Option<String> {
     let (folder, target) = match target.strip_prefix('/') {
         Some(target) => ("", target),

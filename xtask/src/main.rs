@@ -66,7 +66,8 @@ fn print_usage() {
     }
 }
 
-/// Prints the imports between the modules of each crate, or of the crate in the folder `name`.
+/// Prints the imports between the modules of each crate. If `name` is given, prints only the crate in the folder
+/// `name`.
 fn print_modules(tree: &Tree, name: Option<&str>) -> Result<ExitCode, String> {
     let lines = modules::print(tree, name).map_err(|f| format!("{}:{}: {}", f.path, f.line, f.message))?;
     if lines.is_empty() {

@@ -1,4 +1,5 @@
-//! Finds names that the code must not use, because the field has a standard term for the same thing.
+//! Finds names that the code must not use, because speech recognition or software engineering has a standard term for
+//! the same thing.
 
 use crate::source;
 use crate::tree::{Finding, Tree};

@@ -12,16 +12,16 @@ pub struct Line {
     pub in_tests: bool,
 }
 
-/// The state of the lexer at a character.
+/// What the lexer is reading at a character: code, a comment or a literal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Code,
     LineComment,
-    /// Inside a block comment, with its nesting depth.
+    /// Inside a block comment, with the nesting depth of the comment.
     BlockComment(usize),
     /// Inside a string with backslash escapes.
     Text,
-    /// Inside a raw string, with the number of `#` that its end has.
+    /// Inside a raw string, with the number of `#` that end the string.
     RawText(usize),
 }
 
@@ -39,7 +39,7 @@ pub fn lines(text: &str) -> Vec<Line> {
                 _ if c == '\n' => lines.push(Line::default()),
                 (State::Code, State::Code) if used == 1 => line.code.push(c),
                 (State::LineComment | State::BlockComment(_), _) | (_, State::LineComment) => line.comment.push(c),
-                // A string becomes a space, so that the code before it and after it stays separate.
+                // A string becomes a space in `code`, so that the code before it and after it stays separate.
                 _ => line.code.push(' '),
             }
         }
@@ -50,7 +50,7 @@ pub fn lines(text: &str) -> Vec<Line> {
     lines
 }
 
-/// The state after the next token, and the number of characters of that token.
+/// Reads the next token of the source. Returns the state after it, and the number of characters of the token.
 fn step(state: State, before: &[char], rest: &[char]) -> (State, usize) {
     match (state, rest) {
         (State::Code, ['/', '/', ..]) => (State::LineComment, 2),
@@ -73,7 +73,8 @@ fn step(state: State, before: &[char], rest: &[char]) -> (State, usize) {
     }
 }
 
-/// The length of the character literal at the beginning of `rest`. `None` if the quote starts a lifetime.
+/// The length in characters of the character literal at the beginning of `rest`. `None` if the quote starts a
+/// lifetime.
 fn char_literal(rest: &[char]) -> Option<usize> {
     match rest {
         ['\'', '\\', _, tail @ ..] => tail.iter().position(|&c| c == '\'').map(|end| end + 4),
@@ -82,8 +83,8 @@ fn char_literal(rest: &[char]) -> Option<usize> {
     }
 }
 
-/// Whether an `r` after these characters can begin a raw string. It can if it is the first character of a token, or
-/// follows the `b` or `c` of `br""` or `cr""`.
+/// Whether an `r` after the characters `before` can begin a raw string. It can if it is the first character of a
+/// token, or follows the `b` or `c` of `br""` or `cr""`.
 fn starts_literal(before: &[char]) -> bool {
     let in_word = |c: Option<&char>| c.is_some_and(|&c| is_word(c));
     match before {
@@ -92,7 +93,8 @@ fn starts_literal(before: &[char]) -> bool {
     }
 }
 
-/// The number of `#` of the raw string at the beginning of `rest`. `None` if it does not begin with a raw string.
+/// The number of `#` with which the raw string at the beginning of `rest` opens. `None` if `rest` does not begin with
+/// a raw string.
 fn raw_string(rest: &[char]) -> Option<usize> {
     let hashes = rest[1..].iter().take_while(|&&c| c == '#').count();
     (rest.get(1 + hashes) == Some(&'"')).then_some(hashes)

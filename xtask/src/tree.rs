@@ -1,19 +1,19 @@
-//! The input of the rules: all files that git tracks, new files that git does not ignore, and the packages of the
-//! workspace.
+//! The input of the rules of `cargo xtask tidy`: all files that git tracks, new files that git does not ignore, and
+//! the packages of the workspace.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The severity of a finding: only errors make tidy fail.
+/// The severity of a finding. `cargo xtask tidy` fails only if there are errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     Error,
     Warning,
 }
 
-/// A violation of a rule.
+/// A violation of a rule of `cargo xtask tidy`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
     pub path: String,
@@ -50,7 +50,7 @@ impl File {
     }
 }
 
-/// The kind of a dependency, which follows from the table in the manifest that lists it.
+/// The kind of a dependency, which depends on the table of `Cargo.toml` that lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Normal,
@@ -61,7 +61,7 @@ pub enum Kind {
 /// A package of the workspace.
 pub struct Package {
     pub name: String,
-    /// The folder of the manifest, as a path from the root of the workspace.
+    /// The folder that contains the `Cargo.toml` of the package, as a path from the root of the workspace.
     pub dir: String,
     pub dependencies: Vec<(String, Kind)>,
 }
@@ -90,12 +90,12 @@ impl Tree {
         Ok(Self { files, packages })
     }
 
-    /// The Rust source files.
+    /// All Rust source files of the repository.
     pub fn rust(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.has_extension("rs"))
     }
 
-    /// The file at `path`, which starts at the root of the workspace.
+    /// The file at `path`, given from the root of the workspace. `None` if there is no such file.
     pub fn file(&self, path: &str) -> Option<&File> {
         self.files.iter().find(|file| file.path == path)
     }

@@ -6,13 +6,14 @@ use crate::tree::{Finding, Tree};
 /// The paths where `unsafe` code is allowed.
 const UNSAFE_ALLOWED: &[&str] = &["crates/kernels/", "crates/weights/src/mmap.rs", "crates/xdna/src/ioctl.rs"];
 
-/// Crates in which only one module may use `unsafe`. The crate denies it, and that module allows it for itself.
+/// Crates in which only one module may use `unsafe`. The crate denies `unsafe` code, and that module allows it for
+/// itself.
 const DENY_SUFFICES: &[&str] = &["crates/weights", "crates/xdna"];
 
 const FORBID: &str = "#![forbid(unsafe_code)]";
 const DENY: &str = "#![deny(unsafe_code)]";
 
-/// Finds `unsafe` code outside of the allowed paths, and crates that do not forbid `unsafe` code.
+/// Finds `unsafe` code outside of the allowed paths, and crates that do not forbid `unsafe` code although they must.
 pub fn confined(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust().filter(|file| !UNSAFE_ALLOWED.iter().any(|allowed| file.path.starts_with(allowed))) {
@@ -43,11 +44,10 @@ fn crate_of_root(path: &str) -> Option<&str> {
     (file == "lib.rs" || file == "main.rs" || is_binary).then_some(krate)
 }
 
-/// The meaning of an `unsafe` keyword, which follows from the tokens after it.
+/// What an `unsafe` keyword means. This follows from the tokens after the keyword.
 #[derive(Debug, PartialEq, Eq)]
 enum Use {
-    /// A block, an `impl`, a foreign block or an attribute. Here the author promises that the safety requirements are
-    /// met.
+    /// A block, an `impl`, a foreign block or an attribute. Its author promises that the safety requirements are met.
     Promise,
     /// A function or a trait. Its users must meet the safety requirements.
     Requirement,
@@ -92,8 +92,8 @@ fn use_at(lines: &[Line], at: usize, end: usize) -> Use {
     }
 }
 
-/// Whether there is a `SAFETY` comment in the line itself, in the first line inside the block, or in the lines above
-/// up to the start of the statement.
+/// Whether there is a `SAFETY` comment for the `unsafe` keyword in line `at`: in that line, in the first line inside
+/// the block, or in the lines above up to the start of the statement.
 fn has_safety_comment(lines: &[Line], at: usize) -> bool {
     let says_why = |line: &Line| line.comment.contains("SAFETY:");
     let inside = lines.get(at + 1).filter(|line| line.code.trim().is_empty());
@@ -113,7 +113,8 @@ fn has_safety_comment(lines: &[Line], at: usize) -> bool {
     false
 }
 
-/// Whether the documentation of the item, which is above its attributes, has a safety section.
+/// Whether the documentation of the item in line `at` has a safety section. The documentation is above the attributes
+/// of the item.
 fn has_safety_section(lines: &[Line], at: usize) -> bool {
     let documentation = lines[..at].iter().rev().take_while(|line| {
         let code = line.code.trim();

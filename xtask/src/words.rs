@@ -1,5 +1,5 @@
 //! Finds texts that must not be in the repository: paths of one machine, hosts of package registries, unfinished
-//! code. Each of them is concatenated from two parts here, so that the rule does not find it in this file.
+//! code. Each of these texts is concatenated from two parts here, so that the rule does not find it in this file.
 
 use crate::tree::{File, Finding, Tree};
 
@@ -19,7 +19,7 @@ const WORDS: &[(&str, &str)] = &[
     (concat!("#[ign", "ore"), "a test that does not run"),
 ];
 
-/// The extensions of the files that are searched. In `FOLDERS`, every file is searched.
+/// The extensions of the files that are searched. In the folders of `FOLDERS`, every file is searched.
 const EXTENSIONS: &[&str] = &["rs", "md", "toml", "sh", "py", "json", "yml", "html"];
 const FOLDERS: &[&str] = &[".ci/"];
 

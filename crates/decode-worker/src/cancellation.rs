@@ -1,9 +1,9 @@
-//! Cancels the decoding of a recording.
+//! Cancels the decoding of a recording (audio or video file).
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// A callback that returns true once the samples of a recording are no longer needed.
+/// A callback that returns true once the samples of the recording are no longer needed.
 pub(crate) type IsCancelled = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// The error that reads return after a cancellation.
@@ -11,8 +11,8 @@ pub(crate) fn cancelled() -> io::Error {
     io::Error::other("decoding was cancelled")
 }
 
-/// A file whose reads fail after a cancellation. The failing read also stops a demuxer that searches a large file
-/// without producing samples.
+/// A file whose reads fail after a cancellation. A demuxer may search a large file without producing samples; the
+/// failing read stops it, too.
 pub(crate) struct CancellableFile {
     pub(crate) file: File,
     pub(crate) is_cancelled: IsCancelled,

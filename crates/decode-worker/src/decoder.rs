@@ -48,9 +48,9 @@ impl Decoder {
     /// too.
     ///
     /// `is_cancelled` is called often, from the thread that opens or reads. Once it returns true, the worker is
-    /// killed and reading fails within 50 ms. If reading fails without a cancellation, [`WorkerExit::killed`] tells
-    /// whether the worker was killed from outside, so that the recording is not the cause. Dropping the [`Audio`]
-    /// kills the worker.
+    /// killed and reading fails within 50 ms. Dropping the [`Audio`] kills the worker, too. If reading fails without
+    /// a cancellation, ask [`WorkerExit::killed`] whether the worker was killed from outside. In that case the
+    /// recording is not the cause of the failure.
     ///
     /// # Errors
     /// Any [`OpenError`].

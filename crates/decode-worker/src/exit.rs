@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 
-/// Tells whether the worker of a recording was killed from outside. It can still be used after the
+/// Tells whether the worker of a recording was killed from outside. This value can still be used after the
 /// [`Audio`](amanuensis_audio::Audio) was read or dropped.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerExit(Arc<OnceLock<String>>);
@@ -19,7 +19,7 @@ impl WorkerExit {
     }
 
     pub(crate) fn set_killed(&self, reason: &str) {
-        // A process exits only once, so a second call has the same reason and can be ignored.
+        // Setting fails if a reason is already stored. A process exits only once, so that reason is the same.
         let _ = self.0.set(reason.to_owned());
     }
 }
@@ -49,7 +49,7 @@ impl EarlyExit {
             Some(Some(Signal::XCPU)) => {
                 by_recording("it takes too much of the processor's time for its length".to_owned())
             }
-            // Crashes of the decoder itself.
+            // These signals mean that the decoder itself crashed.
             Some(Some(Signal::BUS | Signal::FPE | Signal::ILL | Signal::SYS | Signal::TRAP | Signal::XFSZ)) | None => {
                 by_recording(format!("its decoder ended before it was done ({status})"))
             }
@@ -60,7 +60,7 @@ impl EarlyExit {
         }
     }
 
-    /// Other systems do not report whether a process was killed.
+    /// Systems other than Unix do not report whether a process was killed.
     #[cfg(not(unix))]
     pub(crate) fn from_status(status: ExitStatus, _memory_mib: u64) -> Self {
         Self { reason: format!("its decoder ended before it was done ({status})"), was_killed: false }

@@ -29,7 +29,7 @@ mod unix {
         for (resource, max) in limits {
             let limit = Rlimit { current: Some(max), maximum: Some(max) };
             let result = setrlimit(resource, limit);
-            // Other Unix systems lack some of these limits.
+            // Unix systems other than Linux lack some of these limits.
             if cfg!(target_os = "linux") {
                 result?;
             }
@@ -38,7 +38,8 @@ mod unix {
     }
 
     /// Raises the limit on processor time to the time allowed for `audio_s` seconds of audio. The worker calls this
-    /// function before each block of samples, so a decoder that produces no samples exceeds the limit and is killed.
+    /// function before each block of samples. So a decoder that runs on without producing samples exceeds the limit
+    /// and is killed.
     pub(crate) fn allow_cpu_time(audio_s: f64) -> io::Result<()> {
         let Rlimit { maximum, .. } = getrlimit(Resource::Cpu);
         let cpu_s = BASE_CPU_S + (audio_s / AUDIO_S_PER_CPU_S) as u64;
@@ -47,13 +48,13 @@ mod unix {
     }
 }
 
-/// On other systems a process cannot set such limits for itself.
+/// On systems other than Unix, a process cannot set such limits for itself.
 #[cfg(not(unix))]
 pub(crate) fn set_limits(_memory_mib: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Other systems have no limit on processor time.
+/// On systems other than Unix, the processor time is not limited.
 #[cfg(not(unix))]
 pub(crate) fn allow_cpu_time(_audio_s: f64) -> std::io::Result<()> {
     Ok(())

@@ -1,10 +1,10 @@
-//! The parent's side: starts a worker process and reads its output.
+//! The parent's side of a worker process: starts the process and reads its output.
 //!
-//! Each worker has a supervisor thread. The thread starts the process, copies the data from the pipe to a channel,
-//! and reaps the process at the end. There are two reasons for this thread. First, on Linux a worker is killed when
-//! the *thread* that started it ends (`PR_SET_PDEATHSIG`). So that thread must live as long as the worker, even if
-//! other threads open and read the recording. Second, a read from a pipe has no timeout, but a receive from a channel
-//! has. So the reader notices a cancellation even if the worker hangs.
+//! Each worker has a supervisor thread. This thread starts the process, copies the data from the pipe to a channel,
+//! and reaps the process at the end (collects its exit status). There are two reasons for this thread. First, on
+//! Linux a worker is killed when the *thread* that started it ends (`PR_SET_PDEATHSIG`). So that thread must live as
+//! long as the worker, even if other threads open and read the recording. Second, a read from a pipe has no timeout,
+//! but a receive from a channel has. So whoever reads the samples notices a cancellation even if the worker hangs.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -20,7 +20,7 @@ use crate::cancellation::{IsCancelled, cancelled};
 use crate::exit::{EarlyExit, WorkerExit};
 use crate::worker::WORKER_ARGUMENT;
 
-/// The interval at which a reader that waits for samples checks for a cancellation.
+/// The interval at which the cancellation callback is called while a read waits for samples.
 const CANCELLATION_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The time that a worker may continue to run after it has closed its output.
@@ -29,14 +29,15 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The interval at which the supervisor checks whether the worker has exited.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The size of the supervisor's reads, which is the size of a pipe buffer on Linux.
+/// The size in bytes of the supervisor's reads, which is the size of a pipe buffer on Linux.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// The maximum number of chunks that wait in the channel. When the channel is full, the pipe fills up and the worker
-/// pauses.
+/// The maximum number of chunks of output that wait in the channel. When the channel is full, the pipe fills up and
+/// the worker pauses.
 const MAX_WAITING_CHUNKS: usize = 2;
 
-/// A message from the supervisor: a chunk of the worker's output, or the reason why the output has ended.
+/// A message from the supervisor: a chunk of the worker's output, or, when the output has ended, how the worker
+/// exited.
 type Output = Result<Vec<u8>, io::Result<EarlyExit>>;
 
 /// A running worker process. Reading returns its output, and dropping this value kills the process.
@@ -45,7 +46,7 @@ pub(crate) struct WorkerProcess {
     /// The channel from the supervisor. `None` after [`Self::kill`]. The mutex is never locked; it only makes this
     /// type `Sync`, as [`Audio`](amanuensis_audio::Audio) requires.
     output: Option<Mutex<Receiver<Output>>>,
-    /// The current chunk. `n_read` of its bytes were already read.
+    /// The current chunk of output. Its first `n_read` bytes were already returned.
     chunk: Vec<u8>,
     n_read: usize,
     is_cancelled: IsCancelled,
@@ -73,13 +74,14 @@ impl WorkerProcess {
         let (sender, output) = sync_channel(MAX_WAITING_CHUNKS);
         thread::Builder::new().name("amanuensis-decode".to_owned()).spawn(move || {
             let spawned = command.spawn();
-            // Closes the parent's copy of the recording's file descriptor.
+            // Dropping the command closes the parent's copy of the recording's file descriptor.
             drop(command);
             match spawned {
                 Ok(mut child) => {
                     let pipe = child.stdout.take().expect("standard output was set to a pipe");
                     let worker = Arc::new(WorkerHandle(Mutex::new(child)));
-                    // If the receiver was dropped, sending the first chunk fails too, and then the worker is killed.
+                    // Sending fails if the receiver was dropped. Then sending the first chunk fails, too, and the
+                    // worker is killed.
                     let _ = started.send(Ok(Arc::clone(&worker)));
                     supervise(&worker, pipe, memory_mib, &sender);
                 }
@@ -90,7 +92,7 @@ impl WorkerProcess {
         Ok(Self { worker, output: Some(Mutex::new(output)), chunk: Vec::new(), n_read: 0, is_cancelled, exit })
     }
 
-    /// Waits for the next chunk of output.
+    /// Waits for the next chunk of output. If the output ends early or the recording is cancelled, returns an error.
     fn next_chunk(&mut self) -> io::Result<Vec<u8>> {
         while let Some(output) = self.output.as_mut().filter(|_| !(self.is_cancelled)()) {
             let output = output.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -98,8 +100,8 @@ impl WorkerProcess {
                 Ok(Ok(chunk)) => return Ok(chunk),
                 Ok(Err(exit)) => {
                     let EarlyExit { reason, was_killed } = exit?;
-                    // The kill is reported only now, after all chunks were read, because the chunks before it are
-                    // valid.
+                    // The kill is reported only now, after all chunks were read, because the output before the kill
+                    // is valid.
                     if was_killed {
                         self.exit.set_killed(&reason);
                     }
@@ -109,8 +111,8 @@ impl WorkerProcess {
                 Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("its decoder has ended")),
             }
         }
-        // Kill the worker now instead of when this value is dropped, because the reader may keep it for a long time
-        // while it transcribes the samples it already has.
+        // Kill the worker now instead of when this value is dropped. This value may live for a long time, while the
+        // samples that were already read are transcribed.
         self.kill();
         Err(cancelled())
     }
@@ -118,7 +120,7 @@ impl WorkerProcess {
     /// Kills the worker if it is still running. The supervisor reaps the process.
     fn kill(&mut self) {
         self.worker.kill();
-        // Dropping the receiver wakes the supervisor if it is waiting for a free slot in the channel.
+        // Dropping the receiver wakes the supervisor if the supervisor is waiting for space in the channel.
         self.output = None;
     }
 }
@@ -152,7 +154,7 @@ fn supervise(worker: &WorkerHandle, mut pipe: ChildStdout, memory_mib: u64, outp
         Ok(Some(status)) => Ok(EarlyExit::from_status(status, memory_mib)),
         Ok(None) => {
             worker.kill();
-            // The kernel eventually delivers SIGKILL, even to a process that waits for a disk.
+            // SIGKILL eventually ends the process, even if the process is waiting for a disk.
             let _ = worker.wait(Duration::MAX);
             Ok(EarlyExit { reason: "the decoder process stopped responding".to_owned(), was_killed: false })
         }
@@ -161,12 +163,13 @@ fn supervise(worker: &WorkerHandle, mut pipe: ChildStdout, memory_mib: u64, outp
             Err(error)
         }
     };
-    // Sending fails if the reader has killed the worker or has already read the whole recording. In both cases the
-    // reason is not needed.
+    // Sending fails if the receiver was dropped, because the worker was killed or the whole recording was read. In
+    // both cases nobody needs the exit reason.
     let _ = output.send(Err(exit));
 }
 
-/// Copies data until the worker closes its output. Returns false if the reader was dropped before that.
+/// Copies data until the worker closes its output. Returns false if the receiver of the channel was dropped before
+/// that.
 fn copy_output(pipe: &mut ChildStdout, output: &SyncSender<Output>) -> bool {
     loop {
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -178,13 +181,14 @@ fn copy_output(pipe: &mut ChildStdout, output: &SyncSender<Output>) -> bool {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A read error is treated like a closed pipe.
+            // A read error is treated as the end of the output.
             Ok(0) | Err(_) => return true,
         }
     }
 }
 
-/// The worker process. It is shared by the reader, which may kill it, and the supervisor, which waits for its exit.
+/// The worker process. It is shared by the reading thread, which may kill the process, and the supervisor, which
+/// waits until the process exits.
 struct WorkerHandle(Mutex<Child>);
 
 impl WorkerHandle {
@@ -195,7 +199,7 @@ impl WorkerHandle {
     }
 
     /// Waits until the process exits, and reaps it. `None` if it has not exited after `timeout`. The function polls,
-    /// because a blocking wait would hold the lock and the reader could not kill the process.
+    /// because a blocking wait would hold the lock, and then no other thread could kill the process.
     fn wait(&self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {

@@ -21,7 +21,8 @@ pub const WORKER_ARGUMENT: &str = "decode-worker";
 pub fn run_worker(memory_mib: Option<&OsStr>) -> ExitCode {
     match memory_mib.and_then(|memory| memory.to_str()?.parse().ok()).map(decode) {
         Some(Ok(())) => ExitCode::SUCCESS,
-        // Nothing is printed: either nobody reads the output, or the reader notices that the output ends early.
+        // Nothing is printed. Either nobody reads the output any more, or the parent process notices that the output
+        // ends early.
         Some(Err(_)) => ExitCode::FAILURE,
         None => ExitCode::from(2),
     }
@@ -35,19 +36,19 @@ fn decode(memory_mib: u64) -> io::Result<()> {
     send(file, &mut pipe, &mut limits::allow_cpu_time)
 }
 
-/// A standard stream as a file, without Rust's buffer.
+/// A standard stream as a file, without the buffer of Rust's standard library.
 #[cfg(unix)]
 fn unbuffered(stream: &impl std::os::fd::AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_fd().try_clone_to_owned()?))
 }
 
-/// A standard stream as a file, without Rust's buffer.
+/// A standard stream as a file, without the buffer of Rust's standard library.
 #[cfg(windows)]
 fn unbuffered(stream: &impl std::os::windows::io::AsHandle) -> io::Result<File> {
     Ok(File::from(stream.as_handle().try_clone_to_owned()?))
 }
 
-/// Ignores SIGINT and SIGTERM. A terminal or a service manager sends these signals to all processes of the server,
+/// Ignores SIGINT and SIGTERM. A terminal or a service manager sends these signals to the server and all its workers,
 /// but the server still finishes its running requests. The server kills its workers when they are no longer needed.
 #[cfg(unix)]
 fn ignore_termination_signals() -> io::Result<()> {
@@ -66,13 +67,13 @@ fn ignore_termination_signals() -> io::Result<()> {
 }
 
 /// Makes the kernel kill this process when the thread that started it ends. `process.rs` starts workers on a thread
-/// that lives until the worker is reaped, so in practice this process is killed when its parent process ends.
+/// that lives until the worker has exited. So in practice this process is killed when its parent process ends.
 #[cfg(target_os = "linux")]
 fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
 }
 
-/// Other systems have no such feature. There the worker ends when it next writes to the closed pipe.
+/// Systems other than Linux have no such feature. There the worker ends when it next writes to the closed pipe.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())

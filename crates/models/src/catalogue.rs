@@ -36,7 +36,7 @@ pub struct Model {
     sources: Vec<SourceSpec>,
 }
 
-/// The purpose of a model.
+/// What a model is used for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -48,9 +48,9 @@ pub enum Purpose {
     SpeechDetection,
 }
 
-/// A source of a model, with a list of its files.
+/// A place from which a model can be downloaded, with the list of files there.
 ///
-/// The list belongs to the source and not to the model, because small files can differ between sources.
+/// Each source has a list of its own, because small files can differ between sources.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum SourceSpec {
@@ -58,7 +58,7 @@ pub(crate) enum SourceSpec {
     Wheels { wheels: Vec<WheelSpec>, files: Vec<PackedFile> },
 }
 
-/// A file on the hub. Its size and checksum are optional.
+/// A file on the hub. Its size and checksum may be unknown.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileSpec {
@@ -67,8 +67,8 @@ pub(crate) struct FileSpec {
     pub(crate) sha256: Option<Sha256>,
 }
 
-/// A file that is split over several archive members of one or more wheels. Size and checksum are those of the joined
-/// file.
+/// A file that is split over several archive members of one or more wheels. Size and checksum are those of the file
+/// after joining the members.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PackedFile {
@@ -95,7 +95,7 @@ pub(crate) struct WheelSpec {
 }
 
 impl Catalogue {
-    /// The built-in catalogue.
+    /// The catalogue that is built into this program.
     ///
     /// # Panics
     /// Never: a test parses the same text.
@@ -115,7 +115,10 @@ impl Catalogue {
         &self.models
     }
 
-    /// The model with this name or alias, ignoring case. [`Error::UnknownModel`] suggests the nearest name.
+    /// The model with this name or alias, ignoring case.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`] if there is none; it suggests the most similar name.
     pub fn find(&self, name: &str) -> Result<&Model, Error> {
         self.models.iter().find(|model| model.has_name(name)).ok_or_else(|| Error::UnknownModel {
             name: name.to_owned(),
@@ -162,7 +165,7 @@ impl Model {
         &self.aliases
     }
 
-    /// The purpose of the model.
+    /// What the model is used for.
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }
@@ -177,7 +180,7 @@ impl Model {
         &self.languages
     }
 
-    /// The total size of the model's files in bytes, if the catalogue states it.
+    /// The total size of the model's files in bytes. `None` if the catalogue does not state it.
     pub fn size(&self) -> Option<u64> {
         self.sources.iter().find_map(SourceSpec::size)
     }
@@ -203,7 +206,7 @@ impl SourceSpec {
         }
     }
 
-    /// The checksum that the catalogue states for the file `name` from this source.
+    /// The checksum that the catalogue states for the file `name` from this source; `None` if it states none.
     pub(crate) fn checksum(&self, name: &str) -> Option<Sha256> {
         match self {
             Self::Hub { files, .. } => files.iter().find(|file| file.name == name)?.sha256,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A SHA-256 digest. As text, when stored and for `FromStr`, it is written as 64 hexadecimal digits.
+/// A SHA-256 digest. It is displayed, stored and parsed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 
@@ -31,7 +31,7 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// The text is not 64 hexadecimal digits.
+/// The error for a text that is not 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a sha256 has 64 hexadecimal digits, but this is {0:?}")]
 pub struct NotSha256(String);
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
-/// Computes a digest from consecutive blocks.
+/// Computes the digest of data that arrives in consecutive blocks.
 #[derive(Clone)]
 pub(crate) struct Hasher(digest::Context);
 

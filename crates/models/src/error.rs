@@ -43,7 +43,7 @@ pub enum Error {
         name: String,
     },
 
-    /// The model is in the store, but its files differ from the installed ones.
+    /// The model is in the store, but its files differ from those that were installed.
     #[error("the model {name:?} in {} is damaged ({}); `amanuensis models pull {name}` fetches it anew",
             .path.display(), Listed(.problems))]
     Damaged {
@@ -55,7 +55,7 @@ pub enum Error {
         problems: Vec<Problem>,
     },
 
-    /// All sources of the model failed.
+    /// The model could not be downloaded, because all of its sources failed.
     #[error("the model {name:?} could not be fetched: {}. Files that were downloaded by hand can be used too: put \
              them in a directory and give its path as the model", Listed(.failures))]
     NoSource {
@@ -124,14 +124,14 @@ pub enum Fault {
     Missing,
     /// The file has a wrong size. Sizes are in bytes.
     Size {
-        /// The size at installation.
+        /// The size when the model was installed.
         expected: u64,
         /// The current size.
         actual: u64,
     },
     /// The file has the right size, but wrong contents.
     Checksum {
-        /// The digest at installation, or the digest in the catalogue.
+        /// The expected digest, which is that of the catalogue or that recorded at installation.
         expected: Sha256,
         /// The current digest.
         actual: Sha256,

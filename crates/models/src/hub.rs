@@ -17,7 +17,7 @@ use crate::transfer::Client;
 
 const PUBLIC_HUB: &str = "https://huggingface.co";
 
-/// The address of the hub and the access token.
+/// The address of the hub and the access token for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     address: String,
@@ -25,7 +25,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The hub at `HF_ENDPOINT`, or the public hub if it is not set, with the token in `HF_TOKEN` if it is set.
+    /// The hub whose address is in the environment variable `HF_ENDPOINT`, or the public hub if it is not set. The
+    /// token is the value of `HF_TOKEN`, if set.
     pub(crate) fn from_env() -> Self {
         let set =
             |name| std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -103,7 +104,8 @@ impl HubSource<'_> {
     }
 }
 
-/// Size and digest of a file that an earlier fetch has downloaded. If the file is no longer intact, it is removed.
+/// Size and digest of a file that an earlier fetch has downloaded; `None` if there is none. If the file is no longer
+/// intact, this function removes it.
 fn already_downloaded(
     path: &Path,
     file: &FileSpec,

@@ -11,13 +11,13 @@ use crate::progress::{Progress, Reporter};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A held lock. It is released when the value is dropped. The empty lock file is not removed: if it were, two
-/// processes could each lock a different file of that name.
+/// A lock that this process holds. It is released when the value is dropped. The empty lock file is not removed:
+/// otherwise two processes could each lock a different file of the same name.
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Lock {
-    /// Waits until the lock at `path` is free and takes it. Meanwhile `reporter` gets [`Progress::Waiting`] and can
-    /// cancel.
+    /// Waits until the lock at `path` is free and takes it. While waiting, reports [`Progress::Waiting`] to
+    /// `reporter`, which can cancel.
     pub(crate) fn wait(path: &Path, model: &str, reporter: &mut Reporter<'_>) -> Result<Self, Error> {
         if let Some(lock) = Self::attempt(path)? {
             return Ok(lock);

@@ -1,4 +1,4 @@
-//! The manifest of an installed model: its source, and the size and checksum of each file.
+//! The manifest of an installed model: where it was downloaded from, and the size and checksum of each file.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -15,8 +15,8 @@ use crate::progress::Reporter;
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-/// The maximum size of a manifest, which normally has a few lines. The limit prevents a wrong file from filling the
-/// memory.
+/// The maximum size of a manifest in bytes; a manifest normally has a few lines. The limit prevents a wrong file from
+/// filling the memory.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// The manifest of an installed model.
@@ -93,7 +93,7 @@ impl FileRecord {
     }
 
     /// Reads the whole file in `dir` and compares its digest with the `catalogue` digest if given, or else with the
-    /// recorded one. Returns the problem if they differ or the file cannot be read.
+    /// digest in this record. Returns the problem if they differ or the file cannot be read.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if `reporter` cancels.

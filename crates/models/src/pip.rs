@@ -1,7 +1,7 @@
 //! Runs `pip download` to get a wheel from the package index that pip is configured for.
 //!
 //! The options `--no-deps --only-binary :all:` restrict pip to this one wheel. So no code of any package is run: pip
-//! refuses source distributions, whose build would run code.
+//! refuses source distributions, which would have to be built by running their code.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -44,7 +44,7 @@ impl PipCommands {
     }
 
     /// Finds the first command whose `--version` output is that of pip. Runs the commands in the working directory
-    /// `dir`.
+    /// `dir`. Fails if no command is pip.
     pub(crate) fn find(&self, dir: &Path) -> Result<Pip<'_>, Failure> {
         self.0.iter().map(|words| Pip(words)).find(|pip| pip.is_available(dir)).ok_or_else(|| {
             let tried: Vec<_> = self.0.iter().map(|words| Pip(words).to_string()).collect();
@@ -71,8 +71,8 @@ impl Pip<'_> {
         command.arg("--version").stderr(Stdio::null()).output().is_ok_and(|output| output.stdout.starts_with(b"pip "))
     }
 
-    /// The command, with a directory of the store as its working directory. Otherwise `python -m pip` would prefer a
-    /// module `pip` in the current directory to the installed one.
+    /// Builds the pip command, with a directory of the store as its working directory. In another directory, `python
+    /// -m pip` might find a module `pip` there and prefer it to the installed one.
     fn command(&self, dir: &Path) -> Option<Command> {
         let (program, arguments) = self.0.split_first()?;
         let mut command = Command::new(program);
@@ -107,7 +107,7 @@ impl Pip<'_> {
         let base = reporter.bytes();
         let mut child =
             command.spawn().map_err(|error| Failure::Source(format!("{self} could not be started: {error}")))?;
-        // Messages are read from a pipe and not from a file, because the disk may be full.
+        // pip's messages are read from a pipe and not from a file, because the disk may be full.
         let messages = child.stderr.take().map(|messages| thread::spawn(|| read_all(messages)));
         let downloaded = || base + bytes_below(&destination).max(bytes_below(&temporary)).min(wheel.size);
         let status = match self.wait(&mut child, downloaded, reporter) {
@@ -130,7 +130,8 @@ impl Pip<'_> {
         Ok(())
     }
 
-    /// Waits until pip exits and reports the downloaded bytes meanwhile. Kills pip if the callback cancels.
+    /// Waits until pip exits, and reports the downloaded bytes while it waits. Kills pip if the progress callback
+    /// cancels.
     fn wait(
         &self,
         child: &mut Child,
@@ -143,7 +144,7 @@ impl Pip<'_> {
                 Ok(None) => {
                     thread::sleep(POLL_INTERVAL);
                     if let Err(error) = reporter.set(downloaded()) {
-                        // These calls fail only if pip has exited meanwhile.
+                        // These calls fail only if pip has already exited.
                         let _ = child.kill();
                         let _ = child.wait();
                         return Err(error.into());
@@ -164,7 +165,7 @@ impl Pip<'_> {
     }
 }
 
-/// The path of the wheel in a directory that contains no other wheel.
+/// The path of the wheel in a directory that should contain exactly one wheel.
 fn only_wheel(dir: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(dir).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
@@ -177,7 +178,7 @@ fn read_all(mut stream: impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last error message in pip's output, on one line. If pip crashed, this is the exception.
+/// The last error message in pip's output, on one line. If pip crashed, this is the Python exception.
 fn last_error(messages: &str) -> Option<&str> {
     let mut lines = messages.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let is_error = |line: &&str| line.starts_with("ERROR") && *line != "ERROR: Exception:";

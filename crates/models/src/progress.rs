@@ -48,11 +48,11 @@ pub enum Progress<'a> {
     },
 }
 
-/// A phase of an operation. Each phase counts other bytes.
+/// A phase of an operation. The bytes that are counted differ between phases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Counts downloaded bytes, including those of an earlier attempt.
+    /// Counts downloaded bytes, including those that an earlier attempt downloaded.
     Downloading,
     /// Counts bytes unpacked from wheels.
     Unpacking,
@@ -63,7 +63,7 @@ pub enum Phase {
 /// The progress callback that the user of this library passes.
 pub(crate) type Callback<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
-/// Counts bytes, calls the progress callback, and returns an error if the callback cancels.
+/// Counts the bytes of the current phase, calls the progress callback, and returns an error if the callback cancels.
 pub(crate) struct Reporter<'a> {
     callback: Callback<'a>,
     bytes: u64,
@@ -86,7 +86,7 @@ impl<'a> Reporter<'a> {
         self.report(Progress::Started { phase, total })
     }
 
-    /// The number of bytes processed in this phase.
+    /// The number of bytes processed in the current phase.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -100,7 +100,7 @@ impl<'a> Reporter<'a> {
         self.set(self.bytes + bytes)
     }
 
-    /// Calls the callback without new bytes, so that it can cancel.
+    /// Calls the progress callback without new bytes, so that the callback can cancel the operation.
     pub(crate) fn tick(&mut self) -> Result<(), Error> {
         self.report(Progress::Advanced { bytes: self.bytes })
     }

@@ -42,8 +42,8 @@ impl Store {
         self.path_or_pull(model, offline, progress)
     }
 
-    /// Returns the directory of the catalogue model `name`. If it is not installed, it is pulled first; with
-    /// `offline` it is an [`Error::NotInstalled`] instead.
+    /// Returns the directory of the catalogue model `name`. If the model is not installed, it is pulled first, or
+    /// with `offline` the result is [`Error::NotInstalled`].
     ///
     /// # Errors
     /// The errors of [`Store::path`] and [`Store::pull`].

@@ -1,4 +1,4 @@
-//! The interface of the sources from which models are downloaded.
+//! The interface that all sources of models implement: the hub and Python wheels.
 
 use std::path::Path;
 
@@ -6,12 +6,13 @@ use crate::Error;
 use crate::manifest::FileRecord;
 use crate::progress::Reporter;
 
-/// A source of a model.
+/// A place from which a model can be downloaded.
 pub(crate) trait Source {
     /// The name of the source, as a text for users.
     fn label(&self) -> String;
 
-    /// Downloads every file of the model into `dir/files`. The files are verified and flushed to the disk.
+    /// Downloads every file of the model into `dir/files`, verifies the files and flushes them to the disk. Returns
+    /// the size and digest of each.
     ///
     /// A source may keep other files in `dir`. They stay after a failure, so that the next fetch can resume, and are
     /// removed after success.
@@ -23,7 +24,7 @@ pub(crate) trait Source {
 pub(crate) enum Failure {
     /// This source failed, so the next one is tried.
     Source(String),
-    /// The fetch ends without trying another source, because of an error of the local disk or a cancellation.
+    /// The download ends without trying another source, because of an error of the local disk or a cancellation.
     Fatal(Error),
 }
 

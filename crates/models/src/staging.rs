@@ -1,4 +1,4 @@
-//! The directory of an unfinished pull, `.NAME.partial`. It has a subdirectory for each source.
+//! The directory of an unfinished pull (download of a model), `.NAME.partial`. It has a subdirectory for each source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,8 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// The total size of all files below `dir` in bytes. Files that disappear meanwhile or cannot be read count as zero
-/// bytes.
+/// The total size in bytes of all files in `dir` and its subdirectories. Files that disappear meanwhile or cannot be
+/// read count as zero bytes.
 pub(crate) fn bytes_below(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let sizes = entries.filter_map(Result::ok).map(|entry| match entry.file_type() {
@@ -64,6 +64,6 @@ fn prune(dir: &Path) {
             _ => {}
         }
     }
-    // Fails on purpose if the directory is not empty.
+    // This fails on purpose if the directory is not empty.
     let _ = fs::remove_dir(dir);
 }

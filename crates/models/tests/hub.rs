@@ -43,7 +43,7 @@ fn a_pull_follows_redirects_and_leaves_a_complete_model() {
     // The token is sent to the hub, but not to the server that the hub redirects to.
     assert!(hub.requests().iter().all(|request| request.authorization.as_deref() == Some("Bearer secret")));
     assert!(storage.requests().iter().all(|request| request.authorization.is_none()));
-    // A second pull only verifies the files.
+    // A second pull downloads nothing; it only verifies the files.
     let requests = hub.requests().len();
     store.pull("m", &mut quiet).unwrap();
     assert_eq!(hub.requests().len(), requests);

@@ -156,7 +156,7 @@ fn resolve_accepts_directories_and_files() {
         matches!(store.resolve(gone.to_str().unwrap(), false, &mut quiet), Err(Error::NoSuchPath(path)) if path == gone)
     );
     assert!(matches!(store.resolve("gone", false, &mut quiet), Err(Error::UnknownModel { .. })));
-    // A path without a separator, which exists in the working directory of the tests.
+    // `Cargo.toml` is a path without a separator, and exists in the working directory of the tests.
     assert_eq!(store.resolve("Cargo.toml", true, &mut quiet).unwrap().to_str(), Some("Cargo.toml"));
 }
 

@@ -4,23 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Language, Segment};
 
-/// The result of one window, with everything that the windows after it depend on.
+/// The result of one window, with everything that the decoding of later windows depends on.
 ///
 /// [`Transcriber::resume`](crate::Transcriber::resume) takes the checkpoints of all windows from the beginning of the
-/// recording up to some point, in order. They may be stored as JSON, if floating-point numbers are read back exactly
-/// (feature `float_roundtrip` of `serde_json`).
+/// recording up to some point, in order. They may be stored as JSON, if the JSON reader restores floating-point
+/// numbers exactly (feature `float_roundtrip` of `serde_json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowCheckpoint {
     /// Where the window begins, in frames of 10 ms from the beginning of the recording.
     pub start: usize,
-    /// The frame at which transcription of this window ended. The next window begins at this frame or later.
+    /// The frame (10 ms each, from the beginning of the recording) at which transcription of this window ended. The
+    /// next window begins at this frame or later.
     pub end: usize,
     /// The segments of the window, ordered by time.
     pub segments: Vec<Segment>,
     /// The language of the recording, if it was detected in this window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// Whether the text before this window is dropped from the prompt of the next one.
+    /// Whether the prompt of the next window leaves out all text before this window.
     #[serde(default, alias = "forgets")]
     pub resets_prompt: bool,
     /// The warnings about this window, as human-readable messages.

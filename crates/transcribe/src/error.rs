@@ -18,7 +18,7 @@ pub enum Error {
     /// An option is out of range, or options contradict one another. Holds a message that names the options.
     #[error("{0}")]
     Options(String),
-    /// Another language than English was requested from an English-only model.
+    /// A language other than English was requested from an English-only model.
     #[error(
         "the model {model:?} knows English only, not {language}; choose a multilingual one, most often the name without `.en`"
     )]

@@ -16,14 +16,15 @@ pub enum Event<'a> {
     /// A segment was transcribed. Segments are sent in order of time, and a segment does not change after it was
     /// sent.
     Segment(&'a Segment),
-    /// A window is finished, and its segments were sent. To resume, pass these checkpoints to
+    /// A window is finished, and its segments were sent. To resume after an interruption, pass all checkpoints to
     /// [`Transcriber::resume`](crate::Transcriber::resume).
     Checkpoint(&'a WindowCheckpoint),
     /// The progress of the transcription. Sent before every window.
     Progress {
         /// Seconds of the recording that were transcribed so far.
         done: f64,
-        /// The duration in seconds that the file declares, which may be wrong; `None` if it declares none.
+        /// The duration of the recording in seconds as declared by the file, which may be wrong. `None` if the file
+        /// declares no duration.
         total: Option<f64>,
     },
     /// A problem that does not stop the transcription.

@@ -5,8 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A spoken language. Its display form and its serialised form are the English name that `OpenAI` uses, such as
-/// `english`.
+/// A spoken language. It is displayed and serialised as the English name that `OpenAI` uses, such as `english`.
 ///
 /// A language can be parsed from its code (`en`), its English name or an alias (`English`, `Flemish` for Dutch), its
 /// name in the language itself (`Deutsch`), or a locale or language tag (`en-US`, `pt_BR`, `zh-Hant-TW`, `es-419`,
@@ -36,12 +35,12 @@ impl Language {
         self.name
     }
 
-    /// All languages, in the order of their tokens in the vocabulary.
+    /// All languages, in the order of their tokens in the vocabulary of Whisper models.
     pub fn all() -> impl Iterator<Item = Self> {
         LANGUAGES.iter().copied()
     }
 
-    /// The language with this code; `None` if there is none.
+    /// The language with this code; `None` if no language has it.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::all().find(|language| language.code == code)
     }
@@ -100,7 +99,8 @@ fn language_of_locale(locale: &str) -> Option<&str> {
     if subtags.next().is_none() { language } else { None }
 }
 
-/// The names and their order are those of `openai-whisper` (`whisper/tokenizer.py`).
+/// The code and the English name of each language, with the names and order of `openai-whisper`
+/// (`whisper/tokenizer.py`).
 #[rustfmt::skip]
 const LANGUAGES: [Language; 100] = [
     Language::ENGLISH,

@@ -1,4 +1,4 @@
-//! The interface between a pipeline and the model. Tests use a scripted model.
+//! The interface through which a transcription pipeline uses the model. Tests implement it with a scripted model.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use amanuensis_engine::{DecodeOptions, EncoderOutput, Engine, Error as EngineErr
 use crate::words::{SegmentTokens, SegmentWords, SilenceMap, time_words};
 use crate::{Language, Task};
 
-/// The properties of a model, its tokenizer, and word alignment.
+/// The properties of a model, its tokenizer, and the alignment of words with audio.
 pub(crate) trait Model {
     fn is_multilingual(&self) -> bool;
     /// Whether the model has a token for the language with this code.
@@ -16,21 +16,22 @@ pub(crate) trait Model {
     /// Length of a full window.
     fn n_frames(&self) -> Frames;
 
-    /// The number of spectrogram frames for a window with `content` frames of the recording. Some models need less
-    /// padding than a full window has.
+    /// The number of spectrogram frames that the encoder needs for a window with `content` frames of the recording.
+    /// Some models need less padding than a full window has.
     fn window_frames(&self, content: Frames) -> Frames;
 
     /// The maximum number of prompt tokens.
     fn max_prompt_tokens(&self) -> usize;
     /// Encodes a text to tokens.
     fn encode(&self, text: &str) -> Vec<u32>;
-    /// Decodes tokens to text, without timestamps.
+    /// Decodes tokens to text, leaving out timestamp tokens.
     fn text(&self, tokens: &[u32]) -> String;
     /// The time of a timestamp token, in seconds from the start of the window; `None` for other tokens.
     fn timestamp(&self, token: u32) -> Option<f64>;
 
-    /// Aligns the text of a window with its audio. `segments` holds the span in the window and the tokens of each
-    /// segment. `previous_end` is the end of the previous segment, in frames of the recording.
+    /// Aligns the text of a window with its audio and returns the words of each segment with their times. `segments`
+    /// holds, for each segment, its span in the window and its tokens. `previous_end` is the end of the previous
+    /// segment, in frames of the recording.
     fn words(
         &self,
         encoder_output: &EncoderOutput,
@@ -45,8 +46,8 @@ pub(crate) trait Model {
         self.timestamp(token).map(Frames::nearest)
     }
 
-    /// Encodes a phrase that is part of a longer text: trims it and puts a space in front. The result is empty if the
-    /// text is absent or blank.
+    /// Encodes a phrase that is part of a longer text: trims the phrase and puts a space in front. The result is
+    /// empty if the text is absent or blank.
     fn encode_phrase(&self, text: Option<&str>) -> Vec<u32> {
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         text.map_or_else(Vec::new, |text| self.encode(&format!(" {text}")))

@@ -8,7 +8,8 @@ use strum::{Display, EnumString, VariantNames};
 
 use crate::{Error, Language, VadOptions};
 
-/// The options of a transcription. By default, the language is detected and the text is in that language.
+/// The options of a transcription. By default, the language is detected, and the text is transcribed in that
+/// language, not translated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TranscribeOptions {
@@ -41,11 +42,11 @@ pub struct TranscribeOptions {
     /// A window counts as silent if its no-speech probability is above this threshold and the mean log-probability of
     /// its hypothesis is below `logprob_threshold`. With `None`, no window counts as silent.
     pub no_speech_threshold: Option<f32>,
-    /// A prompt for every window, for example to suggest names, spelling or style.
+    /// A text in the prompt of every window, for example to suggest names, spelling or style to the model.
     pub initial_prompt: Option<String>,
-    /// Words that are likely to occur. They are put in front of the prompt of every window.
+    /// Words that are likely to occur in the recording. They are put in front of the prompt of every window.
     pub hotwords: Option<String>,
-    /// Text with which the transcript must begin.
+    /// Text with which the transcript must begin. The model continues this text.
     pub prefix: Option<String>,
     /// Whether the prompt of a window contains the text of the previous windows. Only for [`Strategy::Sequential`].
     pub condition_on_previous_text: bool,
@@ -54,8 +55,8 @@ pub struct TranscribeOptions {
     pub logits_filters: LogitsFilterOptions,
     /// Whether to determine the time of each word.
     pub word_timestamps: bool,
-    /// Voice activity detection options, for a transcriber with a voice activity detector. If `None`, the whole
-    /// recording is transcribed.
+    /// Options of the voice activity detector, which finds speech. Only used if the transcriber has a detector. If
+    /// `None`, the whole recording is transcribed.
     pub vad: Option<VadOptions>,
     /// The parts of the recording to transcribe, in seconds; empty means the whole recording.
     pub clips: Vec<Range<f64>>,
@@ -115,8 +116,8 @@ impl TranscribeOptions {
         }
     }
 
-    /// Checks that all values are within their ranges and do not contradict one another. Model-specific limits are
-    /// checked elsewhere.
+    /// Checks that all values are within their ranges and do not contradict one another. `check_support` checks what
+    /// depends on the model.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let problem = self.search_problem().or_else(|| self.filter_problem()).or_else(|| self.language_problem());
         match problem {

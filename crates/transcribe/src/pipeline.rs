@@ -1,11 +1,12 @@
 //! Transcribes a recording of any length, window by window.
 //!
-//! The loop is: next window -> decode -> check -> make segments -> fill gaps -> commit. With [`Strategy::Sequential`], the
-//! algorithm of `openai-whisper` (Radford et al., arXiv 2212.04356, section 3.8), a window begins at the last timestamp of
-//! the one before. With [`Strategy::Batched`], windows do not depend on one another, so several are decoded at once.
+//! The loop is: next window -> decode -> check -> make segments -> decode uncovered speech again -> commit. With
+//! [`Strategy::Sequential`], the algorithm of `openai-whisper` (Radford et al., arXiv 2212.04356, section 3.8), a
+//! window begins at the last timestamp of the one before. With [`Strategy::Batched`], windows do not depend on one
+//! another, so several are decoded at once.
 //!
-//! A committed window becomes a [`WindowCheckpoint`]. Replaying checkpoints restores the state after the last of them, so a
-//! resumed transcription continues exactly as the uninterrupted one would.
+//! A committed window becomes a [`WindowCheckpoint`]. Replaying checkpoints restores the state after the last of
+//! them, so a resumed transcription continues exactly as an uninterrupted transcription would.
 
 mod input;
 mod report;
@@ -29,11 +30,11 @@ use report::Report;
 use state::State;
 use window_transcriber::{PendingWindow, WindowTranscriber};
 
-/// The number of windows that are submitted in addition to those in the slots, so that the decoder never waits for
-/// the spectrogram of the next window.
+/// The number of windows that are submitted in addition to those that the decoder is decoding, so that the decoder
+/// never waits for the spectrogram of the next window.
 const WINDOWS_AHEAD: usize = 2;
 
-/// The components that a pipeline uses.
+/// The components that a pipeline uses to transcribe a recording.
 pub(crate) struct Parts<'a, M, D> {
     pub(crate) model: &'a M,
     pub(crate) model_name: &'a str,
@@ -73,8 +74,8 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         }
     }
 
-    /// Transcribes the recording after `checkpoints`, or from its beginning if there are none. Stops when the
-    /// recording ends, the client cancels, or a window fails.
+    /// Transcribes the part of the recording after `checkpoints`, or the whole recording if there are none. Stops
+    /// when the recording ends, the client cancels, or a window fails.
     pub(crate) fn run(mut self, checkpoints: Vec<WindowCheckpoint>) -> Result<Transcript, Error> {
         let start = Instant::now();
         if self.state.prompt().is_truncated() {
@@ -107,7 +108,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         Ok(())
     }
 
-    /// Whether a checkpoint belongs to this window.
+    /// Whether a checkpoint of an earlier run can belong to this window.
     fn matches(&self, checkpoint: &WindowCheckpoint, window: &WindowSpan) -> bool {
         let (start, end) = (window.frames.start.0, window.frames.end.0);
         let has_possible_end = match self.options.strategy {
@@ -117,7 +118,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         checkpoint.start == start && has_possible_end
     }
 
-    /// Transcribes the rest of the recording.
+    /// Transcribes the rest of the recording, and returns why the transcription ended.
     fn transcribe(&mut self) -> Result<Ending, Error> {
         if self.report.is_cancelled() {
             return Ok(Ending::Cancelled);
@@ -138,7 +139,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         }
     }
 
-    /// Submits windows until the maximum number is pending or the recording ends.
+    /// Submits windows for decoding until the maximum number is pending or the recording ends.
     fn submit_windows(&mut self, pending: &mut VecDeque<PendingWindow<D::Ticket>>) -> Result<(), Error> {
         while pending.len() < self.max_pending() {
             let Some(window) = self.input.next_window(&mut self.report.timings)? else { break };
@@ -148,8 +149,9 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         Ok(())
     }
 
-    /// The maximum number of pending windows. It is 1 while each window depends on the previous one: always in
-    /// sequential mode, and in batched mode until the language is known and the prefix was used.
+    /// The maximum number of pending windows (submitted, but not finished). It is 1 while each window depends on the
+    /// previous one. In sequential mode this is always so; in batched mode, until the language is known and the
+    /// prefix was used.
     fn max_pending(&self) -> usize {
         let needs_language = self.state.language().is_none() && !self.options.multilingual;
         match self.options.strategy {
@@ -160,7 +162,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         }
     }
 
-    /// Sends the segments and the checkpoint of a decoded window, and updates the state.
+    /// Sends the segments and the checkpoint of a decoded window to the callback, and updates the state.
     fn commit(&mut self, window: WindowCheckpoint) {
         let window = self.report.window(window);
         self.advance(window);

@@ -6,7 +6,7 @@ use amanuensis_engine::{Frames, Samples};
 
 /// A stream of 16 kHz mono samples.
 pub(crate) trait SampleSource {
-    /// The next block of samples; `None` at the end.
+    /// Returns the next block of samples; `None` at the end of the recording.
     fn next_block(&mut self) -> Result<Option<&[f32]>, Error>;
     /// The duration in seconds that the file declares; `None` if it declares none.
     fn expected_duration(&self) -> Option<f64>;
@@ -31,7 +31,7 @@ impl SampleSource for Audio {
 /// Reads a source, and holds its samples from the current position on.
 pub(crate) struct SampleBuffer<S> {
     source: S,
-    /// The samples from `position` up to the end of the part that was read.
+    /// The samples from `position` up to the end of the audio that was read so far.
     samples: Vec<f32>,
     position: Frames,
     read: Samples,
@@ -55,7 +55,8 @@ impl<S: SampleSource> SampleBuffer<S> {
     /// each new block to `on_block`.
     ///
     /// # Errors
-    /// Only if the very first block cannot be read. A later failure ends the recording early; see [`Self::failure`].
+    /// Only if the very first block cannot be read. A later read error is not returned, but ends the recording early;
+    /// see [`Self::failure`].
     pub(crate) fn read_to(&mut self, end: Frames, on_block: &mut dyn FnMut(&[f32])) -> Result<(), Error> {
         while self.read < end.samples() && !self.is_at_end {
             match self.source.next_block() {
@@ -75,29 +76,30 @@ impl<S: SampleSource> SampleBuffer<S> {
         Ok(())
     }
 
-    /// Whether the source was read to its end.
+    /// Whether the source was read to its end, or ended early because of a read error.
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_at_end
     }
 
-    /// The amount of audio that was read. At the end of the recording, this is the duration of the recording.
+    /// The amount of audio that was read so far. At the end of the recording, this is the duration of the recording.
     pub(crate) fn read(&self) -> Samples {
         self.read
     }
 
-    /// The samples of `length` frames from the current position on. There are fewer at the end of the recording.
+    /// The samples of the `length` frames from the current position on. There are fewer at the end of the recording.
     pub(crate) fn samples(&self, length: Frames) -> &[f32] {
         &self.samples[..self.samples.len().min(length.samples().0)]
     }
 
-    /// Drops the samples before `position`. Does nothing if the current position is later.
+    /// Moves the current position to `position` and drops the samples before it. Does nothing if the current position
+    /// is later.
     pub(crate) fn advance_to(&mut self, position: Frames) {
         let dropped = position.saturating_sub(self.position);
         self.samples.drain(..self.samples.len().min(dropped.samples().0));
         self.position += dropped;
     }
 
-    /// The current position.
+    /// The position in the recording of the first buffered sample.
     pub(crate) fn position(&self) -> Frames {
         self.position
     }

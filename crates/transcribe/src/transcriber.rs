@@ -48,8 +48,8 @@ impl Transcriber {
         Self { vad: Some(vad), ..self }
     }
 
-    /// Sets the maximum number of windows that are decoded at once; the minimum is one. A larger batch is faster up
-    /// to a point, but each window needs memory. The batch size does not change the text.
+    /// Sets the maximum number of windows that are decoded at once; at least one. A larger batch is faster up to a
+    /// point, but each window needs memory. The batch size does not change the text.
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         let scheduler = Scheduler::new(Arc::clone(&self.engine), batch_size.max(1));
@@ -61,8 +61,8 @@ impl Transcriber {
         self.scheduler.batch_size()
     }
 
-    /// The number of windows of all recordings that are being decoded now, and the number of windows that wait for a
-    /// slot in the batch.
+    /// The number of windows of all recordings that are being decoded now, and the number of windows that wait to be
+    /// decoded.
     pub fn windows(&self) -> (usize, usize) {
         self.scheduler.windows()
     }
@@ -72,7 +72,7 @@ impl Transcriber {
         &self.name
     }
 
-    /// The engine.
+    /// The engine, which runs the model.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -108,9 +108,9 @@ impl Transcriber {
     /// Transcribes a recording.
     ///
     /// Events are sent to `on_event`. If it returns [`ControlFlow::Break`], the work stops before the next window,
-    /// and the transcript contains the segments so far. The transcript also ends early if the recording cannot be
-    /// read or decoded to its end. [`Transcript::ending`] tells which of these cases occurred. If the recording has
-    /// no speech, the transcript has no segments; this is not an error.
+    /// and the transcript contains the segments so far. The transcript also ends early if the rest of the recording
+    /// cannot be read or decoded. [`Transcript::ending`] tells which of these cases occurred. If the recording has no
+    /// speech, the transcript has no segments; this is not an error.
     ///
     /// # Errors
     /// The errors of [`Self::check`]; [`Error::Audio`] or [`Error::Engine`] if not even the first window could be
@@ -125,8 +125,8 @@ impl Transcriber {
     }
 
     /// Continues an interrupted transcription after its last checkpoint. `checkpoints` must be all checkpoints that
-    /// [`Event::Checkpoint`] sent, from the first to the last. The transcript is the same as without the
-    /// interruption, apart from its timings.
+    /// [`Event::Checkpoint`] sent, from the first to the last. Apart from its timings, the transcript is the same as
+    /// without the interruption.
     ///
     /// The recording is read from its beginning, which is fast, but the windows of the checkpoints are not decoded
     /// again. Their segments, languages and warnings are part of the transcript, but no events are sent for them.
@@ -176,7 +176,7 @@ fn default_batch_size(engine: &Engine) -> usize {
 /// Checks that the options are valid, and that the model supports them. `name` is the name of the model.
 pub(crate) fn check_support(model: &impl Model, name: &str, options: &TranscribeOptions) -> Result<(), Error> {
     options.check()?;
-    // The prefix may use only a part of the context, because the text of the window must fit in as well.
+    // The prefix may use only a part of the model's context, because the text of the window must fit in as well.
     if model.encode_phrase(options.prefix.as_deref()).len() > model.max_prompt_tokens() / 4 {
         return Err(Error::Options("the prefix is longer than a sentence or two".to_owned()));
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Language, Task};
 
-/// The text of a recording, with times.
+/// The text of a recording as segments with times, and how the transcription went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
     /// Whether the text is in the spoken language or translated to English.
@@ -18,7 +18,7 @@ pub struct Transcript {
     pub segments: Vec<Segment>,
     /// The name of the model.
     pub model: String,
-    /// The time that each stage took.
+    /// The time that each stage of the transcription took.
     pub timings: Timings,
     /// Problems with the recording, as human-readable messages.
     pub warnings: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// The whole text.
+    /// The text of all segments, joined and without leading and trailing spaces.
     pub fn text(&self) -> String {
         self.segments.iter().map(|segment| segment.text.as_str()).collect::<String>().trim().to_owned()
     }
@@ -44,7 +44,7 @@ impl Transcript {
 pub enum Ending {
     /// The whole recording was transcribed.
     Complete,
-    /// The event callback cancelled it before the end.
+    /// The event callback cancelled the transcription before the end.
     Cancelled,
     /// The rest of the recording could not be read or decoded. Holds the error message.
     Failed(String),
@@ -59,9 +59,10 @@ pub enum Ending {
 pub struct Segment {
     /// The index of the segment, from 0.
     pub id: usize,
-    /// The start of the window in which the segment was decoded, in frames of 10 ms.
+    /// The start of the window in which the segment was decoded, in frames of 10 ms from the beginning of the
+    /// recording.
     pub seek: usize,
-    /// Start in seconds.
+    /// Start in seconds from the beginning of the recording.
     pub start: f64,
     /// End in seconds; not before `start` and not after the end of the recording.
     pub end: f64,
@@ -76,7 +77,8 @@ pub struct Segment {
     pub temperature: f32,
     /// Mean log-probability of the tokens of the window.
     pub avg_logprob: f32,
-    /// Size of the text divided by its zlib-compressed size. A high value means that the text repeats itself.
+    /// The size of the text divided by the size of the text after zlib compression. A high value means that the text
+    /// repeats itself.
     pub compression_ratio: f32,
     /// Probability that the window contains no speech.
     pub no_speech_prob: f32,
@@ -96,7 +98,7 @@ pub struct Segment {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
-    /// The decoder repeated a phrase many times. Only the first occurrence was kept.
+    /// The decoder repeated a phrase many times. Only the first occurrence of the phrase was kept.
     Repetition,
     /// The mean log-probability of the hypothesis is below the threshold.
     LowConfidence,
@@ -127,8 +129,8 @@ pub(crate) fn on_one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }
 
-/// The time in seconds that each stage of a transcription took. After a resume, only the time since the resume
-/// counts.
+/// The time in seconds that each stage of a transcription took. If the transcription was resumed, only the time since
+/// then counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Decoding the audio file, mixing to mono and resampling to 16 kHz.

@@ -1,5 +1,6 @@
 //! Interrupts a transcription with a real model after every window, and resumes it. The model is taken from the model
-//! store, and the recording from the directory in `AMANUENSIS_TEST_DATA`. If either is missing, the test is skipped.
+//! store, and the recording from the directory that the environment variable `AMANUENSIS_TEST_DATA` names. If either
+//! is missing, the test is skipped.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ fn a_resumed_transcription_gives_the_same_transcript() {
         word_timestamps: true,
         ..TranscribeOptions::default()
     };
-    // These thresholds reject every hypothesis, so the last attempt of every window is sampled.
+    // These thresholds reject every hypothesis, so the final attempt of every window uses sampling.
     let sampled = TranscribeOptions {
         logprob_threshold: Some(0.0),
         no_speech_threshold: None,

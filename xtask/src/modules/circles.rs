@@ -5,7 +5,7 @@ use super::levels::{self, Group};
 use super::load;
 use crate::tree::{Finding, Tree};
 
-/// Returns one error for each import cycle, with its files and all imports between them.
+/// Returns one error for each import cycle. The error lists the files of the cycle and all imports between them.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for root in load::roots(tree) {

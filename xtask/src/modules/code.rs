@@ -6,12 +6,12 @@ use syn::{Attribute, Expr, Ident, Meta, UseTree, Visibility};
 
 use super::module::{CodePath, Module, PathKind, Use};
 
-/// Adds the `use` declarations and paths in `item` to the module. Nested modules are skipped.
+/// Adds the `use` declarations and paths in `item` to the module. Modules nested in `item` are skipped.
 pub fn collect(item: &syn::Item, module: &mut Module) {
     Collector { module }.visit_item(item);
 }
 
-/// All identifiers of a token stream.
+/// All identifiers of a token stream, including those in nested groups.
 pub fn identifiers(tokens: TokenStream) -> Vec<String> {
     tokens
         .into_iter()
@@ -23,7 +23,7 @@ pub fn identifiers(tokens: TokenStream) -> Vec<String> {
         .collect()
 }
 
-/// Whether the attributes show that their item is compiled for tests only.
+/// Whether the attributes of an item show that it is compiled for tests only.
 pub fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let path = attribute.path();
@@ -58,8 +58,8 @@ impl Collector<'_> {
         }
     }
 
-    /// Adds the paths in the tokens of a macro call or an attribute, which have no syntax tree. A single name in
-    /// lower case is added only if it is called, because otherwise it may be a variable or a field.
+    /// Adds the paths in the tokens of a macro call or an attribute, for which the parser builds no syntax tree. A
+    /// single name in lower case is added only if it is called, because otherwise it may be a variable or a field.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -88,7 +88,7 @@ impl Collector<'_> {
         }
     }
 
-    /// Adds the path inside a string literal, as in `#[serde(default = "crate::defaults::port")]`.
+    /// Adds the path that a string literal contains, as in `#[serde(default = "crate::defaults::port")]`.
     fn add_path_in_string(&mut self, text: &str, literal: &proc_macro2::Literal) {
         let Some(text) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return };
         let is_path = text.contains("::") && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':');
@@ -188,7 +188,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     }
 }
 
-/// The path that begins at the first token, and the number of tokens that it consists of.
+/// The path that begins at the first of `tokens`, and the number of tokens that the path consists of.
 fn path_at(tokens: &[TokenTree]) -> (Vec<String>, usize) {
     let mut segments = Vec::new();
     let mut used = 0;
@@ -203,8 +203,8 @@ fn path_at(tokens: &[TokenTree]) -> (Vec<String>, usize) {
     (segments, used)
 }
 
-/// Whether an identifier that follows these tokens can begin a path. It cannot if it is a field, a lifetime, or a
-/// later segment of a path.
+/// Whether an identifier that follows the tokens `before` can begin a path. It cannot if it is a field, a lifetime,
+/// or a later segment of a path.
 fn starts_path(before: &[TokenTree]) -> bool {
     match before {
         [.., first, second] if is_punct(first, '.') && is_punct(second, '.') => true,

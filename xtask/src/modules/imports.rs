@@ -14,12 +14,12 @@ pub struct Imports {
     pub folder: String,
     /// The paths of the files, relative to `folder`. Other fields refer to a file by its index in this list.
     pub files: Vec<String>,
-    /// The imported names, by the importing and the defining file. Each name has the number of the first line that
-    /// uses it.
+    /// The imported names for each pair of files: first the file that imports, then the file that defines the names.
+    /// Each name has the number of the first line that uses it.
     pub arrows: BTreeMap<(usize, usize), BTreeMap<String, usize>>,
 }
 
-/// Finds the imports of the crate that has this root file.
+/// Finds the imports between the files of the crate that has this root file.
 pub fn of_crate(tree: &Tree, root: &str) -> Result<Imports, Finding> {
     let modules = load::load(tree, root)?;
     let folder = root.find("/src/").map_or("", |at| &root[..at + "/src/".len()]).to_owned();
@@ -35,7 +35,7 @@ pub fn of_crate(tree: &Tree, root: &str) -> Result<Imports, Finding> {
 }
 
 impl Imports {
-    /// The files that a file imports.
+    /// The files that the file with this index imports from.
     pub fn imported_by(&self, file: usize) -> impl Iterator<Item = usize> {
         self.arrows.range((file, 0)..=(file, usize::MAX)).map(|(&(_, to), _)| to)
     }
@@ -56,16 +56,16 @@ impl Imports {
 
 fn add_uses(modules: &[Module], module: ModuleId, imports: &mut Imports) {
     let here = &modules[module];
-    // Re-exports in a root or parent module do not count as imports: users of the name import from the file that
-    // defines it.
+    // Re-exports in a root or parent module do not count as imports of that module, because users of the name count
+    // as importing from the file that defines it.
     let is_facade = here.parent.is_none() || here.file.ends_with("/mod.rs") || !here.children.is_empty();
     for import in here.uses.iter().filter(|import| !(import.is_reexport && is_facade)) {
         for target in resolve::resolve(modules, module, &import.path) {
             match target {
                 Target::Item(defined, name) => imports.add(modules, module, defined, &name, import.line),
-                // An imported module counts only where a path starts with its name, and a glob only where an imported
-                // name is used. But the traits and macros of a glob can be used without being named, so a glob of a
-                // module with items always counts.
+                // An imported module counts only where a path starts with its name, and a glob import (`use ...::*`)
+                // only where an imported name is used. But the traits and macros of a glob can be used without being
+                // named. So a glob of a module that defines items always counts.
                 Target::Module(defined) if import.alias.is_none() && !modules[defined].items.is_empty() => {
                     imports.add(modules, module, defined, "*", import.line);
                 }
@@ -91,7 +91,7 @@ fn add_paths(modules: &[Module], module: ModuleId, imports: &mut Imports) {
     }
 }
 
-/// Whether a path is probably a variable: it has one segment, and the module has a variable of that name.
+/// Whether a path in code probably is a variable: it has one segment, and the module has a variable of that name.
 fn is_variable(module: &Module, path: &CodePath) -> bool {
     path.segments.len() == 1 && path.kind == PathKind::Other && module.bindings.contains(&path.segments[0])
 }

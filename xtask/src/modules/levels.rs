@@ -1,4 +1,4 @@
-//! Groups files that import each other, and orders the groups by level.
+//! Groups files that import each other, and orders the groups so that each group comes after those that it imports.
 
 use super::imports::Imports;
 
@@ -7,8 +7,8 @@ use super::imports::Imports;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Group {
     pub files: Vec<usize>,
-    /// The level is 0 if the group imports no other files. Otherwise it is one more than the highest level that it
-    /// imports.
+    /// The level is 0 if the group imports no files of other groups. Otherwise it is one more than the highest level
+    /// among the groups that it imports.
     pub level: usize,
 }
 
@@ -35,9 +35,11 @@ pub fn groups(imports: &Imports) -> Vec<Group> {
 
 struct Search<'a> {
     imports: &'a Imports,
-    /// For each file, the position of its first visit in the order of all visits.
+    /// For each file, when the algorithm first visited it, as a number counted from 0. `None` if it was not visited
+    /// yet.
     order: Vec<Option<usize>>,
-    /// For each file, the smallest `order` of all files on the stack that it reaches.
+    /// For each file, the smallest `order` among the files on the stack that can be reached from this file by
+    /// imports.
     lowest: Vec<usize>,
     stack: Vec<usize>,
     group_of: Vec<Option<usize>>,
@@ -67,7 +69,7 @@ impl Search<'_> {
         }
     }
 
-    /// Removes from the stack the group whose first visited file is `first`.
+    /// Removes from the stack the group that was visited first at `first`, and adds it to the finished groups.
     fn close_group(&mut self, first: usize) {
         let start = self.stack.iter().rposition(|&file| file == first).expect("a file stays on the stack until closed");
         let mut files = self.stack.split_off(start);

@@ -17,8 +17,8 @@ pub fn roots(tree: &Tree) -> Vec<&str> {
     tree.rust().map(|file| file.path.as_str()).filter(|path| is_root(path)).collect()
 }
 
-/// The modules of the crate that has this root file. The root is the first. Modules that exist for tests only are
-/// left out.
+/// The modules of the crate that has this root file. The root module is the first. Modules that exist for tests only
+/// are left out.
 pub fn load(tree: &Tree, root: &str) -> Result<Vec<Module>, Finding> {
     let mut loader = Loader { tree, modules: Vec::new() };
     let folder = parent_folder(root);
@@ -34,7 +34,7 @@ struct Loader<'a> {
 /// The folders in which the files of a module's children are searched.
 #[derive(Clone, Copy)]
 struct Folders<'a> {
-    /// The folder for children declared as `mod name;`.
+    /// The folder in which children declared as `mod name;` are searched.
     plain: &'a str,
     /// The folder that the paths in `#[path = "..."]` are relative to.
     path_attribute: &'a str,
@@ -75,7 +75,7 @@ impl Loader<'_> {
         Ok(id)
     }
 
-    /// Adds a declared module, which is either inline or in a separate file.
+    /// Adds a child module, which is either inline (`mod name { }`) or in a separate file (`mod name;`).
     fn add_child(
         &mut self,
         path: &str,
@@ -102,7 +102,7 @@ impl Loader<'_> {
     }
 }
 
-/// Adds the names that `item` defines to the module.
+/// Adds the names that `item` defines to the names of the module.
 fn define(item: &Item, module: &mut Module) {
     let ident = match item {
         Item::Const(item) => &item.ident,
@@ -129,7 +129,7 @@ fn define(item: &Item, module: &mut Module) {
     module.items.insert(code::name(ident));
 }
 
-/// The path in the attribute `#[path = "..."]`.
+/// The path that the attribute `#[path = "..."]` states, if there is one.
 fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
     attributes.iter().find_map(|attribute| match &attribute.meta {
         Meta::NameValue(meta) if meta.path.is_ident("path") => match &meta.value {

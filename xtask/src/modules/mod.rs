@@ -1,4 +1,4 @@
-//! The imports between the modules of each crate: a rule that finds import cycles, and a command that prints the
+//! Analyses the imports between the modules of each crate. A rule finds import cycles, and a command prints the
 //! imports.
 
 mod circles;

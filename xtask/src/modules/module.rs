@@ -11,18 +11,20 @@ pub struct Module {
     /// The path of the file, from the root of the workspace.
     pub file: String,
     pub parent: Option<ModuleId>,
-    /// The declared child modules by name. A name has several modules if `#[cfg]` chooses between files.
+    /// The declared child modules by name. A name has several modules if `#[cfg]` attributes choose between several
+    /// files.
     pub children: HashMap<String, Vec<ModuleId>>,
     /// The names of the items that the module defines, including `macro_rules!` macros.
     pub items: HashSet<String>,
-    /// Those names in `items` that are `macro_rules!` macros. Child modules declared after a macro see it without an
-    /// import.
+    /// The names in `items` that are `macro_rules!` macros. Child modules that are declared after a macro can use the
+    /// macro without an import.
     pub macros: HashSet<String>,
-    /// All identifiers in macro calls at item level, because such a call may define items: `unit!(Frames, 160)`.
+    /// All identifiers in macro calls outside of functions, because such a call may define items. For example,
+    /// `unit!(Frames, 160)` defines `Frames`.
     pub generated: HashSet<String>,
     pub uses: Vec<Use>,
     pub paths: Vec<CodePath>,
-    /// Names of variables and arguments.
+    /// The names of the variables and arguments in the module.
     pub bindings: HashSet<String>,
 }
 
@@ -30,7 +32,7 @@ pub struct Module {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Use {
     pub path: Vec<String>,
-    /// The name that the import has in this module; `None` for `*`.
+    /// The name by which the import is used in this module; `None` for `*`.
     pub alias: Option<String>,
     /// Whether the declaration has a visibility: `pub`, `pub(crate)` or `pub(super)`.
     pub is_reexport: bool,

@@ -1,4 +1,5 @@
-//! Prints the imports between the modules of each crate, beginning with the highest level.
+//! Prints the imports between the modules of each crate. Apart from import cycles, each file comes before the files
+//! that it imports.
 
 use super::imports::{self, Imports};
 use super::{levels, load};

@@ -1,4 +1,4 @@
-//! Finds the module that defines the item of a path. Follows `use` declarations and re-exports.
+//! Finds the module that defines the item that a path names. Follows `use` declarations and re-exports.
 
 use super::module::{Module, ModuleId};
 
@@ -10,13 +10,14 @@ pub enum Target {
     Item(ModuleId, String),
 }
 
-/// The targets of the path `segments` in a module. Empty if the path refers to another crate.
+/// The modules and items that the path `segments` in a module can refer to. Empty if the path refers to another
+/// crate.
 pub fn resolve(modules: &[Module], module: ModuleId, segments: &[String]) -> Vec<Target> {
     Resolver { modules, open: Vec::new() }.resolve(module, segments)
 }
 
-/// The module that defines a macro called by its bare name: `module` itself or one of its ancestors. `None` if none
-/// of them defines it.
+/// The module that defines a macro called by its bare name: `module` itself or the nearest of its ancestors that
+/// defines it. `None` if none of them does.
 pub fn enclosing_macro(modules: &[Module], module: ModuleId, name: &str) -> Option<ModuleId> {
     let parents = std::iter::successors(Some(module), |&id| modules[id].parent);
     parents.into_iter().find(|&id| modules[id].macros.contains(name))
@@ -24,8 +25,8 @@ pub fn enclosing_macro(modules: &[Module], module: ModuleId, name: &str) -> Opti
 
 struct Resolver<'a> {
     modules: &'a [Module],
-    /// The `use` declarations that are currently being followed, as module and index. They prevent endless recursion,
-    /// for example of `use serde;`, which must not resolve to itself.
+    /// The `use` declarations that are currently being followed, each as its module and its index there. This list
+    /// prevents endless recursion, for example for `use serde;`, which must not resolve to itself.
     open: Vec<(ModuleId, usize)>,
 }
 
@@ -52,7 +53,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The targets of the next path segment within each of `targets`.
+    /// The modules and items to which the next path segment refers within each of `targets`.
     fn descend(&mut self, targets: &[Target], segment: &str) -> Vec<Target> {
         let mut found = Vec::new();
         let mut is_known = false;
@@ -68,8 +69,8 @@ impl Resolver<'_> {
         if is_known {
             return found;
         }
-        // A variant or an associated item counts as part of its type. An unknown name in a module counts as an item
-        // of that module.
+        // A variant or an associated item counts as part of the type before it in the path. An unknown name in a
+        // module counts as an item of that module.
         let items: Vec<Target> = targets.iter().filter(|target| matches!(target, Target::Item(..))).cloned().collect();
         if !items.is_empty() {
             return items;
@@ -81,8 +82,8 @@ impl Resolver<'_> {
         targets.iter().filter_map(in_module).collect()
     }
 
-    /// The targets of a name in a module. `None` if the module does not know the name. The name of another crate is
-    /// known and has no targets.
+    /// The modules and items that a name in a module can refer to. `None` if the module does not know the name. The
+    /// name of another crate is known, but the result is empty.
     fn lookup(&mut self, module: ModuleId, name: &str) -> Option<Vec<Target>> {
         let modules = self.modules;
         let here = &modules[module];
@@ -133,7 +134,8 @@ impl Resolver<'_> {
         None
     }
 
-    /// The targets of one `use` declaration. `None` if the declaration is already being followed.
+    /// The modules and items that one `use` declaration can refer to. `None` if the declaration is already being
+    /// followed.
     fn follow(&mut self, module: ModuleId, index: usize) -> Option<Vec<Target>> {
         if self.open.contains(&(module, index)) {
             return None;

@@ -1,4 +1,4 @@
-//! Tests with the sources of small crates, with and without import cycles.
+//! Tests of import cycles, with the sources of small artificial crates.
 
 use super::{check, print};
 use crate::tree::Tree;
@@ -26,7 +26,7 @@ fn tree(files: &[(&str, &str)]) -> Tree {
 }
 
 #[test]
-fn two_files_that_import_each_other_are_a_circle() {
+fn two_files_that_import_each_other_form_an_import_cycle() {
     let files = [
         ("lib.rs", "mod x;\nmod y;\n"),
         ("x.rs", "use crate::y::Y;\npub struct X(Y);\n"),
@@ -41,7 +41,7 @@ fn two_files_that_import_each_other_are_a_circle() {
 }
 
 #[test]
-fn three_files_can_form_a_circle() {
+fn three_files_can_form_an_import_cycle() {
     let message = circle(&[
         ("lib.rs", "mod x; mod y; mod z; mod free;"),
         ("x.rs", "use crate::{free::F, y::{self, Y}}; pub struct X(Y, F);"),
@@ -75,7 +75,7 @@ fn a_name_reexported_by_a_folder_is_an_import_from_its_defining_file() {
 }
 
 #[test]
-fn a_parent_that_uses_its_child_is_in_a_circle_if_the_child_imports_from_the_parent() {
+fn a_parent_that_uses_its_child_is_in_a_cycle_if_the_child_imports_from_the_parent() {
     let child = "use super::Thing; pub fn run(_: Thing) {}";
     let parent = "mod child; pub struct Thing; pub fn f() { child::run(Thing) }";
     let message = circle(&[("lib.rs", "mod p;"), ("p/mod.rs", parent), ("p/child.rs", child)]);
@@ -137,7 +137,7 @@ fn imports_in_test_code_do_not_count() {
 }
 
 #[test]
-fn imports_without_a_circle_pass() {
+fn imports_without_a_cycle_pass() {
     assert!(has_no_circle(&[
         ("lib.rs", "mod x; mod y; mod group; pub use x::X; use serde; use serde::Serialize;"),
         ("x.rs", "use crate::y::Y; use crate::group::{Left, Right}; pub struct X(Y);"),

@@ -1,4 +1,5 @@
-//! Tests with shell scripts as workers. Killing and reaping work the same way, whatever a worker decodes.
+//! Tests of worker processes, with shell scripts as workers. Killing and reaping work the same way, whatever a worker
+//! decodes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,9 +20,9 @@ impl Script {
         let directory = tempfile::tempdir().unwrap();
         let script = Self { directory };
         let text = format!("#!/bin/sh\n{commands}\n");
-        // A separate process writes the file. If this process wrote it, another test might fork a child at that
-        // moment, and the child would inherit the open file. The kernel refuses to execute a file that is open for
-        // writing.
+        // A separate process writes the script file. If this process wrote it, another test might fork a child at
+        // that moment, and the child would inherit the open file. The kernel refuses to execute a file that is open
+        // for writing.
         let write = r#"printf '%s' "$1" > "$0" && chmod +x "$0""#;
         let status = Command::new("sh").args(["-c", write]).arg(script.program()).arg(text).status().unwrap();
         assert!(status.success());
@@ -40,7 +41,7 @@ impl Script {
     }
 }
 
-/// A script that never writes any output.
+/// A script that runs on without writing any output.
 fn silent() -> Script {
     Script::new("exec sleep 60")
 }
@@ -102,7 +103,7 @@ fn a_cancelled_worker_is_reaped_even_if_its_output_was_not_read() {
     let token = Arc::clone(&cancelled);
     let (mut process, _) = script.start(move || token.load(Ordering::Relaxed));
     process.read_exact(&mut [0; 10]).unwrap();
-    // Wait until the channel is full.
+    // After this time the channel is full.
     thread::sleep(Duration::from_millis(300));
     cancelled.store(true, Ordering::Relaxed);
     // Reads the rest of the first chunk, and then the error.
@@ -149,8 +150,8 @@ fn a_worker_gets_its_arguments_and_no_environment() {
     assert_eq!(String::from_utf8(bytes).unwrap(), "decode-worker 64|");
 }
 
-/// The kernel kills a worker when the thread that started it ends. But the thread that opens a recording may end
-/// before the recording is read, and the worker must survive that.
+/// The kernel kills a worker when the thread that started it ends. The worker must nevertheless survive if the thread
+/// that opened a recording ends before another thread reads the recording.
 #[test]
 fn a_recording_can_be_read_by_another_thread_than_the_one_that_opened_it() {
     let mut frames = Vec::new();

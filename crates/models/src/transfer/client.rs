@@ -19,12 +19,12 @@ use crate::progress::Reporter;
 use crate::source::Failure;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time after which a connection without data counts as lost.
+/// If no data arrives for this long, the connection counts as lost.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The interval between calls of the progress callback while no data arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_ATTEMPTS: u32 = 4;
-/// The maximum size of a file if neither the catalogue nor the server states its size.
+/// The maximum size of a file in bytes if neither the catalogue nor the server states its size.
 const MAX_BYTES_OF_UNKNOWN_SIZE: u64 = 16 << 30;
 
 /// An HTTP client for one server.
@@ -33,10 +33,10 @@ pub(crate) struct Client {
     token: Option<String>,
 }
 
-/// The result of an attempt.
+/// The result of one attempt to download a file.
 enum Attempt {
     Done(u64, Sha256),
-    /// The attempt failed, but another one may succeed.
+    /// The attempt failed for this reason, but another one may succeed.
     Lost(String),
 }
 
@@ -47,8 +47,8 @@ struct Expected {
 }
 
 impl Client {
-    /// Creates a client for the server at `endpoint`. The `token` is sent to that server only, and not to the targets
-    /// of redirects.
+    /// Creates a client for the server at `endpoint`. The `token` is sent to that server only, and not to servers
+    /// that it redirects to.
     ///
     /// Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). Trusted certificates
     /// come from the platform's store, or from `SSL_CERT_FILE` and `SSL_CERT_DIR`.
@@ -68,14 +68,15 @@ impl Client {
             config = config.tls_config(TlsConfig::builder().root_certs(root_certs()?).build());
         }
         if is_loopback(endpoint) {
-            // No proxy is used, because it could not reach the loopback address of this machine.
+            // For a loopback address no proxy is used, because a proxy could not reach the loopback address of this
+            // machine.
             config = config.proxy(None);
         }
         let config: Config = config.build();
         Ok(Self { agent: config.into(), token })
     }
 
-    /// Downloads `url` to the file `part`, continuing an earlier download. Returns size and digest.
+    /// Downloads `url` to the file `part`, continuing an earlier download. Returns the size and digest of the file.
     ///
     /// The size and the checksum are compared with those of `file` in the catalogue. If the catalogue has no
     /// checksum, that of the server is used. If neither a size nor a checksum is known, the download is refused.
@@ -148,7 +149,8 @@ impl Client {
 }
 
 impl Expected {
-    /// Adds the size and the digest that the response states. A size that differs from the catalogue's is an error.
+    /// Adds the size and the digest that the response states to the expected ones. A size that differs from the
+    /// catalogue's is an error.
     fn add(&mut self, head: &Head, url: &str) -> Result<(), Failure> {
         if let (Some(size), Some(total)) = (self.size, head.total)
             && size != total
@@ -178,7 +180,8 @@ impl Expected {
         {
             partial.discard()?;
             let reason = format!("{url}: wrong content, sha256 is {actual}, should be {expected}");
-            // A resumed download is repeated, because the part from the earlier download may have been wrong.
+            // After a resumed download, the whole file is downloaded again, because the part from the earlier
+            // download may have been wrong.
             return if is_resumed { Ok(Attempt::Lost(reason)) } else { Err(Failure::Source(reason)) };
         }
         partial.sync()?;
@@ -196,8 +199,8 @@ fn pause(attempt: u32, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The certificates of the platform. The built-in ones are used if the platform has none and no environment variable
-/// names any.
+/// The certificates of the platform. If the platform has none, the built-in certificates are used, unless
+/// `SSL_CERT_FILE` or `SSL_CERT_DIR` is set; then it is an error.
 fn root_certs() -> Result<RootCerts, Failure> {
     let native = rustls_native_certs::load_native_certs();
     if !native.certs.is_empty() {

@@ -1,4 +1,4 @@
-//! The file that a download is written to, with a running digest of its contents.
+//! The file that a download is written to. The digest of its contents is computed while it is written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -17,7 +17,8 @@ pub(super) struct PartialFile<'a> {
 }
 
 impl<'a> PartialFile<'a> {
-    /// Opens the file for appending and hashes its contents. If the file is longer than `size`, it is emptied.
+    /// Opens the file for appending and hashes its current contents. If the file is longer than `size`, it is
+    /// emptied.
     pub(super) fn open(path: &'a Path, size: Option<u64>, reporter: &mut Reporter<'_>) -> Result<Self, Error> {
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("create", path))?;
         let written = file.metadata().map_err(Error::io("read", path))?.len();
@@ -43,7 +44,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Empties the file.
+    /// Empties the file and restarts the digest.
     pub(super) fn restart(&mut self) -> Result<(), Error> {
         self.file
             .set_len(0)

@@ -12,7 +12,7 @@ use crate::digest::Sha256;
 
 const MAX_REDIRECTS: usize = 8;
 const BLOCK_BYTES: usize = 256 << 10;
-/// The maximum number of blocks in the channel.
+/// The maximum number of messages that wait in the channel from the request thread.
 const MAX_QUEUED_EVENTS: usize = 8;
 
 /// A message from the request thread.
@@ -22,24 +22,26 @@ pub(super) enum Event {
     End,
     /// The connection was lost, or the server is overloaded. Another attempt may succeed.
     Lost(String),
-    /// The server does not have the requested range, so the partial file is not the beginning of the file on the
-    /// server.
+    /// The server does not have the requested range of bytes. So the partial file cannot be the beginning of the file
+    /// on the server.
     NoSuchRange,
     /// The request failed, and another attempt would fail too.
     Refused(String),
 }
 
-/// The information in the headers of the response.
+/// What the headers of the response state about the file.
 pub(super) struct Head {
-    /// The position in the file of the first byte of the body.
+    /// The position within the whole file of the first byte in the response body.
     pub(super) start: u64,
-    /// The size of the whole file.
+    /// The size of the whole file in bytes, if the response states it.
     pub(super) total: Option<u64>,
-    /// The digest of the whole file, if the entity tag is a digest. On the hub this is so for large files.
+    /// The digest of the whole file, if the entity tag (`ETag` header) is a digest. On the hub this is so for large
+    /// files.
     pub(super) sha256: Option<Sha256>,
 }
 
-/// Starts a thread that requests the bytes of `url` from `offset` on.
+/// Starts a thread that requests the bytes of `url` from position `offset` on, and returns the channel of its
+/// messages.
 pub(super) fn start(agent: Agent, token: Option<String>, url: String, offset: u64) -> Receiver<Event> {
     let (sender, events) = sync_channel(MAX_QUEUED_EVENTS);
     thread::spawn(move || {
@@ -95,7 +97,8 @@ fn cause(error: &ureq::Error) -> String {
     }
 }
 
-/// Checks the status of the final response. `linked` is the digest that the headers of a redirect stated.
+/// Checks the status of the final response. `linked` is the digest that the headers of an earlier redirect stated, if
+/// any.
 fn accept(response: Response<Body>, url: &str, offset: u64, linked: Option<Sha256>) -> Result<(Head, Body), Event> {
     let status = response.status();
     let (start, total) = match status {
@@ -118,7 +121,7 @@ fn accept(response: Response<Body>, url: &str, offset: u64, linked: Option<Sha25
     Ok((Head { start, total, sha256 }, response.into_body()))
 }
 
-/// Sends the body block by block, and returns the event to send last.
+/// Sends the body of the response block by block, and returns the final event, which the caller has to send.
 fn stream(body: Body, url: &str, sender: &SyncSender<Event>) -> Event {
     let mut reader = body.into_reader();
     loop {
@@ -140,7 +143,7 @@ fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// The entity tag in the header `name`, if it is a digest.
+/// The entity tag (an identifier of the contents) in the header `name`, if it is a digest.
 fn etag_digest(response: &Response<Body>, name: &str) -> Option<Sha256> {
     header(response, name)?.trim_start_matches("W/").trim_matches('"').parse().ok()
 }

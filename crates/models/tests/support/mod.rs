@@ -36,7 +36,7 @@ impl Response {
         Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, has_length: true }
     }
 
-    /// A response with `body`, or with the part of it that the request asks for.
+    /// A response with `body`, or with the range of bytes that the request asks for.
     pub fn ranged(body: &[u8], request: &Request) -> Self {
         let Some(start) = request.range else { return Self::new("200 OK", body) };
         if start >= body.len() {
@@ -56,7 +56,7 @@ impl Response {
         self
     }
 
-    /// Removes the content length, so that the end of the connection marks the end of the body.
+    /// Removes the content length from the response, so that the end of the connection marks the end of the body.
     pub fn without_length(mut self) -> Self {
         self.has_length = false;
         self
@@ -147,7 +147,7 @@ pub fn file(name: &str, content: &[u8]) -> String {
     format!(r#"{{"name": "{name}", "size": {}, "sha256": "{}"}}"#, content.len(), Sha256::of(content))
 }
 
-/// Pseudo-random bytes without a simple period.
+/// Pseudo-random bytes that do not repeat in a simple pattern.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {
@@ -162,7 +162,7 @@ pub fn quiet(_: Progress<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The entries of the store's directory, except for the lock file.
+/// The names of the files and directories in the store's directory, except for the lock file.
 pub fn left_in(store: &Store) -> Vec<String> {
     let Ok(entries) = fs::read_dir(store.root()) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -225,7 +225,7 @@ fi
         write_wheel(&self.dir.join(format!("{requirement}.whl")), members);
     }
 
-    /// The requirements that pip was called with.
+    /// The wheel requirements (`NAME==VERSION`) that pip was called with.
     pub fn requirements(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.dir.join("calls")).unwrap_or_default();
         calls.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()

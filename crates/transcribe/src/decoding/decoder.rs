@@ -1,5 +1,5 @@
-//! The interface between a pipeline and the decoder of its windows. Tests use a decoder that returns scripted
-//! results.
+//! The interface through which a transcription pipeline has its windows decoded. Tests implement it with a decoder
+//! that returns scripted results.
 
 use amanuensis_engine::{EncoderOutput, Error as EngineError};
 
@@ -12,9 +12,9 @@ pub(crate) trait WindowDecoder {
     /// A handle to a submitted window. Dropping the handle cancels the window.
     type Ticket;
 
-    /// The number of windows of this client that may be decoded at the same time.
+    /// The number of windows of this client (one recording or stream) that may be decoded at the same time.
     fn slots(&self) -> usize;
-    /// Adds a window to the decoding queue.
+    /// Adds a window to the decoding queue, and returns a ticket for its result.
     fn submit(&self, request: Request) -> Self::Ticket;
     /// Blocks until the window of this ticket is decoded.
     fn wait(&self, ticket: Self::Ticket) -> Result<DecodedWindow, DecodeFailure>;
@@ -22,15 +22,17 @@ pub(crate) trait WindowDecoder {
 
 /// The result of decoding a window.
 pub(crate) struct DecodedWindow {
-    /// The accepted hypothesis with the results of its checks. If no attempt was accepted, the best hypothesis.
+    /// The accepted hypothesis with the results of its checks. If no hypothesis was accepted, the best of the
+    /// rejected ones.
     pub(crate) check: DecodeCheck,
-    /// The encoder output, if the request asked for it.
+    /// The encoder output; `None` unless the request asked for it.
     pub(crate) encoder_output: Option<EncoderOutput>,
-    /// The detected language and its probability, if the language was not given.
+    /// The detected language and its probability. `None` if the request specified the language.
     pub(crate) detected: Option<(Language, f32)>,
-    /// Seconds that the encoder took.
+    /// Seconds that the encoder took for this window.
     pub(crate) encode_s: f64,
-    /// Seconds that the decoder took. The time of a step is divided evenly among the windows in the batch.
+    /// Seconds that the decoder took for this window. The time of a decoding step is divided evenly among the windows
+    /// in the batch.
     pub(crate) decode_s: f64,
 }
 
@@ -39,11 +41,11 @@ pub(crate) struct DecodedWindow {
 pub(crate) enum DecodeFailure {
     /// The engine rejected this window.
     Engine(EngineError),
-    /// A decoding step of the whole batch failed. Holds the error message.
+    /// A decoding step of the whole batch failed, so all windows in the batch failed. Holds the error message.
     Step(String),
     /// The model supports none of the candidate languages, so the language cannot be detected.
     NoLanguage,
-    /// The worker thread panicked.
+    /// The worker thread that decodes windows has panicked.
     Stopped,
 }
 

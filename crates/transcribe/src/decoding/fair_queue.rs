@@ -1,49 +1,53 @@
-//! Decides which window is decoded next. Every client gets an equal share of the engine, measured in seconds of
-//! audio, so that a short recording does not wait until a long recording is finished.
+//! Decides which window is decoded next. Every client (a recording or a live stream) gets an equal share of the
+//! engine, measured in seconds of audio, so that a short recording does not wait until a long recording is finished.
 //!
 //! The order is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). The start tag of an item is the number
 //! of seconds of audio that its client was served before the item. The queue takes the item with the lowest start tag
 //! and sets the virtual time to this tag. When an idle client becomes active again, its start tag is raised to the
 //! virtual time, so that idle time does not count as credit.
 //!
-//! In addition, while the first item of one client is in the batch, other clients that already hold at least
-//! [`MIN_SLOTS`] slots together get only one further slot every [`REFILL_INTERVAL_STEPS`] decoding steps. A smaller
-//! batch has faster steps. So the first item of a new client finishes sooner, and the other clients lose little time.
+//! A batch slot holds one window while it is decoded. While the first window of a new client is in the batch, other
+//! clients that already hold at least [`MIN_SLOTS`] slots together get only one further slot every
+//! [`REFILL_INTERVAL_STEPS`] decoding steps. The batch then gets smaller, and a smaller batch has faster steps. So
+//! the first window of the new client finishes sooner, and the other clients lose little time.
 
 use std::collections::{HashMap, VecDeque};
 
-/// While the first item of another client is in the batch, a client with at least this many slots has to wait for
-/// further slots.
+/// While the first item of a new client is in the batch, other clients that hold at least this many batch slots have
+/// to wait for further slots.
 const MIN_SLOTS: usize = 2;
 
-/// The number of decoding steps between two further slots while the first item of another client is in the batch.
+/// While the first item of a new client is in the batch, this many decoding steps pass between two further slots for
+/// clients that hold at least [`MIN_SLOTS`].
 const REFILL_INTERVAL_STEPS: usize = 32;
 
 /// The waiting items, in one queue for each client.
 pub(super) struct FairQueue<T> {
     clients: HashMap<u64, ClientQueue<T>>,
-    /// The highest start tag of all items taken so far, in seconds of audio.
+    /// The virtual time of fair queueing: the highest start tag of all items taken so far, in seconds of audio.
     virtual_time_s: f64,
-    /// The number of batch slots that all clients may use.
+    /// The number of batch slots that any client may use. A slot holds one window while it is decoded.
     slots: usize,
-    /// The number of additional slots that only clients without a slot may use.
+    /// The number of additional slots that only clients without a slot may use, so that they need not wait.
     reserve_slots: usize,
     slots_in_use: usize,
-    /// The number of clients whose first item is in the batch.
+    /// The number of clients whose first item has a batch slot and is not finished yet.
     clients_on_first_item: usize,
-    /// The number of decoding steps since a client that held at least [`MIN_SLOTS`] slots got a further slot.
+    /// The number of decoding steps since the last time that a client with at least [`MIN_SLOTS`] slots got a further
+    /// slot.
     steps_since_refill: usize,
 }
 
 struct ClientQueue<T> {
     /// The waiting items, each with its cost in seconds of audio.
     waiting: VecDeque<(f64, T)>,
-    /// The start tag of the first waiting item, in seconds of audio.
+    /// The start tag of the first waiting item: the seconds of audio for which this client was served before it, or
+    /// the virtual time if that was higher when the client became active.
     start_tag_s: f64,
     slots_in_use: usize,
-    /// Whether no item of this client was taken yet.
+    /// Whether none of this client's items has been taken from the queue yet.
     is_new: bool,
-    /// Whether the first item of this client is in the batch.
+    /// Whether the first item of this client has a batch slot and is not finished yet.
     is_on_first_item: bool,
 }
 
@@ -54,8 +58,8 @@ impl<T> Default for ClientQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// Creates a queue with `slots` batch slots, and `reserve_slots` additional slots that only clients without a
-    /// slot may use.
+    /// Creates a queue with `slots` batch slots for all clients, and `reserve_slots` additional slots that only
+    /// clients without a slot may use.
     pub(super) fn new(slots: usize, reserve_slots: usize) -> Self {
         Self {
             clients: HashMap::new(),
@@ -78,8 +82,8 @@ impl<T> FairQueue<T> {
         client.waiting.push_back((cost_s, item));
     }
 
-    /// Takes the next item. The item occupies a slot until [`Self::release`] is called. `None` if no item waits or no
-    /// slot is free.
+    /// Takes the next item. The item occupies a slot until [`Self::release`] is called. `None` if no client with a
+    /// waiting item may take a slot now.
     pub(super) fn pop(&mut self) -> Option<(u64, T)> {
         let number = self.next_client()?;
         let client = self.clients.get_mut(&number)?;
@@ -116,7 +120,7 @@ impl<T> FairQueue<T> {
         self.slots_in_use < slots && !waits_for_newcomer
     }
 
-    /// Frees a slot of `client`.
+    /// Frees one batch slot of `client`, because an item of this client is finished.
     pub(super) fn release(&mut self, client: u64) {
         self.slots_in_use -= 1;
         if let Some(client) = self.clients.get_mut(&client) {
@@ -125,18 +129,18 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Counts a decoding step.
+    /// Records that the batch has decoded one more step.
     pub(super) fn count_step(&mut self) {
         self.steps_since_refill = self.steps_since_refill.saturating_add(1);
     }
 
-    /// Removes a client and its waiting items. The slots of the client stay in use until they are released.
+    /// Removes a client and its waiting items. The slots of its running items stay in use until they are released.
     pub(super) fn remove(&mut self, client: u64) {
         let removed = self.clients.remove(&client);
         self.clients_on_first_item -= usize::from(removed.is_some_and(|client| client.is_on_first_item));
     }
 
-    /// The number of waiting items.
+    /// The number of waiting items of all clients together.
     pub(super) fn n_waiting(&self) -> usize {
         self.clients.values().map(|client| client.waiting.len()).sum()
     }
@@ -146,7 +150,7 @@ impl<T> FairQueue<T> {
 mod tests {
     use super::*;
 
-    /// Serves one item at a time and returns the client of each of the next `count` items.
+    /// Takes and finishes up to `count` items, one at a time. Returns the client of each item.
     fn served(queue: &mut FairQueue<u32>, count: usize) -> Vec<u64> {
         let serve = |_| {
             let (client, _) = queue.pop()?;

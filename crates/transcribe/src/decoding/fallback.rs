@@ -1,7 +1,7 @@
 //! Temperature fallback: a window is decoded again at the next higher temperature until a hypothesis is accepted, as
-//! in `openai-whisper` (Radford et al., arXiv 2212.04356, section 4.5). One thing differs from `openai-whisper`: only
-//! the first attempt has the previous text in its prompt, because the previous text is often the reason why the first
-//! attempt failed.
+//! in `openai-whisper` (Radford et al., arXiv 2212.04356, section 4.5). There is one difference from
+//! `openai-whisper`: only the first attempt has the previous text in its prompt, because the previous text is often
+//! the reason why the first attempt failed.
 
 use std::io::Write;
 
@@ -11,14 +11,15 @@ use flate2::write::ZlibEncoder;
 
 use crate::TranscribeOptions;
 
-/// A hypothesis with more characters per second of speech than this is too long in any language.
+/// A hypothesis with more characters per second of speech than this is too long, whatever the language.
 const MAX_SPEECH_RATE_CHARS_PER_S: f64 = 30.0;
 
-/// Characters that a hypothesis may have in addition, because a window may contain more speech than the detector
-/// found.
+/// A hypothesis may have this many characters more than the speech rate allows, because a window may contain more
+/// speech than the voice activity detector found.
 const EXTRA_CHARS: f64 = 20.0;
 
-/// The engine abandons a hypothesis as a loop only if its compression ratio is higher than this.
+/// The engine stops decoding a hypothesis that repeats itself only if the compression ratio of the hypothesis is
+/// higher than this.
 const MIN_LOOP_COMPRESSION_RATIO: f32 = 3.0;
 
 /// If a window has fewer seconds of speech than this, the voice activity detector may have mistaken music or noise
@@ -34,18 +35,18 @@ pub(crate) struct Fallback {
     no_speech_threshold: Option<f32>,
 }
 
-/// A hypothesis and the results of its checks.
+/// A hypothesis for a window and the results of its checks.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is the result of an independent check")]
 pub(crate) struct DecodeCheck {
     pub(crate) result: DecodingResult,
-    /// The size of the text in bytes, divided by its size after zlib compression.
+    /// The size of the text in bytes, divided by the size of the text after zlib compression.
     pub(crate) compression_ratio: f32,
-    /// Whether the compression ratio is above its threshold, which means that the text repeats itself.
+    /// Whether the compression ratio is above the threshold, which means that the text repeats itself.
     pub(crate) is_repetitive: bool,
     /// Whether the text is too long for the amount of speech in the window.
     pub(crate) is_too_long: bool,
-    /// Whether the mean log-probability is below its threshold.
+    /// Whether the mean log-probability of the hypothesis is below the threshold.
     pub(crate) is_improbable: bool,
     /// Whether the window counts as silent, so that the text is ignored.
     pub(crate) is_silent: bool,
@@ -57,8 +58,9 @@ impl DecodeCheck {
         self.is_silent || !(self.is_repetitive || self.is_too_long || self.is_improbable)
     }
 
-    /// Returns the better of two hypotheses. A hypothesis that is not repetitive is better; then one that is not too
-    /// long; then the one with the higher mean log-probability.
+    /// Returns the better of two hypotheses. A non-repetitive hypothesis is better than a repetitive one. If both are
+    /// equal in this respect, one that is not too long is better. If that is equal too, the higher mean
+    /// log-probability decides.
     pub(crate) fn better_of(self, other: Self) -> Self {
         let score = |check: &Self| (!check.is_repetitive, !check.is_too_long);
         let is_better = score(&other) > score(&self)
@@ -71,7 +73,7 @@ impl Fallback {
     pub(crate) fn new(options: &TranscribeOptions) -> Self {
         let search = |temperature: &f32| {
             if *temperature > 0.0 {
-                // The seed is a placeholder: the method `search` replaces it by the seed of the window.
+                // The seed is a placeholder: the method `search` replaces the seed by that of the window.
                 Search::Sample { temperature: *temperature, best_of: options.best_of, seed: 0 }
             } else if options.beam_size > 1 {
                 Search::Beam { size: options.beam_size, patience: options.patience }
@@ -87,8 +89,8 @@ impl Fallback {
         }
     }
 
-    /// The search for attempt number `attempt`, which counts from 0. `seed` is the seed of the window. `None` if
-    /// there are no more attempts.
+    /// The search method for attempt number `attempt`, which counts from 0. `seed` is the random seed of the window.
+    /// `None` if there are no more attempts.
     pub(crate) fn search(&self, attempt: usize, seed: u64) -> Option<Search> {
         Some(match *self.searches.get(attempt)? {
             Search::Sample { temperature, best_of, .. } => Search::Sample { temperature, best_of, seed },
@@ -96,8 +98,8 @@ impl Fallback {
         })
     }
 
-    /// Whether the engine may abandon a hypothesis as soon as it loops. This is allowed only if the hypothesis would
-    /// be rejected anyway.
+    /// Whether the engine may stop decoding a hypothesis as soon as it repeats itself. This is allowed only if the
+    /// compression ratio threshold would reject every such hypothesis.
     pub(crate) fn abandon_loops(&self) -> bool {
         self.compression_ratio_threshold.is_some_and(|threshold| threshold <= MIN_LOOP_COMPRESSION_RATIO)
     }
@@ -119,7 +121,8 @@ impl Fallback {
     }
 
     /// Whether the window counts as silent: the no-speech probability is above its threshold, and the mean
-    /// log-probability of the hypothesis is below its threshold.
+    /// log-probability of the hypothesis is below its threshold. If the window has little speech, the log-probability
+    /// threshold is halved, which makes silence more likely.
     fn is_silent(&self, result: &DecodingResult, speech_s: Option<f64>) -> bool {
         let has_little_speech = speech_s.is_some_and(|speech_s| speech_s < MIN_RELIABLE_SPEECH_S);
         let logprob_threshold =
@@ -129,7 +132,7 @@ impl Fallback {
     }
 }
 
-/// The size of `text` in bytes, divided by its size after zlib compression.
+/// The size of `text` in bytes, divided by the size of `text` after zlib compression.
 fn compression_ratio(text: &str) -> f32 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());

@@ -1,4 +1,5 @@
-//! A request that is sent to the worker thread, and the ticket that receives the answer.
+//! Connects a client with the worker thread: a request that is sent to the thread, and the ticket that receives the
+//! answer.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -8,7 +9,7 @@ use super::request::Request;
 
 type Reply = Result<DecodedWindow, DecodeFailure>;
 
-/// A request with the channel for its answer.
+/// A request, together with the channel for its answer.
 pub(super) struct Job {
     pub(super) client: u64,
     pub(super) request: Request,
@@ -16,11 +17,11 @@ pub(super) struct Job {
     ticket: Weak<()>,
 }
 
-/// Waits for the answer to a submitted window. Dropping it cancels the window.
+/// Waits for the answer to a submitted window. Dropping the ticket cancels the window.
 pub(crate) struct Ticket {
     reply: Receiver<Reply>,
-    /// Only marks that the ticket exists. The job holds a weak reference to it, and so detects when the ticket was
-    /// dropped.
+    /// Only shows that the ticket still exists. The job holds a weak reference to this value, so the job can detect
+    /// that the ticket was dropped.
     _alive: Arc<()>,
 }
 

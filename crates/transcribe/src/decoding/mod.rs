@@ -1,4 +1,4 @@
-//! Decoding windows: requests, the batch that all clients share, and temperature fallback.
+//! Decoding of windows: the requests, the batch that all clients share, and temperature fallback.
 
 mod decoder;
 mod fair_queue;

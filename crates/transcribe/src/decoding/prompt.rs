@@ -1,4 +1,4 @@
-//! The prompt of a window: hot words, the initial prompt, and the previously transcribed text.
+//! The prompt of a window, which consists of hot words, the initial prompt and the previously transcribed text.
 
 use crate::TranscribeOptions;
 use crate::model::Model;
@@ -6,10 +6,10 @@ use crate::model::Model;
 /// Builds the prompt of the next window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    /// Hot words and initial prompt, which are part of the prompt of every window.
+    /// The tokens of the hot words and the initial prompt, which are part of the prompt of every window.
     static_tokens: Vec<u32>,
-    /// The most recently transcribed tokens, including timestamp tokens: if the prompt has no timestamps, the model
-    /// tends to omit them from its output too. `None` if windows are not conditioned on previous text.
+    /// The most recently transcribed tokens. `None` if windows are not conditioned on previous text. Timestamp tokens
+    /// are included, because the model tends to omit timestamps from its output if the prompt has none.
     previous_tokens: Option<Vec<u32>>,
     max_tokens: usize,
     is_truncated: bool,
@@ -21,8 +21,8 @@ impl Prompt {
         let mut static_tokens = model.encode_phrase(options.hotwords.as_deref());
         let initial_prompt = model.encode_phrase(options.initial_prompt.as_deref());
         let is_truncated = static_tokens.len() + initial_prompt.len() > max_tokens;
-        // If the hot words are too long, keep their beginning. If the prompt is too long, keep its end, because the
-        // end is nearest to the text of the window.
+        // If the hot words are too long, keep their beginning. If the initial prompt does not fit after the hot words,
+        // keep its end, because the end is nearest to the text of the window.
         static_tokens.truncate(max_tokens);
         static_tokens.extend(last(&initial_prompt, max_tokens - static_tokens.len()));
         let previous_tokens = options.condition_on_previous_text.then(Vec::new);
@@ -55,13 +55,13 @@ impl Prompt {
         }
     }
 
-    /// Removes the previous text from the prompt, because it would mislead the next window.
+    /// Removes the previous text from the prompt. It would mislead the model in the next window.
     pub(crate) fn reset(&mut self) {
         self.previous_tokens.iter_mut().for_each(Vec::clear);
     }
 }
 
-/// The last `count` tokens, or all if there are fewer.
+/// The final `count` tokens of `tokens`, or all if there are fewer.
 fn last(tokens: &[u32], count: usize) -> &[u32] {
     &tokens[tokens.len().saturating_sub(count)..]
 }

@@ -10,20 +10,21 @@ use crate::{Language, TranscribeOptions};
 
 /// A window to decode.
 pub(crate) struct Request {
-    /// Log-mel spectrogram `(n_frames, n_mels)`, with as many frames as
+    /// The log-mel spectrogram of the window, with the shape `(n_frames, n_mels)`. It has as many frames as
     /// [`Engine::window_frames`](amanuensis_engine::Engine::window_frames) asks for.
     pub(crate) mel: Vec<f32>,
     /// The number of frames at the start of `mel` that are part of the recording; the frames after them are padding.
     pub(crate) content_frames: Frames,
-    /// Seconds of audio that are charged to the client in the fair queue.
+    /// The cost of this window in the fair queue, in seconds of audio.
     pub(crate) cost_s: f64,
     /// The language spoken. If `None`, a multilingual model detects the language.
     pub(crate) language: Option<Language>,
     /// Candidates for language detection; empty means all languages.
     pub(crate) languages: Vec<Language>,
-    /// Options of the first attempt. The worker thread sets the language, the search and `abandon_loops`.
+    /// Decoding options of the first attempt. The worker thread sets their language, search method and
+    /// `abandon_loops`.
     pub(crate) options: DecodeOptions,
-    /// The prompt of all attempts after the first; it replaces [`DecodeOptions::previous`].
+    /// The prompt of all attempts after the first. It replaces [`DecodeOptions::previous`].
     pub(crate) retry_prompt: Vec<u32>,
     /// The temperatures to try, and the thresholds for accepting a hypothesis.
     pub(crate) fallback: Arc<Fallback>,
@@ -35,7 +36,7 @@ pub(crate) struct Request {
     pub(crate) speech_s: Option<f64>,
 }
 
-/// The values of a request that differ between windows.
+/// The inputs of a request that differ between the windows of one recording or stream.
 pub(crate) struct WindowInput<'p> {
     /// See [`Request::mel`].
     pub(crate) mel: Vec<f32>,
@@ -47,7 +48,7 @@ pub(crate) struct WindowInput<'p> {
     pub(crate) seed: u64,
     /// See [`Request::language`].
     pub(crate) language: Option<Language>,
-    /// The prompt of the first attempt. Later attempts get only its static part.
+    /// The prompt of the first attempt. Later attempts get only its static part: hot words and initial prompt.
     pub(crate) prompt: &'p Prompt,
     /// Tokens with which the hypothesis must begin.
     pub(crate) prefix: Vec<u32>,
@@ -74,9 +75,10 @@ impl RequestBuilder {
         }
     }
 
-    /// Creates a builder for the windows of a live stream. Words of a live stream always get their times from
-    /// cross-attention alignment. Timestamp tokens are turned off, because the hypothesis must begin with the
-    /// committed words, and those are stored without timestamp tokens.
+    /// Creates a builder for the windows of a live stream.
+    ///
+    /// Word times of a live stream always come from cross-attention alignment. Timestamp tokens are turned off: the
+    /// hypothesis must begin with the committed words, and these are stored without timestamp tokens.
     pub(crate) fn for_stream(options: &TranscribeOptions) -> Self {
         let builder = Self::new(options);
         let options = DecodeOptions { timestamps: false, ..builder.options };

@@ -1,5 +1,5 @@
-//! The handle of the worker thread. The thread decodes the windows of all clients in one batch, whether they belong
-//! to one recording or to many.
+//! The handle of the worker thread that decodes windows. The thread decodes the windows of all clients in one batch,
+//! whether they belong to one recording or to many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +15,8 @@ use super::worker::{Load, Message, Worker};
 
 /// Starts the worker thread, and registers clients that submit windows to the thread.
 pub(crate) struct Scheduler {
-    /// The channel to the thread; `None` only in `drop`, because closing the channel ends the thread.
+    /// The channel to the worker thread. `None` only while the scheduler is dropped, because closing the channel ends
+    /// the thread.
     messages: Option<Sender<Message>>,
     worker: Option<JoinHandle<()>>,
     batch_size: usize,
@@ -25,7 +26,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts a thread that decodes up to `batch_size` windows at once.
+    /// Starts a worker thread that decodes up to `batch_size` windows at once.
     ///
     /// # Panics
     /// If the system cannot start another thread.
@@ -50,7 +51,7 @@ impl Scheduler {
         self.batch_size
     }
 
-    /// The number of windows in the batch, and the number of windows that wait for a slot.
+    /// The number of windows in the batch, and the number of windows that wait for a batch slot.
     pub(crate) fn windows(&self) -> (usize, usize) {
         self.load.windows()
     }
@@ -63,7 +64,8 @@ impl Scheduler {
 
     fn send(&self, message: Message) {
         if let Some(messages) = &self.messages {
-            // Sending fails only if the thread has panicked. `Ticket::wait` then returns `DecodeFailure::Stopped`.
+            // Sending fails only if the worker thread has panicked. `Ticket::wait` then returns
+            // `DecodeFailure::Stopped`.
             let _ = messages.send(message);
         }
     }
@@ -72,7 +74,8 @@ impl Scheduler {
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.messages = None;
-        // If the thread panicked, every client that waits for an answer already gets an error from `Ticket::wait`.
+        // A panic of the worker thread can be ignored here: every client that waits for an answer gets an error from
+        // `Ticket::wait`.
         let _ = self.worker.take().map(JoinHandle::join);
     }
 }
@@ -86,7 +89,8 @@ pub(crate) struct Client<'s> {
 impl WindowDecoder for Client<'_> {
     type Ticket = Ticket;
 
-    /// The more clients there are, the fewer slots each of them gets, which limits the memory of the waiting windows.
+    /// All clients share the slots, so each client gets fewer if there are more clients. This limits the memory that
+    /// waiting windows need.
     fn slots(&self) -> usize {
         let n_clients = self.scheduler.n_clients.load(Ordering::Relaxed).max(1);
         (2 * self.scheduler.batch_size / n_clients).clamp(1, self.scheduler.batch_size)

@@ -1,5 +1,5 @@
-//! The worker thread. It takes windows from the fair queue whenever a batch slot is free, encodes them, and decodes
-//! all windows in the batch together, one token per step.
+//! The worker thread that decodes windows. Whenever a batch slot is free, it takes a window from the fair queue and
+//! encodes the window. All windows in the batch are decoded together, one token per step.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// The number of windows in the batch, and the number of windows that wait for a slot.
+    /// The number of windows in the batch, and the number of windows that wait for a batch slot.
     pub(super) fn windows(&self) -> (usize, usize) {
         (self.decoding.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
@@ -40,7 +40,7 @@ pub(super) struct Worker<'e> {
     engine: &'e Engine,
     batch: Batch<'e>,
     queue: FairQueue<Job>,
-    /// The windows in the batch, by their batch key.
+    /// The windows in the batch, by the key that identifies each in `batch`.
     active: HashMap<u64, ActiveWindow>,
     next_key: u64,
     load: &'e Load,
@@ -52,9 +52,9 @@ struct ActiveWindow {
     encoded: EncodedWindow,
     /// The number of finished attempts; 0 during the first attempt.
     attempt: usize,
-    /// The best of the rejected hypotheses so far.
+    /// The best of the hypotheses rejected so far.
     best: Option<DecodeCheck>,
-    /// Seconds of decoding so far, over all attempts.
+    /// Seconds spent on decoding this window so far, over all attempts.
     decode_s: f64,
 }
 
@@ -68,8 +68,8 @@ struct EncodedWindow {
 impl<'e> Worker<'e> {
     pub(super) fn new(engine: &'e Engine, batch_size: usize, load: &'e Load) -> Self {
         let slots = batch_size.max(1);
-        // With the reserve slots, a short recording does not have to wait until a window of a long recording is
-        // finished.
+        // Clients without a slot may use the reserve slots. So a short recording does not have to wait until a window
+        // of a long recording is finished.
         let queue = FairQueue::new(slots, slots.div_ceil(4));
         Self { engine, batch: Batch::new(engine), queue, active: HashMap::new(), next_key: 0, load }
     }
@@ -79,7 +79,8 @@ impl<'e> Worker<'e> {
         while self.receive(messages) {
             while let Some((_, job)) = self.queue.pop() {
                 self.admit(job);
-                // A window that is ahead in the fair queue may have arrived while this window was encoded.
+                // While this window was encoded, another window may have arrived that is ahead of the rest in the
+                // fair queue.
                 if !self.receive(messages) {
                     break;
                 }
@@ -90,8 +91,8 @@ impl<'e> Worker<'e> {
         }
     }
 
-    /// Receives all messages that have arrived. If there is nothing to decode, blocks until a message arrives.
-    /// Returns false if there is nothing to decode and all senders are dropped.
+    /// Receives all messages that have arrived. If there is nothing to decode, blocks until a window arrives. Returns
+    /// false if there is nothing to decode and all senders are dropped.
     fn receive(&mut self, messages: &Receiver<Message>) -> bool {
         loop {
             let has_work = !self.active.is_empty() || self.queue.n_waiting() > 0;
@@ -119,7 +120,8 @@ impl<'e> Worker<'e> {
         self.load.waiting.store(self.queue.n_waiting(), Ordering::Relaxed);
     }
 
-    /// Encodes a window and adds it to the batch.
+    /// Encodes a window and adds it to the batch. If the window was cancelled or encoding fails, frees its batch slot
+    /// instead.
     fn admit(&mut self, mut job: Job) {
         let client = job.client;
         if job.is_cancelled() {
@@ -127,7 +129,7 @@ impl<'e> Worker<'e> {
         }
         let key = self.next_key;
         self.next_key += 1;
-        // The spectrogram takes about a megabyte, so it is freed as soon as it is encoded.
+        // The spectrogram takes about a megabyte, so it is freed as soon as the window is encoded.
         let mel = std::mem::take(&mut job.request.mel);
         match self.encode_and_join(key, &mel, &mut job.request) {
             Ok(encoded) => {
@@ -213,8 +215,9 @@ impl<'e> Worker<'e> {
         }
     }
 
-    /// Handles the hypothesis of a finished attempt. If it is accepted, sends it as the answer. Otherwise the window
-    /// is decoded again at the next temperature; after the last temperature, the best hypothesis is the answer.
+    /// Handles the hypothesis of a finished attempt. If the hypothesis is accepted, sends it as the answer. Otherwise
+    /// decodes the window again at the next temperature. After the highest temperature, sends the best hypothesis as
+    /// the answer.
     fn finish_attempt(&mut self, key: u64, result: DecodingResult) {
         let Some(mut window) = self.active.remove(&key) else { return };
         let Request { fallback, options, retry_prompt, seed, speech_s, .. } = &mut window.job.request;

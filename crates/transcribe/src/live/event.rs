@@ -8,24 +8,24 @@ use crate::{Language, Word};
 pub enum LiveEvent<'a> {
     /// Speech began.
     UtteranceStarted {
-        /// Start of the utterance, including the padding before the speech.
+        /// Start of the utterance. This includes the padding before the detected speech.
         start: f64,
     },
     /// The current utterance was decoded again.
     Words {
-        /// The words that this decode committed. Committed words never change.
+        /// The words that this decode newly committed. Committed words never change.
         committed: &'a [Word],
         /// The words after the committed words. They replace the provisional words of the previous event.
         provisional: &'a [Word],
     },
-    /// A pause ended the utterance. The events with its last words follow.
+    /// A pause ended the utterance. The remaining events of this utterance, with its final words, follow.
     UtteranceEnded {
-        /// End of the utterance, including the pause.
+        /// End of the utterance. This includes the pause after the speech.
         end: f64,
     },
     /// The utterance is finished: all of its words are committed.
     UtteranceTranscribed {
-        /// All words of the utterance. Concatenated, they are the text of the utterance.
+        /// All words of the utterance. Joined without separators, they are the text of the utterance.
         words: &'a [Word],
         /// The language, given or detected. `None` if there are no words.
         language: Option<Language>,

@@ -1,4 +1,4 @@
-//! The main type of live transcription.
+//! The main type of live transcription. It receives samples and reports words while somebody speaks.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,11 @@ use super::utterance_detector::{Change, UtteranceDetector};
 use crate::vad::SpeechProbabilities;
 use crate::{Error, Strategy, TranscribeOptions, Transcriber};
 
-/// The current utterance is decoded again after at least this much new audio.
+/// The current utterance is decoded again only after at least this much new audio.
 const MIN_STEP: Duration = Duration::from_millis(300);
 
-/// After a pause of at most this length, a new utterance is decoded together with the end of the previous utterance.
+/// If the pause between two utterances is at most this many seconds, the second one is decoded together with the end
+/// of the first.
 const MAX_CONTEXT_PAUSE_S: f64 = 2.0;
 
 /// Pushed samples are processed in blocks of 0.1 seconds.
@@ -23,34 +24,36 @@ const BLOCK: Samples = Samples::within(0.1);
 
 /// Transcribes a stream of speech while it is spoken.
 ///
-/// The stream is split into utterances, from one pause to the next. While an utterance grows, it is decoded every 300
-/// ms. Words on which two successive decodes agree are committed and never change. [`Self::push`] blocks while it
-/// decodes. Samples that arrive in the meantime should be pushed together in the next call.
+/// The stream is split into utterances, from one pause to the next. While an utterance grows, it is decoded at most
+/// every 300 ms. A word on which two successive decodes agree is committed and never changes. [`Self::push`] blocks
+/// while it decodes. Samples that arrive in the meantime should be pushed together in the next call.
 ///
-/// If the transcriber has no voice activity detector, or the options turn it off, the whole stream is one utterance.
+/// If the transcriber has no voice activity detector, or if the options turn it off, the whole stream is one
+/// utterance.
 pub struct LiveTranscriber<'t> {
     decoder: StreamDecoder<'t>,
     detects_speech: bool,
     speech_probabilities: SpeechProbabilities<'t>,
     utterance_detector: UtteranceDetector,
-    /// The most recent samples outside of utterances. The next utterance may begin within these samples.
+    /// The most recent samples that belong to no utterance. The next utterance may begin within these samples.
     recent: Vec<f32>,
     max_recent: Samples,
-    /// The number of samples received.
+    /// The number of samples received since the start of the stream.
     received: Samples,
     current: Option<Utterance>,
     previous: Option<Utterance>,
     /// The position in the stream up to which the current utterance was decoded.
     decoded_to: Samples,
-    /// The amount of new audio after which the utterance is decoded again.
+    /// The amount of new audio after which the utterance is decoded again; at least [`MIN_STEP`].
     step: Duration,
-    /// A buffer that is reused in every block.
+    /// A reused buffer for the speech probabilities of one block.
     probabilities: Vec<f32>,
 }
 
 impl<'t> LiveTranscriber<'t> {
-    /// Begins a stream. `options` are the same options as for [`Transcriber::transcribe`], but clips, a prefix and
-    /// the sequential strategy are not supported. The speech threshold is taken from `utterance_options`.
+    /// Starts to transcribe a stream. `options` are the same options as for [`Transcriber::transcribe`], but clips
+    /// (parts of a recording), a prefix and the sequential strategy are not supported. The speech threshold is taken
+    /// from `utterance_options`.
     ///
     /// # Errors
     /// The errors of [`Transcriber::check`], and [`Error::Options`] if an option is not supported or out of range.
@@ -83,7 +86,7 @@ impl<'t> LiveTranscriber<'t> {
         })
     }
 
-    /// Seconds received so far.
+    /// Seconds of audio received so far.
     pub fn seconds(&self) -> f64 {
         self.received.seconds()
     }
@@ -92,7 +95,7 @@ impl<'t> LiveTranscriber<'t> {
     /// arrived.
     ///
     /// # Errors
-    /// If the engine fails. The current utterance then continues; [`Self::clear`] discards it.
+    /// If the engine fails. The current utterance then continues; to discard it, call [`Self::clear`].
     pub fn push(&mut self, samples: &[f32], on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         for block in samples.chunks(BLOCK.0) {
             self.push_block(block, on_event)?;
@@ -107,7 +110,7 @@ impl<'t> LiveTranscriber<'t> {
         Ok(())
     }
 
-    /// Ends the current utterance, if any, at the end of the received samples.
+    /// Ends the current utterance, if there is one, at the end of the received samples.
     ///
     /// # Errors
     /// If the engine fails. The utterance has ended even then.
@@ -117,7 +120,8 @@ impl<'t> LiveTranscriber<'t> {
         self.finish(utterance, on_event)
     }
 
-    /// Discards the current utterance, if any, and the recent samples in which the next utterance might have begun.
+    /// Discards the current utterance, if there is one, and the recent samples in which the next utterance might have
+    /// begun.
     pub fn clear(&mut self) {
         (self.current, self.previous) = (None, None);
         self.recent.clear();

@@ -1,8 +1,8 @@
 //! `LocalAgreement-2`: a word is committed once two successive hypotheses agree on it (Liu et al., arXiv 2005.11185;
 //! for Whisper Macháček et al., arXiv 2307.14743).
 //!
-//! The committed words are the prefix of the next hypothesis, so that no hypothesis can contradict them. This module
-//! only gets the words after that prefix.
+//! The decoder is forced to begin the next hypothesis with the committed words, so that no hypothesis can contradict
+//! them. This module only receives the words after the committed words.
 
 use super::word_tokens::DecodedWord;
 
@@ -14,8 +14,8 @@ pub(super) struct LocalAgreement {
 
 impl LocalAgreement {
     /// Takes the next hypothesis for the words after the committed words, and returns the newly committed words. A
-    /// word is committed if it is the same as in the previous hypothesis and ends before `latest_end`, in seconds.
-    /// The last word of the hypothesis is never committed, because more audio may still extend it.
+    /// word is committed if it is the same as in the previous hypothesis and ends before `latest_end` (in seconds).
+    /// The final word of the hypothesis is never committed, because more audio may still extend this word.
     pub(super) fn commit_agreed(&mut self, hypothesis: Vec<DecodedWord>, latest_end: f64) -> Vec<DecodedWord> {
         let pairs = self.provisional.iter().zip(&hypothesis);
         let is_agreed = |previous: &DecodedWord, new: &DecodedWord| {
@@ -32,7 +32,7 @@ impl LocalAgreement {
         self.provisional = hypothesis;
     }
 
-    /// Commits all provisional words except the last `n_kept`.
+    /// Commits and returns all provisional words except the final `n_kept`.
     pub(super) fn commit_all_but(&mut self, n_kept: usize) -> Vec<DecodedWord> {
         self.provisional.drain(..self.provisional.len().saturating_sub(n_kept)).collect()
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::Word;
 
-    /// Makes a hypothesis from words that are separated by spaces.
+    /// Makes a hypothesis by splitting `text` at spaces.
     fn hypothesis(text: &str) -> Vec<DecodedWord> {
         let word = |text: &str| Word { word: text.to_owned(), start: 0.0, end: 0.0, probability: 1.0 };
         text.split_inclusive(' ').map(|text| DecodedWord { word: word(text), tokens: Vec::new() }).collect()

@@ -9,10 +9,9 @@ pub struct UtteranceOptions {
     /// falls below `threshold - HYSTERESIS` (see [`VadOptions::HYSTERESIS`](crate::VadOptions::HYSTERESIS)) or below
     /// `threshold / 2`, whichever is higher.
     pub threshold: f32,
-    /// Seconds of audio before the detected speech that are part of the utterance, because speech often begins
-    /// softly.
+    /// Seconds of audio before the detected speech that belong to the utterance, because speech often begins softly.
     pub prefix_padding: f64,
-    /// Seconds of silence that end an utterance. This silence is part of the utterance.
+    /// Seconds of silence that end an utterance. This silence belongs to the utterance.
     pub silence: f64,
 }
 

@@ -15,9 +15,10 @@ pub(super) struct StreamDecoder<'t> {
     client: Client<'t>,
     options: TranscribeOptions,
     mel: LogMel,
-    /// Builds requests without temperature fallback, because the utterance is decoded again soon.
+    /// Builds requests for an utterance that still grows. They have no temperature fallback, because the utterance is
+    /// decoded again soon.
     partial_requests: RequestBuilder,
-    /// Builds requests for the last decode of an utterance.
+    /// Builds requests for the final decode of an utterance.
     final_requests: RequestBuilder,
 }
 
@@ -27,7 +28,7 @@ impl<'t> StreamDecoder<'t> {
     /// # Errors
     /// [`Error::Audio`] if the model has a number of mel bins that is not supported.
     pub(super) fn new(transcriber: &'t Transcriber, options: &TranscribeOptions) -> Result<Self, Error> {
-        // Words that are trimmed from the start of an utterance become the prompt of its next window.
+        // Committed words that are trimmed from the start of a long utterance become the prompt of its next window.
         let options = TranscribeOptions { condition_on_previous_text: true, ..options.clone() };
         let greedy = TranscribeOptions { temperatures: vec![0.0], ..options.clone() };
         Ok(Self {
@@ -49,13 +50,13 @@ impl<'t> StreamDecoder<'t> {
         if self.engine().is_multilingual() { self.options.language } else { Some(Language::ENGLISH) }
     }
 
-    /// The prompt at the start of an utterance: hot words and initial prompt.
+    /// The prompt at the start of an utterance: hot words and the initial prompt.
     pub(super) fn initial_prompt(&self) -> Prompt {
         Prompt::new(self.engine(), &self.options)
     }
 
-    /// The log-mel spectrogram `(n_frames, n_mels)` of `samples`, and a map of their silences. Samples that do not
-    /// fit into one window are ignored.
+    /// The log-mel spectrogram of `samples`, with the shape `(n_frames, n_mels)`, and the silences in it. Samples
+    /// that do not fit into one window are ignored.
     ///
     /// # Errors
     /// [`Error::Audio`] if the spectrogram cannot be computed.
@@ -70,7 +71,8 @@ impl<'t> StreamDecoder<'t> {
         Ok((mel, silence_map))
     }
 
-    /// Decodes a window and waits for the result. The last decode of an utterance uses temperature fallback.
+    /// Decodes a window and waits for the result. `is_final` marks the final decode of an utterance, which uses
+    /// temperature fallback.
     ///
     /// # Errors
     /// If the engine fails or the language cannot be detected.

@@ -1,8 +1,8 @@
-//! An utterance that is decoded repeatedly while it grows.
+//! An utterance (speech from one pause to the next) that is decoded repeatedly while it grows.
 //!
-//! The window that is decoded begins at the start of the utterance. Once the utterance is long, the window begins
-//! after words that are already committed. So each decode takes about the same time, however long the utterance gets.
-//! After a short pause, the window also contains audio of the previous utterance, as context.
+//! The decoded window begins at the start of the utterance. Once the utterance is long, the window begins after words
+//! that are already committed, so that each decode takes about the same time, however long the utterance gets. After
+//! a short pause, the window also contains the end of the previous utterance as context.
 
 use amanuensis_engine::units::{Chunks, Samples};
 
@@ -15,21 +15,23 @@ use crate::segments::remove_repetition;
 use crate::words::SENTENCE_END;
 use crate::{Error, Language, Word};
 
-/// If the buffered audio is longer than this, it is trimmed to the end of the last committed sentence.
+/// If the buffered audio is longer than this, everything up to the end of the most recent committed sentence is
+/// dropped.
 const TRIM_TO_SENTENCE: Samples = Samples::within(15.0);
 
-/// If the buffered audio is longer than this, it is trimmed to the end of the last committed word.
+/// If the buffered audio is longer than this, everything up to the end of the most recent committed word is dropped.
 const TRIM_TO_WORD: Samples = Samples::within(20.0);
 
-/// If the buffered audio is longer than this and has no committed words, words are committed without agreement. A
-/// window holds 30 s.
+/// If the buffered audio is longer than this and has no committed words, words are committed even without agreement
+/// of two hypotheses. The limit of a window is 30 s.
 const COMMIT_WITHOUT_AGREEMENT: Samples = Samples::within(25.0);
 
-/// If audio longer than `COMMIT_WITHOUT_AGREEMENT` has no words at all, only this many seconds at its end are kept.
+/// If audio longer than `COMMIT_WITHOUT_AGREEMENT` has no words at all, only the final part of this many seconds is
+/// kept.
 const KEPT_WITHOUT_WORDS_S: f64 = 2.0;
 
-/// Words that end less than this long before the end of the audio are not committed, because they may change with the
-/// audio that follows.
+/// Words that end within this many seconds before the end of the audio are not committed, because the audio that
+/// follows may change them.
 const UNCERTAIN_END_S: f64 = 0.5;
 
 /// If the mean log-probability of a hypothesis is lower than this, its words are not committed, even if two
@@ -43,16 +45,17 @@ const MIN_AUDIO_FOR_LANGUAGE: Samples = Samples::within(3.0);
 
 /// An utterance: speech from one pause to the next. Holds the audio that has arrived so far.
 pub(super) struct Utterance {
-    /// The position of the first element of `samples` in the stream.
+    /// The position in the stream of the first element of `samples`.
     start: Samples,
     samples: Vec<f32>,
-    /// The number of samples that arrived since the last decode.
+    /// The number of samples that arrived since the previous decode.
     n_new: Samples,
-    /// The ends of all chunks with speech, as positions in the stream. `None` without a voice activity detector.
+    /// The ends of all detector chunks that contain speech, as positions in the stream. `None` without a voice
+    /// activity detector.
     speech_chunks: Option<Vec<Samples>>,
     language: Option<Language>,
     prompt: Prompt,
-    /// The committed words whose audio is in `samples`. Earlier committed words are in the prompt.
+    /// The committed words whose audio is still in `samples`. Earlier committed words are in the prompt.
     committed: Vec<DecodedWord>,
     agreement: LocalAgreement,
     /// All committed words of the utterance.
@@ -82,7 +85,7 @@ impl Utterance {
         }
     }
 
-    /// Converts this utterance into the next utterance, which keeps audio and words of this one as context.
+    /// Converts this utterance into the next utterance, which keeps audio and words of this utterance as context.
     pub(super) fn into_next(mut self, decoder: &StreamDecoder<'_>) -> Self {
         self.words.clear();
         self.trim(decoder.engine());
@@ -94,12 +97,12 @@ impl Utterance {
         self.n_new += Samples(samples.len());
     }
 
-    /// Records that the chunk that ends at `chunk_end` contains speech.
+    /// Records that the detector chunk that ends at `chunk_end` contains speech.
     pub(super) fn push_speech_chunk(&mut self, chunk_end: Samples) {
         self.speech_chunks.iter_mut().for_each(|chunks| chunks.push(chunk_end));
     }
 
-    /// Ends the utterance at a position in the stream, and returns the samples after it.
+    /// Ends the utterance at a position in the stream, and returns the samples after this position.
     pub(super) fn split_off(&mut self, end: Samples) -> Vec<f32> {
         self.samples.split_off(end.saturating_sub(self.start).0.min(self.samples.len()))
     }
@@ -109,7 +112,7 @@ impl Utterance {
         self.start + self.duration()
     }
 
-    /// Whether the utterance must be decoded before more samples are pushed.
+    /// Whether there is so much buffered audio that the utterance must be decoded before more samples are pushed.
     pub(super) fn is_full(&self) -> bool {
         self.duration() > TRIM_TO_WORD
     }
@@ -133,7 +136,7 @@ impl Utterance {
         Samples(self.samples.len())
     }
 
-    /// Decodes the audio so far, and commits the words that are certain. The final decode commits all words.
+    /// Decodes the audio received so far, and commits the words that are certain. The final decode commits all words.
     ///
     /// # Errors
     /// If the engine fails.
@@ -162,7 +165,7 @@ impl Utterance {
         Ok(())
     }
 
-    /// Decodes the words after the committed words. `None` if the hypothesis only repeats itself.
+    /// Decodes the words after the committed words. `None` if the hypothesis only repeats one phrase.
     fn next_hypothesis(
         &mut self,
         decoder: &mut StreamDecoder<'_>,
@@ -175,8 +178,7 @@ impl Utterance {
         let input = WindowInput {
             mel,
             content_frames: silence_map.n_frames,
-            // Only new audio counts as cost, because the same audio is decoded repeatedly and must not be charged
-            // each time.
+            // Only new audio is charged in the fair queue, because the same audio is decoded repeatedly.
             cost_s: self.n_new.seconds(),
             seed: self.start.whole_frames().0 as u64,
             language: self.language,
@@ -211,7 +213,8 @@ impl Utterance {
         self.committed.extend(words);
     }
 
-    /// If the utterance is long, moves committed words from its start into the prompt and drops their audio.
+    /// If the utterance is long, moves committed words from the start of the utterance into the prompt and drops
+    /// their audio.
     fn trim(&mut self, model: &impl Model) {
         let is_overlong = self.duration() > COMMIT_WITHOUT_AGREEMENT;
         if is_overlong && self.committed.is_empty() {
@@ -222,7 +225,7 @@ impl Utterance {
         if count > 0 {
             let next = self.committed.get(count).or(self.agreement.provisional().first());
             let end = self.committed[count - 1].word.end;
-            // Cut in the middle between the last dropped word and the next word.
+            // Cut in the middle between the end of the dropped words and the next word.
             self.drop_samples_before(next.map_or(end, |next| f64::midpoint(end, next.word.start.max(end))));
             for decoded in self.committed.drain(..count) {
                 self.prompt.append(&decoded.tokens);
@@ -232,7 +235,7 @@ impl Utterance {
         }
     }
 
-    /// The number of committed words to move into the prompt.
+    /// The number of committed words to move into the prompt; 0 if the audio is short enough.
     fn words_to_trim(&self, max_prompt_tokens: usize) -> usize {
         let n_tokens: usize = self.committed.iter().map(|decoded| decoded.tokens.len()).sum();
         let ends_sentence = |decoded: &DecodedWord| decoded.word.word.ends_with(SENTENCE_END);
@@ -245,7 +248,7 @@ impl Utterance {
         }
     }
 
-    /// Drops the samples before `time_s`, which is in seconds from the start of the stream.
+    /// Drops the samples before `time_s` (seconds from the start of the stream).
     fn drop_samples_before(&mut self, time_s: f64) {
         let count = Samples::within(time_s).saturating_sub(self.start).min(self.duration());
         self.samples.drain(..count.0);
@@ -255,10 +258,10 @@ impl Utterance {
     }
 }
 
-/// Returns the text tokens of a hypothesis. The first `n_prefix` text tokens are the given prefix.
+/// Returns the text tokens of a hypothesis. The first `n_prefix` text tokens are the prefix that the request gave.
 ///
-/// If the window is silent, or the hypothesis is too long for the speech in it, only the prefix is returned. If the
-/// hypothesis repeats itself, the result is `None`; in the final decode, the repetition is removed instead if
+/// If the window is silent, or the hypothesis is too long for the speech in the window, only the prefix is returned.
+/// If the hypothesis repeats itself, the result is `None`; in the final decode, the repetition is removed instead if
 /// possible.
 fn usable_tokens(
     check: DecodeCheck,

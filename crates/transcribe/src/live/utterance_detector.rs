@@ -1,4 +1,4 @@
-//! Detects when utterances begin and end, from the probability of speech in each chunk.
+//! Detects when utterances begin and end, from the speech probability of each chunk (32 ms of audio).
 
 use amanuensis_engine::units::{Chunks, Samples};
 
@@ -20,9 +20,10 @@ pub(super) enum Change {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Between two utterances. The last `speech` chunks were speech, which is not enough to begin an utterance.
+    /// Between two utterances. The `speech` most recent chunks were speech, which is not enough to begin an
+    /// utterance.
     Silence { speech: Chunks },
-    /// Within an utterance. The last `silence` chunks were silence, which is not enough to end the utterance.
+    /// Within an utterance. The `silence` most recent chunks were silence, which is not enough to end the utterance.
     Utterance { silence: Chunks },
 }
 
@@ -35,7 +36,7 @@ pub(super) struct UtteranceDetector {
     state: State,
     /// The number of chunks received.
     received: Chunks,
-    /// The end of the last utterance. The next utterance begins at this position or later.
+    /// The end of the previous utterance. The next utterance begins at this position or later.
     previous_end: Samples,
 }
 
@@ -83,7 +84,7 @@ impl UtteranceDetector {
         self.hysteresis.continues_speech(probability)
     }
 
-    /// The end of the last chunk received.
+    /// The end of the most recent chunk, as a position in the stream.
     pub(super) fn position(&self) -> Samples {
         self.received.samples()
     }
@@ -114,7 +115,8 @@ mod tests {
     #[test]
     fn an_utterance_includes_the_padding_before_speech_and_the_pause_after_it() {
         let options = UtteranceOptions { silence: 0.32, prefix_padding: 0.064, ..UtteranceOptions::default() };
-        // The runs: silence, a click, silence, speech with a pause too short to end the utterance, and silence again.
+        // The artificial recording has silence, a click, silence, speech with a pause too short to end the utterance,
+        // and silence again.
         let runs = [(0.0, 20), (0.9, 2), (0.0, 8), (0.9, 10), (0.1, 9), (0.4, 5), (0.1, 30)];
         let probabilities: Vec<f32> = runs.into_iter().flat_map(|(p, n)| std::iter::repeat_n(p, n)).collect();
         let (start, end) = (Chunks(30 - 2).samples(), Chunks(54 + 10).samples());

@@ -12,8 +12,8 @@ pub(super) struct DecodedWord {
 }
 
 /// Returns the words after the first `n_prefix` tokens of a hypothesis, each with its own tokens. `tokens` are all
-/// text tokens of the hypothesis. `words` are all words of the hypothesis; concatenated, they are the text of
-/// `tokens`.
+/// text tokens of the hypothesis. `words` are all words of the hypothesis; joined without separators, they are the
+/// text of `tokens`.
 pub(super) fn words_after_prefix(
     n_prefix: usize,
     words: Vec<Word>,
@@ -30,21 +30,21 @@ pub(super) fn words_after_prefix(
     divide_tokens(n_prefix, words, tokens, &lengths)
 }
 
-/// Does the work of [`words_after_prefix`]. `lengths` are the lengths of the tokens in bytes.
+/// Implements [`words_after_prefix`]. `lengths` are the lengths of the tokens in bytes.
 fn divide_tokens(n_prefix: usize, words: Vec<Word>, tokens: &[u32], lengths: &[usize]) -> Vec<DecodedWord> {
     // The byte position at which each token ends.
     let ends: Vec<usize> = lengths.iter().scan(0, |end, length| Some((*end += length, *end).1)).collect();
     let n_prefix = n_prefix.min(tokens.len());
     let prefix_end = n_prefix.checked_sub(1).map_or(0, |last| ends[last]);
     let mut decoded: Vec<DecodedWord> = Vec::new();
-    // `start` is the byte position at which the next word starts, and `first` the index of its first token.
-    // `is_complete` is false if the last word in `decoded` ends in the middle of a token, so that its tokens are not
-    // assigned yet.
+    // `start` is the byte position at which the next word starts, and `first` is the index of the first token of that
+    // word. `is_complete` is false if the most recent word in `decoded` ends in the middle of a token, so that its
+    // tokens are not assigned yet.
     let (mut start, mut first, mut is_complete) = (0, n_prefix, true);
     for word in words {
         let end = start + word.word.len();
         if end > prefix_end {
-            // If the prefix ends within this word, keep only the part of the word after the prefix.
+            // If the prefix ends within this word, only the part of the word after the prefix is kept.
             let after_prefix = word.word.get(prefix_end.saturating_sub(start)..).unwrap_or(&word.word).to_owned();
             let word = Word { word: after_prefix, ..word };
             match decoded.last_mut().filter(|_| !is_complete) {
@@ -54,8 +54,8 @@ fn divide_tokens(n_prefix: usize, words: Vec<Word>, tokens: &[u32], lengths: &[u
                 }
                 None => decoded.push(DecodedWord { word, tokens: Vec::new() }),
             }
-            // Invalid UTF-8 in a word is replaced by U+FFFD, so the length of the word may differ from the length of
-            // its tokens. If the word then ends in the middle of a token, it is joined with the next word.
+            // Invalid UTF-8 in a word was replaced by U+FFFD, so the word may have another length than its tokens. If
+            // the word then ends in the middle of a token, it is joined with the next word.
             let end_token = ends.partition_point(|token_end| *token_end <= end);
             is_complete = end_token > first && ends[end_token - 1] == end;
             if let Some(last) = decoded.last_mut().filter(|_| is_complete) {
@@ -90,7 +90,8 @@ mod tests {
         let decoded = divide_tokens(1, words(), &tokens, &lengths);
         let decoded: Vec<_> = decoded.iter().map(|word| (word.word.word.as_str(), word.tokens.as_slice())).collect();
         assert_eq!(decoded, [(",", &[2][..]), (" can", &[3, 4]), ("\u{fffd} do", &[5, 6])]);
-        // If all tokens are prefix, one word is left, because U+FFFD has more bytes than the token that it replaces.
+        // If all tokens belong to the prefix, one word is left, because U+FFFD has more bytes than the token that it
+        // replaces.
         assert_eq!(divide_tokens(9, words(), &tokens, &lengths[..]).len(), 1);
     }
 

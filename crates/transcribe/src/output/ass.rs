@@ -36,13 +36,13 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
     Ok(())
 }
 
-/// The text of a cue with a karaoke tag `{\k<duration>}` in front of each word. Durations are in hundredths of a
-/// second. A pause before a word gets its own tag.
+/// The text of a cue (one subtitle) with a karaoke tag `{\k<duration>}` in front of each word. Durations are in
+/// hundredths of a second. A pause before a word gets its own tag.
 fn karaoke(cue: &Cue) -> String {
     let mut durations = Vec::new();
     let mut total = 0;
-    // A duration is the difference of two rounded times since the start of the cue, so that rounding errors do not
-    // accumulate.
+    // Each duration is the difference of two rounded times, both counted from the start of the cue, so that rounding
+    // errors do not accumulate.
     let mut duration_until = |end: f64| {
         let before = total;
         total = centiseconds(end - cue.start);

@@ -1,4 +1,4 @@
-//! Formatting and rounding of times, for several output formats.
+//! Formats and rounds times, for several output formats.
 
 /// Formats a time as `hours:minutes:seconds`, then `separator` and three digits of milliseconds.
 pub(super) fn timecode(seconds: f64, separator: char) -> String {

@@ -1,4 +1,4 @@
-//! The words of a segment, prepared for cues.
+//! The words of a segment, prepared for cues (subtitles).
 
 use crate::transcript::on_one_line;
 use crate::{Segment, Word};
@@ -32,11 +32,12 @@ fn estimated_words(segment: &Segment) -> Vec<Word> {
     words
 }
 
-/// Splits a word before each Chinese character and each Japanese syllable, because lines may be broken there.
+/// Splits a word before each Chinese character and each Japanese syllable, because a subtitle line may be broken
+/// there.
 fn breakable_parts(word: &str) -> Vec<&str> {
     let is_syllable =
         |c: char| matches!(c, '\u{3041}'..='\u{30fa}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3fffd}');
-    // A line must not begin with a small kana, so there is no split before one.
+    // A line must not begin with a small kana, so the word is not split before one.
     let may_begin = |c: char| is_syllable(c) && !"ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ".contains(c);
     let mut parts = Vec::new();
     let mut start = 0;

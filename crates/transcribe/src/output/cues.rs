@@ -1,5 +1,5 @@
 //! Arranges the segments of a transcript as subtitle cues. A cue consists of lines of text that are shown on the
-//! screen for some time.
+//! screen together for some time.
 //!
 //! Cues do not overlap, and every cue has text and a duration. A cue is shown for at least the time that it takes to
 //! read its text, unless the next cue begins earlier.
@@ -7,16 +7,16 @@
 use super::cue_words::cue_words;
 use crate::{Segment, Transcript, Word};
 
-/// Layout options for subtitles. By default, each segment is one cue with one line.
+/// Layout options for subtitles. By default, each segment is one cue (one subtitle on the screen) with one line.
 ///
 /// For segments without [words](Segment::words), the times of words are estimated from the length of the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SubtitleOptions {
-    /// Maximum characters per line. A word that is longer than this gets its own line.
+    /// The maximum number of characters per line. A word that is longer than this gets its own line.
     pub max_line_width: Option<usize>,
-    /// Maximum lines per cue.
+    /// The maximum number of lines per cue.
     pub max_line_count: Option<usize>,
-    /// Maximum words per line. If this is the only limit, each line becomes a cue.
+    /// The maximum number of words per line. If this is the only limit, each line becomes a cue.
     pub max_words_per_line: Option<usize>,
     /// Whether to mark each word while it is spoken.
     pub highlight_words: bool,
@@ -34,7 +34,7 @@ pub(super) struct Cue {
 }
 
 impl Cue {
-    /// The text of the cue, with lines joined by `line_break`. `write` formats and escapes each word.
+    /// The text of the cue, with `line_break` between the lines. `write` formats and escapes each word.
     pub(super) fn text(&self, line_break: &str, write: impl Fn(&Word) -> String) -> String {
         let line = |words: &Vec<Word>| words.iter().map(&write).collect::<String>().trim().to_owned();
         self.lines.iter().map(line).collect::<Vec<_>>().join(line_break)
@@ -46,22 +46,22 @@ impl Cue {
     }
 }
 
-/// The speed at which people read subtitles, a common limit in subtitling guides.
+/// The speed at which people read subtitles, in characters per second; a common limit in subtitling guides.
 const READING_SPEED_CHARS_PER_S: f64 = 20.0;
 
-/// A cue is shown for at least this long, unless the next cue begins earlier.
+/// A cue is shown for at least this many seconds, unless the next cue begins earlier.
 const MIN_CUE_S: f64 = 0.8;
 
-/// The minimum duration of a cue even if the next cue begins earlier: two ticks of the least precise clock of all
-/// formats.
+/// The minimum duration of a cue in seconds even if the next cue begins earlier. It is two ticks of the format with
+/// the least precise clock.
 const MIN_TIME_LEFT_S: f64 = 0.02;
 
-/// The cues of a transcript in order.
+/// The cues of a transcript, ordered by time.
 pub(super) fn cues(transcript: &Transcript, options: &SubtitleOptions) -> Vec<Cue> {
     let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| segment_cues(segment, options)).collect();
     let mut previous_end = 0.0;
     for index in 0..cues.len() {
-        // The last cue may stay until the recording ends, or until its segment ends if that is later.
+        // The final cue may stay until the recording ends, or until its segment ends if that is later.
         let end = transcript.duration.max(cues[index].end);
         let next_start = cues.get(index + 1).map_or(end, |next| next.start);
         let cue = &mut cues[index];
@@ -83,13 +83,13 @@ fn segment_cues(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
     let mut cues: Vec<Cue> = Vec::new();
     for lines in lines.chunks(lines_per_cue) {
         let mut words = lines.iter().flatten();
-        // Every line has at least one word, so there is always a first word.
+        // Every line has at least one word, so the loop never continues here.
         let Some(first) = words.next() else { continue };
         let last = words.next_back().unwrap_or(first);
         cues.push(Cue { start: first.start, end: last.end, lines: lines.to_vec() });
     }
     // The cues cover the whole segment, even if the first word starts later than the segment, or the last word ends
-    // earlier. Exception: with a limit on words per line, the first cue starts at its first word.
+    // before the segment ends. Exception: with a limit on words per line, the first cue starts at its first word.
     if let (Some(first), true) = (cues.first_mut(), options.max_words_per_line.is_none()) {
         first.start = first.start.min(segment.start);
     }
@@ -99,7 +99,7 @@ fn segment_cues(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
     cues
 }
 
-/// Breaks words into lines.
+/// Breaks words into lines, within the limits of `options`.
 fn fill_lines(words: Vec<Word>, options: &SubtitleOptions) -> Vec<Vec<Word>> {
     let max_width = options.max_line_width.unwrap_or(usize::MAX);
     let max_words = options.max_words_per_line.unwrap_or(usize::MAX);

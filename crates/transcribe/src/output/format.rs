@@ -1,4 +1,4 @@
-//! The table of output formats.
+//! The output formats, as a table with one entry for each.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -47,7 +47,7 @@ impl OutputFormat {
         self.description
     }
 
-    /// Whether this is a subtitle format. Other formats ignore [`SubtitleOptions`].
+    /// Whether this is a subtitle format. The other formats ignore [`SubtitleOptions`].
     pub fn is_subtitles(self) -> bool {
         self.is_subtitles
     }

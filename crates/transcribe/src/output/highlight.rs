@@ -1,10 +1,10 @@
-//! Marks the word that is being spoken, for formats that can only style a whole cue. The cue is repeated once for
-//! each word, each time with a different word marked.
+//! Marks the word that is being spoken, for formats that can only style a whole cue (subtitle). The cue is repeated
+//! once for each word, each time with a different word marked.
 
 use super::cues::Cue;
 use crate::Word;
 
-/// A part of a cue's duration in which one word is marked, or no word.
+/// A part of a cue's duration, during which either one word or no word is marked.
 #[derive(Debug, PartialEq)]
 pub(super) struct Highlight {
     /// The start time in seconds.
@@ -15,10 +15,12 @@ pub(super) struct Highlight {
     pub(super) word: Option<usize>,
 }
 
-/// Highlights shorter than this are left out, because their duration would be zero after rounding to milliseconds.
+/// Highlights shorter than this many seconds are left out, because their duration would be zero after rounding to
+/// milliseconds.
 const MIN_HIGHLIGHT_S: f64 = 0.001;
 
-/// The highlights of a cue in order of time. Together they cover the whole duration of the cue.
+/// The highlights of a cue, ordered by time. Apart from highlights too short to be shown, they cover the whole
+/// duration of the cue.
 pub(super) fn highlights(cue: &Cue) -> Vec<Highlight> {
     let mut highlights: Vec<Highlight> = Vec::new();
     let mut now = cue.start;
@@ -33,8 +35,8 @@ pub(super) fn highlights(cue: &Cue) -> Vec<Highlight> {
     highlights
 }
 
-/// The text of a cue during a highlight. `write` escapes the text of a word. The tags enclose the marked word, but
-/// not the spaces next to it.
+/// The text of a cue during a highlight. `write` escapes the text of a word. The two tags enclose the marked word,
+/// but not the spaces next to it.
 pub(super) fn highlighted_text(
     cue: &Cue,
     highlight: &Highlight,

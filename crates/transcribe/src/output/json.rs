@@ -1,4 +1,5 @@
-//! The `verbose_json` format of `OpenAI` on one line, with additional fields for the model name and the timings.
+//! The `verbose_json` format of `OpenAI`, written on one line, with additional fields such as the model name and the
+//! timings.
 
 use std::io::{self, Write};
 

@@ -1,5 +1,5 @@
-//! LRC lyrics: one line per cue, which starts with the start time of the cue. With `highlight_words`, the enhanced
-//! LRC format is written, which also has a time in front of each word.
+//! LRC lyrics: one line per cue (subtitle), which starts with the start time of the cue. With `highlight_words`, the
+//! enhanced LRC format is written, which also has a time in front of each word.
 //!
 //! A player shows a line until the next line begins. Before a long pause and at the end, an additional line with only
 //! a time is written, so that the player removes the text from the screen.
@@ -11,7 +11,7 @@ use super::clock::centiseconds;
 use super::cues::{Cue, SubtitleOptions, cues};
 use crate::Transcript;
 
-/// Before a pause that is longer than this, the text is removed from the screen.
+/// Before a pause that is longer than this many seconds, the text is removed from the screen.
 const MAX_PAUSE_S: f64 = 2.0;
 
 pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {

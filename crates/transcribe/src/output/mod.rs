@@ -1,7 +1,7 @@
 //! Output formats of transcripts. Each format has its own file, and one line in the table in `format`.
 //!
-//! Subtitle formats share `cues`, which arranges segments as cues, and `highlight`, which marks the word that is
-//! being spoken.
+//! Subtitle formats share `cues`, which arranges segments as cues (subtitles on the screen), and `highlight`, which
+//! marks the word that is being spoken.
 
 mod ass;
 mod clock;

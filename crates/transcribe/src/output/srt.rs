@@ -1,5 +1,5 @@
-//! `SubRip` subtitles. Each cue is written as its number (counting from 1), a line with its start and end time, its
-//! text and an empty line.
+//! `SubRip` subtitles. Each cue (subtitle) is written as its number (counting from 1), a line with its start and end
+//! time, its text and an empty line.
 
 use std::io::{self, Write};
 
@@ -28,7 +28,8 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
 }
 
 fn plain(cue: &Cue) -> String {
-    // The whole text is escaped at once, because the characters of `-->` may be spread over two words.
+    // The whole text is escaped at once and not word by word, because the characters of `-->` may be spread over two
+    // words.
     escaped(&cue.text("\n", |word| word.word.clone()))
 }
 

@@ -1,4 +1,4 @@
-//! Helpers for the tests of the formats, and tests that apply to all formats.
+//! Helpers for the tests of the output formats, and tests that apply to all formats.
 
 use super::*;
 use crate::transcript::tests::{segment, transcript};

@@ -9,7 +9,7 @@ use crate::Transcript;
 pub(super) fn write(transcript: &Transcript, _: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "start\tend\ttext")?;
     for segment in &transcript.segments {
-        // The method `line` replaces control characters, so the text contains no tab.
+        // The method `line` has replaced control characters by spaces, so the text contains no tab.
         writeln!(out, "{}\t{}\t{}", milliseconds(segment.start), milliseconds(segment.end), segment.line())?;
     }
     Ok(())

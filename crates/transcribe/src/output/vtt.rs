@@ -24,7 +24,7 @@ pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mu
     Ok(())
 }
 
-/// Replaces markup characters by character references.
+/// Replaces the markup characters of `WebVTT` by character references such as `&amp;`.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -12,8 +12,8 @@ use crate::vad::SpeechProbabilities;
 use crate::windowing::{WindowSpan, Windower};
 use crate::{Strategy, Timings, TranscribeOptions};
 
-/// Windows shorter than this are skipped: nobody can say a word in 0.2 s, and models tend to invent text for such
-/// windows. In sequential mode, the audio after the last timestamp is often this short.
+/// Windows shorter than this are skipped: no word is spoken in less than 0.2 s, and models tend to invent text for
+/// such windows. In sequential mode, the audio after the last timestamp is often this short.
 pub(super) const MIN_WINDOW: Frames = Frames(20);
 
 /// The amount of audio that is read at a time.
@@ -44,7 +44,7 @@ impl<'v, S: SampleSource> Input<'v, S> {
         &self.buffer
     }
 
-    /// Reads the recording until the next window is known. `None` at the end of the recording.
+    /// Reads the recording until the end of the next window is known. `None` at the end of the recording.
     pub(super) fn next_window(&mut self, timings: &mut Timings) -> Result<Option<WindowSpan>, AudioError> {
         loop {
             let Some(window) = self.windower.next_window(self.buffer.position()) else {
@@ -56,7 +56,7 @@ impl<'v, S: SampleSource> Input<'v, S> {
                 continue;
             };
             self.buffer.advance_to(window.frames.start);
-            // The last chunk may end after the recording, or even begin after the last whole frame of the recording.
+            // The final chunk may end after the recording, or even begin after the last whole frame of the recording.
             let end_of_recording = self.buffer.read().whole_frames();
             let frames = window.frames.start..window.frames.end.min(end_of_recording);
             if frames.is_empty() {
@@ -80,7 +80,7 @@ impl<'v, S: SampleSource> Input<'v, S> {
         samples
     }
 
-    /// Drops the samples before `position`.
+    /// Drops the samples before `position`, because they are no longer needed.
     pub(super) fn advance_to(&mut self, position: Frames) {
         self.buffer.advance_to(position);
     }

@@ -7,7 +7,7 @@ use amanuensis_engine::Frames;
 
 use crate::{Ending, Event, Language, Segment, Timings, TranscribeOptions, Transcript, WindowCheckpoint};
 
-/// Collects the results, and sends each result as an event.
+/// Collects the results of a transcription, and sends each result as an event.
 pub(super) struct Report<'a> {
     on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     segments: Vec<Segment>,
@@ -21,8 +21,8 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// `language` is the given language, or the only language that the model supports. `None` if the language has to
-    /// be detected.
+    /// Creates an empty report. `language` is the given language, or the only language that the model supports.
+    /// `None` if the language has to be detected.
     pub(super) fn new(
         on_event: &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
         language: Option<Language>,
@@ -63,7 +63,7 @@ impl<'a> Report<'a> {
     }
 
     /// Assigns ids to the segments of a window that was just decoded, sends the segments, and then sends the
-    /// checkpoint of the window.
+    /// checkpoint of the window. Returns the window with these ids.
     pub(super) fn window(&mut self, mut window: WindowCheckpoint) -> WindowCheckpoint {
         for (segment, id) in window.segments.iter_mut().zip(self.segments.len()..) {
             segment.id = id;

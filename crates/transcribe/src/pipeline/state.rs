@@ -8,18 +8,18 @@ use crate::model::Model;
 use crate::{Language, TranscribeOptions, WindowCheckpoint};
 
 /// The state between two windows. If two transcriptions have equal states, and their recordings are equal from
-/// [`Self::position`] on, the rest of their transcripts is equal.
+/// [`Self::position`] on, the rest of their transcripts is equal, too.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct State {
     /// The language that was given or detected, or English for an English-only model. `None` if it was not detected
     /// yet.
     language: Option<Language>,
     prompt: Prompt,
-    /// Tokens with which the first text must begin; empty once a window with text was transcribed.
+    /// Tokens with which the first window with text must begin; empty after that window.
     prefix: Vec<u32>,
     /// The position up to which the recording is transcribed.
     position: Frames,
-    /// The end of the last segment.
+    /// The end of the most recent segment.
     last_segment_end: Frames,
 }
 
@@ -47,8 +47,8 @@ impl State {
         self.position = Frames(window.end);
     }
 
-    /// The state for decoding a part of a window again. `window` holds the results of the window so far. Its segments
-    /// are not added to the prompt, because they may come after the part.
+    /// The state for decoding a part of a window again. `window` holds the results of the window so far. The segments
+    /// in `window` are not added to the prompt, because they may come after that part.
     pub(super) fn within(&self, window: &WindowCheckpoint) -> Self {
         let mut state = self.clone();
         state.language = state.language.or(window.language);

@@ -1,6 +1,6 @@
 //! Transcriptions of long recordings with a scripted model.
 
-// Exact comparison is possible, because expected and actual times are computed from the same multiples of 10 ms.
+// Times can be compared exactly, because expected and actual times are computed from the same multiples of 10 ms.
 #![allow(clippy::float_cmp)]
 
 mod resume;
@@ -49,7 +49,7 @@ fn batched_windows_do_not_depend_on_the_timestamps_before_them() {
         ControlFlow::Continue(())
     });
     let transcript = transcript.unwrap();
-    // All chunks have the same speech probability, so each window is split as late as possible. The last sentence of
+    // All chunks have the same speech probability, so each window is split as late as possible. The final sentence of
     // the first window has no closing timestamp, so it ends at the end of the window.
     let expected =
         [(0.0, 4.54, "a b"), (4.54, 25.3, " c."), (26.1, 27.96, "a"), (27.96, 37.96, "a"), (56.93, 57.93, " b")];
@@ -103,7 +103,7 @@ fn silent_windows_have_no_segments() {
     let model = ScriptedModel::new(vec![Vec::new(), vec![at(0.0), 1, at(2.0)]]);
     model.hypotheses.borrow_mut()[0] = Ok(silent());
     assert_eq!(summary(&model.transcribe(SilentSource::seconds(40)).unwrap()), [(30.0, 32.0, "a")]);
-    // A hypothesis with a high log-probability is kept, even if the probability of no speech is high.
+    // A hypothesis with a high log-probability is kept, even if the no-speech probability is high.
     let model = ScriptedModel::new(vec![Vec::new()]);
     model.hypotheses.borrow_mut()[0] = Ok(DecodingResult { avg_logprob: -0.5, ..silent() });
     assert_eq!(summary(&model.transcribe(SilentSource::seconds(40)).unwrap()), [(0.0, 3.0, "a")]);
@@ -119,8 +119,8 @@ fn a_gap_is_decoded_again_and_its_text_is_ignored_if_improbable() {
         let mut on_event = |_: Event<'_>| ControlFlow::Continue(());
         let source = SilentSource::seconds(8);
         let mut pipeline = Pipeline::new(model.parts(), source, &options, &mut on_event);
-        // Without a detector, the whole recording counts as speech. Treat this speech as detected, so that gaps are
-        // decoded again.
+        // Without a voice activity detector, the whole recording counts as speech. Treat it as speech that a detector
+        // found, so that speech without a segment is decoded again.
         pipeline.windows.set_uses_vad();
         assert_eq!(summary(&pipeline.run(Vec::new()).unwrap()), expected);
     }

@@ -1,4 +1,5 @@
-//! Decodes one window: build the request, wait for the hypothesis, check it, make segments, and decode gaps again.
+//! Transcribes one window: build the request, wait for the hypothesis, check it, and make segments. Then each gap
+//! (speech that no segment covers) is decoded again.
 
 use amanuensis_audio::LogMel;
 use amanuensis_engine::units::length;
@@ -17,17 +18,17 @@ use crate::{Error, Language, Segment, Strategy, TranscribeOptions, WindowCheckpo
 /// wrong.
 const MAX_PROMPT_TEMPERATURE: f32 = 0.5;
 
-/// The maximum number of times that any part of the recording is decoded: first as part of a window, then as a gap in
-/// that window, then as a gap in that gap.
+/// The maximum number of times that any part of the recording is decoded: first as part of a window, then as a gap
+/// (speech that no segment covers) in that window, then as a gap within that gap.
 const MAX_PASSES: usize = 3;
 
 /// A window that was submitted to the decoder.
 pub(super) struct PendingWindow<T> {
     ticket: T,
     span: WindowSpan,
-    /// The samples of the window, because parts of it may be decoded again.
+    /// The samples of the window. They are kept because parts of the window may be decoded again.
     samples: Vec<f32>,
-    /// The silences of the window; `None` without word timestamps.
+    /// The silences of the window, which are needed for word timestamps; `None` without word timestamps.
     silence_map: Option<SilenceMap>,
 }
 
@@ -39,7 +40,8 @@ pub(super) struct WindowTranscriber<'a, M, D> {
     options: &'a TranscribeOptions,
     requests: RequestBuilder,
     mel: LogMel,
-    /// Whether a voice activity detector is used. Without one, the whole recording counts as speech.
+    /// Whether a voice activity detector is used. Without one, the whole recording counts as speech, and no part is
+    /// decoded again.
     uses_vad: bool,
 }
 
@@ -54,8 +56,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Self { model, decoder, model_name, options, requests: RequestBuilder::new(options), mel, uses_vad }
     }
 
-    /// For tests without a voice activity detector: treats the assumed speech as detected speech, so that gaps are
-    /// decoded again.
+    /// For tests without a voice activity detector: treats the whole recording as speech that a detector found, so
+    /// that speech without a segment is decoded again.
     #[cfg(test)]
     pub(super) fn set_uses_vad(&mut self) {
         self.uses_vad = true;
@@ -89,14 +91,15 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
             language: state.language().filter(|_| !self.options.multilingual),
             prompt: state.prompt(),
             prefix: state.prefix().to_vec(),
-            // The hypothesis contains the prefix even if nobody says it, so the length of the hypothesis is not
-            // compared with the speech.
+            // The hypothesis contains the prefix even if nobody says it, so the length of the hypothesis must not be
+            // compared with the amount of speech.
             speech_s: (self.uses_vad && state.prefix().is_empty()).then(|| span.speech_s()),
         });
         Ok(PendingWindow { ticket: self.decoder.submit(request), span, samples, silence_map })
     }
 
-    /// Waits for the hypothesis of a window, makes segments from it, and decodes its gaps again.
+    /// Waits for the hypothesis of a window and makes segments from it. Decodes gaps (speech that no segment covers)
+    /// again.
     pub(super) fn finish(
         &mut self,
         window: PendingWindow<D::Ticket>,
@@ -119,8 +122,9 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(found)
     }
 
-    /// Waits for the hypothesis of a window or gap, adds its segments to `found`, and decodes its gaps again. Returns
-    /// the distance from the start of this window to the start of the next one.
+    /// Waits for the hypothesis of a window or gap (speech that no segment covered), adds its segments to `found`,
+    /// and decodes the gaps that remain. Returns the distance from the start of this window to the start of the next
+    /// one.
     fn pass(
         &mut self,
         window: PendingWindow<D::Ticket>,
@@ -131,8 +135,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
     ) -> Result<Frames, Error> {
         let PendingWindow { ticket, span, samples, silence_map } = window;
         let mut decoded = self.decode(ticket, report)?;
-        // In a gap, the model found no text at first. If its text for the gap is improbable, the text is most likely
-        // invented.
+        // At first the model found no text in a gap (speech that no segment covers). So if the new text is
+        // improbable, it is most likely invented.
         let is_gap = passes_left < MAX_PASSES;
         if decoded.check.is_silent || (is_gap && decoded.check.is_improbable) {
             return Ok(span.length());
@@ -155,7 +159,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(advance)
     }
 
-    /// Waits for the hypothesis of a window, and adds its run times to the timings.
+    /// Waits for the hypothesis of a window, and adds the run times of encoder and decoder to the timings.
     fn decode(&self, ticket: D::Ticket, report: &mut Report<'_>) -> Result<DecodedWindow, Error> {
         let decoded = self.decoder.wait(ticket).map_err(|failure| failure.into_error(self.model_name))?;
         report.timings.encode += decoded.encode_s;
@@ -165,7 +169,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
 
     /// Removes text that was certainly not spoken and that temperature fallback did not prevent. If a phrase is
     /// repeated over and over, only its first occurrence stays. If the text is too long for the speech in the window,
-    /// all of it is removed.
+    /// the whole text is removed.
     fn remove_invented_text(&self, check: &mut DecodeCheck, span: &WindowSpan, report: &mut Report<'_>) {
         let describe = |removed: &[u32]| {
             let text: String = self.model.text(removed).trim().chars().take(60).collect();
@@ -191,13 +195,14 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         !text.trim().is_empty() && text.trim() != self.model.text(state.prefix()).trim()
     }
 
-    /// The spans of the segments, and the distance from the start of this window to the start of the next one.
+    /// The spans (tokens with start and end) that become segments, and the distance from the start of this window to
+    /// the start of the next one.
     fn split(&self, check: &DecodeCheck, window: Frames) -> (Vec<Span>, Frames) {
         let timestamp = |token| self.model.timestamp_frame(token);
         let TimestampSplit { mut spans, unfinished, advance } =
             split_at_timestamps(&check.result.tokens, window, timestamp);
         match self.options.strategy {
-            // In batched mode the next window was already submitted. It begins at the end of this window.
+            // In batched mode the next window was already submitted. It does not begin before the end of this window.
             Strategy::Batched => {
                 spans.extend(unfinished);
                 (spans, window)
@@ -207,7 +212,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
     }
 
     /// Makes the segments of a window that begins at `start`. The segments have word timestamps if there is a
-    /// `silence_map`.
+    /// `silence_map`, which holds the silences of the window.
     fn segments(
         &self,
         mut spans: Vec<Span>,
@@ -229,8 +234,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(builder.build(&spans, words))
     }
 
-    /// Returns the words of each span. Moves the start of each span to the start of its first word, and the end to
-    /// the end of its last word.
+    /// Returns the words of each span. Moves the start of each span to the start of the first word, and the end to
+    /// the end of the last word.
     fn align(
         &self,
         builder: &SegmentBuilder<'_, M>,
@@ -252,8 +257,9 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         Ok(words.collect())
     }
 
-    /// The parts of a window to decode again: speech that is not covered by any segment. If the window has no
-    /// segments at all, there are no gaps, because the model treated the whole window as silence.
+    /// The gaps of a window: speech that no segment covers, which is decoded again. If the window has no segments at
+    /// all, the result is empty, because the model treated the whole window as silence. It is also empty without a
+    /// voice activity detector.
     fn gaps(&self, span: &WindowSpan, advance: Frames, segments: &[Segment]) -> Vec<WindowSpan> {
         if !self.uses_vad || segments.is_empty() {
             return Vec::new();
@@ -262,7 +268,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         untranscribed_gaps(span, advance, times).into_iter().map(|gap| span.part(gap)).collect()
     }
 
-    /// Decodes a gap as a window of its own.
+    /// Decodes a gap (speech that no segment covers) as a window of its own, and adds its segments to `found`.
     fn fill_gap(
         &mut self,
         gap: WindowSpan,
@@ -277,14 +283,15 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         let state_in_window = state.within(found);
         let window = self.submit(gap, samples, &state_in_window, report)?;
         if let Err(error) = self.pass(window, passes_left, &state_in_window, found, report) {
-            // The segments that are already in `found` are kept.
+            // This error is only a warning: the segments that are already in `found` are kept.
             report.warn(format!("a part of the recording could not be decoded again: {error}"));
         }
         Ok(())
     }
 }
 
-/// Stores in `found` what affects later windows: the detected language, and whether the prompt must be reset.
+/// Stores in `found` what affects later windows: the detected language, and whether to remove the previous text from
+/// the prompt.
 fn record_language_and_prompt(
     decoded: &DecodedWindow,
     state: &State,

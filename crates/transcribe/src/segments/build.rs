@@ -1,4 +1,4 @@
-//! Builds [`Segment`]s from the spans of a window.
+//! Builds [`Segment`]s from the spans (tokens with start and end) of a window.
 
 use amanuensis_engine::Frames;
 
@@ -7,7 +7,8 @@ use crate::decoding::DecodeCheck;
 use crate::model::Model;
 use crate::{Flag, Language, Segment, Word};
 
-/// The words of a span, and the log-probability of each of its text tokens. Both are empty without word timestamps.
+/// The words of a span, and the log-probability of each text token of the span. Both are empty without word
+/// timestamps.
 pub(crate) type SpanWords = (Vec<Word>, Vec<f32>);
 
 /// Builds the segments of one window.
@@ -17,7 +18,7 @@ pub(crate) struct SegmentBuilder<'a, M> {
     pub(crate) check: &'a DecodeCheck,
     /// Where the window begins in the recording.
     pub(crate) window_start: Frames,
-    /// The language of the window, if it is detected in every window.
+    /// The language that was detected in this window; `None` unless every window detects its own language.
     pub(crate) language: Option<Language>,
 }
 

@@ -1,4 +1,4 @@
-//! Makes segments from the tokens of a window.
+//! Makes segments (pieces of text with times) from the tokens of a decoded window.
 
 mod build;
 mod repetition;

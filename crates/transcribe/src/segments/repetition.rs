@@ -6,11 +6,11 @@ use std::ops::Range;
 /// phrase two or three times.
 const MIN_REPETITIONS: usize = 3;
 
-/// The minimum number of tokens in all repetitions of a loop together.
+/// All repetitions of a loop together must have at least this many tokens.
 const MIN_REPEATED_TOKENS: usize = 12;
 
-/// Returns the positions of the longest loop in `text`, without the first occurrence of its phrase. The range is
-/// empty if there is no loop. `text` must contain text tokens only.
+/// Finds the longest loop (a phrase that is repeated over and over) in `text`. Returns its positions without the
+/// first occurrence of the phrase. The range is empty if there is no loop. `text` must contain text tokens only.
 fn find_repetition(text: &[u32]) -> Range<usize> {
     let mut longest = 0..0;
     for period in 1..=text.len() / (MIN_REPETITIONS + 1) {
@@ -27,8 +27,8 @@ fn find_repetition(text: &[u32]) -> Range<usize> {
     longest
 }
 
-/// Removes the longest loop, except for the first occurrence of its phrase, and returns the removed text tokens. All
-/// timestamp tokens stay; `is_timestamp` tells whether a token is one.
+/// Removes the longest loop (a phrase that is repeated over and over), except for the first occurrence of the phrase,
+/// and returns the removed text tokens. All timestamp tokens stay; `is_timestamp` tells whether a token is one.
 pub(crate) fn remove_repetition(tokens: &mut Vec<u32>, is_timestamp: impl Fn(u32) -> bool) -> Vec<u32> {
     let text_positions: Vec<usize> = (0..tokens.len()).filter(|&at| !is_timestamp(tokens[at])).collect();
     let text: Vec<u32> = text_positions.iter().map(|&at| tokens[at]).collect();

@@ -10,11 +10,11 @@ use amanuensis_engine::Frames;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TimestampSplit {
     pub(crate) spans: Vec<Span>,
-    /// The tokens after the last pair of timestamps. In sequential mode, the next window begins at that pair, and
-    /// this part is decoded again.
+    /// The tokens after the last pair of adjacent timestamps. In sequential mode, the next window begins at that
+    /// pair, so these tokens are discarded and their audio is decoded again.
     pub(crate) unfinished: Option<Span>,
-    /// The distance from the start of this window to the start of the next window: at least one frame, and at most
-    /// the whole window.
+    /// The distance from the start of this window to the start of the next window in sequential mode: at least one
+    /// frame, and at most the whole window.
     pub(crate) advance: Frames,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn split_at_timestamps(
     let last_pair = ends.last().and_then(|&end| times[end - 1]);
     let ends_with_single = matches!(times[..], [.., None, Some(_)]);
 
-    // If the last pair is at time zero, the next window would begin at the same position again.
+    // If the last pair is at time zero, the next window would begin at the same position as this one.
     let Some(last_pair) = last_pair.filter(|&time| time > Frames::ZERO || ends_with_single) else {
         return one_span(&times, n_frames);
     };
@@ -55,8 +55,7 @@ pub(crate) fn split_at_timestamps(
     let mut spans: Vec<Span> = Vec::with_capacity(ends.len());
     for end in ends {
         let (first, earliest) = next_position(&spans);
-        // The token before each end is a timestamp. The first token is also a timestamp, unless the decoder violated
-        // the timestamp rules.
+        // Each span ends with a timestamp, and begins with one unless the decoder violated the timestamp rules.
         let start = times[first].unwrap_or(earliest).max(earliest);
         let stop = times[end - 1].unwrap_or(start).max(start);
         spans.push(Span { start, end: stop, tokens: first..end });
@@ -70,7 +69,7 @@ pub(crate) fn split_at_timestamps(
     TimestampSplit { spans, unfinished, advance: if ends_with_single { n_frames } else { last_pair } }
 }
 
-/// Returns all tokens as one span, which ends at the last timestamp.
+/// Returns all tokens as one span, which ends at the last timestamp, or at the end of the window if there is none.
 fn one_span(times: &[Option<Frames>], n_frames: Frames) -> TimestampSplit {
     let end = last_time(times).filter(|&time| time > Frames::ZERO).unwrap_or(n_frames);
     let whole = Span { start: Frames::ZERO, end, tokens: 0..times.len() };
@@ -81,7 +80,7 @@ fn last_time(times: &[Option<Frames>]) -> Option<Frames> {
     times.iter().rev().find_map(|&time| time)
 }
 
-/// The index of the first token after the last span, and the end time of that span.
+/// The index of the first token after the last of `spans`, and the end time of that span.
 fn next_position(spans: &[Span]) -> (usize, Frames) {
     spans.last().map_or((0, Frames::ZERO), |span| (span.tokens.end, span.end))
 }

@@ -1,8 +1,8 @@
-//! A speech threshold with hysteresis: speech begins at a higher probability than it needs to continue.
+//! A speech threshold with hysteresis: speech needs a higher probability to begin than to continue.
 
 use super::options::VadOptions;
 
-/// Decides for each chunk whether it is speech or silence.
+/// Decides for each chunk (32 ms of audio) whether it is speech or silence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Hysteresis {
     onset: f32,

@@ -5,20 +5,21 @@ use serde::{Deserialize, Serialize};
 /// Options that determine which parts of a recording count as speech.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct VadOptions {
-    /// Speech begins at a chunk with at least this speech probability. It ends when the probability falls below
-    /// `threshold - HYSTERESIS` (see [`VadOptions::HYSTERESIS`]) or below `threshold / 2`, whichever is higher.
+    /// Speech begins at a chunk (32 ms of audio) with at least this speech probability. It ends when the probability
+    /// falls below `threshold - HYSTERESIS` (see [`VadOptions::HYSTERESIS`]) or below `threshold / 2`, whichever is
+    /// higher.
     pub threshold: f32,
     /// Minimum length of speech in seconds. Shorter speech counts as silence.
     pub min_speech: f64,
     /// Minimum length of silence in seconds. Shorter silence counts as speech.
     pub min_silence: f64,
-    /// Seconds of audio before and after speech that are transcribed together with it.
+    /// Seconds of audio before and after speech that are transcribed together with the speech.
     pub padding: f64,
 }
 
 impl VadOptions {
-    /// Speech ends when the probability is lower than the threshold by more than this. For thresholds below 0.3,
-    /// speech ends below half the threshold instead.
+    /// Speech ends when the speech probability is lower than the threshold by more than this. For thresholds below
+    /// 0.3, speech ends below half the threshold instead.
     pub const HYSTERESIS: f32 = 0.15;
 
     /// Whether every value is within its range.

@@ -1,22 +1,22 @@
-//! The speech probability of every chunk of 32 ms. It comes from the voice activity detector or, without a detector,
-//! from the loudness of the chunk.
+//! The speech probability of every chunk of 32 ms. The voice activity detector computes it. Without a detector, it is
+//! derived from the loudness of the chunk.
 
 use amanuensis_engine::units::SAMPLES_PER_CHUNK;
 use amanuensis_engine::{SileroVad, VadStream};
 
-/// The speech probability of a silent chunk, if there is no detector. A chunk at full scale gets 1.
+/// Without a detector, the speech probability of a silent chunk. A chunk at full scale gets 1.
 const MIN_LOUDNESS_PROBABILITY: f32 = 0.6;
 
-/// A chunk counts as silent if its level is this many decibels below full scale.
+/// Without a detector, a chunk counts as silent if its level is at least this many decibels below full scale.
 const DYNAMIC_RANGE_DB: f32 = 90.0;
 
 /// Converts a stream of samples to the speech probability of each chunk.
 pub(crate) enum SpeechProbabilities<'v> {
     /// Probabilities computed by the neural network of the detector.
     Detected(VadStream<'v>),
-    /// Probabilities computed from loudness; holds the samples of an incomplete chunk. The probability of every chunk
-    /// is above all usual thresholds, so the whole recording is transcribed. The differences between chunks only
-    /// determine where windows are split.
+    /// Probabilities computed from loudness; holds the samples of a chunk that is not complete yet. The probability
+    /// of every chunk is above all usual thresholds, so the whole recording is transcribed. The differences between
+    /// the probabilities only determine where windows are split.
     Loudness(Vec<f32>),
 }
 
@@ -25,8 +25,8 @@ impl<'v> SpeechProbabilities<'v> {
         vad.map_or_else(|| Self::Loudness(Vec::new()), |vad| Self::Detected(vad.stream()))
     }
 
-    /// Takes the next samples and appends the probabilities that are available now. The detector may hold samples
-    /// back until it has enough for a batch.
+    /// Takes the next samples and appends the probabilities that are available now to `probabilities`. The detector
+    /// may hold samples back until it has enough for a batch.
     pub(crate) fn push(&mut self, samples: &[f32], probabilities: &mut Vec<f32>) {
         match self {
             Self::Detected(stream) => stream.push(samples, probabilities),
@@ -39,14 +39,16 @@ impl<'v> SpeechProbabilities<'v> {
         }
     }
 
-    /// Appends the probabilities of all complete chunks, including chunks that the detector has held back.
+    /// Appends the probabilities of all complete chunks to `probabilities`, including chunks that the detector has
+    /// held back.
     pub(crate) fn flush(&mut self, probabilities: &mut Vec<f32>) {
         if let Self::Detected(stream) = self {
             stream.flush(probabilities);
         }
     }
 
-    /// Ends the stream: appends the probabilities of all remaining samples. The last chunk may be incomplete.
+    /// Ends the stream: appends the probabilities of all remaining samples to `probabilities`. The final chunk may be
+    /// incomplete.
     pub(crate) fn finish(&mut self, probabilities: &mut Vec<f32>) {
         match self {
             Self::Detected(stream) => stream.finish(probabilities),

@@ -10,17 +10,18 @@ use super::span::WindowSpan;
 use super::speech_map::{MAX_TRANSCRIBED_PAUSE, SpeechMap};
 use super::split_policy::SplitPolicy;
 
-/// To find the best split, the speech probability is averaged over this many chunks on each side. With fewer chunks,
-/// a window might be split in the middle of a word, in the closure of a stop consonant.
+/// To find the best split, the speech probability is averaged over this many chunks (32 ms each) on each side. With
+/// fewer chunks, a window might be split within a word, where a stop consonant such as `t` briefly closes the mouth.
 const AVERAGED_CHUNKS: usize = 5;
 
-/// The last window may exceed the maximum of [`SplitPolicy::split_at`] by this much before it is split.
+/// The final window of a recording may exceed the maximum of [`SplitPolicy::split_at`] by this much before it is
+/// split.
 const EXTRA_LENGTH_AT_END: Chunks = Chunks::within(2.0);
 
 pub(super) struct BatchedWindower {
     policy: SplitPolicy,
     max_window: Chunks,
-    /// The end of the last window.
+    /// The end of the previous window.
     last_end: Chunks,
 }
 
@@ -30,8 +31,8 @@ impl BatchedWindower {
         Self { policy, max_window: max_window.samples().whole_chunks(), last_end: Chunks::ZERO }
     }
 
-    /// Returns the next window, and drops its chunks from the map. `None` if the end of the window is not known yet,
-    /// or if no speech is left.
+    /// Returns the next window, and drops the chunks before the end of this window from the map. `None` if the end of
+    /// the window is not known yet, or if no speech is left.
     pub(super) fn next_window(&mut self, map: &mut SpeechMap) -> Option<WindowSpan> {
         let speech = map.padded_speech();
         let Some(first_speech) = speech.iter().position(|is_speech| *is_speech) else {
@@ -46,8 +47,8 @@ impl BatchedWindower {
         Some(window)
     }
 
-    /// The first chunk of the window: its first speech, or the end of the last window if the pause between them is
-    /// short.
+    /// Returns the index of the first chunk of the window: the first speech, or the end of the previous window if the
+    /// pause between them is short.
     fn include_pause(&self, map: &SpeechMap, first_speech: usize) -> usize {
         let pause = (map.first() + Chunks(first_speech)).saturating_sub(self.last_end);
         if pause <= MAX_TRANSCRIBED_PAUSE && !map.has_clips() {
@@ -57,11 +58,11 @@ impl BatchedWindower {
         }
     }
 
-    /// The index of the first chunk after the window that begins at `start`. `None` if it depends on chunks that have
-    /// not arrived yet.
+    /// Returns the index of the first chunk after the window that begins at `start`. `None` if this index depends on
+    /// chunks that have not arrived yet.
     fn window_end(&self, map: &SpeechMap, speech: &[bool], start: usize) -> Option<usize> {
         let certain = if map.is_complete() { speech.len() } else { speech.len().saturating_sub(map.margin()) };
-        // The end of a clip is treated like the end of the recording.
+        // The end of a clip (a part of the recording to transcribe) is treated like the end of the recording.
         let clip_end = map.clip_end(start);
         let end_is_known = map.is_complete() || clip_end <= certain;
         let (certain, speech) = (certain.min(clip_end), &speech[..speech.len().min(clip_end)]);
@@ -79,7 +80,7 @@ impl BatchedWindower {
     }
 
     /// The chunk at which to split a window that begins at `start`: the chunk with the lowest averaged speech
-    /// probability, and the latest if there are several.
+    /// probability. If several have the lowest, it is the latest of them.
     fn split(&self, probabilities: &[f32], start: usize) -> usize {
         let mean_around = |index: usize| {
             let end = (index + AVERAGED_CHUNKS).min(probabilities.len());

@@ -1,4 +1,4 @@
-//! Finds speech in a window that is not covered by any segment. Models sometimes skip sentences.
+//! Finds gaps: speech in a window that no segment covers. There may be gaps because models sometimes skip sentences.
 
 use std::ops::Range;
 
@@ -6,11 +6,12 @@ use amanuensis_engine::Frames;
 
 use super::span::{WindowSpan, speech_within};
 
-/// Gaps with less speech than this are ignored, because they are breaths or result from inexact timestamps.
+/// Gaps (speech that no segment covers) with less speech than this are ignored. Such short gaps are breaths or result
+/// from inexact timestamps.
 const MIN_SPEECH_IN_GAP: Frames = Frames(100);
 
-/// Returns the parts of `window` that contain speech and are not covered by `segments`. The segments must be ordered
-/// by time. Only the first `advance` frames of the window are searched, because the next window covers the rest.
+/// Returns the parts of `window` that contain speech and are not covered by `segments`, which must be ordered by
+/// time. Only the first `advance` frames of the window are searched, because the next window covers the rest.
 pub(crate) fn untranscribed_gaps(
     window: &WindowSpan,
     advance: Frames,

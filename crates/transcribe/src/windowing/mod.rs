@@ -1,8 +1,8 @@
 //! Divides a recording into windows around speech.
 //!
 //! A window begins and ends with speech, plus some padding. Short pauses are part of a window. A long pause ends the
-//! window and is not transcribed. If there is no long pause before the window gets too long, it is split where the
-//! speech probability is lowest. Where the next window begins depends on the [`Strategy`].
+//! window and is not transcribed. If there is no long pause before the window gets too long, the window is split
+//! where the speech probability is lowest. Where the next window begins depends on the [`Strategy`].
 
 mod batched;
 mod gaps;
@@ -53,13 +53,14 @@ impl Windower {
         self.map.push(probabilities);
     }
 
-    /// Marks the end of the recording.
+    /// Tells the windower that the recording has ended.
     pub(crate) fn finish(&mut self) {
         self.map.finish();
     }
 
     /// Returns the next window. `None` if more of the recording has to be read first, or if no speech is left. In
-    /// sequential mode the window begins at `position` or later; in batched mode it begins after the last window.
+    /// sequential mode the window begins at `position` or later. In batched mode `position` is ignored, and the
+    /// window begins at the end of the previous window or later.
     pub(crate) fn next_window(&mut self, position: Frames) -> Option<WindowSpan> {
         match &mut self.by_strategy {
             ByStrategy::Batched(windower) => windower.next_window(&mut self.map),
@@ -67,14 +68,14 @@ impl Windower {
         }
     }
 
-    /// The frame before which no later window begins.
+    /// The frame before which no later window begins, so that earlier samples are no longer needed.
     pub(crate) fn done(&self) -> Frames {
         self.map.start()
     }
 }
 
-/// Divides a recording into windows as the batched strategy does. `samples` are 16 kHz mono, and each window has at
-/// most `n_frames` frames of 10 ms.
+/// Divides a recording into windows as the batched strategy does. Returns the range of each window in frames of 10
+/// ms. `samples` are 16 kHz mono, and each window has at most `n_frames` frames.
 pub fn speech_windows(vad: &SileroVad, options: &VadOptions, n_frames: usize, samples: &[f32]) -> Vec<Range<usize>> {
     let (mut stream, mut probabilities) = (vad.stream(), Vec::new());
     stream.push(samples, &mut probabilities);
@@ -83,7 +84,7 @@ pub fn speech_windows(vad: &SileroVad, options: &VadOptions, n_frames: usize, sa
     let mut windower = Windower::new(&options, Frames(n_frames));
     windower.push(&probabilities);
     windower.finish();
-    // The last chunk may end after the recording.
+    // The final chunk may end after the recording.
     let end = Samples(samples.len()).whole_frames().0;
     std::iter::from_fn(|| windower.next_window(Frames::ZERO))
         .map(|window| window.frames.start.0..window.frames.end.0.min(end))

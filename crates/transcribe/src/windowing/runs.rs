@@ -1,10 +1,10 @@
-//! Functions for runs of equal values.
+//! Functions for runs (consecutive equal values) in a list of speech and silence chunks.
 
 use std::ops::Range;
 
 use amanuensis_engine::Chunks;
 
-/// The index ranges of runs of equal values, in order.
+/// The index ranges of the runs (consecutive equal values), in order.
 pub(super) fn runs(values: &[bool]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     values.chunk_by(|a, b| a == b).map(move |run| {
@@ -14,8 +14,8 @@ pub(super) fn runs(values: &[bool]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Inverts all runs of `value` that are shorter than `min_length`. The first and the last run are not inverted,
-/// because they may continue before or after `values`.
+/// Inverts all runs (consecutive equal values) of `value` that are shorter than `min_length`. The first and the last
+/// run are not inverted, because they may continue before or after `values`.
 pub(super) fn invert_short_runs(values: &mut [bool], value: bool, min_length: Chunks) {
     let short: Vec<_> = runs(values)
         .filter(|run| values[run.start] == value && run.len() < min_length.0 && run.start > 0 && run.end < values.len())
@@ -25,8 +25,9 @@ pub(super) fn invert_short_runs(values: &mut [bool], value: bool, min_length: Ch
     }
 }
 
-/// Finds the first silence at or after `start` that is at least `min_length` long. Returns the index after its first
-/// chunk, so that the part from `start` to the result is never empty, even if the silence begins at `start`.
+/// Finds the first silence at or after `start` that is at least `min_length` long. Returns the index after the first
+/// chunk of this silence. So the range from `start` to the result is never empty, even if the silence begins at
+/// `start`.
 pub(super) fn find_silence(speech: &[bool], start: usize, min_length: Chunks) -> Option<usize> {
     let silence = runs(&speech[start..]).find(|run| !speech[start + run.start] && run.len() >= min_length.0)?;
     Some(start + silence.start + 1)

@@ -19,8 +19,8 @@ impl SequentialWindower {
         Self { policy, max_window }
     }
 
-    /// The window that begins at `position`, or at the next speech after it. It ends with the last speech that fits
-    /// into the window. `None` if its end is not known yet, or if no speech is left.
+    /// Returns the window that begins at `position`, or at the next speech after it. The window ends with the last
+    /// speech that fits into it. `None` if this end is not known yet, or if no speech is left.
     pub(super) fn window_from(&self, map: &mut SpeechMap, position: Frames) -> Option<WindowSpan> {
         map.drop_chunks(position.samples().whole_chunks().saturating_sub(map.first()).0);
         let speech = map.padded_speech();
@@ -42,7 +42,7 @@ impl SequentialWindower {
         Some(WindowSpan { frames, ..window })
     }
 
-    /// The index after the last speech chunk before the first long pause.
+    /// Returns the index after the last speech chunk before the first long pause that follows `start`.
     fn window_end(&self, speech: &[bool], start: usize) -> usize {
         let before_pause = find_silence(speech, start, self.policy.min_pause).map_or(speech, |pause| &speech[..pause]);
         let last = before_pause.iter().rposition(|is_speech| *is_speech);

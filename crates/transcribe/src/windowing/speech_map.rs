@@ -1,4 +1,5 @@
-//! A map of the speech in the part of a recording that is not divided into windows yet.
+//! Stores which chunks are speech, for the part of a recording that is not divided into windows yet. A chunk is 32 ms
+//! of audio.
 //!
 //! Plain indices count the chunks from [`SpeechMap::first`] on. [`Chunks`] and [`Frames`] count from the beginning of
 //! the recording.
@@ -11,14 +12,14 @@ use super::runs::{invert_short_runs, runs};
 use super::span::WindowSpan;
 use crate::vad::{Hysteresis, VadOptions};
 
-/// Silence between two windows is also transcribed if it is at most this long, because it may contain speech that the
-/// detector missed.
+/// A silence between two windows is also transcribed if it is at most this long, because it may contain speech that
+/// the detector missed.
 pub(super) const MAX_TRANSCRIBED_PAUSE: Chunks = Chunks::within(1.0);
 
 /// Stores the speech probabilities of chunks, and computes from them which chunks are speech.
 pub(super) struct SpeechMap {
     options: VadOptions,
-    /// The chunk of the first element of `probabilities`.
+    /// The position in the recording of the chunk that the first element of `probabilities` belongs to.
     first: Chunks,
     probabilities: Vec<f32>,
     /// The parts of the recording to transcribe; empty means the whole recording.
@@ -27,7 +28,8 @@ pub(super) struct SpeechMap {
 }
 
 impl SpeechMap {
-    /// Creates an empty map. `clips` are in seconds.
+    /// Creates an empty map. `clips` are the parts of the recording to transcribe, in seconds; empty means the whole
+    /// recording.
     pub(super) fn new(options: VadOptions, clips: &[Range<f64>]) -> Self {
         let clips = clips.iter().map(|clip| Frames::nearest(clip.start)..Frames::nearest(clip.end)).collect();
         Self { options, first: Chunks::ZERO, probabilities: Vec::new(), clips, is_complete: false }
@@ -38,12 +40,12 @@ impl SpeechMap {
         self.probabilities.extend_from_slice(probabilities);
     }
 
-    /// Marks the end of the recording.
+    /// Tells the map that the recording has ended.
     pub(super) fn finish(&mut self) {
         self.is_complete = true;
     }
 
-    /// Whether the map was extended to the end of the recording.
+    /// Whether all chunks up to the end of the recording were appended.
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete
     }
@@ -53,12 +55,12 @@ impl SpeechMap {
         !self.clips.is_empty()
     }
 
-    /// The first chunk of the map.
+    /// The position in the recording of the first chunk that the map still holds.
     pub(super) fn first(&self) -> Chunks {
         self.first
     }
 
-    /// The first frame of the map.
+    /// The position in the recording of the first frame that the map still holds.
     pub(super) fn start(&self) -> Frames {
         frame_of(self.first)
     }
@@ -68,7 +70,7 @@ impl SpeechMap {
     }
 
     /// For each chunk, whether it is speech or lies within the padding around speech. Chunks outside of all clips
-    /// count as silence.
+    /// (the parts of the recording to transcribe) count as silence.
     pub(super) fn padded_speech(&self) -> Vec<bool> {
         let speech = self.speech();
         let padding = Chunks::within(self.options.padding).0;
@@ -85,7 +87,7 @@ impl SpeechMap {
         padded
     }
 
-    /// For each chunk, whether it is speech.
+    /// For each chunk, whether it is speech, without padding.
     fn speech(&self) -> Vec<bool> {
         let VadOptions { threshold, min_speech, min_silence, .. } = self.options;
         let mut speech = Hysteresis::new(threshold).speech_chunks(&self.probabilities);
@@ -101,7 +103,8 @@ impl SpeechMap {
         Chunks::within(padding + min_silence.max(min_speech)).0 + 1
     }
 
-    /// The window from chunk `start` up to chunk `end`, limited to the clip.
+    /// The window from chunk `start` up to chunk `end`. If clips (the parts of the recording to transcribe) were
+    /// given, the window is limited to its clip.
     pub(super) fn span(&self, start: usize, end: usize) -> WindowSpan {
         let frames_of = |chunks: Range<usize>| self.frame(chunks.start)..self.frame(chunks.end);
         let frames = match self.clip_at(start) {
@@ -113,21 +116,22 @@ impl SpeechMap {
         WindowSpan { frames, speech: runs.map(|run| frames_of(start + run.start..start + run.end)).collect() }
     }
 
-    /// The clip that overlaps the chunk with this index.
+    /// The clip (part of the recording to transcribe) that overlaps the chunk with this index. `None` if no clip
+    /// does.
     fn clip_at(&self, index: usize) -> Option<&Range<Frames>> {
         let (start, end) = (self.frame(index), self.frame(index + 1));
         self.clips.iter().find(|clip| clip.start < end && start < clip.end)
     }
 
-    /// The index after the last chunk of the clip that overlaps a chunk. If no clip overlaps the chunk, an index
-    /// larger than that of any chunk.
+    /// The index after the last chunk of the clip (part of the recording to transcribe) that overlaps the chunk with
+    /// this index. If no clip overlaps the chunk, an index larger than that of any chunk.
     pub(super) fn clip_end(&self, index: usize) -> usize {
         let end = self.clip_at(index).map_or(Chunks(usize::MAX), |clip| clip.end.samples().chunks_rounded_up());
         end.saturating_sub(self.first).0.max(index + 1)
     }
 
-    /// Drops chunks from a map that contains only silence. Chunks that may still become speech are kept, and so is a
-    /// pause at the end that may be transcribed.
+    /// Drops chunks from the start of a map that contains only silence. Chunks at the end are kept if they may still
+    /// become speech, or if they are part of a pause that may be transcribed.
     pub(super) fn drop_silence(&mut self) {
         let kept = if self.is_complete { 0 } else { self.margin() } + MAX_TRANSCRIBED_PAUSE.0;
         self.drop_chunks(self.probabilities.len().saturating_sub(kept));

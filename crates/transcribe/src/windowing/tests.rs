@@ -1,4 +1,4 @@
-//! Tests of the windows of artificial recordings, which are given as speech probabilities.
+//! Tests of how artificial recordings, given as speech probabilities, are divided into windows.
 
 use amanuensis_engine::Chunks;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn windower(strategy: Strategy, clips: Vec<Range<f64>>) -> Windower {
     Windower::new(&TranscribeOptions { strategy, clips, ..TranscribeOptions::default() }, MAX_WINDOW)
 }
 
-/// The windows of the batched strategy, if the probabilities arrive in blocks of `block` chunks.
+/// The windows of the batched strategy for a recording whose probabilities arrive in blocks of `block` chunks.
 fn batched_windows(probabilities: &[f32], block: usize) -> Vec<WindowSpan> {
     let mut windower = windower(Strategy::Batched, Vec::new());
     let mut windows = Vec::new();
@@ -28,8 +28,8 @@ fn batched_windows(probabilities: &[f32], block: usize) -> Vec<WindowSpan> {
     windows
 }
 
-/// The speech probabilities of a recording in which silence and speech alternate. `seconds` are their lengths; the
-/// first one is silence.
+/// The speech probabilities of a recording in which silence and speech alternate. `seconds` are the lengths of these
+/// parts; the first part is silence.
 fn alternating(seconds: &[f64]) -> Vec<f32> {
     let part =
         |(index, seconds): (usize, &f64)| vec![if index % 2 == 0 { 0.01 } else { 0.95 }; Chunks::within(*seconds).0];

@@ -1,9 +1,9 @@
 //! Moves the borders between words into the silences of a window.
 //!
-//! Cross-attention gives the order of words and the approximate time of each. Its times are usually too early, and
+//! Cross-attention gives the order of words and the approximate time of each. These times are usually too early, and
 //! during a pause they are arbitrary. Silences are exact, but do not tell which words they separate. So each silence
-//! is assigned to the nearest border (`pauses`). Then the mean distance between attention and silence is measured,
-//! and the borders without a silence are shifted by it.
+//! is assigned to the nearest border (`pauses`). Then the mean distance between the attention times and the silences
+//! is measured, and borders without a silence are shifted by this distance.
 
 use std::iter::once;
 use std::ops::Range;
@@ -13,20 +13,21 @@ use amanuensis_engine::units::length;
 
 use super::pauses::{Pauses, Room, assign_silences};
 
-/// Times from attention are corrected by at most this many frames, in either direction.
+/// Word times from attention are corrected by at most this many frames, earlier or later.
 const MAX_LEAD: isize = 10;
 
-/// The step between the corrections that are tried. Attention has one position for every two frames.
+/// The step in frames between the corrections that are tried. Attention has one position for every two frames.
 const LEAD_STEP: usize = 2;
 
-/// The lead of attention is only measured at pauses of at least this length.
+/// The lead (by how much attention times are too early) is only measured at pauses of at least this length.
 const MIN_MEASURED_PAUSE: Frames = Frames(20);
 
-/// The minimum duration of a word. Words are shorter only if the window has too many of them.
+/// The minimum duration of a word. Words get shorter only if the window has too many words for this duration.
 const MIN_WORD: Frames = Frames(4);
 
 /// Moves `words`, whose times come from attention, into `limits` and out of `silences`. Words stay in order and do
-/// not overlap. Each word has the minimum duration if there is room. `words` and `silences` must be ordered by time.
+/// not overlap. Each word has the minimum duration if `limits` are long enough for that. `words` and `silences` must
+/// be ordered by time.
 pub(super) fn place_words(
     words: &[Range<Frames>],
     silences: &[Range<Frames>],
@@ -48,10 +49,11 @@ pub(super) fn place_words(
 }
 
 /// Places the words between `borders`. At a border with a pause, the word before ends where the pause starts, and the
-/// word after starts where the pause ends. Other borders keep their times as far as there is room.
+/// word after starts where the pause ends. Other borders keep their times, unless the words around them would get too
+/// short.
 fn place_between(borders: &[Range<Frames>], pauses: &Pauses, room: &Room) -> Vec<Range<Frames>> {
-    // The latest position of each border. The words between a border and the next pause, or the end of the window,
-    // must fit after that position.
+    // The latest position of each border. The words between this position and the next pause, or the end of the
+    // window, must have their minimum duration.
     let mut latest = vec![room.limits.end; borders.len()];
     for border in (0..room.words).rev() {
         let next = &pauses[border + 1];
@@ -75,29 +77,29 @@ fn place_between(borders: &[Range<Frames>], pauses: &Pauses, room: &Room) -> Vec
     placed
 }
 
-/// Tries several shifts of all borders by the same number of frames, and returns the pauses of the cheapest
-/// assignment.
+/// Tries several shifts of all borders by the same number of frames, and returns the pauses of the shift with the
+/// lowest cost.
 fn best_pauses(borders: &[Range<Frames>], silences: &[Range<Frames>], room: &Room) -> Pauses {
     let assign = |shift: isize| {
         let (cost, pauses) = assign_silences(&shifted(borders, shift), silences, room);
-        // The shift itself has a small cost, so that borders are not shifted unnecessarily.
+        // The shift adds a small cost, so that borders are not shifted unnecessarily.
         (2 * cost + shift.unsigned_abs(), pauses)
     };
     let shifts = (-MAX_LEAD..=MAX_LEAD).step_by(LEAD_STEP);
     shifts.map(assign).min_by_key(|(cost, _)| *cost).map_or_else(|| assign(0).1, |(_, pauses)| pauses)
 }
 
-/// Moves all borders later by `shift` frames.
+/// Moves all borders later by `shift` frames, or earlier if `shift` is negative.
 fn shifted(borders: &[Range<Frames>], shift: isize) -> Vec<Range<Frames>> {
     let later = |frame: Frames| Frames(frame.0.saturating_add_signed(shift));
     borders.iter().map(|border| later(border.start)..later(border.end)).collect()
 }
 
-/// The number of frames by which attention is ahead of the speech; negative if it lags. The number differs between
-/// models, so it is measured as the distance of borders from their pauses. Borders that lie inside their pause are
-/// not counted.
+/// The lead: the number of frames by which the attention times are too early; negative if they are too late. The lead
+/// differs between models, so it is measured as the distance of borders from their pauses. Borders that lie inside
+/// their pause are not counted.
 fn measured_lead(borders: &[Range<Frames>], pauses: &Pauses) -> isize {
-    // The first border is skipped, because alignment always begins at the start of the window.
+    // The first border is skipped, because attention always places it at the start of the window.
     let pairs = borders.iter().zip(pauses).skip(1).filter_map(|(border, pause)| Some((border, pause.as_ref()?)));
     let leads = pairs.filter(|(_, pause)| length(pause) >= MIN_MEASURED_PAUSE).map(|(border, pause)| {
         let early = pause.start.saturating_sub(border.start).0 as isize;
@@ -105,7 +107,8 @@ fn measured_lead(borders: &[Range<Frames>], pauses: &Pauses) -> isize {
         early.min(MAX_LEAD) - late.min(MAX_LEAD)
     });
     let (sum, count) = leads.filter(|lead| *lead != 0).fold((0, 0), |(sum, count), lead| (sum + lead, count + 1));
-    // The mean of all measurements and one additional zero, so that a single measurement has only half of its effect.
+    // Takes the mean of all measurements and one additional zero, so that a single measurement has only half of its
+    // effect.
     sum / (count + 1)
 }
 
@@ -121,7 +124,7 @@ mod tests {
         Frames(range.start)..Frames(range.end)
     }
 
-    /// Places words that follow one another without gaps. `borders` are the start of the first word and the end of
+    /// Places words that follow one another without a pause. `borders` are the start of the first word and the end of
     /// each word.
     fn place_at(borders: &[usize], silences: &[Range<usize>], limits: Range<usize>) -> Vec<(usize, usize)> {
         let words: Vec<Range<Frames>> = borders.windows(2).map(|pair| frames(&(pair[0]..pair[1]))).collect();

@@ -1,8 +1,9 @@
 //! Shortens words that are implausibly long.
 //!
-//! Cross-attention assigns the silence of a pause to one of the words next to it, which makes that word too long. The
-//! rules for shortening such words are those of `openai-whisper` (`whisper/timing.py`, `add_word_timestamps`). A word
-//! that starts exactly at the end of a silence is not shortened, because its start is known to be exact.
+//! Cross-attention assigns the silence of a pause to one of the words next to the pause, which makes that word too
+//! long. The rules for shortening such words are those of `openai-whisper` (`whisper/timing.py`,
+//! `add_word_timestamps`). A word that starts exactly at the end of a silence is not shortened, because its start is
+//! known to be exact.
 
 use std::ops::Range;
 
@@ -12,11 +13,12 @@ use amanuensis_engine::units::length;
 use super::split::SENTENCE_END;
 use super::timed_word::TimedWord;
 
-/// The first word of a segment may begin this long before the segment's start timestamp, and the last word may end
-/// this long after its end timestamp. If the difference is larger, the timestamp replaces the time of the word.
+/// The first word of a segment may begin this long before the start timestamp of the segment, and the last word may
+/// end this long after the end timestamp. If a word exceeds this, its start or end is replaced by the timestamp.
 const MAX_OVERHANG: Frames = Frames(50);
 
-/// Limits the first word of each sentence to `max_duration`, by moving its start.
+/// Limits the first word of each sentence to `max_duration`, by moving the start of the word later. Words with an
+/// exact start and the first of `words` stay unchanged.
 pub(super) fn shorten_sentence_starts(
     words: &mut [TimedWord],
     max_duration: Frames,
@@ -32,7 +34,7 @@ pub(super) fn shorten_sentence_starts(
 }
 
 /// Shortens the first two words of a segment that follows a pause, if they are too long. `previous_end` is the end of
-/// the previous segment. `median` is the median duration of a word.
+/// the previous segment. `median` is the median duration of a word. Words with an exact start stay unchanged.
 pub(super) fn shorten_after_pause(
     words: &mut [TimedWord],
     previous_end: Frames,
@@ -54,8 +56,9 @@ pub(super) fn shorten_after_pause(
     }
 }
 
-/// Replaces the start of the first word or the end of the last word by the timestamp of the segment, if they differ
-/// by more than [`MAX_OVERHANG`]. The word keeps at least the `median` duration.
+/// If the first word starts more than [`MAX_OVERHANG`] before the start timestamp of the segment, the timestamp
+/// becomes its start. If the last word ends more than [`MAX_OVERHANG`] after the end timestamp, that timestamp
+/// becomes its end. A shortened word keeps at least the `median` duration.
 pub(super) fn clip_to_timestamps(words: &mut [TimedWord], segment: &Range<Frames>, median: Frames) {
     let is_early = |word: &&mut TimedWord| word.start + MAX_OVERHANG < segment.start && segment.start < word.end;
     if let Some(first) = words.first_mut().filter(is_early) {

@@ -1,27 +1,27 @@
 //! Assigns the silences of a window to the borders between words.
 //!
-//! Uses dynamic programming over the silences in order. A silence is either assigned to a border, which costs the
-//! distance between the two, or left inside a word, which costs the length of the silence up to [`MAX_DISTANCE`].
-//! Silences and borders both keep their order.
+//! Uses dynamic programming over the silences in order. A silence is either assigned to a border or left inside a
+//! word. Assigning it costs the distance between the silence and the border. Leaving it inside a word costs the
+//! length of the silence up to [`MAX_DISTANCE`]. Silences and borders both keep their order.
 
 use std::ops::Range;
 
 use amanuensis_engine::Frames;
 use amanuensis_engine::units::length;
 
-/// A border is only moved to a silence if the distance between them is at most this.
+/// A border is only moved to a silence if the distance between the two is at most this.
 const MAX_DISTANCE: Frames = Frames(60);
 
 /// If two silences are assigned to the same border, they become one pause, and the sound between them is ignored.
 /// Each frame of that sound costs as much as moving a border by this many frames.
 const COST_OF_SOUND: usize = 2;
 
-/// The silence that is assigned to each border; `None` if no silence is assigned to it.
+/// For each border, the silence that is assigned to it; `None` if there is none.
 pub(super) type Pauses = Vec<Option<Range<Frames>>>;
 
-/// The range in which the words of a window must be placed, and the room that they need.
+/// The range in which the words of a window must be placed, and the time that the words need at least.
 pub(super) struct Room {
-    /// The number of words.
+    /// The number of words in the window.
     pub(super) words: usize,
     /// The minimum duration of a word.
     pub(super) min_word: Frames,
@@ -36,12 +36,12 @@ impl Room {
     }
 }
 
-/// A partial assignment, which covers the silences from the start of the window up to some silence.
+/// An assignment of only the silences from the start of the window up to some silence.
 struct Assignment {
     cost: usize,
-    /// The last border that has a silence, with that silence. `None` if no border has a silence.
+    /// The latest border to which a silence is assigned, with that silence. `None` if no border has a silence.
     last: Option<(usize, Range<Frames>)>,
-    /// The index of the assignment that was extended to this one.
+    /// The index of the shorter assignment from which this one was made by adding a silence.
     previous: usize,
 }
 
@@ -65,8 +65,8 @@ pub(super) fn assign_silences(borders: &[Range<Frames>], silences: &[Range<Frame
 }
 
 /// Assigns `silence` to `border`, which has the index `index`, by extending one of `assignments`. Returns the
-/// cheapest extension. `None` if the border is too far away, or if the words on one side of the silence would not
-/// have enough room.
+/// cheapest extension. `None` if the border is too far away, or if the words on one side of the silence would not fit
+/// there.
 fn extend(
     assignments: &[Assignment],
     (index, border): (usize, &Range<Frames>),

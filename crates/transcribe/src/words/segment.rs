@@ -1,4 +1,4 @@
-//! The segments of a window, before and after word timing.
+//! The segments of a window, before and after word times are computed.
 
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ impl SegmentTokens {
 pub(crate) struct SegmentWords {
     /// The range from the start of the first word to the end of the last word, counted from the start of the window.
     pub(crate) span: Range<Frames>,
-    /// The words; their times are seconds from the start of the recording.
+    /// The words of the segment. Their times are seconds from the start of the recording.
     pub(crate) words: Vec<Word>,
     /// The log-probability of each text token.
     pub(crate) logprobs: Vec<f32>,

@@ -1,17 +1,18 @@
 //! Finds the silences of a window in its log-mel spectrogram.
 //!
-//! The end of a silence is the exact start of a word, which cross-attention only approximates. A frame counts as
-//! silent if it is hardly louder than the steady background. The background level is estimated separately for each
-//! mel bin, so that hiss and hum also count as silence.
+//! The end of a silence is the exact start of a word, while cross-attention gives this start only approximately. A
+//! frame counts as silent if it is hardly louder than the steady background. The background level is estimated
+//! separately for each mel bin, so that hiss and hum also count as silence.
 
 use std::ops::Range;
 
 use amanuensis_engine::Frames;
 
-/// Silences shorter than this are ignored, because they may be the closure of a stop consonant.
+/// Silences shorter than this are ignored. They may be the moment in which a stop consonant such as `t` closes the
+/// mouth.
 const MIN_SILENCE: Frames = Frames(10);
 
-/// One unit of Whisper's log-mel scale in decibels. The scale is `log10(power) / 4`.
+/// The number of decibels in one unit of Whisper's log-mel scale, which is `log10(power) / 4`.
 const DB_PER_UNIT: f32 = 40.0;
 
 /// The quantile of the frame levels that is taken as the background level.
@@ -30,9 +31,9 @@ const MIN_CONTRAST_DB: f32 = 4.0;
 /// The silences of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SilenceMap {
-    /// The start of the window in the recording.
+    /// The start of the window, in frames from the beginning of the recording.
     pub(super) window_start: Frames,
-    /// Frames of the window that hold audio; the rest is padding.
+    /// The number of frames of the window that hold audio; the frames after them are padding.
     pub(crate) n_frames: Frames,
     /// The silences in order, in frames from the start of the window.
     pub(super) silences: Vec<Range<Frames>>,
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     /// A spectrogram of 300 frames with 3 bins. Each bin has its own background level with a small ripple. In the
-    /// frames of `speech`, two bins are louder by `level`.
+    /// frames of `speech`, two bins are louder by `level` (in units of the log-mel scale).
     fn mel(speech: &[Range<usize>], level: f32) -> Vec<f32> {
         let frame = |frame: usize| {
             let is_speech = speech.iter().any(|speech| speech.contains(&frame));

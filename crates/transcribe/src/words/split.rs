@@ -1,7 +1,7 @@
 //! Joins tokens to words.
 //!
 //! The rules are those of `openai-whisper` (`whisper/tokenizer.py`, `split_to_word_tokens`, and `whisper/timing.py`,
-//! `merge_punctuations`), with one difference: no byte is lost, so all words concatenated are the text of all tokens.
+//! `merge_punctuations`), with one difference: no byte is lost, so all words joined are the text of all tokens.
 
 use std::ops::Range;
 
@@ -35,8 +35,8 @@ pub(super) fn split_words(tokens: &[Vec<u8>], language: &str) -> Vec<SplitWord> 
     append_closing(prepend_opening(words))
 }
 
-/// Groups tokens into the shortest runs that contain only whole characters, because a character may be spread over
-/// several tokens. Invalid UTF-8 becomes U+FFFD.
+/// Groups tokens so that each group contains only whole characters and is as short as possible. A character may be
+/// spread over several tokens. Invalid UTF-8 becomes U+FFFD.
 fn whole_characters(tokens: &[Vec<u8>]) -> Vec<SplitWord> {
     let bytes = tokens.concat();
     // The byte positions at which a character or a run of invalid bytes ends.
@@ -63,7 +63,7 @@ fn whole_characters(tokens: &[Vec<u8>]) -> Vec<SplitWord> {
     parts
 }
 
-/// Joins groups of characters to words. A space begins a new word, and each punctuation character becomes a separate
+/// Joins groups of characters to words. A space begins a new word, and a group that is punctuation becomes a separate
 /// word.
 fn join_by_spaces(parts: Vec<SplitWord>) -> Vec<SplitWord> {
     let mut words: Vec<SplitWord> = Vec::new();

@@ -1,4 +1,4 @@
-//! Tests of word timing with hand-made alignments.
+//! Tests of word times with hand-made alignments of tokens and audio.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ fn frames(range: &Range<usize>) -> Range<Frames> {
     Frames(range.start)..Frames(range.end)
 }
 
-/// An alignment of tokens that lie between successive `times`. The probability of the nth token is 1 / n.
+/// An alignment in which each token lies between two successive `times`. The probability of the nth token is 1 / n.
 fn alignment(times: &[usize]) -> Alignment {
     let probabilities = (1..times.len()).map(|index| 1.0 / index as f32).collect();
     Alignment { times: times.to_vec(), probabilities }

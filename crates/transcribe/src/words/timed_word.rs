@@ -26,7 +26,7 @@ impl TimedWord {
     }
 }
 
-/// The median duration of the words, without words of duration zero. Zero if there are none.
+/// The median duration of the words. Words of duration zero are left out. Zero if no words remain.
 pub(super) fn median_duration(words: &[TimedWord]) -> Frames {
     let mut durations: Vec<Frames> =
         words.iter().map(TimedWord::duration).filter(|duration| *duration > Frames::ZERO).collect();

@@ -11,7 +11,7 @@ use super::silence::SilenceMap;
 use super::split::split_words;
 use super::timed_word::{TimedWord, median_duration};
 
-/// The upper limit for the median duration of words. The maximum durations of words are multiples of the median.
+/// The median duration of words is limited to this. The maximum durations of words are multiples of the median.
 const MAX_MEDIAN: Frames = Frames(70);
 
 /// Computes the times of the words of all segments of a window.
@@ -56,7 +56,7 @@ pub(crate) fn time_words(
         let span = if let (Some(first), Some(last)) = (own.first(), own.last()) {
             first.start..last.end
         } else {
-            // A segment without words must end before the first word of the following segments.
+            // A segment without words must end before the first word of the segments after it.
             let latest = words.as_slice().first().map_or(n_frames, |word| word.start);
             let start = segment.span.start.clamp(previous_end, latest);
             start..segment.span.end.clamp(start, latest)

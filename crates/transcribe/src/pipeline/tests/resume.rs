@@ -125,7 +125,7 @@ impl WindowDecoder for HashingModel {
 
 /// A recording that alternates between loud and quiet parts.
 struct AlternatingSource {
-    /// The lengths of the parts in tenths of a second. The first part is loud.
+    /// The lengths of the parts in tenths of a second. The first part is loud, the second quiet, and so on.
     parts: Vec<usize>,
     next_part: usize,
     buffer: Vec<f32>,
@@ -168,8 +168,8 @@ fn pipeline<'a>(
     let mel = LogMel::new(80).unwrap();
     let pipeline_parts = Parts { model, model_name: "hashing", decoder: model, vad: None, mel };
     let mut pipeline = Pipeline::new(pipeline_parts, AlternatingSource::new(parts), options, on_event);
-    // There is no detector in this test. Treat the whole recording as detected speech, so that gaps are decoded
-    // again.
+    // This test has no voice activity detector. Treat the whole recording as speech that a detector found, so that
+    // speech without a segment is decoded again.
     pipeline.windows.set_uses_vad();
     pipeline
 }
@@ -247,7 +247,7 @@ proptest! {
             let (resumed, resumed_checkpoints, n_resumed_requests) = run(&parts, &options, &checkpoints[..count]);
             prop_assert_eq!(&resumed, &whole);
             prop_assert_eq!(&resumed_checkpoints, &checkpoints);
-            // The windows of the checkpoints are not decoded again.
+            // The windows of the checkpoints are not requested again.
             prop_assert!(n_resumed_requests + count <= n_requests);
         }
     }

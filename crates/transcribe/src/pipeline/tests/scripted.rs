@@ -21,10 +21,11 @@ pub(crate) fn at(seconds: f64) -> u32 {
     FIRST_TIMESTAMP + (seconds / 0.02).round() as u32
 }
 
-/// Returns the given hypotheses one after the other, and empty hypotheses after the last one.
+/// Returns the given hypotheses one after the other. After the last one, returns empty hypotheses.
 pub(crate) struct ScriptedModel {
     pub(crate) hypotheses: RefCell<Vec<Result<DecodingResult, &'static str>>>,
-    /// The languages to detect, one after the other. The last one is then detected in all further windows.
+    /// The languages to detect, one for each window. After the list ends, the last language is detected in all
+    /// further windows.
     pub(crate) languages: RefCell<Vec<&'static str>>,
     pub(crate) multilingual: bool,
     /// The language of each decoded window.
@@ -113,7 +114,7 @@ impl Model for ScriptedModel {
 }
 
 impl WindowDecoder for ScriptedModel {
-    /// The language of the request.
+    /// The language of the request that this ticket belongs to.
     type Ticket = Option<Language>;
 
     fn slots(&self) -> usize {
