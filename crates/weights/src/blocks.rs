@@ -1,15 +1,16 @@
-//! ggml's quantised blocks: 32 consecutive values of a row with a common scale (`ggml-quants.c`, `dequantize_row_*`).
+//! ggml's quantised blocks: each block holds 32 consecutive values of a row, which have a common scale
+//! (`ggml-quants.c`, `dequantize_row_*`).
 //!
 //! All numbers are little-endian. The scale `d` and the minimum `m` are binary16. A byte holds two four-bit values:
-//! its lower half is one of the block's first sixteen values, its upper half is one of the last sixteen. The fifth
-//! bits of all values are stored in a u32, in order.
+//! its lower half is one of the block's first sixteen values, its upper half is one of the last sixteen. For values
+//! of five bits, the fifth bits of all 32 values are stored in a u32, in order.
 
 use crate::dtype::{BLOCK, DType, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, f16_to_f32};
 
-/// Converts whole blocks. `out` must have exactly as many elements as the blocks have values.
+/// Converts whole quantised blocks to `f32`. `out` must have exactly as many elements as the blocks have values.
 ///
 /// # Panics
-/// If `dtype` has no blocks.
+/// If `dtype` is not one of ggml's block types.
 pub(crate) fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) {
     match dtype {
         DType::Q8_0 => each(bytes, out, |block: &[u8; Q8_0], out| {
@@ -48,7 +49,7 @@ fn each<const N: usize>(bytes: &[u8], out: &mut [f32], block: impl Fn(&[u8; N], 
     blocks.iter().zip(outs).for_each(|(bytes, out)| block(bytes, out));
 }
 
-/// Splits a block after its first `N` bytes.
+/// Splits a block into its first `N` bytes and the rest.
 fn head<const N: usize>(block: &[u8]) -> (&[u8; N], &[u8]) {
     block.split_first_chunk().expect("the sizes above have room for it")
 }

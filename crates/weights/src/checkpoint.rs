@@ -1,4 +1,4 @@
-//! An opened model.
+//! An opened model: finds its weight file, detects the format, and gives access to the tensors.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a model's directory (with `model.bin`, `model.safetensors`, `model.safetensors.index.json` or
-    /// `ggml-*.bin`) or a weight file of any name. The format is detected by content.
+    /// Opens a model, given as a weight file of any name or as a directory that contains `model.bin`,
+    /// `model.safetensors`, `model.safetensors.index.json`, ONNX files or `ggml-*.bin`. The format is detected by
+    /// content.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = if path.is_dir() { find(path)? } else { MappedFile::open(path)? };
         let format = detect(&file)?;
@@ -27,12 +28,12 @@ impl Checkpoint {
         Ok(Self { path, format: format.name, contents: (format.read)(file)? })
     }
 
-    /// The name of the file's format for messages: "`CTranslate2`", "safetensors".
+    /// The name of the file's format, such as "`CTranslate2`" or "safetensors", for messages.
     pub fn format(&self) -> &'static str {
         self.format
     }
 
-    /// The weight file, or the index of a sharded checkpoint.
+    /// The path of the weight file, or of the index if the checkpoint is sharded.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -44,41 +45,43 @@ impl Checkpoint {
         if own.ends_with("onnx") && !own.join("config.json").exists() { parent(own) } else { own }
     }
 
-    /// The tensor with a canonical name (see the [crate's documentation](crate)), or [`Error::MissingTensor`].
+    /// Returns the tensor with a canonical name (see the [crate's documentation](crate)), or
+    /// [`Error::MissingTensor`].
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, Error> {
         self.get(name).ok_or_else(|| Error::MissingTensor { path: self.path.clone(), name: name.to_owned() })
     }
 
-    /// The tensor with a canonical name, if it exists: for optional tensors.
+    /// Returns the tensor with a canonical name, or `None` if the model does not have it. Use this for optional
+    /// tensors.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
         let (name, entry) = self.contents.tensors.get_key_value(name)?;
         Some(Tensor::new(name, &self.contents.files[entry.file], entry))
     }
 
-    /// All canonical names, sorted.
+    /// All canonical names of the model's tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.contents.tensors.keys().map(String::as_str)
     }
 
-    /// The bytes of the text tokens in the order of their ids, if the weight file contains them (ggml files do).
-    /// Special tokens are not included.
+    /// The bytes of each text token in the order of token ids, or `None` if the weight file does not contain them
+    /// (only ggml files do). Special tokens are not included.
     pub fn vocabulary(&self) -> Option<&[Vec<u8>]> {
         self.contents.vocabulary.as_deref()
     }
 
-    /// The inputs and outputs of the model's graphs. Empty unless the format has graphs, as ONNX does.
+    /// The inputs and outputs of the model's ONNX graphs. Empty for all other formats.
     pub fn graphs(&self) -> &[Interface] {
         &self.contents.graphs
     }
 
-    /// The number of attention heads of the encoder, if the weight file contains it (with safetensors, only
-    /// `config.json` does).
+    /// The number of attention heads of the encoder, or `None` if the weight file does not contain it (with
+    /// safetensors, only `config.json` does).
     pub fn encoder_heads(&self) -> Option<usize> {
         self.contents.encoder_heads
     }
 
-    /// The number of attention heads of the decoder, if the weight file contains it (with safetensors, only
-    /// `config.json` does).
+    /// The number of attention heads of the decoder, or `None` if the weight file does not contain it (with
+    /// safetensors, only `config.json` does).
     pub fn decoder_heads(&self) -> Option<usize> {
         self.contents.decoder_heads
     }
@@ -94,7 +97,7 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
-/// The directory of a path.
+/// The directory that contains the file at `path`.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -102,8 +105,9 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Finds the weight file in a model's directory: the first candidate in a known format. If no candidate is in a known
-/// format, returns the error of the first candidate that exists.
+/// Finds the weight file in a model's directory: the first candidate whose content is in a known format. If no
+/// candidate is in a known format, returns the error of the first candidate that exists, or [`Error::NoWeights`] if
+/// none exists.
 fn find(directory: &Path) -> Result<MappedFile, Error> {
     let mut problem = None;
     for pattern in FORMATS.iter().flat_map(|format| format.file_names) {
@@ -123,8 +127,8 @@ fn find(directory: &Path) -> Result<MappedFile, Error> {
     }))
 }
 
-/// Finds the file of a directory that matches `pattern`, in which one `*` stands for any text. More than one match is
-/// an error.
+/// Finds the file in a directory whose name matches `pattern`, in which one `*` stands for any text. `None` if no
+/// file matches; more than one match is an error.
 fn only_match(directory: &Path, pattern: &str) -> Result<Option<PathBuf>, Error> {
     let Some((start, end)) = pattern.split_once('*') else {
         let path = directory.join(pattern);

@@ -1,13 +1,14 @@
-//! `CTranslate2`'s `model.bin`.
+//! `CTranslate2`'s weight file `model.bin`.
 //!
-//! Little-endian and unaligned: u32 version, specification name, u32 revision, u32 number of variables; for each
-//! variable its name, u8 rank, u32 dimensions, u8 type, u32 number of bytes, data; then u32 number of aliases, for
-//! each its name and its target's name. A string is a u16 length that includes a final NUL, then the bytes. (Written
-//! by `python/ctranslate2/specs/model_spec.py`, read by `src/models/model.cc` of `CTranslate2`.)
+//! The file is little-endian and unaligned: u32 version, specification name, u32 revision, u32 number of variables;
+//! for each variable its name, u8 rank, u32 dimensions, u8 type, u32 number of bytes, data; then u32 number of
+//! aliases, and for each alias its name and its target's name. A string is a u16 length that includes a final NUL,
+//! then the bytes. (Written by `python/ctranslate2/specs/model_spec.py`, read by `src/models/model.cc` of
+//! `CTranslate2`.)
 //!
-//! Integer weights come with `{name}_scale`: w = q / scale, with one scale per row for int8 and a single one for
-//! int16. Projections of the same input are stacked by rows: Q, K and V in self-attention, K and V in
-//! cross-attention.
+//! Integer weights come with a variable `{name}_scale`: w = q / scale, with one scale per row for int8 and a single
+//! one for int16. Projections of the same input are joined into one matrix, one below the other: Q, K and V in
+//! self-attention, K and V in cross-attention.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,17 +21,18 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_names: &["model.bin"], probe, read };
 
-/// Version 4 introduced this layout, before Whisper was supported; 6 is the latest.
+/// Supported versions of the file layout. Version 4 introduced this layout, before Whisper was supported; 6 is the
+/// latest.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
 const SPECIFICATION: &str = "WhisperSpec";
-/// The latest known revision of the specification; a later one may rename or reorder variables.
+/// The latest known revision of the model specification. A later revision may rename or reorder variables.
 const REVISION: u32 = 3;
-/// Upper bound for the number of variables and of aliases. No Whisper model has as many. The bound limits the memory
-/// that the index of a hostile file can take.
+/// Upper bound for the number of variables, and for the number of aliases. No Whisper model has as many. The bound
+/// limits the memory that the index of a hostile file can take.
 const MAX_NAMES: u32 = 1 << 16;
 
-/// `CTranslate2` modules of an encoder or a decoder, each with its canonical modules. The rows of several canonical
-/// modules are stacked.
+/// `CTranslate2` modules outside of layers, each with its canonical modules. If there are several, the variable
+/// contains the rows of the first module, then those of the second, and so on.
 const MODULES: &[(&str, &[&str])] = &[
     ("conv1", &["conv1"]),
     ("conv2", &["conv2"]),
@@ -39,8 +41,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("layer_norm", &["layer_norm"]),
 ];
 
-/// `CTranslate2` modules of a layer, each with its canonical modules. The rows of several canonical modules are
-/// stacked.
+/// `CTranslate2` modules of a layer, each with its canonical modules. If there are several, the variable contains the
+/// rows of the first module, then those of the second, and so on.
 const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("self_attention/layer_norm", &["self_attn_layer_norm"]),
     ("self_attention/linear_0", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
@@ -54,11 +56,13 @@ const LAYER_MODULES: &[(&str, &[&str])] = &[
     ("ffn/linear_1", &["fc2"]),
 ];
 
-/// The output projection. Its canonical name, `proj_out.weight`, does not belong to the decoder.
+/// `CTranslate2`'s name of the output projection. Its canonical name, `proj_out.weight`, does not begin with
+/// `decoder.`, unlike those of the decoder's other tensors.
 const PROJECTION: &str = "decoder/projection/weight";
 const EMBEDDINGS: &str = "decoder/embeddings/weight";
 
-/// Attributes that have the same value in every Whisper model: name, value, and the meaning of other values.
+/// Attributes that must have this value, because every Whisper model has it: the attribute's name, its value, and
+/// what another value would mean.
 const ATTRIBUTES: &[(&str, i64, &str)] = &[
     ("decoder/activation", 3, "an activation other than GELU"),
     ("decoder/pre_norm", 1, "layer norms after the blocks"),
@@ -104,7 +108,8 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The canonical names of a variable. Each consists of `prefix`, one of `modules`, and `parameter`.
+/// The canonical names of the tensors in a variable. Each name consists of `prefix`, one of `modules`, and
+/// `parameter`.
 struct Canonical {
     prefix: String,
     modules: &'static [&'static str],
@@ -112,7 +117,8 @@ struct Canonical {
 }
 
 impl Canonical {
-    /// Returns `None` for attributes, scales and everything else that is not a tensor of a Whisper model.
+    /// The canonical names for a variable called `name`. `None` for attributes, scales and everything else that is
+    /// not a tensor of a Whisper model.
     fn of(name: &str) -> Option<Self> {
         let (network, rest) = name.split_once('/')?;
         if !matches!(network, "encoder" | "decoder") {
@@ -136,7 +142,7 @@ impl Canonical {
     }
 }
 
-/// How the file stores numbers: as floats of a type, or as integers of a size in bytes.
+/// How a variable stores numbers: as floats of a type, or as integers of a size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
     Float(DType),
@@ -170,7 +176,7 @@ struct Variable {
     data: Range<usize>,
 }
 
-/// The file's index. Aliases are resolved to the name of a variable.
+/// The index of a file: its variables by name, and its aliases (additional names), each with the name of a variable.
 struct Variables {
     variables: BTreeMap<String, Variable>,
     aliases: BTreeMap<String, String>,
@@ -213,7 +219,7 @@ impl Variables {
             if index.resolve(&alias).is_some() {
                 return Err(file.malformed(format!("alias {alias} occurs twice")));
             }
-            // An alias may only refer to earlier names, so there are no cycles.
+            // An alias may refer only to a name that precedes it in the file, so aliases cannot form a cycle.
             let Some(variable) = index.resolve(&target).map(str::to_owned) else {
                 return Err(file.malformed(format!("alias {alias} leads to {target}, which is not there")));
             };
@@ -226,13 +232,15 @@ impl Variables {
         Ok(index)
     }
 
-    /// All names, of variables and of aliases, each with the name of the variable that it refers to.
+    /// All names of the file, each paired with the name of a variable: for an alias its target, and for a variable
+    /// its own name.
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         let variables = self.variables.keys().map(|name| (name.as_str(), name.as_str()));
         variables.chain(self.aliases.iter().map(|(alias, variable)| (alias.as_str(), variable.as_str())))
     }
 
-    /// The name of the variable that `name` refers to.
+    /// If `name` is an alias, returns the name of its variable; if it is a variable, returns it unchanged. `None` if
+    /// the name is unknown.
     fn resolve(&self, name: &str) -> Option<&str> {
         match self.variables.get_key_value(name) {
             Some((name, _)) => Some(name),
@@ -240,7 +248,7 @@ impl Variables {
         }
     }
 
-    /// The value of an integer scalar variable.
+    /// The value of a variable that is a single integer. `None` if there is no such variable.
     fn attribute(&self, file: &MappedFile, name: &str) -> Option<i64> {
         let variable = self.variables.get(self.resolve(name)?)?;
         if !variable.shape.is_empty() || !matches!(variable.stored, Stored::Integer(_)) {
@@ -254,7 +262,7 @@ impl Variables {
         }
     }
 
-    /// The tensor of a variable, with its scales if it is stored as integers.
+    /// The tensor that a variable stores, with its scales if it is stored as integers.
     fn entry(&self, file: &MappedFile, name: &str) -> Result<Entry, Error> {
         let variable = &self.variables[name];
         let (dtype, scales) = match variable.stored {
@@ -268,7 +276,7 @@ impl Variables {
             .map_err(|reason| file.malformed(format!("tensor {name}: {reason}")))
     }
 
-    /// The scales of an integer tensor; the file stores their reciprocals.
+    /// The scales of an integer tensor, as factors. The file stores the reciprocals of these factors.
     fn scales(&self, file: &MappedFile, name: &str) -> Result<Vec<f32>, Error> {
         let scale = format!("{name}_scale");
         match self.resolve(&scale).and_then(|name| self.variables.get(name)) {
@@ -305,7 +313,7 @@ impl Reader<'_> {
         Ok(string)
     }
 
-    /// Reads the rest of a variable, after its name.
+    /// Reads a variable from the position after its name.
     fn variable(&mut self, name: &str) -> Result<Variable, Error> {
         let inside = format!("tensor {name}");
         let malformed = |reason: String| self.file.malformed(format!("tensor {name}: {reason}"));

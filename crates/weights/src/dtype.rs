@@ -5,15 +5,18 @@ use std::fmt;
 /// Number of values in one of ggml's blocks.
 pub(crate) const BLOCK: usize = 32;
 
-/// Size of a block in bytes: the scale `d`, then the values.
+/// Size of a `Q8_0` block in bytes: 2 for the scale `d`, 32 for the values.
 pub(crate) const Q8_0: usize = 2 + 32;
-/// Size of a block in bytes: the scale `d`, the fifth bits, the four-bit values. The middle integer stands for zero.
+/// Size of a `Q5_0` block in bytes: 2 for the scale `d`, 4 for the fifth bits, 16 for the four lower bits of each
+/// value. The stored integer 16 stands for zero.
 pub(crate) const Q5_0: usize = 2 + 4 + 16;
-/// Size of a block in bytes: the scale `d`, the minimum `m`, the fifth bits, the four-bit values.
+/// Size of a `Q5_1` block in bytes: 4 for the scale `d` and the minimum `m`, 4 for the fifth bits, 16 for the four
+/// lower bits of each value.
 pub(crate) const Q5_1: usize = 4 + 4 + 16;
-/// Size of a block in bytes: the scale `d`, the four-bit values. The middle integer stands for zero.
+/// Size of a `Q4_0` block in bytes: 2 for the scale `d`, 16 for the four-bit values. The stored integer 8 stands for
+/// zero.
 pub(crate) const Q4_0: usize = 2 + 16;
-/// Size of a block in bytes: the scale `d`, the minimum `m`, the four-bit values.
+/// Size of a `Q4_1` block in bytes: 4 for the scale `d` and the minimum `m`, 16 for the four-bit values.
 pub(crate) const Q4_1: usize = 4 + 16;
 
 /// Number format of a tensor's values (little-endian, at any alignment).
@@ -47,8 +50,8 @@ pub enum DType {
 }
 
 impl DType {
-    /// The number of values that are stored as a unit, and the size of the unit in bytes. For example, `(1, 4)` for
-    /// float32.
+    /// The smallest number of values that are stored as a unit, and the size of that unit in bytes: `(1, 4)` for
+    /// float32, `(32, 34)` for `Q8_0`.
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 | Self::Int32 => (1, 4),
@@ -82,13 +85,15 @@ impl fmt::Display for DType {
     }
 }
 
-/// Converts binary16 to binary32 exactly, with integer selects instead of branches. Subnormals are converted without
-/// arithmetic on them, so they cost no extra time and survive flush-to-zero.
+/// Converts a binary16 number to binary32 exactly. The code selects among integers instead of branching, so that
+/// loops can be vectorised. It computes with normal numbers only, so subnormals cost no extra time and survive if the
+/// processor flushes subnormals to zero.
 pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     const EXPONENT: u32 = 0x7c00 << 13;
-    /// The difference of the exponent biases of the two formats, shifted to the exponent.
+    /// The exponent bias of binary32 minus that of binary16, shifted to the exponent's position in a binary32 number.
     const REBIAS: u32 = (127 - 15) << 23;
-    /// The bits of 2^-14, the smallest normal binary16 value, which is subtracted from a subnormal.
+    /// The binary32 bits of 2^-14, the smallest normal binary16 number. A subnormal is converted as 2^-14 plus its
+    /// value, and 2^-14 is subtracted afterwards.
     const SUBNORMAL: u32 = REBIAS + (1 << 23);
 
     let bits = u32::from(u16::from_le_bytes(bytes));
@@ -102,7 +107,7 @@ pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
     f32::from_bits(sign | if exponent == EXPONENT { infinite_or_nan } else { finite })
 }
 
-/// Converts bfloat16 to binary32 exactly.
+/// Converts a bfloat16 number to binary32 exactly.
 pub(crate) fn bf16_to_f32(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }

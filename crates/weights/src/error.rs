@@ -23,7 +23,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The directory has no file in a supported format.
+    /// The directory contains no weight file in a supported format.
     #[error(
         "{}: holds no model weights (looked for {looked_for}); give a model's directory or its weight file",
         directory.display()
@@ -31,16 +31,16 @@ pub enum Error {
     NoWeights {
         /// The directory.
         directory: PathBuf,
-        /// The file names that were looked for.
+        /// The file names that were looked for in the directory.
         looked_for: String,
     },
 
-    /// The directory has several models where one is expected.
+    /// The directory contains several weight files that match, and only one is expected.
     #[error("{}: holds several models ({names}); give the path of one of these files", directory.display())]
     SeveralWeights {
         /// The directory.
         directory: PathBuf,
-        /// The names of the files.
+        /// The names of the weight files.
         names: String,
     },
 
@@ -55,32 +55,32 @@ pub enum Error {
         supported: String,
     },
 
-    /// The file is truncated.
+    /// The file ends too early.
     #[error("{}: the file ends at byte {length} inside {inside}: it is truncated; fetch it again", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
         /// The length of the file in bytes.
         length: usize,
-        /// The part of the content that is cut off.
+        /// The name of the part of the file that is cut off.
         inside: String,
     },
 
-    /// The file is inconsistent.
+    /// The parts of the file contradict each other.
     #[error("{}: {reason}: the file is damaged; fetch it again", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was expected and what was found.
+        /// What the reader expected in the file, and what it found.
         reason: String,
     },
 
-    /// The file is valid but uses something that is not supported.
+    /// The file is valid but uses a feature that this crate does not support.
     #[error("{}: {reason}", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What is not supported, and what to use instead.
+        /// The feature that is not supported, and what to use instead.
         reason: String,
     },
 
@@ -100,7 +100,7 @@ pub enum Error {
         path: PathBuf,
         /// The canonical name of the tensor.
         name: String,
-        /// The required shape.
+        /// The shape that the model requires.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,

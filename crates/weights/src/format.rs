@@ -1,4 +1,4 @@
-//! The interface between file formats and the rest of the crate.
+//! The interface that every file format implements, and the contents that a format returns.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
@@ -11,24 +11,24 @@ use crate::tensor::Entry;
 /// A file format of model weights.
 pub(crate) struct Format {
     pub(crate) name: &'static str,
-    /// File names in a model's directory, most preferred first; `*` stands for any text.
+    /// File names of this format in a model's directory, most preferred first; `*` stands for any text.
     pub(crate) file_names: &'static [&'static str],
-    /// Whether a file with this content is in this format, judged by its first bytes.
+    /// Whether a file that begins with these bytes is in this format.
     pub(crate) probe: fn(&[u8]) -> bool,
     pub(crate) read: fn(MappedFile) -> Result<Contents, Error>,
 }
 
 /// The contents of a model file.
 pub(crate) struct Contents {
-    /// The files that the entries point into.
+    /// The files that contain the tensors' values. Each entry of `tensors` has the index of its file in this list.
     pub(crate) files: Vec<MappedFile>,
     /// Tensors by canonical name.
     pub(crate) tensors: BTreeMap<String, Entry>,
     pub(crate) encoder_heads: Option<usize>,
     pub(crate) decoder_heads: Option<usize>,
-    /// The bytes of the text tokens, by id, if the file has them.
+    /// The bytes of each text token in the order of token ids; `None` if the file does not contain them.
     pub(crate) vocabulary: Option<Vec<Vec<u8>>>,
-    /// Inputs and outputs of the graphs, for formats with graphs.
+    /// The inputs and outputs of the model's graphs; empty for formats without graphs.
     pub(crate) graphs: Vec<Interface>,
 }
 
@@ -44,7 +44,7 @@ impl Contents {
         }
     }
 
-    /// Adds a tensor of `file`; a duplicate name is an error.
+    /// Adds a tensor that is stored in `file`. A tensor that already exists is an error.
     pub(crate) fn insert(&mut self, file: &MappedFile, name: String, entry: Entry) -> Result<(), Error> {
         match self.tensors.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
@@ -56,7 +56,8 @@ impl Contents {
     }
 }
 
-/// Whether a name from a file can be shown in a message: short, and without control characters.
+/// Whether a name that was read from a file can be shown in a message: it must be short and have no control
+/// characters.
 pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= 256 && !name.contains(char::is_control)
 }

@@ -4,11 +4,11 @@ use crate::format::Format;
 use crate::mmap::MappedFile;
 use crate::{Error, ctranslate2, ggml, onnx, safetensors, sharded};
 
-/// Every supported format; a directory is searched in this order.
+/// Every supported format, in the order in which a directory is searched for their file names.
 pub(crate) const FORMATS: &[Format] =
     &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT, ggml::FORMAT, onnx::FORMAT];
 
-/// Detects the format of a file by its content.
+/// Detects the format of a file by its content. If the format is not supported, the error describes the content.
 pub(crate) fn detect(file: &MappedFile) -> Result<&'static Format, Error> {
     FORMATS.iter().find(|format| (format.probe)(file.bytes())).ok_or_else(|| Error::UnknownFormat {
         path: file.path().to_owned(),
@@ -17,7 +17,8 @@ pub(crate) fn detect(file: &MappedFile) -> Result<&'static Format, Error> {
     })
 }
 
-/// Describes the content of an unsupported file. Recognises files that are often given by mistake, such as web pages.
+/// Describes the content of a file that is in no supported format. Recognises files that are often given by mistake,
+/// such as web pages.
 fn looks_like(bytes: &[u8]) -> &'static str {
     const SIGNATURES: &[(&[u8], &str)] = &[
         (b"PK\x03\x04", "is a PyTorch (pickle) checkpoint; save the model as safetensors"),

@@ -1,11 +1,13 @@
-//! whisper.cpp's `ggml-*.bin`.
+//! whisper.cpp's weight file `ggml-*.bin`.
 //!
-//! Little-endian and unaligned: u32 magic; eleven i32 of sizes; i32 mel bins, i32 frequencies and the mel filters as
-//! f32; i32 number of text tokens, for each its length as u32 and its bytes; then tensors up to the end, for each i32
-//! rank, i32 length of the name, i32 type, i32 dimensions (the innermost first), name, data. (Written by
-//! `models/convert-pt-to-ggml.py`, read by `whisper_model_load` of whisper.cpp.)
+//! The file is little-endian and unaligned: u32 magic; eleven i32 of sizes; i32 number of mel bins, i32 number of
+//! frequencies and the mel filters as f32; i32 number of text tokens, for each its length as u32 and its bytes; then
+//! tensors up to the end of the file, for each i32 rank, i32 length of the name, i32 type, i32 dimensions (the
+//! innermost first), name, data. (Written by `models/convert-pt-to-ggml.py`, read by `whisper_model_load` of
+//! whisper.cpp.)
 //!
-//! Tensors have the names of openai-whisper. Biases of convolutions are columns, `(out, 1)`.
+//! Tensors have the names of openai-whisper. The bias of a convolution is stored as a matrix with one column,
+//! `(out, 1)`.
 
 use crate::format::{Contents, Format, is_name};
 use crate::mmap::MappedFile;
@@ -15,10 +17,11 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.bin"], probe, read };
 
-/// The letters `ggml` as one number (first letter in the highest byte), stored in little-endian order.
+/// The first bytes of a file. The letters `ggml` form a number whose highest byte is the first letter; the number is
+/// stored in little-endian order, so the letters are reversed.
 const MAGIC: [u8; 4] = *b"lmgg";
 
-/// Upper bound for the counts in a file; no Whisper model reaches it.
+/// Upper bound for any size or count in a file. No Whisper model reaches it.
 const MAX_COUNT: usize = 1 << 20;
 
 /// The only module whose tensor name has no suffix such as `.weight`.
@@ -71,10 +74,10 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The sizes at the beginning of a file. The number of layers follows from the tensors, and each tensor has its own
-/// type.
+/// The sizes at the beginning of a file. The number of layers and the number types are not taken from here: the
+/// tensors themselves show them.
 struct Header {
-    /// Number of positions and width of the encoder. The same for the decoder in `text`.
+    /// The number of positions and the width of the encoder. `text` holds the same for the decoder.
     audio: [usize; 2],
     text: [usize; 2],
     heads: [usize; 2],
@@ -93,7 +96,7 @@ impl Header {
         Ok(Self { audio, text, heads: [audio_head, text_head], n_vocab, n_mels })
     }
 
-    /// Checks that the tensors have the sizes of the header.
+    /// Checks that the tensors have the sizes that the header states.
     fn check(&self, file: &MappedFile, contents: &Contents) -> Result<(), Error> {
         for (name, expected) in [
             ("encoder.conv1.weight", [self.audio[1], self.n_mels]),
@@ -112,7 +115,7 @@ impl Header {
     }
 }
 
-/// The canonical name of a tensor, if it belongs to a Whisper model.
+/// The canonical name of the tensor that openai-whisper calls `name`; `None` if no Whisper model has it.
 fn canonical(name: &str) -> Option<String> {
     let (network, rest) = name.split_once('.')?;
     if !matches!(network, "encoder" | "decoder") {
@@ -143,7 +146,7 @@ fn dtype(code: u32) -> Option<DType> {
 }
 
 impl Reader<'_> {
-    /// Reads a size or a count. Values above an upper bound are an error, because the result may determine how much
+    /// Reads a size or a count. A value above an upper bound is an error, because the result may determine how much
     /// memory is allocated.
     fn size(&mut self, inside: &str) -> Result<usize, Error> {
         let at = self.at;
@@ -154,7 +157,7 @@ impl Reader<'_> {
         Ok(count)
     }
 
-    /// Skips the mel filters, because the `audio` crate computes them.
+    /// Skips the mel filters, which are not needed, because the `audio` crate computes them.
     fn skip_filters(&mut self) -> Result<(), Error> {
         let inside = "the mel filters";
         let (n_mels, n_frequencies) = (self.size(inside)?, self.size(inside)?);
@@ -163,8 +166,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The bytes of the text tokens. The file does not contain the remaining tokens, up to `n_vocab`: their order is
-    /// the same in all vocabularies.
+    /// Reads the bytes of each text token. The file does not contain the special tokens that follow up to `n_vocab`:
+    /// their order is the same in all vocabularies.
     fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
         let inside = "the vocabulary";
         let count = self.size(inside)?;
@@ -179,7 +182,7 @@ impl Reader<'_> {
         Ok(tokens)
     }
 
-    /// The next tensor with its canonical name.
+    /// Reads the next tensor and returns it with its canonical name.
     fn tensor(&mut self) -> Result<(String, Entry), Error> {
         let at = self.at;
         let inside = format!("the tensor at byte {at}");

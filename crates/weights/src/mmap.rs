@@ -10,7 +10,7 @@ use memmap2::Mmap;
 
 use crate::Error;
 
-/// A regular file that is mapped completely and read-only.
+/// A regular file whose whole content is mapped into memory, read-only.
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     path: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps `path`. Follows symbolic links, which the Hugging Face cache uses.
+    /// Maps the file at `path`. Follows symbolic links, because the cache of Hugging Face's tools consists of them.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         // Checked before opening, because opening a named pipe would wait for its writer.
@@ -46,8 +46,8 @@ impl MappedFile {
         &self.map
     }
 
-    /// Drops the pages of a byte range from this process's memory. The system reads them from the file again at the
-    /// next access.
+    /// Drops the pages of a byte range from this process's memory. At the next access, the operating system reads
+    /// them from the file again.
     pub(crate) fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if !range.is_empty() {
@@ -62,17 +62,17 @@ impl MappedFile {
         let _ = range;
     }
 
-    /// An [`Error::Malformed`] of this file.
+    /// Creates an [`Error::Malformed`] for this file.
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {
         Error::Malformed { path: self.path.clone(), reason: reason.into() }
     }
 
-    /// An [`Error::Unsupported`] of this file.
+    /// Creates an [`Error::Unsupported`] for this file.
     pub(crate) fn unsupported(&self, reason: impl Into<String>) -> Error {
         Error::Unsupported { path: self.path.clone(), reason: reason.into() }
     }
 
-    /// An [`Error::Truncated`] of this file.
+    /// Creates an [`Error::Truncated`] for this file; `inside` names the part that is cut off.
     pub(crate) fn truncated(&self, inside: impl Into<String>) -> Error {
         Error::Truncated { path: self.path.clone(), length: self.map.len(), inside: inside.into() }
     }

@@ -1,4 +1,4 @@
-//! A reading position in a file.
+//! Reads a mapped file from front to back.
 
 use crate::Error;
 use crate::mmap::MappedFile;
@@ -9,7 +9,8 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next `size` bytes; `inside` names the part for the error if the file ends.
+    /// Reads the next `size` bytes. If the file ends before, the error says that it ends inside the part called
+    /// `inside`.
     pub(crate) fn take(&mut self, size: usize, inside: &str) -> Result<&'a [u8], Error> {
         let end = self.at.checked_add(size);
         let Some(bytes) = end.and_then(|end| self.file.bytes().get(self.at..end)) else {
@@ -25,7 +26,8 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// A little-endian u32.
+    /// Reads a little-endian u32. If the file ends before, the error says that it ends inside the part called
+    /// `inside`.
     pub(crate) fn u32(&mut self, inside: &str) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(self.array(inside)?))
     }

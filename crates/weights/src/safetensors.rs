@@ -18,7 +18,7 @@ pub(crate) const FORMAT: Format = Format { name: "safetensors", file_names: &["m
 /// bytes per tensor).
 const MAX_HEADER: u64 = 8 << 20;
 
-/// Checks that the file begins with a u64 length and a JSON object.
+/// Whether the file begins as a safetensors file: with a length as u64, followed by a JSON object.
 fn probe(bytes: &[u8]) -> bool {
     bytes.split_first_chunk().is_some_and(|(&length, json)| {
         (2..1 << 32).contains(&u64::from_le_bytes(length)) && json.first() == Some(&b'{')
@@ -31,7 +31,7 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// Adds a file and its tensors. Also used for the shards of a sharded checkpoint.
+/// Adds a safetensors file and its tensors to `contents`. Also used for each file of a sharded checkpoint.
 pub(crate) fn add(file: MappedFile, contents: &mut Contents) -> Result<(), Error> {
     let Some((&length, rest)) = file.bytes().split_first_chunk() else { return Err(file.truncated("the header")) };
     let length = u64::from_le_bytes(length);

@@ -16,11 +16,11 @@ const MAX_INDEX: usize = 8 << 20;
 
 #[derive(serde::Deserialize)]
 struct Index {
-    /// File name by tensor name.
+    /// For each tensor name, the name of the file that contains the tensor.
     weight_map: BTreeMap<String, String>,
 }
 
-/// Checks that the file is a JSON object that contains the weight map. `config.json` does not contain it.
+/// Whether the file is a JSON object with the key `weight_map`. `config.json` does not have this key.
 fn probe(bytes: &[u8]) -> bool {
     let key = b"\"weight_map\"";
     bytes.trim_ascii_start().first() == Some(&b'{')

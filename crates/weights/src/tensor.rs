@@ -7,10 +7,10 @@ use crate::dtype::{bf16_to_f32, f16_to_f32};
 use crate::mmap::MappedFile;
 use crate::{DType, Error};
 
-/// Upper bound of the rank; no tensor of a speech model has as many dimensions.
+/// Upper bound for the number of dimensions. No tensor of a speech model has as many.
 const MAX_RANK: usize = 8;
 
-/// The meaning of stored integers: `(q - zero_point) * scale`.
+/// How stored integers `q` convert to real numbers: `(q - zero_point) * scale`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Quantisation {
     /// One scale per row, or one for the whole tensor. Empty for types that are not integers.
@@ -24,21 +24,21 @@ pub(crate) struct Quantisation {
 /// Entries are created only by [`Entry::new`], which checks that shape and lengths agree.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    /// Index of the file in [`Contents::files`](crate::format::Contents::files).
+    /// The index, in [`Contents::files`](crate::format::Contents::files), of the file that contains the values.
     pub(crate) file: usize,
     dtype: DType,
     shape: Vec<usize>,
     row_len: usize,
-    /// Byte range in the file.
+    /// Byte range of the values in the file.
     data: Range<usize>,
-    /// Whether the values are stored column by column.
+    /// Whether the values of a matrix are stored column by column instead of row by row.
     by_columns: bool,
     quantisation: Quantisation,
 }
 
 impl Entry {
-    /// An entry whose values are stored in the range `data` of the file. `Err` says how the range or the quantisation
-    /// contradicts the shape.
+    /// Creates an entry whose values are stored in the byte range `data` of the file. `Err` says how the range or the
+    /// quantisation contradicts the shape.
     pub(crate) fn new(
         dtype: DType,
         shape: Vec<usize>,
@@ -83,7 +83,7 @@ impl Entry {
         Ok(Self { file: 0, dtype, shape, row_len, data, by_columns: false, quantisation })
     }
 
-    /// The same entry with values stored column by column; `Err` if it is not a matrix.
+    /// Returns the same entry, but with values that are stored column by column. `Err` if the tensor is not a matrix.
     pub(crate) fn by_columns(self) -> Result<Self, String> {
         if self.shape.len() != 2 || self.dtype.block().0 != 1 {
             return Err(format!("{} of shape {:?} cannot be transposed", self.dtype, self.shape));
@@ -99,8 +99,8 @@ impl Entry {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Splits the rows into `parts` equal groups and returns group number `part` as an entry. `Err` if the rows
-    /// cannot be divided evenly.
+    /// Splits the rows into `parts` equal groups and returns group number `part` (from 0) as an entry. `Err` if the
+    /// rows cannot be divided evenly.
     pub(crate) fn part(&self, part: usize, parts: usize) -> Result<Self, String> {
         if self.shape.is_empty() || self.by_columns || !self.rows().is_multiple_of(parts) {
             return Err(format!("it stacks {parts} matrices, but its shape is {:?}", self.shape));
@@ -149,22 +149,22 @@ impl<'a> Tensor<'a> {
         self.entry.dtype
     }
 
-    /// The first dimension; 1 for a scalar.
+    /// The length of the first dimension; 1 for a scalar.
     pub fn rows(&self) -> usize {
         self.entry.rows()
     }
 
-    /// Values in a row: the product of the other dimensions.
+    /// The number of values in a row: the product of all dimensions but the first.
     pub fn row_len(&self) -> usize {
         self.entry.row_len
     }
 
-    /// The size of the values in the file, in bytes, without separately stored scales.
+    /// The size in bytes that the values take in the file. Scales that are stored separately are not included.
     pub fn size(&self) -> usize {
         self.entry.data.len()
     }
 
-    /// This tensor, if its shape is `expected`; otherwise [`Error::Shape`].
+    /// Returns this tensor if its shape is `expected`, otherwise [`Error::Shape`].
     pub fn with_shape(self, expected: &[usize]) -> Result<Self, Error> {
         if self.shape() == expected {
             return Ok(self);
@@ -177,14 +177,15 @@ impl<'a> Tensor<'a> {
         })
     }
 
-    /// All values in row-major order, dequantised.
+    /// Converts all values to `f32`. Returns them row by row.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.rows() * self.row_len()];
         self.rows_f32(0..self.rows(), &mut values);
         values
     }
 
-    /// Writes the dequantised values of a range of rows to `out` (`rows.len()` x [`row_len`](Self::row_len)).
+    /// Converts the values of the rows in the range `rows` to `f32` and writes them to `out`, which has `rows.len()`
+    /// x [`row_len`](Self::row_len) elements.
     ///
     /// # Panics
     /// If the range is outside of this tensor, or if `out` has another length.
@@ -214,11 +215,11 @@ impl<'a> Tensor<'a> {
         self.dtype() == DType::Int8 && self.entry.quantisation.zero_points.iter().all(|zero| *zero == 0)
     }
 
-    /// Writes the stored integers of a row to `out` ([`row_len`](Self::row_len) values). They may include -128.
-    /// Returns the row's scale, which is finite and positive.
+    /// Writes the stored integers of a row to `out`, which has [`row_len`](Self::row_len) elements. The integers may
+    /// include -128. Returns the row's scale, which is finite and positive.
     ///
     /// # Panics
-    /// If the tensor [is not int8](Self::is_int8), has no such row, or if `out` has another length.
+    /// If the tensor [is not int8](Self::is_int8), if it has no such row, or if `out` has another length.
     pub fn int8_row(&self, row: usize, out: &mut [i8]) -> f32 {
         assert!(self.is_int8() && row < self.rows() && out.len() == self.row_len(), "row {row} of {}", self.name);
         self.row(row, out, i8::from_le_bytes);
@@ -229,8 +230,8 @@ impl<'a> Tensor<'a> {
         &self.file.bytes()[self.entry.data.clone()]
     }
 
-    /// Writes a row of values of `N` bytes each, converted by `value`. If `value` has no branches, the loop is
-    /// vectorised.
+    /// Reads a row whose values have `N` bytes each, and writes each value, converted by `value`, to `out`. If
+    /// `value` has no branches, the compiler vectorises the loop.
     fn row<const N: usize, T>(&self, row: usize, out: &mut [T], value: impl Fn([u8; N]) -> T) {
         let (values, _) = self.bytes().as_chunks();
         if self.entry.by_columns {
@@ -245,7 +246,8 @@ impl<'a> Tensor<'a> {
 
     fn integers<const N: usize>(&self, row: usize, out: &mut [f32], value: impl Fn([u8; N]) -> i32) {
         let (scale, zero_point) = self.scale(row);
-        // In a valid file the difference does not overflow. In an invalid file the result does not matter.
+        // In a valid file, the subtraction of the zero point does not overflow. In an invalid file, the result does
+        // not matter.
         self.row(row, out, |bytes| value(bytes).wrapping_sub(zero_point) as f32 * scale);
     }
 

@@ -20,8 +20,8 @@ const DIMENSIONS: Dimensions = Dimensions {
 };
 const HEADS: [usize; 2] = [2, 4];
 
-/// Asserts that a checkpoint has exactly `tensors`, with every value within `tolerance` of the tensor's largest one.
-/// Zero biases of keys, which `CTranslate2` adds, are ignored.
+/// Asserts that a checkpoint has exactly the tensors `tensors`. Each value may differ by `tolerance`, times the
+/// tensor's largest magnitude. Biases of keys, which are zeros that `CTranslate2` adds, are ignored.
 fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     for name in checkpoint.names().filter(|name| !tensors.contains_key(*name)) {
         assert!(name.ends_with("_attn.k_proj.bias"), "{name} is too much");
@@ -36,17 +36,19 @@ fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     }
 }
 
-/// The largest rounding error of each type, relative to the largest value: half a step, plus float32 rounding.
+/// The maximum rounding error of each number type, as a fraction of the tensor's largest value: half a step of the
+/// type, plus rounding of float32.
 fn tolerance(dtype: DType) -> f32 {
     match dtype {
         DType::F32 => 0.0,
         DType::F16 => 0.5 / 1024.0,
         DType::Bf16 => 0.5 / 128.0,
         DType::Int8 => 0.501 / 127.0,
-        // A stack of three matrices has one scale, and each matrix may have a smaller largest value.
+        // Q, K and V are stored as one matrix with one scale. The largest value of one of the three may be smaller
+        // than that of the whole, so the relative error is larger.
         DType::Int16 => 0.6 / 1024.0,
-        // Half a step of a block, plus a margin because the scale is rounded to float16. With 5 and 4 bits, the error
-        // of the largest value may be a whole step.
+        // The error is half a step of a block, plus a margin because the scale is rounded to float16. With 5 and 4
+        // bits, the error of the block's largest value may be a whole step.
         DType::Q8_0 => 0.6 / 127.0,
         DType::Q5_0 | DType::Q5_1 => 1.1 / 16.0,
         DType::Q4_0 | DType::Q4_1 => 1.1 / 8.0,
@@ -183,7 +185,8 @@ fn a_format_is_detected_by_content() {
         assert_eq!(checkpoint.format(), "safetensors");
         assert_eq!((checkpoint.directory(), checkpoint.path()), (directory.path(), path.as_path()));
     }
-    // A file of another format under a known name does not hide a valid model.
+    // A file in an unsupported format now has a name that is searched first. It must not prevent the valid model
+    // beside it from being found.
     fs::rename(&path, directory.path().join("model.safetensors")).unwrap();
     fs::write(&path, b"PK\x03\x04 pickled").unwrap();
     assert_eq!(Checkpoint::open(directory.path()).unwrap().format(), "safetensors");
@@ -203,7 +206,8 @@ fn missing_tensors_and_wrong_shapes_are_named() {
     assert_eq!(error.to_string(), message);
 }
 
-/// The fixture must write the names that real files have. Otherwise fixture and reader could share a mistake.
+/// Test models must have the tensor names of real files. Otherwise, the code that writes them and the code that reads
+/// them could have the same mistake.
 #[test]
 fn canonical_names_match_real_files() {
     let directory = tempfile::tempdir().unwrap();
@@ -237,7 +241,7 @@ fn canonical_names_match_real_files() {
 
 #[test]
 fn a_path_without_a_directory_means_the_current_one() {
-    // Cargo runs tests in the package's directory.
+    // Cargo runs tests in the package's directory, so this relative path exists.
     let error = Checkpoint::open(Path::new("Cargo.toml")).unwrap_err();
     assert!(matches!(error, Error::UnknownFormat { .. }), "{error}");
     assert!(matches!(Checkpoint::open(Path::new("src")).unwrap_err(), Error::NoWeights { .. }));

@@ -21,7 +21,7 @@ const DIMENSIONS: Dimensions = Dimensions {
     n_vocab: 3,
 };
 
-/// Opens a file with these bytes and reads all its tensors.
+/// Writes these bytes to a file, opens it as a model, and reads all tensors. Returns the number of their values.
 fn open_bytes(bytes: &[u8]) -> Result<usize, Error> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("weights");
@@ -29,7 +29,7 @@ fn open_bytes(bytes: &[u8]) -> Result<usize, Error> {
     read_all(&path)
 }
 
-/// Reads all tensors and returns the number of their values.
+/// Opens the model at `path` and reads all tensors. Returns the number of their values.
 fn read_all(path: &Path) -> Result<usize, Error> {
     let checkpoint = Checkpoint::open(path)?;
     let mut values = 0;
@@ -65,7 +65,7 @@ fn safetensors() -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// Builds a `model.bin` variable by variable.
+/// Builds the bytes of a `CTranslate2` file (`model.bin`), variable by variable.
 struct ModelBin {
     variables: Vec<Vec<u8>>,
     aliases: Vec<Vec<u8>>,
@@ -107,7 +107,7 @@ impl ModelBin {
     }
 }
 
-/// A safetensors file with this header and `data` bytes of data.
+/// The bytes of a safetensors file with this header, followed by `data` bytes of tensor values.
 fn with_header(header: &str, data: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
 }
@@ -122,7 +122,8 @@ fn a_truncated_file_is_refused() {
             file.as_file().set_len(end as u64).unwrap();
             let error = read_all(file.path()).unwrap_err();
             let located = matches!(error, Error::Truncated { length, .. } if length == end);
-            // The format cannot be detected from the first few bytes.
+            // If only the first few bytes are left, the format cannot be detected, so the error does not name a
+            // position.
             assert!(located || (end < 32 && matches!(error, Error::UnknownFormat { .. })), "cut at {end}: {error}");
         }
     }
@@ -228,7 +229,7 @@ fn contradictions_in_a_model_bin_are_refused() {
 
 #[test]
 fn unusual_but_valid_files_are_read() {
-    // Unknown variables may have any contents.
+    // A variable that is not part of a Whisper model may have any contents.
     let unknown = ModelBin::new().variable(b"x", &[1; 200], 0, &[0; 4]).variable(b"y", &[3, 0], 4, &[]);
     assert_eq!(open_bytes(&unknown.bytes()).unwrap(), 0);
     // An alias may refer to another alias.
@@ -269,7 +270,7 @@ fn contradictions_in_safetensors_are_refused() {
             "tensor a occurs twice",
         ),
         (
-            // With a duplicate name, one of the two ranges belongs to no tensor.
+            // Because one name occurs twice, one of the two byte ranges belongs to no tensor.
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#
                 .to_owned(),
             8,
@@ -277,7 +278,8 @@ fn contradictions_in_safetensors_are_refused() {
         ),
         (r#"{"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}"#.to_owned(), 1, "stored as I8"),
         (
-            // The sum of these lengths and the header's length overflows to the length of the file.
+            // The sum of these lengths and the header's length overflows, and the overflowed sum equals the length of
+            // the file.
             format!("{{{}}}", eighths.join(",")),
             9,
             "inside tensor 0",
@@ -338,7 +340,7 @@ fn directories_and_devices_are_refused() {
     assert!(matches!(Checkpoint::open(Path::new("/dev/zero")).unwrap_err(), Error::NotAFile { .. }));
 }
 
-/// A change to a file.
+/// A random change to the bytes of a file.
 #[derive(Debug, Clone)]
 enum Change {
     Set(prop::sample::Index, u8),

@@ -21,13 +21,14 @@ fn run_alone() -> MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Maximum memory for opening a file, in bytes per byte of the file. The shortest strings take 24 bytes in memory and
-/// 2 in the file, and lists grow by doubling.
+/// Maximum memory that opening a model may take, in bytes per byte of its files. The shortest strings take 24 bytes
+/// in memory and 2 in the file, and the capacity of lists doubles when they grow.
 const PER_BYTE: usize = 48;
-/// Additional memory that is allowed, in bytes: for a path, a message and the index of an empty file.
+/// Memory in bytes that opening a model may take in addition: for a path, a message and the index of an empty file.
 const EXTRA_BYTES: usize = 64 << 10;
 
-/// Opens a model and reads its tensors one by one. Returns the number of values, and the peak memory while opening.
+/// Opens a model and reads its tensors one by one. Returns the number of their values, and the peak memory in bytes
+/// while the model was opened.
 fn read(path: &Path) -> (Result<usize, Error>, usize) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -39,8 +40,8 @@ fn read(path: &Path) -> (Result<usize, Error>, usize) {
     (values, taken)
 }
 
-/// Checks that a malformed model, whose files have `bytes` bytes in total, takes little memory and has at most
-/// `limit` values.
+/// Checks that a malformed model, whose files have `bytes` bytes in total, takes little memory when it is opened, and
+/// that its tensors have at most `limit` values.
 fn check(path: &Path, bytes: usize, limit: usize) -> Result<(), TestCaseError> {
     let (values, taken) = read(path);
     prop_assert!(taken <= PER_BYTE * bytes + EXTRA_BYTES, "{} bytes for a file of {}", taken, bytes);
@@ -69,7 +70,7 @@ fn ggml(dtype: DType) -> Vec<u8> {
 
 static GGML: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| [ggml(DType::F16), ggml(DType::Q8_0), ggml(DType::Q5_1)]);
 
-/// The names and contents of the encoder's and the decoder's file.
+/// An ONNX export: name and content of the encoder's file, then of the decoder's file.
 type Export = [(&'static str, Vec<u8>); 2];
 
 static EXPORTS: LazyLock<[Export; 3]> = LazyLock::new(|| {
@@ -85,7 +86,8 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx")
 }
 
-/// Writes an export into a directory, with the data files that its graphs may name. Returns the size of the export.
+/// Writes an export into a directory, together with the data files that its graphs refer to. Returns the size of all
+/// files in bytes.
 fn write(directory: &Path, export: &Export) -> usize {
     for name in ["encoder_model.onnx_data", "decoder_model.onnx_data"] {
         fs::copy(data().join("external").join(name), directory.join(name)).unwrap();
@@ -93,7 +95,7 @@ fn write(directory: &Path, export: &Export) -> usize {
     export.iter().map(|(name, bytes)| fs::write(directory.join(name), bytes).map(|()| bytes.len()).unwrap()).sum()
 }
 
-/// A change to a file.
+/// A random change to the bytes of a file.
 #[derive(Debug, Clone)]
 enum Change {
     Set(Index, u8),
@@ -157,7 +159,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ggml-model.bin");
         fs::write(&path, &bytes).unwrap();
-        // In the quantised formats, a value takes about one byte or at least half a byte.
+        // In the quantised formats, a value takes at least half a byte in the file.
         check(&path, bytes.len(), 2 * bytes.len())?;
     }
 
@@ -168,7 +170,7 @@ proptest! {
         }
         let directory = tempfile::tempdir().unwrap();
         let bytes = write(directory.path(), &export);
-        // If a change duplicates a name, two tensors may share the same bytes.
+        // If a change gives two tensors the same byte range, the bytes are counted twice.
         check(directory.path(), bytes, 2 * bytes)?;
     }
 }
@@ -197,7 +199,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&field, bytes].concat()
 }
 
-/// Opens an export whose encoder consists of this graph and a node that uses `conv1.bias`.
+/// Opens an ONNX export whose encoder consists of this graph and a node that uses `conv1.bias`.
 fn open_graph(graph: &[u8]) -> (Result<usize, Error>, usize, usize) {
     let directory = tempfile::tempdir().unwrap();
     let mut export = EXPORTS[0].clone();

@@ -1,4 +1,4 @@
-//! For every form of export that the tools write (`data/exports.py`), the weights equal those that `PyTorch` saved.
+//! Every form of export that the tools write (made by `data/exports.py`) has the same weights that `PyTorch` saved.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ fn expected() -> Checkpoint {
     Checkpoint::open(&data("model.safetensors")).unwrap()
 }
 
-/// Asserts that an export has all saved tensors, with every value within `tolerance` of the tensor's largest value.
+/// Asserts that an export has all tensors that `PyTorch` saved. Each value may differ by `tolerance`, times the
+/// tensor's largest value.
 fn assert_holds(export: &Checkpoint, tolerance: f32) {
     let expected = expected();
     assert_eq!(export.format(), "ONNX");
@@ -44,8 +45,8 @@ fn every_form_of_export_has_the_same_weights() {
         ("external", DType::F32, 0.0),
         ("merged", DType::F32, 0.0),
         ("int8", DType::Int8, half_step),
-        // Uint8 has 255 steps from the smallest to the largest value, and zero must be one of the steps. So the error
-        // may exceed half a step.
+        // Uint8 has 255 steps between the smallest and the largest value, and zero must be one of its numbers. This
+        // shifts the other numbers, so the error may exceed half a step.
         ("uint8", DType::Uint8, 2.0 * half_step),
         ("qdq", DType::Int8, half_step),
         ("merged-int8", DType::Int8, half_step),
@@ -89,7 +90,7 @@ fn inputs_and_outputs_are_listed_in_order() {
     assert!(Interface::read(&data("model.safetensors")).unwrap_err().to_string().contains("ONNX"));
 }
 
-/// Copies an export to a directory.
+/// Copies the files of an export, of the form `form`, to a directory.
 fn copy(form: &str, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in data(form).read_dir().unwrap() {
@@ -157,9 +158,10 @@ fn unreadable_parts_are_named() {
     let graph = directory.path().join("encoder_model.onnx");
     let good = fs::read(&graph).unwrap();
     for (from, to, expected) in [
-        // This replacement changes the operator of a node.
+        // This replacement changes the operator of a node in the file's bytes.
         ("\x22\x12LayerNormalization", "\x22\x12MultiHeadAttention", "operator MultiHeadAttention hides weights"),
-        // These replacements change the type or the dimension of a tensor. The bytes are dimension, type and name.
+        // These replacements change the type or a dimension of a tensor in the file. The bytes are the dimension, the
+        // type and the name.
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x08\x10\x0b\x42\x0aconv1.bias", "stored as float64"),
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x07\x10\x01\x42\x0aconv1.bias", "takes 28 bytes, but it has 32"),
         ("\x08\x08\x10\x01\x42\x0aconv1.bias", "\x08\x00\x10\x01\x42\x0aconv1.bias", "has no elements"),

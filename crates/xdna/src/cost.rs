@@ -1,16 +1,16 @@
 //! *Predicted* run times of an NPU, computed from published measurements. This project has measured nothing on a
 //! device.
 //!
-//! The time of a launch is the maximum of its compute time and its memory transfer time, plus a start cost. The start
-//! cost is larger for a single command than for a command in a chain. The transfer counts repeated reads: with tiles
-//! of `(m, k, n)` on `rows x columns` cores, `A` is read once for each `n * columns` columns of the result, and `B`
-//! once for each `m * rows` rows.
+//! The time of a launch (one run of the NPU's kernel) is its compute time or its memory transfer time, whichever is
+//! longer, plus a start cost. The start cost is larger for a single command than for a command in a chain. The transfer
+//! time includes repeated reads: if `rows x columns` cores multiply tiles of `(m, k, n)`, `A` is read once for each
+//! `n * columns` columns of the result, and `B` once for each `m * rows` rows.
 //!
 //! Sources:
 //! - arXiv 2512.13282 (Taka et al., Striking the Balance: GEMM Performance Optimization Across Generations of Ryzen
 //!   AI NPUs): the transfer volume (equations 6 to 8), clocks of 1 and 1.8 GHz, products per cycle of kernels (tables
-//!   1 to 3), memory bandwidths of 15 and 50 GB/s (section 5.2.1), 3.4 and 4.9 ms for loading another design (section
-//!   5.3.1).
+//!   1 to 3), memory bandwidths of 15 and 50 GB/s (section 5.2.1), 3.4 and 4.9 ms for loading another
+//!   design, the program of the NPU (section 5.3.1).
 //! - The paper rounds these bandwidths. Two of its products imply higher ones: 16.7 GB/s (XDNA, int8-int16, 96x112x96)
 //!   and 60 GB/s (XDNA2, int8-int32, 96x64x96). These are the upper bounds here, and the tests leave the two products
 //!   out.
@@ -35,7 +35,7 @@ pub struct Predicted {
 }
 
 impl Predicted {
-    /// The middle of the interval.
+    /// The mean of both bounds.
     pub fn middle(self) -> f64 {
         f64::midpoint(self.low, self.high)
     }
@@ -64,23 +64,23 @@ impl fmt::Display for Predicted {
     }
 }
 
-/// Published performance of a generation.
+/// Published performance of a generation of NPUs.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
     /// Seconds from submitting a single command to its completion.
     pub dispatch: Predicted,
-    /// Seconds for each further command of a chain.
+    /// Seconds for each further command of a chain, after the first.
     pub chained: Predicted,
-    /// Bytes per second between array and memory: lower and upper bound.
+    /// Bytes per second between the array and main memory: lower and upper bound.
     pub bandwidth: (f64, f64),
-    /// Cycles per second of a core.
+    /// Clock rate of a core in Hz.
     pub clock: f64,
-    /// Seconds for loading another design.
+    /// Seconds for replacing the loaded design (the NPU's program) by another.
     pub reconfiguration: f64,
 }
 
 impl Costs {
-    /// The performance of `target`.
+    /// The published performance of the generation `target`.
     pub fn of(target: Target) -> Self {
         let chained = |dispatch: Predicted| Predicted { low: 13e-6, high: dispatch.low };
         match target {
@@ -98,8 +98,8 @@ impl Costs {
     }
 }
 
-/// Multiply-accumulates per cycle of a core: the lowest and the highest rate of the published kernels that balance
-/// compute and transfer.
+/// Multiply-accumulates per cycle of one core. Returns the lowest and the highest rate among those published kernels
+/// for which compute and transfer take about the same time.
 fn products_a_cycle(target: Target, output: Output) -> (f64, f64) {
     match (target, output) {
         (Target::Npu1, Output::Int32) => (133.1, 146.0),
@@ -109,23 +109,26 @@ fn products_a_cycle(target: Target, output: Output) -> (f64, f64) {
     }
 }
 
-/// The predicted time of a launch, without its start cost.
+/// The predicted time of one launch (one run of the kernel on the array), without its start cost. `rate` holds the
+/// lowest and the highest number of multiply-accumulates per cycle of a core.
 fn product(target: Target, launch: Shape, tile: Shape, output_bytes: usize, rate: (f64, f64)) -> Predicted {
     let (rows, columns) = (f64::from(target.core_rows()), f64::from(target.columns()));
     let [m, k, n] = [launch.m as f64, launch.k as f64, launch.n as f64];
-    // The array covers `across` columns of the result at a time. If it covers all of them, `A` is read only once. The
-    // same holds for `down`, the rows, and `B`.
+    // At a time, the array computes `across` columns and `down` rows of the result. `A` is read once for each group
+    // of `across` columns, so only once if all columns fit. `B` is read once for each group of `down` rows.
     let across = (tile.n as f64 * columns).min(n);
     let down = (tile.m as f64 * rows).min(m);
     let bytes = m * k * n / across + m * k * n / down + m * n * output_bytes as f64;
-    // Number of cores that have work. It is less than the whole array if the launch has few tiles.
+    // The number of cores that have work. It is smaller than the number of cores in the array if the launch has few
+    // tiles.
     let cores = (m / tile.m as f64).min(rows) * (n / tile.n as f64).min(columns);
     let costs = Costs::of(target);
     let seconds = |rate: f64, bandwidth: f64| (m * k * n / (rate * cores * costs.clock)).max(bytes / bandwidth);
     Predicted { low: seconds(rate.1, costs.bandwidth.1), high: seconds(rate.0, costs.bandwidth.0) }
 }
 
-/// The predicted time of the work in `counters` with `design`, without loading the design. *Predicted.*
+/// The *predicted* time of the work that `counters` has counted, if it is done with `design`. The time for loading
+/// the design is not included.
 pub fn predict(design: &Design, counters: &Counters) -> Predicted {
     let costs = Costs::of(design.target);
     let rate = products_a_cycle(design.target, design.output);
@@ -138,12 +141,13 @@ pub fn predict(design: &Design, counters: &Counters) -> Predicted {
 mod tests {
     use super::*;
 
-    /// One published measurement: target, bytes of a result element, tile, multiply-accumulates per cycle (one core,
-    /// measured alone), shape of the product, TOP/s of the whole array.
+    /// One published measurement: generation, bytes per result element, tile, multiply-accumulates per cycle (of one
+    /// core, measured alone), shape of the product, and 10^12 operations per second (TOP/s) of the whole array.
     type Point = (Target, usize, [usize; 3], f64, [usize; 3], f64);
 
-    /// Tables 2 and 3 of arXiv 2512.13282, without the two rows that the bandwidths come from, plus two kernels of
-    /// section 5.2.1 that are limited by transfer (with the rates of table 1).
+    /// The rows of tables 2 and 3 of arXiv 2512.13282, without the two rows from which the upper bounds of the
+    /// bandwidth are computed. Two kernels of section 5.2.1 that are limited by transfer are added, with their rates
+    /// from table 1.
     const PUBLISHED: [Point; 12] = [
         (Target::Npu1, 1, [112, 112, 112], 212.5, [4032, 4032, 4032], 6.52),
         (Target::Npu1, 1, [112, 104, 128], 207.4, [4032, 4160, 4096], 6.48),
@@ -176,9 +180,9 @@ mod tests {
         }
     }
 
-    /// One design at three sizes on Strix Halo (github.com/amd/IRON, issue 171). The rate of its kernel alone is not
-    /// published, so the rate is taken from the largest product, 4096 cubed. The two smaller products test the start
-    /// cost.
+    /// Products of three sizes with one design on Strix Halo (github.com/amd/IRON, issue 171). The rate of the
+    /// design's kernel alone is not published, so it is derived from the largest product (4096 rows, depths and
+    /// columns). The two smaller products test the start cost.
     #[test]
     fn smaller_products_lie_in_the_predicted_interval() {
         let rate = 7.8e12;
@@ -188,7 +192,7 @@ mod tests {
             let seconds = product + Costs::of(Target::Npu4).dispatch;
             [seconds.high, seconds.low].map(|seconds| operations / seconds / 1e12)
         };
-        // The measured values are 3.2 TOP/s for the first size, and 7 to 8.2 TOP/s for the second.
+        // The issue reports 3.2 TOP/s for the first size, and 7 to 8.2 TOP/s for the second.
         let [low, high] = predicted(1024, 512, 1024);
         assert!(low < 3.2 && 3.2 < high, "{low:.2} to {high:.2}");
         let [low, high] = predicted(2048, 2048, 2048);

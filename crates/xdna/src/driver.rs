@@ -5,45 +5,49 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-/// Size of the device heap: 64 MiB, mapped at a multiple of its size.
+/// Size of the device heap in bytes (64 MiB). It is mapped at an address that is a multiple of this size.
 pub const HEAP_SIZE: usize = 64 << 20;
 
 /// The operations of the driver `amdxdna`, one method for each ioctl that this crate uses.
 ///
-/// The driver has these rules. A heap must exist before any context. A context is configured once. A command may only
-/// access the buffers that it names. A [`Self::sync`] of a range makes host writes visible to the device, and device
-/// writes visible to the host. Command buffers need no synchronisation, because the kernel reads them directly.
+/// The driver has these rules. A heap must exist before any context is created. A context is configured only once. A
+/// command may access only the buffers that [`Self::execute`] lists. [`Self::sync`] makes host writes to a range
+/// visible to the device, or device writes visible to the host. Command buffers need no synchronisation, because the
+/// kernel reads them directly.
 pub trait Driver: Send {
     /// Describes the device.
     fn info(&mut self) -> Result<Info, Failure>;
 
-    /// Creates a buffer, zero-filled and mapped.
+    /// Creates a buffer of `size` bytes, filled with zeros and mapped into the process.
     fn create_buffer(&mut self, kind: BufferKind, size: usize) -> Result<BufferObject, Failure>;
 
-    /// Closes a buffer. No pending command may name it.
+    /// Closes a buffer. The caller must not close a buffer that a pending command uses.
     fn close_buffer(&mut self, handle: u32) -> Result<(), Failure>;
 
-    /// The host's view of a buffer. Do not read bytes that a pending command may write.
+    /// The bytes of a buffer as the host sees them. The caller must not read bytes that a pending command may write.
     fn bytes(&self, handle: u32) -> Result<&[u8], Failure>;
 
-    /// The host's view of a buffer, for writing.
+    /// The bytes of a buffer as the host sees them, for writing.
     fn bytes_mut(&mut self, handle: u32) -> Result<&mut [u8], Failure>;
 
-    /// Makes a range of a buffer visible to the device or to the host.
+    /// Makes what one side wrote to a range of a buffer (in bytes) visible to the other side: to the device or to the
+    /// host.
     fn sync(&mut self, handle: u32, direction: Direction, range: Range<usize>) -> Result<(), Failure>;
 
-    /// Creates a context with `tiles` core tiles.
+    /// Creates a hardware context that uses `tiles` core tiles of the array.
     fn create_context(&mut self, tiles: u32) -> Result<Context, Failure>;
 
-    /// Loads a design into a context, one buffer for each compute unit.
+    /// Loads a design (a compiled program for the NPU) into a context. Each compute unit of the design names the
+    /// buffer that holds its image.
     fn configure(&mut self, context: Context, units: &[ComputeUnit]) -> Result<(), Failure>;
 
-    /// Queues the command in a buffer. `arguments` are the buffers that the command accesses, each once. Returns the
-    /// command's point on the context's timeline.
+    /// Queues the command that is stored in the buffer `command`. `arguments` lists each buffer that the command
+    /// accesses, without repetition. Returns a point of the context's timeline, which is reached when the command has
+    /// finished.
     fn execute(&mut self, context: Context, command: u32, arguments: &[u32]) -> Result<u64, Failure>;
 
-    /// Waits until a command has finished, with or without an error. Its final state is then in the header of its
-    /// command buffer.
+    /// Waits until the command with this timeline point has finished, successfully or not. Its final state is then in
+    /// the header of its command buffer. If `timeout` passes before, returns an error.
     fn wait(&mut self, context: Context, point: u64, timeout: Duration) -> Result<(), Failure>;
 
     /// Destroys a context.
@@ -53,31 +57,31 @@ pub trait Driver: Send {
 /// Description of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
-    /// Columns of the array.
+    /// Number of columns of the array.
     pub columns: u16,
-    /// Core tiles of a column.
+    /// Number of core tiles in a column.
     pub core_rows: u16,
-    /// The version of the array, major and minor.
+    /// The version of the array hardware: major and minor number.
     pub array_version: (u32, u32),
-    /// The firmware version, if the device reports it.
+    /// The firmware version, or `None` if the device does not report it.
     pub firmware: Option<[u32; 4]>,
 }
 
 /// What a buffer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferKind {
-    /// Data, in the memory of the process.
+    /// Data of matrices, in the memory of the process.
     Data,
-    /// The memory from which device buffers are allocated; one per process.
+    /// The memory in which [`Self::Device`] buffers are allocated. A process has one heap.
     Heap,
-    /// Designs and instructions, in the heap.
+    /// Images of designs, and instructions. Such a buffer is a part of the heap.
     Device,
     /// A command buffer.
     Command,
 }
 
 impl BufferKind {
-    /// The driver's number for this type of buffer.
+    /// The driver's number for this kind of buffer.
     #[cfg(target_os = "linux")]
     pub(crate) fn code(self) -> u32 {
         match self {
@@ -94,25 +98,25 @@ impl BufferKind {
 pub struct BufferObject {
     /// The handle that identifies the buffer in driver calls.
     pub handle: u32,
-    /// The device address of the buffer.
+    /// The address at which the device accesses the buffer.
     pub address: u64,
 }
 
-/// A hardware context.
+/// A hardware context: a share of the array, with a queue of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
     /// The handle that identifies the context in driver calls.
     pub handle: u32,
-    /// The handle of the syncobj with the context's timeline.
+    /// The handle of the syncobj whose timeline points show which commands of the context have finished.
     pub timeline: u32,
 }
 
-/// A compute unit of a design.
+/// A compute unit of a design: a kernel that the array can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComputeUnit {
-    /// The handle of the buffer that holds the PDI.
+    /// The handle of the buffer that holds the PDI (the image that configures the array).
     pub buffer: u32,
-    /// The function number from the xclbin.
+    /// The function number of the kernel, as given in the xclbin file.
     pub function: u8,
 }
 
@@ -125,7 +129,7 @@ pub enum Direction {
     FromDevice,
 }
 
-/// Error numbers of Linux.
+/// Linux error numbers that the driver returns.
 #[allow(missing_docs)] // The constants have the names that Linux uses.
 pub mod errno {
     pub const PERM: i32 = 1;
@@ -142,10 +146,10 @@ pub mod errno {
     pub const ALREADY: i32 = 114;
 }
 
-/// The operation that failed.
+/// The driver operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Querying the device.
+    /// Querying the properties of the device.
     Info,
     /// Creating a data or command buffer.
     CreateBuffer,
@@ -155,19 +159,19 @@ pub enum Call {
     CreateDeviceBuffer,
     /// Mapping a buffer.
     Map,
-    /// Using a buffer that does not exist.
+    /// Using a buffer whose handle the driver does not know.
     Buffer,
     /// Synchronising a buffer.
     Sync,
     /// Creating a context.
     CreateContext,
-    /// Loading a design.
+    /// Loading a design (the NPU's program) into a context.
     Configure,
     /// Queueing a command.
     Execute,
     /// Waiting for a command.
     Wait,
-    /// Destroying a context or closing a buffer.
+    /// Destroying a context, or closing a buffer.
     Release,
 }
 
@@ -194,9 +198,9 @@ impl fmt::Display for Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the NPU's driver refused to {call} ({})", std::io::Error::from_raw_os_error(*errno))]
 pub struct Failure {
-    /// The operation.
+    /// The operation that failed.
     pub call: Call,
-    /// The error number of Linux.
+    /// The Linux error number.
     pub errno: i32,
 }
 

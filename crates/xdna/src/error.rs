@@ -1,4 +1,4 @@
-//! Errors of an NPU, with advice for the user.
+//! Errors of an NPU. Their messages advise the user.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::driver::{Call, Failure, HEAP_SIZE, errno};
 use crate::packet::CommandState;
 
-/// Why an NPU cannot be used, or stopped working.
+/// Why an NPU cannot be used, or why an operation on it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The machine has no NPU.
@@ -14,7 +14,7 @@ pub enum Error {
         "there is no AMD NPU in this machine, or its driver is not loaded: no /dev/accel/accel* belongs to amdxdna"
     )]
     NoDevice,
-    /// The machine has an NPU without a driver.
+    /// The machine has an NPU, but no driver is bound to it.
     #[error(
         "there is an AMD NPU ({id}), but no driver for it: `sudo modprobe amdxdna`, or install Linux 6.14 or later, and \
          see that the NPU (IPU) is not switched off in the firmware setup"
@@ -26,25 +26,25 @@ pub enum Error {
     /// The operating system is not Linux.
     #[error("AMD NPUs can be used on Linux only")]
     NotLinux,
-    /// No permission to open the device file.
+    /// This process may not open the device file.
     #[error(
         "no permission to open {}: add your user to the group of that file, `sudo usermod -aG render $USER`, and log in \
          again",
         path.display()
     )]
     Permission {
-        /// The file.
+        /// The device file.
         path: PathBuf,
     },
     /// The device file cannot be opened for another reason.
     #[error("cannot open {}: {source}", path.display())]
     Open {
-        /// The file.
+        /// The device file.
         path: PathBuf,
-        /// The error of the system.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The heap must be locked in memory, and the limit of lockable memory is too low.
+    /// The heap must be locked in memory, but this process may not lock as much.
     #[error(
         "the limit of locked memory is too small for the NPU's heap of {} MiB: raise it, `ulimit -l unlimited` or \
          `memlock` in /etc/security/limits.conf",
@@ -54,18 +54,18 @@ pub enum Error {
     /// All hardware contexts are in use.
     #[error("all hardware contexts of the NPU are in use: close other programs that use it")]
     NoContext,
-    /// A command did not finish in time.
+    /// A command did not finish within the timeout.
     #[error("the NPU has not answered for {} s: its firmware may be stuck; `sudo modprobe -r amdxdna`, then `sudo modprobe amdxdna`", .0.as_secs_f64())]
     Timeout(Duration),
-    /// A command failed.
+    /// A command ended with an error.
     #[error("command {index} of a batch ended in the state {state} on the NPU")]
     Command {
         /// The final state of the command.
         state: CommandState,
-        /// The index of the command in its chain.
+        /// The index of the failed command in its chain; 0 for a single command.
         index: u32,
     },
-    /// Another error of the driver.
+    /// The driver returned another error.
     #[error("{failure}: {meaning}")]
     Refused {
         /// The operation and the error number.
@@ -73,20 +73,20 @@ pub enum Error {
         /// The meaning of the error number for this operation.
         meaning: &'static str,
     },
-    /// The design cannot be used.
+    /// The design (the compiled program for the NPU) cannot be used.
     #[error("the NPU design in {} cannot be used: {problem}", directory.display())]
     Design {
         /// The directory of the design.
         directory: PathBuf,
-        /// The problem.
+        /// What is wrong with the design.
         problem: String,
     },
-    /// The design is built for another device.
+    /// The design is built for another type of NPU.
     #[error("the NPU design is for {design}, and this device is {device}: build it for {device}, see docs/npu.md")]
     OtherTarget {
-        /// The target of the design.
+        /// The type of NPU that the design is built for.
         design: &'static str,
-        /// The device of this machine.
+        /// The type of NPU in this machine.
         device: String,
     },
     /// The device computed a wrong product.
@@ -94,12 +94,12 @@ pub enum Error {
         "{wrong} of {elements} elements are wrong: the device does not compute the product that its design describes"
     )]
     Wrong {
-        /// Number of wrong elements.
+        /// Number of wrong elements of the product.
         wrong: usize,
-        /// Number of elements.
+        /// Number of all elements of the product.
         elements: usize,
     },
-    /// The range lies outside of its buffer.
+    /// A range lies outside of its buffer, or begins at an offset that is not a multiple of four.
     #[error("{length} bytes at offset {offset} are outside of a buffer of {size} bytes")]
     Range {
         /// Start of the range in bytes.

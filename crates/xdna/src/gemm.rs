@@ -1,9 +1,9 @@
-//! Products by the full contract on an NPU: exact sums over the whole depth, for any shape, from launches of one
-//! shape.
+//! Products by the full contract on an NPU: exact sums over the whole depth. A launch (one run of the NPU's kernel)
+//! has a fixed shape, and products of any shape are composed of launches.
 //!
-//! Weights are split into blocks of the size of a launch. This is done once, and the blocks stay in device memory.
-//! Activations are split in the same way for every product and padded with zeros. A launch multiplies one block of
-//! activations by one block of weights. The host adds the results of the blocks along the depth, in i32.
+//! Weights are split into blocks of the shape that a launch takes. This is done once, and the blocks stay in device
+//! memory. Activations are split and padded with zeros for every product. A launch multiplies one block of
+//! activations by one block of weights. The host adds the results of blocks at different depths, in i32.
 
 use crate::design::{Design, Layout, Output, Shape};
 use crate::driver::{Direction, Driver};
@@ -12,10 +12,10 @@ use crate::launch::{Buffer, Counters, Launch, Location};
 use crate::matmul::Mode;
 use crate::session::Session;
 
-/// The maximum size of pending results, in bytes.
+/// Maximum size in bytes of the results of a wave (a group of launches that are queued before the host waits once).
 const WAVE_BYTES: usize = 64 << 20;
 
-/// A device with a design that computes exact sums.
+/// An NPU with a loaded design that computes exact sums.
 #[derive(Debug)]
 pub struct Gemm {
     session: Session,
@@ -24,7 +24,7 @@ pub struct Gemm {
     results: Grown,
 }
 
-/// Weights `(n, k)` in device memory.
+/// A matrix of weights `(n, k)` in device memory, split into blocks.
 #[derive(Debug)]
 pub struct Weights {
     n: usize,
@@ -32,7 +32,7 @@ pub struct Weights {
     buffer: Buffer,
 }
 
-/// A buffer that is replaced by a larger one when necessary.
+/// A buffer and its size in bytes. It is replaced when a larger one is needed.
 #[derive(Debug, Default)]
 struct Grown(Option<(Buffer, usize)>);
 
@@ -51,7 +51,8 @@ impl Grown {
 }
 
 impl Gemm {
-    /// Loads a design into a device.
+    /// Loads a design into the device of `driver`. Returns [`Error::Design`] if the design does not compute exact
+    /// sums.
     pub fn open(driver: Box<dyn Driver>, design: Design, mode: Mode) -> Result<Self, Error> {
         if design.output != Output::Int32 {
             let problem = "its results are int8 tiles, and the encoder needs exact sums (`\"output\": \"int32\"`)";
@@ -61,22 +62,23 @@ impl Gemm {
         Ok(Self { session, mode, activations: Grown::default(), results: Grown::default() })
     }
 
-    /// Counts of what the device was asked to do.
+    /// Counts of what the device was asked to do since the session was opened.
     pub fn counters(&self) -> Counters {
         self.session.counters()
     }
 
-    /// The underlying session.
+    /// The session in which the launches run.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// How launches are submitted.
+    /// Whether launches are submitted one by one or many at a time.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Copies weights `(n, k)` to device memory; `channel(index, out)` writes the `k` values of an output channel.
+    /// Copies weights `(n, k)` to device memory. `channel(index, out)` must write the `k` weights of output channel
+    /// `index` to `out`.
     pub fn prepare(&mut self, (n, k): (usize, usize), channel: &dyn Fn(usize, &mut [i8])) -> Result<Weights, Error> {
         let (launch, layout) = (self.session.design().launch, self.session.design().b);
         let block = launch.k * launch.n;
@@ -103,8 +105,8 @@ impl Gemm {
         Ok(Weights { n, k, buffer })
     }
 
-    /// Computes `sums = a x weights^T`, where `sums` is `(m, n)`. `row(index)` returns one of the `m` rows of `a`,
-    /// with `k` values.
+    /// Computes `sums = a x weights^T`, where `sums` is `(m, n)`, row-major. `row(index)` must return row `index` of
+    /// `a`, which has `m` rows of `k` values.
     ///
     /// # Errors
     /// Any error of the device; the contents of `sums` are then undefined.
@@ -130,8 +132,8 @@ impl Gemm {
         }
     }
 
-    /// Batched mode: synchronises all activations once, then queues waves of launches. For each wave, it waits once
-    /// and synchronises the results once.
+    /// Multiplies in batched mode. Synchronises all activations once, then queues launches in groups (waves). Waits
+    /// once for each wave and synchronises all results of the wave at once.
     fn in_waves<'a>(
         &mut self,
         grid: &Grid,
@@ -168,8 +170,8 @@ impl Gemm {
         Ok(())
     }
 
-    /// Sequential mode: for each launch, synchronises both blocks, submits, waits, and synchronises the result. It is
-    /// the baseline that [`Mode::Batched`] is compared with.
+    /// Multiplies in sequential mode. For each launch, synchronises both blocks, submits, waits, and synchronises the
+    /// result. [`Mode::Batched`] is compared with this.
     fn one_by_one<'a>(
         &mut self,
         grid: &Grid,
@@ -198,17 +200,17 @@ impl Gemm {
     }
 }
 
-/// A product split into launches.
+/// How a product is split into launches.
 struct Grid {
     launch: Shape,
-    /// Rows, depths and columns of the product.
+    /// The number of rows, depths and columns of the product.
     shape: Shape,
     rows: usize,
     depths: usize,
     columns: usize,
 }
 
-/// One launch of a grid.
+/// The blocks that one launch multiplies, by their position in the grid.
 #[derive(Clone, Copy)]
 struct Block {
     row: usize,
@@ -236,7 +238,8 @@ impl Grid {
         })
     }
 
-    /// Copies a block of activations, padded with zeros.
+    /// Copies a block of activations, padded with zeros, to `block`. `at` is the index of the block among the blocks
+    /// of rows, `depth` among those of the depth.
     fn fill<'a>(&self, row: &dyn Fn(usize) -> &'a [i8], (at, depth): (usize, usize), block: &mut [u8]) {
         for (index, out) in block.chunks_exact_mut(self.launch.k).enumerate() {
             let index = at * self.launch.m + index;
@@ -249,7 +252,7 @@ impl Grid {
         }
     }
 
-    /// Adds the result of a launch to the sums.
+    /// Adds the result of one launch to the sums of the product.
     fn add(&self, block: Block, result: &[u8], sums: &mut [i32]) {
         let Shape { m, n, .. } = self.shape;
         let (first_row, column) = (block.row * self.launch.m, block.column * self.launch.n);
@@ -257,7 +260,8 @@ impl Grid {
         for (row, result) in (first_row..m).zip(result.chunks_exact(self.launch.n * size_of::<i32>())) {
             let sums = &mut sums[row * n + column..][..width];
             for (sum, result) in sums.iter_mut().zip(result.as_chunks::<4>().0) {
-                // The addition wraps, because a broken device may return any value. Results are checked elsewhere.
+                // The addition wraps instead of panicking, because a broken device may return any value. The
+                // self-test finds wrong results.
                 *sum = sum.wrapping_add(i32::from_le_bytes(*result));
             }
         }
@@ -330,7 +334,8 @@ mod tests {
             let before = gemm.counters();
             gemm.multiply(m, &|row| &a[row * k..][..k], &weights, &mut vec![0; m * n]).unwrap();
             let after = gemm.counters();
-            // The driver also counts the two uploads of the design, which precede the session's counters.
+            // The session counts only after it has loaded the design. The driver also counts the two synchronisations
+            // that loading needs.
             assert_eq!(controls.counters().syncs, after.syncs + 2);
             assert_eq!(controls.counters().launches, after.launches);
             assert_eq!(controls.counters().submissions, after.submissions);

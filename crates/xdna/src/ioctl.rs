@@ -26,21 +26,21 @@ use crate::error::Error;
 pub struct Ioctl {
     device: File,
     buffers: HashMap<u32, Mapped>,
-    /// The heap with its device address.
+    /// The device heap, if it was created. Its buffer object has the device address.
     heap: Option<BufferObject>,
 }
 
-/// Where the host sees the bytes of a buffer.
+/// Where the bytes of a buffer are mapped in this process.
 #[derive(Debug)]
 enum Mapped {
-    /// In a mapping of its own.
+    /// The buffer has its own mapping.
     Own(Mapping),
-    /// In this range of the heap's mapping.
+    /// The buffer is this byte range of the heap's mapping.
     InHeap(Range<usize>),
 }
 
 impl Ioctl {
-    /// Opens a device file.
+    /// Opens the device file at `path`. The error says whether the file is missing, forbidden or unusable.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let device = OpenOptions::new().read(true).write(true).open(path).map_err(|source| {
             let path = path.to_owned();
@@ -75,8 +75,8 @@ impl Ioctl {
         }
     }
 
-    /// Returns the mapping and the device address of a new buffer. A device buffer is not mapped again: it is a range
-    /// of the heap's mapping.
+    /// Maps a new buffer and returns the mapping and the device address. A device buffer gets no new mapping, because
+    /// it is a range of the heap's mapping.
     fn map(&self, kind: BufferKind, info: &abi::GetBoInfo, size: usize) -> Result<(Mapped, u64), Failure> {
         if kind == BufferKind::Device {
             let heap = self.heap.ok_or(Failure::new(Call::CreateDeviceBuffer, errno::NOENT))?;
@@ -127,7 +127,7 @@ impl Driver for Ioctl {
                 Ok(buffer)
             }
             Err(failure) => {
-                // The buffer is not used, so an error here can be ignored.
+                // The buffer was created but cannot be used, so it is closed. An error of closing it is ignored.
                 let _ = self.call(Call::Release, &mut abi::GemClose { handle, pad: 0 });
                 Err(failure)
             }
@@ -166,7 +166,7 @@ impl Driver for Ioctl {
     }
 
     fn create_context(&mut self, tiles: u32) -> Result<Context, Failure> {
-        /// The number of operations per cycle that the vendor's runtime requests.
+        /// The number of operations per cycle to request for a context: the value that the vendor's runtime requests.
         const MAX_OPC: u32 = 0x800;
         let wishes = abi::QosInfo::default();
         let qos_p = (&raw const wishes) as u64;
@@ -177,7 +177,7 @@ impl Driver for Ioctl {
 
     fn configure(&mut self, context: Context, units: &[ComputeUnit]) -> Result<(), Failure> {
         let head = abi::ConfigCuHead { num_cus: units.len() as u16, pad: [0; 3] };
-        // The list consists of 8-byte words, because the structures must be aligned to eight bytes.
+        // The list is built from 8-byte words, because its structures must be aligned to eight bytes.
         let mut list = vec![u64::from(head.num_cus)];
         list.extend(units.iter().map(|unit| u64::from(unit.buffer) | u64::from(unit.function) << 32));
         const { assert!(size_of::<abi::ConfigCuHead>() == 8 && size_of::<abi::ConfigCu>() == 8) };
@@ -234,7 +234,7 @@ fn failure(call: Call, error: Errno) -> Failure {
     Failure::new(call, error.raw_os_error())
 }
 
-/// A pointer to the argument of an ioctl.
+/// A pointer to the argument of an ioctl, as the ioctl function requires it.
 struct Wrapped<T>(*mut T);
 
 // SAFETY: the pointer must be valid for the ioctl. It points to a `T` that is borrowed for the call and has the size
@@ -252,6 +252,8 @@ unsafe impl<T: Request> IoctlRequest for Wrapped<T> {
         self.0.cast()
     }
 
+    /// Returns nothing, because the result is in the request.
+    ///
     /// # Safety
     /// The contract of the trait's method. The pointer is not used.
     unsafe fn output_from_ptr(_: IoctlOutput, _: *mut c_void) -> rustix::io::Result<()> {
@@ -259,13 +261,13 @@ unsafe impl<T: Request> IoctlRequest for Wrapped<T> {
     }
 }
 
-/// A mapped buffer of the driver.
+/// A buffer that the driver has mapped into this process.
 #[derive(Debug)]
 struct Mapping {
     start: NonNull<u8>,
     size: usize,
-    /// The reserved address range that contains the mapping and is unmapped together with it. It may be larger than the
-    /// mapping, so that the mapping can be aligned.
+    /// Start and length in bytes of the reserved address range. The range contains the mapping and is unmapped
+    /// together with it. It may be larger than the mapping, so that the mapping can be aligned.
     reserved: (NonNull<c_void>, usize),
 }
 
@@ -288,7 +290,8 @@ impl Mapping {
         let start = reserved.as_ptr().wrapping_byte_add(address.next_multiple_of(alignment) - address);
         let mut flags = MapFlags::SHARED | MapFlags::FIXED;
         if alignment > 1 {
-            // The heap must not be paged out. It counts against the limit of locked memory.
+            // The heap must not be paged out, so it is locked. It counts against the process's limit of locked
+            // memory.
             flags |= MapFlags::LOCKED;
         }
         // SAFETY: `start..start + size` lies in the range that was just reserved. Nothing uses this range yet, so
@@ -360,7 +363,7 @@ mod tests {
     #[test]
     fn errors_of_the_system_are_reported() {
         assert!(matches!(Ioctl::open(Path::new("/dev/accel/none")), Err(Error::NoDevice)));
-        // An ordinary file refuses all ioctls.
+        // An ordinary file is used as a device, because it refuses all ioctls.
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut device = Ioctl::open(file.path()).unwrap();
         assert_eq!(device.info().unwrap_err().call, Call::Info);

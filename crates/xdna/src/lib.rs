@@ -1,13 +1,13 @@
 //! Int8 matrix products on AMD XDNA NPUs, without a vendor runtime.
 //!
 //! The modules from bottom to top: [`driver`] is the interface of the kernel driver `amdxdna`, implemented by the
-//! kernel (`Ioctl`) and by a software model ([`fake`]). [`launch`] defines launches, [`packet`] writes commands,
-//! [`xclbin`] and [`design`] read the files that are loaded into the array, and [`session`] combines them. Above
-//! [`session`], [`gemm`] computes exact products of any shape for the encoder, and [`TileNpu`] computes tiles for
-//! [`matmul`]. [`Machine`] lists the devices, [`self_test`](fn@self_test) checks their results, and [`cost`]
-//! *predicts* their time.
+//! kernel (`Ioctl`) and by a software model ([`fake`]). [`launch`] describes launches (single runs of a matrix
+//! kernel), [`packet`] encodes commands, and [`xclbin`] and [`design`] read the files of a design, the program that
+//! is loaded into the NPU. [`session`] combines these modules to run a design. Above [`session`], [`gemm`] computes
+//! exact products of any shape for the encoder, and [`TileNpu`] computes tiles for [`matmul`]. [`Machine`] lists the
+//! NPUs of the machine, [`self_test`](fn@self_test) checks their results, and [`cost`] *predicts* their run times.
 //!
-//! This project has had no such device. Everything that needs real hardware is *untested on hardware*.
+//! The developers had no such NPU. Everything that needs real hardware is *untested on hardware*.
 
 #![deny(unsafe_code)]
 

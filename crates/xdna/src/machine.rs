@@ -14,35 +14,35 @@ const VENDOR: u16 = 0x1022;
 /// An NPU that has the kernel driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its device file.
+    /// The path of the device file.
     pub path: PathBuf,
-    /// Vendor and device, such as `1022:1502`.
+    /// The PCI vendor and device numbers, such as `1022:1502`.
     pub pci_id: String,
-    /// Its generation, if this program knows it.
+    /// The generation of the NPU, or `None` if this program does not know it.
     pub target: Option<Target>,
-    /// Its name according to the driver.
+    /// The name that the driver gives to the NPU.
     pub name: Option<String>,
-    /// Its firmware version.
+    /// The version of the NPU's firmware.
     pub firmware: Option<String>,
 }
 
 /// The NPUs of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// Devices with the driver; opening one may still need permissions.
+    /// NPUs that have the driver. The permissions of their device files are not checked.
     pub devices: Vec<Found>,
-    /// PCI ids of NPUs without the driver.
+    /// PCI ids of NPUs that no driver is bound to.
     pub undriven: Vec<String>,
-    /// The release of the kernel.
+    /// The version of the Linux kernel.
     pub kernel: Option<String>,
-    /// The version of the driver, if it reports one.
+    /// The version of the driver `amdxdna`, if it reports one.
     pub driver: Option<String>,
-    /// Number of bytes of memory that this process may lock; `None` if unlimited.
+    /// Number of bytes that this process may lock in memory; `None` if unlimited or unknown.
     pub memory_lock: Option<u64>,
 }
 
 impl Machine {
-    /// Reads the NPUs of this machine.
+    /// Reads the NPUs of the machine that this program runs on.
     pub fn here() -> Self {
         Self::at(Path::new("/"))
     }
@@ -64,7 +64,7 @@ impl Machine {
         }
     }
 
-    /// The device to use, or an error that says why no device can be used.
+    /// The first NPU with the driver, or an error that says why there is none.
     pub fn device(&self) -> Result<&Found, Error> {
         if !cfg!(target_os = "linux") {
             return Err(Error::NotLinux);
@@ -75,20 +75,20 @@ impl Machine {
         })
     }
 
-    /// Whether the machine has an NPU, usable or not.
+    /// Whether the machine has an NPU, with or without its driver.
     pub fn has_npu(&self) -> bool {
         !self.devices.is_empty() || !self.undriven.is_empty()
     }
 }
 
 impl Found {
-    /// Opens the device.
+    /// Opens the device file of this NPU.
     #[cfg(target_os = "linux")]
     pub fn open(&self) -> Result<Box<dyn Driver>, Error> {
         Ok(Box::new(crate::ioctl::Ioctl::open(&self.path)?))
     }
 
-    /// Opens the device.
+    /// Fails, because NPUs can be used on Linux only.
     #[cfg(not(target_os = "linux"))]
     pub fn open(&self) -> Result<Box<dyn Driver>, Error> {
         Err(Error::NotLinux)
@@ -97,7 +97,7 @@ impl Found {
 
 fn found(root: &Path, entry: &Path) -> Option<Found> {
     let device = entry.join("device");
-    // The link points to the driver's directory, which is named after the driver.
+    // The link `driver` points to a directory that is named after the driver.
     let driver = fs::canonicalize(device.join("driver")).ok()?;
     if driver.file_name()? != DRIVER {
         return None;
@@ -117,7 +117,7 @@ fn pci_id(device: &Path) -> Option<(u16, u16)> {
     Some((number("vendor")?, number("device")?))
 }
 
-/// The sorted entries of a directory; empty if the directory does not exist.
+/// The entries of a directory, sorted by path. Empty if the directory cannot be read.
 fn entries(directory: &Path) -> std::vec::IntoIter<PathBuf> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -133,7 +133,7 @@ fn line(path: &Path) -> Option<String> {
 fn memory_lock(limits: &Path) -> Option<u64> {
     let limits = fs::read_to_string(limits).ok()?;
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
-    // The value `unlimited` is not a number, so the result is `None`.
+    // The value may be `unlimited`, which is not a number. The result is then `None`.
     limit.split_whitespace().next()?.parse().ok()
 }
 
@@ -152,7 +152,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        /// Creates a PCI device with its driver.
+        /// Creates the files of a PCI device at `address`, bound to `driver` if there is one.
         fn pci(&self, address: &str, id: &str, driver: Option<&str>) {
             let device = format!("sys/devices/{address}");
             self.write(&format!("{device}/vendor"), "0x1022\n");

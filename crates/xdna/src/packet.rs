@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-/// State of a command. The driver writes the final state into the header.
+/// The state of a command. The driver writes the final state into the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The variants have the names of the driver.
 pub enum CommandState {
@@ -39,12 +39,12 @@ impl CommandState {
         Self::NoResponse,
     ];
 
-    /// The state in a header; unknown numbers count as invalid.
+    /// The state that a header contains. An unknown number counts as [`Self::Invalid`].
     pub fn of_header(header: u32) -> Self {
         Self::ALL.get((header & STATE) as usize).copied().unwrap_or(Self::Invalid)
     }
 
-    /// The header with this state.
+    /// Returns the header with its state replaced by this state.
     pub(crate) fn into_header(self, header: u32) -> u32 {
         header & !STATE | self as u32
     }
@@ -73,26 +73,27 @@ const COUNT: u32 = 0x7FF;
 const OPCODE_SHIFT: u32 = 23;
 const OPCODE: u32 = 0x1F;
 const TYPE_SHIFT: u32 = 28;
-/// `ERT_CU`.
+/// The driver's command type `ERT_CU`: the command starts a compute unit.
 const TYPE_CU: u32 = 3;
-/// `ERT_DEFAULT`.
+/// The driver's default command type, `ERT_DEFAULT`.
 const TYPE_DEFAULT: u32 = 0;
 
 /// Opcode `ERT_START_CU`. The payload consists of the kernel's arguments, in the design's order.
 pub(crate) const START_CU: u32 = 0;
 /// Opcode `ERT_CMD_CHAIN`. The payload contains the handles of the chain's commands.
 pub(crate) const CMD_CHAIN: u32 = 19;
-/// Opcode `ERT_START_NPU`. The payload describes the instructions, followed by the arguments.
+/// Opcode `ERT_START_NPU`. The payload contains the address and the size of the instructions, followed by the
+/// arguments.
 pub(crate) const START_NPU: u32 = 20;
 
-/// The value of the kernel's opcode argument that means "run the instructions".
+/// The value of the kernel's first argument (its opcode) that means "run the instructions".
 const RUN_INSTRUCTIONS: u64 = 3;
 /// Bit mask that selects the first compute unit.
 const FIRST_CU: u32 = 1;
-/// Number of payload words in a chain before the handles.
+/// Number of payload words that precede the handles in a chain.
 const CHAIN_HEAD: usize = 6;
 
-/// The command that starts a launch of a design.
+/// The type of command that starts a launch (one run) of a design.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// `ERT_START_CU`. The payload contains opcode 3, the address of the instructions, their number of words, and the
@@ -109,11 +110,11 @@ pub enum Start {
 pub struct Instructions {
     /// The device address of the instructions.
     pub address: u64,
-    /// The number of 32-bit words.
+    /// The number of instruction words of 32 bits.
     pub words: u32,
 }
 
-/// A command that runs the instructions on buffers at these device addresses.
+/// Encodes a command that runs `instructions` on the buffers at the device addresses `buffers`.
 pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32> {
     let mut payload = vec![FIRST_CU];
     match how {
@@ -133,7 +134,8 @@ pub fn start(how: Start, instructions: Instructions, buffers: &[u64]) -> Vec<u32
     command(TYPE_CU, if how == Start::Cu { START_CU } else { START_NPU }, payload)
 }
 
-/// A chain: a command that executes other commands in order. `commands` holds the handles of their buffers.
+/// Encodes a chain: a command that executes other commands in order. `commands` holds the handles of the buffers that
+/// contain these commands.
 pub fn chain(commands: &[u32]) -> Vec<u32> {
     let mut payload = vec![commands.len() as u32, 0, 0, 0, 0, 0];
     for handle in commands {
@@ -152,7 +154,7 @@ fn push(words: &mut Vec<u32>, value: u64) {
     words.extend([value as u32, (value >> 32) as u32]);
 }
 
-/// The words of a command as bytes.
+/// Converts the words of a command to bytes (little-endian).
 pub fn bytes(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
     words.iter().flat_map(|word| word.to_le_bytes())
 }
@@ -160,9 +162,10 @@ pub fn bytes(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
 /// A parsed command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// One execution of instructions: their address and size in bytes, and the addresses of the buffers.
+    /// One execution of instructions: the device address of the instructions, their size in bytes, and the device
+    /// addresses of the buffers.
     Start { opcode: u32, instructions: u64, bytes: u64, buffers: Vec<u64> },
-    /// A chain: the handles of its commands.
+    /// A chain: the handles of the buffers that contain its commands.
     Chain(Vec<u32>),
 }
 
@@ -201,14 +204,14 @@ impl Command {
     }
 }
 
-/// The index of the failed command, which the driver writes into a chain.
+/// The index of the failed command of a chain. The driver writes it into the chain's command buffer.
 pub(crate) fn error_index(chain: &[u8]) -> u32 {
     // The payload begins with the number of commands, the number of submitted commands, and the error index.
     chain.as_chunks::<4>().0.get(3).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// Upper bound for the bytes that a command of a chain takes in the buffer that the driver passes to the firmware.
-/// The header before the arguments has 8 to 56 bytes, depending on the firmware.
+/// Upper bound for the bytes that one command takes when the driver passes a chain to the firmware. The header before
+/// the arguments has 8 to 56 bytes, depending on the firmware.
 pub(crate) fn slot_bytes(how: Start, buffers: usize) -> usize {
     let arguments = if how == Start::Cu { 20 } else { 0 };
     56 + arguments + 8 * buffers
@@ -221,7 +224,7 @@ pub(crate) const CHAIN_BYTES: usize = 4096;
 mod tests {
     use super::*;
 
-    /// Parses hexadecimal digits.
+    /// Converts hexadecimal digits to bytes.
     fn hex(digits: &str) -> Vec<u8> {
         let pairs = digits.as_bytes().as_chunks::<2>().0;
         pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
@@ -252,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_start_npu_command_has_the_expected_bytes() {
-        // Header: state 1, count 11 << 12 = 0xB000, opcode 20 << 23 = 0x0A000000, type 3 << 28. 0x155 words are 0x554 bytes.
+        // Header: state 1, count 11 << 12 = 0xB000, opcode 20 << 23 = 0x0A000000, type 3 << 28.
+        // 0x155 words are 0x554 bytes.
         let expected = concat!(
             "01b0003a",
             "01000000",

@@ -1,4 +1,4 @@
-//! A product on a device, compared with the host's result bit for bit, and timed.
+//! Computes a product on a device, compares it with the host's result bit for bit, and measures the time.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,29 @@ use crate::error::Error;
 use crate::gemm::Gemm;
 use crate::launch::Counters;
 
-/// Result of a self-test.
+/// The result of a self-test of a device.
 #[derive(Clone, Copy, Debug)]
 pub struct SelfTest {
-    /// The product's shape: slightly larger than a launch in each dimension, so that blocks are padded and added.
+    /// The shape of the product. It is slightly larger than a launch (one run of the kernel) in each dimension, so
+    /// that the test covers the padding and the addition of blocks.
     pub shape: Shape,
     /// Number of elements that differ from the host's result.
     pub wrong: usize,
-    /// Counts of what the device was asked to do, without preparing the weights.
+    /// Counts of what the device was asked to do for the first product. The upload of the weights is not included.
     pub counters: Counters,
-    /// The time of a product: the fastest of three.
+    /// The time of the fastest of three equal products.
     pub time: Duration,
 }
 
 impl SelfTest {
-    /// An error if the result is wrong.
+    /// Returns [`Error::Wrong`] if an element of the product was wrong.
     pub fn verdict(&self) -> Result<(), Error> {
         let elements = self.shape.m * self.shape.n;
         if self.wrong == 0 { Ok(()) } else { Err(Error::Wrong { wrong: self.wrong, elements }) }
     }
 }
 
-/// Runs the test on a device.
+/// Computes the same product three times on a device, and compares the third result with the host's.
 pub fn self_test(gemm: &mut Gemm) -> Result<SelfTest, Error> {
     let launch = gemm.session().design().launch;
     let shape = Shape::new(launch.m + 5, launch.k + 3, launch.n + 7);
@@ -70,7 +71,7 @@ fn difference(after: Counters, before: Counters) -> Counters {
     }
 }
 
-/// All int8 values in pseudo-random order.
+/// Pseudo-random int8 values.
 fn noise(length: usize, mut seed: u32) -> Vec<i8> {
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -1,5 +1,5 @@
-//! A session: a design that is loaded into a device, with the heap, the context, the command buffers, and the data
-//! buffers of launches.
+//! A session: a design (a compiled program) that is loaded into an NPU, with everything that its launches (runs)
+//! need: the heap, the context, the command buffers, and the data buffers.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,40 +12,41 @@ use crate::launch::{Buffer, Counters, Launch, Ticket};
 use crate::packet::{Command, CommandState, Instructions, bytes, chain, error_index, start};
 use crate::target::Target;
 
-/// Timeout of a submission. A working device needs orders of magnitude less.
+/// Time after which a submission counts as failed. A working device needs orders of magnitude less.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum number of chains that the driver queues per context. Submitting another one waits for the oldest.
+/// Maximum number of chains that the driver queues per context. Before another one is submitted, the session waits
+/// for the oldest.
 const MAX_CHAINS: usize = 4;
-/// Size of a command buffer.
+/// Size of a command buffer in bytes.
 const COMMAND_BYTES: usize = 4096;
 
-/// A command buffer.
+/// A command buffer, with the submission that uses it.
 #[derive(Debug)]
 struct Slot {
     handle: u32,
-    /// The pending submission that uses the buffer; `None` if the buffer is free.
+    /// The timeline point of the pending submission that uses the buffer. `None` if the buffer is free.
     point: Option<u64>,
 }
 
-/// A pending submission.
+/// A pending submission: its timeline point, and the handle of its command buffer.
 #[derive(Debug)]
 struct Submitted {
     point: u64,
     command: u32,
 }
 
-/// A design that is loaded into a device.
+/// A design that is loaded into an NPU and ready to run.
 pub struct Session {
     driver: Box<dyn Driver>,
     design: Design,
     info: Info,
     context: Context,
     instructions: Instructions,
-    /// The buffer that holds the instructions.
+    /// The handle of the buffer that holds the instructions.
     program: u32,
-    /// Device address and size of each data buffer.
+    /// Device address and size in bytes of each data buffer, by handle.
     buffers: BTreeMap<u32, (u64, usize)>,
-    /// Command buffers. They are reused after their submission has finished.
+    /// Command buffers. Each is reused after its submission has finished.
     slots: Vec<Slot>,
     pending: Vec<Submitted>,
     counters: Counters,
@@ -61,7 +62,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Loads a design into a device.
+    /// Loads a design into the device of `driver`. Returns an error if the design is for another type of NPU, or if
+    /// the driver refuses an operation.
     pub fn open(mut driver: Box<dyn Driver>, design: Design) -> Result<Self, Error> {
         let info = driver.info()?;
         if Target::of_columns(info.columns) != Some(design.target) || design.columns > info.columns {
@@ -69,7 +71,7 @@ impl Session {
                 .map_or_else(|| format!("an unknown array of {} columns", info.columns), |target| target.to_string());
             return Err(Error::OtherTarget { design: design.target.name(), device });
         }
-        // The driver requires the heap before any context.
+        // The driver requires that a heap exists before a context is created.
         driver.create_buffer(BufferKind::Heap, HEAP_SIZE)?;
         let context = driver.create_context(u32::from(design.columns) * u32::from(info.core_rows))?;
         let pdi = upload(&mut *driver, &design.pdi)?;
@@ -91,12 +93,12 @@ impl Session {
         })
     }
 
-    /// The loaded design.
+    /// The design that is loaded.
     pub fn design(&self) -> &Design {
         &self.design
     }
 
-    /// The description of the device.
+    /// The properties of the device, as the driver reported them.
     pub fn info(&self) -> Info {
         self.info
     }
@@ -106,30 +108,31 @@ impl Session {
         self.counters
     }
 
-    /// Creates a buffer, zero-filled on both sides.
+    /// Creates a buffer of `size` bytes, which are zero for both host and device.
     pub fn allocate(&mut self, size: usize) -> Result<Buffer, Error> {
         let buffer = self.driver.create_buffer(BufferKind::Data, size)?;
         self.buffers.insert(buffer.handle, (buffer.address, size));
         Ok(Buffer(buffer.handle))
     }
 
-    /// Closes a buffer. No pending launch may use it.
+    /// Closes a buffer. The caller must not close a buffer that a pending launch uses.
     pub fn free(&mut self, buffer: Buffer) -> Result<(), Error> {
         self.buffers.remove(&buffer.0);
         Ok(self.driver.close_buffer(buffer.0)?)
     }
 
-    /// The host's view of a buffer.
+    /// The bytes of a buffer as the host sees them.
     pub fn bytes(&self, buffer: Buffer) -> Result<&[u8], Error> {
         Ok(self.driver.bytes(buffer.0)?)
     }
 
-    /// The host's view of a buffer, for writing.
+    /// The bytes of a buffer as the host sees them, for writing.
     pub fn bytes_mut(&mut self, buffer: Buffer) -> Result<&mut [u8], Error> {
         Ok(self.driver.bytes_mut(buffer.0)?)
     }
 
-    /// Makes a range of a buffer visible to the device or to the host.
+    /// Makes what one side wrote to a range of a buffer (in bytes) visible to the other side: to the device or to the
+    /// host.
     pub fn sync(&mut self, buffer: Buffer, direction: Direction, range: Range<usize>) -> Result<(), Error> {
         let bytes = range.len() as u64;
         self.driver.sync(buffer.0, direction, range)?;
@@ -141,12 +144,13 @@ impl Session {
         Ok(())
     }
 
-    /// Queues launches (at least one) after all queued ones, in as few chains as possible.
+    /// Queues launches (at least one) after all that are already queued, in as few chains as possible. If the
+    /// driver's queue is full, waits for its oldest chain. The returned ticket stands for all these launches.
     pub fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Error> {
         let mut point = 0;
         for launches in launches.chunks(self.design.chain_length()) {
-            // The driver would wait too. Waiting here also frees the command buffers of the oldest submission for
-            // reuse.
+            // The queue is full, so the driver would wait. Waiting here instead also frees the command buffers of the
+            // oldest chain.
             if let Some(oldest) = self.pending.first().filter(|_| self.pending.len() == MAX_CHAINS) {
                 self.wait(Ticket(oldest.point))?;
             }
@@ -158,7 +162,7 @@ impl Session {
     }
 
     fn submit_chain(&mut self, launches: &[Launch]) -> Result<u64, Error> {
-        // The driver requires the buffer of the instructions in the list of arguments.
+        // The driver requires that the list of buffers includes the buffer of the instructions.
         let mut arguments = vec![self.program];
         let mut commands = Vec::with_capacity(launches.len());
         for launch in launches {
@@ -177,7 +181,7 @@ impl Session {
         };
         let outcome = self.driver.execute(self.context, command, &arguments);
         let point = outcome.as_ref().ok().copied();
-        // If the submission failed, `point` is `None`, which marks the command buffers as free.
+        // If the submission failed, `point` is `None`, so the command buffers become free again.
         for slot in self.slots.iter_mut().filter(|slot| commands.contains(&slot.handle)) {
             slot.point = point;
         }
@@ -186,7 +190,8 @@ impl Session {
         Ok(point)
     }
 
-    /// The device addresses of the operands in the design's order; appends the handles of their buffers to `handles`.
+    /// Returns the device addresses of the matrices of a launch, in the order of the design's arguments. Appends the
+    /// handles of the matrices' buffers to `handles`. A matrix that lies outside of its buffer is an error.
     fn addresses(&self, launch: &Launch, handles: &mut Vec<u32>) -> Result<Vec<u64>, Error> {
         let [a, b, c] = self.design.operand_bytes();
         let mut addresses = Vec::with_capacity(self.design.arguments.len());
@@ -211,9 +216,9 @@ impl Session {
         Ok(addresses)
     }
 
-    /// Writes a command into a free command buffer.
+    /// Writes a command into a free command buffer, or into a new one if none is free. Returns the buffer's handle.
     fn write_command(&mut self, words: &[u32]) -> Result<u32, Error> {
-        // Marks the buffer as taken until the point of its submission is known.
+        // Marks the command buffer as taken. When the command is submitted, the timeline point replaces this value.
         const TAKEN: Option<u64> = Some(u64::MAX);
         let free = self.slots.iter_mut().find(|slot| slot.point.is_none());
         let handle = if let Some(slot) = free {
@@ -229,7 +234,8 @@ impl Session {
         Ok(handle)
     }
 
-    /// Waits until `ticket` and all earlier submissions have finished.
+    /// Waits until `ticket` and all earlier submissions have finished. Returns the error of the first command that
+    /// failed, or [`Error::Timeout`].
     pub fn wait(&mut self, ticket: Ticket) -> Result<(), Error> {
         self.driver.wait(self.context, ticket.0, TIMEOUT).map_err(|failure| match failure.errno {
             crate::driver::errno::TIME => Error::Timeout(TIMEOUT),
@@ -257,12 +263,12 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Errors are ignored: the kernel frees everything when the device file is closed.
+        // Errors are ignored here, because the kernel frees everything when the device file is closed.
         let _ = self.driver.destroy_context(self.context);
     }
 }
 
-/// Copies bytes into a new device buffer, which lies in the heap.
+/// Copies bytes into a new buffer in the heap and makes them visible to the device.
 fn upload(driver: &mut dyn Driver, bytes: &[u8]) -> Result<BufferObject, Error> {
     let buffer = driver.create_buffer(BufferKind::Device, bytes.len())?;
     driver.bytes_mut(buffer.handle)?[..bytes.len()].copy_from_slice(bytes);

@@ -1,9 +1,9 @@
-//! The two generations of NPUs that designs are built for.
+//! The two generations of NPUs for which designs (compiled programs) are built.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A generation, with the name that the driver and the design tools use.
+/// A generation of NPUs. Each variant has the name that the driver and the design tools use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
@@ -18,10 +18,10 @@ pub enum Target {
 pub const LOCAL_MEMORY: usize = 63 << 10;
 
 impl Target {
-    /// All generations.
+    /// All generations that this crate supports.
     pub const ALL: [Self; 2] = [Self::Npu1, Self::Npu4];
 
-    /// The name of the generation.
+    /// The name of the generation, as the driver and the design tools use it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Npu1 => "npu1",
@@ -29,7 +29,8 @@ impl Target {
         }
     }
 
-    /// Columns of a design that uses the whole array.
+    /// Number of columns that designs can use: the whole array, except a column without memory access in the first
+    /// generation.
     pub fn columns(self) -> u16 {
         match self {
             Self::Npu1 => 4,
@@ -37,13 +38,13 @@ impl Target {
         }
     }
 
-    /// Core tiles per column.
+    /// Number of core tiles in each column.
     pub fn core_rows(self) -> u16 {
         4
     }
 
-    /// Rows, depth and columns of the int8 block product that a core computes in one instruction. Matrices are stored
-    /// in such blocks in the core's memory.
+    /// Number of rows, depths and columns of the int8 block product that a core computes in one instruction. A core's
+    /// memory stores matrices in such blocks.
     pub fn block(self) -> [usize; 3] {
         match self {
             Self::Npu1 => [4, 8, 8],
@@ -51,7 +52,7 @@ impl Target {
         }
     }
 
-    /// The maximum number of hardware contexts.
+    /// The maximum number of hardware contexts that can exist at the same time.
     pub fn contexts(self) -> usize {
         match self {
             Self::Npu1 => 6,
@@ -59,7 +60,8 @@ impl Target {
         }
     }
 
-    /// The generation of a device with this many columns: five for the first, eight for the second.
+    /// The generation of a device whose array has this many columns: the first has five columns, the second has
+    /// eight. `None` for other numbers.
     pub fn of_columns(columns: u16) -> Option<Self> {
         match columns {
             4 | 5 => Some(Self::Npu1),
@@ -68,7 +70,7 @@ impl Target {
         }
     }
 
-    /// The generation of an AMD PCI device id.
+    /// The generation of the AMD device with this PCI device number. `None` if the device is no known NPU.
     pub fn of_pci_device(device: u16) -> Option<Self> {
         match device {
             0x1502 => Some(Self::Npu1),

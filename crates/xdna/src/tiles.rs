@@ -1,5 +1,5 @@
-//! Tile products on an NPU: a session whose design multiplies single tiles, as a device for
-//! [`TileMatmul`](crate::matmul).
+//! Tile products on an NPU: a session whose design (the NPU's program) multiplies one pair of tiles per launch. It
+//! serves as a device for [`TileMatmul`](crate::matmul).
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::matmul::TileDevice;
 use crate::session::Session;
 use crate::target::Target;
 
-/// An NPU with a design for tiles.
+/// An NPU with a loaded design that multiplies single tiles.
 #[derive(Debug)]
 pub struct TileNpu {
     session: Session,
@@ -21,7 +21,8 @@ pub struct TileNpu {
 }
 
 impl TileNpu {
-    /// Loads a design whose launches are tiles with int8 results.
+    /// Loads a design into the device of `driver`. Each launch of the design must multiply one pair of tiles, with
+    /// int8 results.
     pub fn open(driver: Box<dyn Driver>, design: Design) -> Result<Self, Error> {
         let Shape { m, k, n } = design.launch;
         let tile = TileSize::of(m).filter(|_| m == k && k == n && design.output == Output::Int8);
@@ -30,7 +31,7 @@ impl TileNpu {
         Ok(Self { session: Session::open(driver, design)?, tile })
     }
 
-    /// The design for tiles of the fake device.
+    /// A design that multiplies single tiles, for the fake device only.
     pub fn design_for_fake(target: Target, tile: TileSize) -> Design {
         let side = tile.side();
         let shape = Shape::new(side, side, side);

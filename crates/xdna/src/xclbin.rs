@@ -6,24 +6,25 @@
 //! results borrow from the file, and the length of lists is limited, so no file makes this allocate more than a few
 //! kilobytes.
 
-/// Size of the head, which ends with the number of sections.
+/// Size in bytes of the head of a file. The number of sections is at the end of the head.
 const HEAD: usize = 456;
 const SECTION_HEADER: usize = 40;
 const MAGIC: &[u8; 8] = b"xclbin2\0";
-/// Maximum number of sections; real files have fewer.
+/// Maximum number of sections in a file. Real files have fewer.
 const MAX_SECTIONS: usize = 256;
 
 const IP_LAYOUT: u32 = 8;
 const AIE_PARTITION: u32 = 32;
 
-/// Maximum number of compute units per context (a limit of the driver) and of PDIs.
+/// Maximum number of compute units per context (a limit of the driver). Also the maximum number of PDIs in a file.
 const MAX_UNITS: usize = 32;
-/// Maximum number of columns; real arrays have fewer.
+/// Maximum number of columns of a design. Real arrays have fewer.
 const MAX_COLUMNS: usize = 256;
 
 const IP: usize = 80;
 const IP_PS_KERNEL: u32 = 7;
-/// The subtype, among a kernel's properties, that marks a kernel for the array.
+/// Bit mask that selects the subtype in a kernel's properties. The next constant is the subtype of kernels that run
+/// on the array.
 const SUBTYPE: u32 = 3;
 const SUBTYPE_DPU: u32 = 1;
 
@@ -35,41 +36,41 @@ const CDO_GROUP: usize = 96;
 #[error("not an xclbin for this kind of device: {0}")]
 pub struct Malformed(&'static str);
 
-/// A design for the array.
+/// The contents of an xclbin file: a design (a compiled program for the NPU's array).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Xclbin<'a> {
-    /// Number of columns that the design uses.
+    /// Number of columns of the array that the design uses.
     pub columns: u16,
-    /// Columns at which the design may begin.
+    /// The columns of the array that can be the first column of the design.
     pub start_columns: Vec<u16>,
-    /// Configurations of the array (PDIs).
+    /// The images that configure the array (PDIs).
     pub pdis: Vec<Pdi<'a>>,
-    /// Kernels, in the order of their compute units.
+    /// The kernels, in the order of their compute units.
     pub units: Vec<Unit<'a>>,
 }
 
-/// A configuration of the array.
+/// An image that configures the array (PDI), with the ids of its kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pdi<'a> {
-    /// The image that the firmware loads.
+    /// The bytes of the image, which the firmware loads.
     pub image: &'a [u8],
     section: Bytes<'a>,
     groups: Bytes<'a>,
 }
 
-/// A kernel.
+/// A kernel of the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit<'a> {
-    /// The name in the form `kernel:instance`.
+    /// The name of the kernel, in the form `kernel:instance`.
     pub name: &'a str,
-    /// The function of the kernel: 0 computes, 1 prepares.
+    /// The function number of the kernel: 0 computes, 1 prepares.
     pub function: u8,
     /// The id by which a PDI refers to the kernel.
     pub kernel_id: u16,
 }
 
 impl<'a> Xclbin<'a> {
-    /// Reads a file.
+    /// Parses the bytes of an xclbin file. Returns an error if a part is missing or malformed.
     pub fn parse(file: &'a [u8]) -> Result<Self, Malformed> {
         let bytes = Bytes(file);
         if file.get(..8) != Some(MAGIC) {
@@ -98,7 +99,8 @@ impl<'a> Xclbin<'a> {
         })
     }
 
-    /// The PDI that contains a kernel: the one that lists its id, or the only one.
+    /// The PDI (configuration image) that contains a kernel: the first that lists the kernel's id. If none does, and
+    /// the file has only one PDI, it is that one; otherwise `None`.
     pub fn pdi_of(&self, unit: &Unit<'_>) -> Option<&Pdi<'a>> {
         let named = self.pdis.iter().find(|pdi| pdi.holds(unit.kernel_id));
         named.or_else(|| self.pdis.first().filter(|_| self.pdis.len() == 1))
@@ -165,7 +167,7 @@ fn kernels(layout: Bytes<'_>) -> Result<Vec<Unit<'_>>, Malformed> {
 
 const SHORT: &str = "it ends early";
 
-/// Bytes from which little-endian values are read at any offset, with bounds checks.
+/// A byte range from which little-endian values are read at any offset, with bounds checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bytes<'a>(&'a [u8]);
 
@@ -192,8 +194,8 @@ impl<'a> Bytes<'a> {
         range.and_then(|(start, end)| self.0.get(start..end)).map(Self).ok_or(Malformed(SHORT))
     }
 
-    /// An array with elements of `size` bytes. The field at `offset` of `list` holds its length and its offset in
-    /// this section.
+    /// Reads an array whose elements have `size` bytes each. The field at `offset` of `list` holds the number of
+    /// elements, and the position of the array in this section.
     fn array(&self, list: &Bytes<'_>, offset: usize, size: usize) -> Result<Bytes<'a>, Malformed> {
         let count = u64::from(list.u32(offset)?);
         self.slice(list.u32(offset + 4)?.into(), count * size as u64)
@@ -206,11 +208,11 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A small xclbin file with one PDI per image and one kernel per PDI.
+    /// Builds a small xclbin file with one PDI for each image and one kernel for each PDI.
     pub(crate) fn xclbin(columns: u16, images: &[&[u8]]) -> Vec<u8> {
         let put = |bytes: &mut Vec<u8>, at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         let pair = |count: usize, offset: usize| [(count as u32).to_le_bytes(), (offset as u32).to_le_bytes()].concat();
-        // The partition: its head, start columns, PDIs, groups, kernel ids, images.
+        // Build the partition: its head, start columns, PDIs, groups, kernel ids, images.
         let (columns_at, pdis_at) = (184, 192);
         let groups_at = pdis_at + images.len() * PDI;
         let ids_at = groups_at + images.len() * CDO_GROUP;
@@ -286,7 +288,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Parses a file and accesses everything in it.
+    /// Parses a file and, if that succeeds, reads everything in it. Must not panic.
     fn read(file: &[u8]) {
         if let Ok(design) = Xclbin::parse(file) {
             assert!(design.pdis.len() <= MAX_UNITS && design.units.len() <= MAX_UNITS);
@@ -307,7 +309,7 @@ pub(crate) mod tests {
                 let at = at.index(file.len() - 4);
                 file[at..at + 4].copy_from_slice(&value);
             }
-            // Restore the magic number, because a wrong one would hide all other errors.
+            // Restore the magic number. If it were wrong, parsing would end there and test nothing else.
             file[..8].copy_from_slice(MAGIC);
             read(&file);
         }

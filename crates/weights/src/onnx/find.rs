@@ -1,45 +1,47 @@
 //! Finds the weights of the model among the constants of an ONNX graph.
 //!
-//! Most constants are named after their module. The factors of matrix products are not, because exporters transpose
-//! and rename them. The module of a factor follows from the name of the node that multiplies with it. In exports
-//! without such names, it follows from the neighbouring nodes: the bias that is added, the graph output, or, for keys
-//! (which have no bias), the queries that the keys are multiplied with.
+//! Most constants are named after the module that they belong to. The factors of matrix products are not, because
+//! exporters transpose and rename them. Their module follows from the name of the node that multiplies with the
+//! factor. In exports whose nodes have no such names, the module follows from the neighbouring nodes: the bias that
+//! is added, the graph output, or, for keys (which have no bias), the queries that the keys are multiplied with.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::model::{Attributes, Constant, Dimension, Graph, Model, Node};
 use super::names::{Network, PROJECTION};
 
-/// Maximum number of nodes that a search visits on the way from one node to another.
+/// Limits a search that follows the graph from node to node: the maximum number of values that it follows, and of
+/// nodes that it visits per value.
 const REACH: usize = 16;
 
-/// Fused operators that combine several modules; their weights cannot be separated.
+/// Fused operators, each of which combines several modules. The weights of one module cannot be separated from the
+/// others.
 const FUSED: &[&str] =
     &["Attention", "DecoderMaskedMultiHeadAttention", "MatMulNBits", "MultiHeadAttention", "QAttention"];
 
-/// A constant and how it is used.
+/// A constant that is a weight, and how the graph uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// Its index in [`Model::tensors`].
+    /// The constant's index in [`Model::tensors`].
     pub(super) tensor: usize,
     pub(super) is_transposed: bool,
     pub(super) quantised: Option<Quantised>,
 }
 
-/// Scale and zero point of integers, which are constants as well: `(q - zero_point) * scale`.
+/// The constants that convert a weight's integers `q` to real numbers: `(q - zero_point) * scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quantised {
     pub(super) scale: usize,
     pub(super) zero_point: Option<usize>,
-    /// The dimension, in the stored order, along which each index has its own scale.
+    /// The dimension of the stored tensor along which scales differ: each index of it has its own scale.
     pub(super) axis: i64,
 }
 
-/// The weights of a graph.
+/// The weights that were found in a graph.
 pub(super) struct Found {
     /// The weights by canonical name.
     pub(super) weights: BTreeMap<String, Weight>,
-    /// A fused operator that contains weights, if there is one.
+    /// A fused operator (one that combines several modules) that uses weights, if the graph has one.
     pub(super) fused: Option<&'static str>,
     pub(super) heads: Option<usize>,
 }
@@ -54,7 +56,8 @@ pub(super) fn find(model: &Model, network: Network, integers: &dyn Fn(&Constant)
     finder.found
 }
 
-/// The number of heads from the shape of a cache, `(batch, heads, positions, width)`.
+/// The number of attention heads, from the shape `(batch, heads, positions, width)` of a cache of keys. `None` if the
+/// graph has no such cache, or does not fix its number of heads.
 fn heads_of_cache(graph: &Graph) -> Option<usize> {
     let mut values = graph.outputs.iter().chain(&graph.inputs);
     let cache = values.find(|value| value.name.ends_with(".decoder.key"))?;
@@ -64,7 +67,7 @@ fn heads_of_cache(graph: &Graph) -> Option<usize> {
     }
 }
 
-/// The values of a graph, and of the graphs that enclose it.
+/// What is known about the values of a graph, with access to the graphs that enclose it.
 struct Scope<'a, 'o> {
     outer: Option<&'o Scope<'a, 'o>>,
     weights: HashMap<&'a str, Weight>,
@@ -96,13 +99,13 @@ impl<'a, 'o> Scope<'a, 'o> {
         self.weights.get(name).copied().or_else(|| self.outer?.weight(name))
     }
 
-    /// The nodes that use a value, at most [`REACH`].
+    /// The nodes of this graph that have the value `name` as an input, but at most [`REACH`] of them.
     fn consumers(&self, name: &str) -> impl Iterator<Item = &'a Node> {
         self.consumers.get(name).into_iter().flatten().copied().take(REACH)
     }
 
-    /// The nearest node that uses a value, directly or through nodes of the operators `through`, and for which
-    /// `wanted` returns a result.
+    /// Follows a value to the nodes that use it, and on through nodes whose operator is in `through`. Returns the
+    /// first result that `wanted` gives, so the result of the nearest node.
     fn ahead<T>(&self, from: &'a str, through: &[&str], wanted: impl Fn(&str, &'a Node) -> Option<T>) -> Option<T> {
         let mut names = vec![from];
         let mut passed = 0;
@@ -121,7 +124,8 @@ impl<'a, 'o> Scope<'a, 'o> {
     }
 }
 
-/// A product with a constant, `x W`. `weight` is `(out, in)`, as in `PyTorch`.
+/// A matrix product of a value with a constant, `x W`. `weight` is the constant as `(out, in)`, the order of
+/// `PyTorch`.
 struct Product<'a> {
     node: &'a Node,
     weight: Weight,
@@ -130,7 +134,7 @@ struct Product<'a> {
 struct Finder<'a> {
     model: &'a Model,
     network: Network,
-    /// The values of an integer tensor, if they are few and stored in the file.
+    /// Returns the values of an integer tensor, or `None` if they are many or are not stored in the graph's file.
     integers: &'a dyn Fn(&Constant) -> Option<Vec<i64>>,
     found: Found,
 }
@@ -177,7 +181,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes weights that are not factors of products.
+    /// Adds the weights that a node has as inputs, for all nodes except matrix products.
     fn take_inputs(&mut self, node: &'a Node, scope: &Scope<'a, '_>) {
         for (index, name) in node.inputs.iter().enumerate() {
             let Some(weight) = scope.weight(name) else { continue };
@@ -190,7 +194,8 @@ impl<'a> Finder<'a> {
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
-            // If one tensor is both the embedding and the output projection, it may have the name of either.
+            // If one tensor is both the embedding and the output projection, an export may give it the name of
+            // either.
             if (node.op.as_str(), index) == ("Gather", 0)
                 && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
             {
@@ -205,7 +210,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a weight that is named after its module. Integers need a scale.
+    /// Adds a weight whose name contains its module. Ignores integers without a scale.
     fn take_named(&mut self, name: &str, weight: Weight) {
         let tensor = &self.model.tensors[weight.tensor];
         if weight.quantised.is_none() && matches!(tensor.data_type, 2..=9) {
@@ -217,7 +222,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes a factor of a product. Replaces a weight that was found by its name, because only the product shows
+    /// Adds a factor of a matrix product. It replaces a weight that was found by name, because only the product shows
     /// whether the tensor is transposed.
     fn insert_product(&mut self, module: &str, weight: Weight) {
         let embedding = self.found.weights.get("decoder.embed_tokens.weight");
@@ -227,7 +232,8 @@ impl<'a> Finder<'a> {
         self.found.weights.insert(format!("{module}.weight"), weight);
     }
 
-    /// The module of a product, from the names of the weight, the node, the bias or the graph output.
+    /// The module that a matrix product belongs to, from the name of its weight, its node, the bias that is added, or
+    /// the graph output.
     fn module(&self, node: &Node, weight: Weight, scope: &Scope<'a, '_>) -> Option<String> {
         let output = node.output()?;
         let own = self.network.parameter(&self.model.tensors[weight.tensor].name);
@@ -253,7 +259,8 @@ impl<'a> Finder<'a> {
         own.or_else(|| self.network.module_of_node(&node.name)).or_else(of_bias).or_else(of_logits)
     }
 
-    /// The number of heads, from the shape to which queries are reshaped.
+    /// The number of attention heads, from the shape into which queries are reshaped: `output` is the product that
+    /// computes them, `module` its module. `None` if the graph does not show it.
     fn heads(&self, output: &str, module: &str, scope: &Scope<'a, '_>) -> Option<usize> {
         let weight = self.found.weights.get(&format!("{module}.weight"))?;
         let dims = &self.model.tensors[weight.tensor].dims;
@@ -268,14 +275,16 @@ impl<'a> Finder<'a> {
             let parts = scope.producers.get(shape).filter(|node| node.op == "Concat")?;
             parts.inputs.iter().map(|part| constant(part).and_then(|sizes| sizes.first().copied())).collect()
         };
-        // The shape is (batch, positions, heads, width of a head); one dimension may be -1, which means the rest.
+        // The shape is (batch, positions, heads, width of a head). One dimension may be -1, which means that the
+        // others determine it.
         let [_, _, heads, Some(each)] = sizes.as_slice() else { return None };
         let each = usize::try_from(*each).ok().filter(|each| *each > 0 && width.is_multiple_of(*each))?;
         matches!(heads, Some(-1)).then_some(width / each).or_else(|| usize::try_from((*heads)?).ok())
     }
 }
 
-/// The constant that a node produces: the node is a constant itself, or it derives its output from another constant.
+/// The constant that a node produces: either the node is a `Constant`, or it computes its output from one other
+/// constant.
 fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight)> {
     let output = node.output()?;
     let attributes = node.attributes.as_deref();
@@ -295,11 +304,12 @@ fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight
     Some((output, weight))
 }
 
-/// The constant factor of a product, as a weight `(out, in)`. `None` if the node is no product with a constant.
+/// The constant factor of a node that is a matrix product, as a weight `(out, in)`. `None` if the node is not a
+/// product with a constant.
 fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     let weight = scope.weight(node.input(1)?)?;
     let trans_b = node.attributes.as_deref().is_some_and(|attributes: &Attributes| attributes.trans_b);
-    // In a factor `(in, out)`, the last dimension is the output channel.
+    // If the factor is stored as `(in, out)`, its second dimension is the output channel, otherwise its first.
     let axis = i64::from(!weight.is_transposed);
     let quantised = match node.op.as_str() {
         "MatMul" | "Gemm" => weight.quantised,
@@ -311,7 +321,8 @@ fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     Some(Weight { is_transposed: weight.is_transposed == trans_b, quantised, ..weight })
 }
 
-/// The scale that is later multiplied with a node's integer result: `Mul(Cast(y), Mul(scale of x, scale of W))`.
+/// The scale of the weight `W` in an integer product `y`. It is found in the nodes that multiply the result:
+/// `Mul(Cast(y), Mul(scale of x, scale of W))`.
 fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let scale = scope.ahead(node.output()?, &["Cast"], |from, next| {
         let factor = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Mul")?;
@@ -323,20 +334,20 @@ fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_
     Some(Quantised { scale: scale.tensor, zero_point: zero_point.map(|weight| weight.tensor), axis })
 }
 
-/// The scale and zero point of a `DequantizeLinear`.
+/// The scale and the zero point of a node that is a `DequantizeLinear`; `None` for other nodes.
 fn dequantised(node: &Node, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let axis = node.attributes.as_deref().and_then(|attributes| attributes.axis).unwrap_or(1);
     (node.op == "DequantizeLinear").then(|| constants(node, [1, 2], axis, scope))?
 }
 
-/// The scale and the zero point of a node, which are its inputs with the given indices.
+/// The scale and the zero point that a node has as inputs. `scale` and `zero_point` are the indices of these inputs.
 fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let tensor = |place| Some(scope.weight(node.input(place)?)?.tensor);
     Some(Quantised { scale: tensor(scale)?, zero_point: tensor(zero_point), axis })
 }
 
-/// The module of a product that computes keys. Keys are multiplied with queries, and the module of the queries is
-/// known.
+/// The module of a product that computes attention keys. Keys are multiplied with queries, whose module is in
+/// `modules`.
 fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
     const SHAPING: &[&str] = &[
         "Cast",

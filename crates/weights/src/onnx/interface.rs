@@ -6,10 +6,10 @@ use super::model::{GraphValue, Model};
 use crate::Error;
 use crate::mmap::MappedFile;
 
-/// Inputs and outputs of a graph, in order.
+/// The inputs and outputs of an ONNX graph, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// The name of the graph's file.
+    /// The name of the file that contains the graph.
     pub file: String,
     /// The graph's inputs.
     pub inputs: Vec<GraphValue>,
@@ -35,7 +35,7 @@ impl Interface {
     }
 }
 
-/// Checks that the file begins with field 1 (the version of the format), followed by another field of the model.
+/// Whether a file begins as an ONNX model: with field 1 (the version of the format), followed by another known field.
 pub(super) fn probe(bytes: &[u8]) -> bool {
     matches!(bytes, [0x08, 1..=63, tag, ..] if matches!(tag >> 3, 2..=8 | 14) && matches!(tag & 7, 0 | 2))
 }

@@ -48,7 +48,8 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// Adds the weights of a graph. Returns its number of heads, if it can be determined.
+/// Adds the weights of the graph in `file` to `contents`. Returns the number of attention heads, if the graph shows
+/// it.
 fn add(file: MappedFile, network: Network, contents: &mut Contents) -> Result<Option<usize>, Error> {
     let model = Model::read(&file)?;
     let found = find::find(&model, network, &|tensor| storage::integers(file.bytes(), tensor));
@@ -68,8 +69,8 @@ fn add(file: MappedFile, network: Network, contents: &mut Contents) -> Result<Op
     Ok(found.heads)
 }
 
-/// The files of encoder and decoder, given one of the two. The names of the two files differ only in the part
-/// `encoder_model`, `decoder_model` or `decoder_model_merged`.
+/// Returns the files of encoder and decoder, given one of the two; opens the other. Their names differ only in the
+/// part `encoder_model`, `decoder_model` or `decoder_model_merged`.
 fn both(file: MappedFile) -> Result<(MappedFile, MappedFile), Error> {
     const ENCODER: &str = "encoder_model";
     const MERGED: &str = "decoder_model_merged";

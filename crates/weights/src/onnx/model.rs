@@ -1,6 +1,7 @@
-//! The contents of an ONNX file (`onnx.proto`): graphs of nodes, and the positions of their constants.
+//! The contents of an ONNX file (`onnx.proto`): graphs of nodes, and the byte ranges of their constants.
 //!
-//! Names are copied, but the values of tensors are not, so that a model of gigabytes takes memory for its graph only.
+//! Names are copied, but the values of tensors are not, so a model of several gigabytes takes memory for its graph
+//! only.
 
 use std::ops::Range;
 
@@ -8,9 +9,9 @@ use super::wire::{Fields, Malformed, Value, varints};
 use crate::Error;
 use crate::mmap::MappedFile;
 
-/// Maximum nesting of graphs; a merged decoder has one level.
+/// Maximum depth of graphs within graphs. In a decoder with merged branches, the depth is one.
 const MAX_DEPTH: usize = 4;
-/// Upper bound for nodes and constants; no export of a Whisper model has as many.
+/// Upper bound for the number of nodes and for the number of constants. No export of a Whisper model has as many.
 const MAX_NODES: usize = 1 << 16;
 
 /// A file's main graph, and the constants of all its graphs.
@@ -24,7 +25,7 @@ pub(super) struct Model {
 pub(super) struct Graph {
     /// The nodes in execution order.
     pub(super) nodes: Vec<Node>,
-    /// Indices of the constants in [`Model::tensors`].
+    /// The graph's constants, as indices into [`Model::tensors`].
     pub(super) initialisers: Vec<usize>,
     pub(super) inputs: Vec<GraphValue>,
     pub(super) outputs: Vec<GraphValue>,
@@ -33,20 +34,20 @@ pub(super) struct Graph {
 /// An input or output of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphValue {
-    /// Its name.
+    /// The name of the input or output.
     pub name: String,
-    /// Its element type, named as in `NumPy`.
+    /// The type of its elements, named as in `NumPy`.
     pub dtype: &'static str,
     /// Its dimensions, outermost first.
     pub shape: Vec<Dimension>,
 }
 
-/// A dimension of a value.
+/// One dimension of an input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dimension {
-    /// A fixed length.
+    /// The dimension has this length.
     Fixed(u64),
-    /// Any length; dimensions with the same name have the same length.
+    /// The dimension may have any length, but dimensions with the same name have the same length.
     Named(String),
 }
 
@@ -59,18 +60,18 @@ pub(super) struct Node {
     pub(super) attributes: Option<Box<Attributes>>,
 }
 
-/// The attributes of nodes that tell how a constant is used.
+/// Those attributes of a node that tell how it uses a constant.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    /// Attribute of `Transpose`.
+    /// Attribute of `Transpose`: the order of the dimensions.
     pub(super) perm: Vec<i64>,
-    /// Attribute of `DequantizeLinear`.
+    /// Attribute of `DequantizeLinear`: the dimension along which scales differ.
     pub(super) axis: Option<i64>,
-    /// Attribute of `Gemm`: the second factor is transposed.
+    /// Attribute of `Gemm`: whether the second factor is transposed.
     pub(super) trans_b: bool,
     /// Attribute of `Constant`: the index of its tensor in [`Model::tensors`].
     pub(super) value: Option<usize>,
-    /// The branches of an `If` node.
+    /// Attributes of `If`: the graphs of its branches.
     pub(super) graphs: Vec<Graph>,
 }
 
@@ -89,7 +90,7 @@ impl Node {
 pub(super) struct Constant {
     pub(super) name: String,
     pub(super) dims: Vec<usize>,
-    /// `TensorProto.DataType`.
+    /// The element type, a number of `TensorProto.DataType`.
     pub(super) data_type: u64,
     pub(super) data: Data,
 }
@@ -99,13 +100,13 @@ pub(super) struct Constant {
 pub(super) enum Data {
     #[default]
     Absent,
-    /// As little-endian numbers, in this byte range.
+    /// As little-endian numbers in this byte range of the graph's file.
     Raw(Range<usize>),
-    /// As varints, in this byte range.
+    /// As varints (integers of variable length) in this byte range of the graph's file.
     Varints(Range<usize>),
-    /// In another file.
+    /// In a file other than the graph's.
     External(Box<External>),
-    /// In another form, or in more than one form. Such tensors cannot be used as weights.
+    /// In a form that this crate does not read, or in several forms at once. Such tensors cannot be used as weights.
     Scattered,
 }
 
@@ -113,7 +114,7 @@ pub(super) enum Data {
 pub(super) struct External {
     pub(super) location: String,
     pub(super) offset: usize,
-    /// Number of bytes. `None` means the rest of the file.
+    /// Number of bytes. `None` means that the values extend to the end of the file.
     pub(super) length: Option<usize>,
 }
 
@@ -131,7 +132,7 @@ impl Model {
     }
 }
 
-/// The name of an element type (`TensorProto.DataType`) in `NumPy`.
+/// `NumPy`'s name of an element type, which is given as a number of `TensorProto.DataType`.
 pub(super) fn type_name(data_type: u64) -> &'static str {
     match data_type {
         1 => "float32",
@@ -170,7 +171,7 @@ impl<'a> Reader<'a> {
 
     fn text(&self, range: Range<usize>) -> Result<String, Error> {
         let at = range.start;
-        // Copied first, because the mapped bytes could change after validation.
+        // The text is copied before it is validated, because the mapped bytes could change afterwards.
         let bytes = self.bytes[range].to_vec();
         String::from_utf8(bytes).map_err(|_| self.file.malformed(format!("the text at byte {at} is not UTF-8")))
     }
@@ -260,7 +261,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a tensor and returns its index.
+    /// Reads a tensor in a byte range, adds it to the model's tensors, and returns its index there.
     fn tensor(&mut self, range: Range<usize>) -> Result<usize, Error> {
         let mut tensor = Constant::default();
         let (mut external, mut is_external) = (External::default(), false);
@@ -293,7 +294,7 @@ impl<'a> Reader<'a> {
         Ok(self.tensors.len() - 1)
     }
 
-    /// Reads one of the key-value pairs that say where a tensor is stored.
+    /// Reads one of the key-value pairs that say in which other file, and where in it, a tensor is stored.
     fn external(&self, range: Range<usize>, external: &mut External) -> Result<(), Error> {
         let (mut key, mut value) = (0..0, 0..0);
         for field in self.fields(range) {
@@ -314,7 +315,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a `ValueInfoProto`.
+    /// Reads a `ValueInfoProto`: the name, type and shape of an input or output.
     fn value(&self, range: Range<usize>) -> Result<GraphValue, Error> {
         let mut value = GraphValue { name: String::new(), dtype: "unknown", shape: Vec::new() };
         for field in self.fields(range) {
@@ -327,7 +328,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Reads a `TypeProto`; only tensor types are used.
+    /// Reads a `TypeProto` into `value`. Types other than tensors are ignored.
     fn value_type(&self, range: Range<usize>, value: &mut GraphValue) -> Result<(), Error> {
         for field in self.fields(range) {
             let (1, Value::Bytes(tensor)) = self.sound(field)? else { continue };
@@ -361,7 +362,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Data {
-    /// Returns `data` if no values were found before, otherwise [`Data::Scattered`].
+    /// Returns `data` if the tensor has no other values yet, otherwise [`Data::Scattered`].
     fn only(&self, data: Self) -> Self {
         if matches!(self, Self::Absent) { data } else { Self::Scattered }
     }

@@ -1,7 +1,8 @@
-//! Names of the parts of an export, and their canonical names.
+//! Names of values and nodes in an ONNX export, and their canonical names.
 //!
-//! Exporters name values after `PyTorch`'s modules, and nodes after the module path: `layers.0.fc1.bias`,
-//! `/model/decoder/layers.0/fc1/MatMul`. In a separately exported encoder, names do not begin with `model.encoder.`.
+//! Exporters name values after `PyTorch`'s modules, and nodes after the path of the module: `layers.0.fc1.bias`,
+//! `/model/decoder/layers.0/fc1/MatMul`. If the encoder is exported on its own, names do not begin with
+//! `model.encoder.`.
 
 /// The network that a graph computes: the encoder or the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ const LAYER_MODULES: &[&str] = &[
     "final_layer_norm",
 ];
 
-/// The output projection.
+/// The module name of the output projection.
 pub(super) const PROJECTION: &str = "proj_out";
 
 /// Suffixes that tools append when they change or copy a value.
@@ -44,7 +45,7 @@ impl Network {
         }
     }
 
-    /// The canonical name of the weight or bias called `name`.
+    /// The canonical name of the weight or bias that an export calls `name`; `None` if it belongs to no known module.
     pub(super) fn parameter(self, name: &str) -> Option<String> {
         let mut name = name;
         while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)) {
@@ -54,7 +55,7 @@ impl Network {
         matches!(parameter, "weight" | "bias").then(|| Some(format!("{}.{parameter}", self.module(module)?)))?
     }
 
-    /// The canonical name of the module of a node called `name`.
+    /// The canonical name of the module that the node `name` belongs to; `None` if it belongs to no known module.
     pub(super) fn module_of_node(self, name: &str) -> Option<String> {
         let (path, _) = name.strip_prefix('/')?.rsplit_once('/')?;
         self.module(&path.replace('/', "."))

@@ -12,7 +12,7 @@ use crate::mmap::MappedFile;
 use crate::tensor::{Entry, Quantisation};
 use crate::{DType, Error};
 
-/// A graph's file and the data files that it names.
+/// A graph's file, and the other files in which the graph stores values.
 pub(super) struct Storage {
     pub(super) file: MappedFile,
     others: Vec<MappedFile>,
@@ -24,12 +24,13 @@ impl Storage {
         Self { file, others: Vec::new(), by_location: BTreeMap::new() }
     }
 
-    /// All files, in the order of the file indices in entries.
+    /// All files, in an order that agrees with the file indices of the entries from [`Self::entry`].
     pub(super) fn into_files(self) -> impl Iterator<Item = MappedFile> {
         std::iter::once(self.file).chain(self.others)
     }
 
-    /// Converts a weight to a tensor entry. The entry's file index counts from the first file of this storage.
+    /// Converts a weight to a tensor entry. In the entry, file index 0 means the graph's file, and the next indices
+    /// mean its data files.
     pub(super) fn entry(&mut self, name: &str, weight: Weight, tensors: &[Constant]) -> Result<Entry, Error> {
         let tensor = &tensors[weight.tensor];
         let dtype = match tensor.data_type {
@@ -89,7 +90,7 @@ impl Storage {
         Ok(Quantisation { scales, zero_points })
     }
 
-    /// The values of a float tensor, such as scales.
+    /// Reads the values of a small float tensor, such as the scales of integers.
     fn floats(&mut self, name: &str, tensor: &Constant) -> Result<Vec<f32>, Error> {
         let dtype = match tensor.data_type {
             1 => DType::F32,
@@ -107,7 +108,7 @@ impl Storage {
         })
     }
 
-    /// The file and the byte range of a tensor's values.
+    /// Returns the index of the file that contains a tensor's values, and their byte range.
     fn locate(&mut self, name: &str, tensor: &Constant, dtype: DType) -> Result<(usize, Range<usize>), Error> {
         match &tensor.data {
             Data::Raw(range) => Ok((0, range.clone())),
@@ -146,7 +147,8 @@ impl Storage {
     }
 }
 
-/// The values of an integer tensor, such as zero points and shapes, if they are stored in the graph's file.
+/// Reads the values of an integer tensor, such as zero points or a shape. `None` if they are not stored in the
+/// graph's file, or are not integers.
 pub(super) fn integers(file: &[u8], tensor: &Constant) -> Option<Vec<i64>> {
     match (&tensor.data, tensor.data_type) {
         (Data::Raw(range), data_type) => {

@@ -6,30 +6,32 @@
 
 use std::ops::Range;
 
-/// The value of a field.
+/// The value of a protobuf field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
-    /// A varint.
+    /// An integer of variable length (a varint).
     Varint(u64),
-    /// A fixed-size number of four or eight bytes, which is skipped.
+    /// A number of four or eight bytes, whose value is skipped.
     Fixed,
-    /// Text, bytes, a message or packed numbers: the byte range in the file.
+    /// Text, bytes, a message or packed numbers, as a byte range in the file.
     Bytes(Range<usize>),
 }
 
-/// The bytes from this position on are not valid fields.
+/// The position in the file at which a damaged field begins: the bytes from here on are not a valid field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) at: usize,
 }
 
-/// The fields of the message in a range of a file. Iteration ends after the first damaged field.
+/// Iterates over the fields of the message in a byte range of a file. Iteration ends after the first damaged field.
 pub(super) struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
+    /// Creates an iterator over the message in the byte range `message` of `file`.
+    ///
     /// # Panics
     /// If the range is outside of `file`.
     pub(super) fn new(file: &'a [u8], message: Range<usize>) -> Self {
@@ -46,7 +48,7 @@ impl<'a> Fields<'a> {
                 Value::Bytes(self.skip(usize::try_from(length).ok()?)?)
             }
             5 => self.skip(4).map(|_| Value::Fixed)?,
-            // Groups (types 3 and 4) are obsolete, so they count as damaged.
+            // The wire types 3 and 4 (groups) are obsolete, so they count as damaged.
             _ => return None,
         };
         Some((tag >> 3, value))
@@ -58,8 +60,8 @@ impl<'a> Fields<'a> {
         Some(range)
     }
 
-    /// Reads a varint: seven bits per byte, lowest first. The eighth bit says whether more bytes follow. A varint has
-    /// at most ten bytes.
+    /// Reads a varint: seven bits per byte, lowest bits first. The eighth bit of a byte says whether another byte
+    /// follows. A varint has at most ten bytes; `None` if it is longer or cut off.
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -90,7 +92,7 @@ impl Iterator for Fields<'_> {
     }
 }
 
-/// The packed varints in a range of the file.
+/// Reads the varints that are stored one after another in a byte range of the file.
 pub(super) fn varints(file: &[u8], range: Range<usize>) -> impl Iterator<Item = Result<u64, Malformed>> {
     let mut fields = Fields::new(file, range);
     std::iter::from_fn(move || {

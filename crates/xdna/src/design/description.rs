@@ -1,4 +1,4 @@
-//! A design directory: `design.json`, and the files that it names.
+//! Loads a design from a directory with a description, `design.json`, and the files that it names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use crate::packet::Start;
 use crate::target::Target;
 use crate::xclbin::Xclbin;
 
-/// File name of the description.
+/// Name of the description file in a design's directory.
 const DESCRIPTION: &str = "design.json";
-/// The version of the description format.
+/// The supported version of the description's format.
 const FORMAT: u32 = 1;
-/// Maximum size of a file of a design. Files of real designs have a few hundred thousand bytes.
+/// Maximum size in bytes of a file of a design. Files of real designs have a few hundred thousand bytes.
 const MAX_FILE: u64 = 64 << 20;
 
 #[derive(Deserialize)]
@@ -24,7 +24,8 @@ struct Description {
     format: u32,
     target: Target,
     xclbin: PathBuf,
-    /// The kernel in the xclbin, without its instance name. Optional if the xclbin has only one kernel.
+    /// The name of the kernel in the xclbin file, without the instance name. It may be omitted if the xclbin has only
+    /// one kernel.
     kernel: Option<String>,
     instructions: PathBuf,
     #[serde(default)]
@@ -51,7 +52,7 @@ fn default_arguments() -> Vec<Argument> {
     Argument::DEFAULT.to_vec()
 }
 
-/// Reads and checks the design in a directory.
+/// Reads the design in a directory. If its parts are missing or contradict each other, returns [`Error::Design`].
 pub fn load(directory: &Path) -> Result<Design, Error> {
     let unusable = |problem: String| Error::Design { directory: directory.to_owned(), problem };
     read(directory).and_then(|design| design.problem().map_or(Ok(design), Err)).map_err(unusable)
@@ -101,7 +102,8 @@ fn file(directory: &Path, name: &Path) -> Result<Vec<u8>, String> {
     fs::read(&path).map_err(message)
 }
 
-/// Instructions: binary 32-bit words, or, in a file that ends in `.txt`, one hexadecimal number per line.
+/// Parses a file of instructions. It consists of binary 32-bit words or, if its name ends in `.txt`, of one
+/// hexadecimal number per line.
 fn words(name: &Path, file: &[u8]) -> Result<Vec<u32>, String> {
     if name.extension().is_some_and(|extension| extension == "txt") {
         let text = std::str::from_utf8(file).map_err(|_| format!("{} is no text", name.display()))?;

@@ -1,8 +1,8 @@
-//! Designs: the files that make an NPU multiply matrices, and how to use them.
+//! Designs: compiled programs that make an NPU multiply matrices, with a description of how to use them.
 //!
-//! A design multiplies matrices of one shape: a launch takes `A` `(m, k)` and `B` `(k, n)` and gives `C` `(m, n)`.
-//! Other shapes are padded with zeros and take several launches. [`load`] reads a design from a directory.
-//! [`Design::for_fake`] makes one that only the fake device understands.
+//! A design multiplies matrices of one shape: a launch (one run) takes `A` `(m, k)` and `B` `(k, n)` and computes `C`
+//! `(m, n)`. Matrices of other shapes are padded with zeros and take several launches. [`load`] reads a design from a
+//! directory. [`Design::for_fake`] makes one that only the fake device understands.
 
 mod description;
 mod program;
@@ -17,40 +17,40 @@ pub use shape::{Argument, Layout, Output, Shape};
 use crate::packet::{CHAIN_BYTES, Start, slot_bytes};
 use crate::target::{LOCAL_MEMORY, Target};
 
-/// A design and how to use it.
+/// A compiled program for an NPU, and a description of how to use it.
 #[derive(Clone, Debug)]
 pub struct Design {
-    /// The directory of the design, for messages.
+    /// The directory that the design was loaded from, for messages.
     pub directory: PathBuf,
-    /// The device generation that the design is built for.
+    /// The generation of NPUs that the design is built for.
     pub target: Target,
-    /// Number of columns that the design uses.
+    /// Number of columns of the array that the design uses.
     pub columns: u16,
-    /// The image that the firmware loads.
+    /// The PDI: the image with which the firmware configures the array.
     pub pdi: Vec<u8>,
-    /// The function number of the design's kernel, from the xclbin.
+    /// The function number of the design's kernel, as given in the xclbin file.
     pub function: u8,
-    /// The instructions of the array's command processor for one launch.
+    /// The instructions that the array's command processor executes in each launch.
     pub instructions: Vec<u32>,
-    /// How a launch is started.
+    /// The type of command that starts a launch.
     pub start: Start,
-    /// The arguments of a launch, in order.
+    /// The buffer arguments of a launch, in order.
     pub arguments: Vec<Argument>,
-    /// The product of a launch.
+    /// The shape of the product that one launch computes.
     pub launch: Shape,
-    /// The product that a core computes at a time.
+    /// The shape of the product that one core computes at a time.
     pub tile: Shape,
-    /// The layout of `B`.
+    /// The memory layout of `B`.
     pub b: Layout,
-    /// The type of the result.
+    /// The type of the elements of the result `C`.
     pub output: Output,
 }
 
-/// Maximum size of an operand of a launch, in bytes.
+/// Maximum size in bytes of each matrix (`A`, `B` or `C`) of a launch.
 const MAX_OPERAND: usize = 64 << 20;
 
 impl Design {
-    /// A design for the fake device.
+    /// Makes a design that only the fake device understands.
     pub fn for_fake(target: Target, launch: Shape, tile: Shape, output: Output) -> Self {
         let b = if output == Output::Int32 { Layout::ColumnMajor } else { Layout::RowMajor };
         Self {
@@ -69,20 +69,20 @@ impl Design {
         }
     }
 
-    /// The fake device's design for the encoder, with exact sums. A launch is large enough to give every core of the
-    /// array a tile with side 64.
+    /// Makes a design of exact sums for the encoder, which only the fake device understands. A launch gives every
+    /// core of the array at least one tile of 64 rows and 64 columns.
     pub fn for_fake_encoder(target: Target) -> Self {
         let tile = Shape::new(64, 64, 64);
         let n = tile.n * usize::from(target.columns());
         Self::for_fake(target, Shape::new(256, 512, n), tile, Output::Int32)
     }
 
-    /// Maximum number of launches in a chain.
+    /// Maximum number of launches that can be submitted together as one chain.
     pub fn chain_length(&self) -> usize {
         CHAIN_BYTES / slot_bytes(self.start, self.arguments.len())
     }
 
-    /// A description of a contradiction between the fields; `None` if the design is consistent.
+    /// Describes how the fields contradict each other or exceed a limit; `None` if the design can be used.
     pub fn problem(&self) -> Option<String> {
         let Self { launch, tile, .. } = self;
         let [r, s, t] = self.target.block();
@@ -127,8 +127,8 @@ impl Design {
     }
 }
 
-/// Bytes of a core's memory for a tile: both operands twice (one copy is filled while the other is multiplied), and
-/// the result.
+/// Bytes of a core's memory that a tile takes: both operands twice (one copy is filled while the other is
+/// multiplied), and the result once.
 pub(crate) fn local_bytes(tile: Shape, output: Output) -> usize {
     let Shape { m, k, n } = tile;
     let product = |a: usize, b: usize, times: usize| a.saturating_mul(b).saturating_mul(times);
@@ -157,7 +157,7 @@ mod tests {
         assert!(found(&|design| design.output = Output::Int8).contains("single tiles"));
         assert!(found(&|design| design.arguments[0] = Argument::C).contains("once each"));
         assert!(found(&|design| design.instructions.clear()).contains("no instructions"));
-        // A second-generation core multiplies eight rows at a time.
+        // On a core of the second generation, the number of rows of a tile must be a multiple of eight.
         assert!(
             found(&|design| (design.target, design.launch.m, design.tile.m) = (Target::Npu4, 12, 12)).contains("of 8")
         );

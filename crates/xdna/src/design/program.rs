@@ -1,5 +1,5 @@
-//! Designs for the fake device, which cannot execute the code of real designs. The fake recognises a special PDI, and
-//! its instructions describe a product.
+//! Programs for the fake device, which cannot execute the code of real designs. It recognises a special PDI
+//! (configuration image), and the instructions only describe the shape of a product.
 
 use super::{Layout, Output, Shape};
 use crate::target::Target;
@@ -7,7 +7,7 @@ use crate::target::Target;
 const PDI_MAGIC: &[u8] = b"amanuensis fake array ";
 const INSTRUCTION_MAGIC: u32 = 0x464D_4141;
 
-/// A product described by the fake's instructions.
+/// A matrix product, as the fake device's instructions describe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     pub(crate) target: Target,
@@ -18,18 +18,18 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The PDI for a target.
+    /// The special PDI (configuration image) for a generation of NPUs.
     pub(crate) fn pdi(target: Target) -> Vec<u8> {
         [PDI_MAGIC, target.name().as_bytes()].concat()
     }
 
-    /// The target of a PDI. The buffer may have more bytes after it.
+    /// The generation that a special PDI is for; `None` if `pdi` is another image. More bytes may follow the image.
     pub(crate) fn target_of(pdi: &[u8]) -> Option<Target> {
         let name = pdi.strip_prefix(PDI_MAGIC)?;
         Target::ALL.into_iter().find(|target| name.starts_with(target.name().as_bytes()))
     }
 
-    /// The instructions for this product.
+    /// Encodes this product as instructions of the fake device.
     pub(crate) fn instructions(&self) -> Vec<u32> {
         let sides = [self.launch, self.tile].into_iter().flat_map(|shape| [shape.m, shape.k, shape.n]);
         let mut words = vec![INSTRUCTION_MAGIC];
@@ -38,7 +38,7 @@ impl Program {
         words
     }
 
-    /// The product that instructions describe; `None` for other instructions.
+    /// Decodes the product that instructions describe. `None` if these are not instructions for the fake device.
     pub(crate) fn parse(target: Target, instructions: &[u8]) -> Option<Self> {
         let words: Vec<u32> = instructions.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
         let [INSTRUCTION_MAGIC, m, k, n, tile_m, tile_k, tile_n, b @ 0..=1, output @ 0..=1] = words[..] else {

@@ -1,19 +1,20 @@
-//! The shape, layout, result type and arguments of a launch.
+//! The parts of a launch (one run of an NPU's kernel): the shape of its product, the memory layout of `B`, the type
+//! of the result, and the arguments.
 
-/// The shape of a product: its rows, its depth and its columns.
+/// The shape of a matrix product `C = A x B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
-    /// Rows of `A` and `C`.
+    /// Number of rows of `A` and `C`.
     pub m: usize,
-    /// Columns of `A`, rows of `B`.
+    /// The depth: number of columns of `A` and of rows of `B`.
     pub k: usize,
-    /// Columns of `B` and `C`.
+    /// Number of columns of `B` and `C`.
     pub n: usize,
 }
 
 impl Shape {
-    /// The shape of `(m, k)` times `(k, n)`.
+    /// The shape of an `(m, k)` matrix times a `(k, n)` matrix.
     pub fn new(m: usize, k: usize, n: usize) -> Self {
         Self { m, k, n }
     }
@@ -24,7 +25,7 @@ impl Shape {
     }
 }
 
-/// Memory layout of `B`. `A` and `C` are row-major.
+/// Memory layout of the right matrix `B`. The left matrix `A` and the result `C` are always row-major.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
@@ -35,20 +36,20 @@ pub enum Layout {
     ColumnMajor,
 }
 
-/// The result of a launch.
+/// The type of the result's elements, and how they are computed from the sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Output {
-    /// The full contract: exact i32 sums.
+    /// Exact i32 sums over the whole depth: the full contract.
     #[default]
     #[serde(rename = "int32")]
     Int32,
-    /// The tile-exact contract: `clamp(sum >> 7, -128, 127)`.
+    /// int8, computed as `clamp(sum >> 7, -128, 127)` from the sum over one tile: the tile-exact contract.
     #[serde(rename = "int8")]
     Int8,
 }
 
 impl Output {
-    /// Bytes of an element.
+    /// Size of a result element in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Self::Int32 => 4,
@@ -72,6 +73,6 @@ pub enum Argument {
 }
 
 impl Argument {
-    /// The arguments of the public design tools' kernels: three buffers, and two unused ones.
+    /// The arguments that the kernels of the public design tools have: three matrices, and two unused arguments.
     pub const DEFAULT: [Self; 5] = [Self::A, Self::B, Self::C, Self::None, Self::None];
 }

@@ -1,19 +1,20 @@
-//! Multiplies matrices in the same way as the array. A launch is split into tiles. Each core holds one tile of `A`,
-//! `B` and `C` in its memory, in blocks, and adds one block product at a time.
+//! Multiplies matrices in the same way as the NPU's array of cores. The result of a launch (one run) is split into
+//! tiles. Each core holds one tile of `A`, `B` and `C` in its memory, in blocks, and adds the product of two blocks
+//! at a time.
 //!
-//! A block product is one instruction: 4x8 by 8x8 on aie2, 8x8 by 8x8 on aie2p. In a core's memory a tile is stored
-//! block by block, row-major, and each block is row-major.
+//! A core multiplies two blocks in one instruction: 4x8 by 8x8 on aie2, 8x8 by 8x8 on aie2p. In a core's memory, the
+//! blocks of a tile are stored in row-major order, and so are the elements of each block.
 
 use std::thread;
 
 use crate::design::{Layout, Output, Program, Shape, local_bytes};
 use crate::target::LOCAL_MEMORY;
 
-/// Columns of a block of `B`, and the depth of a block of `A` and `B`, on both generations.
+/// Number of columns of each block, and number of rows of a block of `B`. The same on both generations.
 const SIDE: usize = 8;
 
-/// `C` of a launch as the device writes it, row-major; `None` if a tile does not fit into a core's memory or is not a
-/// multiple of the blocks.
+/// Computes the result `C` of a launch as the bytes that the device writes, row-major. `None` if a tile does not fit
+/// into a core's memory or does not consist of whole blocks.
 pub(super) fn multiply(program: &Program, a: &[i8], b: &[i8]) -> Option<Vec<u8>> {
     let Program { target, launch, tile, output, .. } = *program;
     let [rows, _, _] = target.block();
@@ -27,7 +28,7 @@ pub(super) fn multiply(program: &Program, a: &[i8], b: &[i8]) -> Option<Vec<u8>>
     let mut c = vec![0; launch.m * launch.n * output.bytes()];
     let band = tile.m * launch.n * output.bytes();
     let bands: Vec<(usize, &mut [u8])> = c.chunks_exact_mut(band).enumerate().collect();
-    // Cores are independent, so the bands of tiles are divided among threads.
+    // Cores work independently, so threads can compute the bands (rows of tiles) in parallel.
     let threads = thread::available_parallelism().map_or(1, Into::into).min(bands.len());
     let mut shares: Vec<Vec<(usize, &mut [u8])>> = (0..threads).map(|_| Vec::new()).collect();
     for (index, band) in bands {
@@ -49,7 +50,7 @@ pub(super) fn multiply(program: &Program, a: &[i8], b: &[i8]) -> Option<Vec<u8>>
 /// A core and its memory.
 struct Core {
     tile: Shape,
-    /// Rows of a block of `A` and `C`.
+    /// Number of rows of a block of `A` and `C`.
     rows: usize,
     a: Vec<i8>,
     b: Vec<i8>,
@@ -62,7 +63,7 @@ impl Core {
         Self { tile, rows, a: vec![0; m * k], b: vec![0; k * n], c: vec![0; m * n] }
     }
 
-    /// Computes the tiles of `C` in one band (row of tiles).
+    /// Computes the tiles of `C` in band number `index` (one row of tiles).
     fn multiply_band(&mut self, program: &Program, a: &[i8], b: &[i8], index: usize, out: &mut [u8]) {
         let Shape { m, k, n } = self.tile;
         let launch = program.launch;
@@ -82,7 +83,8 @@ impl Core {
         }
     }
 
-    /// Adds the product of the current tiles, in blocks of `R` rows.
+    /// Multiplies the tiles of `A` and `B` in the core's memory and adds the product to the tile of `C`. Blocks of
+    /// `A` and `C` have `R` rows.
     fn multiply_tile<const R: usize>(&mut self) {
         let (depths, columns) = (self.tile.k / SIDE, self.tile.n / SIDE);
         let (a, _) = self.a.as_chunks::<SIDE>();
@@ -101,7 +103,7 @@ impl Core {
         }
     }
 
-    /// Writes the tile of `C` to its position in the result.
+    /// Writes the tile of `C` from the core's memory to its position in the result of the launch.
     fn drain(&self, program: &Program, column: usize, out: &mut [u8]) {
         let Shape { m, n, .. } = self.tile;
         for row in 0..m {
@@ -118,7 +120,7 @@ impl Core {
     }
 }
 
-/// One instruction: `sums += a x b`.
+/// One instruction of a core: `sums += a x b`.
 fn multiply_block<const R: usize>(a: &[[i8; SIDE]; R], b: &[[i8; SIDE]; SIDE], sums: &mut [[i32; SIDE]; R]) {
     for (a, sums) in a.iter().zip(sums) {
         for (a, b) in a.iter().zip(b) {
@@ -129,7 +131,7 @@ fn multiply_block<const R: usize>(a: &[[i8; SIDE]; R], b: &[[i8; SIDE]; SIDE], s
     }
 }
 
-/// Fills a tile `(rows, columns)`, block by block.
+/// Fills a tile of `(rows, columns)` in a core's memory, block by block.
 fn fill(
     tile: &mut [i8],
     [_, columns]: [usize; 2],

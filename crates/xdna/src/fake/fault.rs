@@ -1,4 +1,4 @@
-//! Faults that tests inject, and counters.
+//! Faults that tests inject into the fake device, and counts of what it was asked to do.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,41 +10,41 @@ use crate::launch::Counters;
 pub enum Fault {
     /// There is no device.
     Absent,
-    /// No permission to open the device file.
+    /// The process may not open the device file.
     Forbidden,
     /// Querying the device fails.
     NoInfo,
     /// The heap cannot be locked in memory.
     MemoryLock,
-    /// Out of memory for a buffer.
+    /// There is not enough memory for a data or command buffer.
     OutOfMemory,
-    /// The heap is full.
+    /// The heap has no space for a device buffer.
     HeapFull,
-    /// No free context.
+    /// All hardware contexts are in use.
     NoContext,
-    /// The firmware refuses the design.
+    /// The firmware refuses the design (the compiled program for the NPU).
     BadDesign,
     /// A synchronisation fails.
     SyncFails,
-    /// A command is refused.
+    /// The driver refuses to queue a command.
     Refused,
     /// A command never finishes.
     Hangs,
-    /// The driver reports a timeout of a command.
+    /// A command ends in the state "timed out".
     CommandTimeout,
-    /// A command finishes with an error.
+    /// A command ends in the state "error".
     CommandError,
-    /// A command is aborted.
+    /// A command ends in the state "aborted".
     CommandAborted,
-    /// The firmware does not respond to a command.
+    /// A command ends in the state "no response", because the firmware does not answer.
     NoResponse,
-    /// The device disappears.
+    /// The device disappears while the host waits for a command.
     Gone,
-    /// One bit of a result is wrong, without any error.
+    /// A command succeeds, but one bit of its result is wrong.
     FlippedBit,
 }
 
-/// The operations in which faults can occur.
+/// The operations in which an injected fault can occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Point {
     Open,
@@ -61,7 +61,7 @@ pub(super) enum Point {
 }
 
 impl Fault {
-    /// All faults.
+    /// All faults that the fake device can simulate.
     pub const ALL: [Self; 17] = [
         Self::Absent,
         Self::Forbidden,
@@ -114,7 +114,7 @@ impl Fault {
     }
 }
 
-/// Control handle of a fake device: counters and faults. Clones control the same device.
+/// Gives tests access to the counters and the injected fault of a fake device. All clones refer to the same device.
 #[derive(Clone, Debug, Default)]
 pub struct Controls(Arc<Mutex<Inner>>);
 
@@ -126,7 +126,8 @@ struct Inner {
 }
 
 impl Controls {
-    /// Injects a fault that occurs once, after its operation has succeeded `after` times.
+    /// Injects a fault. It occurs once: the operation that it affects first succeeds `after` times and then fails.
+    /// Replaces a fault that was injected before and has not occurred.
     pub fn inject(&self, fault: Fault, after: u64) {
         self.inner().fault = Some((fault, after));
     }
@@ -149,7 +150,8 @@ impl Controls {
         self.inner().is_gone
     }
 
-    /// Returns the injected fault if it occurs at this operation now, otherwise `None`.
+    /// Returns the injected fault if it occurs in this execution of the operation `point`, otherwise `None`. Each
+    /// call counts as one execution, and a fault that has occurred is removed.
     pub(super) fn strike(&self, point: Point) -> Option<Fault> {
         let mut inner = self.inner();
         let (fault, after) = inner.fault.filter(|(fault, _)| fault.point() == point)?;

@@ -1,16 +1,17 @@
-//! Buffers with separate contents for the host and the device, which become equal only by synchronisation.
+//! Buffers that have separate bytes for the host and the device. Only a synchronisation copies bytes from one side
+//! to the other.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::driver::{BufferKind, BufferObject, Call, Direction, Failure, HEAP_SIZE, errno};
 
-/// Device addresses of the heap and of data buffers.
+/// The device address of the heap, and the first device address of data buffers.
 const HEAP_ADDRESS: u64 = 0x400_0000;
 const DATA_ADDRESS: u64 = 0x7F00_0000_0000;
-/// Alignment of buffers.
+/// Alignment of buffers in bytes.
 const PAGE: usize = 4096;
-/// Maximum size of a command.
+/// Maximum size of a command in bytes.
 const MAX_COMMAND: usize = 32 << 10;
 
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct Memory {
     buffers: BTreeMap<u32, Buffer>,
     next_handle: u32,
     next_data: u64,
-    /// Allocated bytes of the heap, which is filled from the front.
+    /// Number of bytes of the heap that are in use. Buffers are allocated from its start to its end.
     heap_used: usize,
     lock_limit: usize,
 }
@@ -91,7 +92,7 @@ impl Memory {
         self.buffers.get(&handle).map(|buffer| buffer.kind)
     }
 
-    /// The device's view of a buffer.
+    /// The bytes of a buffer as the device sees them; `None` if there is no such buffer.
     pub(super) fn device(&self, handle: u32) -> Option<&[u8]> {
         self.buffers.get(&handle).map(|buffer| buffer.device.as_slice())
     }
@@ -109,21 +110,24 @@ impl Memory {
         Ok(())
     }
 
-    /// The bytes that the device reads at an address. They must lie in one of the buffers `handles`.
+    /// The `size` bytes that the device reads at a device address. `None` unless they lie in one of the buffers
+    /// `handles`.
     pub(super) fn read(&self, handles: &[u32], address: u64, size: usize) -> Option<&[u8]> {
         let buffers = handles.iter().filter_map(|handle| self.buffers.get(handle));
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// The bytes that the device reads at an address in the heap, which contains the instructions.
+    /// The `size` bytes that the device reads at a device address in the heap, where instructions are stored. `None`
+    /// unless they lie in one buffer.
     pub(super) fn read_heap(&self, address: u64, size: usize) -> Option<&[u8]> {
         let buffers = self.buffers.values().filter(|buffer| buffer.kind == BufferKind::Device);
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// The bytes that the device writes at an address. They must lie in one of the buffers `handles`.
+    /// The `size` bytes at a device address, for writing by the device. `None` unless they lie in one of the buffers
+    /// `handles`.
     pub(super) fn write(&mut self, handles: &[u32], address: u64, size: usize) -> Option<&mut [u8]> {
         let handle =
             handles.iter().find(|handle| self.buffers.get(handle).is_some_and(|buffer| buffer.holds(address, size)))?;

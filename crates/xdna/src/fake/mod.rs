@@ -1,8 +1,9 @@
-//! A software model of the driver and the device, for development. It enforces the driver's rules, computes products
-//! only from the bytes of buffers and commands, counts operations, and injects faults on request.
+//! A software model of the NPU and its driver, for development without hardware. It enforces the driver's rules,
+//! computes products only from the bytes of buffers and commands, counts operations, and injects faults on request.
 //!
-//! `memory` holds both views of the buffers, `queue` holds the contexts and their commands, and `array` multiplies
-//! like the array. The model does not cover time, power, or the correctness of a real design: these require hardware.
+//! `memory` holds the bytes that host and device see, `queue` holds the contexts and their commands, and `array`
+//! multiplies like the NPU's array of cores. The model does not cover time, power, or the correctness of a real
+//! design: these require hardware.
 
 mod array;
 mod fault;
@@ -23,7 +24,7 @@ use fault::Point;
 use memory::Memory;
 use queue::Queue;
 
-/// A fake device.
+/// A software model of an NPU and its driver.
 #[derive(Debug)]
 pub struct Fake {
     target: Target,
@@ -33,13 +34,14 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// A device of a generation, for a process that may lock `memory_lock` bytes of memory.
+    /// Creates a device of a generation, for a process that may lock `memory_lock` bytes of memory.
     pub fn new(target: Target, memory_lock: usize) -> Self {
         let controls = Controls::default();
         Self { target, memory: Memory::new(memory_lock), queue: Queue::new(target), controls }
     }
 
-    /// Opens a fake device like a device file. Unlike [`Self::new`], this can fail with an injected fault.
+    /// Creates a fake device as if its device file was opened. Unlike [`Self::new`], this fails if an injected fault
+    /// concerns opening.
     pub fn open(target: Target, controls: &Controls) -> Result<Self, Error> {
         let path = std::path::PathBuf::from("/dev/accel/accel0");
         match controls.strike(Point::Open) {
@@ -49,12 +51,13 @@ impl Fake {
         }
     }
 
-    /// The counters, and the faults to inject.
+    /// Returns a handle with which tests read the counters of this device and inject faults.
     pub fn controls(&self) -> Controls {
         self.controls.clone()
     }
 
-    /// Refuses a call if a fault was injected for it.
+    /// Returns the error of the operation `call` if a fault was injected that occurs now, or if the device has
+    /// disappeared.
     fn check_fault(&self, call: Call, point: Point) -> Result<(), Failure> {
         if self.controls.is_gone() {
             return Err(Failure::new(call, errno::NODEV));
@@ -67,7 +70,7 @@ impl Driver for Fake {
     fn info(&mut self) -> Result<Info, Failure> {
         self.check_fault(Call::Info, Point::Info)?;
         Ok(Info {
-            // One column of the first generation has no access to memory, and designs do not use it.
+            // In the first generation, the array has a fifth column without access to memory. Designs do not use it.
             columns: if self.target == Target::Npu1 { 5 } else { 8 },
             core_rows: self.target.core_rows(),
             array_version: if self.target == Target::Npu1 { (1, 0) } else { (2, 0) },

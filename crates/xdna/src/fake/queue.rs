@@ -1,5 +1,5 @@
-//! Contexts and their command queues. A command runs only when the host waits for it or when the queue is full. So if
-//! code reads a result without waiting, the result is missing, and tests detect the mistake.
+//! Contexts and their command queues. To reveal programs that read a result without waiting, commands run as late
+//! as possible: when the host waits for them, or when the queue is full. Before that, the result is missing.
 
 use std::collections::VecDeque;
 
@@ -21,7 +21,7 @@ pub(super) struct Queue {
     next_handle: u32,
 }
 
-/// A context.
+/// A hardware context: a share of the array, with a queue of commands.
 #[derive(Debug)]
 struct State {
     context: Context,
@@ -30,17 +30,17 @@ struct State {
     queued: VecDeque<Queued>,
 }
 
-/// The design of a context.
+/// The program that is loaded into a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loaded {
     Nothing,
-    /// A design that the fake array can run.
+    /// A design that the fake array can run, for this generation.
     Fake(Target),
-    /// Any other design.
+    /// Any other design, which the fake array cannot run.
     Other,
 }
 
-/// A queued command.
+/// A command in the queue of a context.
 #[derive(Debug)]
 struct Queued {
     point: u64,
@@ -49,7 +49,7 @@ struct Queued {
     arguments: Vec<u32>,
 }
 
-/// One execution of instructions, with the device addresses of its buffers.
+/// One execution of a design's instructions, with the device addresses of the instructions and of the matrices.
 #[derive(Debug)]
 struct Run {
     instructions: u64,
@@ -100,8 +100,8 @@ impl Queue {
         if state.design != Loaded::Nothing || memory.kind(unit.buffer) != Some(BufferKind::Device) {
             return Err(refused);
         }
-        // Like the firmware, accept any PDI here. If it is a design for another array, its commands fail when they
-        // run.
+        // Accept any PDI (configuration image), as the firmware does. If it is for another generation, its commands
+        // fail when they run.
         let target = memory.device(unit.buffer).and_then(Program::target_of);
         state.design = target.map_or(Loaded::Other, Loaded::Fake);
         Ok(())
@@ -150,7 +150,7 @@ impl Queue {
         let target = self.target;
         let state = self.state(context, Call::Wait)?;
         if point >= state.submitted {
-            // A point that was never submitted is never reached, so waiting for it times out.
+            // A timeline point that no command has is never reached, so waiting for it times out.
             return Err(Failure::new(Call::Wait, errno::TIME));
         }
         // Waiting for point 0 of a timeline means waiting for the newest point.
@@ -162,7 +162,7 @@ impl Queue {
 }
 
 impl State {
-    /// Runs the next command and writes its final state into its header.
+    /// Runs the next command of the queue and writes its final state into the header of its command buffer.
     fn carry_out(&mut self, target: Target, memory: &mut Memory, controls: &Controls) {
         let Some(next) = self.queued.pop_front() else { return };
         set_state(memory, next.command, CommandState::Running);
@@ -201,12 +201,12 @@ impl Run {
         CommandState::Completed
     }
 
-    /// The result of the product that the instructions describe; `None` if a real array would stop without a result.
+    /// Computes the product that the instructions describe. `None` if a real array would stop without a result.
     fn compute(&self, target: Target, arguments: &[u32], memory: &Memory) -> Option<Vec<u8>> {
         let instructions = memory.read_heap(self.instructions, usize::try_from(self.bytes).ok()?)?;
         let program = Program::parse(target, instructions)?;
         let [a, b, ..] = self.buffers[..] else { return None };
-        // Transfers are in words of four bytes.
+        // The array transfers words of four bytes, so addresses must be multiples of four.
         if self.buffers.iter().any(|address| !address.is_multiple_of(4)) {
             return None;
         }
@@ -217,7 +217,7 @@ impl Run {
     }
 }
 
-/// The executions that a command requests, or the error with which the driver refuses the command.
+/// The executions that the command in buffer `command` requests, or the error with which the driver refuses it.
 fn runs(command: u32, memory: &Memory) -> Result<Vec<Run>, Failure> {
     let malformed = Failure::new(Call::Execute, errno::INVAL);
     let parse = |handle: u32| {
@@ -255,7 +255,7 @@ fn set_state(memory: &mut Memory, command: u32, state: CommandState) {
 }
 
 fn set_error_index(memory: &mut Memory, command: u32, index: u32) {
-    // Only a chain has an error index; in a single command these bytes are arguments.
+    // Only a chain has an error index. In a single command, arguments are stored in its place.
     let is_chain = memory.host(command).is_ok_and(|bytes| matches!(Command::parse(bytes), Some(Command::Chain(_))));
     if is_chain {
         word_of(memory, command, 3, |_| index);
@@ -263,7 +263,7 @@ fn set_error_index(memory: &mut Memory, command: u32, index: u32) {
 }
 
 fn word_of(memory: &mut Memory, command: u32, word: usize, change: impl FnOnce(u32) -> u32) {
-    // If the host has closed the command buffer in the meantime, nothing is written.
+    // If the host has already closed the command buffer, the state is written nowhere.
     if let Ok(bytes) = memory.host_mut(command)
         && let Some(bytes) = bytes.as_chunks_mut::<4>().0.get_mut(word)
     {

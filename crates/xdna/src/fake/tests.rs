@@ -1,4 +1,5 @@
-//! The fake enforces the driver's rules, each side sees only synchronised data, and each fault ends in a clear error.
+//! Tests that the fake device enforces the driver's rules, that host and device see only synchronised data, and
+//! that each fault leads to a clear error.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::tile::{TileSize, tile_exact_reference};
@@ -22,7 +23,7 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> i32 {
     outcome.unwrap_err().errno
 }
 
-/// A device with a heap.
+/// Creates a fake device that has a heap.
 fn with_heap() -> Fake {
     let mut fake = Fake::new(Target::Npu1, usize::MAX);
     fake.create_buffer(BufferKind::Heap, HEAP_SIZE).unwrap();
@@ -39,7 +40,7 @@ fn a_context_needs_a_heap() {
     assert!(heap.address.is_multiple_of(HEAP_SIZE as u64));
     assert_eq!(refused(fake.create_buffer(BufferKind::Heap, HEAP_SIZE)), errno::BUSY);
     assert!(fake.create_context(TILES).is_ok());
-    // Buffers take whole pages of the heap, so these two buffers fill it.
+    // Buffers take whole pages of the heap. The second buffer takes its last page, so the heap is full.
     fake.create_buffer(BufferKind::Device, HEAP_SIZE - 4096).unwrap();
     fake.create_buffer(BufferKind::Device, 1).unwrap();
     assert_eq!(refused(fake.create_buffer(BufferKind::Device, 1)), errno::NOSPC);
@@ -82,7 +83,7 @@ fn a_context_is_configured_once() {
     assert_eq!(refused(fake.configure(context, &[unit(pdi)])), errno::INVAL);
 }
 
-/// A device without a session, ready to run one launch.
+/// A fake device that is used directly, without a session, and is ready to run one launch.
 struct Bare {
     fake: Fake,
     context: Context,
@@ -145,7 +146,7 @@ fn commands_go_through_their_states() {
     let mut bare = Bare::new();
     let point = bare.execute().unwrap();
     assert_eq!(bare.state(), CommandState::Queued);
-    // A command cannot be submitted again before it is rewritten.
+    // A command that is already queued cannot be submitted again.
     let again = bare.fake.execute(bare.context, bare.command, &[bare.data.handle]);
     assert_eq!(refused(again), errno::INVAL);
     bare.wait(point).unwrap();
@@ -163,7 +164,7 @@ fn a_command_must_name_existing_buffers_once() {
     assert_eq!(refused(bare.fake.execute(context, command, &[data, data])), errno::ALREADY);
     assert_eq!(refused(bare.fake.execute(context, command, &[data, 99])), errno::NOENT);
     assert_eq!(refused(bare.fake.execute(context, data, &[data])), errno::INVAL, "not a command");
-    // The device may not access a buffer that the command does not name.
+    // The argument list is empty, so the device must not access the data buffer.
     let point = bare.fake.execute(context, command, &[]).unwrap();
     bare.wait(point).unwrap();
     assert_eq!(bare.state(), CommandState::Error);
@@ -184,8 +185,8 @@ fn an_impossible_command_ends_in_an_error() {
     let mut bare = Bare::new();
     bare.words[0] ^= 1 << 23;
     assert_eq!(refused(bare.execute()), errno::INVAL, "an unknown opcode");
-    // The fake does not understand the instructions of a real design, and it refuses a tile that does not fit into a
-    // core.
+    // The fake does not understand the instructions of a real design. It refuses a tile that does not fit into a
+    // core's memory.
     for instructions in [
         vec![0x0603_0100; 9],
         Program {
@@ -212,7 +213,7 @@ fn each_side_sees_only_synchronised_data() {
     let handle = bare.data.handle;
     let result = |bare: &Bare| bare.fake.bytes(handle).unwrap()[a + b..][..4].to_vec();
     bare.fake.bytes_mut(handle).unwrap()[..a + b].fill(1);
-    // The operands are written but not synchronised, so the device multiplies zeros.
+    // The host has written the operands but not synchronised them, so the device multiplies zeros.
     assert_eq!(bare.end(), CommandState::Completed);
     bare.fake.sync(handle, Direction::FromDevice, a + b..a + b + c).unwrap();
     assert_eq!(result(&bare), [0, 0, 0, 0]);
@@ -222,7 +223,7 @@ fn each_side_sees_only_synchronised_data() {
     assert_eq!(result(&bare), [0, 0, 0, 0], "computed, and not brought back");
     bare.fake.sync(handle, Direction::FromDevice, a + b..a + b + c).unwrap();
     assert_eq!(result(&bare), [24, 0, 0, 0]);
-    // Changing a byte in device memory changes the result.
+    // If a byte in device memory changes, the result must change.
     bare.fake.bytes_mut(handle).unwrap()[0] = 2;
     bare.fake.sync(handle, Direction::ToDevice, 0..1).unwrap();
     let point = bare.execute().unwrap();
@@ -256,8 +257,9 @@ fn every_fault_ends_in_a_clear_error() {
         };
         for mode in [Mode::Batched, Mode::Sequential] {
             let controls = Controls::default();
-            // Only a comparison of results detects a flipped bit. The self-test computes three products of eight
-            // launches each and compares only the last one, so the fault is injected into the last launch.
+            // A flipped bit causes no error, so only a comparison of results detects it. The self-test computes three
+            // products of eight launches each and compares only the third one, so the fault is injected into the last
+            // of the 24 launches.
             controls.inject(fault, if fault == Fault::FlippedBit { 23 } else { 0 });
             let run = || -> Result<(), Error> {
                 let fake = Fake::open(Target::Npu1, &controls)?;

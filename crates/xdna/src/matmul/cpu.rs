@@ -1,4 +1,4 @@
-//! The processor as a tile device.
+//! The processor as a device that multiplies tiles.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,11 +15,11 @@ use crate::launch::{Buffer, Counters, Launch, Location, Ticket};
 
 use super::device::TileDevice;
 
-/// A device that is always available: the processor's own tile kernels.
+/// A device that is always available, because it uses the processor's own tile kernels.
 ///
-/// As with a real device, host and device have separate memories that only [`TileDevice::sync`] makes equal, and
-/// launches run on a separate thread, in queue order. [`Self::on_calling_thread`] leaves out that thread, to measure
-/// the cost of the hand-over.
+/// As with a real device, host and device have separate memories that only [`TileDevice::sync`] makes equal. Launches
+/// (runs of the kernel) happen on a worker thread, in queue order. A device created by [`Self::on_calling_thread`]
+/// has no worker thread, so that the cost of handing launches over can be measured.
 #[derive(Debug)]
 pub struct CpuDevice {
     cpu: Cpu,
@@ -28,7 +28,7 @@ pub struct CpuDevice {
     next_buffer: u32,
     submitted: Ticket,
     worker: Option<Worker>,
-    /// The result buffer for launches on the calling thread; unused if there is a worker thread.
+    /// The memory for the result of a launch on the calling thread. Unused if there is a worker thread.
     result: Vec<i8>,
     counters: Counters,
 }
@@ -36,10 +36,10 @@ pub struct CpuDevice {
 /// An error of the processor device.
 #[derive(Debug, thiserror::Error)]
 pub enum CpuDeviceError {
-    /// The buffer does not exist, or was closed.
+    /// The buffer does not exist or was closed.
     #[error("there is no buffer {}", .0.0)]
     NoBuffer(Buffer),
-    /// A range lies outside of its buffer.
+    /// A byte range lies outside of its buffer.
     #[error("bytes {} to {} are outside of a buffer of {length} bytes", range.start, range.end)]
     OutOfBounds {
         /// The range in bytes.
@@ -47,13 +47,13 @@ pub enum CpuDeviceError {
         /// The size of the buffer in bytes.
         length: usize,
     },
-    /// The result of a launch overlaps one of its operands.
+    /// The result of a launch would overwrite a part of its operands.
     #[error("the result of a launch overlaps one of its operands at byte {0}")]
     Overlap(usize),
     /// A submission has no launches.
     #[error("a submission needs at least one launch")]
     NoLaunches,
-    /// The ticket was never issued.
+    /// The ticket is not the number of any submission.
     #[error("there is no submission {}", .0.0)]
     NoSubmission(Ticket),
     /// The system cannot start a thread.
@@ -64,34 +64,34 @@ pub enum CpuDeviceError {
     Stopped,
 }
 
-/// The device's view of a buffer.
+/// The bytes of a buffer as the device sees them.
 type Shared = Arc<Mutex<Aligned<i8>>>;
 
-/// Both views of a buffer.
+/// The bytes of a buffer as the host sees them, and as the device sees them.
 #[derive(Debug)]
 struct Memory {
     host: Aligned<i8>,
     device: Shared,
 }
 
-/// A buffer that a submission uses.
+/// A buffer that a submission uses, with its handle.
 struct Named {
     buffer: Buffer,
     length: usize,
     memory: Shared,
 }
 
-/// A submission: its buffers and its launches.
+/// A submission: its launches, and the buffers that they use.
 struct Job {
     buffers: Vec<Named>,
     launches: Vec<Launch>,
     ticket: Ticket,
 }
 
-/// The worker thread, and the ends of its queues.
+/// The worker thread that runs launches, and the host's ends of the queues to and from it.
 #[derive(Debug)]
 struct Worker {
-    /// `None` once the device is dropped, which ends the thread.
+    /// The queue to the worker thread. It becomes `None` when the device is dropped, which ends the thread.
     queue: Option<Sender<Job>>,
     done: Receiver<Ticket>,
     last_done: Ticket,
@@ -99,14 +99,14 @@ struct Worker {
 }
 
 impl CpuDevice {
-    /// A device for tiles of one size, with a worker thread.
+    /// Creates a device for tiles of one size, with a worker thread. Fails if the thread cannot be started.
     pub fn new(cpu: Cpu, tile: TileSize) -> Result<Self, CpuDeviceError> {
         let mut device = Self::on_calling_thread(cpu, tile);
         device.worker = Some(Worker::new(cpu, tile).map_err(CpuDeviceError::NoThread)?);
         Ok(device)
     }
 
-    /// A device whose launches run within [`TileDevice::submit`].
+    /// Creates a device without a worker thread: [`TileDevice::submit`] itself runs the launches.
     pub fn on_calling_thread(cpu: Cpu, tile: TileSize) -> Self {
         Self {
             cpu,
@@ -124,7 +124,8 @@ impl CpuDevice {
         self.buffers.get(&buffer).ok_or(CpuDeviceError::NoBuffer(buffer))
     }
 
-    /// The buffers that launches use, each once. Checks that all tiles lie in their buffers.
+    /// The buffers that launches use, each listed once. Returns an error if a tile lies outside of its buffer or if a
+    /// result overlaps an operand.
     fn named(&self, launches: &[Launch]) -> Result<Vec<Named>, CpuDeviceError> {
         let bytes = self.tile.elements();
         let mut named: Vec<Named> = Vec::new();
@@ -161,7 +162,7 @@ fn check_range(range: &Range<usize>, length: usize) -> Result<(), CpuDeviceError
 }
 
 fn lock(memory: &Mutex<Aligned<i8>>) -> MutexGuard<'_, Aligned<i8>> {
-    // All bytes are valid values, so the buffer can be used even if a panic poisoned the lock.
+    // Any bytes are valid values, so the buffer can be used even if a thread panicked while it held the lock.
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -243,7 +244,8 @@ impl TileDevice for CpuDevice {
 }
 
 impl Job {
-    /// Runs all launches. `result` is scratch memory for the result of one launch.
+    /// Runs all launches of the submission. `result` is memory in which the result of a launch is computed before it
+    /// is copied to its buffer.
     fn run(&self, cpu: Cpu, tile: TileSize, result: &mut Vec<i8>) {
         let bytes = tile.elements();
         let mut memories: Vec<_> = self.buffers.iter().map(|named| lock(&named.memory)).collect();
@@ -251,7 +253,8 @@ impl Job {
             let at = self.buffers.iter().position(|named| named.buffer == location.buffer);
             at.expect("a job has all buffers that its launches name")
         };
-        // The operands and the result may be in the same buffer, so the result is first computed in a separate one.
+        // Operands and result may be in the same buffer, which is locked once. So the result is computed in separate
+        // memory first.
         result.resize(bytes, 0);
         for launch in &self.launches {
             let read = |location: Location| &memories[index(location)][location.offset..][..bytes];
@@ -294,7 +297,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was already reported as an error.
+            // If the thread panicked, `submit` and `wait` report it as an error, so the panic is ignored here.
             let _ = thread.join();
         }
     }

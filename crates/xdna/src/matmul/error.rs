@@ -8,35 +8,36 @@ pub enum MatmulError<E: Error + 'static> {
     /// A matrix has no rows or no columns.
     #[error("a product of {0}x{1} by {1}x{2}: every size must be at least 1")]
     Empty(usize, usize, usize),
-    /// The number of elements does not fit the shape.
+    /// The number of elements of a matrix differs from what its shape requires.
     #[error("{name} has {found} elements, which is not {rows} x {columns}")]
     Length {
         /// The name of the matrix.
         name: &'static str,
-        /// Number of elements.
+        /// Number of elements of the matrix.
         found: usize,
-        /// Expected rows.
+        /// Number of rows that the product requires.
         rows: usize,
-        /// Expected columns.
+        /// Number of columns that the product requires.
         columns: usize,
     },
-    /// Sums over this depth may overflow 32 bits.
+    /// The product is so deep that its sums may overflow 32 bits.
     #[error("a product of depth {k} may overflow; the maximum is {most}")]
     TooDeep {
         /// Depth of the product.
         k: usize,
-        /// The maximum depth.
+        /// The maximum depth for which no sum can overflow.
         most: usize,
     },
-    /// Infinity and NaN cannot be quantised.
+    /// A matrix contains infinity or NaN, which cannot be quantised.
     #[error("{0} contains infinity or NaN")]
     NotFinite(&'static str),
-    /// The device failed.
+    /// The device returned an error.
     #[error(transparent)]
     Device(#[from] E),
 }
 
-/// Checks that `a` and `b` elements fit the product `(m, k) x (k, n)` and that the depth is at most `most`.
+/// Checks that the product `(m, k) x (k, n)` is not empty, that its matrices have `a` and `b` elements, and that its
+/// depth `k` is at most `most`.
 pub(super) fn check<E: Error>(a: usize, b: usize, [m, k, n]: [usize; 3], most: usize) -> Result<(), MatmulError<E>> {
     if [m, k, n].contains(&0) {
         return Err(MatmulError::Empty(m, k, n));

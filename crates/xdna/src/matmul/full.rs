@@ -1,4 +1,4 @@
-//! A product by the full contract, on the processor.
+//! A matrix product by the full contract (exact sums over the whole depth), on the processor.
 
 use std::convert::Infallible;
 
@@ -8,14 +8,15 @@ use amanuensis_kernels::{Aligned, Context};
 use super::error::{MatmulError, check};
 use super::scaled::{Scaled, are_finite};
 
-/// The maximum number of terms of `127 * 127` whose sum fits into 32 bits.
+/// The maximum depth of a product: each term is at most `127 * 127`, and the sum of this many terms fits into 32
+/// bits.
 const MAX_DEPTH: usize = i32::MAX as usize / (127 * 127);
-/// Rows of a block of the kernels.
+/// Number of rows of the result that one task computes.
 const ROWS: usize = 32;
 
-/// `A x B` of f32 by the full contract. A is quantised by rows and B by columns, symmetric, with the largest
-/// magnitude mapped to 127; the sums over the whole depth are exact. `a` is `(m, k)`, `b` is `(k, n)`, the result is
-/// `(m, n)`, all row-major.
+/// Computes `A x B` of f32 matrices by the full contract. A is quantised to int8 by rows and B by columns,
+/// symmetrically, with the largest magnitude mapped to 127. The sums over the whole depth are exact. `a` is `(m, k)`,
+/// `b` is `(k, n)`, and the result is `(m, n)`, all row-major.
 pub fn full(
     context: &Context,
     a: &[f32],

@@ -1,4 +1,4 @@
-//! A product computed from launches, sequentially or in waves.
+//! A matrix product computed from a device's launches (runs of its kernel), one by one or in groups called waves.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::tile::{TileSize, accumulate, clamp_sums};
@@ -13,64 +13,70 @@ use super::scaled::{Scaled, quantise_columns, quantise_rows};
 use super::tiles::{Matrix, put};
 use super::waves::{Extent, Wave, extent, waves};
 
-/// Maximum depth of a product: the sum of this many results of -128 fits into 32 bits.
+/// Maximum depth of a product. The result of a tile is at least -128, and the sum of this many results fits into 32
+/// bits.
 const MAX_DEPTH: usize = 1 << 27;
 
-/// Size of a wave's results in bytes: they and the wave's sums fit into the caches of a core.
+/// Size in bytes of the results of a wave (a group of launches). These results and the sums computed from them fit
+/// into the caches of a core.
 const WAVE_BYTES: usize = 1 << 20;
 
 /// How launches are submitted to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Mode {
-    /// For each pair of tiles: write, synchronise, launch, wait, synchronise, read and accumulate.
+    /// One launch at a time, for each pair of tiles: write both tiles, synchronise, launch, wait, synchronise the
+    /// result, and add it to the sums.
     Sequential,
-    /// In waves of many launches. All tiles of a wave are in one buffer that is synchronised once. A wave is one
-    /// submission with one wait, and its results are synchronised once and accumulated together. While the device
-    /// works on a wave, the host prepares the next one and accumulates the previous one.
+    /// Many launches at a time, in groups (waves). All tiles of a wave are in one buffer that is synchronised once. A
+    /// wave is one submission with one wait, and its results are synchronised once and accumulated together. While
+    /// the device works on a wave, the host prepares the next one and accumulates the results of the wave before.
     Batched,
 }
 
-/// Products by the tile-exact contract on a device. Buffers are reused by the next product.
+/// Computes products by the tile-exact contract on a device. Each product reuses the buffers of the product before.
 #[derive(Debug)]
 pub struct TileMatmul<D: TileDevice> {
     device: D,
     cpu: Cpu,
     wave_bytes: usize,
-    /// Two sets of buffers: the device works on one while the host works on the other.
+    /// Two sets of buffers, so that the device can work on one while the host works on the other.
     sets: [Option<Set>; 2],
     launches: Vec<Launch>,
     sums: Vec<i32>,
 }
 
-/// The buffers of a wave, with their sizes in bytes.
+/// The buffers of a wave (a group of launches), each with its size in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Set {
-    /// The buffer for the tiles of A, followed by the tiles of B.
+    /// The buffer for the tiles of A, which are followed by the tiles of B.
     inputs: (Buffer, usize),
-    /// The buffer for the results.
+    /// The buffer for the results of the launches.
     outputs: (Buffer, usize),
 }
 
 impl<D: TileDevice> TileMatmul<D> {
-    /// Computes products on `device`. The host's part of the work uses the instruction set of `cpu`.
+    /// Creates an object that computes products on `device`. The host's part of the work uses the instruction set of
+    /// `cpu`.
     pub fn new(device: D, cpu: Cpu) -> Self {
         Self { device, cpu, wave_bytes: WAVE_BYTES, sets: [None; 2], launches: Vec::new(), sums: Vec::new() }
     }
 
-    /// Limits the results of a wave to this many bytes (but at least one tile); the default is 1 MiB.
+    /// Limits the results of a wave (a group of launches) to `bytes` bytes, but to no less than one tile. The default
+    /// is 1 MiB.
     #[must_use]
     pub fn with_wave_bytes(mut self, bytes: usize) -> Self {
         self.wave_bytes = bytes;
         self
     }
 
-    /// The device.
+    /// The device that the products are computed on.
     pub fn device(&self) -> &D {
         &self.device
     }
 
-    /// `A x B` by the tile-exact contract: `a` is `(m, k)`, `b` is `(k, n)`, the result is `(m, n)`, all row-major.
+    /// Computes `A x B` by the tile-exact contract. `a` is `(m, k)`, `b` is `(k, n)`, and the result is `(m, n)`, all
+    /// row-major.
     pub fn multiply(
         &mut self,
         mode: Mode,
@@ -87,16 +93,17 @@ impl<D: TileDevice> TileMatmul<D> {
             Mode::Batched => self.in_waves(a, b, &mut c),
         };
         if done.is_err() {
-            // The device may still write to these buffers, so they are neither reused nor closed.
+            // After an error, the device may still write to these buffers, so they are neither reused nor closed.
             self.sets = [None; 2];
         }
         done?;
         Ok(c)
     }
 
-    /// `A x B` of f32 by the tile-exact contract. A is quantised by rows and B by columns, symmetrically, with the
-    /// largest magnitude mapped to 127. The result is int8 with its scales. By the contract, one unit of the int8
-    /// result stands for 128 units of the exact integer product, and the result saturates.
+    /// Computes `A x B` of f32 matrices by the tile-exact contract. A is quantised to int8 by rows and B by columns,
+    /// symmetrically, with the largest magnitude mapped to 127. The result is int8 with scales. By the contract, one
+    /// unit of the int8 result stands for 128 units of the exact integer product, and values out of range become -128
+    /// or 127.
     pub fn multiply_f32(
         &mut self,
         mode: Mode,
@@ -161,13 +168,13 @@ impl<D: TileDevice> TileMatmul<D> {
         }
     }
 
-    /// Writes the tiles of a wave and submits its launches.
+    /// Writes the tiles of a wave to the buffers `set`, synchronises them, and submits the wave's launches.
     fn begin(&mut self, wave: &Wave, set: Set, a: Matrix<'_>, b: Matrix<'_>) -> Result<Ticket, D::Error> {
         let (size, extent) = (self.device.tile(), wave.extent());
         let tile = size.elements();
         let inputs = self.device.host_mut(set.inputs.0)?;
-        // The tiles of A are stored row by row and the tiles of B column by column, so that consecutive depths are
-        // adjacent.
+        // Store the tiles of A row by row and the tiles of B column by column, so that tiles at consecutive depths
+        // are adjacent.
         let left = wave.rows.clone().flat_map(|row| wave.depths.clone().map(move |depth| (row, depth)));
         let right = wave.columns.clone().flat_map(|column| wave.depths.clone().map(move |depth| (depth, column)));
         let (left_tiles, right_tiles) = inputs.split_at_mut(extent.rows * extent.depths * tile);
@@ -191,7 +198,8 @@ impl<D: TileDevice> TileMatmul<D> {
         self.device.submit(&self.launches)
     }
 
-    /// Waits for a wave, adds up its results, and writes complete sums to the matrix.
+    /// Waits for a wave and adds its results to the sums. Sums that are then complete are written to the result
+    /// matrix.
     fn finish(
         &mut self,
         wave: &Wave,
@@ -221,7 +229,8 @@ impl<D: TileDevice> TileMatmul<D> {
         Ok(())
     }
 
-    /// Returns buffer set `index`, enlarged if necessary to these sizes in bytes.
+    /// Returns buffer set number `index`. If its buffers are smaller than `inputs` and `outputs` bytes, they are
+    /// replaced by larger ones.
     fn set(&mut self, index: usize, inputs: usize, outputs: usize) -> Result<Set, D::Error> {
         if let Some(set) = self.sets[index] {
             if set.inputs.1 >= inputs && set.outputs.1 >= outputs {

@@ -1,19 +1,22 @@
-//! Integer matrices with the scales that convert them to f32.
+//! Integer matrices, together with the scales that convert them to f32.
 
 use amanuensis_kernels::Cpu;
 use amanuensis_kernels::quantise::quantise_row;
 use amanuensis_kernels::tile::SHIFT;
 
-/// A product of quantised matrices: `(A x B)[i, j] ~ values[i, j] * unit * row_scales[i] * column_scales[j]`.
+/// The integer product of two quantised matrices, with scales:
+/// `(A x B)[i, j] ~ values[i, j] * unit * row_scales[i] * column_scales[j]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaled<T> {
-    /// `(m, n)`, row-major: int8 by the tile-exact contract, exact i32 sums by the full contract.
+    /// The integers of the product `(m, n)`, row-major: int8 by the tile-exact contract, exact i32 sums by the full
+    /// contract.
     pub values: Vec<T>,
-    /// Scales of the rows of A, `(m)`.
+    /// One scale for each of the `m` rows of A.
     pub row_scales: Vec<f32>,
-    /// Scales of the columns of B, `(n)`.
+    /// One scale for each of the `n` columns of B.
     pub column_scales: Vec<f32>,
-    /// The factor from `values` to units of the exact integer product: 128 or 1.
+    /// The number of units of the exact integer product that one unit of `values` stands for: 128 by the tile-exact
+    /// contract, 1 by the full contract.
     pub unit: f32,
 }
 
@@ -22,14 +25,14 @@ impl Scaled<i8> {
         Self { values, row_scales, column_scales, unit: (1 << SHIFT) as f32 }
     }
 
-    /// The product in f32, `(m, n)`, row-major.
+    /// Converts the product to f32, `(m, n)`, row-major.
     pub fn to_f32(&self) -> Vec<f32> {
         self.scaled(|value| f32::from(*value))
     }
 }
 
 impl Scaled<i32> {
-    /// The product in f32, `(m, n)`, row-major.
+    /// Converts the product to f32, `(m, n)`, row-major.
     pub fn to_f32(&self) -> Vec<f32> {
         self.scaled(|value| *value as f32)
     }
@@ -46,7 +49,7 @@ impl<T> Scaled<T> {
     }
 }
 
-/// Quantises `(rows, columns)` to int8 with one scale per row; `None` if a value is not finite.
+/// Quantises a matrix `(rows, columns)` to int8 with one scale per row. `None` if a value is infinite or NaN.
 pub(super) fn quantise_rows(cpu: Cpu, values: &[f32], [rows, columns]: [usize; 2]) -> Option<(Vec<i8>, Vec<f32>)> {
     let mut quantised = vec![0; rows * columns];
     let rows = values.chunks_exact(columns).zip(quantised.chunks_exact_mut(columns));
@@ -54,7 +57,7 @@ pub(super) fn quantise_rows(cpu: Cpu, values: &[f32], [rows, columns]: [usize; 2
     are_finite(values).then_some((quantised, scales))
 }
 
-/// Quantises `(rows, columns)` to int8 with one scale per column; `None` if a value is not finite.
+/// Quantises a matrix `(rows, columns)` to int8 with one scale per column. `None` if a value is infinite or NaN.
 pub(super) fn quantise_columns(cpu: Cpu, values: &[f32], [rows, columns]: [usize; 2]) -> Option<(Vec<i8>, Vec<f32>)> {
     let mut quantised = vec![0; rows * columns];
     let (mut column_values, mut column_quantised) = (vec![0.0; rows], vec![0; rows]);

@@ -1,4 +1,5 @@
-//! All devices and modes give the exact result of the contract, and the host uses devices correctly.
+//! Tests that products on all devices and in all modes equal the contract exactly, and that the host uses devices
+//! correctly.
 
 use std::ops::Range;
 
@@ -25,7 +26,8 @@ fn bytes(length: usize, seed: usize) -> Vec<i8> {
     (0..length).map(byte).collect()
 }
 
-/// Checks both modes on the devices with and without a thread, in waves of at most `wave` launches.
+/// Checks a product in both modes, on the processor with and without a worker thread. The results of a group of
+/// launches (wave) are limited to `wave` tiles.
 fn check(tile: TileSize, a: &[i8], b: &[i8], shape: [usize; 3], wave: usize) {
     let expected = tile_exact_reference(a, b, shape, tile);
     for device in [threaded(tile), direct(tile)] {
@@ -81,7 +83,7 @@ proptest! {
         tile in prop::sample::select(TileSize::ALL.to_vec()),
         m in 1_usize..100, k in 1_usize..150, n in 1_usize..100,
         seed in 0_usize..1000,
-        // The values cover the full int8 range, a smaller range, or mostly one sign.
+        // The values cover the full int8 range or a smaller one, and may be shifted so that most have the same sign.
         (shift, offset) in (0_u32..6, prop::sample::select(vec![0_i8, -40, 40])),
         wave in 1_usize..40,
     ) {
@@ -92,16 +94,16 @@ proptest! {
     }
 }
 
-/// A device with a fault.
+/// A device that makes a mistake or fails.
 struct Faulty {
     device: CpuDevice,
     fault: Fault,
 }
 
 enum Fault {
-    /// The device transposes the tiles of B, which is the most common mistake.
+    /// The device transposes the tiles of B, a mistake that is easy to make in a real device's code.
     Transposes,
-    /// After this many successful waits, one wait fails.
+    /// One wait fails, after this many waits have succeeded.
     FailsAfter(usize),
 }
 
@@ -187,8 +189,8 @@ fn a_transposed_right_tile_is_detected() {
                 TileMatmul::new(Faulty::transposing(tile), Cpu::detect()).multiply(mode, &a, &b, shape).unwrap();
             let differ = wrong.iter().zip(&expected).filter(|(wrong, expected)| wrong != expected).count();
             assert!(differ > expected.len() / 2, "{differ} of {} differ", expected.len());
-            // A tile of equal values is its own transpose, so the mistake does not show. This is why the tiles above
-            // have varied values.
+            // If all values of a tile are equal, the transposed tile is the same, so the mistake has no effect. This
+            // is why the tiles above have varied values.
             let symmetric = vec![3; b.len()];
             let c = TileMatmul::new(Faulty::transposing(tile), Cpu::detect())
                 .multiply(mode, &a, &symmetric, shape)
@@ -246,7 +248,7 @@ fn a_wave_is_synchronised_once_in_each_direction() {
             waits: 1,
         }
     );
-    // Waves of 16 launches: one depth, four rows and four columns.
+    // Each wave (group of launches) has 16 launches: one depth, four rows and four columns of tiles.
     let small = counted(Mode::Batched, 16 * 256);
     assert_eq!((small.syncs, small.submissions, small.launches, small.waits), (8, 4, 64, 4));
     assert!(batched.syncs * 20 <= sequential.syncs && small.bytes_from_device == batched.bytes_from_device);
@@ -318,7 +320,7 @@ fn f32_products_return_their_scales() {
     let floats =
         |length, seed| bytes(length, seed).into_iter().map(|v| f32::from(v) * 0.01 + 0.2).collect::<Vec<f32>>();
     let (a, mut b) = (floats(m * k, 9), floats(k * n, 10));
-    // A column with much larger values must get its own scale.
+    // One column has much larger values. With a common scale, the other columns would lose precision.
     b.iter_mut().skip(3).step_by(n).for_each(|value| *value *= 100.0);
     let (qa, row_scales) = quantise_rows(cpu, &a, [m, k]).unwrap();
     let (qb, column_scales) = quantise_columns(cpu, &b, [k, n]).unwrap();
@@ -343,7 +345,8 @@ fn f32_products_return_their_scales() {
     for (index, found) in product.to_f32().into_iter().enumerate() {
         let (row, column) = (index / n, index % n);
         let exact: f32 = (0..k).map(|depth| a[row * k + depth] * b[depth * n + column]).sum();
-        // The rounding error of a product is at most half a step of each factor, times the other factor.
+        // Each factor of a term has a rounding error of at most half a step, and the other factor is at most 127
+        // steps. Two such errors per term make 127 steps for each of the `k` terms.
         let bound = k as f32 * 127.0 * 1.01 * row_scales[row] * column_scales[column];
         assert!((found - exact).abs() <= bound, "{found} for {exact}");
     }

@@ -1,4 +1,4 @@
-//! Copies tiles out of matrices and back.
+//! Copies tiles from matrices to buffers and back.
 
 use amanuensis_kernels::tile::TileSize;
 
@@ -11,7 +11,8 @@ pub(super) struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// Copies tile (`row`, `column`), counted in tiles, to `tile`. Elements outside of the matrix are zero.
+    /// Copies one tile of the matrix to `tile`. `row` and `column` count tiles, not elements. Elements outside of the
+    /// matrix become zero.
     pub fn tile(&self, size: TileSize, (row, column): (usize, usize), tile: &mut [i8]) {
         match size {
             TileSize::T16 => self.copy::<16>((row, column), tile),
@@ -20,7 +21,8 @@ impl Matrix<'_> {
         }
     }
 
-    /// With a length known at compile time, copying a row of a tile takes one or two instructions.
+    /// Copies a tile of `T` x `T` elements. Because the length is known at compile time, copying a row of the tile
+    /// takes one or two instructions.
     fn copy<const T: usize>(&self, (row, column): (usize, usize), tile: &mut [i8]) {
         let (row, column) = (row * T, column * T);
         let (rows, columns) = (T.min(self.rows - row), T.min(self.columns - column));
@@ -38,8 +40,8 @@ impl Matrix<'_> {
     }
 }
 
-/// Copies the part of a tile that lies inside the matrix of `shape` (rows, columns) to its position, tile (`row`,
-/// `column`).
+/// Copies a tile to its position in a matrix of `shape` (rows, columns), without the elements that lie outside of the
+/// matrix. `row` and `column` count tiles, not elements.
 pub(super) fn put(tile: &[i8], size: TileSize, (row, column): (usize, usize), shape: (usize, usize), out: &mut [i8]) {
     let side = size.side();
     let (row, column) = (row * side, column * side);

@@ -1,8 +1,9 @@
-//! Splits a product into waves: blocks of launches whose tiles fit into buffers of a given size.
+//! Splits a product into waves: groups of launches (runs of a device's kernel) whose tiles fit into buffers of a
+//! given size.
 
 use std::ops::Range;
 
-/// Size of a product, or of a block of it, in tiles.
+/// Size of a product, or of a part of it, counted in tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     pub rows: usize,
@@ -11,24 +12,25 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// The number of launches: rows x columns x depths.
+    /// The number of launches of the product: one for each row, column and depth of tiles.
     pub fn launches(self) -> usize {
         self.rows * self.depths * self.columns
     }
 
-    /// The number of tiles of A and of B.
+    /// The number of tiles of A plus the number of tiles of B.
     pub fn inputs(self) -> usize {
         (self.rows + self.columns) * self.depths
     }
 }
 
-/// A block of a product: its ranges of rows, depths and columns, in tiles.
+/// A part of a product whose launches are submitted together: its ranges of rows, depths and columns, counted in
+/// tiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wave {
     pub rows: Range<usize>,
     pub depths: Range<usize>,
     pub columns: Range<usize>,
-    /// Whether the wave includes the last depth, so that the sums of its rows and columns are complete afterwards.
+    /// Whether the wave includes the greatest depth. If so, the sums of its rows and columns are complete after it.
     pub ends_sums: bool,
 }
 
@@ -38,8 +40,9 @@ impl Wave {
     }
 }
 
-/// The largest wave of at most `launches` launches. It has all depths of the product, so that its sums are complete,
-/// but at most `launches / 16`. It has about as many rows as columns, so that a tile is used by several launches.
+/// The size of the largest wave that has at most `launches` launches. It has all depths of the product, so that its
+/// sums are complete, but no more than `launches / 16` (at least one). It has about as many rows as columns, so that
+/// several launches use the same tile.
 pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     let depths = product.depths.min(launches / 16).max(1);
     let area = (launches / depths).max(1);
@@ -48,7 +51,7 @@ pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     Extent { rows, depths, columns }
 }
 
-/// All waves of a product. Waves with the same rows and columns are consecutive.
+/// Splits a product into waves of at most the size `wave`. Waves with the same rows and columns follow each other.
 pub(super) fn waves(product: Extent, wave: Extent) -> impl Iterator<Item = Wave> {
     let ranges = |end: usize, step: usize| (0..end).step_by(step.max(1)).map(move |at| at..end.min(at + step));
     ranges(product.rows, wave.rows).flat_map(move |rows| {
