@@ -55,7 +55,7 @@ pub struct BenchMatmulArgs {
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = Shape::cube)]
     pub sizes: Vec<Shape>,
 
-    /// Shapes of products; MxKxN means an M x K matrix times a K x N matrix [default: shapes of the layers of `base`
+    /// Shapes of products; `MxKxN` means an M x K matrix times a K x N matrix [default: shapes of the layers of `base`
     /// without --sizes]
     #[arg(long, value_name = "MxKxN,...", value_delimiter = ',')]
     pub shapes: Vec<Shape>,
