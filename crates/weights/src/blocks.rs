@@ -7,9 +7,11 @@
 
 use crate::dtype::{BLOCK, DType, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, f16_to_f32};
 
-/// Converts whole quantised blocks to `f32`. `out` must have exactly as many elements as the blocks have values.
+/// Converts the values of whole quantised blocks in `bytes` to `f32` and writes them to `out`, which must have
+/// exactly as many elements as the blocks have values.
 ///
 /// # Panics
+///
 /// If `dtype` is not one of ggml's block types.
 pub(crate) fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) {
     match dtype {
@@ -54,7 +56,8 @@ fn head<const N: usize>(block: &[u8]) -> (&[u8; N], &[u8]) {
     block.split_first_chunk().expect("the sizes above have room for it")
 }
 
-/// Computes `(value + offset) * d + m` from four-bit values and their fifth bits.
+/// Writes `(value + offset) * d + m` to `out` for each value of a block. `values` holds the lower four bits of the
+/// values. `fifth` holds their fifth bits.
 fn nibbles(values: &[u8], fifth: u32, d: f32, offset: f32, m: f32, out: &mut [f32; BLOCK]) {
     let (first, last) = out.split_at_mut(BLOCK / 2);
     for (i, &value) in values.iter().enumerate() {
@@ -81,7 +84,7 @@ mod tests {
     fn blocks_convert_as_computed_by_hand() {
         // Byte `i` has `i` in its lower half and `15 - i` in its upper half.
         let pattern: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
-        // The fifth bits of values 0, 17 and 31 are set.
+        // Only values 0, 17 and 31 have their fifth bit set.
         let fifth = (1_u32 | 1 << 17 | 1 << 31).to_le_bytes();
         let nibble = |i: u8| if i < 16 { i } else { 31 - i };
         let high = |i: u8| if [0, 17, 31].contains(&i) { 16 } else { 0 };

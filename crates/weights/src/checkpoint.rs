@@ -28,12 +28,13 @@ impl Checkpoint {
         Ok(Self { path, format: format.name, contents: (format.read)(file)? })
     }
 
-    /// The name of the file's format, such as "`CTranslate2`" or "safetensors", for messages.
+    /// The name of the weight file's format, such as "`CTranslate2`" or "safetensors", for messages.
     pub fn format(&self) -> &'static str {
         self.format
     }
 
-    /// The path of the weight file, or of the index if the checkpoint is sharded.
+    /// The path of the weight file. If several files hold the weights (a sharded checkpoint), the path of their JSON
+    /// index.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -58,7 +59,7 @@ impl Checkpoint {
         Some(Tensor::new(name, &self.contents.files[entry.file], entry))
     }
 
-    /// All canonical names of the model's tensors, sorted.
+    /// The canonical names of all tensors of the model, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.contents.tensors.keys().map(String::as_str)
     }
@@ -105,9 +106,9 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Finds the weight file in a model's directory: the first candidate whose content is in a known format. If no
-/// candidate is in a known format, returns the error of the first candidate that exists, or [`Error::NoWeights`] if
-/// none exists.
+/// Finds the weight file in a model's directory: the first file that has a known name and whose content is in a known
+/// format. If no file qualifies, returns the error of the first file that has a known name, or [`Error::NoWeights`]
+/// if there is none. Fails if several files match one pattern of names.
 fn find(directory: &Path) -> Result<MappedFile, Error> {
     let mut problem = None;
     for pattern in FORMATS.iter().flat_map(|format| format.file_names) {
@@ -127,8 +128,8 @@ fn find(directory: &Path) -> Result<MappedFile, Error> {
     }))
 }
 
-/// Finds the file in a directory whose name matches `pattern`, in which one `*` stands for any text. `None` if no
-/// file matches; more than one match is an error.
+/// Finds the file in a directory whose name matches `pattern`, in which one `*` stands for any text. Returns `None`
+/// if no file matches. Returns an error if several files match.
 fn only_match(directory: &Path, pattern: &str) -> Result<Option<PathBuf>, Error> {
     let Some((start, end)) = pattern.split_once('*') else {
         let path = directory.join(pattern);

@@ -25,7 +25,8 @@ pub(crate) const FORMAT: Format = Format { name: "CTranslate2", file_names: &["m
 /// latest.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
 const SPECIFICATION: &str = "WhisperSpec";
-/// The latest known revision of the model specification. A later revision may rename or reorder variables.
+/// The latest known revision of the model specification. In a later revision, variables may have other names or
+/// another order.
 const REVISION: u32 = 3;
 /// Upper bound for the number of variables, and for the number of aliases. No Whisper model has as many. The bound
 /// limits the memory that the index of a hostile file can take.
@@ -61,8 +62,8 @@ const LAYER_MODULES: &[(&str, &[&str])] = &[
 const PROJECTION: &str = "decoder/projection/weight";
 const EMBEDDINGS: &str = "decoder/embeddings/weight";
 
-/// Attributes that must have this value, because every Whisper model has it: the attribute's name, its value, and
-/// what another value would mean.
+/// Attributes (integer variables) that have this value in every Whisper model. Each entry has the attribute's name,
+/// the value, and what any other value would mean.
 const ATTRIBUTES: &[(&str, i64, &str)] = &[
     ("decoder/activation", 3, "an activation other than GELU"),
     ("decoder/pre_norm", 1, "layer norms after the blocks"),
@@ -117,8 +118,8 @@ struct Canonical {
 }
 
 impl Canonical {
-    /// The canonical names for a variable called `name`. `None` for attributes, scales and everything else that is
-    /// not a tensor of a Whisper model.
+    /// The canonical names of the tensors in the variable `name`. `None` for attributes, scales and everything else
+    /// that is not a tensor of a Whisper model.
     fn of(name: &str) -> Option<Self> {
         let (network, rest) = name.split_once('/')?;
         if !matches!(network, "encoder" | "decoder") {
@@ -142,7 +143,7 @@ impl Canonical {
     }
 }
 
-/// How a variable stores numbers: as floats of a type, or as integers of a size in bytes.
+/// How a variable stores its numbers: as floats of some type, or as integers of some size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
     Float(DType),
@@ -248,7 +249,7 @@ impl Variables {
         }
     }
 
-    /// The value of a variable that is a single integer. `None` if there is no such variable.
+    /// The value of the variable `name`, which is a single integer. `None` if there is no such variable.
     fn attribute(&self, file: &MappedFile, name: &str) -> Option<i64> {
         let variable = self.variables.get(self.resolve(name)?)?;
         if !variable.shape.is_empty() || !matches!(variable.stored, Stored::Integer(_)) {
@@ -313,7 +314,7 @@ impl Reader<'_> {
         Ok(string)
     }
 
-    /// Reads a variable from the position after its name.
+    /// Reads a variable of the file. Its name was already read and is passed as `name`.
     fn variable(&mut self, name: &str) -> Result<Variable, Error> {
         let inside = format!("tensor {name}");
         let malformed = |reason: String| self.file.malformed(format!("tensor {name}: {reason}"));

@@ -50,8 +50,8 @@ pub enum DType {
 }
 
 impl DType {
-    /// The smallest number of values that are stored as a unit, and the size of that unit in bytes: `(1, 4)` for
-    /// float32, `(32, 34)` for `Q8_0`.
+    /// Returns the number of values that are stored together as one unit, and the size of this unit in bytes. `(1,
+    /// 4)` for float32, `(32, 34)` for `Q8_0`.
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 | Self::Int32 => (1, 4),

@@ -23,7 +23,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The directory contains no weight file in a supported format.
+    /// The directory contains no weight file with a name that this crate looks for.
     #[error(
         "{}: holds no model weights (looked for {looked_for}); give a model's directory or its weight file",
         directory.display()
@@ -35,7 +35,8 @@ pub enum Error {
         looked_for: String,
     },
 
-    /// The directory contains several weight files that match, and only one is expected.
+    /// Several files in the directory have names that a weight file of the same format may have, so it is not clear
+    /// which one to open.
     #[error("{}: holds several models ({names}); give the path of one of these files", directory.display())]
     SeveralWeights {
         /// The directory.
@@ -55,7 +56,7 @@ pub enum Error {
         supported: String,
     },
 
-    /// The file ends too early.
+    /// The file ends before a part of it is complete.
     #[error("{}: the file ends at byte {length} inside {inside}: it is truncated; fetch it again", path.display())]
     Truncated {
         /// The file.
@@ -75,7 +76,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// The file is valid but uses a feature that this crate does not support.
+    /// The file is valid but cannot be read, because it uses a feature that this crate does not support.
     #[error("{}: {reason}", path.display())]
     Unsupported {
         /// The file.

@@ -13,7 +13,7 @@ pub(crate) struct Format {
     pub(crate) name: &'static str,
     /// File names of this format in a model's directory, most preferred first; `*` stands for any text.
     pub(crate) file_names: &'static [&'static str],
-    /// Whether a file that begins with these bytes is in this format.
+    /// Tells whether a file is in this format, given the file's bytes.
     pub(crate) probe: fn(&[u8]) -> bool,
     pub(crate) read: fn(MappedFile) -> Result<Contents, Error>,
 }
@@ -44,7 +44,8 @@ impl Contents {
         }
     }
 
-    /// Adds a tensor that is stored in `file`. A tensor that already exists is an error.
+    /// Adds the tensor `name`, which is stored in `file`. Returns an error if a tensor with this name was already
+    /// added.
     pub(crate) fn insert(&mut self, file: &MappedFile, name: String, entry: Entry) -> Result<(), Error> {
         match self.tensors.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
@@ -56,8 +57,8 @@ impl Contents {
     }
 }
 
-/// Whether a name that was read from a file can be shown in a message: it must be short and have no control
-/// characters.
+/// Whether a name that was read from a file can be shown in a message. It can if it has at most 256 bytes and no
+/// control characters.
 pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= 256 && !name.contains(char::is_control)
 }

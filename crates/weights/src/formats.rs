@@ -4,7 +4,7 @@ use crate::format::Format;
 use crate::mmap::MappedFile;
 use crate::{Error, ctranslate2, ggml, onnx, safetensors, sharded};
 
-/// Every supported format, in the order in which a directory is searched for their file names.
+/// All supported formats. A directory is searched for files of the first format, then of the second, and so on.
 pub(crate) const FORMATS: &[Format] =
     &[ctranslate2::FORMAT, safetensors::FORMAT, sharded::FORMAT, ggml::FORMAT, onnx::FORMAT];
 

@@ -17,14 +17,14 @@ use crate::{DType, Error};
 
 pub(crate) const FORMAT: Format = Format { name: "ggml", file_names: &["ggml-*.bin"], probe, read };
 
-/// The first bytes of a file. The letters `ggml` form a number whose highest byte is the first letter; the number is
-/// stored in little-endian order, so the letters are reversed.
+/// The first four bytes of a file. They are the letters `ggml` in reverse, because the magic number is stored in
+/// little-endian order.
 const MAGIC: [u8; 4] = *b"lmgg";
 
 /// Upper bound for any size or count in a file. No Whisper model reaches it.
 const MAX_COUNT: usize = 1 << 20;
 
-/// The only module whose tensor name has no suffix such as `.weight`.
+/// The only module of which the tensor has no suffix such as `.weight` in its name.
 const POSITIONS: &str = "positional_embedding";
 
 /// Modules of an encoder or a decoder in openai-whisper, with their canonical names.
@@ -74,10 +74,10 @@ fn read(file: MappedFile) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-/// The sizes at the beginning of a file. The number of layers and the number types are not taken from here: the
-/// tensors themselves show them.
+/// The sizes at the beginning of a file. It has no number of layers and no number types, because the tensors
+/// themselves show these.
 struct Header {
-    /// The number of positions and the width of the encoder. `text` holds the same for the decoder.
+    /// The encoder's number of positions and width. `text` holds the same two numbers for the decoder.
     audio: [usize; 2],
     text: [usize; 2],
     heads: [usize; 2],
@@ -146,8 +146,8 @@ fn dtype(code: u32) -> Option<DType> {
 }
 
 impl Reader<'_> {
-    /// Reads a size or a count. A value above an upper bound is an error, because the result may determine how much
-    /// memory is allocated.
+    /// Reads a size or a count. Returns an error if the value is above an upper bound, because the value may
+    /// determine how much memory is allocated.
     fn size(&mut self, inside: &str) -> Result<usize, Error> {
         let at = self.at;
         let count = self.u32(inside)? as usize;
@@ -166,8 +166,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads the bytes of each text token. The file does not contain the special tokens that follow up to `n_vocab`:
-    /// their order is the same in all vocabularies.
+    /// Reads the bytes of each text token. The special tokens, whose ids follow up to `n_vocab`, are not in the file,
+    /// because their order is the same in all vocabularies.
     fn vocabulary(&mut self, n_vocab: usize) -> Result<Vec<Vec<u8>>, Error> {
         let inside = "the vocabulary";
         let count = self.size(inside)?;

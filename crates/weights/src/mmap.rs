@@ -53,7 +53,7 @@ impl MappedFile {
         if !range.is_empty() {
             // SAFETY: dropping pages must not change the contents of the map. The map is a shared, read-only view of
             // a file, so the next access reads the same bytes from the file, and `&[u8]` borrows of the range stay
-            // valid. The advice is a hint, so errors can be ignored.
+            // valid. If the operating system cannot drop the pages, nothing changes, so errors are ignored.
             let _ = unsafe {
                 self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
             };
@@ -72,7 +72,7 @@ impl MappedFile {
         Error::Unsupported { path: self.path.clone(), reason: reason.into() }
     }
 
-    /// Creates an [`Error::Truncated`] for this file; `inside` names the part that is cut off.
+    /// Creates an [`Error::Truncated`] for this file. `inside` is the name of the part that is cut off.
     pub(crate) fn truncated(&self, inside: impl Into<String>) -> Error {
         Error::Truncated { path: self.path.clone(), length: self.map.len(), inside: inside.into() }
     }

@@ -9,8 +9,8 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the next `size` bytes. If the file ends before, the error says that it ends inside the part called
-    /// `inside`.
+    /// Reads the next `size` bytes. If the file ends before that, returns an error with `inside`, the name of the
+    /// part that is cut off.
     pub(crate) fn take(&mut self, size: usize, inside: &str) -> Result<&'a [u8], Error> {
         let end = self.at.checked_add(size);
         let Some(bytes) = end.and_then(|end| self.file.bytes().get(self.at..end)) else {
@@ -26,8 +26,8 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// Reads a little-endian u32. If the file ends before, the error says that it ends inside the part called
-    /// `inside`.
+    /// Reads a little-endian u32. If the file ends before that, returns an error with `inside`, the name of the part
+    /// that is cut off.
     pub(crate) fn u32(&mut self, inside: &str) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(self.array(inside)?))
     }

@@ -15,7 +15,7 @@ const MAX_RANK: usize = 8;
 pub(crate) struct Quantisation {
     /// One scale per row, or one for the whole tensor. Empty for types that are not integers.
     pub(crate) scales: Vec<f32>,
-    /// One zero point for each scale. Empty if all zero points are zero.
+    /// One zero point for each scale. Empty if every zero point is 0.
     pub(crate) zero_points: Vec<i32>,
 }
 
@@ -99,8 +99,8 @@ impl Entry {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Splits the rows into `parts` equal groups and returns group number `part` (from 0) as an entry. `Err` if the
-    /// rows cannot be divided evenly.
+    /// Splits the rows into `parts` equal groups of consecutive rows and returns group number `part` (from 0) as an
+    /// entry. `Err` if the rows cannot be divided evenly.
     pub(crate) fn part(&self, part: usize, parts: usize) -> Result<Self, String> {
         if self.shape.is_empty() || self.by_columns || !self.rows().is_multiple_of(parts) {
             return Err(format!("it stacks {parts} matrices, but its shape is {:?}", self.shape));
@@ -246,8 +246,8 @@ impl<'a> Tensor<'a> {
 
     fn integers<const N: usize>(&self, row: usize, out: &mut [f32], value: impl Fn([u8; N]) -> i32) {
         let (scale, zero_point) = self.scale(row);
-        // In a valid file, the subtraction of the zero point does not overflow. In an invalid file, the result does
-        // not matter.
+        // In a valid file, the subtraction of the zero point does not overflow. In an invalid file, any result is
+        // acceptable, but no panic.
         self.row(row, out, |bytes| value(bytes).wrapping_sub(zero_point) as f32 * scale);
     }
 

@@ -20,8 +20,8 @@ const DIMENSIONS: Dimensions = Dimensions {
 };
 const HEADS: [usize; 2] = [2, 4];
 
-/// Asserts that a checkpoint has exactly the tensors `tensors`. Each value may differ by `tolerance`, times the
-/// tensor's largest magnitude. Biases of keys, which are zeros that `CTranslate2` adds, are ignored.
+/// Asserts that a checkpoint has exactly the tensors `tensors`. Each value may differ by `tolerance` times the
+/// largest magnitude in its tensor. Biases of keys, which are zeros that `CTranslate2` adds, are ignored.
 fn assert_holds(checkpoint: &Checkpoint, tensors: &Tensors, tolerance: f32) {
     for name in checkpoint.names().filter(|name| !tensors.contains_key(*name)) {
         assert!(name.ends_with("_attn.k_proj.bias"), "{name} is too much");
@@ -44,11 +44,11 @@ fn tolerance(dtype: DType) -> f32 {
         DType::F16 => 0.5 / 1024.0,
         DType::Bf16 => 0.5 / 128.0,
         DType::Int8 => 0.501 / 127.0,
-        // Q, K and V are stored as one matrix with one scale. The largest value of one of the three may be smaller
-        // than that of the whole, so the relative error is larger.
+        // Q, K and V are stored as one matrix with one scale. One of the three may have a smaller largest value than
+        // the whole matrix, so its error is larger in relation to its values.
         DType::Int16 => 0.6 / 1024.0,
-        // The error is half a step of a block, plus a margin because the scale is rounded to float16. With 5 and 4
-        // bits, the error of the block's largest value may be a whole step.
+        // The error is half a step of a block's integers, plus a margin because the scale is rounded to float16. With
+        // 5 and 4 bits, the error of the block's largest value may be a whole step.
         DType::Q8_0 => 0.6 / 127.0,
         DType::Q5_0 | DType::Q5_1 => 1.1 / 16.0,
         DType::Q4_0 | DType::Q4_1 => 1.1 / 8.0,

@@ -232,7 +232,7 @@ fn unusual_but_valid_files_are_read() {
     // A variable that is not part of a Whisper model may have any contents.
     let unknown = ModelBin::new().variable(b"x", &[1; 200], 0, &[0; 4]).variable(b"y", &[3, 0], 4, &[]);
     assert_eq!(open_bytes(&unknown.bytes()).unwrap(), 0);
-    // An alias may refer to another alias.
+    // The target of an alias may be another alias.
     let chain = ModelBin::new().variable(b"x", &[2], 0, &[0; 8]).alias("y", "x").alias("encoder/conv1/bias", "y");
     assert_eq!(open_bytes(&chain.bytes()).unwrap(), 2);
     assert_eq!(open_bytes(&ModelBin::new().bytes()).unwrap(), 0);

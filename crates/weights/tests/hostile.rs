@@ -24,7 +24,8 @@ fn run_alone() -> MutexGuard<'static, ()> {
 /// Maximum memory that opening a model may take, in bytes per byte of its files. The shortest strings take 24 bytes
 /// in memory and 2 in the file, and the capacity of lists doubles when they grow.
 const PER_BYTE: usize = 48;
-/// Memory in bytes that opening a model may take in addition: for a path, a message and the index of an empty file.
+/// Memory in bytes that opening a model may take beyond [`PER_BYTE`] times the size of its files: for a path, a
+/// message and the index of an empty file.
 const EXTRA_BYTES: usize = 64 << 10;
 
 /// Opens a model and reads its tensors one by one. Returns the number of their values, and the peak memory in bytes
@@ -102,7 +103,8 @@ enum Change {
     Number(Index, u32),
     Remove(Index, usize),
     Insert(Index, Vec<u8>),
-    /// Copies a part of the file to another position.
+    /// Inserts a copy of a part of the file at another position. The fields are the start of the part, the position,
+    /// and the length of the part in bytes.
     Copy(Index, Index, usize),
     Cut(Index),
 }
@@ -170,7 +172,7 @@ proptest! {
         }
         let directory = tempfile::tempdir().unwrap();
         let bytes = write(directory.path(), &export);
-        // If a change gives two tensors the same byte range, the bytes are counted twice.
+        // If a change gives two tensors the same byte range, the values of this range are counted twice.
         check(directory.path(), bytes, 2 * bytes)?;
     }
 }

@@ -13,8 +13,8 @@ fn expected() -> Checkpoint {
     Checkpoint::open(&data("model.safetensors")).unwrap()
 }
 
-/// Asserts that an export has all tensors that `PyTorch` saved. Each value may differ by `tolerance`, times the
-/// tensor's largest value.
+/// Asserts that an export has all tensors that `PyTorch` saved. Each value may differ by `tolerance` times the
+/// largest magnitude in its tensor.
 fn assert_holds(export: &Checkpoint, tolerance: f32) {
     let expected = expected();
     assert_eq!(export.format(), "ONNX");
@@ -90,7 +90,7 @@ fn inputs_and_outputs_are_listed_in_order() {
     assert!(Interface::read(&data("model.safetensors")).unwrap_err().to_string().contains("ONNX"));
 }
 
-/// Copies the files of an export, of the form `form`, to a directory.
+/// Copies the files of the export in `data/onnx/{form}` to a directory.
 fn copy(form: &str, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in data(form).read_dir().unwrap() {

@@ -13,8 +13,8 @@ const fn read_write(number: u32, size: usize) -> u32 {
     3 << 30 | (size as u32) << 16 | (b'd' as u32) << 8 | number
 }
 
-/// The number of an ioctl whose argument the kernel only reads. `number` is its number within the group, and `size`
-/// is the size of the argument in bytes.
+/// The number of an ioctl of the DRM group `d` whose argument the kernel only reads: `number` is the ioctl's number
+/// within the group, and `size` is the size of the argument in bytes.
 const fn write(number: u32, size: usize) -> u32 {
     1 << 30 | (size as u32) << 16 | (b'd' as u32) << 8 | number
 }
@@ -101,7 +101,7 @@ structures! {
     QosInfo, 24 {
         gops: u32 = 0, fps: u32 = 4, dma_bandwidth: u32 = 8, latency: u32 = 12, frame_exec_time: u32 = 16, priority: u32 = 20,
     }
-    /// The beginning of a list of compute units: their number.
+    /// The number of compute units in a list. The list itself follows in memory.
     ConfigCuHead, 8 { num_cus: u16 = 0, pad: [u16; 3] = 2 }
     /// A compute unit: the buffer object that holds its PDI (the image that configures the array), and its function
     /// number.
@@ -131,6 +131,6 @@ pub(crate) const QUERY_FIRMWARE_VERSION: u32 = 8;
 /// `GET_BO_INFO` returns this device address if the device uses the address of the process instead (IOMMU with shared
 /// virtual addressing).
 pub(crate) const INVALID_ADDRESS: u64 = u64::MAX;
-/// Flag of `SYNCOBJ_TIMELINE_WAIT`: if no command for a point was submitted yet, wait for that too, instead of
-/// failing.
+/// Flag of `SYNCOBJ_TIMELINE_WAIT`: if no command for one of the points was submitted yet, the call waits for the
+/// submission too, instead of failing.
 pub(crate) const WAIT_FOR_SUBMIT: u32 = 2;

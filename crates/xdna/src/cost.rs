@@ -35,7 +35,7 @@ pub struct Predicted {
 }
 
 impl Predicted {
-    /// The mean of both bounds.
+    /// The mean of the lower and the upper bound.
     pub fn middle(self) -> f64 {
         f64::midpoint(self.low, self.high)
     }
@@ -67,11 +67,11 @@ impl fmt::Display for Predicted {
 /// Published performance of a generation of NPUs.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
-    /// Seconds from submitting a single command to its completion.
+    /// Start cost in seconds of a single command, or of the first command of a chain.
     pub dispatch: Predicted,
-    /// Seconds for each further command of a chain, after the first.
+    /// Start cost in seconds of each further command of a chain.
     pub chained: Predicted,
-    /// Bytes per second between the array and main memory: lower and upper bound.
+    /// Lower and upper bound of the bandwidth between the array and main memory, in bytes per second.
     pub bandwidth: (f64, f64),
     /// Clock rate of a core in Hz.
     pub clock: f64,
@@ -98,8 +98,8 @@ impl Costs {
     }
 }
 
-/// Multiply-accumulates per cycle of one core. Returns the lowest and the highest rate among those published kernels
-/// for which compute and transfer take about the same time.
+/// The lowest and the highest published rate of one core, in multiply-accumulates per cycle. Only those kernels are
+/// considered for which compute and transfer take about the same time.
 fn products_a_cycle(target: Target, output: Output) -> (f64, f64) {
     match (target, output) {
         (Target::Npu1, Output::Int32) => (133.1, 146.0),
@@ -127,8 +127,8 @@ fn product(target: Target, launch: Shape, tile: Shape, output_bytes: usize, rate
     Predicted { low: seconds(rate.1, costs.bandwidth.1), high: seconds(rate.0, costs.bandwidth.0) }
 }
 
-/// The *predicted* time of the work that `counters` has counted, if it is done with `design`. The time for loading
-/// the design is not included.
+/// The *predicted* time of all launches (runs of the NPU's kernel) and submissions that `counters` has counted, if
+/// `design` computes them. The time for loading the design into the NPU is not included.
 pub fn predict(design: &Design, counters: &Counters) -> Predicted {
     let costs = Costs::of(design.target);
     let rate = products_a_cycle(design.target, design.output);

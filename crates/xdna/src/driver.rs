@@ -72,9 +72,9 @@ pub struct Info {
 pub enum BufferKind {
     /// Data of matrices, in the memory of the process.
     Data,
-    /// The memory in which [`Self::Device`] buffers are allocated. A process has one heap.
+    /// The memory from which [`Self::Device`] buffers are allocated. A process has one heap.
     Heap,
-    /// Images of designs, and instructions. Such a buffer is a part of the heap.
+    /// Images of designs (compiled programs), and instructions. Such a buffer is a part of the heap.
     Device,
     /// A command buffer.
     Command,
@@ -151,7 +151,7 @@ pub mod errno {
 pub enum Call {
     /// Querying the properties of the device.
     Info,
-    /// Creating a data or command buffer.
+    /// Creating a buffer for data or for a command.
     CreateBuffer,
     /// Creating the heap.
     CreateHeap,

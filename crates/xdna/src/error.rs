@@ -44,14 +44,14 @@ pub enum Error {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The heap must be locked in memory, but this process may not lock as much.
+    /// The driver must lock the device heap in memory, but this process may not lock that much memory.
     #[error(
         "the limit of locked memory is too small for the NPU's heap of {} MiB: raise it, `ulimit -l unlimited` or \
          `memlock` in /etc/security/limits.conf",
         HEAP_SIZE >> 20
     )]
     MemoryLock,
-    /// All hardware contexts are in use.
+    /// All hardware contexts are in use, so no further one can be created.
     #[error("all hardware contexts of the NPU are in use: close other programs that use it")]
     NoContext,
     /// A command did not finish within the timeout.
@@ -65,7 +65,7 @@ pub enum Error {
         /// The index of the failed command in its chain; 0 for a single command.
         index: u32,
     },
-    /// The driver returned another error.
+    /// The driver returned an error that no other variant describes.
     #[error("{failure}: {meaning}")]
     Refused {
         /// The operation and the error number.
@@ -99,7 +99,7 @@ pub enum Error {
         /// Number of all elements of the product.
         elements: usize,
     },
-    /// A range lies outside of its buffer, or begins at an offset that is not a multiple of four.
+    /// A byte range lies outside of its buffer, or begins at an offset that is not a multiple of four.
     #[error("{length} bytes at offset {offset} are outside of a buffer of {size} bytes")]
     Range {
         /// Start of the range in bytes.

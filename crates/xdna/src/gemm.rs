@@ -24,7 +24,8 @@ pub struct Gemm {
     results: Grown,
 }
 
-/// A matrix of weights `(n, k)` in device memory, split into blocks.
+/// A matrix of weights `(n, k)` in device memory, split into blocks of the shape that one launch (one run of the
+/// kernel) takes.
 #[derive(Debug)]
 pub struct Weights {
     n: usize,
@@ -51,8 +52,8 @@ impl Grown {
 }
 
 impl Gemm {
-    /// Loads a design into the device of `driver`. Returns [`Error::Design`] if the design does not compute exact
-    /// sums.
+    /// Loads a design (a compiled program) into the device of `driver`. Returns [`Error::Design`] if the design does
+    /// not compute exact sums, or the error of the device.
     pub fn open(driver: Box<dyn Driver>, design: Design, mode: Mode) -> Result<Self, Error> {
         if design.output != Output::Int32 {
             let problem = "its results are int8 tiles, and the encoder needs exact sums (`\"output\": \"int32\"`)";
@@ -72,7 +73,7 @@ impl Gemm {
         &self.session
     }
 
-    /// Whether launches are submitted one by one or many at a time.
+    /// Whether launches (runs of the kernel) are submitted one by one or many at a time.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -170,8 +171,9 @@ impl Gemm {
         Ok(())
     }
 
-    /// Multiplies in sequential mode. For each launch, synchronises both blocks, submits, waits, and synchronises the
-    /// result. [`Mode::Batched`] is compared with this.
+    /// Multiplies in sequential mode. For each launch (one run of the kernel), synchronises the blocks of activations
+    /// and weights, submits, waits, and synchronises the result. This mode exists for comparison with
+    /// [`Mode::Batched`].
     fn one_by_one<'a>(
         &mut self,
         grid: &Grid,
@@ -238,8 +240,8 @@ impl Grid {
         })
     }
 
-    /// Copies a block of activations, padded with zeros, to `block`. `at` is the index of the block among the blocks
-    /// of rows, `depth` among those of the depth.
+    /// Copies a block of activations to `block`, padded with zeros. The blocks are arranged in rows and columns: `at`
+    /// is the row of the block, `depth` is its column.
     fn fill<'a>(&self, row: &dyn Fn(usize) -> &'a [i8], (at, depth): (usize, usize), block: &mut [u8]) {
         for (index, out) in block.chunks_exact_mut(self.launch.k).enumerate() {
             let index = at * self.launch.m + index;

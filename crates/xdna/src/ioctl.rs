@@ -26,7 +26,7 @@ use crate::error::Error;
 pub struct Ioctl {
     device: File,
     buffers: HashMap<u32, Mapped>,
-    /// The device heap, if it was created. Its buffer object has the device address.
+    /// The device heap, from which device buffers are allocated. `None` until it is created.
     heap: Option<BufferObject>,
 }
 
@@ -40,7 +40,8 @@ enum Mapped {
 }
 
 impl Ioctl {
-    /// Opens the device file at `path`. The error says whether the file is missing, forbidden or unusable.
+    /// Opens the device file at `path`. If it cannot be opened, the error says whether the file is missing, forbidden
+    /// or unusable.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let device = OpenOptions::new().read(true).write(true).open(path).map_err(|source| {
             let path = path.to_owned();

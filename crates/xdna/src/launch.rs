@@ -11,7 +11,7 @@ pub struct Buffer(pub u32);
 pub struct Location {
     /// The buffer that contains the matrix.
     pub buffer: Buffer,
-    /// Offset in bytes from the start of the buffer. For an NPU it must be a multiple of four.
+    /// Number of bytes from the start of the buffer to the matrix. For an NPU it must be a multiple of four.
     pub offset: usize,
 }
 
@@ -27,7 +27,8 @@ pub struct Launch {
     pub c: Location,
 }
 
-/// A submission of launches, identified by its number. For a kernel driver, the number is a point on the timeline.
+/// Identifies a submission of launches (runs of the kernel) by a number, which is passed to the function that waits.
+/// For a kernel driver, the number is a point on the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 

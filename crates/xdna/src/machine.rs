@@ -11,7 +11,7 @@ use crate::target::Target;
 const DRIVER: &str = "amdxdna";
 const VENDOR: u16 = 0x1022;
 
-/// An NPU that has the kernel driver.
+/// An NPU that the kernel driver is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The path of the device file.
@@ -29,7 +29,8 @@ pub struct Found {
 /// The NPUs of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// NPUs that have the driver. The permissions of their device files are not checked.
+    /// The NPUs that the driver `amdxdna` is bound to. This process may lack the permission to open their device
+    /// files.
     pub devices: Vec<Found>,
     /// PCI ids of NPUs that no driver is bound to.
     pub undriven: Vec<String>,
@@ -64,7 +65,7 @@ impl Machine {
         }
     }
 
-    /// The first NPU with the driver, or an error that says why there is none.
+    /// Returns the first NPU that the driver is bound to. If there is none, the error says why.
     pub fn device(&self) -> Result<&Found, Error> {
         if !cfg!(target_os = "linux") {
             return Err(Error::NotLinux);
@@ -75,7 +76,7 @@ impl Machine {
         })
     }
 
-    /// Whether the machine has an NPU, with or without its driver.
+    /// Whether the machine has an NPU, even if no driver is bound to it.
     pub fn has_npu(&self) -> bool {
         !self.devices.is_empty() || !self.undriven.is_empty()
     }
@@ -133,7 +134,7 @@ fn line(path: &Path) -> Option<String> {
 fn memory_lock(limits: &Path) -> Option<u64> {
     let limits = fs::read_to_string(limits).ok()?;
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
-    // The value may be `unlimited`, which is not a number. The result is then `None`.
+    // The value may be `unlimited`, which is not a number. Then parsing fails and the result is `None`.
     limit.split_whitespace().next()?.parse().ok()
 }
 

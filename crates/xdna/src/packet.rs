@@ -90,18 +90,18 @@ pub(crate) const START_NPU: u32 = 20;
 const RUN_INSTRUCTIONS: u64 = 3;
 /// Bit mask that selects the first compute unit.
 const FIRST_CU: u32 = 1;
-/// Number of payload words that precede the handles in a chain.
+/// Number of payload words in a chain command (one that executes others) before the list of command handles.
 const CHAIN_HEAD: usize = 6;
 
 /// The type of command that starts a launch (one run) of a design.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// `ERT_START_CU`. The payload contains opcode 3, the address of the instructions, their number of words, and the
-    /// buffers.
+    /// The command `ERT_START_CU`. Its payload contains opcode 3, the address of the instructions, their number of
+    /// words, and the addresses of the buffers.
     #[default]
     Cu,
-    /// `ERT_START_NPU`. The payload contains the address of the instructions, their size in bytes, a zero (no
-    /// properties), and the buffers.
+    /// The command `ERT_START_NPU`. Its payload contains the address of the instructions, their size in bytes, a zero
+    /// (no properties), and the addresses of the buffers.
     Npu,
 }
 

@@ -17,14 +17,15 @@ pub struct SelfTest {
     pub shape: Shape,
     /// Number of elements that differ from the host's result.
     pub wrong: usize,
-    /// Counts of what the device was asked to do for the first product. The upload of the weights is not included.
+    /// Counts of what the device was asked to do for the first of the three products. The upload of the weights is
+    /// not included.
     pub counters: Counters,
-    /// The time of the fastest of three equal products.
+    /// The time of the fastest of the three products, which are all equal.
     pub time: Duration,
 }
 
 impl SelfTest {
-    /// Returns [`Error::Wrong`] if an element of the product was wrong.
+    /// Returns [`Error::Wrong`] if an element of the product differs from the host's result.
     pub fn verdict(&self) -> Result<(), Error> {
         let elements = self.shape.m * self.shape.n;
         if self.wrong == 0 { Ok(()) } else { Err(Error::Wrong { wrong: self.wrong, elements }) }

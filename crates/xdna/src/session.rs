@@ -14,13 +14,13 @@ use crate::target::Target;
 
 /// Time after which a submission counts as failed. A working device needs orders of magnitude less.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum number of chains that the driver queues per context. Before another one is submitted, the session waits
-/// for the oldest.
+/// Maximum number of chains (commands that execute other commands) that the driver queues per context. Before another
+/// one is submitted, the session waits for the oldest.
 const MAX_CHAINS: usize = 4;
 /// Size of a command buffer in bytes.
 const COMMAND_BYTES: usize = 4096;
 
-/// A command buffer, with the submission that uses it.
+/// A command buffer, and the submission that uses it.
 #[derive(Debug)]
 struct Slot {
     handle: u32,
@@ -35,7 +35,7 @@ struct Submitted {
     command: u32,
 }
 
-/// A design that is loaded into an NPU and ready to run.
+/// A design (a compiled program) that is loaded into an NPU and ready to run.
 pub struct Session {
     driver: Box<dyn Driver>,
     design: Design,
@@ -62,8 +62,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Loads a design into the device of `driver`. Returns an error if the design is for another type of NPU, or if
-    /// the driver refuses an operation.
+    /// Loads a design (a compiled program) into the device of `driver`. Returns an error if the design is for another
+    /// type of NPU, or if the driver refuses an operation.
     pub fn open(mut driver: Box<dyn Driver>, design: Design) -> Result<Self, Error> {
         let info = driver.info()?;
         if Target::of_columns(info.columns) != Some(design.target) || design.columns > info.columns {
@@ -93,7 +93,7 @@ impl Session {
         })
     }
 
-    /// The design that is loaded.
+    /// The design (the NPU's program) that is loaded.
     pub fn design(&self) -> &Design {
         &self.design
     }
@@ -144,8 +144,9 @@ impl Session {
         Ok(())
     }
 
-    /// Queues launches (at least one) after all that are already queued, in as few chains as possible. If the
-    /// driver's queue is full, waits for its oldest chain. The returned ticket stands for all these launches.
+    /// Queues launches (runs of the kernel, at least one) after all that are already queued, in as few chains of
+    /// commands as possible. If the driver's queue is full, waits for its oldest chain. The returned ticket stands
+    /// for all these launches.
     pub fn submit(&mut self, launches: &[Launch]) -> Result<Ticket, Error> {
         let mut point = 0;
         for launches in launches.chunks(self.design.chain_length()) {
@@ -218,7 +219,7 @@ impl Session {
 
     /// Writes a command into a free command buffer, or into a new one if none is free. Returns the buffer's handle.
     fn write_command(&mut self, words: &[u32]) -> Result<u32, Error> {
-        // Marks the command buffer as taken. When the command is submitted, the timeline point replaces this value.
+        // Marks a command buffer as taken. After the submission, the submission's timeline point replaces this value.
         const TAKEN: Option<u64> = Some(u64::MAX);
         let free = self.slots.iter_mut().find(|slot| slot.point.is_none());
         let handle = if let Some(slot) = free {

@@ -21,7 +21,7 @@ impl Target {
     /// All generations that this crate supports.
     pub const ALL: [Self; 2] = [Self::Npu1, Self::Npu4];
 
-    /// The name of the generation, as the driver and the design tools use it.
+    /// The name that the driver and the design tools use for this generation.
     pub fn name(self) -> &'static str {
         match self {
             Self::Npu1 => "npu1",

@@ -21,8 +21,8 @@ pub struct TileNpu {
 }
 
 impl TileNpu {
-    /// Loads a design into the device of `driver`. Each launch of the design must multiply one pair of tiles, with
-    /// int8 results.
+    /// Loads a design (a compiled program) into the device of `driver`. Each launch (one run) of the design must
+    /// multiply one pair of tiles, with int8 results. Otherwise this returns an error.
     pub fn open(driver: Box<dyn Driver>, design: Design) -> Result<Self, Error> {
         let Shape { m, k, n } = design.launch;
         let tile = TileSize::of(m).filter(|_| m == k && k == n && design.output == Output::Int8);
@@ -31,7 +31,7 @@ impl TileNpu {
         Ok(Self { session: Session::open(driver, design)?, tile })
     }
 
-    /// A design that multiplies single tiles, for the fake device only.
+    /// Makes a design (an NPU's program) that multiplies single tiles, for the fake device only.
     pub fn design_for_fake(target: Target, tile: TileSize) -> Design {
         let side = tile.side();
         let shape = Shape::new(side, side, side);

@@ -63,7 +63,7 @@ pub struct Pdi<'a> {
 pub struct Unit<'a> {
     /// The name of the kernel, in the form `kernel:instance`.
     pub name: &'a str,
-    /// The function number of the kernel: 0 computes, 1 prepares.
+    /// The number that identifies the kernel's function: 0 computes, 1 prepares.
     pub function: u8,
     /// The id by which a PDI refers to the kernel.
     pub kernel_id: u16,
@@ -167,7 +167,8 @@ fn kernels(layout: Bytes<'_>) -> Result<Vec<Unit<'_>>, Malformed> {
 
 const SHORT: &str = "it ends early";
 
-/// A byte range from which little-endian values are read at any offset, with bounds checks.
+/// Bytes of the file, from which little-endian values can be read at any offset. A read outside of the bytes is an
+/// error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bytes<'a>(&'a [u8]);
 
@@ -195,7 +196,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// Reads an array whose elements have `size` bytes each. The field at `offset` of `list` holds the number of
-    /// elements, and the position of the array in this section.
+    /// elements of the array, followed by the array's position in this section.
     fn array(&self, list: &Bytes<'_>, offset: usize, size: usize) -> Result<Bytes<'a>, Malformed> {
         let count = u64::from(list.u32(offset)?);
         self.slice(list.u32(offset + 4)?.into(), count * size as u64)

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, HashMap};
 use super::model::{Attributes, Constant, Dimension, Graph, Model, Node};
 use super::names::{Network, PROJECTION};
 
-/// Limits a search that follows the graph from node to node: the maximum number of values that it follows, and of
-/// nodes that it visits per value.
+/// Limits a search that follows values from node to node: it follows at most this many values, and visits at most
+/// this many of the nodes that use each value.
 const REACH: usize = 16;
 
-/// Fused operators, each of which combines several modules. The weights of one module cannot be separated from the
-/// others.
+/// Fused operators: each one computes several modules at once. The weights of one module cannot be separated from
+/// those of the others.
 const FUSED: &[&str] =
     &["Attention", "DecoderMaskedMultiHeadAttention", "MatMulNBits", "MultiHeadAttention", "QAttention"];
 
@@ -33,7 +33,7 @@ pub(super) struct Weight {
 pub(super) struct Quantised {
     pub(super) scale: usize,
     pub(super) zero_point: Option<usize>,
-    /// The dimension of the stored tensor along which scales differ: each index of it has its own scale.
+    /// The dimension of the stored tensor that the scales belong to: each index in this dimension has its own scale.
     pub(super) axis: i64,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Quantised {
 pub(super) struct Found {
     /// The weights by canonical name.
     pub(super) weights: BTreeMap<String, Weight>,
-    /// A fused operator (one that combines several modules) that uses weights, if the graph has one.
+    /// A fused operator (one that computes several modules at once) that uses weights. `None` if the graph has none.
     pub(super) fused: Option<&'static str>,
     pub(super) heads: Option<usize>,
 }
@@ -56,8 +56,8 @@ pub(super) fn find(model: &Model, network: Network, integers: &dyn Fn(&Constant)
     finder.found
 }
 
-/// The number of attention heads, from the shape `(batch, heads, positions, width)` of a cache of keys. `None` if the
-/// graph has no such cache, or does not fix its number of heads.
+/// The number of attention heads. It is the second dimension of the decoder's cache of keys, whose shape is `(batch,
+/// heads, positions, width)`. `None` if the graph has no such cache, or if this dimension has no fixed length.
 fn heads_of_cache(graph: &Graph) -> Option<usize> {
     let mut values = graph.outputs.iter().chain(&graph.inputs);
     let cache = values.find(|value| value.name.ends_with(".decoder.key"))?;
@@ -67,7 +67,8 @@ fn heads_of_cache(graph: &Graph) -> Option<usize> {
     }
 }
 
-/// What is known about the values of a graph, with access to the graphs that enclose it.
+/// The constants of a graph, and for each value the nodes that produce and use it. Gives access to the same for the
+/// graphs that enclose this one.
 struct Scope<'a, 'o> {
     outer: Option<&'o Scope<'a, 'o>>,
     weights: HashMap<&'a str, Weight>,
@@ -99,13 +100,15 @@ impl<'a, 'o> Scope<'a, 'o> {
         self.weights.get(name).copied().or_else(|| self.outer?.weight(name))
     }
 
-    /// The nodes of this graph that have the value `name` as an input, but at most [`REACH`] of them.
+    /// The nodes of this graph that have the value `name` as an input. If there are more than [`REACH`], only the
+    /// first ones.
     fn consumers(&self, name: &str) -> impl Iterator<Item = &'a Node> {
         self.consumers.get(name).into_iter().flatten().copied().take(REACH)
     }
 
-    /// Follows a value to the nodes that use it, and on through nodes whose operator is in `through`. Returns the
-    /// first result that `wanted` gives, so the result of the nearest node.
+    /// Calls `wanted` for the nodes that use the value `from`. If the operator of a node is in `through`, also for
+    /// the nodes that use its output, and so on. Nearer nodes come before farther ones. Returns the first result that
+    /// is not `None`.
     fn ahead<T>(&self, from: &'a str, through: &[&str], wanted: impl Fn(&str, &'a Node) -> Option<T>) -> Option<T> {
         let mut names = vec![from];
         let mut passed = 0;
@@ -124,7 +127,7 @@ impl<'a, 'o> Scope<'a, 'o> {
     }
 }
 
-/// A matrix product of a value with a constant, `x W`. `weight` is the constant as `(out, in)`, the order of
+/// A product of a value `x` with a constant matrix `W`. `weight` is this matrix as `(out, in)`, which is the order of
 /// `PyTorch`.
 struct Product<'a> {
     node: &'a Node,
@@ -134,7 +137,8 @@ struct Product<'a> {
 struct Finder<'a> {
     model: &'a Model,
     network: Network,
-    /// Returns the values of an integer tensor, or `None` if they are many or are not stored in the graph's file.
+    /// A function that returns the values of an integer tensor, or `None` if they are too many or are not stored in
+    /// the graph's file.
     integers: &'a dyn Fn(&Constant) -> Option<Vec<i64>>,
     found: Found,
 }
@@ -181,7 +185,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds the weights that a node has as inputs, for all nodes except matrix products.
+    /// Adds the weights that are inputs of `node`, which is not a matrix product.
     fn take_inputs(&mut self, node: &'a Node, scope: &Scope<'a, '_>) {
         for (index, name) in node.inputs.iter().enumerate() {
             let Some(weight) = scope.weight(name) else { continue };
@@ -194,8 +198,8 @@ impl<'a> Finder<'a> {
             };
             let weight = Weight { quantised: weight.quantised.or(quantised), ..weight };
             self.take_named(name, weight);
-            // If one tensor is both the embedding and the output projection, an export may give it the name of
-            // either.
+            // One tensor can be both the embedding and the output projection. An export may then name it after the
+            // output projection, but this `Gather` uses it as the embedding.
             if (node.op.as_str(), index) == ("Gather", 0)
                 && self.network.parameter(name).is_some_and(|name| name.starts_with(PROJECTION))
             {
@@ -210,7 +214,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds a weight whose name contains its module. Ignores integers without a scale.
+    /// Adds a weight if its name contains a known module and no weight was added for this parameter before. Ignores
+    /// integers without a scale.
     fn take_named(&mut self, name: &str, weight: Weight) {
         let tensor = &self.model.tensors[weight.tensor];
         if weight.quantised.is_none() && matches!(tensor.data_type, 2..=9) {
@@ -222,8 +227,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Adds a factor of a matrix product. It replaces a weight that was found by name, because only the product shows
-    /// whether the tensor is transposed.
+    /// Adds a constant factor of a matrix product as the weight of `module`. It replaces a weight that was found by
+    /// name, because only the product shows whether the tensor is transposed.
     fn insert_product(&mut self, module: &str, weight: Weight) {
         let embedding = self.found.weights.get("decoder.embed_tokens.weight");
         if module == PROJECTION && embedding.is_some_and(|embedding| embedding.tensor == weight.tensor) {
@@ -232,8 +237,9 @@ impl<'a> Finder<'a> {
         self.found.weights.insert(format!("{module}.weight"), weight);
     }
 
-    /// The module that a matrix product belongs to, from the name of its weight, its node, the bias that is added, or
-    /// the graph output.
+    /// Finds the module that a matrix product belongs to. Tries, in this order: the name of the weight, the name of
+    /// the node, the name of the bias that is added to the product, and whether the product leads to the logits.
+    /// `None` if nothing shows it.
     fn module(&self, node: &Node, weight: Weight, scope: &Scope<'a, '_>) -> Option<String> {
         let output = node.output()?;
         let own = self.network.parameter(&self.model.tensors[weight.tensor].name);
@@ -259,8 +265,8 @@ impl<'a> Finder<'a> {
         own.or_else(|| self.network.module_of_node(&node.name)).or_else(of_bias).or_else(of_logits)
     }
 
-    /// The number of attention heads, from the shape into which queries are reshaped: `output` is the product that
-    /// computes them, `module` its module. `None` if the graph does not show it.
+    /// The number of attention heads, from the shape into which the queries are reshaped. The queries are the value
+    /// `output`, computed by the module `module`. `None` if the graph does not show the number.
     fn heads(&self, output: &str, module: &str, scope: &Scope<'a, '_>) -> Option<usize> {
         let weight = self.found.weights.get(&format!("{module}.weight"))?;
         let dims = &self.model.tensors[weight.tensor].dims;
@@ -283,8 +289,8 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// The constant that a node produces: either the node is a `Constant`, or it computes its output from one other
-/// constant.
+/// Returns the name of a node's output and its constant value. `None` unless the node is a `Constant`, or copies,
+/// converts or transposes one other constant.
 fn derived<'a>(node: &'a Node, scope: &Scope<'_, '_>) -> Option<(&'a str, Weight)> {
     let output = node.output()?;
     let attributes = node.attributes.as_deref();
@@ -321,8 +327,8 @@ fn product(node: &Node, scope: &Scope<'_, '_>) -> Option<Weight> {
     Some(Weight { is_transposed: weight.is_transposed == trans_b, quantised, ..weight })
 }
 
-/// The scale of the weight `W` in an integer product `y`. It is found in the nodes that multiply the result:
-/// `Mul(Cast(y), Mul(scale of x, scale of W))`.
+/// Finds the scale and the zero point of the weight `W` in an integer product `y` of `x` and `W`. The scale is a
+/// constant by which later nodes multiply the result: `Mul(Cast(y), Mul(scale of x, scale of W))`.
 fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let scale = scope.ahead(node.output()?, &["Cast"], |from, next| {
         let factor = next.inputs.iter().find(|input| *input != from).filter(|_| next.op == "Mul")?;
@@ -334,7 +340,7 @@ fn quantised_product(node: &Node, axis: i64, zero_point: usize, scope: &Scope<'_
     Some(Quantised { scale: scale.tensor, zero_point: zero_point.map(|weight| weight.tensor), axis })
 }
 
-/// The scale and the zero point of a node that is a `DequantizeLinear`; `None` for other nodes.
+/// The scale and the zero point that a `DequantizeLinear` node uses; `None` for other nodes.
 fn dequantised(node: &Node, scope: &Scope<'_, '_>) -> Option<Quantised> {
     let axis = node.attributes.as_deref().and_then(|attributes| attributes.axis).unwrap_or(1);
     (node.op == "DequantizeLinear").then(|| constants(node, [1, 2], axis, scope))?
@@ -346,8 +352,8 @@ fn constants(node: &Node, [scale, zero_point]: [usize; 2], axis: i64, scope: &Sc
     Some(Quantised { scale: tensor(scale)?, zero_point: tensor(zero_point), axis })
 }
 
-/// The module of a product that computes attention keys. Keys are multiplied with queries, whose module is in
-/// `modules`.
+/// The module of a product that computes attention keys (the value `output`). It is found through the queries that
+/// the keys are multiplied with. `modules` holds the modules of queries.
 fn module_of_keys(output: &str, scope: &Scope<'_, '_>, modules: &HashMap<&str, String>) -> Option<String> {
     const SHAPING: &[&str] = &[
         "Cast",

@@ -35,7 +35,8 @@ impl Interface {
     }
 }
 
-/// Whether a file begins as an ONNX model: with field 1 (the version of the format), followed by another known field.
+/// Whether the bytes begin like an ONNX model: with field 1 (the version of the format), followed by another known
+/// field.
 pub(super) fn probe(bytes: &[u8]) -> bool {
     matches!(bytes, [0x08, 1..=63, tag, ..] if matches!(tag >> 3, 2..=8 | 14) && matches!(tag & 7, 0 | 2))
 }

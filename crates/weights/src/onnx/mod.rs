@@ -69,8 +69,9 @@ fn add(file: MappedFile, network: Network, contents: &mut Contents) -> Result<Op
     Ok(found.heads)
 }
 
-/// Returns the files of encoder and decoder, given one of the two; opens the other. Their names differ only in the
-/// part `encoder_model`, `decoder_model` or `decoder_model_merged`.
+/// Opens the other half of an export: the decoder's file if `file` is the encoder's, and vice versa. Returns the
+/// encoder's file and the decoder's file. Their names differ only in the part `encoder_model`, `decoder_model` or
+/// `decoder_model_merged`.
 fn both(file: MappedFile) -> Result<(MappedFile, MappedFile), Error> {
     const ENCODER: &str = "encoder_model";
     const MERGED: &str = "decoder_model_merged";

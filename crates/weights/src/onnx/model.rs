@@ -9,7 +9,8 @@ use super::wire::{Fields, Malformed, Value, varints};
 use crate::Error;
 use crate::mmap::MappedFile;
 
-/// Maximum depth of graphs within graphs. In a decoder with merged branches, the depth is one.
+/// Maximum depth of nesting of graphs (a graph can be an attribute of a node in another one). In a decoder with
+/// merged branches, the depth is one.
 const MAX_DEPTH: usize = 4;
 /// Upper bound for the number of nodes and for the number of constants. No export of a Whisper model has as many.
 const MAX_NODES: usize = 1 << 16;
@@ -47,7 +48,7 @@ pub struct GraphValue {
 pub enum Dimension {
     /// The dimension has this length.
     Fixed(u64),
-    /// The dimension may have any length, but dimensions with the same name have the same length.
+    /// The dimension may have any length, but all dimensions of the graph with this name have the same length.
     Named(String),
 }
 
@@ -60,12 +61,12 @@ pub(super) struct Node {
     pub(super) attributes: Option<Box<Attributes>>,
 }
 
-/// Those attributes of a node that tell how it uses a constant.
+/// The attributes of a node that tell how the node uses a constant. Other attributes are not read.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
     /// Attribute of `Transpose`: the order of the dimensions.
     pub(super) perm: Vec<i64>,
-    /// Attribute of `DequantizeLinear`: the dimension along which scales differ.
+    /// Attribute of `DequantizeLinear`: the dimension of the tensor in which each index has its own scale.
     pub(super) axis: Option<i64>,
     /// Attribute of `Gemm`: whether the second factor is transposed.
     pub(super) trans_b: bool,
@@ -114,7 +115,7 @@ pub(super) enum Data {
 pub(super) struct External {
     pub(super) location: String,
     pub(super) offset: usize,
-    /// Number of bytes. `None` means that the values extend to the end of the file.
+    /// Number of bytes that the values take. `None` means that the values extend to the end of the file.
     pub(super) length: Option<usize>,
 }
 
@@ -294,7 +295,8 @@ impl<'a> Reader<'a> {
         Ok(self.tensors.len() - 1)
     }
 
-    /// Reads one of the key-value pairs that say in which other file, and where in it, a tensor is stored.
+    /// Reads a key-value pair into `external`. Such pairs say in which other file a tensor is stored, and at which
+    /// position.
     fn external(&self, range: Range<usize>, external: &mut External) -> Result<(), Error> {
         let (mut key, mut value) = (0..0, 0..0);
         for field in self.fields(range) {
@@ -362,7 +364,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Data {
-    /// Returns `data` if the tensor has no other values yet, otherwise [`Data::Scattered`].
+    /// Returns `data` if the tensor's values were not found anywhere else before, otherwise [`Data::Scattered`].
     fn only(&self, data: Self) -> Self {
         if matches!(self, Self::Absent) { data } else { Self::Scattered }
     }

@@ -34,7 +34,7 @@ const LAYER_MODULES: &[&str] = &[
 /// The module name of the output projection.
 pub(super) const PROJECTION: &str = "proj_out";
 
-/// Suffixes that tools append when they change or copy a value.
+/// Suffixes that export tools append to the name of a value when they change or copy the value.
 const SUFFIXES: &[&str] = &["_quantized", "_merged_0", "_merged_1"];
 
 impl Network {

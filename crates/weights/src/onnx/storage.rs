@@ -24,13 +24,14 @@ impl Storage {
         Self { file, others: Vec::new(), by_location: BTreeMap::new() }
     }
 
-    /// All files, in an order that agrees with the file indices of the entries from [`Self::entry`].
+    /// Returns the graph's file and then the other files. The file indices of the entries from [`Self::entry`] refer
+    /// to this order.
     pub(super) fn into_files(self) -> impl Iterator<Item = MappedFile> {
         std::iter::once(self.file).chain(self.others)
     }
 
-    /// Converts a weight to a tensor entry. In the entry, file index 0 means the graph's file, and the next indices
-    /// mean its data files.
+    /// Converts a weight to a tensor entry. File index 0 in the entry means the graph's file. Higher indices mean the
+    /// other files that hold values.
     pub(super) fn entry(&mut self, name: &str, weight: Weight, tensors: &[Constant]) -> Result<Entry, Error> {
         let tensor = &tensors[weight.tensor];
         let dtype = match tensor.data_type {
@@ -90,7 +91,7 @@ impl Storage {
         Ok(Quantisation { scales, zero_points })
     }
 
-    /// Reads the values of a small float tensor, such as the scales of integers.
+    /// Reads the values of a small float tensor, such as the scales of an integer tensor.
     fn floats(&mut self, name: &str, tensor: &Constant) -> Result<Vec<f32>, Error> {
         let dtype = match tensor.data_type {
             1 => DType::F32,

@@ -17,7 +17,7 @@ pub(super) enum Value {
     Bytes(Range<usize>),
 }
 
-/// The position in the file at which a damaged field begins: the bytes from here on are not a valid field.
+/// The position in the file, in bytes, at which a damaged field begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) at: usize,

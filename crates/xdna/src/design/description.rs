@@ -1,4 +1,5 @@
-//! Loads a design from a directory with a description, `design.json`, and the files that it names.
+//! Loads a design (a compiled program for an NPU) from a directory. The directory contains a description,
+//! `design.json`, and the files that the description names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ fn default_arguments() -> Vec<Argument> {
     Argument::DEFAULT.to_vec()
 }
 
-/// Reads the design in a directory. If its parts are missing or contradict each other, returns [`Error::Design`].
+/// Reads the design (a compiled program for an NPU) in a directory. Returns [`Error::Design`] if its parts are
+/// missing or contradict each other.
 pub fn load(directory: &Path) -> Result<Design, Error> {
     let unusable = |problem: String| Error::Design { directory: directory.to_owned(), problem };
     read(directory).and_then(|design| design.problem().map_or(Ok(design), Err)).map_err(unusable)
@@ -102,8 +104,8 @@ fn file(directory: &Path, name: &Path) -> Result<Vec<u8>, String> {
     fs::read(&path).map_err(message)
 }
 
-/// Parses a file of instructions. It consists of binary 32-bit words or, if its name ends in `.txt`, of one
-/// hexadecimal number per line.
+/// Parses a file of instructions. If its name ends in `.txt`, it has one hexadecimal number per line, otherwise it
+/// consists of binary words of 32 bits.
 fn words(name: &Path, file: &[u8]) -> Result<Vec<u32>, String> {
     if name.extension().is_some_and(|extension| extension == "txt") {
         let text = std::str::from_utf8(file).map_err(|_| format!("{} is no text", name.display()))?;

@@ -28,7 +28,7 @@ pub struct Design {
     pub columns: u16,
     /// The PDI: the image with which the firmware configures the array.
     pub pdi: Vec<u8>,
-    /// The function number of the design's kernel, as given in the xclbin file.
+    /// The number that identifies the design's kernel in a command, as given in the xclbin file.
     pub function: u8,
     /// The instructions that the array's command processor executes in each launch.
     pub instructions: Vec<u32>,
@@ -38,7 +38,7 @@ pub struct Design {
     pub arguments: Vec<Argument>,
     /// The shape of the product that one launch computes.
     pub launch: Shape,
-    /// The shape of the product that one core computes at a time.
+    /// The number of columns, depths and rows of the product that one core computes at a time.
     pub tile: Shape,
     /// The memory layout of `B`.
     pub b: Layout,
@@ -50,7 +50,7 @@ pub struct Design {
 const MAX_OPERAND: usize = 64 << 20;
 
 impl Design {
-    /// Makes a design that only the fake device understands.
+    /// Makes a design that only the fake device (a software model of an NPU) understands.
     pub fn for_fake(target: Target, launch: Shape, tile: Shape, output: Output) -> Self {
         let b = if output == Output::Int32 { Layout::ColumnMajor } else { Layout::RowMajor };
         Self {
@@ -69,20 +69,22 @@ impl Design {
         }
     }
 
-    /// Makes a design of exact sums for the encoder, which only the fake device understands. A launch gives every
-    /// core of the array at least one tile of 64 rows and 64 columns.
+    /// Makes a design that computes exact sums, as the encoder needs them. Only the fake device (a software model of
+    /// an NPU) understands it. In each launch (one run), every core of the array computes at least one tile of 64
+    /// rows and 64 columns.
     pub fn for_fake_encoder(target: Target) -> Self {
         let tile = Shape::new(64, 64, 64);
         let n = tile.n * usize::from(target.columns());
         Self::for_fake(target, Shape::new(256, 512, n), tile, Output::Int32)
     }
 
-    /// Maximum number of launches that can be submitted together as one chain.
+    /// Maximum number of launches (runs of the design) that can be submitted together as one chain of commands.
     pub fn chain_length(&self) -> usize {
         CHAIN_BYTES / slot_bytes(self.start, self.arguments.len())
     }
 
-    /// Describes how the fields contradict each other or exceed a limit; `None` if the design can be used.
+    /// Describes why the design cannot be used: its fields contradict each other or exceed a limit. `None` if it can
+    /// be used.
     pub fn problem(&self) -> Option<String> {
         let Self { launch, tile, .. } = self;
         let [r, s, t] = self.target.block();
@@ -120,7 +122,7 @@ impl Design {
         None
     }
 
-    /// Sizes in bytes of `A`, `B` and `C` of a launch.
+    /// The sizes in bytes of the matrices `A`, `B` and `C` of one launch (one run of the design).
     pub fn operand_bytes(&self) -> [usize; 3] {
         let Shape { m, k, n } = self.launch;
         [m * k, k * n, m * n * self.output.bytes()]

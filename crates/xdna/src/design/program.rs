@@ -18,12 +18,13 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The special PDI (configuration image) for a generation of NPUs.
+    /// The special PDI (configuration image) by which the fake device recognises its own designs for the generation
+    /// `target`.
     pub(crate) fn pdi(target: Target) -> Vec<u8> {
         [PDI_MAGIC, target.name().as_bytes()].concat()
     }
 
-    /// The generation that a special PDI is for; `None` if `pdi` is another image. More bytes may follow the image.
+    /// The generation of NPUs that a special PDI is for. `None` if `pdi` does not begin with a special PDI.
     pub(crate) fn target_of(pdi: &[u8]) -> Option<Target> {
         let name = pdi.strip_prefix(PDI_MAGIC)?;
         Target::ALL.into_iter().find(|target| name.starts_with(target.name().as_bytes()))
@@ -38,7 +39,8 @@ impl Program {
         words
     }
 
-    /// Decodes the product that instructions describe. `None` if these are not instructions for the fake device.
+    /// Decodes the product that the bytes `instructions` describe. `None` if they are not instructions for the fake
+    /// device.
     pub(crate) fn parse(target: Target, instructions: &[u8]) -> Option<Self> {
         let words: Vec<u32> = instructions.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
         let [INSTRUCTION_MAGIC, m, k, n, tile_m, tile_k, tile_n, b @ 0..=1, output @ 0..=1] = words[..] else {

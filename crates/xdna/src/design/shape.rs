@@ -36,14 +36,15 @@ pub enum Layout {
     ColumnMajor,
 }
 
-/// The type of the result's elements, and how they are computed from the sums.
+/// The type of the elements of the result `C`, and how they are computed from the exact sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Output {
     /// Exact i32 sums over the whole depth: the full contract.
     #[default]
     #[serde(rename = "int32")]
     Int32,
-    /// int8, computed as `clamp(sum >> 7, -128, 127)` from the sum over one tile: the tile-exact contract.
+    /// int8 results of a single tile, computed as `clamp(sum >> 7, -128, 127)` from the exact sum: the tile-exact
+    /// contract.
     #[serde(rename = "int8")]
     Int8,
 }
@@ -58,7 +59,7 @@ impl Output {
     }
 }
 
-/// A buffer argument of a launch.
+/// What a buffer argument of a launch (one run of an NPU's kernel) contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Argument {
@@ -73,6 +74,7 @@ pub enum Argument {
 }
 
 impl Argument {
-    /// The arguments that the kernels of the public design tools have: three matrices, and two unused arguments.
+    /// The arguments of kernels that are built with the public design tools: three matrices, and two unused
+    /// arguments.
     pub const DEFAULT: [Self; 5] = [Self::A, Self::B, Self::C, Self::None, Self::None];
 }

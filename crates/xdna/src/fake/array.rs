@@ -1,6 +1,6 @@
-//! Multiplies matrices in the same way as the NPU's array of cores. The result of a launch (one run) is split into
-//! tiles. Each core holds one tile of `A`, `B` and `C` in its memory, in blocks, and adds the product of two blocks
-//! at a time.
+//! Multiplies matrices in the same way as the NPU's array of cores. The result of a launch (one run of the NPU's
+//! kernel) is split into tiles. Each core holds one tile of `A`, `B` and `C` in its memory. A tile is stored in
+//! blocks, and the core adds the product of two blocks at a time.
 //!
 //! A core multiplies two blocks in one instruction: 4x8 by 8x8 on aie2, 8x8 by 8x8 on aie2p. In a core's memory, the
 //! blocks of a tile are stored in row-major order, and so are the elements of each block.
@@ -10,11 +10,12 @@ use std::thread;
 use crate::design::{Layout, Output, Program, Shape, local_bytes};
 use crate::target::LOCAL_MEMORY;
 
-/// Number of columns of each block, and number of rows of a block of `B`. The same on both generations.
+/// Number of columns of a block of any matrix, and also number of rows of a block of `B`. It is the same on both
+/// generations.
 const SIDE: usize = 8;
 
-/// Computes the result `C` of a launch as the bytes that the device writes, row-major. `None` if a tile does not fit
-/// into a core's memory or does not consist of whole blocks.
+/// Computes the result `C` of a launch (one run of the NPU's kernel). Returns it as the bytes that the device writes,
+/// row-major. `None` if a tile does not fit into a core's memory or does not consist of whole blocks.
 pub(super) fn multiply(program: &Program, a: &[i8], b: &[i8]) -> Option<Vec<u8>> {
     let Program { target, launch, tile, output, .. } = *program;
     let [rows, _, _] = target.block();
@@ -63,7 +64,7 @@ impl Core {
         Self { tile, rows, a: vec![0; m * k], b: vec![0; k * n], c: vec![0; m * n] }
     }
 
-    /// Computes the tiles of `C` in band number `index` (one row of tiles).
+    /// Computes the tiles of `C` in one band (one row of tiles). `index` is the number of the band from the top.
     fn multiply_band(&mut self, program: &Program, a: &[i8], b: &[i8], index: usize, out: &mut [u8]) {
         let Shape { m, k, n } = self.tile;
         let launch = program.launch;
@@ -131,7 +132,7 @@ fn multiply_block<const R: usize>(a: &[[i8; SIDE]; R], b: &[[i8; SIDE]; SIDE], s
     }
 }
 
-/// Fills a tile of `(rows, columns)` in a core's memory, block by block.
+/// Copies a tile of `(rows, columns)` elements from a matrix to a core's memory, block by block.
 fn fill(
     tile: &mut [i8],
     [_, columns]: [usize; 2],

@@ -44,7 +44,7 @@ pub enum Fault {
     FlippedBit,
 }
 
-/// The operations in which an injected fault can occur.
+/// The operations of the fake device that an injected fault can make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Point {
     Open,
@@ -126,13 +126,13 @@ struct Inner {
 }
 
 impl Controls {
-    /// Injects a fault. It occurs once: the operation that it affects first succeeds `after` times and then fails.
-    /// Replaces a fault that was injected before and has not occurred.
+    /// Injects a fault, which occurs once: the operation that it affects succeeds `after` more times and then fails.
+    /// An earlier fault that has not occurred yet is dropped.
     pub fn inject(&self, fault: Fault, after: u64) {
         self.inner().fault = Some((fault, after));
     }
 
-    /// Counts of what the device was asked to do so far.
+    /// Returns the counts of what the device was asked to do so far.
     pub fn counters(&self) -> Counters {
         self.inner().counters
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::driver::{BufferKind, BufferObject, Call, Direction, Failure, HEAP_SIZE, errno};
 
-/// The device address of the heap, and the first device address of data buffers.
+/// The device address of the heap. The next constant is the device address of the first data buffer.
 const HEAP_ADDRESS: u64 = 0x400_0000;
 const DATA_ADDRESS: u64 = 0x7F00_0000_0000;
 /// Alignment of buffers in bytes.
@@ -19,7 +19,7 @@ pub(super) struct Memory {
     buffers: BTreeMap<u32, Buffer>,
     next_handle: u32,
     next_data: u64,
-    /// Number of bytes of the heap that are in use. Buffers are allocated from its start to its end.
+    /// Number of bytes of the heap that are in use. Each new buffer is placed after these bytes.
     heap_used: usize,
     lock_limit: usize,
 }
@@ -110,24 +110,24 @@ impl Memory {
         Ok(())
     }
 
-    /// The `size` bytes that the device reads at a device address. `None` unless they lie in one of the buffers
-    /// `handles`.
+    /// Returns the `size` bytes at a device address, as the device sees them. `None` unless they lie in one of the
+    /// buffers `handles`.
     pub(super) fn read(&self, handles: &[u32], address: u64, size: usize) -> Option<&[u8]> {
         let buffers = handles.iter().filter_map(|handle| self.buffers.get(handle));
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// The `size` bytes that the device reads at a device address in the heap, where instructions are stored. `None`
-    /// unless they lie in one buffer.
+    /// Returns the `size` bytes at a device address in the heap, where instructions are stored, as the device sees
+    /// them. `None` unless they lie in one buffer.
     pub(super) fn read_heap(&self, address: u64, size: usize) -> Option<&[u8]> {
         let buffers = self.buffers.values().filter(|buffer| buffer.kind == BufferKind::Device);
         let buffer = buffers.into_iter().find(|buffer| buffer.holds(address, size))?;
         Some(&buffer.device[(address - buffer.address) as usize..][..size])
     }
 
-    /// The `size` bytes at a device address, for writing by the device. `None` unless they lie in one of the buffers
-    /// `handles`.
+    /// Returns the `size` bytes at a device address, so that the device can write them. `None` unless they lie in one
+    /// of the buffers `handles`.
     pub(super) fn write(&mut self, handles: &[u32], address: u64, size: usize) -> Option<&mut [u8]> {
         let handle =
             handles.iter().find(|handle| self.buffers.get(handle).is_some_and(|buffer| buffer.holds(address, size)))?;

@@ -34,14 +34,14 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// Creates a device of a generation, for a process that may lock `memory_lock` bytes of memory.
+    /// Creates a device of the generation `target`, for a process that may lock `memory_lock` bytes of memory.
     pub fn new(target: Target, memory_lock: usize) -> Self {
         let controls = Controls::default();
         Self { target, memory: Memory::new(memory_lock), queue: Queue::new(target), controls }
     }
 
-    /// Creates a fake device as if its device file was opened. Unlike [`Self::new`], this fails if an injected fault
-    /// concerns opening.
+    /// Creates a fake device as if a program opened its device file. Unlike [`Self::new`], this fails if a fault that
+    /// concerns opening was injected.
     pub fn open(target: Target, controls: &Controls) -> Result<Self, Error> {
         let path = std::path::PathBuf::from("/dev/accel/accel0");
         match controls.strike(Point::Open) {
@@ -56,8 +56,8 @@ impl Fake {
         self.controls.clone()
     }
 
-    /// Returns the error of the operation `call` if a fault was injected that occurs now, or if the device has
-    /// disappeared.
+    /// Counts one execution of the operation `point`. Returns an error if an injected fault occurs now, or if the
+    /// device has disappeared.
     fn check_fault(&self, call: Call, point: Point) -> Result<(), Failure> {
         if self.controls.is_gone() {
             return Err(Failure::new(call, errno::NODEV));

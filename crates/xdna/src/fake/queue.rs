@@ -1,5 +1,6 @@
-//! Contexts and their command queues. To reveal programs that read a result without waiting, commands run as late
-//! as possible: when the host waits for them, or when the queue is full. Before that, the result is missing.
+//! Contexts and their command queues. Commands run as late as possible: when the host waits for them, or when the
+//! queue is full. Before that, the result is missing. So a program that reads a result without waiting for it is
+//! revealed.
 
 use std::collections::VecDeque;
 
@@ -34,7 +35,7 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loaded {
     Nothing,
-    /// A design that the fake array can run, for this generation.
+    /// A design of the fake device (not a real one), for this generation of NPUs.
     Fake(Target),
     /// Any other design, which the fake array cannot run.
     Other,
@@ -217,7 +218,8 @@ impl Run {
     }
 }
 
-/// The executions that the command in buffer `command` requests, or the error with which the driver refuses it.
+/// Returns the executions of instructions that the command in the buffer `command` requests. If the command is
+/// invalid, returns the error with which the driver refuses it.
 fn runs(command: u32, memory: &Memory) -> Result<Vec<Run>, Failure> {
     let malformed = Failure::new(Call::Execute, errno::INVAL);
     let parse = |handle: u32| {

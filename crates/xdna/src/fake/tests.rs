@@ -83,7 +83,7 @@ fn a_context_is_configured_once() {
     assert_eq!(refused(fake.configure(context, &[unit(pdi)])), errno::INVAL);
 }
 
-/// A fake device that is used directly, without a session, and is ready to run one launch.
+/// A fake device that is used directly, without a session. It is ready for one launch (one run of its kernel).
 struct Bare {
     fake: Fake,
     context: Context,

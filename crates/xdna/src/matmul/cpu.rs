@@ -28,7 +28,8 @@ pub struct CpuDevice {
     next_buffer: u32,
     submitted: Ticket,
     worker: Option<Worker>,
-    /// The memory for the result of a launch on the calling thread. Unused if there is a worker thread.
+    /// Memory in which the calling thread computes the result of a launch (one run of the kernel). Unused if there is
+    /// a worker thread.
     result: Vec<i8>,
     counters: Counters,
 }
@@ -47,7 +48,7 @@ pub enum CpuDeviceError {
         /// The size of the buffer in bytes.
         length: usize,
     },
-    /// The result of a launch would overwrite a part of its operands.
+    /// The result of a launch (one run of the kernel) would overwrite a part of its operands.
     #[error("the result of a launch overlaps one of its operands at byte {0}")]
     Overlap(usize),
     /// A submission has no launches.
@@ -74,7 +75,7 @@ struct Memory {
     device: Shared,
 }
 
-/// A buffer that a submission uses, with its handle.
+/// A buffer that a submission of launches uses, with its handle.
 struct Named {
     buffer: Buffer,
     length: usize,
@@ -88,7 +89,8 @@ struct Job {
     ticket: Ticket,
 }
 
-/// The worker thread that runs launches, and the host's ends of the queues to and from it.
+/// The worker thread that runs launches (runs of the kernel), and the host's ends of the queues to and from this
+/// thread.
 #[derive(Debug)]
 struct Worker {
     /// The queue to the worker thread. It becomes `None` when the device is dropped, which ends the thread.
@@ -124,8 +126,8 @@ impl CpuDevice {
         self.buffers.get(&buffer).ok_or(CpuDeviceError::NoBuffer(buffer))
     }
 
-    /// The buffers that launches use, each listed once. Returns an error if a tile lies outside of its buffer or if a
-    /// result overlaps an operand.
+    /// Returns the buffers that the launches use, each listed once. Returns an error if a tile lies outside of its
+    /// buffer or if a result overlaps an operand.
     fn named(&self, launches: &[Launch]) -> Result<Vec<Named>, CpuDeviceError> {
         let bytes = self.tile.elements();
         let mut named: Vec<Named> = Vec::new();

@@ -36,8 +36,8 @@ pub enum MatmulError<E: Error + 'static> {
     Device(#[from] E),
 }
 
-/// Checks that the product `(m, k) x (k, n)` is not empty, that its matrices have `a` and `b` elements, and that its
-/// depth `k` is at most `most`.
+/// Returns an error if the product `(m, k) x (k, n)` is empty, if its matrices do not have `a` and `b` elements, or
+/// if its depth `k` exceeds `most`.
 pub(super) fn check<E: Error>(a: usize, b: usize, [m, k, n]: [usize; 3], most: usize) -> Result<(), MatmulError<E>> {
     if [m, k, n].contains(&0) {
         return Err(MatmulError::Empty(m, k, n));

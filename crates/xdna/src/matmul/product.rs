@@ -25,8 +25,8 @@ const WAVE_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Mode {
-    /// One launch at a time, for each pair of tiles: write both tiles, synchronise, launch, wait, synchronise the
-    /// result, and add it to the sums.
+    /// One launch (one run of the kernel) at a time. For each pair of tiles, the host writes both tiles, synchronises
+    /// them, submits the launch, waits, synchronises the result, and adds it to the sums.
     Sequential,
     /// Many launches at a time, in groups (waves). All tiles of a wave are in one buffer that is synchronised once. A
     /// wave is one submission with one wait, and its results are synchronised once and accumulated together. While
@@ -34,7 +34,8 @@ pub enum Mode {
     Batched,
 }
 
-/// Computes products by the tile-exact contract on a device. Each product reuses the buffers of the product before.
+/// Computes products by the tile-exact contract on a device. The buffers are kept and used again for the next
+/// product.
 #[derive(Debug)]
 pub struct TileMatmul<D: TileDevice> {
     device: D,
@@ -62,8 +63,8 @@ impl<D: TileDevice> TileMatmul<D> {
         Self { device, cpu, wave_bytes: WAVE_BYTES, sets: [None; 2], launches: Vec::new(), sums: Vec::new() }
     }
 
-    /// Limits the results of a wave (a group of launches) to `bytes` bytes, but to no less than one tile. The default
-    /// is 1 MiB.
+    /// Sets the maximum size in bytes of the results of a wave (a group of launches) to `bytes`, but to no less than
+    /// one tile. The default is 1 MiB.
     #[must_use]
     pub fn with_wave_bytes(mut self, bytes: usize) -> Self {
         self.wave_bytes = bytes;
@@ -168,7 +169,8 @@ impl<D: TileDevice> TileMatmul<D> {
         }
     }
 
-    /// Writes the tiles of a wave to the buffers `set`, synchronises them, and submits the wave's launches.
+    /// Writes the tiles of a wave (a group of launches) to the buffers `set`, synchronises them, and submits the
+    /// wave's launches.
     fn begin(&mut self, wave: &Wave, set: Set, a: Matrix<'_>, b: Matrix<'_>) -> Result<Ticket, D::Error> {
         let (size, extent) = (self.device.tile(), wave.extent());
         let tile = size.elements();
@@ -198,8 +200,8 @@ impl<D: TileDevice> TileMatmul<D> {
         self.device.submit(&self.launches)
     }
 
-    /// Waits for a wave and adds its results to the sums. Sums that are then complete are written to the result
-    /// matrix.
+    /// Waits for a wave (a group of launches) and adds its results to the sums. If this completes sums, writes them
+    /// to the result matrix.
     fn finish(
         &mut self,
         wave: &Wave,
@@ -229,8 +231,8 @@ impl<D: TileDevice> TileMatmul<D> {
         Ok(())
     }
 
-    /// Returns buffer set number `index`. If its buffers are smaller than `inputs` and `outputs` bytes, they are
-    /// replaced by larger ones.
+    /// Returns the buffers with number `index`. If they are smaller than `inputs` and `outputs` bytes, replaces them
+    /// by larger ones first.
     fn set(&mut self, index: usize, inputs: usize, outputs: usize) -> Result<Set, D::Error> {
         if let Some(set) = self.sets[index] {
             if set.inputs.1 >= inputs && set.outputs.1 >= outputs {

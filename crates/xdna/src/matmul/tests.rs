@@ -26,8 +26,8 @@ fn bytes(length: usize, seed: usize) -> Vec<i8> {
     (0..length).map(byte).collect()
 }
 
-/// Checks a product in both modes, on the processor with and without a worker thread. The results of a group of
-/// launches (wave) are limited to `wave` tiles.
+/// Checks a product in both modes, on the processor with and without a worker thread. A wave (a group of launches)
+/// has at most `wave` tiles of results.
 fn check(tile: TileSize, a: &[i8], b: &[i8], shape: [usize; 3], wave: usize) {
     let expected = tile_exact_reference(a, b, shape, tile);
     for device in [threaded(tile), direct(tile)] {

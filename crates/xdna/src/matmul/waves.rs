@@ -23,14 +23,15 @@ impl Extent {
     }
 }
 
-/// A part of a product whose launches are submitted together: its ranges of rows, depths and columns, counted in
-/// tiles.
+/// A wave: a part of a product whose launches (runs of the kernel) are submitted together. It is given by its ranges
+/// of rows, depths and columns, counted in tiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wave {
     pub rows: Range<usize>,
     pub depths: Range<usize>,
     pub columns: Range<usize>,
-    /// Whether the wave includes the greatest depth. If so, the sums of its rows and columns are complete after it.
+    /// Whether the wave (a group of launches) includes the greatest depth of the product. If so, the sums of its rows
+    /// and columns are complete after it.
     pub ends_sums: bool,
 }
 
@@ -40,9 +41,9 @@ impl Wave {
     }
 }
 
-/// The size of the largest wave that has at most `launches` launches. It has all depths of the product, so that its
-/// sums are complete, but no more than `launches / 16` (at least one). It has about as many rows as columns, so that
-/// several launches use the same tile.
+/// Chooses the size of the waves (groups of at most `launches` launches) of a product. A wave has as many depths of
+/// the product as possible, but at most `launches / 16` (and at least one). It has about as many rows as columns, so
+/// that several launches use the same tile.
 pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     let depths = product.depths.min(launches / 16).max(1);
     let area = (launches / depths).max(1);
@@ -51,7 +52,8 @@ pub(super) fn extent(product: Extent, launches: usize) -> Extent {
     Extent { rows, depths, columns }
 }
 
-/// Splits a product into waves of at most the size `wave`. Waves with the same rows and columns follow each other.
+/// Splits a product into waves (groups of launches) of at most the size `wave`. Waves with the same rows and columns
+/// follow each other.
 pub(super) fn waves(product: Extent, wave: Extent) -> impl Iterator<Item = Wave> {
     let ranges = |end: usize, step: usize| (0..end).step_by(step.max(1)).map(move |at| at..end.min(at + step));
     ranges(product.rows, wave.rows).flat_map(move |rows| {
