@@ -4,7 +4,7 @@
 use crate::source;
 use crate::tree::{Finding, Tree};
 
-/// A rule: these names must not occur in the source files below these paths. Tests may use them.
+/// A rule: the `names` must not occur in source files below the paths in `within`, except in tests.
 struct Absence {
     what: &'static str,
     names: &'static [&'static str],

@@ -39,7 +39,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             let Some(below) = layer_of_dependency(tree, dependency) else { continue };
             let allowed = match kind {
                 Kind::Normal | Kind::Build => LAYERS[layer].1.contains(&dependency.as_str()),
-                // A crate may depend on itself, so that its tests can enable a feature of the crate.
+                // A crate may list itself as a dev-dependency, so that its tests can enable a feature of the crate.
                 Kind::Dev => below == layer || (layer != 0 && below > layer),
             };
             if !allowed {

@@ -8,7 +8,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         for (line, target) in targets(&file.text) {
             let path = target.split(['#', '?']).next().unwrap_or("");
             if path.is_empty() || path.contains(':') || path.starts_with("//") {
-                // The link leads to a section of the same document or to another site, so there is no file to check.
+                // The link leads to a section of the same document or to another site, so no file has to exist for
+                // it.
                 continue;
             }
             if !resolve(&file.path, path).is_some_and(|path| exists(tree, &path)) {
@@ -56,7 +57,7 @@ fn first_word(target: &str) -> String {
 }
 
 /// The path, from the root of the repository, of the file that the link `target` in the document `from` leads to.
-/// `None` if it is outside of the repository.
+/// `None` if this file is outside of the repository.
 fn resolve(from: &str, target: &str) -> Option<String> {
     let (folder, target) = match target.strip_prefix('/') {
         Some(target) => ("", target),

@@ -6,8 +6,8 @@ use crate::tree::{Finding, Tree};
 /// The paths where `unsafe` code is allowed.
 const UNSAFE_ALLOWED: &[&str] = &["crates/kernels/", "crates/weights/src/mmap.rs", "crates/xdna/src/ioctl.rs"];
 
-/// Crates in which only one module may use `unsafe`. The crate denies `unsafe` code, and that module allows it for
-/// itself.
+/// The folders of crates in which only one module may use `unsafe`. Such a crate cannot forbid `unsafe` code. It is
+/// enough that its root file denies `unsafe` code, which the one module then allows for itself.
 const DENY_SUFFICES: &[&str] = &["crates/weights", "crates/xdna"];
 
 const FORBID: &str = "#![forbid(unsafe_code)]";
@@ -36,8 +36,8 @@ pub fn confined(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The folder of the crate whose root file is `path` (`lib.rs`, `main.rs` or a file of `bin/`). `None` for other
-/// files.
+/// The folder of the crate that has the root file `path`. A root file is `lib.rs`, `main.rs` or a file of `bin/`.
+/// Returns `None` for all other files.
 fn crate_of_root(path: &str) -> Option<&str> {
     let (krate, file) = path.rsplit_once("/src/")?;
     let is_binary = file.strip_prefix("bin/").is_some_and(|name| !name.contains('/'));

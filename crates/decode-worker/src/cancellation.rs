@@ -11,8 +11,8 @@ pub(crate) fn cancelled() -> io::Error {
     io::Error::other("decoding was cancelled")
 }
 
-/// A file whose reads fail after a cancellation. A demuxer may search a large file without producing samples; the
-/// failing read stops it, too.
+/// A file from which reading fails after a cancellation. A demuxer (which splits a media file into its streams) may
+/// search a large file for a long time without producing samples. The failing read stops the demuxer, too.
 pub(crate) struct CancellableFile {
     pub(crate) file: File,
     pub(crate) is_cancelled: IsCancelled,

@@ -29,7 +29,7 @@ pub enum Decoder {
 const SHORT_RECORDING: &[u8] =
     b"RIFF\x28\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x04\0\0\0\x80\x80\x80\x80";
 
-/// The reason why a recording cannot be opened.
+/// The reason why a recording could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The worker process cannot be started. The recording is not the cause.

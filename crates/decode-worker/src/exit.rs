@@ -32,7 +32,7 @@ pub(crate) struct EarlyExit {
 }
 
 impl EarlyExit {
-    /// `memory_mib` is the worker's memory limit.
+    /// Determines the reason from the exit status of the worker. `memory_mib` is the worker's memory limit in MiB.
     #[cfg(unix)]
     pub(crate) fn from_status(status: ExitStatus, memory_mib: u64) -> Self {
         use std::os::unix::process::ExitStatusExt;

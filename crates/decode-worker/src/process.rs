@@ -23,7 +23,8 @@ use crate::worker::WORKER_ARGUMENT;
 /// The interval at which the cancellation callback is called while a read waits for samples.
 const CANCELLATION_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The time that a worker may continue to run after it has closed its output.
+/// The time that a worker may continue to run after it has closed its output. If it still runs after this time, it is
+/// killed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The interval at which the supervisor checks whether the worker has exited.
@@ -111,8 +112,8 @@ impl WorkerProcess {
                 Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("its decoder has ended")),
             }
         }
-        // Kill the worker now instead of when this value is dropped. This value may live for a long time, while the
-        // samples that were already read are transcribed.
+        // Kill the worker now, and do not wait until this value is dropped. This value may live for a long time,
+        // while the samples that were already read are transcribed.
         self.kill();
         Err(cancelled())
     }

@@ -1,4 +1,5 @@
-//! The worker's side: reads the recording from standard input and writes samples to standard output.
+//! The code that runs in the worker process: reads the recording from standard input and writes samples to standard
+//! output.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -73,7 +74,8 @@ fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
 }
 
-/// Systems other than Linux have no such feature. There the worker ends when it next writes to the closed pipe.
+/// Systems other than Linux have no such feature. On these systems, the worker ends when it next writes to the pipe
+/// that the parent process has closed.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())

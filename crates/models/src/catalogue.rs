@@ -67,8 +67,8 @@ pub(crate) struct FileSpec {
     pub(crate) sha256: Option<Sha256>,
 }
 
-/// A file that is split over several archive members of one or more wheels. Size and checksum are those of the file
-/// after joining the members.
+/// A file of a model that is stored in parts: each part is an archive member of a wheel (Python package archive).
+/// Size and checksum are those of the complete file, after joining the parts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PackedFile {
@@ -180,7 +180,7 @@ impl Model {
         &self.languages
     }
 
-    /// The total size of the model's files in bytes. `None` if the catalogue does not state it.
+    /// The total size of the model's files in bytes. `None` if the catalogue does not state the size.
     pub fn size(&self) -> Option<u64> {
         self.sources.iter().find_map(SourceSpec::size)
     }
@@ -206,7 +206,8 @@ impl SourceSpec {
         }
     }
 
-    /// The checksum that the catalogue states for the file `name` from this source; `None` if it states none.
+    /// The checksum that the catalogue states for the file `name` from this source; `None` if the catalogue states no
+    /// checksum.
     pub(crate) fn checksum(&self, name: &str) -> Option<Sha256> {
         match self {
             Self::Hub { files, .. } => files.iter().find(|file| file.name == name)?.sha256,

@@ -101,7 +101,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns a function for `map_err` that adds the operation and the path to an I/O error.
+    /// Returns a function for `map_err`. This function adds to an I/O error what was being done (`action`) and with
+    /// which file or directory (`path`).
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }

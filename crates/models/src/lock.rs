@@ -11,8 +11,8 @@ use crate::progress::{Progress, Reporter};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A lock that this process holds. It is released when the value is dropped. The empty lock file is not removed:
-/// otherwise two processes could each lock a different file of the same name.
+/// A lock that this process holds. Dropping this value releases the lock. The empty lock file stays on the disk: if
+/// it was removed, two processes could each lock a different file of the same name.
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Lock {

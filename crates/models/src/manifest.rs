@@ -74,7 +74,8 @@ impl Manifest {
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &path))
     }
 
-    /// Finds the files that are missing in `dir` or have a wrong size. Does not read their contents.
+    /// Finds the files of the manifest that are missing in `dir`, cannot be read or have a wrong size. Does not read
+    /// the contents of the files.
     pub(crate) fn check_sizes(&self, dir: &Path) -> Vec<Problem> {
         self.files.iter().filter_map(|file| file.check_size(dir)).collect()
     }

@@ -165,7 +165,7 @@ impl Pip<'_> {
     }
 }
 
-/// The path of the wheel in a directory that should contain exactly one wheel.
+/// The path of the wheel in the directory `dir`, which should contain exactly one wheel.
 fn only_wheel(dir: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(dir).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))

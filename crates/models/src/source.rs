@@ -19,7 +19,7 @@ pub(crate) trait Source {
     fn fetch(&self, dir: &Path, reporter: &mut Reporter<'_>) -> Result<Vec<FileRecord>, Failure>;
 }
 
-/// The reason why a fetch ended early.
+/// The reason why a source could not deliver a model.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// This source failed, so the next one is tried.

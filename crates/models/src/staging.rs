@@ -54,7 +54,7 @@ pub(crate) fn bytes_below(dir: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Removes empty files, then empty directories.
+/// Removes empty files below `dir`, then directories that are empty.
 fn prune(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.filter_map(Result::ok) {
@@ -64,6 +64,6 @@ fn prune(dir: &Path) {
             _ => {}
         }
     }
-    // This fails on purpose if the directory is not empty.
+    // If the directory is not empty, this call fails and the directory stays. This is intended.
     let _ = fs::remove_dir(dir);
 }

@@ -179,7 +179,7 @@ impl Store {
         let mut reporter = Reporter::new(progress);
         let _lock = match Lock::wait(&self.hidden(model, "lock"), model.name(), &mut reporter) {
             Ok(lock) => lock,
-            // The store is read-only. This is no error if the model is installed and intact.
+            // The lock failed because the store is read-only. This is no error if the model is installed and intact.
             Err(Error::Io { .. }) if self.is_intact(model, &mut reporter)? => return Ok(dir),
             Err(error) => return Err(error),
         };

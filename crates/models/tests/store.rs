@@ -156,7 +156,8 @@ fn resolve_accepts_directories_and_files() {
         matches!(store.resolve(gone.to_str().unwrap(), false, &mut quiet), Err(Error::NoSuchPath(path)) if path == gone)
     );
     assert!(matches!(store.resolve("gone", false, &mut quiet), Err(Error::UnknownModel { .. })));
-    // `Cargo.toml` is a path without a separator, and exists in the working directory of the tests.
+    // `Cargo.toml` is a path without a separator. The file exists, because the tests run in the directory of this
+    // crate.
     assert_eq!(store.resolve("Cargo.toml", true, &mut quiet).unwrap().to_str(), Some("Cargo.toml"));
 }
 

@@ -40,7 +40,7 @@ impl Language {
         LANGUAGES.iter().copied()
     }
 
-    /// The language with this code; `None` if no language has it.
+    /// The language with this code; `None` if no language has this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::all().find(|language| language.code == code)
     }

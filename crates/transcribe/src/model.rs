@@ -1,4 +1,5 @@
-//! The interface through which a transcription pipeline uses the model. Tests implement it with a scripted model.
+//! The interface through which the transcription of a recording or live stream uses the model. In tests, a scripted
+//! model implements it.
 
 use std::ops::Range;
 
@@ -7,13 +8,13 @@ use amanuensis_engine::{DecodeOptions, EncoderOutput, Engine, Error as EngineErr
 use crate::words::{SegmentTokens, SegmentWords, SilenceMap, time_words};
 use crate::{Language, Task};
 
-/// The properties of a model, its tokenizer, and the alignment of words with audio.
+/// A transcription model: its properties, its tokenizer, and the alignment of words with audio.
 pub(crate) trait Model {
     fn is_multilingual(&self) -> bool;
     /// Whether the model has a token for the language with this code.
     fn knows_language(&self, code: &str) -> bool;
 
-    /// Length of a full window.
+    /// The number of spectrogram frames (10 ms each) in a full window.
     fn n_frames(&self) -> Frames;
 
     /// The number of spectrogram frames that the encoder needs for a window with `content` frames of the recording.

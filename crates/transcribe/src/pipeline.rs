@@ -30,8 +30,8 @@ use report::Report;
 use state::State;
 use window_transcriber::{PendingWindow, WindowTranscriber};
 
-/// The number of windows that are submitted in addition to those that the decoder is decoding, so that the decoder
-/// never waits for the spectrogram of the next window.
+/// The number of windows that are submitted in addition to those that are being decoded. Because of these windows,
+/// the decoder does not have to wait until the spectrogram of the next window is computed.
 const WINDOWS_AHEAD: usize = 2;
 
 /// The components that a pipeline uses to transcribe a recording.
@@ -108,7 +108,8 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         Ok(())
     }
 
-    /// Whether a checkpoint of an earlier run can belong to this window.
+    /// Whether a checkpoint of an earlier run can belong to `window`. If not, the recording or the options have
+    /// changed.
     fn matches(&self, checkpoint: &WindowCheckpoint, window: &WindowSpan) -> bool {
         let (start, end) = (window.frames.start.0, window.frames.end.0);
         let has_possible_end = match self.options.strategy {
@@ -184,7 +185,7 @@ impl<'a, M: Model, D: WindowDecoder, S: SampleSource> Pipeline<'a, M, D, S> {
         }
     }
 
-    /// Seconds of the recording that were transcribed.
+    /// The number of seconds of the recording that were transcribed when the transcription ended with `ending`.
     fn duration(&self, ending: &Ending) -> f64 {
         let recording = self.input.recording();
         match ending {

@@ -76,7 +76,7 @@ impl<S: SampleSource> SampleBuffer<S> {
         Ok(())
     }
 
-    /// Whether the source was read to its end, or ended early because of a read error.
+    /// Whether no more samples can be read, because the source was read to its end or reading failed.
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_at_end
     }

@@ -165,9 +165,9 @@ impl std::fmt::Debug for Transcriber {
     }
 }
 
-/// The number of windows that fit in 72 MiB, but at least 4 and at most 16. For the model `base` this gives six
-/// windows, and the process uses less than 300 MB. For larger models, four windows need more than 72 MiB, but little
-/// compared to the weights.
+/// The number of windows whose data fit into 72 MiB of memory, but at least 4 and at most 16. For the model `base`
+/// this gives six windows, and the process uses less than 300 MB. For larger models, four windows need more than 72
+/// MiB, but this is little compared to the weights.
 fn default_batch_size(engine: &Engine) -> usize {
     const MAX_BATCH_BYTES: usize = 72 * 1024 * 1024;
     (MAX_BATCH_BYTES / engine.window_bytes()).clamp(4, 16)

@@ -203,8 +203,8 @@ fn path_at(tokens: &[TokenTree]) -> (Vec<String>, usize) {
     (segments, used)
 }
 
-/// Whether an identifier that follows the tokens `before` can begin a path. It cannot if it is a field, a lifetime,
-/// or a later segment of a path.
+/// Whether an identifier that follows the tokens `before` can begin a path. It cannot begin one if it is a field, a
+/// lifetime, or a later segment of a path.
 fn starts_path(before: &[TokenTree]) -> bool {
     match before {
         [.., first, second] if is_punct(first, '.') && is_punct(second, '.') => true,

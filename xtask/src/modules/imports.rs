@@ -35,7 +35,7 @@ pub fn of_crate(tree: &Tree, root: &str) -> Result<Imports, Finding> {
 }
 
 impl Imports {
-    /// The files that the file with this index imports from.
+    /// The indices of the files that the file with the index `file` imports from.
     pub fn imported_by(&self, file: usize) -> impl Iterator<Item = usize> {
         self.arrows.range((file, 0)..=(file, usize::MAX)).map(|(&(_, to), _)| to)
     }

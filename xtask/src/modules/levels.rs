@@ -69,7 +69,8 @@ impl Search<'_> {
         }
     }
 
-    /// Removes from the stack the group that was visited first at `first`, and adds it to the finished groups.
+    /// Removes a finished group from the stack and adds it to the finished groups. `first` is the file of the group
+    /// that the algorithm visited first.
     fn close_group(&mut self, first: usize) {
         let start = self.stack.iter().rposition(|&file| file == first).expect("a file stays on the stack until closed");
         let mut files = self.stack.split_off(start);

@@ -32,7 +32,7 @@ pub struct Module {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Use {
     pub path: Vec<String>,
-    /// The name by which the import is used in this module; `None` for `*`.
+    /// The name by which this module can use the import; `None` for a glob import (`*`).
     pub alias: Option<String>,
     /// Whether the declaration has a visibility: `pub`, `pub(crate)` or `pub(super)`.
     pub is_reexport: bool,

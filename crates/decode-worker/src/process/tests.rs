@@ -103,7 +103,7 @@ fn a_cancelled_worker_is_reaped_even_if_its_output_was_not_read() {
     let token = Arc::clone(&cancelled);
     let (mut process, _) = script.start(move || token.load(Ordering::Relaxed));
     process.read_exact(&mut [0; 10]).unwrap();
-    // After this time the channel is full.
+    // After this time the worker has filled the channel with output.
     thread::sleep(Duration::from_millis(300));
     cancelled.store(true, Ordering::Relaxed);
     // Reads the rest of the first chunk, and then the error.

@@ -149,8 +149,8 @@ impl Client {
 }
 
 impl Expected {
-    /// Adds the size and the digest that the response states to the expected ones. A size that differs from the
-    /// catalogue's is an error.
+    /// Adds the size and the digest that the response states to the expected values. If the response states another
+    /// size than the catalogue, this is an error.
     fn add(&mut self, head: &Head, url: &str) -> Result<(), Failure> {
         if let (Some(size), Some(total)) = (self.size, head.total)
             && size != total
@@ -189,7 +189,7 @@ impl Expected {
     }
 }
 
-/// Waits before another attempt. The time doubles with each attempt.
+/// Waits before the next attempt to download. The waiting time doubles with each attempt.
 fn pause(attempt: u32, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     let ticks = if attempt == 0 { 0 } else { 5 << attempt };
     for _ in 0..ticks {
@@ -199,8 +199,9 @@ fn pause(attempt: u32, reporter: &mut Reporter<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The certificates of the platform. If the platform has none, the built-in certificates are used, unless
-/// `SSL_CERT_FILE` or `SSL_CERT_DIR` is set; then it is an error.
+/// The certificates that the client trusts: those of the platform. If the platform has none, the built-in
+/// certificates are used. But if `SSL_CERT_FILE` or `SSL_CERT_DIR` is set and no certificate is found, the result is
+/// an error.
 fn root_certs() -> Result<RootCerts, Failure> {
     let native = rustls_native_certs::load_native_certs();
     if !native.certs.is_empty() {

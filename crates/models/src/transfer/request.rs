@@ -12,7 +12,7 @@ use crate::digest::Sha256;
 
 const MAX_REDIRECTS: usize = 8;
 const BLOCK_BYTES: usize = 256 << 10;
-/// The maximum number of messages that wait in the channel from the request thread.
+/// The maximum number of messages from the request thread that wait in the channel.
 const MAX_QUEUED_EVENTS: usize = 8;
 
 /// A message from the request thread.
@@ -97,8 +97,8 @@ fn cause(error: &ureq::Error) -> String {
     }
 }
 
-/// Checks the status of the final response. `linked` is the digest that the headers of an earlier redirect stated, if
-/// any.
+/// Checks the status of the final response, after all redirects. `linked` is the digest that the headers of an
+/// earlier redirect stated, if any.
 fn accept(response: Response<Body>, url: &str, offset: u64, linked: Option<Sha256>) -> Result<(Head, Body), Event> {
     let status = response.status();
     let (start, total) = match status {

@@ -1,5 +1,5 @@
-//! The interface through which a transcription pipeline has its windows decoded. Tests implement it with a decoder
-//! that returns scripted results.
+//! The interface through which the transcription of a recording or live stream has its windows decoded. In tests, a
+//! decoder with scripted results implements it.
 
 use amanuensis_engine::{EncoderOutput, Error as EngineError};
 
@@ -22,10 +22,10 @@ pub(crate) trait WindowDecoder {
 
 /// The result of decoding a window.
 pub(crate) struct DecodedWindow {
-    /// The accepted hypothesis with the results of its checks. If no hypothesis was accepted, the best of the
+    /// The accepted hypothesis with the results of its checks. If no hypothesis was accepted, this is the best of the
     /// rejected ones.
     pub(crate) check: DecodeCheck,
-    /// The encoder output; `None` unless the request asked for it.
+    /// The encoder output. `None` unless the request asked for it.
     pub(crate) encoder_output: Option<EncoderOutput>,
     /// The detected language and its probability. `None` if the request specified the language.
     pub(crate) detected: Option<(Language, f32)>,
@@ -50,7 +50,7 @@ pub(crate) enum DecodeFailure {
 }
 
 impl DecodeFailure {
-    /// Converts the failure to the public error. `model` is the model's name.
+    /// Converts the failure to the public error type. `model` is the model's name, which some error messages contain.
     pub(crate) fn into_error(self, model: &str) -> Error {
         match self {
             Self::Engine(error) => Error::Engine(error),

@@ -13,15 +13,15 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// While the first item of a new client is in the batch, other clients that hold at least this many batch slots have
-/// to wait for further slots.
+/// While the first item (window to decode) of a new client is in the batch, other clients that hold at least this
+/// many batch slots have to wait for further slots.
 const MIN_SLOTS: usize = 2;
 
-/// While the first item of a new client is in the batch, this many decoding steps pass between two further slots for
-/// clients that hold at least [`MIN_SLOTS`].
+/// While the first item (window to decode) of a new client is in the batch, clients that hold at least [`MIN_SLOTS`]
+/// slots together get only one further slot in this many decoding steps.
 const REFILL_INTERVAL_STEPS: usize = 32;
 
-/// The waiting items, in one queue for each client.
+/// The queue of windows that wait to be decoded, called items here. Each client has its own list of items.
 pub(super) struct FairQueue<T> {
     clients: HashMap<u64, ClientQueue<T>>,
     /// The virtual time of fair queueing: the highest start tag of all items taken so far, in seconds of audio.
@@ -33,7 +33,7 @@ pub(super) struct FairQueue<T> {
     slots_in_use: usize,
     /// The number of clients whose first item has a batch slot and is not finished yet.
     clients_on_first_item: usize,
-    /// The number of decoding steps since the last time that a client with at least [`MIN_SLOTS`] slots got a further
+    /// The number of decoding steps since a client that held at least [`MIN_SLOTS`] slots was last given a further
     /// slot.
     steps_since_refill: usize,
 }
@@ -41,11 +41,11 @@ pub(super) struct FairQueue<T> {
 struct ClientQueue<T> {
     /// The waiting items, each with its cost in seconds of audio.
     waiting: VecDeque<(f64, T)>,
-    /// The start tag of the first waiting item: the seconds of audio for which this client was served before it, or
-    /// the virtual time if that was higher when the client became active.
+    /// The start tag of the first waiting item: the number of seconds of audio for which this client was served
+    /// before the item. When the client became active, the number was raised to the virtual time if that was higher.
     start_tag_s: f64,
     slots_in_use: usize,
-    /// Whether none of this client's items has been taken from the queue yet.
+    /// Whether this client is new, that is, none of its items has been taken from the queue yet.
     is_new: bool,
     /// Whether the first item of this client has a batch slot and is not finished yet.
     is_on_first_item: bool,
@@ -72,8 +72,8 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Adds an item that costs `cost_s` seconds of audio. Items of the same client are taken in the order in which
-    /// they were added.
+    /// Adds an item (a window to decode) of `client`. The item costs the client `cost_s` seconds of its share. Items
+    /// of the same client are taken in the order in which they were added.
     pub(super) fn push(&mut self, client: u64, cost_s: f64, item: T) {
         let client = self.clients.entry(client).or_default();
         if client.waiting.is_empty() {
@@ -82,8 +82,8 @@ impl<T> FairQueue<T> {
         client.waiting.push_back((cost_s, item));
     }
 
-    /// Takes the next item. The item occupies a slot until [`Self::release`] is called. `None` if no client with a
-    /// waiting item may take a slot now.
+    /// Takes the next item from the queue, and returns it with the number of its client. The item occupies a slot
+    /// until [`Self::release`] is called. Returns `None` if no client with a waiting item may take a slot now.
     pub(super) fn pop(&mut self) -> Option<(u64, T)> {
         let number = self.next_client()?;
         let client = self.clients.get_mut(&number)?;
@@ -102,8 +102,9 @@ impl<T> FairQueue<T> {
         Some((number, item))
     }
 
-    /// Among the clients that may take a slot, the client whose first waiting item has the lowest start tag. If start
-    /// tags are equal, the client with the lowest number.
+    /// Among the clients that may take a slot, finds the client whose first waiting item has the lowest start tag. If
+    /// several clients have the same start tag, returns the one with the lowest number. Returns `None` if no client
+    /// may take a slot.
     fn next_client(&self) -> Option<u64> {
         let waiting =
             self.clients.iter().filter(|(_, client)| !client.waiting.is_empty() && self.may_take_slot(client));
@@ -150,7 +151,7 @@ impl<T> FairQueue<T> {
 mod tests {
     use super::*;
 
-    /// Takes and finishes up to `count` items, one at a time. Returns the client of each item.
+    /// Takes and immediately releases up to `count` items, one at a time. Returns the client of each item.
     fn served(queue: &mut FairQueue<u32>, count: usize) -> Vec<u64> {
         let serve = |_| {
             let (client, _) = queue.pop()?;

@@ -1,5 +1,5 @@
-//! Temperature fallback: a window is decoded again at the next higher temperature until a hypothesis is accepted, as
-//! in `openai-whisper` (Radford et al., arXiv 2212.04356, section 4.5). There is one difference from
+//! Temperature fallback: if no hypothesis for a window is accepted, the window is decoded again at the next higher
+//! temperature, as in `openai-whisper` (Radford et al., arXiv 2212.04356, section 4.5). There is one difference from
 //! `openai-whisper`: only the first attempt has the previous text in its prompt, because the previous text is often
 //! the reason why the first attempt failed.
 
@@ -11,15 +11,16 @@ use flate2::write::ZlibEncoder;
 
 use crate::TranscribeOptions;
 
-/// A hypothesis with more characters per second of speech than this is too long, whatever the language.
+/// A hypothesis with more characters per second of speech than this counts as too long. The limit is the same for all
+/// languages.
 const MAX_SPEECH_RATE_CHARS_PER_S: f64 = 30.0;
 
 /// A hypothesis may have this many characters more than the speech rate allows, because a window may contain more
 /// speech than the voice activity detector found.
 const EXTRA_CHARS: f64 = 20.0;
 
-/// The engine stops decoding a hypothesis that repeats itself only if the compression ratio of the hypothesis is
-/// higher than this.
+/// The engine may stop early when a hypothesis repeats itself. It does so only if the compression ratio of the
+/// hypothesis so far is higher than this.
 const MIN_LOOP_COMPRESSION_RATIO: f32 = 3.0;
 
 /// If a window has fewer seconds of speech than this, the voice activity detector may have mistaken music or noise
@@ -35,7 +36,7 @@ pub(crate) struct Fallback {
     no_speech_threshold: Option<f32>,
 }
 
-/// A hypothesis for a window and the results of its checks.
+/// A hypothesis for a window, with the results of the checks that decide whether it is accepted.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is the result of an independent check")]
 pub(crate) struct DecodeCheck {
@@ -46,7 +47,8 @@ pub(crate) struct DecodeCheck {
     pub(crate) is_repetitive: bool,
     /// Whether the text is too long for the amount of speech in the window.
     pub(crate) is_too_long: bool,
-    /// Whether the mean log-probability of the hypothesis is below the threshold.
+    /// Whether the mean log-probability of the hypothesis is below the threshold, which means that the text may be
+    /// wrong.
     pub(crate) is_improbable: bool,
     /// Whether the window counts as silent, so that the text is ignored.
     pub(crate) is_silent: bool,
@@ -90,7 +92,7 @@ impl Fallback {
     }
 
     /// The search method for attempt number `attempt`, which counts from 0. `seed` is the random seed of the window.
-    /// `None` if there are no more attempts.
+    /// Returns `None` if there is no temperature left for this attempt.
     pub(crate) fn search(&self, attempt: usize, seed: u64) -> Option<Search> {
         Some(match *self.searches.get(attempt)? {
             Search::Sample { temperature, best_of, .. } => Search::Sample { temperature, best_of, seed },

@@ -1,5 +1,5 @@
-//! Connects a client with the worker thread: a request that is sent to the thread, and the ticket that receives the
-//! answer.
+//! Connects a client with the worker thread that decodes windows. A job is a request that is sent to the thread. A
+//! ticket receives the answer.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -17,11 +17,12 @@ pub(super) struct Job {
     ticket: Weak<()>,
 }
 
-/// Waits for the answer to a submitted window. Dropping the ticket cancels the window.
+/// The client's handle to a submitted window, with which it waits for the answer. Dropping the ticket cancels the
+/// window.
 pub(crate) struct Ticket {
     reply: Receiver<Reply>,
-    /// Only shows that the ticket still exists. The job holds a weak reference to this value, so the job can detect
-    /// that the ticket was dropped.
+    /// This value only shows that the ticket still exists. The job holds a weak reference to this value, so the job
+    /// can detect that the ticket was dropped.
     _alive: Arc<()>,
 }
 
@@ -40,13 +41,13 @@ impl Job {
 
     /// Sends the answer to the ticket.
     pub(super) fn answer(&self, reply: Reply) {
-        // Sending fails only if the ticket was dropped. Then nobody needs the answer.
+        // Sending fails only if the ticket was dropped. In that case nobody needs the answer.
         let _ = self.reply.send(reply);
     }
 }
 
 impl Ticket {
-    /// Blocks until the window is decoded.
+    /// Blocks until the window is decoded, and returns the result.
     pub(crate) fn wait(self) -> Reply {
         self.reply.recv().unwrap_or(Err(DecodeFailure::Stopped))
     }

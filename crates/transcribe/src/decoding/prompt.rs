@@ -21,8 +21,8 @@ impl Prompt {
         let mut static_tokens = model.encode_phrase(options.hotwords.as_deref());
         let initial_prompt = model.encode_phrase(options.initial_prompt.as_deref());
         let is_truncated = static_tokens.len() + initial_prompt.len() > max_tokens;
-        // If the hot words are too long, keep their beginning. If the initial prompt does not fit after the hot words,
-        // keep its end, because the end is nearest to the text of the window.
+        // If the hot words alone are too long, keep their beginning. If the hot words fit but the initial prompt does
+        // not, keep the end of the initial prompt, because the end is nearest to the text of the window.
         static_tokens.truncate(max_tokens);
         static_tokens.extend(last(&initial_prompt, max_tokens - static_tokens.len()));
         let previous_tokens = options.condition_on_previous_text.then(Vec::new);
@@ -55,7 +55,8 @@ impl Prompt {
         }
     }
 
-    /// Removes the previous text from the prompt. It would mislead the model in the next window.
+    /// Removes the previous text from the prompt. This is done if the previous text could mislead the model in the
+    /// next window.
     pub(crate) fn reset(&mut self) {
         self.previous_tokens.iter_mut().for_each(Vec::clear);
     }

@@ -1,4 +1,4 @@
-//! A window to decode, and how requests are built from [`TranscribeOptions`].
+//! The request to decode a window, and how requests are built from [`TranscribeOptions`].
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::fallback::Fallback;
 use super::prompt::Prompt;
 use crate::{Language, TranscribeOptions};
 
-/// A window to decode.
+/// A request to decode a window.
 pub(crate) struct Request {
     /// The log-mel spectrogram of the window, with the shape `(n_frames, n_mels)`. It has as many frames as
     /// [`Engine::window_frames`](amanuensis_engine::Engine::window_frames) asks for.
     pub(crate) mel: Vec<f32>,
     /// The number of frames at the start of `mel` that are part of the recording; the frames after them are padding.
     pub(crate) content_frames: Frames,
-    /// The cost of this window in the fair queue, in seconds of audio.
+    /// The cost of this window in the queue that all clients share, in seconds of audio.
     pub(crate) cost_s: f64,
     /// The language spoken. If `None`, a multilingual model detects the language.
     pub(crate) language: Option<Language>,

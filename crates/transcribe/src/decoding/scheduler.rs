@@ -1,5 +1,5 @@
-//! The handle of the worker thread that decodes windows. The thread decodes the windows of all clients in one batch,
-//! whether they belong to one recording or to many.
+//! The handle of the worker thread that decodes windows. There is one worker thread, and it decodes the windows of
+//! all recordings and live streams together in one batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -51,12 +51,14 @@ impl Scheduler {
         self.batch_size
     }
 
-    /// The number of windows in the batch, and the number of windows that wait for a batch slot.
+    /// The number of windows that are being decoded in the batch now, and the number of windows that wait for a place
+    /// in the batch.
     pub(crate) fn windows(&self) -> (usize, usize) {
         self.load.windows()
     }
 
-    /// Registers a client for one recording or live stream. From now on the client gets its share of the engine.
+    /// Registers a client for one recording or live stream. From now on the client gets its share of the decoding
+    /// time.
     pub(crate) fn client(&self) -> Client<'_> {
         self.n_clients.fetch_add(1, Ordering::Relaxed);
         Client { scheduler: self, number: self.next_client.fetch_add(1, Ordering::Relaxed) }
@@ -89,8 +91,8 @@ pub(crate) struct Client<'s> {
 impl WindowDecoder for Client<'_> {
     type Ticket = Ticket;
 
-    /// All clients share the slots, so each client gets fewer if there are more clients. This limits the memory that
-    /// waiting windows need.
+    /// The number of windows that this client may submit at the same time. All clients share the slots of the batch,
+    /// so each client gets fewer slots if there are more clients. This limits the memory that waiting windows need.
     fn slots(&self) -> usize {
         let n_clients = self.scheduler.n_clients.load(Ordering::Relaxed).max(1);
         (2 * self.scheduler.batch_size / n_clients).clamp(1, self.scheduler.batch_size)

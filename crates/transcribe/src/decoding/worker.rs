@@ -21,7 +21,7 @@ pub(super) enum Message {
     ClientLeft(u64),
 }
 
-/// The load of the worker thread, as the thread last published it.
+/// The load of the worker thread. The worker thread updates it, and other threads read it.
 #[derive(Default)]
 pub(super) struct Load {
     decoding: AtomicUsize,
@@ -29,7 +29,8 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// The number of windows in the batch, and the number of windows that wait for a batch slot.
+    /// The number of windows that are being decoded in the batch, and the number of windows that wait for a place in
+    /// the batch.
     pub(super) fn windows(&self) -> (usize, usize) {
         (self.decoding.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
@@ -40,7 +41,7 @@ pub(super) struct Worker<'e> {
     engine: &'e Engine,
     batch: Batch<'e>,
     queue: FairQueue<Job>,
-    /// The windows in the batch, by the key that identifies each in `batch`.
+    /// The windows in the batch. The key of each window also identifies the window in `batch`.
     active: HashMap<u64, ActiveWindow>,
     next_key: u64,
     load: &'e Load,
@@ -68,8 +69,8 @@ struct EncodedWindow {
 impl<'e> Worker<'e> {
     pub(super) fn new(engine: &'e Engine, batch_size: usize, load: &'e Load) -> Self {
         let slots = batch_size.max(1);
-        // Clients without a slot may use the reserve slots. So a short recording does not have to wait until a window
-        // of a long recording is finished.
+        // Only clients that have no slot may use the reserve slots. So a short recording does not have to wait until
+        // a window of a long recording is finished.
         let queue = FairQueue::new(slots, slots.div_ceil(4));
         Self { engine, batch: Batch::new(engine), queue, active: HashMap::new(), next_key: 0, load }
     }
@@ -79,8 +80,8 @@ impl<'e> Worker<'e> {
         while self.receive(messages) {
             while let Some((_, job)) = self.queue.pop() {
                 self.admit(job);
-                // While this window was encoded, another window may have arrived that is ahead of the rest in the
-                // fair queue.
+                // While this window was encoded, a window of another client may have arrived that has to be decoded
+                // before the windows that are already in the queue.
                 if !self.receive(messages) {
                     break;
                 }

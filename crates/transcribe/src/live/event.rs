@@ -8,17 +8,19 @@ use crate::{Language, Word};
 pub enum LiveEvent<'a> {
     /// Speech began.
     UtteranceStarted {
-        /// Start of the utterance. This includes the padding before the detected speech.
+        /// Start of the utterance in seconds. The utterance starts a little before the detected speech, by the
+        /// padding of the options.
         start: f64,
     },
-    /// The current utterance was decoded again.
+    /// The current utterance was decoded again, so there are new words.
     Words {
         /// The words that this decode newly committed. Committed words never change.
         committed: &'a [Word],
-        /// The words after the committed words. They replace the provisional words of the previous event.
+        /// The words after the committed words, which may still change. They replace the provisional words of the
+        /// previous event.
         provisional: &'a [Word],
     },
-    /// A pause ended the utterance. The remaining events of this utterance, with its final words, follow.
+    /// A pause ended the utterance. Further events with the final words of this utterance follow.
     UtteranceEnded {
         /// End of the utterance. This includes the pause after the speech.
         end: f64,

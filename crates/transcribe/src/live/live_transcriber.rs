@@ -35,7 +35,8 @@ pub struct LiveTranscriber<'t> {
     detects_speech: bool,
     speech_probabilities: SpeechProbabilities<'t>,
     utterance_detector: UtteranceDetector,
-    /// The most recent samples that belong to no utterance. The next utterance may begin within these samples.
+    /// The most recent samples while there is no current utterance. The next utterance may begin within these
+    /// samples.
     recent: Vec<f32>,
     max_recent: Samples,
     /// The number of samples received since the start of the stream.
@@ -133,7 +134,8 @@ impl<'t> LiveTranscriber<'t> {
         self.current.is_some()
     }
 
-    /// Processes a block of samples. Starts and ends utterances where the detector finds speech and pauses.
+    /// Processes a block of samples: runs the voice activity detector on the block, and starts and ends utterances
+    /// where speech and pauses begin.
     fn push_block(&mut self, samples: &[f32], on_event: &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error> {
         self.received += Samples(samples.len());
         match &mut self.current {

@@ -6,7 +6,7 @@
 
 use super::word_tokens::DecodedWord;
 
-/// The provisional words of an utterance.
+/// The provisional words of an utterance: the words that two successive hypotheses have not agreed on yet.
 #[derive(Debug, Default)]
 pub(super) struct LocalAgreement {
     provisional: Vec<DecodedWord>,

@@ -22,12 +22,12 @@ const TRIM_TO_SENTENCE: Samples = Samples::within(15.0);
 /// If the buffered audio is longer than this, everything up to the end of the most recent committed word is dropped.
 const TRIM_TO_WORD: Samples = Samples::within(20.0);
 
-/// If the buffered audio is longer than this and has no committed words, words are committed even without agreement
-/// of two hypotheses. The limit of a window is 30 s.
+/// If the buffered audio is longer than this and has no committed words, words are committed even if two hypotheses
+/// do not agree on them. Otherwise the audio would exceed the 30 s that fit into a window.
 const COMMIT_WITHOUT_AGREEMENT: Samples = Samples::within(25.0);
 
-/// If audio longer than `COMMIT_WITHOUT_AGREEMENT` has no words at all, only the final part of this many seconds is
-/// kept.
+/// If the buffered audio is longer than `COMMIT_WITHOUT_AGREEMENT` and the model found no words in it, only the final
+/// part of this many seconds is kept.
 const KEPT_WITHOUT_WORDS_S: f64 = 2.0;
 
 /// Words that end within this many seconds before the end of the audio are not committed, because the audio that
@@ -50,8 +50,8 @@ pub(super) struct Utterance {
     samples: Vec<f32>,
     /// The number of samples that arrived since the previous decode.
     n_new: Samples,
-    /// The ends of all detector chunks that contain speech, as positions in the stream. `None` without a voice
-    /// activity detector.
+    /// The end of each chunk (32 ms) in which the voice activity detector found speech, as a position in the stream.
+    /// `None` without a voice activity detector.
     speech_chunks: Option<Vec<Samples>>,
     language: Option<Language>,
     prompt: Prompt,
@@ -85,7 +85,7 @@ impl Utterance {
         }
     }
 
-    /// Converts this utterance into the next utterance, which keeps audio and words of this utterance as context.
+    /// Ends this utterance and creates the next one, which keeps audio and words of this utterance as context.
     pub(super) fn into_next(mut self, decoder: &StreamDecoder<'_>) -> Self {
         self.words.clear();
         self.trim(decoder.engine());
@@ -225,7 +225,7 @@ impl Utterance {
         if count > 0 {
             let next = self.committed.get(count).or(self.agreement.provisional().first());
             let end = self.committed[count - 1].word.end;
-            // Cut in the middle between the end of the dropped words and the next word.
+            // Cut in the middle between the end of the last dropped word and the start of the next word.
             self.drop_samples_before(next.map_or(end, |next| f64::midpoint(end, next.word.start.max(end))));
             for decoded in self.committed.drain(..count) {
                 self.prompt.append(&decoded.tokens);

@@ -95,7 +95,7 @@ impl UtteranceDetector {
         self.previous_end = position;
     }
 
-    /// The next utterance may begin at most this far before the current position.
+    /// The maximum distance from the current position back to the start of an utterance that may still be detected.
     pub(super) fn max_lookback(&self) -> Samples {
         self.prefix_padding + (MIN_SPEECH + Chunks(1)).samples()
     }

@@ -1,4 +1,4 @@
-//! Formats and rounds times, for several output formats.
+//! Formats and rounds times. Several output formats use these functions.
 
 /// Formats a time as `hours:minutes:seconds`, then `separator` and three digits of milliseconds.
 pub(super) fn timecode(seconds: f64, separator: char) -> String {

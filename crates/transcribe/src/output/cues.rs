@@ -46,14 +46,15 @@ impl Cue {
     }
 }
 
-/// The speed at which people read subtitles, in characters per second; a common limit in subtitling guides.
+/// The speed at which people read subtitles, in characters per second. Many subtitling guides state such a limit.
 const READING_SPEED_CHARS_PER_S: f64 = 20.0;
 
 /// A cue is shown for at least this many seconds, unless the next cue begins earlier.
 const MIN_CUE_S: f64 = 0.8;
 
-/// The minimum duration of a cue in seconds even if the next cue begins earlier. It is two ticks of the format with
-/// the least precise clock.
+/// Every cue is shown for at least this many seconds, even if the next cue should begin earlier. The next cue then
+/// begins later. The value is twice the smallest time step (0.01 s) of the output format with the least precise
+/// times.
 const MIN_TIME_LEFT_S: f64 = 0.02;
 
 /// The cues of a transcript, ordered by time.
@@ -61,7 +62,8 @@ pub(super) fn cues(transcript: &Transcript, options: &SubtitleOptions) -> Vec<Cu
     let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| segment_cues(segment, options)).collect();
     let mut previous_end = 0.0;
     for index in 0..cues.len() {
-        // The final cue may stay until the recording ends, or until its segment ends if that is later.
+        // The final cue may stay on the screen until the recording ends, or until the segment of the cue ends if that
+        // is later.
         let end = transcript.duration.max(cues[index].end);
         let next_start = cues.get(index + 1).map_or(end, |next| next.start);
         let cue = &mut cues[index];
@@ -89,7 +91,8 @@ fn segment_cues(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
         cues.push(Cue { start: first.start, end: last.end, lines: lines.to_vec() });
     }
     // The cues cover the whole segment, even if the first word starts later than the segment, or the last word ends
-    // before the segment ends. Exception: with a limit on words per line, the first cue starts at its first word.
+    // before the segment ends. Exception: if the options limit the number of words per line, the first cue starts
+    // when its first word starts.
     if let (Some(first), true) = (cues.first_mut(), options.max_words_per_line.is_none()) {
         first.start = first.start.min(segment.start);
     }
@@ -99,7 +102,7 @@ fn segment_cues(segment: &Segment, options: &SubtitleOptions) -> Vec<Cue> {
     cues
 }
 
-/// Breaks words into lines, within the limits of `options`.
+/// Breaks words into lines that have at most the width and the number of words that `options` allow.
 fn fill_lines(words: Vec<Word>, options: &SubtitleOptions) -> Vec<Vec<Word>> {
     let max_width = options.max_line_width.unwrap_or(usize::MAX);
     let max_words = options.max_words_per_line.unwrap_or(usize::MAX);
@@ -196,7 +199,8 @@ mod tests {
             for (id, (text, length, pause, is_timed)) in parts.iter().enumerate() {
                 let mut one = segment(id, at, at + length, text);
                 if *is_timed {
-                    // The worst case: all words have the same time and no duration.
+                    // The worst case for the times of cues: all words have the same start, and their duration is
+                    // zero.
                     let word = |word: &str| Word { word: format!(" {word}"), start: at, end: at, probability: 0.5 };
                     one.words = text.split_whitespace().map(word).collect();
                 }

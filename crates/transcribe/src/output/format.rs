@@ -1,4 +1,4 @@
-//! The output formats, as a table with one entry for each.
+//! The output formats. A table has one entry for each format.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -19,8 +19,8 @@ pub(super) struct Highlight {
 /// milliseconds.
 const MIN_HIGHLIGHT_S: f64 = 0.001;
 
-/// The highlights of a cue, ordered by time. Apart from highlights too short to be shown, they cover the whole
-/// duration of the cue.
+/// The highlights of a cue, ordered by time. Each highlight marks one word, or no word during a pause. Together they
+/// cover the whole duration of the cue, except for highlights that are too short to be shown.
 pub(super) fn highlights(cue: &Cue) -> Vec<Highlight> {
     let mut highlights: Vec<Highlight> = Vec::new();
     let mut now = cue.start;

@@ -15,7 +15,7 @@ use crate::Transcript;
 const MAX_PAUSE_S: f64 = 2.0;
 
 pub(super) fn write(transcript: &Transcript, options: &SubtitleOptions, out: &mut dyn Write) -> io::Result<()> {
-    // An LRC cue cannot have line breaks.
+    // The LRC format has no line breaks within a cue, so each cue gets only one line.
     let lines = SubtitleOptions { max_line_count: Some(1), ..*options };
     let cues = cues(transcript, &lines);
     for (index, cue) in cues.iter().enumerate() {

@@ -109,7 +109,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Runs `work` and adds its run time in seconds to `total_s`.
+/// Runs `work` and returns its result. Adds the time in seconds that `work` took to `total_s`.
 pub(super) fn timed<T>(total_s: &mut f64, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();

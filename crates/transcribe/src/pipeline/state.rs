@@ -1,5 +1,5 @@
-//! Everything that affects the decoding of a window, apart from its samples. A checkpoint restores exactly this
-//! state.
+//! The state of a transcription: everything that affects how the next window is decoded, apart from the samples of
+//! the window. A checkpoint restores exactly this state.
 
 use amanuensis_engine::Frames;
 

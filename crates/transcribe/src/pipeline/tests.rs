@@ -22,8 +22,8 @@ fn a_sequential_window_begins_at_the_last_timestamp_of_the_one_before() {
     ]);
     let transcript = model.transcribe(SilentSource::seconds(62)).unwrap();
     let expected = [(0.0, 4.54, "a b"), (4.54, 27.3, " c."), (27.3, 37.3, "a"), (58.3, 59.3, " b")];
-    // The second window begins at the last timestamp pair of the first window. The third window begins at the end of
-    // the second window.
+    // The second window begins at the last pair of timestamps in the first window. The third window begins where the
+    // second window ends.
     assert_eq!(summary(&transcript), expected);
     let ids_and_seeks: Vec<_> = transcript.segments.iter().map(|segment| (segment.id, segment.seek)).collect();
     assert_eq!(ids_and_seeks, [(0, 0), (1, 0), (2, 2730), (3, 5730)]);

@@ -14,8 +14,8 @@ use crate::windowing::{WindowSpan, untranscribed_gaps};
 use crate::words::SilenceMap;
 use crate::{Error, Language, Segment, Strategy, TranscribeOptions, WindowCheckpoint};
 
-/// A window that was sampled at a higher temperature than this is not used as a prompt, because its text is often
-/// wrong.
+/// If a window was sampled at a higher temperature than this, the text before the window is removed from the prompt
+/// of later windows, because this text may have misled the model.
 const MAX_PROMPT_TEMPERATURE: f32 = 0.5;
 
 /// The maximum number of times that any part of the recording is decoded: first as part of a window, then as a gap
@@ -26,7 +26,7 @@ const MAX_PASSES: usize = 3;
 pub(super) struct PendingWindow<T> {
     ticket: T,
     span: WindowSpan,
-    /// The samples of the window. They are kept because parts of the window may be decoded again.
+    /// The samples of the window. They are kept because parts of the window may have to be decoded again.
     samples: Vec<f32>,
     /// The silences of the window, which are needed for word timestamps; `None` without word timestamps.
     silence_map: Option<SilenceMap>,
@@ -68,7 +68,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         self.decoder.slots()
     }
 
-    /// Submits a window, or a part of one, for decoding.
+    /// Submits a window, or a part of a window, for decoding.
     pub(super) fn submit(
         &mut self,
         span: WindowSpan,
@@ -135,8 +135,8 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
     ) -> Result<Frames, Error> {
         let PendingWindow { ticket, span, samples, silence_map } = window;
         let mut decoded = self.decode(ticket, report)?;
-        // At first the model found no text in a gap (speech that no segment covers). So if the new text is
-        // improbable, it is most likely invented.
+        // In a gap (speech that no segment covers), the model found no text when the whole window was decoded. So if
+        // the new text is improbable, it is most likely invented.
         let is_gap = passes_left < MAX_PASSES;
         if decoded.check.is_silent || (is_gap && decoded.check.is_improbable) {
             return Ok(span.length());
@@ -202,7 +202,7 @@ impl<'a, M: Model, D: WindowDecoder> WindowTranscriber<'a, M, D> {
         let TimestampSplit { mut spans, unfinished, advance } =
             split_at_timestamps(&check.result.tokens, window, timestamp);
         match self.options.strategy {
-            // In batched mode the next window was already submitted. It does not begin before the end of this window.
+            // In batched mode the next window was already submitted. It begins at the end of this window or later.
             Strategy::Batched => {
                 spans.extend(unfinished);
                 (spans, window)

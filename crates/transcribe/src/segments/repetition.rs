@@ -6,7 +6,8 @@ use std::ops::Range;
 /// phrase two or three times.
 const MIN_REPETITIONS: usize = 3;
 
-/// All repetitions of a loop together must have at least this many tokens.
+/// A loop (a phrase that is repeated over and over) is removed only if its repetitions together have at least this
+/// many tokens.
 const MIN_REPEATED_TOKENS: usize = 12;
 
 /// Finds the longest loop (a phrase that is repeated over and over) in `text`. Returns its positions without the

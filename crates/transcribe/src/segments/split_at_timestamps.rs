@@ -45,7 +45,8 @@ pub(crate) fn split_at_timestamps(
     let last_pair = ends.last().and_then(|&end| times[end - 1]);
     let ends_with_single = matches!(times[..], [.., None, Some(_)]);
 
-    // If the last pair is at time zero, the next window would begin at the same position as this one.
+    // If the last pair of timestamps is at time zero, the next window would begin at the same position as this one,
+    // so the pair is not used.
     let Some(last_pair) = last_pair.filter(|&time| time > Frames::ZERO || ends_with_single) else {
         return one_span(&times, n_frames);
     };
@@ -69,7 +70,8 @@ pub(crate) fn split_at_timestamps(
     TimestampSplit { spans, unfinished, advance: if ends_with_single { n_frames } else { last_pair } }
 }
 
-/// Returns all tokens as one span, which ends at the last timestamp, or at the end of the window if there is none.
+/// Returns all tokens as one span. The span ends at the last timestamp, or at the end of the window if there is no
+/// timestamp.
 fn one_span(times: &[Option<Frames>], n_frames: Frames) -> TimestampSplit {
     let end = last_time(times).filter(|&time| time > Frames::ZERO).unwrap_or(n_frames);
     let whole = Span { start: Frames::ZERO, end, tokens: 0..times.len() };
@@ -80,7 +82,8 @@ fn last_time(times: &[Option<Frames>]) -> Option<Frames> {
     times.iter().rev().find_map(|&time| time)
 }
 
-/// The index of the first token after the last of `spans`, and the end time of that span.
+/// The position after the last of `spans`: the index of the first token that follows the last span, and the time at
+/// which the last span ends.
 fn next_position(spans: &[Span]) -> (usize, Frames) {
     spans.last().map_or((0, Frames::ZERO), |span| (span.tokens.end, span.end))
 }

@@ -61,7 +61,8 @@ impl<'v> SpeechProbabilities<'v> {
 /// The speech probability for the loudness of a chunk: [`MIN_LOUDNESS_PROBABILITY`] for silence, 1 for full scale,
 /// and linear in decibels between them.
 fn loudness_probability(samples: &[f32]) -> f32 {
-    /// `1.0 - MIN_LOUDNESS_PROBABILITY`, rounded to the nearest `f32`.
+    /// The difference between the highest probability (1.0) and `MIN_LOUDNESS_PROBABILITY`, rounded to the nearest
+    /// `f32`.
     const RANGE: f32 = 0.4;
     let power = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32;
     let decibels = 10.0 * power.max(1e-10).log10();

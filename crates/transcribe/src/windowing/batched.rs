@@ -14,8 +14,8 @@ use super::split_policy::SplitPolicy;
 /// fewer chunks, a window might be split within a word, where a stop consonant such as `t` briefly closes the mouth.
 const AVERAGED_CHUNKS: usize = 5;
 
-/// The final window of a recording may exceed the maximum of [`SplitPolicy::split_at`] by this much before it is
-/// split.
+/// The final window of a recording may be longer than the usual maximum, which is the end of
+/// [`SplitPolicy::split_at`], by this much. This avoids a very short window at the end.
 const EXTRA_LENGTH_AT_END: Chunks = Chunks::within(2.0);
 
 pub(super) struct BatchedWindower {
@@ -47,8 +47,8 @@ impl BatchedWindower {
         Some(window)
     }
 
-    /// Returns the index of the first chunk of the window: the first speech, or the end of the previous window if the
-    /// pause between them is short.
+    /// Returns the index of the first chunk of the window. This is the first speech chunk, or the chunk where the
+    /// previous window ended if the pause between the two is short.
     fn include_pause(&self, map: &SpeechMap, first_speech: usize) -> usize {
         let pause = (map.first() + Chunks(first_speech)).saturating_sub(self.last_end);
         if pause <= MAX_TRANSCRIBED_PAUSE && !map.has_clips() {

@@ -68,7 +68,7 @@ impl Windower {
         }
     }
 
-    /// The frame before which no later window begins, so that earlier samples are no longer needed.
+    /// The frame before which no later window begins. Samples before this frame are no longer needed.
     pub(crate) fn done(&self) -> Frames {
         self.map.start()
     }

@@ -1,4 +1,4 @@
-//! Functions for runs (consecutive equal values) in a list of speech and silence chunks.
+//! Functions for runs in a list of chunks. A run consists of consecutive chunks that are all speech or all silence.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ pub(super) fn runs(values: &[bool]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Inverts all runs (consecutive equal values) of `value` that are shorter than `min_length`. The first and the last
-/// run are not inverted, because they may continue before or after `values`.
+/// Inverts all runs (consecutive equal values) that have the value `value` and are shorter than `min_length`. The
+/// first and the last run are not inverted, because they may continue before or after `values`.
 pub(super) fn invert_short_runs(values: &mut [bool], value: bool, min_length: Chunks) {
     let short: Vec<_> = runs(values)
         .filter(|run| values[run.start] == value && run.len() < min_length.0 && run.start > 0 && run.end < values.len())

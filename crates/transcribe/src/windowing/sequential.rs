@@ -42,7 +42,8 @@ impl SequentialWindower {
         Some(WindowSpan { frames, ..window })
     }
 
-    /// Returns the index after the last speech chunk before the first long pause that follows `start`.
+    /// Returns the index after the last speech chunk of the window that begins at `start`. The window ends before the
+    /// first long pause after `start`.
     fn window_end(&self, speech: &[bool], start: usize) -> usize {
         let before_pause = find_silence(speech, start, self.policy.min_pause).map_or(speech, |pause| &speech[..pause]);
         let last = before_pause.iter().rposition(|is_speech| *is_speech);

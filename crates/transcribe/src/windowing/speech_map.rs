@@ -16,7 +16,8 @@ use crate::vad::{Hysteresis, VadOptions};
 /// the detector missed.
 pub(super) const MAX_TRANSCRIBED_PAUSE: Chunks = Chunks::within(1.0);
 
-/// Stores the speech probabilities of chunks, and computes from them which chunks are speech.
+/// The speech map: stores the speech probabilities of chunks, and computes from these probabilities which chunks are
+/// speech.
 pub(super) struct SpeechMap {
     options: VadOptions,
     /// The position in the recording of the chunk that the first element of `probabilities` belongs to.
@@ -35,7 +36,7 @@ impl SpeechMap {
         Self { options, first: Chunks::ZERO, probabilities: Vec::new(), clips, is_complete: false }
     }
 
-    /// Appends the probabilities of the next chunks.
+    /// Appends the speech probabilities of the next chunks.
     pub(super) fn push(&mut self, probabilities: &[f32]) {
         self.probabilities.extend_from_slice(probabilities);
     }
@@ -117,7 +118,7 @@ impl SpeechMap {
     }
 
     /// The clip (part of the recording to transcribe) that overlaps the chunk with this index. `None` if no clip
-    /// does.
+    /// overlaps it.
     fn clip_at(&self, index: usize) -> Option<&Range<Frames>> {
         let (start, end) = (self.frame(index), self.frame(index + 1));
         self.clips.iter().find(|clip| clip.start < end && start < clip.end)

@@ -9,7 +9,7 @@ use amanuensis_engine::Chunks;
 pub(super) struct SplitPolicy {
     /// A pause of at least this length ends a window.
     pub(super) min_pause: Chunks,
-    /// If no pause ends a window, it is split when its length is within this range.
+    /// If no pause ends a window, the window is split at a length within this range, where speech is least probable.
     pub(super) split_at: Range<Chunks>,
 }
 

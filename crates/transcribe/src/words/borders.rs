@@ -22,7 +22,8 @@ const LEAD_STEP: usize = 2;
 /// The lead (by how much attention times are too early) is only measured at pauses of at least this length.
 const MIN_MEASURED_PAUSE: Frames = Frames(20);
 
-/// The minimum duration of a word. Words get shorter only if the window has too many words for this duration.
+/// The minimum duration of a word. A word may be shorter only if the window is too short to give every word this
+/// duration.
 const MIN_WORD: Frames = Frames(4);
 
 /// Moves `words`, whose times come from attention, into `limits` and out of `silences`. Words stay in order and do
@@ -82,7 +83,7 @@ fn place_between(borders: &[Range<Frames>], pauses: &Pauses, room: &Room) -> Vec
 fn best_pauses(borders: &[Range<Frames>], silences: &[Range<Frames>], room: &Room) -> Pauses {
     let assign = |shift: isize| {
         let (cost, pauses) = assign_silences(&shifted(borders, shift), silences, room);
-        // The shift adds a small cost, so that borders are not shifted unnecessarily.
+        // A small cost is added for the size of the shift, so that borders are not shifted unnecessarily.
         (2 * cost + shift.unsigned_abs(), pauses)
     };
     let shifts = (-MAX_LEAD..=MAX_LEAD).step_by(LEAD_STEP);
@@ -107,8 +108,8 @@ fn measured_lead(borders: &[Range<Frames>], pauses: &Pauses) -> isize {
         early.min(MAX_LEAD) - late.min(MAX_LEAD)
     });
     let (sum, count) = leads.filter(|lead| *lead != 0).fold((0, 0), |(sum, count), lead| (sum + lead, count + 1));
-    // Takes the mean of all measurements and one additional zero, so that a single measurement has only half of its
-    // effect.
+    // The mean is taken over all measurements and one additional zero, so that a single measurement has only half of
+    // its effect.
     sum / (count + 1)
 }
 

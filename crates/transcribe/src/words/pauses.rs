@@ -9,17 +9,18 @@ use std::ops::Range;
 use amanuensis_engine::Frames;
 use amanuensis_engine::units::length;
 
-/// A border is only moved to a silence if the distance between the two is at most this.
+/// A silence is assigned to a border between words only if the distance between the two is at most this.
 const MAX_DISTANCE: Frames = Frames(60);
 
-/// If two silences are assigned to the same border, they become one pause, and the sound between them is ignored.
-/// Each frame of that sound costs as much as moving a border by this many frames.
+/// If two silences are assigned to the same border between words, they become one pause, and the sound between the
+/// silences is ignored. Each frame of that sound costs as much as moving a border by this many frames.
 const COST_OF_SOUND: usize = 2;
 
 /// For each border, the silence that is assigned to it; `None` if there is none.
 pub(super) type Pauses = Vec<Option<Range<Frames>>>;
 
-/// The range in which the words of a window must be placed, and the time that the words need at least.
+/// The frames of a window in which the words must be placed, the number of these words, and the minimum duration of
+/// each word.
 pub(super) struct Room {
     /// The number of words in the window.
     pub(super) words: usize,
@@ -36,12 +37,13 @@ impl Room {
     }
 }
 
-/// An assignment of only the silences from the start of the window up to some silence.
+/// An assignment of silences to borders between words. It covers only the silences from the start of the window up to
+/// some silence.
 struct Assignment {
     cost: usize,
     /// The latest border to which a silence is assigned, with that silence. `None` if no border has a silence.
     last: Option<(usize, Range<Frames>)>,
-    /// The index of the shorter assignment from which this one was made by adding a silence.
+    /// The index of the shorter assignment to which a silence was added to make this one.
     previous: usize,
 }
 

@@ -29,7 +29,7 @@ fn silence_map(window_start: usize, n_frames: usize, silences: &[Range<usize>]) 
     }
 }
 
-/// The text, start and end of each word.
+/// The text, the start in seconds and the end in seconds of each word.
 fn shown(timed: &[SegmentWords]) -> Vec<(&str, f64, f64)> {
     timed.iter().flat_map(|segment| &segment.words).map(|word| (word.word.as_str(), word.start, word.end)).collect()
 }

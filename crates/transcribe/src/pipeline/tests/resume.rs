@@ -210,7 +210,7 @@ fn state_after(count: usize, parts: &[usize], options: &TranscribeOptions) -> St
     pipeline.state
 }
 
-/// The state after replaying these checkpoints.
+/// The state of a transcription after replaying these checkpoints, without decoding any window.
 fn replayed_state(checkpoints: &[WindowCheckpoint], parts: &[usize], options: &TranscribeOptions) -> State {
     let model = HashingModel::default();
     let mut on_event = |_: Event<'_>| ControlFlow::Continue(());
@@ -247,7 +247,8 @@ proptest! {
             let (resumed, resumed_checkpoints, n_resumed_requests) = run(&parts, &options, &checkpoints[..count]);
             prop_assert_eq!(&resumed, &whole);
             prop_assert_eq!(&resumed_checkpoints, &checkpoints);
-            // The windows of the checkpoints are not requested again.
+            // When the transcription is resumed, the windows that have checkpoints are not requested from the decoder
+            // again.
             prop_assert!(n_resumed_requests + count <= n_requests);
         }
     }
