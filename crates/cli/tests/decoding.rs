@@ -1,5 +1,5 @@
-//! Tests of the worker processes that decode recordings for a server: their output, their limits, and what happens
-//! when a worker is killed or stopped.
+//! Tests of the worker processes that decode recordings for a server: the samples that they decode, their resource
+//! limits, and what happens when a worker is killed or stopped.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -188,7 +188,7 @@ fn a_worker_exits_when_the_client_disconnects() {
 fn a_worker_exits_when_the_server_is_killed() {
     let (_workspace, server, _request) = busy(&[]);
     let worker = limited_worker(&server);
-    // A worker that was stopped by SIGSTOP cannot notice that its pipe was closed.
+    // SIGSTOP suspends the worker, so that it cannot notice that the server has closed the pipe between them.
     signal("STOP", worker);
     // Dropping `server` sends SIGKILL to the server process, so that process has no chance to stop its worker.
     drop(server);
@@ -316,7 +316,7 @@ fn signal(name: &str, process: u32) {
     assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
 }
 
-/// Calls `poll` every 20 ms until it returns a value. Panics after 20 s.
+/// Calls `poll` every 20 ms until it returns a value. Panics if there is no value after 20 s.
 #[track_caller]
 fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     for _ in 0..1000 {

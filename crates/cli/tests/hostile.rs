@@ -23,7 +23,7 @@ fn raw(server: &Server, bytes: &[u8]) -> Response {
     read(stream)
 }
 
-/// Sends a request whose body is these bytes and whose content type is a multipart form.
+/// Sends a POST request with this body and the content type of a multipart form. Returns the response.
 fn post(server: &Server, body: &[u8]) -> Response {
     server.request("POST", PATH, &[FORM], body)
 }
@@ -52,8 +52,8 @@ fn bodies_that_contradict_their_headers_are_rejected() {
     raw(&server, (chunked.clone() + "no number\r\n--BOUNDARY\r\n").as_bytes()).assert_error(400, "");
     raw(&server, (chunked.clone() + "ffffffffffffffffff\r\n--BOUNDARY\r\n").as_bytes()).assert_error(400, "");
     raw(&server, (chunked + "4\r\n--BO\r\n0\r\n\r\n").as_bytes()).assert_error(400, "");
-    // Headers with two different body lengths, and with lengths that are not numbers. Proxies may interpret such
-    // headers differently, which makes request smuggling possible.
+    // Requests with two different values of Content-Length, or with a value that is not a number. Proxies may
+    // interpret such headers differently, which makes request smuggling possible.
     for headers in ["Content-Length: 4\r\nContent-Length: 5", "Content-Length: four", "Content-Length: -1"] {
         let request = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\nbody");
         assert_eq!(raw(&server, request.as_bytes()).status, 400, "{headers}");

@@ -21,8 +21,8 @@ const UNKNOWN: u8 = 3;
 
 const TRANSCRIPTION: &str = "conversation.item.input_audio_transcription.";
 
-/// Sends this many seconds of silence to the session's input buffer. If the client commits the buffer, it is
-/// transcribed even if it contains no speech.
+/// Appends this many seconds of silence to the session's input buffer. When the client commits the buffer, the server
+/// transcribes it even though it contains no speech.
 fn append(socket: &mut Socket, seconds: usize) {
     // A sample has two bytes. Base64 encodes three bytes as four letters, and the letter `A` stands for six zero
     // bits.

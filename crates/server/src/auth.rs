@@ -11,7 +11,9 @@ impl Config {
     /// that a mistake in the settings is reported first.
     ///
     /// # Errors
-    /// [`ConfigError::Read`], [`ConfigError::Invalid`].
+    /// [`ConfigError::Read`] if the key file cannot be read. [`ConfigError::Invalid`] if a key is empty, if the key
+    /// file has no keys, or if a server without keys would be reachable from other machines although `allow_anyone`
+    /// is not set.
     pub fn check_keys(&self) -> Result<(), ConfigError> {
         ApiKeys::new(self).map(drop)
     }
@@ -25,8 +27,9 @@ impl ApiKeys {
     /// Collects the API keys from the settings and from the key file.
     ///
     /// # Errors
-    /// [`ConfigError::Read`]. [`ConfigError::Invalid`] if a key is empty, if the key file has no keys, or if a server
-    /// without keys would be reachable from other machines.
+    /// [`ConfigError::Read`] if the key file cannot be read. [`ConfigError::Invalid`] if a key is empty, if the key
+    /// file has no keys, or if a server without keys would be reachable from other machines although `allow_anyone`
+    /// is not set.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let mut keys = config.api_key.clone();
         if let Some(path) = &config.api_key_file {

@@ -191,11 +191,12 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Merges the TOML file `path` into these settings. `given` contains the names of the settings that come from
-    /// flags or environment variables, which the file does not override.
+    /// Merges the TOML file `path` into these settings. `given` contains the names of the settings that were set by
+    /// flags or environment variables. The file does not override these settings.
     ///
     /// # Errors
-    /// [`ConfigError::Read`], [`ConfigError::File`].
+    /// [`ConfigError::Read`] if the file cannot be read. [`ConfigError::File`] if it is not valid TOML, or has an
+    /// unknown key or an invalid value.
     pub fn or_file(&self, path: &Path, given: &HashSet<&str>) -> Result<Self, ConfigError> {
         let invalid = |error: &dyn std::fmt::Display| ConfigError::File {
             path: path.to_owned(),
@@ -213,10 +214,10 @@ impl Config {
         table.try_into().map_err(|error| invalid(&error))
     }
 
-    /// Checks that the values of all settings are valid and fit together.
+    /// Checks that each setting has a valid value, and that the settings do not contradict each other.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`].
+    /// [`ConfigError::Invalid`] if one of these conditions is not met.
     pub fn check(&self) -> Result<(), ConfigError> {
         let counts = [
             ("max_upload", self.max_upload),

@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
-/// The slots for uploads, requests and live sessions, and the rate limit of each client. Dropping a slot frees it for
-/// another client.
+/// The slots (permissions to be active at the same time) for uploads, requests and live sessions, and the rate limit
+/// of each client. Dropping a slot frees it for another client.
 pub struct Limits {
     uploads: Arc<Semaphore>,
     /// Limits the queued and active requests together. Each of them holds one permit.

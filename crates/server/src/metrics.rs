@@ -174,7 +174,7 @@ impl Page {
     }
 }
 
-/// Resident memory of this process in bytes. `None` except on Linux.
+/// Resident memory of this process in bytes. `None` on systems other than Linux, or if the value cannot be read.
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -185,8 +185,8 @@ fn check_uploads() -> Result<(), ServeError> {
     created.map_err(|source| ServeError::Uploads { directory: env::temp_dir(), source })
 }
 
-/// Opens the job queue. If this fails, returns an error if the settings name a data directory, and `None` otherwise:
-/// the server then runs without jobs.
+/// Opens the job queue. If this fails and the settings name a data directory, returns an error. If it fails and they
+/// name none, prints a warning and returns `None`, and the server runs without jobs.
 fn open_jobs(config: &Config, decoder: &Decoder) -> Result<Option<Arc<Jobs>>, ServeError> {
     let open = |directory: PathBuf| match Jobs::open(JobSettings::new(config, directory.clone()), decoder.clone()) {
         Ok(jobs) => Ok(Some(Arc::new(jobs))),

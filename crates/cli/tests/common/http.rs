@@ -13,8 +13,8 @@ use super::Workspace;
 /// A server process on a free port. Dropping it kills the process.
 pub struct Server {
     child: Child,
-    /// The data directory that the server uses if it is started without `--data-dir`. It is deleted when this is
-    /// dropped.
+    /// The data directory of a server that is started without `--data-dir`. The directory is deleted when this value
+    /// is dropped.
     _data: TempDir,
     pub address: String,
 }
@@ -37,7 +37,8 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Asserts that this response is an error with this status and this `param`. An empty `param` stands for `null`.
+    /// Asserts that this response is an error with this status, and that the error names the request parameter
+    /// `param`. An empty `param` means that the error must have `null` there.
     #[track_caller]
     pub fn assert_error(&self, status: u16, param: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -50,8 +51,8 @@ impl Response {
 }
 
 impl Server {
-    /// Starts a server with these additional arguments. Its default model is a small model with random weights in the
-    /// workspace.
+    /// Starts a server with these additional arguments. The server's default model is a small model with random
+    /// weights, which is stored in the workspace.
     pub fn start(workspace: &Workspace, arguments: &[&str]) -> Self {
         if !workspace.path("model").exists() {
             workspace.model("model");
@@ -61,7 +62,7 @@ impl Server {
         Self::run(command)
     }
 
-    /// Runs a command that starts a server, and waits until it has printed its address.
+    /// Runs a command that starts a server, and waits until the server has printed the address that it listens on.
     pub fn run(mut command: Command) -> Self {
         let data = tempfile::tempdir().unwrap();
         command.env("AMANUENSIS_DATA_DIR", data.path());
@@ -102,7 +103,8 @@ impl Server {
         read(stream)
     }
 
-    /// Sends a multipart form with these fields, and with this file if there is one.
+    /// Sends a request with a multipart form that has these fields, and this file if there is one. Returns the
+    /// response.
     pub fn form(&self, path: &str, fields: &[(&str, &str)], file: Option<&[u8]>) -> Response {
         self.request("POST", path, &[FORM], &form(fields, file))
     }
@@ -111,7 +113,8 @@ impl Server {
         self.form("/v1/audio/transcriptions", fields, Some(file))
     }
 
-    /// Sends SIGTERM. The returned thread waits until the process has exited, and returns the exit code.
+    /// Sends SIGTERM to the server. Returns a thread that waits until the process has exited. The thread's result is
+    /// the exit code, or `None` if a signal ended the process.
     pub fn stop(mut self) -> std::thread::JoinHandle<Option<i32>> {
         Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         std::thread::spawn(move || self.child.wait().unwrap().code())
@@ -135,7 +138,7 @@ pub fn form(fields: &[(&str, &str)], file: Option<&[u8]>) -> Vec<u8> {
         body.extend(part.bytes());
     }
     if let Some(file) = file {
-        // The server must not use the client's file name.
+        // A malicious file name. The server must not use the file names that clients send.
         let name = "../../etc/../a talk.wav";
         let part = format!("--BOUNDARY\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
         body.extend(part.bytes().chain(file.iter().copied()).chain("\r\n".bytes()));
@@ -176,7 +179,7 @@ fn dechunked(mut body: &str) -> String {
     whole
 }
 
-/// Calls `poll` every 20 ms until it returns a value. Panics after 10 s.
+/// Calls `poll` every 20 ms until it returns a value. Panics if there is no value after 10 s.
 #[track_caller]
 pub fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     for _ in 0..500 {

@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 use amanuensis_weights::fixture::write_random_model;
 use tempfile::TempDir;
 
-/// Options of `transcribe` that disable voice activity detection and temperature fallback, so that every window is
-/// decoded exactly once and its hypothesis is accepted.
+/// Options of `transcribe` that disable voice activity detection and temperature fallback, so that every window of
+/// the recording is decoded exactly once and the decoded text is always accepted.
 pub const WITHOUT_VAD_AND_FALLBACK: [&str; 3] =
     ["--vad-filter=false", "--temperature=0", "--compression-ratio-threshold=none"];
 

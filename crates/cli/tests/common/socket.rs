@@ -32,8 +32,9 @@ impl Socket {
         socket
     }
 
-    /// Sends a WebSocket frame. The protocol requires that clients mask their frames. This client uses a mask of
-    /// zeros, which does not change the data. Returns false if the write fails.
+    /// Sends a WebSocket frame. `is_last` marks it as the final frame of a message. The protocol requires that
+    /// clients mask their frames. This client uses a mask of zeros, which does not change the data. Returns false if
+    /// the write fails.
     pub fn send(&mut self, opcode: u8, is_last: bool, payload: &[u8]) -> bool {
         let mut frame = vec![opcode | if is_last { 0x80 } else { 0 }];
         match payload.len() {

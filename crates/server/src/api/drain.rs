@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 
 use crate::error::ApiError;
 
-/// How many bytes of the body of a rejected request are read at most, and for how long.
+/// Limits on reading the body of a rejected request: the maximum number of bytes, and the maximum time.
 const MAX_BYTES: usize = 16 << 20;
 const MAX_TIME: Duration = Duration::from_secs(5);
 

@@ -68,8 +68,9 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     state.limits.count_request(key).map_err(too_many)
 }
 
-/// Finds the API key among the subprotocols of a WebSocket. Returns it in the form of an `Authorization` header. Web
-/// pages cannot set headers for a WebSocket, so `OpenAI`'s browser clients send the key as a subprotocol.
+/// Finds the API key among the subprotocols of a WebSocket request, and returns it in the form of an `Authorization`
+/// header. `None` if no subprotocol contains a key. Web pages cannot set headers for a WebSocket, so `OpenAI`'s
+/// browser clients send the key as a subprotocol.
 fn key_of_protocols(headers: &HeaderMap) -> Option<String> {
     let mut protocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?.split(',');
     let key = protocols.find_map(|protocol| protocol.trim().strip_prefix("openai-insecure-api-key."))?;

@@ -72,11 +72,12 @@ pub struct VerboseBody {
     warnings: Vec<String>,
 }
 
-/// A segment of the transcript. The last four fields are values of the 30 s window in which the segment was decoded.
+/// A segment of the transcript. The fields `temperature`, `avg_logprob`, `compression_ratio` and `no_speech_prob`
+/// describe the whole 30 s window of audio in which the segment was decoded.
 #[derive(Serialize, ToSchema)]
 pub struct TimedSegment {
     id: usize,
-    /// The start of the decoded window, in frames of 10 ms.
+    /// The start of the 30 s window in which the segment was decoded, in frames of 10 ms.
     seek: usize,
     start: f64,
     end: f64,
@@ -123,8 +124,8 @@ pub struct Usage {
     seconds: f64,
 }
 
-/// The response that contains a transcript. `transcriber` is used to convert tokens to text. If it is `None`, the
-/// response has no log-probabilities.
+/// Builds the response that contains a transcript. `transcriber` is used to convert tokens to text. If it is `None`,
+/// the response has no log-probabilities.
 ///
 /// # Errors
 /// An [`ApiError`] with status 500 if the transcript cannot be written in the requested format.

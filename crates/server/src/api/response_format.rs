@@ -23,7 +23,8 @@ pub enum ResponseFormat {
 }
 
 impl ResponseFormat {
-    /// The format with which the subtitles of this response are written. `None` for a response without subtitles.
+    /// The subtitle format in which the transcript is written. `None` if this response format is not a subtitle
+    /// format.
     pub fn output_format(self) -> Option<OutputFormat> {
         match self {
             Self::Srt | Self::Vtt => self.to_string().parse().ok(),

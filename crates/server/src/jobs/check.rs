@@ -18,13 +18,13 @@ use super::queue::Jobs;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Jobs {
-    /// Checks that the recording of a job can be opened. The recording is the file `upload`, or else the file in the
-    /// folder of recordings that the job names. The number of concurrent checks is limited to the maximum number of
-    /// concurrent jobs.
+    /// Checks that the recording of a job can be opened. The recording is the file `upload`. If there is no upload,
+    /// it is the file in the folder of recordings that `params` names. The number of concurrent checks is limited to
+    /// the maximum number of concurrent jobs.
     ///
     /// # Errors
-    /// [`JobError::Recording`]. Without an upload also [`JobError::NoFolder`] and [`JobError::NotInFolder`]. If the
-    /// check times out or cannot be made, this is no error.
+    /// [`JobError::Recording`] if the file is not a recording that can be decoded. If there is no upload, also
+    /// [`JobError::NoFolder`] and [`JobError::NotInFolder`]. A check that times out or cannot be made is no error.
     pub async fn check(self: &Arc<Self>, params: &JobParams, upload: Option<&Path>) -> Result<(), JobError> {
         let path = match upload {
             Some(upload) => upload.to_owned(),
@@ -33,7 +33,7 @@ impl Jobs {
         let slot = Arc::clone(&self.check_slots).acquire_owned().await;
         let jobs = Arc::clone(self);
         let check = move || {
-            // Hold the slot until this check has finished, even if the client disconnects before.
+            // Hold the slot until this check has finished, even if the client disconnects earlier.
             let _slot = slot;
             jobs.check_recording(path)
         };

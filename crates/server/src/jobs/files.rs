@@ -145,8 +145,8 @@ fn sync(directory: &Path) -> io::Result<()> {
 /// the folder.
 ///
 /// # Errors
-/// [`JobError::NotInFolder`] in all other cases. The error does not state the reason, because clients must not learn
-/// which other files exist.
+/// [`JobError::NotInFolder`] if there is no such file in the folder, for whatever reason. The error does not state
+/// the reason, because clients must not learn which other files exist.
 pub fn in_folder(folder: &Path, path: &str) -> Result<PathBuf, JobError> {
     let resolved = || {
         let folder = folder.canonicalize().ok()?;

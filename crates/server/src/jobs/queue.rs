@@ -40,8 +40,8 @@ struct ActiveJobs {
 }
 
 impl Jobs {
-    /// Locks the data directory, and queues again the jobs that an earlier server did not finish. `decoder` will open
-    /// the recordings.
+    /// Locks the data directory, and queues again the jobs that a previous server process did not finish. The queue
+    /// opens recordings with `decoder`.
     ///
     /// # Errors
     /// [`JobError::InUse`], [`JobError::TooNew`], [`JobError::Database`], [`JobError::Io`].
@@ -71,7 +71,7 @@ impl Jobs {
     /// Adds a job to the queue. When this method returns, the job is on disk and survives a crash.
     ///
     /// # Errors
-    /// [`JobError::QueueFull`]. Without an upload also [`JobError::NoFolder`] and [`JobError::NotInFolder`].
+    /// [`JobError::QueueFull`]. If there is no upload, also [`JobError::NoFolder`] and [`JobError::NotInFolder`].
     pub fn submit(&self, params: &JobParams, upload: Option<TempPath>) -> Result<Job, JobError> {
         let id = self.store.new_id()?;
         match (upload, &params.path) {
@@ -141,8 +141,8 @@ impl Jobs {
         }
     }
 
-    /// Cancels a queued or running job, and returns the cancelled job. A job in any other state is removed together
-    /// with its transcript, and `None` is returned.
+    /// Cancels a queued or running job, and returns the cancelled job. If the job has already ended, removes it
+    /// together with its transcript, and returns `None`.
     ///
     /// # Errors
     /// [`JobError::NotFound`].

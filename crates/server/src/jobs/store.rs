@@ -12,7 +12,8 @@ use super::error::JobError;
 use super::job::{Job, JobParams, JobState, UnknownState};
 use super::schema;
 
-/// Used to convert the bounds of windows, which are counted in frames of 10 ms, to seconds.
+/// The number of 10 ms frames per second. It converts the bounds of windows, which are counted in these frames, to
+/// seconds.
 const FRAMES_PER_SECOND: f64 = 100.0;
 
 /// If a job was started this often without a new checkpoint, all other jobs are started before it, because it may be
@@ -133,8 +134,8 @@ impl JobStore {
         Ok(true)
     }
 
-    /// The checkpoints of a job, in order. The first one is that of the window with the segment at the index
-    /// `skip_segments`. If `skip_segments` is 0, returns all checkpoints.
+    /// The checkpoints of a job, one per decoded window, in order. Starts with the window that contains the segment
+    /// with the index `skip_segments`. If `skip_segments` is 0, returns all checkpoints.
     pub fn checkpoints(&self, id: &str, skip_segments: usize) -> Result<Vec<WindowCheckpoint>, JobError> {
         let connection = self.lock();
         let mut statement = connection.prepare(

@@ -68,8 +68,8 @@ impl Workspace {
         fs::write(self.path("recordings").join(name), wav(seconds)).unwrap();
     }
 
-    /// Transcribes a recording in the folder without the job queue. Returns the transcript without timings, and the
-    /// checkpoints.
+    /// Transcribes a recording directly, without the job queue. `name` is a file in the folder of recordings. Returns
+    /// the transcript without the processing times, and the checkpoints.
     fn transcribe(&self, name: &str) -> (Transcript, Vec<WindowCheckpoint>) {
         let engine = EngineOptions { compute_type: ComputeType::Int8, threads: 1, ..EngineOptions::default() };
         let transcriber = Transcriber::load(&self.path("tiny"), &engine).unwrap().with_name("base");
@@ -255,7 +255,8 @@ async fn a_failed_job_has_an_error_message() {
     }
 }
 
-/// Every worker process in this test kills itself immediately. Two kills are recorded before the job runs.
+/// Every worker process in this test kills itself immediately. The test itself records two kills before the job runs,
+/// so that the next kill makes the job fail.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_job_whose_decoder_is_always_killed_fails() {

@@ -24,12 +24,13 @@ pub struct SessionSettings {
 pub enum Command {
     /// Bytes of audio, which continue the previous audio.
     Bytes(Vec<u8>),
-    /// Ends the current utterance. If the session does not detect utterances, this is the buffered audio.
+    /// Ends the current utterance. In a session that does not detect utterances, all audio in the buffer is one
+    /// utterance.
     Commit,
     /// Discards the audio that does not belong to a finished utterance yet.
     Clear,
-    /// Ends a detected utterance, and then changes the settings. If the session does not detect utterances, keeps the
-    /// buffered audio.
+    /// Changes the settings. If the session detects utterances, its current utterance ends first. Otherwise the audio
+    /// in the buffer is kept.
     Configure(Box<SessionSettings>),
     /// Ends the current utterance. The session ends when this utterance has been transcribed.
     End,

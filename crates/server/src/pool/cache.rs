@@ -26,7 +26,8 @@ pub struct ModelCache {
 /// A model that is loaded or being loaded.
 struct Entry {
     cell: ModelCell,
-    /// The state of the model's files when it was loaded.
+    /// The state of the model's files when the model was loaded. The model is outdated if the files have changed
+    /// since then.
     files: ModelFiles,
     last_used: u64,
 }
@@ -53,7 +54,8 @@ impl ModelCache {
         self.retired = retired.into_iter().chain(outdated).filter_map(Retired::update).collect();
     }
 
-    /// The cell of the model at `path`. Counts as a use of the model. `None` if the model is not in the cache.
+    /// The cell of the model at `path`. `None` if the model is not in the cache. The call counts as a use of the
+    /// model.
     pub fn find(&mut self, path: &Path) -> Option<ModelCell> {
         self.clock += 1;
         let entry = self.entries.get_mut(path)?;
@@ -61,8 +63,9 @@ impl ModelCache {
         Some(Arc::clone(&entry.cell))
     }
 
-    /// Adds an empty cell for the model at `path`. Unloads the least recently used idle models until all models
-    /// together use at most `budget_bytes`. Returns `None` if the models in use leave too little memory.
+    /// Adds an empty cell for the model at `path`. Before that, unloads the least recently used idle models until all
+    /// models, including the new one, use at most `budget_bytes`. Returns `None` if this is impossible because the
+    /// other models are in use.
     pub fn add(&mut self, path: &Path, files: ModelFiles, budget_bytes: u64) -> Option<ModelCell> {
         while self.bytes() + files.bytes() > budget_bytes {
             let idle = self.entries.iter().filter(|(_, entry)| entry.is_idle());
@@ -108,8 +111,8 @@ impl Entry {
 }
 
 impl Retired {
-    /// Changes `Loading` to `Loaded` if the model has been loaded in the meantime. Returns `None` if no request uses
-    /// the model any more.
+    /// Changes a retired model from `Loading` to `Loaded` if it has been loaded in the meantime. Returns `None` if no
+    /// request uses the model any more.
     fn update(self) -> Option<Self> {
         match self {
             Self::Loading(entry) if entry.is_idle() => {
@@ -125,14 +128,14 @@ impl Retired {
     }
 }
 
-/// Drops a model on a separate thread, because dropping waits for the model's decoding thread. This wait would delay
-/// a request.
+/// Drops a model on a separate thread. Dropping a model waits for its decoding thread, and this wait would delay a
+/// request.
 fn drop_in_background(entry: Entry) {
     // If no thread can be created, the closure is dropped here, and the model with it.
     let _ = thread::Builder::new().name("amanuensis-unload".to_owned()).spawn(|| drop(entry));
 }
 
-/// The state of a model's files. If it changes, the model must be loaded again.
+/// The state of a model's files. If the state changes, the model must be loaded again.
 #[derive(PartialEq)]
 pub struct ModelFiles {
     /// The model's own files.
@@ -141,7 +144,7 @@ pub struct ModelFiles {
     pub vad: Option<Vec<FileState>>,
 }
 
-/// Metadata of a file. If it differs from the earlier metadata, the file has changed.
+/// Metadata of a file. If the metadata has changed, the file counts as changed.
 #[derive(PartialEq, PartialOrd, Eq, Ord)]
 pub struct FileState {
     path: PathBuf,

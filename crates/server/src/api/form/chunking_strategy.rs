@@ -38,13 +38,13 @@ pub struct ServerVad {
     #[schema(inline)]
     #[serde(rename = "type")]
     kind: Kind,
-    /// Speech probability from which on audio counts as speech.
+    /// Audio counts as speech if its speech probability is at least this value.
     #[schema(minimum = 0, maximum = 1)]
     threshold: Option<f32>,
     /// How much audio before and after each speech segment is transcribed too, in milliseconds.
     #[schema(maximum = 60_000)]
     prefix_padding_ms: Option<u32>,
-    /// Shortest pause that ends a speech segment, in milliseconds.
+    /// A pause of at least this length ends a speech segment, in milliseconds.
     #[schema(maximum = 60_000)]
     silence_duration_ms: Option<u32>,
 }

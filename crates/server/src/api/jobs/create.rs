@@ -20,7 +20,7 @@ use crate::transcription::TranscriptionError;
 
 /// Submit a long recording
 ///
-/// The recording is either uploaded as `file`, or it is a file in the server's folder of recordings that is named by
+/// The client either uploads the recording as `file`, or names a file in the server's folder of recordings with
 /// `path`. When the response arrives, the job has been stored on disk. It will be transcribed even if the server is
 /// restarted.
 #[utoipa::path(
@@ -48,8 +48,8 @@ pub async fn create(
     checked.map_err(|error| if upload.is_some() { error } else { error.with_param("path") })?;
     match state.pool.get(&params.model).await {
         Ok(transcriber) => transcriber.check(&params.options).map_err(TranscriptionError::Transcribe)?,
-        // At the moment, other models in use take up all memory for models. That is no error here, because the job
-        // can wait in the queue.
+        // At the moment, other models are in use and take up all memory for models. This is no reason to reject the
+        // job, because it can wait in the queue.
         Err(PoolError::MemoryFull) => {}
         Err(error) => return Err(error.into()),
     }

@@ -61,10 +61,11 @@ impl From<Segment> for JobSegment {
 
 /// Follow a job
 ///
-/// The response is a stream of server-sent events. A `segment` event is sent for each segment; the first one is the
-/// first segment, or the segment after `Last-Event-ID`. A `progress` event contains the job and is sent whenever the
-/// job has made progress. A `done` event contains the job and is sent when the job has ended. If the server shuts
-/// down, the stream ends without `done`. Clients that reconnect get the remaining events.
+/// The response is a stream of server-sent events. The server sends one `segment` event for each segment of the
+/// transcript. If the request has the header `Last-Event-ID`, the segments up to this id are left out. Whenever the
+/// job has made progress, the server sends a `progress` event with the job. When the job has ended, the server sends
+/// a `done` event with the job and ends the stream. If the server shuts down first, the stream ends without `done`.
+/// A client that reconnects with `Last-Event-ID` gets the remaining events.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/events", tag = "Jobs", operation_id = "followJob",
     params(
@@ -96,6 +97,9 @@ pub async fn follow(
 }
 
 /// The segment id in the header `Last-Event-ID`. `None` if the request does not have this header.
+///
+/// # Errors
+/// An [`ApiError`] with status 400 if the value of the header is not a segment id.
 fn last_segment(headers: &HeaderMap) -> Result<Option<u32>, ApiError> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());

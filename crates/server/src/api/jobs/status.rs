@@ -104,7 +104,7 @@ impl From<Job> for JobStatus {
 }
 
 impl JobStatus {
-    /// This job object with `text` added.
+    /// Returns this job object with the transcript text `text` added.
     #[must_use]
     pub fn with_text(self, text: String) -> Self {
         Self { text: Some(text), ..self }

@@ -17,10 +17,12 @@ pub fn jobs(state: &AppState) -> Result<&Arc<Jobs>, ApiError> {
     state.jobs.as_ref().ok_or_else(error)
 }
 
-/// Calls `work` with the job queue, on a thread where it may block while it accesses the disk.
+/// Calls `work` with the job queue, on a thread where it may block while it accesses the disk. Returns the result of
+/// `work`.
 ///
 /// # Errors
-/// The errors of `work`. An [`ApiError`] with status 500 if `work` panics.
+/// The errors of `work`. An [`ApiError`] with status 503 if this server runs without jobs, or with status 500 if
+/// `work` panics.
 pub async fn run_blocking<T: Send + 'static>(
     state: &AppState,
     work: impl FnOnce(&Arc<Jobs>) -> Result<T, JobError> + Send + 'static,

@@ -10,7 +10,8 @@ use crate::error::ApiError;
 /// An event from the client of a live session.
 #[derive(Debug, PartialEq)]
 pub enum ClientEvent {
-    /// Change the session's settings. The JSON value has the format of this dialect of `OpenAI`'s API.
+    /// Change the session's settings. The first value is the version (dialect) of `OpenAI`'s API that the client
+    /// uses. The second value has the new settings in the JSON format of this version.
     Update(Dialect, Value),
     /// Append these bytes of audio to the input buffer.
     Append(Vec<u8>),

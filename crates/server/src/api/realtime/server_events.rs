@@ -23,7 +23,7 @@ pub struct EventWriter {
     /// Whether a piece of text (a delta) of the current utterance has already been sent. The leading space is removed
     /// only from the first piece.
     has_text: bool,
-    /// The id of the item that was committed most recently. `None` before the first one.
+    /// The id of the item that was committed most recently. `None` if no item has been committed yet.
     last_item: Option<String>,
 }
 

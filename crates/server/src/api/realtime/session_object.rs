@@ -54,7 +54,7 @@ fn beta_object(params: &SessionParams, id: &str) -> Value {
     })
 }
 
-/// The members of the object `transcription`, in both dialects of the API.
+/// The members of the object `transcription` that both dialects (versions) of the API have.
 fn transcription(params: &SessionParams) -> Value {
     let options = &params.decoding.options;
     json!({

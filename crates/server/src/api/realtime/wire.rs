@@ -11,7 +11,7 @@ use crate::error::ApiError;
 /// The only value that transcription sessions accept in the setting `include`.
 pub const LOGPROBS: &str = "item.input_audio_transcription.logprobs";
 
-/// The sample rates in Hz: the default rate of audio in PCM format, and the rate of audio in G.711 format.
+/// Sample rates of the audio from the client, in Hz: the default rate for PCM format, and the rate for G.711 format.
 const PCM_RATE_HZ: u32 = 24_000;
 const G711_RATE_HZ: u32 = 8_000;
 
@@ -235,7 +235,7 @@ pub struct Transcription {
     pub delay: Option<Value>,
 }
 
-/// Access to the decoding options among the members of `transcription`.
+/// Lets the form code read the decoding options from the members of `transcription`.
 impl Fields for Transcription {
     fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         Ok(match name {

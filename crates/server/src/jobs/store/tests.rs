@@ -13,7 +13,8 @@ fn params(name: &str) -> JobParams {
     JobParams { name: Some(name.to_owned()), path: None, model: "base".to_owned(), options }
 }
 
-/// A checkpoint for a window of one second that starts at `second`. Its segments have these ids.
+/// The checkpoint of a window of the recording that starts at `second` and lasts one second. `segments` has the ids
+/// of the segments in this window.
 fn window(second: usize, segments: std::ops::Range<usize>) -> WindowCheckpoint {
     let segment = |id| -> Segment {
         serde_json::from_value(serde_json::json!({
