@@ -22,12 +22,13 @@ pub fn create_directory(directory: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("cannot write into the directory {name}: {error}")))
 }
 
-/// Checks that files can be created in `directory`, by creating a temporary file and deleting it.
+/// Checks that files can be created in `directory`: creates a temporary file there and deletes it again.
 fn check_directory(directory: &Path) -> io::Result<()> {
     temporary(directory).map(drop)
 }
 
-/// Checks that a file can be created or replaced at `path`, as far as that can be known without writing the file.
+/// Checks that a file can be created or replaced at `path`. The file itself is not written, so a later write can
+/// still fail, for example because the disk is full.
 pub fn check_path(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -45,7 +46,8 @@ pub fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     write(&mut out)?;
     out.flush()?;
     drop(out);
-    // Without this sync, a power failure shortly after the rename could leave an empty file.
+    // Write the data to the disk before the file is renamed. Otherwise, a power failure shortly after the rename
+    // could leave an empty file.
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())

@@ -19,7 +19,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// If `quiet` is set, only errors and warnings are printed.
+    /// Creates a console. If `quiet` is set, the console prints only errors and warnings.
     pub fn new(quiet: bool) -> Self {
         let interactive = !quiet && io::stderr().is_terminal();
         Self { quiet, interactive, progress_bar: RefCell::new(ProgressBar::hidden()) }
@@ -46,7 +46,8 @@ impl Console {
         }
     }
 
-    /// Prints a message if standard error is a terminal and `quiet` is off. So log files do not contain the message.
+    /// Prints a message, but only if standard error is a terminal and `quiet` is off. So the message does not appear
+    /// in log files.
     pub fn info_on_terminal(&self, message: impl Display) {
         if self.interactive {
             self.without_progress(|| write_line(&message.to_string()));

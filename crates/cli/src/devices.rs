@@ -28,7 +28,7 @@ pub struct DevicesArgs {
     json: bool,
 }
 
-/// One device in the list.
+/// One device in the list, such as the CPU.
 struct DeviceRow {
     device: Device,
     state: &'static str,

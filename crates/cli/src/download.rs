@@ -28,7 +28,8 @@ impl<'a> DownloadProgress<'a> {
         Self { console, interrupt, model, source_failure: None }
     }
 
-    /// Shows a step of the model store's work. Returns `Break` if the user asked the program to stop.
+    /// Shows one step of a download or a verification to the user. Returns `Break` if the user asked the program to
+    /// stop.
     pub fn show(&mut self, step: Progress<'_>) -> ControlFlow<()> {
         match step {
             Progress::Waiting { model } => self.console.info(format!("{model}: waiting for another process to finish")),

@@ -32,8 +32,8 @@ impl Failure {
         }
     }
 
-    /// If some of the work `has_failed` before, a closed pipe ends the program with exit code 1 instead of 0. Other
-    /// failures are returned unchanged.
+    /// Returns the failure to report if an earlier part of the work may have failed. If `has_failed` is set, a closed
+    /// pipe ends the program with exit code 1 instead of 0. Other failures are returned unchanged.
     pub fn after_failures(self, has_failed: bool) -> Self {
         match self {
             Self::PipeClosed if has_failed => Self::Reported,

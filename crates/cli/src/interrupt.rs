@@ -18,12 +18,12 @@ use signal_hook::iterator::Signals;
 
 use crate::failure::Failure;
 
-/// A flag that is set when the user asks the program to stop.
+/// A flag that is set when the user asks the program to stop, with Ctrl-C or SIGTERM.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
-    /// Whether the running work regularly checks `requested`. If it does not, the first signal ends the program
-    /// immediately.
+    /// Whether the running work regularly checks the flag `requested`. If it does not, the first signal ends the
+    /// program immediately.
     is_polled: Arc<AtomicBool>,
     handler: Arc<OnceLock<Handler>>,
 }
@@ -59,7 +59,7 @@ impl Interrupt {
         result
     }
 
-    /// Changes the behaviour for all later signals: they only call `handler`.
+    /// Replaces what happens at later signals: from now on, a signal only calls `handler`.
     ///
     /// # Panics
     /// If this function was already called.

@@ -35,7 +35,8 @@ use clap::{CommandFactory, FromArgMatches};
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    // This check comes first: the server starts this same program as a worker process for every recording.
+    // Check first whether this process must be a worker: the server starts this same program as a worker process for
+    // every recording.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|argument| argument == WORKER_ARGUMENT) {
         return run_worker(arguments.next().as_deref());

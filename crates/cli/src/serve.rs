@@ -47,7 +47,7 @@ pub struct ServeArgs {
     settings: Config,
 }
 
-/// Runs the server. `matches` tells which arguments the user gave, as opposed to default values.
+/// Runs the server. `matches` tells which arguments the user gave and which have their default values.
 pub fn run(args: &ServeArgs, matches: Option<&ArgMatches>) -> Result<(), Failure> {
     let is_given = |name: &str| {
         let source = matches.and_then(|matches| matches.value_source(name));

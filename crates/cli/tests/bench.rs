@@ -16,8 +16,8 @@ fn json(workspace: &Workspace, arguments: &[&str]) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// The path of the installed model `base`, or `None` if it is not installed. The other tests use an empty model
-/// store.
+/// The path of the model `base` in the user's model store, or `None` if it is not installed there. Tests that do not
+/// call this function have an empty model store.
 fn base() -> Option<PathBuf> {
     let path = Store::open_default().and_then(|store| store.path("base"));
     path.map_err(|error| println!("skipped: {error}")).ok()
@@ -64,7 +64,8 @@ fn matmul_results_are_correct_on_every_instruction_set() {
         assert_eq!(row["size"].is_null(), !is_cube, "{row}");
         assert_eq!(row["speedup"].is_null(), !is_cube || cfg!(not(feature = "npu")), "{row}");
     }
-    // Each instruction set has six rows: three tile sizes in two modes.
+    // For each instruction set there are six rows: three tile sizes in two modes. Without the feature `npu`, there
+    // are none.
     assert!(cfg!(not(feature = "npu")) || !tiles.is_empty());
     assert!(tiles.len().is_multiple_of(6) && tiles.iter().all(|row| row["equal"] == true));
     let table = workspace.run(&["bench", "matmul", "--sizes", "16", "--isa", "reference", "--threads", "1"]);

@@ -54,9 +54,9 @@ fn samples_of(path: &Path) -> Vec<f32> {
     samples
 }
 
-/// The signal is 300 ms of silence, followed by a buzz with a formant, vibrato and syllables. The expected values are
-/// the speech probabilities of every fifth chunk. They were computed in f64 with the network definition that is
-/// published with the weights (`tinygrad_model.py`).
+/// The signal is 300 ms of silence, followed by a buzz with a formant, vibrato and syllables. The test compares the
+/// speech probability of every fifth chunk with expected values. These were computed in f64 with the network
+/// definition that is published with the weights (`tinygrad_model.py`).
 #[test]
 fn probabilities_equal_those_of_the_original_network() {
     use std::f64::consts::TAU;
@@ -171,8 +171,9 @@ fn loud_part(samples: &[f32]) -> Range<usize> {
     first * BLOCK_SAMPLES..(last + 1) * BLOCK_SAMPLES
 }
 
-/// Returns the spoken parts of a recording as ranges of samples. They are the utterances in the manifest; if it has
-/// none, the speaker turns in the RTTM file; if that is missing too, the whole recording.
+/// Returns the spoken parts of a recording as ranges of samples. If the manifest lists utterances, these are
+/// returned. Otherwise the speaker turns in the RTTM file are returned. If that file is missing too, the whole
+/// recording is returned.
 fn spoken_parts(clip: &serde_json::Value, speech: &Path, samples: &[f32]) -> Vec<Range<usize>> {
     let part = |start: f64, end: f64| {
         let [start, end] = [start, end].map(|seconds| ((seconds * 16_000.0) as usize).min(samples.len()));

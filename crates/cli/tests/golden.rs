@@ -22,7 +22,7 @@ const JFK: [u32; 25] = [
 ];
 const JFK_TEXT: &str =
     "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
-/// The prompt tokens: startoftranscript, en, transcribe and notimestamps.
+/// The prompt tokens: startoftranscript, en, transcribe and notimestamps (English text without timestamps).
 const PROMPT: [u32; 4] = [50258, 50259, 50359, 50363];
 
 fn model(name: &str) -> Option<PathBuf> {

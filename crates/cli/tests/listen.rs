@@ -10,7 +10,7 @@ use amanuensis_models::Store;
 use amanuensis_transcribe::Audio;
 use common::{Run, Workspace};
 
-/// Runs `amanuensis listen` and writes `samples` to its standard input.
+/// Runs `amanuensis listen` with these arguments, and writes `samples` to its standard input.
 fn listen(workspace: &Workspace, arguments: &[&str], samples: Vec<u8>) -> Run {
     let mut command = workspace.amanuensis(&[&["listen", "--input", "-"], arguments].concat());
     // Use the user's model store, because it contains the speech detection model.
@@ -18,7 +18,7 @@ fn listen(workspace: &Workspace, arguments: &[&str], samples: Vec<u8>) -> Run {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Errors are ignored, because writing fails if the program rejects its arguments and exits.
+    // Ignore a write error: if the program rejects its arguments, it exits without reading the samples.
     let writer = thread::spawn(move || drop(stdin.write_all(&samples)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use amanuensis_models::Store;
 use common::Workspace;
 
-/// Returns the directory of the recordings and the directory of the model. The error says which of the two is
-/// missing.
+/// Returns the directory of the recordings and the directory of the model `name`. If one of them is missing, the
+/// error says which.
 fn speech_and_model(name: &str) -> Result<(PathBuf, PathBuf), String> {
     let data = std::env::var_os("AMANUENSIS_TEST_DATA").ok_or("AMANUENSIS_TEST_DATA is not set")?;
     let model = Store::open_default().and_then(|store| store.path(name)).map_err(|error| error.to_string())?;

@@ -37,13 +37,15 @@ fn write(workspace: &Workspace, name: &str, tensors: &Tensors) {
     fs::write(directory.join("config.json"), config).unwrap();
 }
 
-/// Runs `amanuensis trace` to compare the model `model` with the model `with`, over up to ten decoding steps.
+/// Runs `amanuensis trace` to compare the model `model` with the model `with`, over up to ten decoding steps. `more`
+/// holds additional arguments.
 fn compare(workspace: &Workspace, model: &str, with: &str, more: &[&str]) -> Run {
     let arguments = ["trace", "--start", "0", "--steps", "10", "--model", model, "--compare-model", with];
     workspace.run(&[&arguments, more, &["a.wav"]].concat())
 }
 
-/// Asserts that the models differ, and that `stage` is reported as the first stage of the computation where they do.
+/// Asserts that the models differ, and that the report names `stage` as the first stage of the computation where they
+/// do.
 #[track_caller]
 fn fails_in(run: &Run, stage: &str) {
     run.ended(1, &[]);
@@ -51,7 +53,7 @@ fn fails_in(run: &Run, stage: &str) {
     assert!(verdict.starts_with(stage), "{run:?}");
 }
 
-/// Returns the values of a tensor for modification.
+/// Returns the values of the tensor `name`, so that the test can change them.
 fn values_of<'t>(tensors: &'t mut Tensors, name: &str) -> &'t mut [f32] {
     &mut tensors.get_mut(name).unwrap().1
 }

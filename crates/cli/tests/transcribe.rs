@@ -19,7 +19,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The transcript without the timings of the computation, because these differ from run to run.
+/// Parses a JSON transcript and removes the durations of the computation, because they differ from run to run.
 fn without_timings(text: &str) -> Value {
     let mut transcript = json(text);
     transcript.as_object_mut().unwrap().remove("timings");
@@ -160,7 +160,7 @@ fn a_transcript_that_does_not_fit_on_the_disk_is_printed() {
     workspace.recording("talk.wav", 60.0);
     let program = workspace.amanuensis(&[]).get_program().to_owned();
     let transcribe = |shell: &str, formats: &str| {
-        // The shell limits the size of files, which has the same effect as a full disk.
+        // The shell limits the size of files. So writing a file fails, as it does on a full disk.
         let arguments = ["transcribe", "--model", "gibberish", "--format", formats, "--output-dir", "out", "talk.wav"];
         let mut command = std::process::Command::new("sh");
         command

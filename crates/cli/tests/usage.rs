@@ -1,4 +1,4 @@
-//! Tests of wrong usage: it ends with exit code 2 and a helpful message.
+//! Tests of wrong usage, which ends with exit code 2 and a helpful message, and of the help texts.
 
 mod common;
 

@@ -42,7 +42,7 @@ pub fn measure(args: &BenchLiveArgs) -> Result<String, Failure> {
     Ok(if args.json { report.json() } else { report.table() })
 }
 
-/// Totals over all recordings, and the delays of all their words.
+/// Sums over all recordings (such as their total duration), and the delays of all their words.
 #[derive(Default)]
 struct Sums {
     /// Duration of the recordings in seconds.
@@ -52,7 +52,7 @@ struct Sums {
     /// For each word of the final text: seconds from the end of the word in the audio until it was first shown in its
     /// final spelling.
     provisional: Vec<f64>,
-    /// The values of `provisional` for only the first word of each utterance.
+    /// The same delays as in `provisional`, but only of the first word of each utterance.
     first: Vec<f64>,
     /// For each word of the final text: seconds from the end of the word in the audio until the word was committed,
     /// so that it could no longer change.
@@ -153,7 +153,7 @@ impl ShownWords {
         self.0.truncate(count);
     }
 
-    /// Removes the first `count` words, and returns the times when they were first shown.
+    /// Removes the first `count` words from the list, and returns the time when each of them was first shown.
     fn take(&mut self, count: usize) -> Vec<f64> {
         self.0.drain(..count).map(|(_, since)| since).collect()
     }
@@ -168,7 +168,7 @@ fn samples(clip: &Clip) -> Result<Vec<f32>, amanuensis_transcribe::AudioError> {
     Ok(samples)
 }
 
-/// The results of the benchmark.
+/// The results of the benchmark over all recordings, ready to be printed.
 struct Report<'a> {
     model: &'a str,
     isa: Isa,
@@ -180,9 +180,9 @@ struct Report<'a> {
     file: Errors,
 }
 
-/// The distribution of one kind of delay, such as that of final words.
+/// The distribution (median and 95th percentile) of one kind of delay, such as the delay until a word is first shown.
 struct Delays {
-    /// The key of this delay in the JSON report.
+    /// The name of this delay in the JSON report.
     key: &'static str,
     label: &'static str,
     words: usize,
@@ -238,7 +238,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Returns the error rate in percent.
+/// Returns the error rate: errors in percent of the words (in some languages, characters) of the reference text.
 fn percent(errors: Errors) -> f64 {
     100.0 * errors.total() as f64 / errors.units.max(1) as f64
 }

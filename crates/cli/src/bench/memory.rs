@@ -10,8 +10,8 @@ pub fn available_bytes() -> u64 {
     kib_field("/proc/meminfo", "MemAvailable:").and_then(|kib| kib.checked_mul(1024)).unwrap_or(2 << 30)
 }
 
-/// The value of the field `name` in `file`, in KiB. `None` if there is no such field. A field looks like `VmHWM:
-/// 1234 kB`.
+/// Reads the value of the field `name` in `file`, a file such as `/proc/meminfo`. The value is in KiB. `None` if
+/// there is no such field. A field looks like `VmHWM: 1234 kB`.
 fn kib_field(file: &str, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -16,14 +16,14 @@ use super::timing::{ROUNDS, fastest, int8_peak};
 use crate::failure::Failure;
 use crate::load::thread_count;
 
-/// Number of tokens that are decoded before the measured steps, so that the KV cache is not empty.
+/// Number of tokens that are decoded before the measurement starts, so that the KV cache (keys and values of earlier
+/// tokens) is not empty.
 const CONTEXT_TOKENS: usize = 16;
 
 /// Number of decoding steps that are measured in one round.
 const STEPS: usize = 8;
 
-/// The message of `expect` calls. They cannot fail, because only other runtimes return errors here, never the native
-/// runtime.
+/// The panic message for errors that cannot occur here: only other runtimes return them, never the native runtime.
 const NATIVE: &str = "the model was loaded with the native runtime";
 
 /// All measurements of one model.
@@ -34,7 +34,7 @@ struct Measurements {
     mel_ms: f64,
     encode_ms: f64,
     encode_tops: f64,
-    /// The machine's speed limit for int8 instructions on registers, in 10^12 operations per second.
+    /// The machine's speed limit: 10^12 int8 operations per second, if all operands stay in registers.
     roofline_tops: f64,
     decode: Vec<DecodeSpeed>,
 }
@@ -119,8 +119,8 @@ fn table(measurements: &Measurements) -> String {
     table.join("\n") + "\n"
 }
 
-/// Measures the speed of decoding `batch` windows together. The measured steps are in the middle of the text of each
-/// window.
+/// Measures the speed of decoding `batch` windows together. The measured steps follow after some decoded tokens, as
+/// in the middle of a text.
 fn measure_decoding(engine: &Engine, mel: &[f32], batch: usize) -> DecodeSpeed {
     // Encode the window once for each sequence of the batch: in real use, the sequences do not share their
     // cross-attention keys and values, so they must not share them here.

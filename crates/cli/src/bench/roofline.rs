@@ -11,16 +11,16 @@ use super::args::BenchRooflineArgs;
 use super::timing::{fastest, int8_peak, tera_operations};
 use crate::load::thread_count;
 
-/// Names of memory levels. For each of them, each thread repeatedly reads a buffer of the given number of bytes. The
-/// first buffer fits into every L2 cache, the second fits only into the L3 cache, and the third is larger than one
-/// core's share of the L3 cache.
+/// The memory levels to measure: the name of each, and the size in bytes of the buffer that each thread reads
+/// repeatedly. The first buffer fits into every L2 cache, the second fits only into the L3 cache, and the third is
+/// larger than one core's share of the L3 cache.
 const BUFFERS: [(&str, usize); 3] =
     [("256 KiB, L2", 256 << 10), ("8 MiB, L3", 8 << 20), ("256 MiB, memory", 256 << 20)];
 
-/// Number of bytes that are read in one round.
+/// Number of bytes that each thread reads in one round of a measurement.
 const ROUND_BYTES: usize = 256 << 20;
 
-/// One speed limit of the machine, measured with each number of threads.
+/// One speed limit of the machine. `values` holds one measurement for each number of threads.
 struct Row {
     what: String,
     unit: &'static str,

@@ -14,7 +14,7 @@ pub const ROUNDS: usize = 7;
 /// Minimum duration of a round. Short work is repeated within a round, so that the time to start it does not matter.
 const MIN_ROUND: Duration = Duration::from_millis(10);
 
-/// After this time, [`fastest_repeated`] starts no further round.
+/// The time after which [`fastest_repeated`] starts no further round.
 const MAX_TOTAL: Duration = Duration::from_secs(2);
 
 /// Runs `work` once and returns its duration in seconds.
@@ -61,7 +61,8 @@ pub fn tera_operations(pool: &Pool, run_loop: impl Fn(usize) -> u64 + Sync) -> f
     operations as f64 / fastest(on_all_threads) / 1e12
 }
 
-/// Measures the speed limit for int8 instructions of `cpu` on registers, in 10^12 operations per second.
+/// Measures the machine's speed limit for int8 arithmetic with the instructions of `cpu`, when all operands stay in
+/// registers. The result is in 10^12 operations per second.
 pub fn int8_peak(cpu: Cpu, pool: &Pool) -> f64 {
     tera_operations(pool, |iterations| amanuensis_kernels::roofline::int8(cpu, iterations))
 }

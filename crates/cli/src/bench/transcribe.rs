@@ -18,7 +18,7 @@ use crate::input::Input;
 use crate::load::thread_count;
 use crate::npu;
 
-/// Durations of the phases of transcription in seconds, summed over all recordings.
+/// Durations of the phases of transcription (such as encoding and decoding) in seconds, summed over all recordings.
 #[derive(Default)]
 struct Sums {
     audio: f64,

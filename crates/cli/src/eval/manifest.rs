@@ -26,7 +26,7 @@ pub struct Clip {
     pub reference: Option<String>,
 }
 
-/// The fields of one line of the manifest that are used. Other fields are ignored.
+/// The fields that are read from a line of the manifest. All other fields of the line are ignored.
 #[derive(Deserialize)]
 struct Entry {
     id: String,
@@ -48,8 +48,8 @@ pub fn read(manifest: &Path) -> Result<Vec<Clip>, Failure> {
     if clips.is_empty() { Err(Failure::Failed(format!("the manifest {name} names no recording"))) } else { Ok(clips) }
 }
 
-/// Parses the text of a manifest. Paths in it are relative to the directory `folder`. The error holds the number of
-/// the invalid line and the reason.
+/// Parses the text of a manifest. Paths in the text are relative to the directory `folder`. For an invalid manifest,
+/// the error holds the number of the first invalid line and the reason.
 fn parse(text: &str, folder: &Path) -> Result<Vec<Clip>, (usize, String)> {
     let mut ids = HashSet::new();
     let mut clips = Vec::new();

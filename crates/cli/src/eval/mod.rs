@@ -57,7 +57,8 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Transcribes and scores all recordings. The returned flag is true if at least one recording failed.
+    /// Transcribes and scores all recordings. The returned flag is true if at least one recording failed. Returns an
+    /// error if a transcript cannot be written or the user asked the program to stop.
     fn evaluate<'c>(&self, clips: &'c [Clip]) -> Result<(Results<'c>, bool), Failure> {
         let mut results = Results {
             model: self.transcriber.name().to_owned(),
@@ -159,7 +160,8 @@ impl Session<'_> {
     }
 }
 
-/// The flags of all segments, such as a suspicion of repeated text, without duplicates.
+/// Returns the names of the flags of all segments, without duplicates. A flag marks a suspicious segment, for example
+/// one with repeated text.
 fn distinct_flags(segments: &[Segment]) -> Vec<String> {
     let mut flags: Vec<String> = Vec::new();
     for flag in segments.iter().flat_map(|segment| &segment.flags) {

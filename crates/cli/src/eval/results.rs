@@ -19,7 +19,7 @@ pub struct ClipResult<'a> {
     pub text: String,
     /// The names of the flags of the transcript's segments. A flag marks a segment as suspicious.
     pub flags: Vec<String>,
-    /// Warnings to show to the user.
+    /// Warnings about this recording, to show to the user.
     pub warnings: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub struct Results<'a> {
     pub strategy: String,
     /// Total duration in seconds of the recordings that did not fail.
     pub audio_s: f64,
-    /// Total time in seconds that the transcription took.
+    /// Total time in seconds that the transcription of these recordings took.
     pub wall_s: f64,
     pub clips: Vec<ClipResult<'a>>,
 }
@@ -62,8 +62,8 @@ impl Results<'_> {
         languages
     }
 
-    /// The sum of the errors of the languages for whose code `is_selected` returns true. `None` if no recording in
-    /// these languages was scored.
+    /// The sum of the errors of some languages: those for whose code `is_selected` returns true. `None` if no
+    /// recording in these languages was scored.
     pub fn of_languages(&self, is_selected: impl Fn(&str) -> bool) -> Option<Errors> {
         let languages = self.by_language();
         let selected: Vec<Errors> =

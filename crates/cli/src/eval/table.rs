@@ -42,7 +42,7 @@ pub fn table(results: &Results<'_>) -> String {
 
 const HEADER: &str = "language  errors %     sub     del     ins      of";
 
-/// Formats the table columns that are named in [`HEADER`].
+/// Formats one row of the table: a language code and its errors, in the columns that [`HEADER`] names.
 fn row(code: &str, errors: Option<&Errors>) -> String {
     let Some(errors) = errors else { return format!("{code:<8}  not counted{:>29}", "") };
     let percent = errors.percent().map_or("-".to_owned(), |percent| format!("{percent:.2}"));

@@ -29,7 +29,8 @@ pub struct NetworkSizes {
     pub layers: usize,
     /// Number of attention heads. `None` if the weight file does not contain this number.
     pub heads: Option<usize>,
-    /// Number of inputs: mel frequency bins of the encoder, or tokens in the vocabulary of the decoder.
+    /// The size of the input: the number of mel frequency bins for the encoder, or the number of tokens in the
+    /// vocabulary for the decoder.
     pub inputs: usize,
 }
 

@@ -12,8 +12,8 @@ type BlockSender = SyncSender<Result<Vec<f32>, String>>;
 pub struct Microphone(#[allow(dead_code, reason = "the stream records as long as it exists")] Stream);
 
 impl Microphone {
-    /// Opens the default microphone and starts recording. Blocks of 16 kHz samples are sent to `blocks`. If recording
-    /// fails later, an error is sent instead.
+    /// Opens the default microphone and starts recording. Blocks of 16 kHz samples are sent to the queue `blocks`. If
+    /// recording fails later, an error is sent to the queue instead.
     pub fn open(blocks: BlockSender) -> Result<Self, String> {
         let device = cpal::default_host().default_input_device().ok_or("the system has no microphone")?;
         let failed = |error: &dyn std::fmt::Display| format!("cannot use the microphone: {error}");
@@ -46,7 +46,7 @@ where
         let bytes: Vec<u8> = samples.chunks_exact(channels).map(mean).flat_map(f32::to_le_bytes).collect();
         let mut block = Vec::new();
         resampler.push(&bytes, &mut block);
-        // The audio callback must not wait, so these samples are dropped if the queue is full.
+        // The audio callback must not wait. If the queue is full, `try_send` fails and these samples are lost.
         let _ = blocks.try_send(Ok(block));
     };
     let on_error = move |error: cpal::Error| {

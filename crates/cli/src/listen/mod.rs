@@ -56,7 +56,7 @@ pub fn run(args: &ListenArgs) -> Result<(), Failure> {
 struct Session<'t> {
     live: LiveTranscriber<'t>,
     screen: Screen<StdoutLock<'static>>,
-    /// The first error from writing to standard output, or `Ok` if there was none.
+    /// The first error that occurred while writing to standard output, or `Ok` if there was none.
     stdout_result: io::Result<()>,
 }
 
@@ -74,8 +74,8 @@ impl<'t> Session<'t> {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             };
-            // Also take all blocks that arrived while the model was busy. An error among them means that the sender
-            // has stopped. It is skipped here, because the next iteration ends the loop.
+            // Also take all blocks that arrived while the model was busy, up to the first error. An error means that
+            // the sender has stopped. It is skipped here, because the next iteration ends the loop.
             block.extend(samples.blocks.try_iter().map_while(Result::ok).flatten());
             self.show_events(|live, on_event| live.push(&block, on_event))?;
         };
@@ -83,7 +83,7 @@ impl<'t> Session<'t> {
         result
     }
 
-    /// Runs `work` on the live transcriber, and writes the words in the events that it produces.
+    /// Runs `work`, which gives audio to the live transcriber. Writes the words in the events that this produces.
     fn show_events(
         &mut self,
         work: impl FnOnce(&mut LiveTranscriber<'t>, &mut dyn FnMut(LiveEvent<'_>)) -> Result<(), Error>,

@@ -15,7 +15,7 @@ pub struct Screen<W> {
     out: W,
     /// Width of the terminal in columns. `None` if the words are not written to a terminal.
     columns: Option<usize>,
-    /// The final words that were written on the current line.
+    /// The final words that were written on the current line of the output.
     line: String,
 }
 
@@ -52,7 +52,8 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Ends the current line. Does nothing if the utterance has no words.
+    /// Ends the current line of the output. Words that are still shown in grey are removed. If the line has no final
+    /// words, no line break is written.
     pub fn end_utterance(&mut self) -> io::Result<()> {
         if self.columns.is_some() {
             write!(self.out, "\r{}{CLEAR}", self.line)?;

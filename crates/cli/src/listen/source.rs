@@ -19,8 +19,8 @@ const QUEUE_LENGTH: usize = 1024;
 /// Maximum number of bytes in one read from standard input.
 const BLOCK_BYTES: usize = 4096;
 
-/// A stream of 16 kHz mono samples in blocks. The channel closes when the input ends. An error in the channel means
-/// that reading the input failed.
+/// The samples to transcribe (16 kHz, mono), in blocks. The channel `blocks` closes when the input ends. An error in
+/// the channel means that reading the input failed.
 pub struct SampleStream {
     pub blocks: Receiver<Result<Vec<f32>, String>>,
     /// The open microphone. It records until this value is dropped.
@@ -73,7 +73,8 @@ fn microphone() -> Result<SampleStream, Failure> {
     Err(Failure::Usage(NO_MICROPHONE.to_owned()))
 }
 
-/// Sends all samples of `input` to `blocks`. Stops when the input ends or the receiver is dropped.
+/// Reads and converts all samples of `input`, and sends them to `blocks`. Stops when the input ends, an error occurs
+/// or the receiver is dropped. An error is sent to `blocks` too.
 fn read(mut input: impl Read, mut stream: RawStream, blocks: &SyncSender<Result<Vec<f32>, String>>) {
     let mut bytes = vec![0; BLOCK_BYTES];
     loop {

@@ -25,7 +25,7 @@ pub fn probe(directory: Option<&Path>) -> Probe {
     }
 }
 
-/// Returns a description of the NPU, or the reason why it cannot be used.
+/// Checks that the NPU can be used. Returns its description, or the reason why it cannot be used.
 fn check(machine: &Machine, directory: Option<&Path>) -> Result<String, String> {
     let message = |error: Error| error.to_string();
     // The design (the program for the NPU) is checked even on machines without an NPU.

@@ -46,7 +46,7 @@ impl LogitsFilterArgs {
 /// The value of `--suppress-tokens`.
 #[derive(Debug, Clone, PartialEq)]
 struct TokenIds {
-    /// Whether the tokens in the list of the model's files are suppressed, in addition to `ids`.
+    /// Whether the tokens listed in the model's files are suppressed too, in addition to `ids`.
     includes_model_list: bool,
     ids: Vec<u32>,
 }

@@ -52,7 +52,8 @@ impl SpeechArgs {
         })
     }
 
-    /// The clips to transcribe, in seconds. An empty list means the whole recording.
+    /// The parts of the recording to transcribe, as start and end in seconds. An empty list means the whole
+    /// recording.
     pub fn clips(&self) -> Vec<Range<f64>> {
         self.clip_timestamps.0.clone()
     }

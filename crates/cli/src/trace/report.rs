@@ -113,7 +113,8 @@ fn row(number: usize, step: &Step) -> String {
     format!("{line}; {}", shapes.join(" "))
 }
 
-/// Two table columns that describe the difference between the models: its root mean square and its largest value.
+/// Formats the difference between the models as two table columns: its root mean square and its largest value. The
+/// columns are empty if there is no second model. The first column is "differs" if the values cannot be compared.
 fn difference_columns(difference: Option<&Comparison>) -> [String; 2] {
     match difference {
         None => [String::new(), String::new()],

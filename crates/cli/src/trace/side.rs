@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::load::{find_model, thread_count};
 
-/// One loaded model of a trace, with its settings.
+/// One loaded model of a trace, with the runtime and the number format that it uses.
 pub struct Side {
     pub model: String,
     pub runtime: Runtime,

@@ -6,8 +6,8 @@ use super::statistics::{Difference, Statistics};
 /// The difference between two sets of values, or the reason why they cannot be compared.
 pub type Comparison = Result<Difference, String>;
 
-/// The values that one or two models computed for one window. They are those of the first model; for the second
-/// model, only the differences are stored.
+/// The values of one or two models for one window. They are the values of the first model. Of the second model, only
+/// the differences from the first one are stored.
 pub struct Trace {
     pub language: Option<String>,
     pub mel: Stage,
@@ -20,7 +20,7 @@ pub struct Trace {
 /// statistics are reported.
 pub struct Stage {
     pub statistics: Statistics,
-    /// The difference between both models. `None` if there is no second model.
+    /// The difference between the values of the two models. `None` if there is no second model.
     pub difference: Option<Comparison>,
 }
 
@@ -39,7 +39,8 @@ pub struct Step {
     /// The names and shapes of the KV caches.
     pub caches: Vec<(String, Vec<usize>)>,
     pub ms: f64,
-    /// The difference between the logits that are computed with and without KV cache.
+    /// The difference between the logits that the first model computes with its KV cache (the stored keys and values
+    /// of earlier tokens) and without it.
     pub cached_difference: Comparison,
     /// The difference between the logits of both models. `None` if there is no second model.
     pub difference: Option<Comparison>,

@@ -1,6 +1,6 @@
 //! Statistics of many values, and the difference between two sets of values.
 
-/// Statistics of many values.
+/// Statistics of many values, such as their mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Statistics {
     pub min: f32,
@@ -33,8 +33,8 @@ impl Statistics {
 pub struct Difference {
     /// The root mean square of the differences, divided by the root mean square of the first set.
     ///
-    /// This number is compared with the tolerance, because rounding errors hardly change it. They do change the
-    /// largest difference: in every long silence, they cause large differences in a few encoder states.
+    /// This number is compared with the tolerance, because rounding errors hardly change it. Rounding errors do
+    /// change the largest difference: in every long silence, they cause large differences in a few encoder states.
     pub rms: f32,
     /// The largest absolute difference, divided by the largest absolute value of the first set.
     pub largest: f32,

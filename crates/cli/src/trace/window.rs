@@ -70,10 +70,10 @@ fn first_speech(audio: &mut Audio, vad: &SileroVad, buffer: &mut Buffer) -> Resu
     Err(Failure::Failed("the recording contains no speech; choose a window with --start".to_owned()))
 }
 
-/// A part of the recording that is held in memory.
+/// A part of the recording that is held in memory, as 16 kHz samples.
 #[derive(Default)]
 struct Buffer {
-    /// The position in the recording of the first sample in memory, in samples.
+    /// The position of the first sample in memory, counted in samples from the start of the recording.
     first: usize,
     samples: Vec<f32>,
 }
@@ -90,7 +90,7 @@ impl Buffer {
         Ok(block.is_some())
     }
 
-    /// Removes all samples before position `first` of the recording from memory.
+    /// Removes from memory all samples that come before the sample `first` of the recording.
     fn discard_before(&mut self, first: usize) {
         let count = first.saturating_sub(self.first).min(self.samples.len());
         self.samples.drain(..count);

@@ -14,8 +14,8 @@ use super::window::Window;
 /// Number of most probable tokens to report for each decoding step.
 const TOP_TOKENS: usize = 5;
 
-/// Decodes up to `steps` tokens of a window. If there is a second engine, it decodes the tokens that the first engine
-/// chooses.
+/// Decodes up to `steps` tokens of a window with `engine`, and records the values. If there is a second engine
+/// `other`, it gets the same tokens, and its values are compared.
 ///
 /// # Errors
 /// An engine cannot encode or decode the window.
@@ -83,11 +83,12 @@ fn token(engine: &Engine, id: u32) -> Token {
     Token { id, text: engine.vocabulary().label(id) }
 }
 
-/// Numbers of mel frames (10 ms of audio each) that are given to both engines.
+/// How many mel frames (10 ms of audio each) both engines get.
 #[derive(Clone, Copy)]
 struct Lengths {
-    /// Number of frames that both encoders get. It is the number used in a transcription. If the engines differ in
-    /// this, for example because one needs whole windows, both get the larger number.
+    /// Number of frames that both encoders get. It is the number that the engine would use in a transcription. If the
+    /// two engines would use different numbers, for example because one needs whole windows, both get the larger
+    /// number.
     encoder_frames: usize,
     /// Number of frames that count as recorded audio. All later frames are padding.
     recorded_frames: usize,

@@ -102,7 +102,8 @@ impl Session {
         self.report_ending(input, &transcript, display.elapsed_seconds())
     }
 
-    /// Tells the user whether the transcription of `input` finished, was interrupted or failed.
+    /// If the transcription of `input` is complete or was interrupted, prints a message that says so. Returns a
+    /// failure if the transcription was interrupted or failed.
     fn report_ending(&self, input: &Input, transcript: &Transcript, seconds: f64) -> Result<(), Failure> {
         let duration = clock(transcript.duration);
         let kept = || format!("kept the first {duration}{}", self.partial_files(input, transcript));
@@ -121,8 +122,8 @@ impl Session {
         }
     }
 
-    /// Returns `, in FILES` if an incomplete transcript was written to the files FILES. Otherwise, returns an empty
-    /// text.
+    /// Returns the text `, in FILES` for a message, if an incomplete transcript was written to the files FILES.
+    /// Otherwise, returns an empty text.
     fn partial_files(&self, input: &Input, transcript: &Transcript) -> String {
         let files = self.outputs.partial_files(input).filter(|_| !transcript.segments.is_empty());
         files.map(|files| format!(", in {files}")).unwrap_or_default()

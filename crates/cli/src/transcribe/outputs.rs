@@ -90,7 +90,7 @@ impl Outputs {
         }
     }
 
-    /// The names of the files to which an incomplete transcript is written, separated by commas. `None` if
+    /// The paths of the files to which an incomplete transcript of `input` is written, separated by commas. `None` if
     /// transcripts go to standard output.
     pub fn partial_files(&self, input: &Input) -> Option<String> {
         let Self::Directory(directory, formats) = self else { return None };
@@ -99,8 +99,9 @@ impl Outputs {
     }
 }
 
-/// Writes a transcript to standard output because it could not be written to the file at `path`. So it is not lost,
-/// although it may have taken hours to compute. Returns a message that tells the user where the transcript is.
+/// Writes a transcript to standard output because it could not be written to the file at `path`. Otherwise the
+/// transcript would be lost, although it may have taken hours to compute. Returns a message that tells the user where
+/// the transcript is.
 fn write_to_stdout(path: &Path, transcript: &Transcript, subtitles: &SubtitleOptions, format: OutputFormat) -> String {
     let mut out = BufWriter::new(io::stdout().lock());
     let heading = writeln!(out, "==> {} <==", console::printable(&path.to_string_lossy()));

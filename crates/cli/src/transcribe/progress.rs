@@ -53,7 +53,7 @@ impl<'a> ProgressDisplay<'a> {
         }
     }
 
-    /// Returns the first error from printing segments, or `Ok` if there was none.
+    /// Returns the first error that occurred while segments were printed, or `Ok` if there was none.
     pub fn stdout_result(&self) -> Result<(), &io::Error> {
         self.stdout_result.as_ref().copied()
     }

@@ -77,7 +77,7 @@ pub struct BenchMatmulArgs {
     pub json: bool,
 }
 
-/// One value of `--isa`: an instruction set or `all`.
+/// One of the values given with `--isa`: the name of an instruction set, or `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsaChoice {
     All,

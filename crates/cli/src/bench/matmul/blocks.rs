@@ -1,5 +1,5 @@
-//! An int8 matrix product that computes only the i32 sums, one block at a time, and a check of these sums against the
-//! reference kernel.
+//! Computes an int8 matrix product, but only its i32 sums, one block at a time. Also checks these sums against those
+//! of the slow reference kernel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use amanuensis_kernels::{Aligned, Context, Cpu, Isa, Pool};
 
 use super::shape::Shape;
 
-/// Number of rows in a block of sums. It is so small that the sums of a block fit into the L1 cache.
+/// Number of rows in a block of sums. The number is so small that the sums of a block fit into the L1 cache.
 const BLOCK_ROWS: usize = 32;
 
 /// Maximum number of panels (groups of output channels) in a block when the threads divide the panels among
@@ -29,8 +29,9 @@ impl Blocks {
         Self((0..pool.threads()).map(|_| Mutex::default()).collect())
     }
 
-    /// Computes all sums of the product and passes them to `on_block`. The threads divide the rows among themselves,
-    /// or if there are too few rows, the panels (groups of output channels).
+    /// Computes all sums of the product `a` x `b`, and calls `on_block` with each block of them. The threads divide
+    /// the rows of the product among themselves. If there are too few rows, they divide the panels (groups of output
+    /// channels) instead.
     pub fn multiply(&self, context: &Context, a: &QuantisedRows, b: &PackedI8, on_block: &OnBlock<'_>) {
         let (kernel, threads) = (kernel(context.cpu), context.pool.threads());
         let (m, panels) = (a.rows(), b.n().div_ceil(PANEL));
@@ -61,12 +62,14 @@ impl Blocks {
     }
 }
 
-/// Some rows of a product, computed by the reference kernel for comparison.
+/// The correct sums of some rows of a product, computed by the slow reference kernel. The sums of other kernels are
+/// compared with these.
 pub struct Reference {
     shape: Shape,
-    /// The indices of the rows, in ascending order.
+    /// The indices of the compared rows within the product, in ascending order.
     rows: Vec<usize>,
-    /// The sums in these rows, with the shape `(rows, padded_n)`.
+    /// The correct sums of all compared rows, one row after the other. Each row has `padded_n` sums: one per output
+    /// channel, including the padding channels.
     sums: Vec<i32>,
 }
 
@@ -88,8 +91,8 @@ impl Reference {
         self.rows.len()
     }
 
-    /// Whether `product` computes the same sums as the reference. `product` must call the function that it is given
-    /// for each block of sums.
+    /// Returns whether `product` computes the same sums as the reference kernel, in the rows that are compared.
+    /// `product` gets a function, which it must call with each block of sums that it computes.
     pub fn equals(&self, product: impl FnOnce(&OnBlock<'_>)) -> bool {
         let (equal_sums, width) = (AtomicUsize::new(0), self.shape.padded_n());
         product(&|row, panel, sums| {
@@ -114,7 +117,8 @@ mod tests {
     use super::super::data::byte;
     use super::*;
 
-    /// The tested shapes have many rows, few rows, incomplete blocks, and incomplete groups of panels.
+    /// The tested products have many rows, few rows, blocks with fewer rows than usual, or fewer panels than a whole
+    /// block.
     #[test]
     fn blocks_equal_the_reference_and_a_wrong_sum_is_found() {
         for (shape, threads) in [([70, 20, 300], 2), ([3, 64, 700], 2), ([33, 5, 17], 3), ([1, 1, 1], 1)] {

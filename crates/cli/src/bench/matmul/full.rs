@@ -16,7 +16,7 @@ use crate::bench::timing::fastest_repeated;
 pub const HEADER: &str =
     "full contract                             bare                 to f32              quantised          equal";
 
-/// The measurements of a product of one shape with one instruction set.
+/// The measurements of one product (of one shape, with one instruction set).
 pub struct FullRow {
     pub shape: Shape,
     pub isa: Isa,
@@ -35,7 +35,7 @@ impl FullRow {
     }
 
     /// Returns the row as JSON. `speedup` says how many times faster this product is than the same product computed
-    /// in tiles. It is `None` if that product was not measured.
+    /// in tiles. `speedup` is `None` if the product in tiles was not measured.
     pub fn json(&self, speedup: Option<f64>) -> Value {
         json!({
             "size": self.shape.cube_size(), "tile": null, "contract": "full", "mode": "kernel",
@@ -59,13 +59,15 @@ impl FullRow {
         format!("{:<18}{:<13}{bare}  {f32}  {quantise}  {equal}", self.shape, self.isa.name())
     }
 
-    /// Converts a speed to a share, from 0 to 1, of the machine's limit for int8 instructions on registers.
+    /// Divides the speed `gops` (in 10^9 operations per second) by the machine's speed limit for int8 instructions on
+    /// registers. The result is a share from 0 to 1.
     fn share(&self, gops: f64) -> f64 {
         gops / 1e3 / self.peak_tops
     }
 }
 
-/// Measures one shape on each instruction set. `peaks` holds the speed limit of each instruction set.
+/// Measures products of one shape, once with each instruction set. `peaks` holds the instruction sets and their speed
+/// limits, in 10^12 operations per second.
 pub fn measure(shape: Shape, peaks: &[(Cpu, f64)], context: &mut Context) -> Vec<FullRow> {
     let Shape { m, k, n } = shape;
     let mut a = QuantisedRows::default();

@@ -37,10 +37,11 @@ const SHAPES: [[usize; 3]; 4] = [[1500, 512, 512], [1500, 512, 2048], [1500, 204
 /// sequential mode each kernel run waits for the one before it.
 const MAX_TILED_SIZE: usize = 1024;
 
-/// The measurements of products in both contracts of docs/matmul.md.
+/// The measurements of all products: exact ones (`full`), and those computed in tiles like on an NPU (`tiled`).
 struct Results {
     threads: usize,
-    /// Each instruction set with its speed limit on registers, in 10^12 operations per second.
+    /// For each measured instruction set: how fast it computes if all operands stay in registers, in 10^12 int8
+    /// operations per second. No product can be faster than this.
     peaks: Vec<(Cpu, f64)>,
     tiled: Vec<TileRow>,
     full: Vec<FullRow>,
@@ -112,15 +113,15 @@ impl Results {
         self.tiled.iter().filter(|row| row.isa() == isa).collect()
     }
 
-    /// How many times faster the full product is than the same product computed in tiles of the first tile size, with
-    /// one kernel run at a time. `None` if that product was not measured in tiles.
+    /// Returns how many times faster the exact product `full` is than the same product computed in tiles, one tile
+    /// after the other. The first measured tile size is used. `None` if the product was not measured in tiles.
     fn full_speedup(&self, full: &FullRow) -> Option<f64> {
         let same = |row: &&TileRow| Some(row.size()) == full.shape.cube_size() && row.isa() == full.isa;
         Some(self.tiled.iter().find(same)?.sequential_seconds() / full.seconds())
     }
 
-    /// Returns the instruction set and the description of the first product that differs from the reference, or
-    /// `None` if all products are correct.
+    /// Finds the first product whose result differs from the reference. Returns its instruction set and its
+    /// description, or `None` if all products are correct.
     fn wrong(&self) -> Option<(Isa, String)> {
         let tiled = self.tiled.iter().find(|row| !row.equal());
         let tiled = tiled.map(|row| (row.isa(), format!("{0} in tiles of {1}", row.size(), row.tile())));
@@ -137,8 +138,8 @@ fn selected_shapes(args: &BenchMatmulArgs) -> Vec<Shape> {
     args.sizes.iter().chain(&args.shapes).copied().collect()
 }
 
-/// The instruction sets that the user chose, without duplicates, or the default one if the user chose none. Fails if the
-/// machine does not support one of them.
+/// The instruction sets that the user chose, without duplicates, or the default one if the user chose none. Fails if
+/// the machine does not support one of the instruction sets.
 fn selected_cpus(choices: &[IsaChoice]) -> Result<Vec<Cpu>, Failure> {
     if choices.is_empty() {
         return Ok(vec![Cpu::from_environment().map_err(|error| Failure::Usage(error.to_string()))?]);

@@ -11,7 +11,8 @@ use crate::failure::Failure;
 /// an i32.
 const MAX_K: usize = i32::MAX as usize / (127 * 127);
 
-/// Maximum number of operations of the slow reference kernel for one shape. It limits how many rows are compared.
+/// Limits how many rows are compared with the slow reference kernel: for one shape, this kernel does at most this
+/// many operations.
 const REFERENCE_OPERATIONS: usize = 1_000_000_000;
 
 /// The shape of a product of two matrices, `(m, k) x (k, n)`.
@@ -51,12 +52,13 @@ impl Shape {
         self.n.next_multiple_of(PANEL)
     }
 
-    /// The number of rows whose sums are compared with those of the reference kernel.
+    /// The number of rows that are checked for correctness, by comparing their sums with those of the reference
+    /// kernel.
     pub fn rows_compared(self) -> usize {
         (REFERENCE_OPERATIONS / (2 * self.k).saturating_mul(self.n)).clamp(1, self.m)
     }
 
-    /// An upper bound for the memory that all matrices need at the same time, in bytes.
+    /// An upper bound, in bytes, for the memory of all matrices of the product together.
     fn bytes(self) -> u128 {
         let [m, k, n, compared] = [self.m, self.k, self.n, self.rows_compared()].map(|size| size as u128);
         // Add the largest possible padding of rows (`k`) and of panels, which are groups of columns (`n`).

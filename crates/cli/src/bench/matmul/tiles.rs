@@ -24,23 +24,24 @@ pub struct TileRow {
     shift_error: ShiftError,
 }
 
-/// The measurement of one mode, sequential or batched.
+/// The measurements of a product in one mode: sequential (waits for each kernel run) or batched (queues many kernel
+/// runs).
 struct ModeResult {
     seconds: f64,
-    /// The duration in seconds if the calling thread runs the kernel for each tile itself, instead of submitting it
-    /// to a queue.
+    /// The duration of the product in seconds when there is no queue: the calling thread runs the kernel for each
+    /// tile itself.
     direct_seconds: f64,
     equal: bool,
     counters: Counters,
 }
 
-/// How much a correct result in tiles differs from the exact product, clamp((A x B) >> 7). The cause is that every
-/// kernel run rounds and clamps its sums. The difference depends on the data and the tile size.
+/// How much the product in tiles, even if it is correct, differs from the exact product, clamp((A x B) >> 7). The
+/// cause is that every kernel run rounds and clamps its sums. The difference depends on the data and the tile size.
 #[derive(Clone, Copy)]
 struct ShiftError {
-    /// The mean absolute difference.
+    /// The mean of the absolute differences.
     mae: f64,
-    /// The share of results that differ by at most 1, as a number from 0 to 1.
+    /// The share of results that differ from the exact ones by at most 1, as a number from 0 to 1.
     within_1: f64,
 }
 
@@ -84,16 +85,16 @@ impl TileRow {
         })
     }
 
-    /// The number of additions and multiplications, in 10^9.
+    /// The number of additions and multiplications in the product, in 10^9.
     fn giga_operations(&self) -> f64 {
         2.0 * (self.size as f64).powi(3) / 1e9
     }
 
-    /// Predicts how long the kernel runs of `result` would take on an NPU.
+    /// Predicts how long an NPU of the type `target` would take for the kernel runs that were measured in `result`.
     fn predicted(&self, target: Target, result: &ModeResult) -> Predicted {
         let design = TileNpu::design_for_fake(target, self.tile);
-        // An NPU gets chains of kernel runs in one submission. A chain is shorter than a batch of the CPU device, so
-        // an NPU may need more submissions.
+        // A submission to an NPU can hold only one chain of kernel runs. A chain is shorter than a batch of the CPU
+        // device, so an NPU may need more submissions than were counted here.
         let chains = result.counters.launches.div_ceil(design.chain_length() as u64);
         predict(&design, &Counters { submissions: result.counters.submissions.max(chains), ..result.counters })
     }
@@ -128,8 +129,8 @@ impl TileRow {
         )
     }
 
-    /// Formats the row for the same product in the full contract (exact, without tiles), from its duration in seconds
-    /// and whether it is correct.
+    /// Formats a table row for the same product computed exactly, without tiles (the "full contract"). `seconds` is
+    /// its duration, and `equal` says whether its result is correct.
     fn full_line(&self, (seconds, equal): (f64, bool)) -> String {
         let speedup = self.sequential.seconds / seconds;
         let equal = yes_or_no(equal);
@@ -141,7 +142,7 @@ impl TileRow {
     }
 }
 
-/// Converts the lower and upper bound of a prediction to milliseconds.
+/// Returns the lower and the upper bound of a predicted duration, in milliseconds.
 fn milliseconds(predicted: Predicted) -> [f64; 2] {
     [predicted.low * 1e3, predicted.high * 1e3]
 }
@@ -150,9 +151,9 @@ fn yes_or_no(equal: bool) -> &'static str {
     if equal { "yes" } else { "NO" }
 }
 
-/// The table of one instruction set, with a header. The rows of each cube are followed by one line for the same
-/// product in the full contract. `full(size)` returns the duration of that product in seconds, and whether its result
-/// is correct.
+/// Formats the table of one instruction set, with a header. The rows are grouped by matrix size. After each group
+/// follows one row for the same product computed exactly, without tiles. `full(size)` returns the duration of that
+/// exact product in seconds, and whether its result is correct.
 pub fn table(rows: &[&TileRow], full: impl Fn(usize) -> Option<(f64, bool)>) -> Vec<String> {
     let mut lines = vec![
         "               sequential              batched                     direct, ms                       one shift".to_owned(),
@@ -160,13 +161,13 @@ pub fn table(rows: &[&TileRow], full: impl Fn(usize) -> Option<(f64, bool)>) -> 
     ];
     for cube in rows.chunk_by(|a, b| a.size == b.size) {
         lines.extend(cube.iter().map(|row| row.line()));
-        // The speed-up is relative to the product with the first tile size.
+        // The speed-up of the exact product is relative to the product in tiles of the first tile size.
         lines.extend(full(cube[0].size).map(|full| cube[0].full_line(full)));
     }
     lines
 }
 
-/// Returns the lines of a table with the durations that are predicted for the same kernel runs on an NPU.
+/// Formats a table with the durations that are predicted for an NPU, for the same products. Returns its lines.
 pub fn predictions(rows: &[&TileRow]) -> Vec<String> {
     let modes = format!("{:>20}   {:>20}", "sequential", "batched");
     let mut lines = vec![
@@ -186,7 +187,7 @@ pub fn check_supported() -> Result<(), Failure> {
 
 /// Measures one product of square matrices with each tile size on each instruction set.
 pub fn measure(size: usize, tiles: &[TileSize], cpus: &[Cpu]) -> Result<Vec<TileRow>, Failure> {
-    // All values are in -64..=63. With larger values, most results would be clamped to -128 or 127.
+    // All values are in -64..=63. With larger values, most results would be clamped to the int8 limits, -128 and 127.
     let values = |first: usize| -> Vec<i8> { (first..first + size * size).map(|index| byte(index) >> 1).collect() };
     let cube = Cube { size, a: values(0), b: values(size * size) };
     let shifted: Vec<i32> = full_reference(&cube.a, &cube.b, [size; 3])
@@ -229,7 +230,7 @@ struct Cube {
 }
 
 impl Cube {
-    /// Measures one mode, with kernel runs submitted to a queue and without the queue.
+    /// Measures one mode twice: first with kernel runs that are submitted to a queue, then without the queue.
     fn run(
         &self,
         mode: Mode,

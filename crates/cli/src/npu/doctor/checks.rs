@@ -32,13 +32,13 @@ pub struct Examination {
     pub machine: Machine,
     pub checks: Vec<Check>,
     pub products: Vec<Product>,
-    /// Whether all checks were run. If a check fails, later checks that need its result are left out.
+    /// Whether no check was left out. If a check fails, later checks that need its result are left out.
     is_complete: bool,
 }
 
 impl Examination {
-    /// Runs all checks of `device`, which is the NPU of `machine` or the fake NPU. Only the NPU needs `design`, the
-    /// directory with its compiled program.
+    /// Runs all checks of `device`, which is the NPU of `machine` or the fake NPU (a software model). `design` is the
+    /// directory with the compiled program for the NPU. The fake NPU does not need it.
     pub fn run(device: Device, machine: Machine, design: Option<&Path>) -> Self {
         let (checks, products) = (Vec::new(), Vec::new());
         let mut examination = Self { device, machine, checks, products, is_complete: false };
@@ -55,7 +55,7 @@ impl Examination {
         self.is_complete && self.checks.iter().all(|check| check.is_ok)
     }
 
-    /// Records the outcome of a check. Returns the value in `outcome`, or `None` if the check failed.
+    /// Adds the outcome of a check to the results. Returns the value in `outcome`, or `None` if the check failed.
     fn record<T>(&mut self, name: &'static str, outcome: Result<(T, String), Error>) -> Option<T> {
         let (value, is_ok, detail) = match outcome {
             Ok((value, detail)) => (Some(value), true, detail),
@@ -136,8 +136,9 @@ fn describe_device(found: &Found) -> String {
     format!("{name} ({}, {target}) at {}", found.pci_id, found.path.display())
 }
 
-/// Describes the limit of locked memory. A low limit is not a failure, because privileged processes may exceed it. A
-/// later check tests whether the device's heap can be allocated in spite of the limit.
+/// Describes the limit of locked memory. `limit` is in bytes; `None` means unlimited. A low limit is not a failure,
+/// because privileged processes may exceed it. A later check tests whether the device's memory (the heap) can be
+/// allocated in spite of the limit.
 fn describe_memory_lock(limit: Option<u64>) -> String {
     match limit {
         Some(limit) if limit < HEAP_SIZE as u64 => {
