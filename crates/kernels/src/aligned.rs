@@ -1,6 +1,6 @@
-//! Vectors whose elements start at a cache line (64 bytes). A wide load or store that crosses two cache lines takes
-//! twice as long. The allocator aligns memory to only 16 bytes, so without this type nearly every 64-byte access
-//! would cross two cache lines.
+//! Vectors whose elements start at a cache line (64 bytes). A wide load or store that touches two cache lines takes
+//! twice as long as one inside a single cache line. The allocator aligns memory to only 16 bytes, so without this
+//! type nearly every 64-byte access would touch two cache lines.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -109,7 +109,8 @@ pub(crate) struct Lines<L> {
 }
 
 impl<L: sealed::Line> Lines<L> {
-    /// Sets the length to `length` lines and fills them with zeros. Reuses the memory if it is large enough.
+    /// Sets the length to `length` lines of 64 bytes and fills them with zeros. Reuses the memory if it is large
+    /// enough, otherwise allocates new memory from `arena`.
     pub(crate) fn reset(&mut self, arena: &Arena, length: usize) {
         if length > self.capacity {
             *self = arena.lines(length);

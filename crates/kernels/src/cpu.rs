@@ -129,7 +129,7 @@ impl Cpu {
         Isa::ALL.iter().filter_map(|isa| Self::with(*isa).ok())
     }
 
-    /// The instruction set that this value is the proof of.
+    /// The instruction set that, as this value proves, the machine has.
     pub fn isa(self) -> Isa {
         self.isa
     }

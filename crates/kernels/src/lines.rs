@@ -3,7 +3,7 @@
 //! A *panel* is 16 output channels of a packed matrix. It is stored as consecutive 64-byte *lines*; a line holds the
 //! same few `k` of all 16 channels. [`crate::gemm`] explains why this layout suits every instruction set.
 
-/// Output channels in a panel.
+/// Number of output channels in a panel.
 pub const PANEL: usize = 16;
 
 /// A line of int8 weights: four consecutive `k` of each of a panel's 16 channels. The index is `channel * 4 + k % 4`.

@@ -44,7 +44,8 @@ multiversion! {
     }
 }
 
-/// The sum of `of(value)` over all values of a row, in 16 partial sums that are added at the end.
+/// Applies the function `of` to each value of a row and returns the sum of the results. It is accumulated in 16
+/// partial sums, which are added at the end.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {

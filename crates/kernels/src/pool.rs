@@ -229,7 +229,7 @@ impl Drop for Pool {
     }
 }
 
-/// Tells all workers to exit.
+/// Tells all workers to exit, and does not wait until they have exited.
 fn stop(shared: &Shared) {
     shared.state().stop = true;
     shared.epoch.fetch_add(1, Ordering::SeqCst);

@@ -10,7 +10,8 @@ use crate::vector::{LANES, larger, reduce};
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "must be compiled for the instruction set of each caller")]
 pub(crate) fn round_to_bits(value: f32) -> u32 {
-    // 1.5 * 2^23. Consecutive floats of this size differ by 1, so the addition rounds to an integer.
+    // This is 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number rounds that number to
+    // an integer.
     const ROUND: f32 = 12_582_912.0;
     (value + ROUND).to_bits()
 }

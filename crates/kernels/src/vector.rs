@@ -13,7 +13,8 @@ use crate::cpu::multiversion;
 /// machines add in the same order.
 pub(crate) const LANES: usize = 16;
 
-/// Combines all lanes into one value: combines the upper half with the lower half, until one lane is left.
+/// Combines all lanes into one value: repeatedly combines the upper half of the lanes with the lower half, until one
+/// lane is left.
 #[inline(always)]
 pub(crate) fn reduce<T: Copy>(mut lanes: [T; LANES], combine: impl Fn(T, T) -> T) -> T {
     let mut half = LANES / 2;
@@ -49,7 +50,8 @@ pub(crate) fn from_bf16(bits: u16) -> f32 {
 /// The method is that of `expf` in the Cephes library: split off a power of two, then evaluate a polynomial.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // This is 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it rounds to an integer.
+    // This is 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number rounds that number to
+    // an integer.
     const ROUND: f32 = 12_582_912.0;
     let clamped = if x > -87.3 { x } else { -87.3 };
     // The low bits of `rounded` hold the exponent of two as an integer.

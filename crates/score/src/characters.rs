@@ -45,7 +45,7 @@ pub fn without_brackets(text: &str) -> String {
 }
 
 /// Removes all text from an opening character to the next closing one, both included. An opening character without a
-/// closing one is kept. If `keep_empty` is set, so is one that a closing character follows directly.
+/// closing one is kept. If `keep_empty` is set, a pair of brackets with nothing in between is kept too.
 fn without(text: &str, open: &[char], close: &[char], keep_empty: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -69,8 +69,8 @@ pub fn without_symbols(text: &str) -> String {
     text.nfkc().map(|c| if is_symbol(c) { ' ' } else { c }).collect()
 }
 
-/// Decomposes the text (NFKD), removes diacritics, and replaces every other mark, symbol and punctuation character by a
-/// space, except for those in `keep`.
+/// Decomposes the text (NFKD), removes diacritics, replaces letters such as `ø` by ASCII letters, and replaces every
+/// other mark, symbol and punctuation character by a space. Keeps the characters in `keep`.
 pub fn without_symbols_and_diacritics(text: &str, keep: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.nfkd() {

@@ -18,8 +18,8 @@ use crate::{Arena, Cpu, Scratch};
 /// rounded to zero. Above it, the products of weights and values may overflow to infinity.
 const ACCEPTED_TOTALS: std::ops::Range<f32> = 1e-12..1e24;
 
-/// Positions and channels are padded to a multiple of this number: the number of `k` that one bf16 tile instruction
-/// multiplies.
+/// Number of `k` (summation indices) that one bf16 tile instruction multiplies. Positions and channels are padded to
+/// a multiple of this number.
 const TILE_DEPTH: usize = 32;
 
 /// Number of 64-byte lines that a `(channels, k)` matrix occupies after packing.
@@ -32,9 +32,10 @@ fn lines_of(channels: usize, k: usize) -> usize {
 pub struct HeadBf16 {
     n_ctx: usize,
     width: usize,
-    /// The keys `(n_ctx, width)`, packed in panels. Positions are the output channels of the product `q k^T`.
+    /// The keys `(n_ctx, width)`, packed in panels. Each position is an output channel of the product `q k^T`.
     keys: Lines<LineBf16>,
-    /// The values `(width, n_ctx)`, packed in panels. Positions are the `k` of the product `weights v`.
+    /// The values `(width, n_ctx)`, packed in panels. Each position is one `k` (summation index) of the product
+    /// `weights v`.
     values: Lines<LineBf16>,
 }
 
@@ -77,8 +78,8 @@ impl HeadBf16 {
             let (even, odd) = values.split_at(width);
             for first in (0..width).step_by(PANEL) {
                 let line = &mut self.values[first / PANEL * value_lines + pair].0;
-                // A line holds pairs of positions. If `n_ctx` is odd, the final position has no partner, and its half
-                // of the pair stays zero from `reset`.
+                // A 64-byte line of packed values holds pairs of positions. If `n_ctx` is odd, the final position has
+                // no partner, and the other half of its pair is still zero since `reset`.
                 for (pair, even) in line.as_chunks_mut::<2>().0.iter_mut().zip(&even[first..]) {
                     pair[0] = *even;
                 }
@@ -132,7 +133,8 @@ impl HeadBf16 {
             }
             compute_weights(shifts, totals, weights);
         }
-        // Clear the padding between the final panel of 16 positions and the end of the tile.
+        // Set the weights of the padding to zero: the columns between the final panel of 16 positions and the end of
+        // the tile.
         for weights in weights.chunks_exact_mut(positions) {
             weights[self.n_ctx.next_multiple_of(PANEL)..].fill(0);
         }
@@ -171,12 +173,13 @@ struct WeightLayout {
     column: usize,
     /// Distance in elements from the start of one row of weights to the start of the next.
     stride: usize,
-    /// Number of columns that are positions. Later columns are padding and get the weight zero.
+    /// Number of columns that hold the weight of a position. Later columns are padding and get the weight zero.
     n_ctx: usize,
 }
 
-/// Computes the weights `2^(score * scale - shift)` of a group of scores, `(rows, panels * 16)`. `shifts` is `(rows)`.
-/// The weights are rounded to bf16, and the rounded weights are added to the partial sums in `totals`, `(rows, 16)`.
+/// Computes the weights `2^(score * scale - shift)` of a group of scores, `(rows, panels * 16)`. `shifts` holds the
+/// shift of each row, `(rows)`. The weights are rounded to bf16, and the rounded weights are added to the partial
+/// sums in `totals`, `(rows, 16)`.
 fn weights_of_group(
     cpu: Cpu,
     scores: &[f32],
@@ -259,7 +262,7 @@ mod avx512 {
             let mut total = unsafe { _mm512_loadu_ps(totals.as_ptr()) };
             let (pairs, _) = scores[..valid].as_chunks::<{ 2 * LANES }>();
             for (pair, out) in pairs.iter().zip(weights.as_chunks_mut::<{ 2 * LANES }>().0) {
-                // SAFETY: a pair is 32 scores, which two loads of 16 read.
+                // SAFETY: `pair` is an array of 32 scores, and each of the two loads reads 16 of them.
                 let (low, high) =
                     unsafe { (_mm512_loadu_ps(pair.as_ptr()), _mm512_loadu_ps(pair.as_ptr().add(LANES))) };
                 let rounded = _mm512_cvtne2ps_pbh(weights_of(high, scale, *shift), weights_of(low, scale, *shift));
@@ -301,7 +304,8 @@ mod avx512 {
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn weights_of(scores: __m512, scale: f32, shift: f32) -> __m512 {
-        // 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it rounds to an integer.
+        // This is 1.5 * 2^23. Consecutive floats of this size differ by 1, so adding it to a number rounds that
+        // number to an integer.
         let round = _mm512_set1_ps(12_582_912.0);
         let power = _mm512_fmsub_ps(scores, _mm512_set1_ps(scale), _mm512_set1_ps(shift));
         let whole = _mm512_sub_ps(_mm512_add_ps(power, round), round);

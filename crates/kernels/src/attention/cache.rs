@@ -9,7 +9,7 @@ use crate::cpu::multiversion;
 use crate::vector::{LANES, reduce, softmax};
 use crate::{Aligned, Cpu};
 
-/// Capacity after the first position is written, in positions.
+/// Minimum number of positions that memory is allocated for as soon as a position is written.
 const MIN_CAPACITY: usize = 64;
 /// Number of positions that are processed at a time. Their keys take half of the L1 cache.
 const ROWS: usize = 8;
@@ -89,9 +89,9 @@ impl Cache {
     /// Computes `softmax(query k^T / sqrt(width)) v` over the first `length` positions, for the heads whose columns
     /// start at `column`. `queries` and `out` are `(heads, width)`; `scores` is scratch memory of `(heads, length)`.
     ///
-    /// A few rows of the cache are processed at a time, for all heads. Processing one head after another would read
-    /// only a few columns of every row. The hardware prefetcher does not recognise that access pattern, and the
-    /// columns compete for a few sets of the L1 cache.
+    /// A few rows of the cache are processed at a time, for all heads. If one head were processed after another, only
+    /// a few columns of every row would be read. The hardware prefetcher does not recognise that access pattern, and
+    /// the columns would compete for a few sets of the L1 cache.
     pub(super) fn attend(
         &self,
         cpu: Cpu,

@@ -64,7 +64,8 @@ impl HeadI8 {
         }
         let panel_lines = padded_k(n_ctx) / 4;
         for first in (0..n_ctx).step_by(4) {
-            // The padding after the final position stays zero from `reset`.
+            // `reset` has set the padding after the final position to zero, and it must stay zero. So write only the
+            // positions that exist.
             for (offset, quantised) in bytes.chunks_exact_mut(width).enumerate().take(n_ctx - first) {
                 quantise_channels(cpu, value(first + offset), inverse, quantised);
             }

@@ -195,9 +195,10 @@ impl SelfAttention {
     /// Computes `softmax(q k^T / sqrt(width)) v` of all heads from the values written to [`Self::input`]. `out` is
     /// `(n_ctx, d)`.
     ///
-    /// Packed memory is allocated for at least `min_capacity` positions.
+    /// Memory for the packed keys and values is allocated for at least `min_capacity` positions.
     ///
     /// # Panics
+    ///
     /// If `out` does not have the shape `(n_ctx, d)`.
     pub fn run(&mut self, context: &Context, min_capacity: usize, out: &mut [f32]) {
         match &mut self.0 {
@@ -308,7 +309,8 @@ pub fn causal_attention(context: &Context, queries: RowsF32<'_>, heads: usize, p
         "the shapes of queries, output and caches do not agree"
     );
     let out = Disjoint::new(out);
-    // A task computes all heads of a row, unless there are fewer rows than threads.
+    // A task computes all heads of a row if there are at least as many rows as threads. Otherwise several tasks share
+    // the heads of a row.
     let groups = context.pool.threads().div_ceil(queries.rows).min(heads);
     let heads_per_task = heads.div_ceil(groups);
     context.pool.run(queries.rows * groups, &|task, scratch| {

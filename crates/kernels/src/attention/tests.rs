@@ -1,4 +1,5 @@
-//! These tests check that attention follows its definition, and that a row has the same bits alone and in a batch.
+//! These tests check that attention follows its definition, and that the result of a row has the same bits whether
+//! the row is computed alone or in a batch.
 
 use super::*;
 

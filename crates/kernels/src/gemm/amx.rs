@@ -35,8 +35,8 @@ const BLOCK_ROWS: usize = 2 * TILE_ROWS;
 /// Maximum number of tiles along `k` in one piece of a product. Two tiles of rows of this depth fill a third of the
 /// L1 cache.
 ///
-/// A deeper product is split along `k` into pieces, and the sums stay in the L2 cache between two pieces. Otherwise
-/// the rows would have to be loaded from L2 again for every panel.
+/// A deeper product is split along `k` into pieces, and the sums stay in the L2 cache from one piece to the next.
+/// Without the split, the rows would have to be loaded from L2 again for every panel.
 const MAX_PIECE_TILES: usize = 8;
 /// Products with fewer rows than this are left to the AVX-512 kernel, which is faster for them.
 const MIN_ROWS: usize = 3;
@@ -91,14 +91,14 @@ impl Kernel for Amx {
         sums: &mut Aligned<f32>,
         each: &mut dyn FnMut(usize, &[f32]),
     ) {
-        // The scores of attention have a small `k`, so the product of a group takes little time. With four panels per
-        // group instead of two, the cost of calling `each` once per group matters less.
+        // The scores of attention have a small `k`, so the product of a group of panels takes little time. The
+        // callback `each` is called once per group. With four panels per group instead of two, there are fewer calls.
         by_groups::<Bf16, _, _, _>(&a, b, 4, sums, each);
     }
 }
 
-/// Multiplies one block of rows with all panels. Passes the sums to `each` in groups of `group_panels` panels, an
-/// even number.
+/// Multiplies one block of rows with all panels. Passes the sums to the callback `each` in groups of `group_panels`
+/// panels, an even number.
 fn by_groups<D: Dot, T, L, S: Number>(
     a: &RowsOf<'_, T>,
     b: &[L],
@@ -172,10 +172,10 @@ const TILE_BYTES: usize = 1024;
 /// The operands of the asm block that multiplies up to two tiles of rows with up to two panels.
 #[derive(Clone, Copy)]
 struct Block {
-    /// The first row of activations, and the bytes from one row to the next.
+    /// The address of the first row of activations. The next field is the number of bytes from one row to the next.
     a: *const u8,
     stride: usize,
-    /// The first panel; the second follows it.
+    /// The first panel of weights. A second panel follows it in memory.
     b: *const u8,
     /// Size in bytes of one panel of weights, over the whole of `k`.
     panel: usize,
@@ -183,7 +183,8 @@ struct Block {
     steps: usize,
     /// Whether to add to the existing sums instead of starting at zero.
     add: bool,
-    /// The first sum, and the bytes from the start of one row of sums to the start of the next.
+    /// The address of the first sum. The next field is the number of bytes from the start of one row of sums to the
+    /// start of the next.
     out: *mut u8,
     out_stride: usize,
 }

@@ -1,11 +1,11 @@
 //! The kernel for AVX2 and FMA.
 //!
 //! Int8: `maddubs` multiplies unsigned by signed bytes and adds pairs of products in i16, with saturation. The
-//! unsigned operand is `|b|`, and the signed operand is `a` times the sign of `b`. A pair is then at most `2 * 127 *
-//! 128 = 32512`, so it never saturates. `madd` by ones adds the pairs in i32.
+//! unsigned operand is `|b|`, and the signed operand is `a` times the sign of `b`. The sum of a pair is then at most
+//! `2 * 127 * 128 = 32512`, so it never saturates. `madd` by ones adds these sums in i32.
 //!
-//! Unsigned rows hold values up to 255. Each value is split into two addends of at most 128. The pairs of these lie
-//! between -32768 and 32512, so they do not saturate either.
+//! Unsigned rows hold values up to 255. Each value is split into two addends of at most 128, which are multiplied
+//! separately. The sums of pairs of these products lie between -32768 and 32512, so they do not saturate either.
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_fmadd_ps, _mm256_load_ps,

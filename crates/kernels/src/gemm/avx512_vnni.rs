@@ -2,8 +2,8 @@
 //!
 //! Int8: `vpdpbusd` multiplies unsigned by signed bytes and adds four products to an i32, exactly. The weights are
 //! made unsigned in a register, as `b + 128`. This takes one exclusive-or per 64-byte line, shared by all rows of a
-//! tile. It adds `128 * sum(a)` to every sum of a row, so the sums of each row start at `-128 * sum(a)` to
-//! compensate. The packed weights are therefore the same bytes as for every other instruction set, and the
+//! tile. The added 128 increases every sum of a row by `128 * sum(a)`, so the sums of each row start at `-128 *
+//! sum(a)` to compensate. The packed weights are therefore the same bytes as for every other instruction set, and the
 //! activations are broadcast from memory unchanged.
 
 use std::arch::x86_64::{
@@ -33,7 +33,7 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
 const ROWS: usize = 8;
 
 /// Number of panels that are multiplied at once. It is three (see [`ROWS`]), or four if there are few rows: with
-/// fewer panels, units would be idle.
+/// fewer panels, arithmetic units of the core would be idle.
 fn panels_at_once(rows: usize) -> usize {
     if rows < ROWS / 2 { 4 } else { 3 }
 }
@@ -90,7 +90,7 @@ impl Kernel for Avx512Vnni {
         let mut initial = [0; BLOCK_ROWS];
         initial_sums(a, &mut initial);
         // Make the number of panels in a group a multiple of the panels multiplied at once. A single panel at the end
-        // of a group would leave units idle.
+        // of a group would leave arithmetic units idle.
         let group = GROUP_PANELS - GROUP_PANELS % panels_at_once(a.rows);
         for (index, b) in b.chunks(group * a.lines()).enumerate() {
             let sums = scratch_of(sums, b.len() / a.lines() * PANEL * a.rows);
@@ -177,7 +177,7 @@ fn sum_of(lines: &[[i8; 64]]) -> i32 {
     _mm512_reduce_add_epi32(sum)
 }
 
-/// The operands of an int8 tile.
+/// The operands of the int8 product of one tile: a few rows by a few panels.
 #[derive(Clone, Copy)]
 struct Int8Tile<'a> {
     a: *const u8,

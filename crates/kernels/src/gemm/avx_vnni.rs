@@ -29,8 +29,8 @@ pub(super) fn kernel(cpu: Cpu) -> Option<&'static dyn Kernel> {
 const ROWS: usize = 6;
 
 /// Number of panels that are multiplied at once. Few rows need several panels, so that there are enough independent
-/// sums to hide the latency of `vpdpbusd`. The 16 registers are the limit: three signed rows by two panels would need
-/// 17.
+/// sums to hide the latency of `vpdpbusd`. But the operands must fit into the 16 registers: three signed rows by two
+/// panels would need 17.
 fn panels_at_once(rows: usize, unsigned: bool) -> usize {
     match rows {
         1 => 4,
@@ -65,7 +65,7 @@ fn multiply<T: Copy, const UNSIGNED: bool>(a: RowsOf<'_, T>, b: &[LineI8], sums:
     let width = count * PANEL;
     let mut row = 0;
     while row < a.rows {
-        // Use tiles of about equal height: a tile of one or two rows at the end would leave units idle.
+        // Use tiles of about equal height: a tile of one or two rows at the end would leave arithmetic units idle.
         let left = a.rows - row;
         let rows = left.div_ceil(left.div_ceil(ROWS));
         let start = a.data[row * a.stride..].as_ptr().cast();
@@ -127,7 +127,7 @@ unsafe fn initial_sums(a: *const u8, stride: usize, rows: usize, padded_k: usize
     initial
 }
 
-/// The operands of a tile.
+/// The operands of the int8 product of one tile: a few rows by a few panels.
 #[derive(Clone, Copy)]
 struct Tile<'a> {
     a: *const u8,

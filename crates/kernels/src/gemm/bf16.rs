@@ -3,7 +3,7 @@
 use super::RowsBf16;
 use crate::lines::{LineBf16, PANEL};
 
-/// Computes what `Kernel::bf16` specifies: `out` is `(a.rows, panels * 16)`.
+/// Computes the bf16 product that `Kernel::bf16` specifies, and writes it to `out`, `(a.rows, panels * 16)`.
 pub(super) fn multiply(a: RowsBf16<'_>, b: &[LineBf16], out: &mut [f32]) {
     let value = |bits: u16| f32::from_bits(u32::from(bits) << 16);
     let width = a.check(b, out) * PANEL;

@@ -1,4 +1,5 @@
-//! A matrix that is stored as one contiguous block after another, each with a few of the columns.
+//! A matrix whose columns are divided into blocks. Each block holds all rows of a few columns and is contiguous in
+//! memory.
 
 use crate::{Aligned, Number};
 
@@ -23,17 +24,17 @@ impl<T: Number> Blocks<T> {
         (self.rows, self.width) = (rows, width);
     }
 
-    /// Rows of each block.
+    /// Number of rows of each block, and of the whole matrix.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Columns of each block.
+    /// Number of columns of each block.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Columns of the whole matrix.
+    /// Number of columns of the whole matrix.
     pub fn n(&self) -> usize {
         self.data.len() / self.rows.max(1)
     }

@@ -48,7 +48,8 @@ fn contexts() -> impl Iterator<Item = Context> {
     Cpu::all().map(|cpu| Context::with(cpu, 2))
 }
 
-/// The instruction sets that are not available, or an error if one of the `expected` names is among them.
+/// Returns the instruction sets that are not available, or an error if one of the `expected` names is unknown or
+/// names such a set.
 fn missing_sets(expected: &str, is_available: impl Fn(Isa) -> bool) -> Result<Vec<Isa>, String> {
     for name in expected.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let isa = Isa::ALL.iter().find(|isa| isa.name() == name);

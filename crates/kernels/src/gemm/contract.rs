@@ -5,7 +5,7 @@ use crate::lines::{LineBf16, LineI8, PANEL};
 use crate::scratch::scratch_of;
 use crate::{Aligned, Isa};
 
-/// Maximum number of rows in a block.
+/// Maximum number of rows of activations in a block. A kernel multiplies one block at a time.
 pub(crate) const BLOCK_ROWS: usize = 32;
 /// Maximum number of panels (of 16 output channels) in a group. The sums of a block of 32 rows and 16 panels take 32
 /// KiB.

@@ -2,10 +2,10 @@
 //!
 //! Int8: `sdot` multiplies signed by signed bytes and adds four products to an i32, exactly. Its indexed form
 //! multiplies all channels with one group of four bytes of a register. So 16 bytes of a row are loaded once and used
-//! for four lines of weights.
+//! for four 64-byte lines of weights.
 //!
 //! Unsigned rows are made signed, as `a - 128`. This subtracts `128 * sum(b)` from the sums of a channel, so the sums
-//! start at that value to compensate. It is computed once per panel for all rows.
+//! start at that value to compensate. The start value is computed once per panel, for all rows.
 //!
 //! F32: the indexed form of `fmla` is used in the same way. Products are added in the order of `k`.
 
@@ -44,8 +44,8 @@ fn panels_at_once(rows: usize) -> usize {
     }
 }
 
-/// Calls `$tile::<R, P, ...>`, where `R` is `$rows`, at most 4, and `P` is `$panels`, one of the values of
-/// [`panels_at_once`] or 1.
+/// Calls `$tile::<R, P, ...>`. `R` is the value of `$rows`, but at most 4. `P` is the value of `$panels`: 1, or a
+/// value that [`panels_at_once`] returns.
 macro_rules! dispatch {
     ($tile:ident, [$($unsigned:ident)?], $rows:expr, $panels:expr, $($argument:expr),*) => {
         match ($rows, $panels) {
@@ -224,7 +224,8 @@ unsafe fn int8_tile<const R: usize, const P: usize, const UNSIGNED: bool>(tile: 
     }
 }
 
-/// Adds the products of one line of each panel with the four bytes at `LANE * 4` of each row's register in `a`.
+/// Adds to the sums in `total` the products of one line of each panel with the four bytes at `LANE * 4` of each row's
+/// register in `a`.
 ///
 /// # Safety
 ///
@@ -304,9 +305,11 @@ unsafe fn f32_tile<const R: usize, const P: usize>(tile: F32Tile<'_>, out: &mut 
     }
 }
 
-/// Adds the products of one line of each panel with element `LANE` of each row's register in `a`.
+/// Adds to the sums in `total` the products of one line of each panel with element `LANE` of each row's register in
+/// `a`.
 ///
 /// # Safety
+///
 /// `b` points to a line of the first panel; the line of panel `p` is `p * stride` lines after it.
 #[inline]
 #[target_feature(enable = "neon")]

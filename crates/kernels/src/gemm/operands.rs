@@ -6,7 +6,7 @@ use crate::lines::{K_ALIGNMENT, LineF32, PANEL};
 /// panel of weights.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsOf<'a, T> {
-    /// `(rows, stride)`; each row is padded with zeros to `padded_k` elements.
+    /// The elements, `(rows, stride)`. Each row is padded with zeros to `padded_k` elements.
     pub data: &'a [T],
     /// Elements from the start of one row to the start of the next.
     pub stride: usize,
@@ -73,7 +73,7 @@ fn fits<T>(data: &[T], rows: usize, stride: usize, length: usize) -> bool {
 /// A borrowed f32 matrix of rows. Rows may overlap, as the input windows of a convolution do.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsF32<'a> {
-    /// Row `r` is `data[r * stride..][..k]`.
+    /// The elements. Row `r` is `data[r * stride..][..k]`.
     pub data: &'a [f32],
     /// Elements from the start of one row to the start of the next.
     pub stride: usize,
@@ -123,7 +123,7 @@ impl<'a> RowsF32<'a> {
 /// uses only the first lines of each panel.
 #[derive(Clone, Copy, Debug)]
 pub struct PanelsF32<'a> {
-    /// Panel `p` is `lines[p * stride..][..k]`.
+    /// The 64-byte lines of all panels. Panel `p` is `lines[p * stride..][..k]`.
     pub lines: &'a [LineF32],
     /// Number of lines from the start of one panel to the start of the next.
     pub stride: usize,

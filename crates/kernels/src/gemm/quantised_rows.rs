@@ -14,12 +14,12 @@ pub struct QuantisedRows {
     stride: usize,
     data: Aligned<i8>,
     scales: Vec<f32>,
-    /// Buffer for f32 values that are about to be quantised. Kept so that it is not allocated again.
+    /// Buffer for f32 values that are about to be quantised. It is kept so that its memory is reused.
     values: Aligned<f32>,
 }
 
 impl QuantisedRows {
-    /// Gives this matrix the shape `(rows, k)`. Its values are undefined until each row is written.
+    /// Gives this matrix the shape `(rows, k)`. The values of a row are undefined until the row is written.
     pub fn reset(&mut self, rows: usize, k: usize) {
         // Round the distance between rows to an odd number of cache lines. With an even number, the rows would
         // compete for a few sets of the cache.

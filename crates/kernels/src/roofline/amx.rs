@@ -1,4 +1,4 @@
-//! The roofline loops for AMX: they measure the maximum speed of its instructions.
+//! The roofline loops for AMX: they measure the maximum speed of the AMX instructions.
 
 use std::arch::asm;
 
@@ -19,7 +19,7 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-/// The contents of a whole tile.
+/// The contents of a whole tile: 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Tile([u16; 512]);
 

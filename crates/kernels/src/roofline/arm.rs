@@ -1,4 +1,4 @@
-//! The roofline loops for NEON: they measure the maximum speed of its instructions.
+//! The roofline loops for NEON: they measure the maximum speed of the NEON instructions.
 
 use std::arch::aarch64::{float32x4_t, int32x4_t, vdupq_n_f32, vdupq_n_s8, vdupq_n_s32, vfmaq_f32};
 use std::arch::asm;
@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use super::portable;
 
-/// Number of independent sums. NEON has registers for more sums than AVX2, and processors with four vector units need
-/// more.
+/// Number of independent sums. It is larger than for AVX2: NEON has more registers, and processors with four vector
+/// units need more independent sums to keep all units busy.
 const CHAINS: usize = 2 * portable::CHAINS;
 
 /// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.

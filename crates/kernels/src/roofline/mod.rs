@@ -1,5 +1,6 @@
-//! Measures the limits of a processor core (roofline model), with loops that only compute on registers or only read
-//! memory. The speed of the kernels is compared with the speed of these loops.
+//! Measures how fast a processor core can compute and how fast it can read memory: the two limits of the roofline
+//! model. The loops only compute on registers or only read memory. The speed of the kernels is compared with the
+//! speed of these loops.
 
 use crate::lines::LineI8;
 use crate::{Cpu, Isa};

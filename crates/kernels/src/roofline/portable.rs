@@ -1,4 +1,4 @@
-//! The roofline loops in plain Rust, for machines without a special loop.
+//! The roofline loops in plain Rust, for instruction sets that have no loop of their own.
 
 use std::hint::black_box;
 

@@ -19,7 +19,8 @@ const STREAMS: usize = 4;
 /// part.
 const LINES_PER_TURN: usize = 2;
 
-/// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
+/// Executes AVX-512 VNNI int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one
+/// round.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(5)));
@@ -33,7 +34,7 @@ pub(super) fn int8_avx512_vnni(rounds: usize) -> usize {
     64 * CHAINS
 }
 
-/// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
+/// Executes AVX-VNNI int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2,avxvnni")]
 pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(5)));
@@ -47,7 +48,7 @@ pub(super) fn int8_avx_vnni(rounds: usize) -> usize {
     32 * CHAINS
 }
 
-/// Executes int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
+/// Executes AVX2 int8 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2")]
 pub(super) fn int8_avx2(rounds: usize) -> usize {
     let (ones, step, b) = (_mm256_set1_epi16(1), _mm256_set1_epi8(1), _mm256_set1_epi8(black_box(5)));
@@ -66,7 +67,7 @@ pub(super) fn int8_avx2(rounds: usize) -> usize {
     32 * CHAINS
 }
 
-/// Executes f32 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
+/// Executes AVX-512 f32 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f")]
 pub(super) fn f32_avx512(rounds: usize) -> usize {
     let a = _mm512_set1_ps(black_box(0.5));
@@ -80,7 +81,7 @@ pub(super) fn f32_avx512(rounds: usize) -> usize {
     16 * CHAINS
 }
 
-/// Executes f32 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
+/// Executes FMA f32 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn f32_avx2(rounds: usize) -> usize {
     let a = _mm256_set1_ps(black_box(0.5));
@@ -94,7 +95,7 @@ pub(super) fn f32_avx2(rounds: usize) -> usize {
     8 * CHAINS
 }
 
-/// Executes bf16 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
+/// Executes AVX-512 bf16 multiply-add instructions for `rounds` rounds. Returns the number of products in one round.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn bf16_avx512(rounds: usize) -> usize {
     // The bits of the bf16 number 0.5.

@@ -40,7 +40,8 @@ fn extreme_values_neither_overflow_nor_saturate_early() {
 
 #[test]
 fn the_shift_rounds_towards_minus_infinity() {
-    // The only product is -1. -1 >> 7 is -1, whereas a division by 128 would give 0.
+    // The only product that is not zero is -1. Shifted right by 7, it stays -1, whereas a division by 128 would give
+    // 0.
     let size = TileSize::T16;
     let (mut a, mut b, mut c) = (vec![0; 256], vec![0; 256], vec![0; 256]);
     (a[0], b[0]) = (-1, 1);
@@ -96,8 +97,8 @@ proptest! {
     fn products_are_bit_equal_to_the_definition(
         size in prop::sample::select(TileSize::ALL.to_vec()),
         values in prop::collection::vec(any::<i8>(), 2 * 64 * 64),
-        // With large values nearly all results saturate. The shift makes the values smaller, so that unsaturated
-        // results are tested too.
+        // With large values nearly all results saturate. Shifting the random values right makes them smaller, so that
+        // unsaturated results are tested too.
         shift in 0_u32..6,
     ) {
         let values: Vec<i8> = values.into_iter().map(|value| value >> shift).collect();

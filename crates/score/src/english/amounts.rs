@@ -13,7 +13,7 @@ pub fn normalize(text: &str) -> String {
     with_ones_spelt(&with_cents(&with_dollars_and_cents(&text)))
 }
 
-/// Replaces `and a half` by `point five` if it follows a number.
+/// Replaces `and a half` by `point five` if it follows a number word, and removes it if no word precedes it.
 fn with_halves(text: &str) -> String {
     let segments = split_at_halves(text);
     let last = segments.len() - 1;
@@ -93,7 +93,7 @@ fn with_suffixes_joined(text: &str) -> String {
     joined
 }
 
-/// Joins dollars and cents: replaces `$2 and ¢7` by `$2.07`.
+/// Joins an amount in dollars, euros or pounds and the cents after it: replaces `$2 and ¢7` by `$2.07`.
 fn with_dollars_and_cents(text: &str) -> String {
     replace_each(text, |rest| {
         let amount = rest.strip_prefix(['€', '£', '$'])?;
@@ -105,8 +105,8 @@ fn with_dollars_and_cents(text: &str) -> String {
     })
 }
 
-/// Replaces amounts below one dollar by cents, such as `$0.07` by `¢7`. Like the original, it accepts any character
-/// in place of the point.
+/// Replaces amounts below one dollar, euro or pound by cents, such as `$0.07` by `¢7`. Like the original, it accepts
+/// any character in place of the point.
 fn with_cents(text: &str) -> String {
     replace_each(text, |rest| {
         let after = rest.strip_prefix(['€', '£', '$'])?.strip_prefix('0')?;
@@ -137,8 +137,9 @@ fn with_ones_spelt(text: &str) -> String {
     spelt
 }
 
-/// Calls `replacement` at each position with the text from there to the end. If it returns a replacement and the text
-/// after the replaced part, the replacement is written, and the search continues after that part.
+/// Builds a new text by calling `replacement` at each position, with the text from there to the end. `replacement`
+/// returns the text to write and the text that remains after the replaced part, or `None` to keep the character at
+/// the position.
 fn replace_each(text: &str, replacement: impl Fn(&str) -> Option<(String, &str)>) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;

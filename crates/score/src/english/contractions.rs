@@ -2,7 +2,7 @@
 
 use crate::characters::is_word;
 
-/// Whole words and their expansions, in the order of replacement.
+/// Whole words and their expansions, in the order in which they are replaced.
 const WORDS: [(&str, &str); 39] = [
     ("won't", "will not"),
     ("can't", "can not"),
@@ -46,7 +46,7 @@ const WORDS: [(&str, &str); 39] = [
     ("esq", "esquire "),
 ];
 
-/// Suffixes of words and their expansions, in the order of replacement. They are replaced after the whole words.
+/// Ends of words and their expansions, in the order in which they are replaced, after the whole words.
 const ENDS: [(&str, &str); 14] = [
     ("'d been", " had been"),
     ("'s been", " has been"),
@@ -76,8 +76,8 @@ pub fn expand(text: &str) -> String {
     text
 }
 
-/// Replaces `contraction` by `meaning` at the end of words. If `whole` is set, only where `contraction` is the whole
-/// word.
+/// Replaces `contraction` by `meaning` wherever it ends a word. If `whole` is set, replaces it only where it is the
+/// whole word.
 fn replace(text: &mut String, contraction: &str, meaning: &str, whole: bool) {
     let fits = |&(at, _): &(usize, &str)| {
         let begins = !whole || !text[..at].chars().next_back().is_some_and(is_word);

@@ -106,8 +106,9 @@ fn without_standalone_symbols(text: &str) -> String {
     kept
 }
 
-/// Replaces each character that `is_symbol` accepts by a space, except before a digit. At the end of the text, it is
-/// replaced only if `at_end` is set.
+/// Replaces each character that `is_symbol` accepts by a space, unless a digit follows. The character after a
+/// replaced symbol is kept, even if it is a symbol too. A symbol at the end of the text is replaced only if `at_end`
+/// is set.
 fn spaced(text: &str, is_symbol: impl Fn(char) -> bool, at_end: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();

@@ -113,8 +113,10 @@ impl Numbers {
         self.value = Some(Value::of_numeral(unsigned.unwrap_or(word)));
     }
 
-    /// Combines the current value with a number from one to nineteen. If the value ends in enough zeros, the result
-    /// is the sum of both, otherwise the digits are concatenated.
+    /// Combines the current value with a number from one to nineteen. The result is the sum of both if the value ends
+    /// in enough zeros, as in `twenty one`, and the previous word is not itself a number from one to nineteen.
+    /// Otherwise the digits are concatenated. If the value is already a concatenation that ends in one of the tens,
+    /// as in `one twenty`, a number below ten replaces its final zero.
     fn with_ones(&self, number: u32, previous: Option<NumberWord>) -> Value {
         let Some(value) = &self.value else { return Value::whole(number) };
         let digits = value.as_str();
@@ -139,9 +141,9 @@ impl Numbers {
         }
     }
 
-    /// Takes the current value and returns it multiplied by a power of ten. For a whole number, only its last three
-    /// digits are multiplied. If the result is not a whole number, writes the current value and returns only the
-    /// power of ten.
+    /// Takes the current value and returns it multiplied by a power of ten. For a whole number other than zero, only
+    /// its last three digits are multiplied. If there is no value, returns the power of ten. If the product is not a
+    /// whole number, writes the current value and returns the power of ten.
     fn times_power(&mut self, exponent: usize) -> Value {
         let Some(value) = self.value.take() else { return Value::power(exponent) };
         if !value.is_spelt() && !value.is_zero() {
@@ -153,8 +155,9 @@ impl Numbers {
         })
     }
 
-    /// Processes `percent`, or `per` if `cent` follows. Without a number before it, or if `per` is followed by
-    /// another word, the word is written unchanged. Returns true if `cent` was processed too.
+    /// Processes the word `percent` or `per`. Writes the current value with a percent sign if the word is `percent`,
+    /// or if it is `per` and `cent` follows. Otherwise writes the current value and then the word unchanged. If there
+    /// is no current value, writes only the word. Returns true if `cent` was processed too.
     fn percent(&mut self, word: &str, meaning: NumberWord, next: Option<&str>) -> bool {
         let is_two_words = meaning == NumberWord::Per;
         let Some(value) = self.value.take() else {
@@ -170,8 +173,9 @@ impl Numbers {
         is_two_words
     }
 
-    /// Processes `double` or `triple`. If a word from zero to nineteen follows, writes that number repeatedly and
-    /// returns true, because the next word was processed too.
+    /// Processes `double` or `triple`. If a word from zero to nineteen follows, appends that number repeatedly to the
+    /// current value and returns true, because the next word was processed too. Otherwise writes the current value,
+    /// then the word unchanged, and returns false.
     fn repeat(&mut self, word: &str, times: usize, next: Option<NumberWord>) -> bool {
         let digits = match next {
             Some(NumberWord::Zero) => "0".to_owned(),

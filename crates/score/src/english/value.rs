@@ -2,7 +2,7 @@
 
 use crate::characters::{digit_value, is_digit};
 
-/// The value of the words of a number that were processed so far.
+/// The value of a number, as far as its words have been processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A whole number, in decimal digits without leading zeros.
@@ -22,8 +22,8 @@ impl Value {
         Self::Whole(shifted("1", exponent))
     }
 
-    /// Creates the value of a number that is written in digits. The value is `Whole` if there are no decimals besides
-    /// zeros, otherwise `Spelt`.
+    /// Creates the value of a number that is written in digits. The value is `Whole` if the numeral has no decimals
+    /// other than zeros, and `Spelt` otherwise.
     pub fn of_numeral(numeral: &str) -> Self {
         let whole = Decimal::parse(numeral).filter(|decimal| decimal.fraction.is_empty());
         whole.map_or_else(|| Self::Spelt(numeral.to_owned()), |decimal| Self::Whole(decimal.whole))
@@ -44,8 +44,8 @@ impl Value {
         *self == Self::Whole("0".to_owned())
     }
 
-    /// Whether the value is a whole number that ends in at least `zeros` zeros. The value 0 counts for any number of
-    /// zeros.
+    /// Whether the value is a whole number that ends in at least `zeros` zeros. The value 0 counts as ending in any
+    /// number of zeros.
     pub fn is_multiple_of_power(&self, zeros: usize) -> bool {
         matches!(self, Self::Whole(digits) if digits == "0" || digits.len() > zeros && digits.ends_with(&"0".repeat(zeros)))
     }
