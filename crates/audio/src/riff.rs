@@ -126,7 +126,8 @@ impl Family {
         Ok(available)
     }
 
-    /// The position after all complete chunks that follow each other from `position` on.
+    /// Skips all complete chunks that follow each other from `position` on. Returns the position after the last of
+    /// them.
     fn after_chunks(self, input: &mut Input, mut position: u64) -> io::Result<u64> {
         for _ in 0..MAX_CHUNKS {
             let Some((name, size)) = self.chunk_at(input, position)? else { break };

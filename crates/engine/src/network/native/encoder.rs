@@ -124,7 +124,7 @@ impl Encoder {
     pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Pooled<Aligned<f32>> {
         let EncoderDimensions { n_mels, n_audio_ctx, d_model: d, heads } = self.dimensions;
         let n_ctx = mel.len() / n_mels / FRAMES_PER_POSITION;
-        // The buffers keep nothing from window to window that matters, so a lock that a panic has poisoned is used as
+        // No run depends on what an earlier run left in the buffers, so a lock that a panic has poisoned is used as
         // it is.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         self.convolve(context, mel, &mut workspace);
