@@ -26,11 +26,12 @@ pub(super) fn start_columns(weights: &[f32], columns: usize) -> Vec<usize> {
     trace_back(&best_steps(weights, columns), columns)
 }
 
-/// For each matrix element, the final step of the best path to it, `(rows, columns)`.
+/// Computes, for each matrix element, the final step of the best path to that element. The result has the shape
+/// `(rows, columns)`.
 fn best_steps(weights: &[f32], columns: usize) -> Vec<Step> {
     let mut steps = vec![Step::Time; weights.len()];
-    // The costs of the best paths to the elements of the previous row and of this row. Index 0 is an extra column
-    // before the first one.
+    // The costs of the best paths to the elements of the previous row and of this row. Index 0 stands for an extra
+    // column before the first one.
     let mut previous = vec![f32::INFINITY; columns + 1];
     let mut costs = vec![f32::INFINITY; columns + 1];
     previous[0] = 0.0;

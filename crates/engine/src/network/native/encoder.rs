@@ -189,8 +189,8 @@ impl Workspace {
 /// The kind of self-attention for the encoder, in the number format that is best for the instruction set `isa`.
 fn self_attention(compute_type: ComputeType, isa: Isa) -> SelfAttention {
     match compute_type {
-        // On AMX, bf16 is as fast as int8, because its softmax weights take fewer instructions. It is also more
-        // accurate.
+        // On AMX, attention in bf16 is as fast as in int8, because the softmax weights of bf16 take fewer
+        // instructions. It is also more accurate.
         ComputeType::Int8 if isa == Isa::Amx => SelfAttention::bf16(),
         ComputeType::Int8 => SelfAttention::int8(),
         ComputeType::F32 => SelfAttention::f32(),
