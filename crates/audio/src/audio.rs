@@ -144,7 +144,7 @@ impl Audio {
         self.expected_duration
     }
 
-    /// Seconds of audio returned so far. After the last block this is the length of the recording.
+    /// Seconds of audio returned so far. After the final block this is the length of the recording.
     pub fn position(&self) -> f64 {
         self.produced as f64 / f64::from(SAMPLE_RATE)
     }
@@ -223,7 +223,8 @@ impl Audio {
         }
     }
 
-    /// Appends the samples that the resampler still holds to the block.
+    /// Appends the samples that the resampler still holds to the block, and returns true. If a file has given no
+    /// samples at all, returns an error, unless its header states a length of zero.
     fn finish(&mut self) -> Result<bool, Error> {
         let is_empty = self.produced == 0 && self.block.is_empty() && self.resampler.is_unused();
         self.resampler.finish(&mut self.block);

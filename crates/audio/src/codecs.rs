@@ -104,7 +104,7 @@ fn core_of_he_aac(params: &AudioCodecParameters) -> Option<AudioCodecParameters>
     Some(core)
 }
 
-/// Reads bit fields, most significant bit first.
+/// Reads bit fields from bytes. The most significant bit of each byte comes first.
 struct Bits<'a> {
     bytes: &'a [u8],
     position: usize,

@@ -27,9 +27,9 @@ const PROBE_DEPTH_BYTES: u32 = 64 * 1024;
 /// Container and codec of a recording, as its headers state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInfo {
-    /// The container's short name: `wav`, `mp4`, `ogg`.
+    /// The container's short name, such as `wav`, `mp4` or `ogg`.
     pub container: &'static str,
-    /// The codec's short name: `mp3`, `opus`, `pcm_s16le`.
+    /// The codec's short name, such as `mp3`, `opus` or `pcm_s16le`.
     pub codec: &'static str,
     /// Sample rate before resampling, in Hz.
     pub sample_rate: u32,
@@ -99,7 +99,7 @@ pub(crate) fn choose_track(reader: &dyn FormatReader, warnings: &mut Warnings) -
                 if let Some(Error::UnsupportedCodec { codec, .. }) = &refused {
                     warnings.add(WarningKind::OtherTrack, 1, None, *codec);
                 }
-                // The codec's own header overrides the container's.
+                // If the codec's own header contradicts the container's header, the codec's header takes precedence.
                 let codec_params = decoder.codec_params();
                 let info = StreamInfo {
                     container,

@@ -307,7 +307,8 @@ impl Recording {
         }
     }
 
-    /// The length that the headers state, if the recording is clearly shorter than that.
+    /// Returns the length in seconds that the headers state, if the recording of length `seconds` is clearly shorter
+    /// than that. Otherwise returns `None`.
     fn shortfall(&self, seconds: f64) -> Option<f64> {
         // If the headers state one length for all tracks together, this track may simply be shorter than the others.
         // That length is used only if more than a tenth of the file was not read.

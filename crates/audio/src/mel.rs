@@ -134,7 +134,8 @@ impl LogMel {
 
 /// Triangular filters on the mel scale of Slaney's Auditory Toolbox (1998), normalised to equal area, as in librosa.
 struct Filters {
-    /// For each mel band, the range of frequency bins that it covers, and the index of its first weight.
+    /// For each mel band, the range of frequency bins that it covers, and the index in `weights` of the first weight
+    /// of the band.
     bands: Vec<(Range<usize>, usize)>,
     weights: Vec<f32>,
 }

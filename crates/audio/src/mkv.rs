@@ -1,9 +1,9 @@
 //! Repairs the headers of truncated Matroska and `WebM` files (RFC 8794, RFC 9559).
 //!
-//! The demuxer skips an element that claims to reach beyond the end of the file. In a truncated file, the segment
-//! does so, which is the element that contains all others. So the size of the segment is patched to "unknown", as in
-//! a live stream. The size of the last cluster (a group of packets) is patched in the same way. The index (seek head)
-//! is hidden, because it points beyond the end of the file.
+//! The demuxer skips an element that claims to reach beyond the end of the file. In a truncated file, the segment is
+//! such an element, and it contains all others. So the size of the segment is patched to "unknown", as in a live
+//! stream. The size of the last cluster (a group of packets) is patched in the same way. The index (seek head) is
+//! hidden, because it points beyond the end of the file.
 
 use std::io;
 

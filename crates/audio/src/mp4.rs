@@ -22,7 +22,7 @@ pub(crate) struct Edit {
     pub(crate) lead: f64,
     /// Length of the part at the start of the media that is dropped, in seconds.
     pub(crate) skip: f64,
-    /// Length of the part that is played after the silence, in seconds, if the edit list states it.
+    /// Length of the part that is played after the silence, in seconds. `None` if the edit list does not state it.
     pub(crate) length: Option<f64>,
 }
 
@@ -107,7 +107,7 @@ struct Parser<'a> {
     boxes_left: u32,
 }
 
-/// A box of an MP4 file: its name, and the start and end of its contents.
+/// A box of an MP4 file: its name, and the byte positions in the file at which its contents start and end.
 struct Found {
     name: [u8; 4],
     start: u64,
@@ -115,7 +115,8 @@ struct Found {
 }
 
 impl Parser<'_> {
-    /// Reads the header of the box at `position`, in a parent box that ends at `end`.
+    /// Reads the header of the box at the byte position `position`, in a parent box that ends at `end`. Returns
+    /// `None` if no valid box fits there, or if too many boxes have been read.
     fn next_box(&mut self, position: u64, end: u64) -> io::Result<Option<Found>> {
         if self.boxes_left == 0 || position.saturating_add(8) > end {
             return Ok(None);
@@ -132,7 +133,8 @@ impl Parser<'_> {
         Ok(Some(found).filter(|f| f.start <= f.end && f.end <= end))
     }
 
-    /// The start and end of the contents of the first box called `name` between `start` and `end`.
+    /// Finds the first box called `name` between the byte positions `start` and `end`. Returns the byte positions at
+    /// which its contents start and end, or `None` if there is no such box.
     fn child(&mut self, start: u64, end: u64, name: [u8; 4]) -> io::Result<Option<(u64, u64)>> {
         let mut position = start;
         while let Some(found) = self.next_box(position, end)? {
@@ -144,7 +146,8 @@ impl Parser<'_> {
         Ok(None)
     }
 
-    /// The edit list of the track whose contents are between `start` and `end`.
+    /// Reads the edit list of a track. `start` and `end` are the byte positions at which the contents of the track's
+    /// box start and end. Returns `None` if the track has no usable edit list.
     fn track(&mut self, start: u64, end: u64, movie_scale: u32) -> io::Result<Option<Edit>> {
         let Some(header) = self.child(start, end, *b"tkhd")? else { return Ok(None) };
         let Some(edts) = self.child(start, end, *b"edts")? else { return Ok(None) };
@@ -160,8 +163,8 @@ impl Parser<'_> {
         let empty = entries.iter().take_while(|e| e.media_time < 0).count();
         let lead: u64 = entries[..empty].iter().fold(0, |sum, e| sum.saturating_add(e.duration));
         let Some(first) = entries.get(empty) else { return Ok(None) };
-        // Lists with several entries are rare. Only the start of their first entry is applied, so the length of the
-        // played part is unknown.
+        // After the initial pauses, a list usually has one entry. If it has several, only the start of the first of
+        // these is applied, so the length of the played part is unknown.
         let length =
             (entries.len() == empty + 1 && first.duration > 0).then(|| first.duration as f64 / f64::from(movie_scale));
         Ok(Some(Edit {
@@ -188,8 +191,8 @@ impl Parser<'_> {
         Ok(entries)
     }
 
-    /// Reads the field after the two dates of a header box: the time scale in `mvhd` and `mdhd`, and the track ID in
-    /// `tkhd`.
+    /// Reads the field that follows the two dates (creation and modification) in a header box. In `mvhd` and `mdhd`
+    /// it is the time scale, in `tkhd` the track ID. `start` is the byte position of the contents of the box.
     fn after_times(&mut self, start: u64) -> io::Result<u32> {
         let offset = if self.version(start)? == 1 { 20 } else { 12 };
         self.u32_at(start + offset)
@@ -199,8 +202,7 @@ impl Parser<'_> {
         Ok(self.u32_at(start)? >> 24)
     }
 
-    /// Reads a 32-bit number. Returns zero beyond the end of the file. No field that is read here may validly be
-    /// zero.
+    /// Reads the 32-bit number at the byte position `position`. Bytes beyond the end of the file count as zero.
     fn u32_at(&mut self, position: u64) -> io::Result<u32> {
         let mut field = [0; 4];
         self.input.read_at(position, &mut field)?;
@@ -212,8 +214,8 @@ impl Parser<'_> {
     }
 }
 
-/// An entry of an edit list. `duration` is in the movie's time scale. `media_time` is in the media's time scale; -1
-/// means a pause.
+/// An entry of an edit list. `duration` is in the movie's time scale. `media_time`, the start of the played part, is
+/// in the media's time scale. A `media_time` of -1 means a pause.
 struct Entry {
     duration: u64,
     media_time: i64,

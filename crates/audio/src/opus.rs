@@ -52,7 +52,7 @@ pub(crate) fn pre_skip(extra_data: &[u8]) -> Option<u16> {
     Head::parse(extra_data).map(|head| head.pre_skip)
 }
 
-/// The decoder for a channel layout. [`Opus`] turns the output of both kinds into mono.
+/// The decoder for one of the two kinds of channel layout. [`Opus`] turns the output of either decoder into mono.
 enum Inner {
     /// The decoder for one or two channels. It mixes stereo to mono itself before synthesis, which halves the cost.
     /// On streams that libopus encoded, the difference between its output and the mean of the two channels is below

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::Audio;
 
-    /// Compares with values from the tables of ITU-T G.711, scaled to 16 bits.
+    /// Compares decoded codes with values from the tables of ITU-T G.711, scaled to 16 bits.
     #[test]
     fn mu_law_and_a_law_have_the_values_of_the_standard() {
         let known = [(0x00, -32_124), (0x80, 32_124), (0x7f, 0), (0xff, 0), (0xfe, 8), (0x8f, 16_764), (0x2a, -5_372)];
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(known.map(|(code, _)| a_law(code)), known.map(|(_, value)| value));
     }
 
-    /// Decodes all 256 codes twice: as a raw stream, and as a WAV file.
+    /// Decodes all 256 codes twice: as a raw stream, and as a WAV file. The samples must be the same.
     #[test]
     fn files_and_streams_have_the_same_samples() {
         let codes: Vec<u8> = (0..=255).collect();

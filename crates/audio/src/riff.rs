@@ -105,7 +105,7 @@ impl Family {
         Ok(None)
     }
 
-    /// The size in bytes of the samples, in a file that continues after the stated size.
+    /// Returns the size of the samples in bytes, for a file that contains more bytes than the stated size.
     ///
     /// It is worse to lose speech than to decode some noise at the end. So the stated size is used only if nothing
     /// but complete chunks and a few bytes follow it. The same rule applies to a size above 4 GB whose lower 32 bits
@@ -126,7 +126,8 @@ impl Family {
         Ok(available)
     }
 
-    /// The position after all complete chunks that follow each other from `position` on.
+    /// Skips all complete chunks that follow each other from `position` on. Returns the position after the last of
+    /// them.
     fn after_chunks(self, input: &mut Input, mut position: u64) -> io::Result<u64> {
         for _ in 0..MAX_CHUNKS {
             let Some((name, size)) = self.chunk_at(input, position)? else { break };
@@ -140,7 +141,7 @@ impl Family {
         Ok(position)
     }
 
-    /// Name and size of the chunk at `position`. `None` at the end of the file.
+    /// Reads the name and the size of the chunk at `position`. Returns `None` at the end of the file.
     fn chunk_at(self, input: &mut Input, position: u64) -> io::Result<Option<([u8; 4], u32)>> {
         let mut header = [0; 8];
         if input.read_at(position, &mut header)? < 8 {

@@ -57,7 +57,7 @@ pub(crate) struct Timeline {
     rate: f64,
     /// Length of the output so far in seconds, counted from `origin`.
     position: f64,
-    /// The timestamp at which the output starts.
+    /// The timestamp in seconds at which the output starts. `None` before the first packet.
     origin: Option<f64>,
     /// Samples before this timestamp are dropped. `None` if the container does not state it and no packet has arrived
     /// yet.
@@ -98,8 +98,8 @@ impl Timeline {
         self.track.time_base = None;
     }
 
-    /// Computes the position of a packet with `frames` decoded samples. `earliest` is the time of the first packet of
-    /// any track.
+    /// Computes which of the `frames` decoded samples of a packet are kept, and how much silence comes before them.
+    /// `earliest` is the time in seconds of the first packet of any track.
     pub(crate) fn place(&mut self, packet: PacketTime, frames: usize, earliest: Option<f64>) -> Placement {
         let Some(base) = self.track.time_base else {
             self.position += frames as f64 / self.rate;
@@ -107,8 +107,8 @@ impl Timeline {
         };
         let tick = f64::from(base.numer.get()) / f64::from(base.denom.get());
         let mut start = packet.start as f64 * tick - self.track.skip;
-        // Containers with timestamps in milliseconds round a delay of 6.5 ms to 7 ms, so the exact delay is used if
-        // it is within a tick.
+        // Containers with timestamps in milliseconds round a delay of 6.5 ms to 7 ms. So if the first packet starts
+        // before zero by the encoder delay, to within a tick, the exact delay is used.
         if self.begin.is_none() && (start + self.track.delay).abs() <= tick {
             start = -self.track.delay;
         }
@@ -133,6 +133,7 @@ impl Timeline {
     }
 
     /// Number of silent samples to insert so that the output reaches the time `start`, in seconds from the origin.
+    /// Zero if the gap is at most `tolerance` seconds, or longer than the silence that may still be inserted.
     fn silence_before(&mut self, start: f64, tolerance: f64) -> u64 {
         let gap = start - self.position;
         if gap <= tolerance || gap > self.silence_left {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type FreeList<T> = Arc<Mutex<Vec<T>>>;
 
-/// A pool of values that are reused. It keeps the values that are not in use. There are never more of these than were
-/// in use at the same time.
+/// A pool of values that are reused. It keeps the values that are not in use. The pool never holds more values than
+/// were in use at the same time.
 #[derive(Debug)]
 pub(crate) struct BufferPool<T> {
     free: FreeList<T>,

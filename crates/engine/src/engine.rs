@@ -40,7 +40,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads a model. `model` is its directory, or a weight file in the directory that also contains the vocabulary.
+    /// Loads a model. `model` is the path of the model's directory, or of a weight file in that directory.
     pub fn load(model: &Path, options: &EngineOptions) -> Result<Self, Error> {
         Self::load_chosen(model, options, choose(options)?)
     }
@@ -183,8 +183,8 @@ impl Engine {
         self.native().is_some_and(|native| native.compute_type() == ComputeType::Int8)
     }
 
-    /// Runs the encoder on a log-mel window `(n_frames, n_mels)` and computes its cross-attention keys and values.
-    /// The native runtime, unlike ONNX, also accepts shorter windows with an even number of frames.
+    /// Runs the encoder on a log-mel window `(n_frames, n_mels)` and computes the window's cross-attention keys and
+    /// values. The native runtime, unlike ONNX, also accepts shorter windows with an even number of frames.
     ///
     /// # Errors
     /// [`Error::WindowShape`] for any other shape.
@@ -206,7 +206,7 @@ impl Engine {
         self.network.encode(&self.context, mel, visible.0)
     }
 
-    /// The encoder's states of a window after the last layer norm, `(n_ctx, d_model)`. There is one state for every
+    /// The encoder's states of a window after the final layer norm, `(n_ctx, d_model)`. There is one state for every
     /// two mel frames.
     ///
     /// # Errors

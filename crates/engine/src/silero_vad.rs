@@ -103,7 +103,8 @@ impl SileroVad {
         Ok(detector)
     }
 
-    /// Whether the output width of each layer is the input width of the next layer.
+    /// Whether the output width of each layer is the input width of the next layer, and each bias has one value per
+    /// output.
     fn layers_fit_together(&self) -> bool {
         let [one, two, three, four] = &self.convolutions;
         let units = self.hidden_gates.k();

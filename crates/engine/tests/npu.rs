@@ -111,7 +111,8 @@ fn the_cpu_takes_over_after_any_fault_with_the_same_results() {
             let notice = npu.take_device_notice().expect("a failure gives a notice");
             assert!(notice.contains("the NPU has failed"), "{notice}");
             assert_eq!(npu.take_device_notice(), None, "a notice is given once");
-            // The work before the failure is still reported, and the device is not used after the failure.
+            // The launches (runs of an NPU kernel) before the failure are still reported. After the failure the CPU
+            // computes everything, so their number stays the same.
             let launches = npu.npu_usage().unwrap().counters.launches;
             run(&npu, 0);
             assert_eq!(npu.npu_usage().unwrap().counters.launches, launches);

@@ -221,14 +221,14 @@ fn decoders_are_recognised_by_their_inputs_not_by_their_names() {
         try_load(&directory.path().join(path)).map(drop)
     };
     for decoders in [
-        // The file names for a merged decoder, which is tried under each name, alone or together with one half of a
-        // split decoder.
+        // Each pair is a graph and the file name that it gets. The first four lists contain a merged decoder under
+        // the file name of another graph. In the third and the fourth list, one half of a split decoder is added.
         &[(merged, first)][..],
         &[(merged, cached)],
         &[(cached, first), (merged, cached)],
         &[(first, first), (merged, cached)],
-        // The two halves of a split decoder with swapped file names, and one half under the file name of the merged
-        // decoder.
+        // The other three lists contain both halves of a split decoder, at least one of them under the file name of
+        // another graph.
         &[(cached, first), (first, cached)],
         &[(first, first), (cached, merged)],
         &[(cached, first), (first, cached), (merged, merged)],

@@ -34,7 +34,7 @@ pub fn drain(mut audio: Audio) -> Result<(Vec<f32>, Audio), Error> {
     Ok((samples, audio))
 }
 
-/// The signal that the test files were made from. Its own file is parsed without the crate under test.
+/// The signal that the test files were made from. It is read from `speech.wav` without the crate under test.
 pub fn speech() -> Vec<f32> {
     fixture("speech.wav")[44..]
         .chunks_exact(2)

@@ -34,8 +34,8 @@ pub struct Alignment {
 
 impl Engine {
     /// Finds the time at which each token of `text` is spoken, within the first `n_frames` mel frames of a window.
-    /// `text` may contain text tokens only. Of `options`, only language and task are used. A value of `n_frames` that
-    /// is less than one encoder position or more than the frames of the window is replaced by that limit.
+    /// `text` may contain text tokens only. Of `options`, only language and task are used. If `n_frames` is less than
+    /// one encoder position, or more than the frames of the window, the nearest valid number is used instead.
     ///
     /// # Errors
     /// If the model does not support what `options` request, and [`Error::NoAttention`] for the ONNX runtime.

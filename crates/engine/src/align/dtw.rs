@@ -7,17 +7,17 @@
 /// The final step of the best path to a matrix element.
 #[derive(Clone, Copy)]
 enum Step {
-    /// From the previous token to the next one, and from the previous time to the next one.
+    /// The step leads from one token to the next, and also from one time to the next.
     Both,
-    /// From the previous token to the next one, at the same time.
+    /// The step leads from one token to the next; the time stays the same.
     Token,
-    /// From the previous time to the next one, in the same token.
+    /// The step leads from one time to the next; the token stays the same.
     Time,
 }
 
-/// Finds the best path through `weights`, `(rows, columns)`, and returns the first column of each row on it. Rows are
-/// tokens and columns are times. The path leads from the first to the last element and advances by one row, one
-/// column, or both. The result has one element per row, in ascending order.
+/// Finds the best path through `weights`, a matrix `(rows, columns)` whose rows are tokens and whose columns are
+/// times. Returns, for each row, the first column that the path visits. The path leads from the first to the last
+/// element and advances by one row, one column, or both. The result is in ascending order.
 ///
 /// # Panics
 /// If there are no columns, or `weights` is not a whole number of rows.
@@ -26,11 +26,12 @@ pub(super) fn start_columns(weights: &[f32], columns: usize) -> Vec<usize> {
     trace_back(&best_steps(weights, columns), columns)
 }
 
-/// For each matrix element, the final step of the best path to it, `(rows, columns)`.
+/// Computes, for each matrix element, the final step of the best path to that element. The result has the shape
+/// `(rows, columns)`.
 fn best_steps(weights: &[f32], columns: usize) -> Vec<Step> {
     let mut steps = vec![Step::Time; weights.len()];
-    // The costs of the best paths to the elements of the previous row and of this row. Index 0 is an extra column
-    // before the first one.
+    // The costs of the best paths to the elements of the previous row and of this row. Index 0 stands for an extra
+    // column before the first one.
     let mut previous = vec![f32::INFINITY; columns + 1];
     let mut costs = vec![f32::INFINITY; columns + 1];
     previous[0] = 0.0;

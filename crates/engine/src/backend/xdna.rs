@@ -1,5 +1,5 @@
-//! The backend that uses an AMD XDNA NPU. Weights are copied to the device once. Products are submitted as chains of
-//! launches, which are runs of an NPU kernel.
+//! The backend that uses an AMD XDNA NPU. Weights are copied to the device once. The launches (runs of an NPU kernel)
+//! that compute a product are submitted to the device as a chain.
 //!
 //! The device returns exact sums. The CPU then applies the epilogue (scales, bias and activation) with the same code
 //! as for its own products, so the results are bit for bit the same. If an operation on the device fails, the CPU
@@ -146,7 +146,7 @@ impl State {
 
 struct XdnaProduct {
     device: Arc<SharedDevice>,
-    /// The weights for the CPU. Their scales are always needed, but their values only if the device fails.
+    /// The weights for the CPU. The scales in them are always needed; the values are needed only if the device fails.
     packed: PackedI8,
     /// The weights on the device. `None` if the device failed before they were copied.
     weights: Option<Weights>,

@@ -59,7 +59,7 @@ impl<'e> Batch<'e> {
     }
 
     /// Extends every hypothesis of every window by one token. Removes the windows that have finished from the batch,
-    /// and returns the ticket and the result of each.
+    /// and returns the ticket and the result of each removed window.
     ///
     /// # Errors
     /// If the ONNX runtime cannot run its graphs. In that case, all windows are removed from the batch.

@@ -19,7 +19,8 @@ pub(super) struct SlotSettings {
     /// Index of the start-of-transcript token in the prompt.
     pub(super) sot: usize,
     pub(super) prompt_len: usize,
-    /// Number of tokens after the prompt that the caller gave as a prefix. They were not sampled.
+    /// Number of tokens after the prompt that were not sampled: the prefix that the caller gave and, if timestamps
+    /// are wanted, the timestamp before it.
     pub(super) prefix_len: usize,
 }
 
@@ -87,8 +88,8 @@ impl SlotSettings {
             }
             Search::Sample { temperature, best_of, seed } => {
                 let position = hypothesis.tokens.len() - self.prompt_len;
-                // A window begins with a single hypothesis. At the first position after the prefix, the first tokens
-                // of all samples are drawn from it.
+                // A window begins with a single hypothesis. The first token of every sample is drawn from this
+                // hypothesis. After that, each hypothesis draws only its own next token.
                 let is_first = position == self.prefix_len;
                 let draws = if is_first { 0..best_of.max(1) } else { hypothesis.draw..hypothesis.draw + 1 };
                 let probabilities = &mut logits.to_vec();

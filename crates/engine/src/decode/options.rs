@@ -52,8 +52,8 @@ pub enum Search {
     Beam {
         /// The number of hypotheses that are extended in parallel; 0 counts as 1.
         size: usize,
-        /// The factor for the number of finished hypotheses at which the search stops. It is 1 in the usual beam
-        /// search.
+        /// A factor that decides when the search stops: at `size * patience` finished hypotheses. It is 1 in the
+        /// usual beam search.
         patience: f32,
     },
     /// Samples each token at random, at a temperature, and returns the best of several token sequences.
@@ -86,15 +86,15 @@ pub struct LogitsFilterOptions {
     pub suppress_listed: bool,
     /// Further tokens to suppress.
     pub suppress: Vec<u32>,
-    /// Whether to forbid the tokens that the model's files list for the first position, usually the blank and the end
-    /// token, as the first token.
+    /// Whether the first token must not be one of those that the model's files forbid at the first position. These
+    /// are usually the blank and the end token.
     pub suppress_blank: bool,
     /// The latest time that the first timestamp of a window can have, in seconds from the start of the window.
     pub max_initial_timestamp: f64,
     /// The length in tokens of text sequences that must not occur twice; 0 allows all repetitions.
     pub no_repeat_ngram_size: usize,
-    /// A penalty for text tokens that occurred before: positive logits are divided by it, and negative ones are
-    /// multiplied (Keskar et al., arXiv 1909.05858). 1 has no effect.
+    /// A penalty for text tokens that occurred before: their logits are divided by it if they are positive, and
+    /// multiplied by it if they are negative (Keskar et al., arXiv 1909.05858). A penalty of 1 has no effect.
     pub repetition_penalty: f32,
 }
 

@@ -32,7 +32,7 @@ fn mix(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Picks the token at which the cumulative sum of `probabilities` exceeds `uniform`, a number in `0..1`.
+/// Picks the first token at which the cumulative sum of `probabilities` exceeds `uniform`, a number in `0..1`.
 pub(super) fn pick(probabilities: &[f32], uniform: f32) -> usize {
     let mut remaining = uniform;
     for (token, probability) in probabilities.iter().enumerate() {

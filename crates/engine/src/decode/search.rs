@@ -31,9 +31,9 @@ pub(super) fn continuations(sums: &[f32], candidates: &[Vec<Candidate>]) -> Vec<
     sums.iter().zip(candidates).enumerate().flat_map(of_parent).collect()
 }
 
-/// Prunes the continuations as beam search does. It sorts them, best first, and keeps the best `size` that do not end
-/// with the end token. Those that do are kept only if they rank before the last of these. `BeamSearchDecoder` in
-/// openai-whisper's `decoding.py` does the same.
+/// Prunes the continuations as beam search does. It sorts them, best first. Of the continuations that do not end with
+/// the end token `eot`, it keeps the best `size`. A continuation that ends with `eot` is kept only if it ranks before
+/// the last of these. `BeamSearchDecoder` in openai-whisper's `decoding.py` does the same.
 pub(super) fn prune_to_beam(continuations: &mut Vec<Continuation>, size: usize, eot: u32) {
     let order = |continuation: &Continuation| (continuation.parent, continuation.token);
     continuations.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob).then_with(|| order(a).cmp(&order(b))));
@@ -61,8 +61,8 @@ pub(super) fn largest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
     let mut best: Vec<(u32, f32)> = Vec::with_capacity(count + 1);
     for (index, chunk) in logits.chunks(CHUNK).enumerate() {
         let threshold = if best.len() < count { f32::NEG_INFINITY } else { best[count - 1].1 };
-        // Most chunks contain none of the largest logits. Their maximum shows that quickly, because it is computed
-        // without a branch per logit. Such chunks are skipped.
+        // Most chunks contain none of the largest logits, so they are skipped. The maximum of a chunk shows that
+        // quickly, because it is computed without a branch per logit.
         if chunk.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a }) <= threshold {
             continue;
         }
@@ -92,8 +92,8 @@ mod tests {
         let lists = [candidates(&[(7, -0.1), (9, -0.5), (1, -4.0)]), candidates(&[(9, -0.2), (2, -0.3), (7, -0.4)])];
         let mut found = continuations(&[-1.0, -1.0], &lists);
         prune_to_beam(&mut found, 2, 9);
-        // Token 9 is the end token. Two continuations are dropped: the third one that does not end with it, and the
-        // one that ends with it but ranks after that.
+        // Token 9 is the end token. The two best continuations without it are kept. Of the two continuations with it,
+        // only the one of hypothesis 1 ranks before the second of these, so the other one is dropped.
         assert_eq!(found.iter().map(|c| (c.parent, c.token)).collect::<Vec<_>>(), [(0, 7), (1, 9), (1, 2)]);
     }
 

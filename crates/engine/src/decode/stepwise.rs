@@ -63,8 +63,8 @@ impl<'e> StepwiseDecoder<'e> {
         self.tokens.push(token);
     }
 
-    /// Whether the last token is the end token, or there are more tokens than the model has text positions. In both
-    /// cases decoding cannot continue.
+    /// Whether decoding cannot continue, because the final token is the end token, or because there are more tokens
+    /// than the model has text positions.
     pub fn is_over(&self) -> bool {
         let is_end = |token: &u32| *token == self.engine.vocabulary().special().eot;
         self.tokens[self.prompt_len..].last().is_some_and(is_end) || self.tokens.len() > self.engine.n_text_ctx()

@@ -18,8 +18,8 @@ pub(crate) struct Config {
     /// The number of attention heads. It is needed if the weight file does not state it.
     pub(crate) encoder_heads: Option<usize>,
     pub(crate) decoder_heads: Option<usize>,
-    /// A dimension of the model, as are the next three fields. They are needed if the ONNX graphs do not state these
-    /// sizes.
+    /// This field and the next three are sizes of the model. They are needed only if the ONNX graphs do not state
+    /// these sizes.
     pub(crate) n_mels: Option<usize>,
     pub(crate) n_audio_ctx: Option<usize>,
     pub(crate) n_text_ctx: Option<usize>,

@@ -20,7 +20,8 @@ pub(crate) struct Loader<'a> {
 
 impl Loader<'_> {
     /// Number of layers of `network`, which is `encoder` or `decoder`. It is computed from the highest layer index in
-    /// the checkpoint. So if a layer in the middle is missing, this layer counts, and loading it fails.
+    /// the checkpoint. So a layer that is missing in the middle is counted too, and an error occurs when it is
+    /// loaded.
     pub(crate) fn count_layers(&self, network: &str) -> usize {
         let prefix = format!("{network}.layers.");
         let index = |name: &str| name.strip_prefix(&prefix)?.split('.').next()?.parse::<usize>().ok();
@@ -60,9 +61,9 @@ impl Loader<'_> {
         Ok((norm, self.stack(prefix, names, &tensors, factors.as_deref())?))
     }
 
-    /// Loads one layer from the weights `{prefix}.{name}.weight` for all `names`, each of shape `(n, k)`. Their
-    /// output channels are stacked: those of the first name come first. A missing `{prefix}.{name}.bias` counts as
-    /// zeros.
+    /// Loads one layer from the weights `{prefix}.{name}.weight` for all `names`, each of shape `(n, k)`. The output
+    /// channels of all these weights are concatenated in the order of `names`. A missing `{prefix}.{name}.bias`
+    /// counts as zeros.
     pub(crate) fn linear(&self, prefix: &str, names: &[&str], shape: (usize, usize)) -> Result<Linear, Error> {
         self.stack(prefix, names, &self.tensors(prefix, names, shape)?, None)
     }
@@ -74,8 +75,8 @@ impl Loader<'_> {
         names.iter().map(tensor).collect()
     }
 
-    /// Stacks the output channels of `tensors` to the layer that [`Self::linear`] loads. Column `j` of the weights is
-    /// multiplied by `factors[j]`.
+    /// Builds the layer that [`Self::linear`] loads: it has the output channels of all `tensors`, in this order.
+    /// Column `j` of the weights is multiplied by `factors[j]`.
     fn stack(
         &self,
         prefix: &str,
@@ -105,8 +106,8 @@ impl Loader<'_> {
         Ok(Linear { weights: self.weights(&[tensor], (n, k), None), bias: None, activation: Activation::None })
     }
 
-    /// Loads a convolution of shape `(n, inputs, kernel)` and GELU as a linear layer of shape `(n, kernel * inputs)`.
-    /// The input of this layer is `kernel` adjacent frames.
+    /// Loads a convolution of shape `(n, inputs, kernel)` as a linear layer of shape `(n, kernel * inputs)` with a
+    /// GELU activation. The input of this layer is `kernel` adjacent frames.
     pub(crate) fn convolution(&self, name: &str, (n, inputs, kernel): (usize, usize, usize)) -> Result<Linear, Error> {
         let values = self.values(&format!("{name}.weight"), &[n, inputs, kernel])?;
         let k = kernel * inputs;
@@ -121,8 +122,8 @@ impl Loader<'_> {
         Ok(Linear { weights, bias, activation: Activation::Gelu })
     }
 
-    /// Stacks the rows of tensors of equal shape and packs them. Column `j` is multiplied by `factors[j]`, unless the
-    /// tensors are int8.
+    /// Concatenates the rows of tensors of equal shape and packs them. Column `j` is multiplied by `factors[j]`,
+    /// unless the tensors are int8.
     fn weights(&self, tensors: &[Tensor<'_>], (n, k): (usize, usize), factors: Option<&[f32]>) -> Weights {
         let rows = n / tensors.len();
         let is_int8 = tensors.iter().all(Tensor::is_int8);

@@ -68,7 +68,7 @@ impl SpecialTokens {
     }
 }
 
-/// The highest id of a token with this text.
+/// The highest id of a token with this text. `None` if there is no such token.
 pub(super) fn id_of(tokens: &[String], text: &str) -> Option<u32> {
     tokens.iter().rposition(|token| token == text).map(|id| id as u32)
 }

@@ -60,7 +60,7 @@ fn forbid_repeated_ngrams(text: &[u32], context_len: usize, logits: &mut [f32]) 
 mod tests {
     use super::*;
 
-    /// Applies the filter to `logits`, with a vocabulary in which 0 to 9 are the text tokens.
+    /// Applies the repetition filter to `logits`. The ids 0 to 9 are text tokens, and 10 is the end token.
     fn apply(no_repeat_ngram_size: usize, repetition_penalty: f32, sampled: &[u32], logits: &mut [f32]) {
         RepetitionFilter { eot: 10, no_repeat_ngram_size, repetition_penalty }.apply(sampled, logits);
     }

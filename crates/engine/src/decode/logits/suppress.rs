@@ -22,7 +22,7 @@ impl SuppressFilter {
         let (special, timestamps) = (vocabulary.special(), vocabulary.timestamps());
         let n_vocab = vocabulary.n_vocab() as u32;
         // The end of text is the only special token that can occur in a transcript, so the others are forbidden. The
-        // ids after the last timestamp are unused.
+        // ids after the last timestamp are unused, so they are forbidden too.
         let special_tokens = (special.eot.min(special.sot)..timestamps.start).chain(timestamps.end..n_vocab);
         let listed = config.suppress.iter().filter(|_| filters.suppress_listed);
         let always = listed.chain(&filters.suppress).copied().filter(|id| *id < n_vocab).chain(special_tokens);

@@ -37,11 +37,12 @@ pub(crate) struct Decoder {
     norm: LayerNorm,
     /// The output projection, `(n_vocab, d_model)`.
     logits: Linear,
-    /// Memory for the cross-attention keys and values of windows. A value has one element per layer.
+    /// A pool of memory for the cross-attention keys and values of windows. Each value in the pool has one element
+    /// per layer.
     cross_pool: BufferPool<Vec<KeyValues>>,
     /// The keys and values of a window before they are packed. They are kept only to reuse their memory.
     unpacked: Mutex<Blocks<f32>>,
-    /// Memory for the KV caches of sequences. A value has one element per layer.
+    /// A pool of memory for the KV caches of sequences. Each value in the pool has one element per layer.
     cache_pool: BufferPool<Vec<Cache>>,
 }
 

@@ -124,7 +124,7 @@ impl Encoder {
     pub(crate) fn run(&self, context: &Context, mel: &[f32]) -> Pooled<Aligned<f32>> {
         let EncoderDimensions { n_mels, n_audio_ctx, d_model: d, heads } = self.dimensions;
         let n_ctx = mel.len() / n_mels / FRAMES_PER_POSITION;
-        // The buffers keep nothing from window to window that matters, so a lock that a panic has poisoned is used as
+        // No run depends on what an earlier run left in the buffers, so a lock that a panic has poisoned is used as
         // it is.
         let mut workspace = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         self.convolve(context, mel, &mut workspace);
@@ -189,8 +189,8 @@ impl Workspace {
 /// The kind of self-attention for the encoder, in the number format that is best for the instruction set `isa`.
 fn self_attention(compute_type: ComputeType, isa: Isa) -> SelfAttention {
     match compute_type {
-        // On AMX, bf16 is as fast as int8, because its softmax weights take fewer instructions. It is also more
-        // accurate.
+        // On AMX, attention in bf16 is as fast as in int8, because the softmax weights of bf16 take fewer
+        // instructions. It is also more accurate.
         ComputeType::Int8 if isa == Isa::Amx => SelfAttention::bf16(),
         ComputeType::Int8 => SelfAttention::int8(),
         ComputeType::F32 => SelfAttention::f32(),
