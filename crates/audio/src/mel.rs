@@ -24,7 +24,7 @@ const N_BINS: usize = N_FFT / 2 + 1;
 /// The number of samples of padding before the first sample. With this padding, the middle of the first frame is the
 /// first sample.
 const PAD: usize = N_FFT / 2;
-/// The minimum of the power before the logarithm; smaller values are raised to it.
+/// The lower limit of the power: smaller values are raised to it before the logarithm is taken.
 const MIN_POWER: f32 = 1e-10;
 /// The dynamic range of a window, in powers of ten below its largest value. Smaller values are raised to the lower
 /// end of this range.

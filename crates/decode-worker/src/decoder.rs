@@ -38,7 +38,7 @@ pub enum OpenError {
     /// The worker process was [killed from outside](WorkerExit::killed).
     #[error("{0}")]
     Killed(String),
-    /// The recording cannot be decoded, exceeds the limits, or was cancelled.
+    /// The recording cannot be decoded, exceeds the limits, or its decoding was cancelled.
     #[error(transparent)]
     Audio(AudioError),
 }

@@ -67,7 +67,7 @@ pub(crate) struct FileSpec {
     pub(crate) sha256: Option<Sha256>,
 }
 
-/// A file of a model that is stored in parts: each part is an archive member of a wheel (Python package archive).
+/// A model file that is stored in parts: each part is an archive member of a wheel (Python package archive).
 /// Size and checksum are those of the complete file, after joining the parts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -237,7 +237,7 @@ async fn accept(state: &Arc<AppState>, listener: &TcpListener, permits: &Arc<Sem
         let state = Arc::clone(state);
         tokio::spawn(async move {
             let mut connection = pin!(connection);
-            // Ignore errors of a connection: the client causes them.
+            // Ignore errors of a connection: they are caused by the client, not by the server.
             tokio::select! {
                 _ = &mut connection => {}
                 () = state.shutdown_started() => {

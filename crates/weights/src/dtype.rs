@@ -37,15 +37,15 @@ pub enum DType {
     Int16,
     /// Signed 32-bit integers with one scale per row, or one for the whole tensor.
     Int32,
-    /// ggml's blocks of 32 values in 8 bits, with one scale per block.
+    /// ggml's blocks of 32 values of 8 bits each, with one scale per block.
     Q8_0,
-    /// ggml's blocks of 32 values in 5 bits, with one scale per block.
+    /// ggml's blocks of 32 values of 5 bits each, with one scale per block.
     Q5_0,
-    /// ggml's blocks of 32 values in 5 bits, with a scale and a minimum per block.
+    /// ggml's blocks of 32 values of 5 bits each, with a scale and a minimum per block.
     Q5_1,
-    /// ggml's blocks of 32 values in 4 bits, with one scale per block.
+    /// ggml's blocks of 32 values of 4 bits each, with one scale per block.
     Q4_0,
-    /// ggml's blocks of 32 values in 4 bits, with a scale and a minimum per block.
+    /// ggml's blocks of 32 values of 4 bits each, with a scale and a minimum per block.
     Q4_1,
 }
 

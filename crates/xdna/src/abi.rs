@@ -84,11 +84,11 @@ requests! {
     }
     /// Queries a property of the device.
     GetInfo = read_write(0x47), 0xC010_6447, 16 { param: u32 = 0, buffer_size: u32 = 4, buffer: u64 = 8 }
-    /// Closes a buffer object (any DRM driver).
+    /// Closes a buffer object (an ioctl of all DRM drivers).
     GemClose = write(0x09), 0x4008_6409, 8 { handle: u32 = 0, pad: u32 = 4 }
-    /// Destroys a syncobj (any DRM driver).
+    /// Destroys a syncobj (an ioctl of all DRM drivers).
     SyncobjDestroy = read_write(0xC0), 0xC008_64C0, 8 { handle: u32 = 0, pad: u32 = 4 }
-    /// Waits until timeline syncobjs have reached the given points (any DRM driver). The timeout is an absolute time
+    /// Waits until timeline syncobjs have reached the given points (an ioctl of all DRM drivers). The timeout is an absolute time
     /// of the monotonic clock.
     SyncobjTimelineWait = read_write(0xCA), 0xC030_64CA, 48 {
         handles: u64 = 0, points: u64 = 8, timeout_nsec: i64 = 16, count_handles: u32 = 24, flags: u32 = 28,

@@ -23,7 +23,8 @@ const ROWS: usize = 4;
 #[repr(align(64))]
 struct Unsigned<const T: usize>([[u8; T]; T]);
 
-/// As [`super::product()`], for tiles of `T` by `T`. `LINES` is `T / 4`.
+/// Does the same as [`super::product()`], for tiles of `T` by `T`. `LINES` is `T / 4`, the number of 64-byte lines that
+/// hold four depths of 16 columns of `b`.
 ///
 /// # Safety
 /// `a`, `b` and `c` hold `T * T` elements, and `T` is a multiple of 16.

@@ -185,8 +185,7 @@ fn an_impossible_command_ends_in_an_error() {
     let mut bare = Bare::new();
     bare.words[0] ^= 1 << 23;
     assert_eq!(refused(bare.execute()), errno::INVAL, "an unknown opcode");
-    // The fake does not understand the instructions of a real design. It refuses a tile that does not fit into a
-    // core's memory.
+    // The fake refuses the instructions of a real NPU program, and a tile that does not fit into a core's memory.
     for instructions in [
         vec![0x0603_0100; 9],
         Program {

@@ -8,8 +8,8 @@ use amanuensis_kernels::tile::SHIFT;
 /// `(A x B)[i, j] ~ values[i, j] * unit * row_scales[i] * column_scales[j]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaled<T> {
-    /// The integers of the product `(m, n)`, row-major: int8 by the tile-exact contract, exact i32 sums by the full
-    /// contract.
+    /// The integers of the product `(m, n)`, row-major, before scaling. A tile-exact product has int8 values, because
+    /// every tile product is reduced to int8. A product by the full contract has exact i32 sums.
     pub values: Vec<T>,
     /// One scale for each of the `m` rows of A.
     pub row_scales: Vec<f32>,

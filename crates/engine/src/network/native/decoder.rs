@@ -292,7 +292,7 @@ fn shrink(caches: &mut Vec<Cache>) {
     }
 }
 
-/// Creates cross-attention keys and values without any positions.
+/// Creates empty cross-attention keys and values (for zero encoder positions).
 fn empty_key_values(compute_type: ComputeType) -> KeyValues {
     match compute_type {
         ComputeType::Int8 => KeyValues::Int8(Vec::new()),

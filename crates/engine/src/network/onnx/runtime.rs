@@ -73,7 +73,7 @@ impl OnnxModel {
     /// cache for a quarter of the text positions.
     pub(crate) fn window_bytes(&self) -> usize {
         let ModelDimensions { n_audio_ctx, n_text_ctx, .. } = self.dimensions;
-        // The product must not overflow, because a damaged file may contain any size.
+        // Saturate: the sizes in a damaged file may be so large that the product would overflow.
         let keys_and_values = (2 * self.decoder.n_layers()).saturating_mul(n_audio_ctx.saturating_add(n_text_ctx / 4));
         let bytes_per_position = self.decoder.d_model().saturating_mul(size_of::<f32>());
         n_audio_ctx.saturating_add(keys_and_values).saturating_mul(bytes_per_position)
