@@ -84,7 +84,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "PROBABILITY", default_value_t = UtteranceOptions::default().threshold, help_heading = "Speech detection")]
     pub vad_threshold: f32,
 
-    /// Duration of the audio before each utterance that is transcribed too, in milliseconds
+    /// Also transcribe this much audio before each utterance, in milliseconds
     #[arg(long, value_name = "MS", default_value = "300", value_parser = milliseconds(), help_heading = "Speech detection")]
     pub prefix_padding_ms: u64,
 

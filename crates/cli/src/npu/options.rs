@@ -18,8 +18,8 @@ pub struct NpuArgs {
 
     /// How work is submitted to the NPU [default: batched]
     ///
-    /// `batched` queues many launches and waits for all of them at once. `sequential` waits for each launch before it
-    /// queues the next one; it is slower and meant for comparison.
+    /// `batched` queues many NPU jobs (launches) and waits for all of them at once. `sequential` waits for each launch
+    /// before it queues the next one; it is slower and meant for comparison. This is unrelated to --strategy.
     #[arg(long, value_name = "MODE", value_parser = name_of::<Mode>())]
     npu_mode: Option<Mode>,
 }

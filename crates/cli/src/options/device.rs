@@ -28,7 +28,7 @@ impl DeviceArgs {
 fn device() -> impl TypedValueParser<Value = Device> {
     let value = |device: &Device| {
         let (help, is_hidden) = match device {
-            Device::Auto => ("An NPU if one is set up, otherwise the CPU", false),
+            Device::Auto => ("The NPU if --npu-design is given and an NPU is found, otherwise the CPU", false),
             Device::Cpu => ("The CPU", false),
             Device::Npu => {
                 ("An AMD XDNA NPU; needs --npu-design; not yet tested on a real NPU", cfg!(not(feature = "npu")))

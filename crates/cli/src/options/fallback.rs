@@ -11,7 +11,8 @@ use crate::values::hypotheses;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Temperature fallback")]
 pub struct FallbackArgs {
-    /// Temperatures to try in order until the text passes the checks below; 0 means no sampling
+    /// Temperatures to try in order until the text passes --compression-ratio-threshold and --logprob-threshold; 0 means no
+    /// sampling
     #[arg(long, value_name = "LIST", default_value = "0,0.2,0.4,0.6,0.8,1", value_delimiter = ',')]
     temperature: Vec<f32>,
 
@@ -30,9 +31,11 @@ pub struct FallbackArgs {
     #[arg(long, value_name = "LOGPROB", default_value = "-1", allow_hyphen_values = true)]
     logprob_threshold: Threshold,
 
-    /// Treat a window as silent if its no-speech probability is above this; `none` disables the check
+    /// Treat a window as silent, and write no text for it, if its no-speech probability is above this; `none` disables the
+    /// check
     ///
-    /// The mean log-probability of the window must also be below --logprob-threshold, unless that check is disabled.
+    /// A window whose mean log-probability is at least --logprob-threshold is not treated as silent. If --logprob-threshold
+    /// is `none`, only the no-speech probability counts.
     #[arg(long, value_name = "PROBABILITY", default_value = "0.6")]
     no_speech_threshold: Threshold,
 }

@@ -8,8 +8,8 @@ use amanuensis_transcribe::LogitsFilterOptions;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Token filters")]
 pub struct LogitsFilterArgs {
-    /// Ids of tokens to suppress, separated by commas; -1 stands for the list in the model's files; `none` suppresses
-    /// no tokens
+    /// Ids of tokens to suppress, separated by commas; -1 stands for the model's own list; `none` suppresses no
+    /// tokens
     #[arg(long, value_name = "IDS", default_value = "-1", allow_hyphen_values = true)]
     suppress_tokens: TokenIds,
 
@@ -25,7 +25,8 @@ pub struct LogitsFilterArgs {
     #[arg(long, value_name = "N", default_value = "0")]
     no_repeat_ngram_size: usize,
 
-    /// Penalty for tokens that were already generated in the window; 1 disables the filter
+    /// Penalty for tokens that were already generated in the window; values above 1 make repetition less likely, 1 disables
+    /// the filter
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     repetition_penalty: f32,
 }

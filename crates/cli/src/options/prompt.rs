@@ -6,7 +6,7 @@ use amanuensis_transcribe::{Strategy, TranscribeOptions};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Prompt")]
 pub struct PromptArgs {
-    /// Text given to the model before every window, to show the names, spelling and style to use
+    /// Text given to the model before every window, not only the first, to show the names, spelling and style to use
     #[arg(long, value_name = "TEXT")]
     initial_prompt: Option<String>,
 
@@ -14,7 +14,7 @@ pub struct PromptArgs {
     #[arg(long, value_name = "WORDS")]
     hotwords: Option<String>,
 
-    /// Make the transcript of the first window start with this text, which may have two sentences at most
+    /// Text with which the transcript of the first window must start; a sentence or two
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 

@@ -12,7 +12,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = hypotheses())]
     beam_size: usize,
 
-    /// Stop beam search after FACTOR times --beam-size hypotheses are finished
+    /// Stop beam search when (FACTOR * beam size) hypotheses are finished
     #[arg(long, value_name = "FACTOR", default_value = "1", requires = "beam_size")]
     patience: f32,
 

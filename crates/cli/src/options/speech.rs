@@ -29,7 +29,7 @@ pub struct SpeechArgs {
     #[arg(long, value_name = "MS", default_value_t = to_ms(VadOptions::default().min_silence), value_parser = milliseconds())]
     vad_min_silence_duration_ms: u64,
 
-    /// Duration of the audio before and after each part with speech that is transcribed too, in milliseconds
+    /// Also transcribe this much audio before and after each part with speech, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = to_ms(VadOptions::default().padding), value_parser = milliseconds())]
     vad_speech_pad_ms: u64,
 

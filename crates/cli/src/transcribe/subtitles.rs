@@ -20,7 +20,8 @@ pub struct SubtitleArgs {
 
     /// Maximum number of words in a line
     ///
-    /// If neither --max-line-count nor --max-line-width is given, every line becomes a separate cue.
+    /// With this option alone, every line becomes a separate cue. With --max-line-width or --max-line-count, several
+    /// lines can share a cue.
     #[arg(long, value_name = "N", value_parser = count())]
     max_words_per_line: Option<usize>,
 
