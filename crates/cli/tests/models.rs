@@ -42,7 +42,7 @@ fn the_speech_detection_model_is_listed_and_cannot_transcribe() {
     let workspace = Workspace::new();
     let table = workspace.run(&["models", "list"]).stdout;
     let line = table.lines().find(|line| line.starts_with("silero-vad ")).unwrap();
-    assert!(line.contains("1.24 MB") && line.contains("detects speech"), "{line}");
+    assert!(line.contains("1.24 MB") && line.contains("speech detection"), "{line}");
     let json = workspace.run(&["models", "list", "--json"]).stdout;
     let models: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
     let purpose = |name: &str| models.iter().find(|model| model["name"] == name).unwrap()["purpose"].clone();
