@@ -189,6 +189,6 @@ fn the_onnx_runtime_transcribes_like_the_native_engine() {
     run.ended(0, &[]);
     assert_eq!(run.stdout, own.stdout);
     assert!(!run.stdout.is_empty());
-    onnx(&["--word-timestamps", "-f", "json"]).ended(2, &["which ONNX exports do not tell"]);
+    onnx(&["--word-timestamps", "-f", "json"]).ended(2, &["which ONNX exports do not return"]);
     onnx(&["--compute-type", "int8"]).ended(2, &["--compute-type is for --runtime native only"]);
 }
