@@ -7,7 +7,6 @@ mod files;
 mod layering;
 mod links;
 mod modules;
-mod names;
 mod source;
 mod tree;
 mod unsafe_code;
@@ -34,7 +33,6 @@ const RULES: &[Rule] = &[
     Rule { name: "length",   what: "source files are not too long",                       check: files::length },
     Rule { name: "size",     what: "files are not too large",                             check: files::size },
     Rule { name: "words",    what: "no paths of a machine, no unfinished code",           check: words::check },
-    Rule { name: "names",    what: "standard terms in place of private names",             check: names::check },
     Rule { name: "links",    what: "links between documents are not broken",              check: links::check },
 ];
 
