@@ -14,7 +14,9 @@ pub struct PromptArgs {
     #[arg(long, value_name = "WORDS")]
     hotwords: Option<String>,
 
-    /// Text with which the transcript of the first window must start; a sentence or two
+    /// Text with which the transcript of the first window must start
+    ///
+    /// A text that is much longer than two sentences is refused.
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 

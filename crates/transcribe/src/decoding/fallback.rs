@@ -30,7 +30,10 @@ const MIN_RELIABLE_SPEECH_S: f64 = 2.0;
 /// The temperatures to try, and the thresholds for accepting a hypothesis.
 #[derive(Debug, Clone)]
 pub(crate) struct Fallback {
-    searches: Vec<Search>,
+    temperatures: Vec<f32>,
+    beam_size: usize,
+    patience: f32,
+    best_of: usize,
     compression_ratio_threshold: Option<f32>,
     logprob_threshold: Option<f32>,
     no_speech_threshold: Option<f32>,
@@ -73,18 +76,11 @@ impl DecodeCheck {
 
 impl Fallback {
     pub(crate) fn new(options: &TranscribeOptions) -> Self {
-        let search = |temperature: &f32| {
-            if *temperature > 0.0 {
-                // The seed is a placeholder: the method `search` replaces the seed by that of the window.
-                Search::Sample { temperature: *temperature, best_of: options.best_of, seed: 0 }
-            } else if options.beam_size > 1 {
-                Search::Beam { size: options.beam_size, patience: options.patience }
-            } else {
-                Search::Greedy
-            }
-        };
         Self {
-            searches: options.temperatures.iter().map(search).collect(),
+            temperatures: options.temperatures.clone(),
+            beam_size: options.beam_size,
+            patience: options.patience,
+            best_of: options.best_of,
             compression_ratio_threshold: options.compression_ratio_threshold,
             logprob_threshold: options.logprob_threshold,
             no_speech_threshold: options.no_speech_threshold,
@@ -94,9 +90,13 @@ impl Fallback {
     /// The search method for attempt number `attempt`, which counts from 0. `seed` is the random seed of the window.
     /// Returns `None` if there is no temperature left for this attempt.
     pub(crate) fn search(&self, attempt: usize, seed: u64) -> Option<Search> {
-        Some(match *self.searches.get(attempt)? {
-            Search::Sample { temperature, best_of, .. } => Search::Sample { temperature, best_of, seed },
-            search => search,
+        let temperature = *self.temperatures.get(attempt)?;
+        Some(if temperature > 0.0 {
+            Search::Sample { temperature, best_of: self.best_of, seed }
+        } else if self.beam_size > 1 {
+            Search::Beam { size: self.beam_size, patience: self.patience }
+        } else {
+            Search::Greedy
         })
     }
 
